@@ -1,0 +1,51 @@
+"""Multi-head attention, written out so that exporters and quantisers see its two matrix products and its softmax.
+
+B batch, T queries, S keys, D width, N heads.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class Attention(nn.Module):
+    """Scaled dot-product attention with projections before and after.
+
+    Args:
+        width: Width D of queries, keys, values and result.
+        num_heads: Heads N; divides D.
+    """
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.scale = (width // num_heads) ** -0.5
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.output = nn.Linear(width, width)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, padding: Tensor | None = None) -> Tensor:
+        """Attend.
+
+        Args:
+            query: `(B, T, D)`; B may be 1 here and more in keys and values.
+            key: `(B, S, D)`.
+            value: `(B, S, D)`.
+            padding: `(B, S)` bool, True where a key must not be looked at.
+
+        Returns:
+            `(B, T, D)`.
+        """
+        queries = self._split_heads(self.query(query) * self.scale)  # (B, N, T, D/N)
+        keys = self._split_heads(self.key(key))  # (B, N, S, D/N)
+        values = self._split_heads(self.value(value))
+        logits = queries @ keys.transpose(-2, -1)  # (B, N, T, S)
+        if padding is not None:
+            logits = logits.masked_fill(padding[:, None, None, :], float("-inf"))
+        mixed = torch.softmax(logits, dim=-1) @ values  # (B, N, T, D/N)
+        result: Tensor = self.output(mixed.transpose(1, 2).flatten(2))  # (B, T, D)
+        return result
+
+    def _split_heads(self, tokens: Tensor) -> Tensor:
+        batch, count, width = tokens.shape
+        return tokens.reshape(batch, count, self.num_heads, width // self.num_heads).transpose(1, 2)

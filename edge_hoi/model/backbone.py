@@ -1,0 +1,112 @@
+"""The residual network (He et al., 2015) whose stride-32 feature map the encoder reads.
+
+Parameters are named as in torchvision's ResNet, so ImageNet and DETR weights fit. B batch, H and W picture size in pixels.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+EXPANSION = 4
+
+
+class FrozenBatchNorm(nn.Module):
+    """Batch normalisation by fixed statistics: buffers, no parameters, as detectors are trained with.
+
+    Args:
+        width: Channels.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.ones(width))
+        self.register_buffer("bias", torch.zeros(width))
+        self.register_buffer("running_mean", torch.zeros(width))
+        self.register_buffer("running_var", torch.ones(width))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Normalise `(B, C, h, w)` features."""
+        return functional.batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias, eps=1e-5)
+
+
+class Bottleneck(nn.Module):
+    """A 1x1, a 3x3 and a 1x1 convolution around a shortcut; the stride is the 3x3's.
+
+    Args:
+        in_channels: Channels that come in.
+        width: Channels of the 3x3 convolution; four times as many go out.
+        stride: 1 or 2.
+    """
+
+    def __init__(self, in_channels: int, width: int, stride: int) -> None:
+        super().__init__()
+        out_channels = width * EXPANSION
+        self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
+        self.bn1 = FrozenBatchNorm(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False)
+        self.bn2 = FrozenBatchNorm(width)
+        self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
+        self.bn3 = FrozenBatchNorm(out_channels)
+        self.downsample: nn.Module = nn.Identity()
+        if stride != 1 or in_channels != out_channels:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), FrozenBatchNorm(out_channels)
+            )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map `(B, in_channels, h, w)` to `(B, 4 * width, h / stride, w / stride)`."""
+        residual = functional.relu(self.bn1(self.conv1(features)))
+        residual = functional.relu(self.bn2(self.conv2(residual)))
+        return functional.relu(self.bn3(self.conv3(residual)) + self.downsample(features))
+
+
+class ResidualBackbone(nn.Module):
+    """Stem and four stages of bottlenecks; ResNet-50 is `ResidualBackbone(64, (3, 4, 6, 3))`.
+
+    Args:
+        width: Channels of the stem and of the first stage's 3x3 convolutions; doubles with each stage.
+        depths: Blocks of each stage.
+
+    Attributes:
+        out_channels: Channels of the feature map.
+    """
+
+    def __init__(self, width: int, depths: Sequence[int]) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = FrozenBatchNorm(width)
+        self.layer1 = _stage(width, width, depths[0], stride=1)
+        self.layer2 = _stage(width * EXPANSION, width * 2, depths[1], stride=2)
+        self.layer3 = _stage(width * 2 * EXPANSION, width * 4, depths[2], stride=2)
+        self.layer4 = _stage(width * 4 * EXPANSION, width * 8, depths[3], stride=2)
+        self.out_channels = width * 8 * EXPANSION
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Extract features.
+
+        Args:
+            image: `(B, 3, H, W)` float32, ImageNet-normalised RGB.
+
+        Returns:
+            `(B, out_channels, H / 32, W / 32)`, rounded up.
+        """
+        features = functional.relu(self.bn1(self.conv1(image)))
+        features = functional.max_pool2d(features, 3, stride=2, padding=1)
+        result: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(features))))
+        return result
+
+
+def _stage(in_channels: int, width: int, depth: int, stride: int) -> nn.Sequential:
+    """Chain `depth` bottlenecks, the first of which strides."""
+    rest = [Bottleneck(width * EXPANSION, width, stride=1) for _ in range(depth - 1)]
+    return nn.Sequential(Bottleneck(in_channels, width, stride), *rest)

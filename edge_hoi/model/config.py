@@ -1,0 +1,98 @@
+"""The network's measures, as data: what a checkpoint and an engine's manifest keep to rebuild it."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from edge_hoi.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class HoiclipConfig:
+    """Measures of one HOICLIP network; the defaults are the published model's.
+
+    Attributes:
+        backbone_width: Channels of the residual network's stem and of its first stage's bottlenecks; doubles with each stage.
+        backbone_depths: Bottleneck blocks of each of the four stages.
+        width: Width D of encoder and instance decoder; a multiple of 4 and of `num_heads`.
+        num_heads: Attention heads in encoder and decoders; divides the CLIP tower's width too.
+        feed_forward_width: Hidden width of every feed-forward block.
+        num_encoder_layers: Layers of the encoder.
+        num_decoder_layers: Layers of the instance decoder and, one for one, of the interaction decoder.
+        num_queries: Number Q of human-object pairs looked for.
+        clip: Name of an open_clip model with a plain ViT image tower, or such a model's configuration.
+    """
+
+    backbone_width: int = 64
+    backbone_depths: tuple[int, int, int, int] = (3, 4, 6, 3)
+    width: int = 256
+    num_heads: int = 8
+    feed_forward_width: int = 2048
+    num_encoder_layers: int = 6
+    num_decoder_layers: int = 3
+    num_queries: int = 64
+    clip: str | Mapping[str, Any] = "ViT-B-32-quickgelu"
+
+    def __post_init__(self) -> None:
+        """Check that the measures fit together."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type is int and (not isinstance(value, int) or value < 1):
+                raise ConfigError(f"{field.name} must be a whole number of at least 1, got {value!r}")
+        if len(self.backbone_depths) != 4 or min(self.backbone_depths) < 1:
+            raise ConfigError(f"backbone_depths must be four numbers of at least 1, got {self.backbone_depths}")
+        if self.width % 4 or self.width % self.num_heads:
+            raise ConfigError(f"width must be a multiple of 4 and of num_heads ({self.num_heads}), got {self.width}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Turn into plain JSON values."""
+        clip = self.clip if isinstance(self.clip, str) else dict(self.clip)
+        measures = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return measures | {"backbone_depths": list(self.backbone_depths), "clip": clip}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "HoiclipConfig":
+        """Read what `to_json` wrote.
+
+        Args:
+            values: A value for each field that differs from the published model's.
+
+        Raises:
+            ConfigError: If a name is unknown or the measures do not fit together.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in values:
+            if name not in known:
+                nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+                raise ConfigError(f"unknown model setting '{name}'; the nearest known one is '{nearest}'")
+        fields: dict[str, Any] = dict(values)
+        if "backbone_depths" in fields:
+            fields["backbone_depths"] = tuple(fields["backbone_depths"])
+        return cls(**fields)
+
+
+VARIANTS: Mapping[str, HoiclipConfig] = MappingProxyType(
+    {
+        "r50-vitb32": HoiclipConfig(),
+        "tiny": HoiclipConfig(
+            backbone_width=8,
+            backbone_depths=(1, 1, 1, 1),
+            width=64,
+            num_heads=4,
+            feed_forward_width=128,
+            num_encoder_layers=2,
+            num_decoder_layers=2,
+            num_queries=16,
+            clip={
+                "embed_dim": 32,
+                "quick_gelu": True,
+                "vision_cfg": {"image_size": 64, "patch_size": 16, "width": 64, "layers": 2, "head_width": 16},
+                "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
+            },
+        ),
+    }
+)
+"""The networks with a name: the published one, and one small enough for tests and for trying a pipeline out."""

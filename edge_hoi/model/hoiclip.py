@@ -1,0 +1,203 @@
+"""HOICLIP (Ning et al., 2023, arXiv 2303.15786), up to the embeddings that its classifiers compare with text.
+
+B batch, Q human-object pairs, h and w the stride-32 grid, D detector width, C and E width and embedding size of CLIP.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edge_hoi.errors import ConfigError
+from edge_hoi.model.backbone import ResidualBackbone
+from edge_hoi.model.clip import ClipImageTower, build_clip
+from edge_hoi.model.config import HoiclipConfig
+from edge_hoi.model.decoders import InstanceDecoder, InteractionDecoder
+from edge_hoi.model.position_encoding import encode_positions
+from edge_hoi.model.transformer import Encoder
+
+
+class LayerOutputs(NamedTuple):
+    """What one decoder layer says about each pair.
+
+    Attributes:
+        human_boxes: `(B, Q, 4)` cxcywh in [0, 1].
+        object_boxes: `(B, Q, 4)` cxcywh in [0, 1].
+        object_embeddings: `(B, Q, E)`, of length 1.
+        interaction_embeddings: `(B, Q, E)`, of length 1.
+        verb_embeddings: `(B, Q, E)`, of length 1.
+    """
+
+    human_boxes: Tensor
+    object_boxes: Tensor
+    object_embeddings: Tensor
+    interaction_embeddings: Tensor
+    verb_embeddings: Tensor
+
+
+class HoiclipOutputs(NamedTuple):
+    """What the network says about a batch of pictures.
+
+    Attributes:
+        layers: One entry per decoder layer; the last is the answer, the others serve training.
+        image_embedding: `(B, E)` of CLIP, of length 1.
+    """
+
+    layers: list[LayerOutputs]
+    image_embedding: Tensor
+
+
+class BoxHead(nn.Module):
+    """Three linear layers, ReLU between, that read a box off a feature.
+
+    Args:
+        width: Width D of the feature.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map `(B, Q, D)` to `(B, Q, 4)` cxcywh in [0, 1]."""
+        result: Tensor = self.layers(features).sigmoid()
+        return result
+
+
+class VerbHead(nn.Module):
+    """Turns an interaction embedding into a verb embedding (`inter2verb`).
+
+    Args:
+        size: Embedding size E.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        half = size // 2
+        self.layers = nn.Sequential(nn.Linear(size, half), nn.ReLU(), nn.Linear(half, half), nn.ReLU(), nn.Linear(half, size))
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Map `(B, Q, E)` to `(B, Q, E)`."""
+        result: Tensor = self.layers(embeddings)
+        return result
+
+
+class Hoiclip(nn.Module):
+    """The network.
+
+    Args:
+        config: Its measures.
+        clip: CLIP's image tower, of `config.clip`.
+    """
+
+    def __init__(self, config: HoiclipConfig, clip: ClipImageTower) -> None:
+        super().__init__()
+        if clip.width % config.num_heads:
+            raise ConfigError(f"num_heads must divide the CLIP tower's width ({clip.width}), got {config.num_heads}")
+        self.config = config
+        width, heads, hidden, queries = config.width, config.num_heads, config.feed_forward_width, config.num_queries
+        self.backbone = ResidualBackbone(config.backbone_width, config.backbone_depths)
+        self.input_projection = nn.Conv2d(self.backbone.out_channels, width, 1)
+        self.encoder = Encoder(config.num_encoder_layers, width, heads, hidden)
+        self.human_queries = nn.Parameter(torch.randn(queries, width))
+        self.object_queries = nn.Parameter(torch.randn(queries, width))
+        # Added to the human and the object query of a pair alike, which ties them together (GEN-VLKT's position guide).
+        self.pair_queries = nn.Parameter(torch.randn(queries, width))
+        self.instance_decoder = InstanceDecoder(config.num_decoder_layers, width, heads, hidden)
+        self.clip = clip
+        self.interaction_queries = nn.Sequential(nn.Linear(width, clip.width), nn.LayerNorm(clip.width))
+        self.interaction_memory = nn.Sequential(nn.Linear(width, clip.width), nn.LayerNorm(clip.width))
+        self.interaction_decoder = InteractionDecoder(config.num_decoder_layers, clip.width, heads, hidden)
+        self.human_box_head = BoxHead(width)
+        self.object_box_head = BoxHead(width)
+        self.object_embedding_head = nn.Sequential(nn.Linear(width, clip.embedding_size), nn.LayerNorm(clip.embedding_size))
+        self.verb_head = VerbHead(clip.embedding_size)
+
+    def forward(self, image: Tensor, clip_image: Tensor, padding_mask: Tensor | None = None) -> HoiclipOutputs:
+        """Find the pairs of a batch of pictures and embed what they do.
+
+        Args:
+            image: `(B, 3, H, W)` float32, ImageNet-normalised RGB, zero where it is padding.
+            clip_image: `(B, 3, S, S)` float32, CLIP-normalised RGB.
+            padding_mask: `(B, H, W)` bool, True where `image` is padding; None where there is none.
+        """
+        features = self.input_projection(self.backbone(image))  # (B, D, h, w)
+        valid, padding = _valid_cells(features, padding_mask)
+        positions = encode_positions(valid, self.config.width)  # (B or 1, h * w, D)
+        memory = self.encoder(features.flatten(2).transpose(1, 2), positions, padding)  # (B, h * w, D)
+
+        queries = torch.cat([self.human_queries + self.pair_queries, self.object_queries + self.pair_queries])  # (2Q, D)
+        instances = self.instance_decoder(queries, memory, positions, padding)  # of (B, 2Q, D)
+
+        seen = self.clip(clip_image)
+        humans, objects = instances[-1].chunk(2, dim=1)
+        content = self.interaction_queries((humans + objects) / 2)  # (B, Q, C)
+        interactions = self.interaction_decoder(content, seen.tokens, self.interaction_memory(memory))  # of (B, Q, C)
+        layers = [self._read(instance, interaction) for instance, interaction in zip(instances, interactions, strict=True)]
+        return HoiclipOutputs(layers, functional.normalize(seen.embedding, dim=-1))
+
+    def _read(self, instances: Tensor, interactions: Tensor) -> LayerOutputs:
+        """Apply the heads to one layer's `(B, 2Q, D)` and `(B, Q, C)` features."""
+        humans, objects = instances.chunk(2, dim=1)  # (B, Q, D)
+        embeddings = interactions @ self.clip.projection  # (B, Q, E)
+        return LayerOutputs(
+            human_boxes=self.human_box_head(humans),
+            object_boxes=self.object_box_head(objects),
+            object_embeddings=functional.normalize(self.object_embedding_head(objects), dim=-1),
+            interaction_embeddings=functional.normalize(embeddings, dim=-1),
+            verb_embeddings=functional.normalize(self.verb_head(embeddings), dim=-1),
+        )
+
+
+def _valid_cells(features: Tensor, padding_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Bring the padding mask to the feature map's grid.
+
+    Returns:
+        `(B, h, w)` float32, 1 where there is picture, and `(B, h * w)` bool padding; without a mask B is 1, and None.
+    """
+    if padding_mask is None:
+        return features.new_ones(1, features.shape[2], features.shape[3]), None
+    cells = functional.interpolate(padding_mask[:, None].to(features.dtype), size=features.shape[2:])[:, 0]  # nearest
+    return 1 - cells, cells.flatten(1).bool()
+
+
+class EngineOutputs(NamedTuple):
+    """What an engine gives: `LayerOutputs` of the last layer, and `HoiclipOutputs.image_embedding`."""
+
+    human_boxes: Tensor
+    object_boxes: Tensor
+    object_embeddings: Tensor
+    interaction_embeddings: Tensor
+    verb_embeddings: Tensor
+    image_embedding: Tensor
+
+
+class LastLayer(nn.Module):
+    """The network as engines run it: unpadded pictures in, the last layer's answer out.
+
+    Args:
+        model: The network.
+    """
+
+    def __init__(self, model: Hoiclip) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor, clip_image: Tensor) -> EngineOutputs:
+        """Map `(B, 3, H, W)` and `(B, 3, S, S)` to the six arrays of an engine."""
+        outputs: HoiclipOutputs = self.model(image, clip_image)
+        return EngineOutputs(*outputs.layers[-1], image_embedding=outputs.image_embedding)
+
+
+def build_hoiclip(config: HoiclipConfig, clip: ClipImageTower | None = None) -> Hoiclip:
+    """Build the network with fresh weights.
+
+    Args:
+        config: Its measures.
+        clip: CLIP's image tower, of `config.clip`; None builds an untrained one.
+
+    Raises:
+        ConfigError: If the measures do not fit the CLIP tower.
+    """
+    return Hoiclip(config, clip if clip is not None else build_clip(config.clip).image)
