@@ -1,0 +1,15 @@
+"""What can be seen: objects, verbs and the HOI categories that join them; published ones by name, custom ones from YAML."""
+
+from edge_hoi.vocabulary.published import known_vocabularies, zero_shot_split
+from edge_hoi.vocabulary.sources import load_vocabulary
+from edge_hoi.vocabulary.vocabulary import NO_INTERACTION, NOTHING_PROMPT, HoiCategory, Vocabulary
+
+__all__ = [
+    "NOTHING_PROMPT",
+    "NO_INTERACTION",
+    "HoiCategory",
+    "Vocabulary",
+    "known_vocabularies",
+    "load_vocabulary",
+    "zero_shot_split",
+]

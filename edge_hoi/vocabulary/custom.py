@@ -1,0 +1,194 @@
+"""Custom vocabularies: a YAML list of phrases, or of verbs, objects and free prompts.
+
+    - person riding bicycle                   # words that must be there: person, an -ing form, an object
+    - a person talking on a cell phone        # articles may be there
+    - {verb: push, object: shopping cart}     # base form; the prompt follows by rule
+    - {prompt: a worker without a helmet, object: helmet}
+
+or, to give it a name and to say what unusual objects look like, a mapping:
+
+    name: warehouse
+    interactions: [person driving forklift]
+    objects: {forklift: a photo of a yellow forklift truck}
+
+Where a phrase's object begins: after its last article, if there is one; else at the longest ending that is a name of COCO's 80 objects
+or of `objects`; else at the last word. "person and bicycle" is `no_interaction`.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any
+
+from edge_hoi.errors import VocabularyError
+from edge_hoi.vocabulary.data_files import parse_yaml
+from edge_hoi.vocabulary.phrases import ARTICLES, base_form, hoi_prompt, hoi_text, is_gerund, verb_phrase, with_article
+from edge_hoi.vocabulary.published import coco_category_ids, known_vocabularies
+from edge_hoi.vocabulary.vocabulary import NO_INTERACTION, NOTHING_PROMPT, HoiCategory, Vocabulary
+
+_EXAMPLE = "write it like `person riding bicycle` or `{verb: ride, object: bicycle}`"
+_MAX_CHARACTERS = 400
+_NO_NOUNS = ARTICLES | {"at", "from", "in", "into", "of", "off", "on", "onto", "out", "over", "to", "under", "up", "with"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    verb: str
+    noun: str
+    text: str
+    prompt: str
+
+
+def parse_custom(content: bytes, *, file: str, name: str) -> Vocabulary:
+    """Read a custom vocabulary.
+
+    Args:
+        content: The YAML file's bytes.
+        file: The file's name, for messages.
+        name: What the vocabulary is called if it does not say so.
+
+    Returns:
+        Verbs and objects numbered in the order in which the entries bring them up.
+
+    Raises:
+        VocabularyError: It is not YAML, empty, or an entry is not usable or there twice; the message says where and how to mend it.
+    """
+    data = parse_yaml(content, name=file)
+    document = _checked_keys(data if isinstance(data, dict) else {"interactions": data}, ("name", "interactions", "objects"), file)
+    object_prompts = _object_prompts(document.get("objects", {}), file)
+    name = _text(document.get("name", name), f"{file}, name")
+    if name in known_vocabularies():
+        raise VocabularyError(f"{file}: {name!r} is the name of a published vocabulary; give this one a `name:` of its own")
+    interactions = document.get("interactions")
+    if not isinstance(interactions, list) or not interactions:
+        raise VocabularyError(f"{file}: expected a list of interactions, found none; write lines like `- person riding bicycle`")
+    known = coco_category_ids().keys() | object_prompts.keys()
+    entries = [_entry(item, known, f"{file}, entry {number}") for number, item in enumerate(interactions, 1)]
+    _refuse_duplicates(entries, file)
+    return _vocabulary(name, entries, object_prompts)
+
+
+def _vocabulary(name: str, entries: list[_Entry], object_prompts: Mapping[str, str]) -> Vocabulary:
+    coco = coco_category_ids()
+    verb_ids = {verb: verb_id for verb_id, verb in enumerate(dict.fromkeys(entry.verb for entry in entries))}
+    object_ids = {noun: object_id for object_id, noun in enumerate(dict.fromkeys(entry.noun for entry in entries))}
+    prompts = [object_prompts.get(noun, f"a photo of {with_article(noun)}") for noun in object_ids]
+    return Vocabulary(
+        name=name,
+        objects=tuple(object_ids),
+        object_prompts=(*prompts, NOTHING_PROMPT),
+        verbs=tuple(verb_ids),
+        hois=tuple(HoiCategory(verb_ids[entry.verb], object_ids[entry.noun], entry.text, entry.prompt) for entry in entries),
+        coco_category_ids=tuple(coco.get(noun) for noun in object_ids),
+    )
+
+
+def _entry(item: object, known: AbstractSet[str], where: str) -> _Entry:
+    if not isinstance(item, dict):
+        phrase = _text(item, where)
+        where = f"{where} ({phrase!r})"
+        verb, noun = _split(_words(phrase, where), known, where)
+        said = _phrase(verb)
+        return _Entry(verb, noun, hoi_text(said, noun), hoi_prompt(said, noun))
+    fields = {key: _text(value, f"{where}, {key}") for key, value in _checked_keys(item, ("verb", "object", "prompt"), where).items()}
+    if "object" not in fields or not fields.keys() & {"verb", "prompt"}:
+        raise VocabularyError(
+            f"{where}: expected `object` and one of `verb` and `prompt`, got {', '.join(fields) or 'nothing'}; {_EXAMPLE}"
+        )
+    noun = " ".join(_words(fields["object"], f"{where}, object"))
+    if "verb" not in fields:
+        return _free_entry(fields["prompt"], noun, where)
+    verb = _verb_name(_words(fields["verb"], f"{where}, verb"))
+    said = _phrase(verb)
+    return _Entry(verb, noun, hoi_text(said, noun), fields.get("prompt", hoi_prompt(said, noun)))
+
+
+def _free_entry(prompt: str, noun: str, where: str) -> _Entry:
+    """Name a prompt's verb by its own words, so that events of two prompts can be told apart."""
+    words = [word for word in _without_lead(re.findall(r"[\w'-]+", prompt.lower())) if word not in ARTICLES]
+    text = " ".join(words)
+    said = text.removeprefix("person ").removesuffix(f" {noun}").split()
+    if not said:
+        raise VocabularyError(f"{where}: the prompt {prompt!r} has no words; {_EXAMPLE}")
+    return _Entry(_verb_name(said), noun, text, prompt)
+
+
+def _split(words: list[str], known: AbstractSet[str], where: str) -> tuple[str, str]:
+    """Split a phrase into its verb's name and its object."""
+    words = _without_lead(words)
+    if words[:1] != ["person"]:
+        raise VocabularyError(f"{where}: expected a phrase about a person; {_EXAMPLE}")
+    said = words[1:]
+    articles = [index for index, word in enumerate(said[:-1]) if index and word in ARTICLES]
+    endings = [start for start in range(1, len(said)) if " ".join(said[start:]) in known]
+    begin = articles[-1] + 1 if articles else min(endings, default=len(said) - 1)
+    verb_words, noun = [word for word in said[:begin] if word not in ARTICLES], " ".join(said[begin:])
+    if not verb_words or noun in _NO_NOUNS:
+        raise VocabularyError(f"{where}: names no object; {_EXAMPLE}")
+    if verb_words == ["and"]:
+        return NO_INTERACTION, noun
+    if not is_gerund(verb_words[0]):
+        raise VocabularyError(f"{where}: expected an -ing form after `person`, got {verb_words[0]!r}; {_EXAMPLE}")
+    return _verb_name(verb_words), noun
+
+
+def _without_lead(words: list[str]) -> list[str]:
+    if words[:3] == ["a", "photo", "of"]:
+        words = words[3:]
+    return words[1:] if words[:1] and words[0] in ARTICLES else words
+
+
+def _verb_name(words: list[str]) -> str:
+    return "_".join([base_form(words[0]) if is_gerund(words[0]) else words[0], *words[1:]])
+
+
+def _phrase(verb: str) -> str:
+    return "and" if verb == NO_INTERACTION else verb_phrase(verb)
+
+
+def _words(text: str, where: str) -> list[str]:
+    words = text.lower().replace("_", " ").split()
+    for word in words:
+        if not re.fullmatch(r"[\w'-]+", word):
+            raise VocabularyError(f"{where}: expected plain words, got {word!r}; for free text write `{{prompt: ..., object: ...}}`")
+    return words
+
+
+def _text(value: object, where: str) -> str:
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    if len(text) > _MAX_CHARACTERS:
+        raise VocabularyError(f"{where}: expected a short text, got {len(text)} characters; CLIP reads about 75 words")
+    if not text or not text.isprintable():
+        raise VocabularyError(
+            f"{where}: expected text, got {'nothing printable' if isinstance(value, str) else 'a list or mapping'}; {_EXAMPLE}"
+        )
+    return text
+
+
+def _object_prompts(value: object, file: str) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise VocabularyError(f"{file}, objects: expected a mapping like `forklift: a photo of a yellow forklift truck`")
+    where = f"{file}, objects"
+    prompts = {" ".join(_words(_text(noun, where), where)): _text(prompt, f"{where}, {noun}") for noun, prompt in value.items()}
+    for noun in prompts.keys() & coco_category_ids().keys():
+        raise VocabularyError(f"{where}: {noun!r} is one of COCO's objects, which engines know by name; give your own object another name")
+    return prompts
+
+
+def _checked_keys(mapping: Mapping[Any, Any], allowed: tuple[str, ...], where: str) -> Mapping[str, Any]:
+    for key in mapping:
+        if key not in allowed:
+            near = difflib.get_close_matches(str(key), allowed, n=1)
+            mend = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(allowed)}"
+            raise VocabularyError(f"{where}: unknown key {str(key)[:60]!r}; {mend}")
+    return mapping
+
+
+def _refuse_duplicates(entries: list[_Entry], file: str) -> None:
+    first: dict[tuple[str, ...], int] = {}
+    for number, entry in enumerate(entries, 1):
+        for key in ((entry.verb, entry.noun), (entry.prompt,)):
+            if first.setdefault(key, number) != number:
+                raise VocabularyError(f"{file}, entry {number} ({entry.text!r}) repeats entry {first[key]}; remove one")

@@ -1,0 +1,37 @@
+"""Load a vocabulary by name or from a file."""
+
+import difflib
+from pathlib import Path
+
+from edge_hoi.errors import VocabularyError
+from edge_hoi.vocabulary.custom import parse_custom
+from edge_hoi.vocabulary.data_files import MAX_BYTES
+from edge_hoi.vocabulary.published import known_vocabularies, published_vocabulary
+from edge_hoi.vocabulary.vocabulary import Vocabulary
+
+
+def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
+    """Load a published vocabulary by name, or a custom one from YAML (its form: `edge_hoi.vocabulary.custom`).
+
+    Args:
+        name_or_path: `hico_det`, `vcoco`, or the path of a YAML file.
+
+    Returns:
+        The vocabulary.
+
+    Raises:
+        VocabularyError: There is no such name or file, or the file is not usable; the message says where and how to mend it.
+    """
+    known = known_vocabularies()
+    if name_or_path in known:
+        return published_vocabulary(str(name_or_path))
+    path = Path(name_or_path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        near = difflib.get_close_matches(str(name_or_path).lower().replace("-", "_"), known, n=1)
+        mend = f"did you mean {near[0]!r}?" if near else f"give a YAML file, or one of {', '.join(known)}"
+        raise VocabularyError(f"no vocabulary {str(name_or_path)!r} ({reason}); {mend}") from error
+    return parse_custom(content, file=path.name, name=path.stem)
