@@ -1,0 +1,27 @@
+"""Run a built model: one protocol, one file per backend. Nothing here imports `model`, nor torch unless a torch engine is made."""
+
+from edge_hoi.runtime.engine import OUTPUT_NAMES, Arrays, CheckedEngine, Device, Engine, PrecisionHint, TensorSpec
+from edge_hoi.runtime.fake_engine import FakeEngine, fake_manifest
+from edge_hoi.runtime.input_size import choose_input_size
+from edge_hoi.runtime.manifest import ClipIdentity, InputDescription, Manifest, TextTower, read_manifest, write_manifest
+from edge_hoi.runtime.open import open_engine
+
+__all__ = [
+    "OUTPUT_NAMES",
+    "Arrays",
+    "CheckedEngine",
+    "ClipIdentity",
+    "Device",
+    "Engine",
+    "FakeEngine",
+    "InputDescription",
+    "Manifest",
+    "PrecisionHint",
+    "TensorSpec",
+    "TextTower",
+    "choose_input_size",
+    "fake_manifest",
+    "open_engine",
+    "read_manifest",
+    "write_manifest",
+]

@@ -1,0 +1,215 @@
+"""What an engine is: named arrays in, named arrays out.
+
+Legend: B batch, H and W input size in pixels, S side of CLIP's picture, Q queries, E embedding size.
+
+Inputs: `image` (B, 3, H, W) and `clip_image` (B, 3, S, S), normalised as the manifest says. Outputs: `human_boxes` and `object_boxes`
+(B, Q, 4) cxcywh in [0, 1]; `object_embeddings`, `interaction_embeddings` and `verb_embeddings` (B, Q, E) and `image_embedding` (B, E), each
+of length 1. All are float32.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, ClassVar, Literal, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_hoi.errors import EngineError
+from edge_hoi.runtime.manifest import Manifest
+
+Arrays = Mapping[str, NDArray[np.float32]]
+FLOAT32: np.dtype[Any] = np.dtype(np.float32)
+Device = Literal["auto", "cpu", "cuda"]
+PrecisionHint = Literal["f32", "bf16"]
+OUTPUT_NAMES = ("human_boxes", "object_boxes", "object_embeddings", "interaction_embeddings", "verb_embeddings", "image_embedding")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Shape and type of a named array.
+
+    Attributes:
+        shape: Sizes; the first, the batch, is -1 where it may vary.
+        dtype: Element type.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any] = FLOAT32
+
+
+class Engine(Protocol):
+    """A model made ready to run on one input size. Not to be shared between threads. A context manager."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the engine was built from."""
+
+    @property
+    def backend(self) -> str:
+        """Name of what runs it."""
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic that it really runs in on this device, such as `fp32` or `bf16`."""
+
+    @property
+    def max_batch(self) -> int:
+        """Most pictures in one run."""
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """`(H, W)` of `image` in pixels."""
+
+    @property
+    def inputs(self) -> Mapping[str, TensorSpec]:
+        """Name, shape and type of each input."""
+
+    @property
+    def outputs(self) -> Mapping[str, TensorSpec]:
+        """Name, shape and type of each output."""
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        """Run the model on a batch.
+
+        Args:
+            inputs: One array for each of `inputs`, all with the same B from 1 to `max_batch`.
+
+        Returns:
+            One array for each of `outputs`, C-contiguous and the caller's own.
+
+        Raises:
+            EngineError: The inputs are not those expected, or the engine is closed.
+        """
+
+    def close(self) -> None:
+        """Free what the engine holds; closing again does nothing."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None: ...
+
+
+class CheckedEngine(ABC):
+    """What every backend shares: the specifications, the checks around a run, and closing."""
+
+    backend: ClassVar[str]
+
+    def __init__(self, manifest: Manifest, *, input_size: tuple[int, int] | None, max_batch: int) -> None:
+        """Derive and check the specifications.
+
+        Args:
+            manifest: What the engine was built from.
+            input_size: `(H, W)` in pixels; None for the nominal one.
+            max_batch: Most pictures in one run.
+
+        Raises:
+            EngineError: The size is no multiple of the stride, or the batch is empty.
+        """
+        nominal = manifest.input
+        height, width = input_size or (nominal.height, nominal.width)
+        if min(height, width) < 1 or height % nominal.stride or width % nominal.stride:
+            raise EngineError(f"Engine expects an input size in multiples of {nominal.stride}, got {height}x{width}; use choose_input_size")
+        if max_batch < 1:
+            raise EngineError(f"Engine expects max_batch of at least 1, got {max_batch}; leave it out for 1")
+        batch = 1 if max_batch == 1 else -1
+        queries, embedding = manifest.num_queries, manifest.embedding_size
+        self.manifest = manifest
+        self.precision = manifest.precision
+        self.max_batch = max_batch
+        self.input_size = (height, width)
+        self.inputs: Mapping[str, TensorSpec] = {
+            "image": TensorSpec((batch, 3, height, width)),
+            "clip_image": TensorSpec((batch, 3, nominal.clip_size, nominal.clip_size)),
+        }
+        shapes = {"human_boxes": (queries, 4), "object_boxes": (queries, 4), "image_embedding": (embedding,)}
+        self.outputs: Mapping[str, TensorSpec] = {
+            name: TensorSpec((batch, *shapes.get(name, (queries, embedding)))) for name in OUTPUT_NAMES
+        }
+        self._is_closed = False
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        """Run the model on a batch; see `Engine.run`."""
+        if self._is_closed:
+            raise EngineError("Engine expects to be open, got a run after close(); open it again with open_engine")
+        batch = check_inputs(inputs, self.inputs, self.max_batch)
+        outputs = self._infer({name: np.ascontiguousarray(inputs[name]) for name in self.inputs})
+        for name, spec in self.outputs.items():
+            expected = (batch, *spec.shape[1:])
+            if name not in outputs or outputs[name].shape != expected or outputs[name].dtype != spec.dtype:
+                got = _describe(outputs[name]) if name in outputs else "nothing"
+                raise EngineError(
+                    f"Engine expects {name} {expected} {spec.dtype} of its model, got {got}; build it again with `edge-hoi build`"
+                )
+        return {name: outputs[name] for name in self.outputs}
+
+    def close(self) -> None:
+        """Free what the engine holds; closing again does nothing."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    @abstractmethod
+    def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        """Run checked, contiguous inputs; return C-contiguous arrays that no later run writes to."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Free the backend's objects."""
+
+
+def check_inputs(inputs: Arrays, specs: Mapping[str, TensorSpec], max_batch: int) -> int:
+    """Hold a batch against what an engine takes.
+
+    Args:
+        inputs: What is to be run.
+        specs: What the engine takes.
+        max_batch: Most pictures in one run.
+
+    Returns:
+        B, the number of pictures.
+
+    Raises:
+        EngineError: A name, shape or type is not the expected one.
+    """
+    if set(inputs) != set(specs):
+        raise EngineError(f"Engine expects inputs {_names(specs)}, got {_names(inputs)}; give exactly those")
+    for name, spec in specs.items():
+        array = inputs[name]
+        mend = _mend(array, spec, max_batch)
+        if mend:
+            batch = f"1..{max_batch}" if max_batch > 1 else "1"
+            shape = ", ".join([batch, *map(str, spec.shape[1:])])
+            raise EngineError(f"Engine expects {name} ({shape}) {spec.dtype}, got {_describe(array)}; {mend}")
+    batches = {name: len(inputs[name]) for name in specs}
+    if len(set(batches.values())) > 1:
+        got = " and ".join(f"{count} of {name}" for name, count in batches.items())
+        raise EngineError(f"Engine expects the same number of every input, got {got}; give each picture in both forms")
+    return next(iter(batches.values()))
+
+
+def _mend(array: NDArray[Any], spec: TensorSpec, max_batch: int) -> str | None:
+    if not isinstance(array, np.ndarray) or array.dtype != spec.dtype:
+        return f"convert it with numpy.asarray(…, numpy.{spec.dtype})"
+    if array.ndim != len(spec.shape) or array.shape[1] != spec.shape[1]:
+        return "put the pictures in the order batch, channel, height, width"
+    if array.shape[1:] != spec.shape[1:]:
+        return "resize the pictures, or open the engine with another input_size"
+    if len(array) > max_batch:
+        return f"open the engine with max_batch={len(array)}"
+    return None if len(array) else "give at least one picture"
+
+
+def _describe(value: object) -> str:
+    return f"{value.shape} {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
+
+
+def _names(mapping: Mapping[str, object]) -> str:
+    return ", ".join(sorted(mapping)) or "none"

@@ -1,0 +1,40 @@
+"""Choose the size that a source's frames are resized to, so that no padding is needed."""
+
+import math
+
+from edge_hoi.errors import EngineError
+from edge_hoi.runtime.manifest import InputDescription
+
+# How much an area that is off by some share counts, against an aspect ratio that is off by the same share. At 1/4, 16:9 and 4:3 land
+# within 2 % of their shape and 6 % of the nominal area for 384x672.
+_AREA_WEIGHT = 0.25
+
+
+def choose_input_size(frame_width: int, frame_height: int, description: InputDescription) -> tuple[int, int]:
+    """Find the input size that is nearest to a source's aspect ratio and to the engine's nominal area.
+
+    Args:
+        frame_width: Width of the source's frames in pixels.
+        frame_height: Height likewise.
+        description: The engine's input; multiples of its stride are considered, of half to one and a half times its nominal area.
+
+    Returns:
+        `(height, width)` in pixels.
+
+    Raises:
+        EngineError: A frame without area.
+    """
+    if frame_width < 1 or frame_height < 1:
+        raise EngineError(f"A frame's width and height are at least 1 pixel, got {frame_width}x{frame_height}; check the source")
+    aspect = frame_width / frame_height
+    cells = max(1.0, description.height * description.width / description.stride**2)
+    least, most = math.ceil(cells / 2), math.floor(cells * 3 / 2)
+
+    def cost(size: tuple[int, int]) -> tuple[float, tuple[int, int]]:
+        rows, columns = size
+        distortion = abs(math.log(columns / rows / aspect)) + _AREA_WEIGHT * abs(math.log(rows * columns / cells))
+        return round(distortion, 9), size  # rounded, so that mirrored sizes tie exactly and the order decides
+
+    sizes = ((rows, columns) for rows in range(1, most + 1) for columns in range(math.ceil(least / rows), most // rows + 1))
+    rows, columns = min(sizes, key=cost)
+    return rows * description.stride, columns * description.stride

@@ -1,0 +1,243 @@
+"""The manifest of an engine's folder: what the engine is, what it takes, and the hash of every file.
+
+Nothing in it depends on when or where it was written, so that equal weights and tools give an equal file.
+"""
+
+import hashlib
+import json
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, PositiveInt, StringConstraints, ValidationError, model_validator
+
+from edge_hoi.errors import ManifestError
+
+MANIFEST_FILE = "manifest.json"
+MODEL_FILE = "model.onnx"
+WEIGHTS_FILE = "weights.safetensors"
+
+_REBUILD = "build the engine again with `edge-hoi build`"
+
+
+def _check_inside(path: str) -> str:
+    """Refuse what could name a file outside of the engine's folder, on any system."""
+    plain = PurePosixPath(path)
+    if path != str(plain) or plain.is_absolute() or not plain.name or ".." in plain.parts or any(mark in path for mark in "\\:\0"):
+        raise ValueError(f"{path!r} is not a plain path inside the engine's folder")
+    return path
+
+
+RelativePath = Annotated[str, AfterValidator(_check_inside)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Channels = tuple[float, float, float]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class InputDescription(_Section):
+    """How pictures become the engine's inputs.
+
+    Attributes:
+        stride: Heights and widths are multiples of it, in pixels.
+        height: Nominal height in pixels; other sizes of about the same area work as well, see `choose_input_size`.
+        width: Nominal width in pixels.
+        clip_size: Side of the square picture that the CLIP tower takes, in pixels.
+        image_mean: Mean of R, G, B in [0, 1] that `image` is normalised by.
+        image_std: Standard deviation likewise.
+        clip_mean: Mean that `clip_image` is normalised by.
+        clip_std: Standard deviation likewise.
+    """
+
+    stride: PositiveInt
+    height: PositiveInt
+    width: PositiveInt
+    clip_size: PositiveInt
+    image_mean: Channels
+    image_std: Channels
+    clip_mean: Channels
+    clip_std: Channels
+
+
+class ClipIdentity(_Section):
+    """The CLIP whose text features fit the engine's embeddings.
+
+    Attributes:
+        model: open_clip's name of it.
+        weights_sha256: Hash of its weights.
+    """
+
+    model: str
+    weights_sha256: Sha256
+
+
+class TextTower(_Section):
+    """CLIP's text tower, carried along so that a vocabulary can be encoded without torch.
+
+    Attributes:
+        path: Its ONNX file.
+        tokenizer: Its `tokenizer.json`.
+        context_length: Tokens per prompt, padding included.
+    """
+
+    path: RelativePath
+    tokenizer: RelativePath
+    context_length: PositiveInt
+
+
+class Manifest(_Section):
+    """What an engine's folder holds.
+
+    Attributes:
+        format_version: Version of this form.
+        name: The engine's name.
+        description: One line for people.
+        backend: What runs it unless another is asked for.
+        is_trained: False of made-up weights, whose interactions mean nothing.
+        architecture: The model's configuration as JSON.
+        weights_sha256: Hash of the weights it was built from.
+        precision: Of its arithmetic, such as `fp32`.
+        files: Hash of every file beside the manifest, by relative path.
+        input: See `InputDescription`.
+        num_queries: Q, the human-object pairs looked for in a picture.
+        embedding_size: E, the width of the embeddings.
+        clip: See `ClipIdentity`.
+        classifiers: Relative path of each ready classifier, by vocabulary name.
+        default_vocabulary: The vocabulary used unless another is asked for; None if there are no classifiers.
+        text_tower: See `TextTower`; None if it is not carried along.
+        tools: Version of each package that took part in building it.
+        created_by: The edge-hoi that built it.
+    """
+
+    format_version: Literal[1] = 1
+    name: str
+    description: str
+    backend: str
+    is_trained: bool
+    architecture: dict[str, JsonValue]
+    weights_sha256: Sha256
+    precision: str
+    files: dict[RelativePath, Sha256]
+    input: InputDescription
+    num_queries: PositiveInt
+    embedding_size: PositiveInt
+    clip: ClipIdentity
+    classifiers: dict[str, RelativePath]
+    default_vocabulary: str | None
+    text_tower: TextTower | None
+    tools: dict[str, str]
+    created_by: str
+
+    @model_validator(mode="after")
+    def _check_references(self) -> "Manifest":
+        named = [*self.classifiers.values(), *((self.text_tower.path, self.text_tower.tokenizer) if self.text_tower else ())]
+        for path in named:
+            if path not in self.files:
+                raise ValueError(f"{path!r} is named but has no hash in `files`")
+        if (self.default_vocabulary is None) if self.classifiers else (self.default_vocabulary is not None):
+            raise ValueError("`default_vocabulary` is given if, and only if, there are classifiers")
+        if self.default_vocabulary is not None and self.default_vocabulary not in self.classifiers:
+            raise ValueError(f"`default_vocabulary` {self.default_vocabulary!r} is none of the classifiers: {', '.join(self.classifiers)}")
+        return self
+
+
+def model_path(folder: Path, manifest: Manifest) -> Path:
+    """Find an engine's ONNX file.
+
+    Args:
+        folder: The engine's folder.
+        manifest: Its manifest.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        ManifestError: The engine has none.
+    """
+    if MODEL_FILE not in manifest.files:
+        raise ManifestError(f"{folder} holds no {MODEL_FILE}, being a {manifest.backend} engine; build one with `edge-hoi build`")
+    return folder / MODEL_FILE
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hash a file's bytes.
+
+    Args:
+        path: The file.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_manifest(folder: Path, verify: bool = True) -> Manifest:
+    """Read an engine's manifest and hold its files against it.
+
+    Args:
+        folder: The engine's folder.
+        verify: Whether to hash every listed file as well (about a second per gigabyte).
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ManifestError: There is no manifest, it is not one that this version reads, or a file is missing or differs.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ManifestError(
+            f"{folder} is not an engine's folder: cannot read {path} ({error.strerror}); name a folder made by `edge-hoi build`"
+        ) from error
+    except ValidationError as error:
+        raise ManifestError(f"{path} is not usable: {_explain(error)}") from error
+    if verify:
+        _verify_files(folder, manifest)
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `manifest.json` whole or not at all.
+
+    Args:
+        folder: The engine's folder.
+        manifest: What to write.
+
+    Raises:
+        OSError: The folder cannot be written to.
+    """
+    text = json.dumps(manifest.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    partial = folder / f"{MANIFEST_FILE}.partial"
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(folder / MANIFEST_FILE)
+
+
+def _explain(error: ValidationError) -> str:
+    details = error.errors(include_url=False, include_context=False)
+    for detail in details:
+        if detail["loc"] == ("format_version",):
+            return f"it has format_version {detail['input']!r} and this edge-hoi reads 1; update edge-hoi, or {_REBUILD}"
+    where = ".".join(str(part) for part in details[0]["loc"])
+    others = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    return f"{where + ': ' if where else ''}{details[0]['msg']}{others}; {_REBUILD}"
+
+
+def _verify_files(folder: Path, manifest: Manifest) -> None:
+    for relative, expected in manifest.files.items():
+        try:
+            found = sha256_of_file(folder / relative)
+        except OSError as error:
+            raise ManifestError(
+                f"{folder} lacks {relative} ({error.strerror}), which its manifest lists; copy it anew or {_REBUILD}"
+            ) from error
+        if found != expected:
+            raise ManifestError(
+                f"{folder / relative} differs from its manifest: expected sha256 {expected}, got {found}; copy it anew or {_REBUILD}"
+            )

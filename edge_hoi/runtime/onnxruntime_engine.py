@@ -1,0 +1,86 @@
+"""ONNX Runtime: the fallback and the numeric referee; on CUDA where `onnxruntime-gpu` is installed."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_hoi.errors import EngineError, MissingDependencyError
+from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
+from edge_hoi.runtime.manifest import Manifest, model_path
+
+_ERRORS_ONLY = 3
+_CPU = "CPUExecutionProvider"
+_CUDA = "CUDAExecutionProvider"
+
+
+class OnnxRuntimeEngine(CheckedEngine):
+    """An ONNX engine run by ONNX Runtime."""
+
+    backend = "onnxruntime"
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        *,
+        input_size: tuple[int, int] | None = None,
+        max_batch: int = 1,
+        device: Device = "auto",
+        precision_hint: PrecisionHint | None = None,
+        cache_folder: Path | None = None,  # noqa: ARG002 - it has nothing to keep
+    ) -> None:
+        """Read the model and fix its input size.
+
+        Args:
+            folder: The engine's folder.
+            manifest: Its manifest, verified.
+            input_size: `(H, W)` in pixels; None for the nominal one.
+            max_batch: Most pictures in one run.
+            device: `auto` takes CUDA where it is to be had.
+            precision_hint: `f32`, which is all it can do.
+            cache_folder: Not used.
+
+        Raises:
+            EngineError: There is no CUDA though it was asked for, or ONNX Runtime cannot read the model.
+            MissingDependencyError: ONNX Runtime is not installed.
+        """
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingDependencyError("backend 'onnxruntime' needs ONNX Runtime; pip install 'edge-hoi[onnxruntime]'") from error
+        if precision_hint == "bf16":
+            raise EngineError(
+                "ONNX Runtime runs this engine in f32 only, got precision_hint 'bf16'; leave it out or use backend 'openvino'"
+            )
+        super().__init__(manifest, input_size=input_size, max_batch=max_batch)
+        path = model_path(folder, manifest)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        height, width = self.input_size
+        for name, size in {"height": height, "width": width, **({"batch": 1} if max_batch == 1 else {})}.items():
+            options.add_free_dimension_override_by_name(name, size)
+        try:
+            session = onnxruntime.InferenceSession(path, options, providers=_providers(device, onnxruntime.get_available_providers()))
+        except Exception as error:  # its errors have no common base but this one
+            reason = str(error).strip().splitlines()[0]
+            raise EngineError(f"ONNX Runtime cannot open {path}: {reason}; build it again with `edge-hoi build`") from error
+        if device == "cuda" and _CUDA not in session.get_providers():
+            raise EngineError("ONNX Runtime finds no CUDA device; use device 'cpu', or check the driver with nvidia-smi")
+        self._session: Any = session
+
+    def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        names = [output.name for output in self._session.get_outputs()]
+        return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
+
+    def _release(self) -> None:
+        self._session = None
+
+
+def _providers(device: Device, available: list[str]) -> list[Any]:
+    if device == "cuda" and _CUDA not in available:
+        raise EngineError("ONNX Runtime has no CUDA here; use device 'cpu', or replace it by its GPU build: pip install onnxruntime-gpu")
+    if device == "cpu" or _CUDA not in available:
+        return [_CPU]
+    return [(_CUDA, {"use_tf32": "0"}), _CPU]  # TF32 keeps 10 bits of each factor, which is not fp32

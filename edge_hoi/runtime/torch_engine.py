@@ -1,0 +1,67 @@
+"""PyTorch, eager: the reference that every other backend is held against."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_hoi.errors import EngineError, MissingDependencyError
+from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device
+from edge_hoi.runtime.manifest import Manifest
+
+if TYPE_CHECKING:
+    import torch
+
+
+class TorchEngine(CheckedEngine):
+    """A PyTorch module as an engine."""
+
+    backend = "torch"
+
+    def __init__(
+        self,
+        module: "torch.nn.Module",
+        manifest: Manifest,
+        *,
+        input_size: tuple[int, int] | None = None,
+        max_batch: int = 1,
+        device: Device = "auto",
+    ) -> None:
+        """Take over a module: it is moved to the device and put in evaluation mode.
+
+        Args:
+            module: Called as `module(image, clip_image)`; returns a mapping or a NamedTuple of the outputs.
+            manifest: What the module is.
+            input_size: `(H, W)` in pixels; None for the nominal one.
+            max_batch: Most pictures in one run.
+            device: `auto` takes CUDA where there is a device.
+
+        Raises:
+            EngineError: There is no CUDA device though one was asked for.
+            MissingDependencyError: PyTorch is not installed.
+        """
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingDependencyError("backend 'torch' needs PyTorch; pip install 'edge-hoi[build]'") from error
+        if device == "cuda" and not torch.cuda.is_available():
+            raise EngineError(
+                "PyTorch sees no CUDA device; use device 'cpu', or check the driver with nvidia-smi and install a CUDA build of torch"
+            )
+        super().__init__(manifest, input_size=input_size, max_batch=max_batch)
+        self._device = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+        self._module: Any = module.to(self._device).eval()
+
+    def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        import torch
+
+        # Convolutions on CUDA run in TF32 by default, which keeps 10 bits of each factor and is not fp32.
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            tensors = {name: torch.tensor(array, device=self._device) for name, array in inputs.items()}
+            results = self._module(tensors["image"], tensors["clip_image"])
+            named = results if isinstance(results, Mapping) else results._asdict()
+            return {name: np.array(tensor.cpu().numpy(), order="C") for name, tensor in named.items()}
+
+    def _release(self) -> None:
+        self._module = None

@@ -1,0 +1,224 @@
+"""What every engine keeps to, run over every backend.
+
+Where ONNX cannot be written (no [build] extra), the checkout's default engine takes the place of the hand-made model.
+"""
+
+import importlib.util
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from edge_hoi.errors import EngineError
+from edge_hoi.runtime import FakeEngine, fake_manifest, open_engine
+
+BACKENDS = ("fake", "openvino", "onnxruntime", "torch")
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def make(request, repository) -> Callable:
+    """Give a function that opens an engine of the backend: make(max_batch=…, input_size=…)."""
+    backend = request.param
+    if backend == "fake":
+        return FakeEngine
+    if backend == "torch":
+        module = request.getfixturevalue("handmade_module")
+        from edge_hoi.runtime.torch_engine import TorchEngine
+
+        return lambda **options: TorchEngine(module, fake_manifest(), device="cpu", **options)
+    pytest.importorskip(backend, reason=f"needs {backend}")
+    if importlib.util.find_spec("onnx"):
+        folder = request.getfixturevalue("handmade_folder")
+    else:
+        folder = repository / "engines" / "default"
+        if not folder.is_dir():
+            pytest.skip("needs the [build] extra, or the checkout's engines/default")
+    return lambda **options: open_engine(folder, backend=backend, device="cpu", **options)
+
+
+def inputs_for(engine, batch: int, seed: int = 0) -> dict:
+    generator = np.random.default_rng(seed)
+    inputs = {}
+    for name, spec in engine.inputs.items():
+        offsets = generator.standard_normal((batch, 3, 1, 1))  # so that pictures differ in their mean colours too
+        inputs[name] = (generator.standard_normal((batch, *spec.shape[1:])) + offsets).astype(np.float32)
+    return inputs
+
+
+@pytest.mark.parametrize("max_batch", [1, 3])
+def test_outputs_have_the_specified_names_shapes_and_types(make, max_batch):
+    with make(max_batch=max_batch) as engine:
+        outputs = engine.run(inputs_for(engine, max_batch))
+        queries, embedding = engine.manifest.num_queries, engine.manifest.embedding_size
+        assert list(outputs) == list(engine.outputs)
+        for name, array in outputs.items():
+            batch, *rest = engine.outputs[name].shape
+            assert batch == (1 if max_batch == 1 else -1)
+            assert array.shape == (max_batch, *rest)
+            assert array.dtype == np.float32
+            assert array.flags.c_contiguous
+        assert outputs["human_boxes"].shape == (max_batch, queries, 4)
+        assert outputs["verb_embeddings"].shape == (max_batch, queries, embedding)
+        assert outputs["image_embedding"].shape == (max_batch, embedding)
+
+
+def test_boxes_lie_in_the_picture_and_embeddings_have_length_one(make):
+    with make() as engine:
+        outputs = engine.run(inputs_for(engine, 1))
+    for name, array in outputs.items():
+        if name.endswith("_boxes"):
+            assert (array >= 0).all()
+            assert (array <= 1).all()
+        else:
+            np.testing.assert_allclose(np.linalg.norm(array, axis=-1), 1, atol=1e-5)
+
+
+def test_batch_equals_singles(make):
+    with make(max_batch=3) as engine:
+        inputs = inputs_for(engine, 3)
+        together = engine.run(inputs)
+        for row in range(3):
+            alone = engine.run({name: array[row : row + 1] for name, array in inputs.items()})
+            for name in alone:
+                np.testing.assert_allclose(alone[name][0], together[name][row], atol=2e-5, err_msg=name)
+        assert not np.allclose(together["image_embedding"][0], together["image_embedding"][1], atol=1e-3)
+
+
+def test_equal_inputs_give_equal_outputs_whatever_ran_between(make):
+    with make() as engine:
+        first = engine.run(inputs_for(engine, 1))
+        kept = {name: array.copy() for name, array in first.items()}
+        engine.run(inputs_for(engine, 1, seed=1))
+        again = engine.run(inputs_for(engine, 1))
+        for name in kept:
+            np.testing.assert_array_equal(first[name], kept[name], err_msg=f"{name} of an earlier run was overwritten")
+            np.testing.assert_array_equal(again[name], kept[name])
+
+
+def test_inputs_may_be_read_only_and_of_any_memory_order_and_stay_untouched(make):
+    with make() as engine:
+        inputs = inputs_for(engine, 1)
+        expected = engine.run(inputs)
+        for order in ("C", "F"):
+            other = {name: np.array(array, order=order) for name, array in inputs.items()}
+            for array in other.values():
+                array.flags.writeable = False
+            outputs = engine.run(other)
+            for name in outputs:
+                np.testing.assert_array_equal(outputs[name], expected[name])
+        for name, array in inputs_for(engine, 1).items():
+            np.testing.assert_array_equal(inputs[name], array)
+
+
+def test_engine_opens_at_another_input_size(make):
+    with make() as nominal:
+        height, width = nominal.input_size
+        stride = nominal.manifest.input.stride
+        assert nominal.input_size == (nominal.manifest.input.height, nominal.manifest.input.width)
+    with make(input_size=(width, height + stride)) as engine:
+        assert engine.input_size == (width, height + stride)
+        assert engine.inputs["image"].shape == (1, 3, width, height + stride)
+        assert np.isfinite(engine.run(inputs_for(engine, 1))["human_boxes"]).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "max_batch", "message"), [((100, 160), 1, "multiples of 32"), ((0, 0), 1, "got 0x0"), (None, 0, "max_batch")]
+)
+def test_sizes_that_cannot_be_are_refused_at_opening(make, size, max_batch, message):
+    with pytest.raises(EngineError, match=message):
+        make(input_size=size, max_batch=max_batch)
+
+
+def test_wrong_names_are_refused(make):
+    with make() as engine:
+        inputs = inputs_for(engine, 1)
+        with pytest.raises(EngineError, match="expects inputs clip_image, image, got image; "):
+            engine.run({"image": inputs["image"]})
+        with pytest.raises(EngineError, match="got clip_image, image, padding_mask; "):
+            engine.run({**inputs, "padding_mask": inputs["image"]})
+
+
+def damage_size(image):
+    return image[:, :, :-32]
+
+
+def damage_layout(image):
+    return image.transpose(0, 2, 3, 1)
+
+
+def damage_rank(image):
+    return image[0]
+
+
+def damage_type(image):
+    return image.astype(np.float64)
+
+
+def damage_container(image):
+    return [list(row) for row in image]
+
+
+def damage_to_nothing(image):
+    return image[:0]
+
+
+def damage_by_repeating(image):
+    return np.repeat(image, 9, 0)
+
+
+@pytest.mark.parametrize(
+    ("damage", "mend"),
+    [
+        (damage_size, "resize the pictures"),
+        (damage_layout, "put the pictures in the order batch, channel, height, width"),
+        (damage_rank, "put the pictures in the order batch, channel, height, width"),
+        (damage_type, r"float64; convert it with numpy\.asarray"),
+        (damage_container, r"list; convert it with numpy\.asarray"),
+        (damage_to_nothing, "give at least one picture"),
+        (damage_by_repeating, "open the engine with max_batch=9"),
+    ],
+)
+def test_wrong_arrays_are_refused_with_what_was_expected_and_how_to_mend_it(make, damage, mend):
+    with make(max_batch=4) as engine:
+        height, width = engine.input_size
+        inputs = inputs_for(engine, 1)
+        inputs["image"] = damage(inputs["image"])
+        with pytest.raises(EngineError, match=rf"^Engine expects image \(1\.\.4, 3, {height}, {width}\) float32, got .*{mend}"):
+            engine.run(inputs)
+
+
+def test_a_batch_beyond_a_static_one_is_refused(make):
+    with make() as engine, pytest.raises(EngineError, match=r"image \(1, 3, .*max_batch=2"):
+        engine.run(inputs_for(engine, 2))
+
+
+def test_unequal_batches_are_refused(make):
+    with make(max_batch=3) as engine:
+        inputs = {**inputs_for(engine, 3), "image": inputs_for(engine, 2)["image"]}
+        with pytest.raises(EngineError, match="got 2 of image and 3 of clip_image"):
+            engine.run(inputs)
+
+
+def test_engine_runs_again_after_a_refusal(make):
+    with make() as engine:
+        expected = engine.run(inputs_for(engine, 1))
+        with pytest.raises(EngineError):
+            engine.run({})
+        np.testing.assert_array_equal(engine.run(inputs_for(engine, 1))["human_boxes"], expected["human_boxes"])
+
+
+def test_closing_twice_is_harmless_and_a_closed_engine_refuses_to_run(make):
+    engine = make()
+    inputs = inputs_for(engine, 1)
+    with engine as entered:
+        assert entered is engine
+    engine.close()
+    with pytest.raises(EngineError, match="after close"):
+        engine.run(inputs)
+
+
+def test_engine_says_what_runs_it_and_in_which_precision(make):
+    with make() as engine:
+        assert engine.backend in BACKENDS
+        assert engine.precision == "fp32"
+        assert engine.max_batch == 1

@@ -1,0 +1,128 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from edge_hoi.errors import ManifestError
+from edge_hoi.runtime import TextTower, fake_manifest, read_manifest, write_manifest
+
+
+def rewrite(folder, **changes):
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    (tmp_path / "classifiers").mkdir()
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    files = {"classifiers/größe.safetensors": empty, "text.onnx": empty, "tokenizer.json": empty}
+    for path in files:
+        (tmp_path / path).touch()
+    manifest = fake_manifest(
+        files=files,
+        classifiers={"größe": "classifiers/größe.safetensors"},
+        default_vocabulary="größe",
+        text_tower=TextTower(path="text.onnx", tokenizer="tokenizer.json", context_length=77),
+        architecture={"layers": 6, "nested": {"widths": [1, 2.5, None]}},
+    )
+    write_manifest(tmp_path, manifest)
+    assert read_manifest(tmp_path) == manifest
+
+
+def test_writing_twice_gives_the_same_bytes_and_leaves_nothing_else(tmp_path):
+    write_manifest(tmp_path, fake_manifest(tools={"b": "2", "a": "1"}))
+    first = (tmp_path / "manifest.json").read_bytes()
+    write_manifest(tmp_path, fake_manifest(tools={"a": "1", "b": "2"}))
+    assert (tmp_path / "manifest.json").read_bytes() == first
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_a_folder_without_manifest_is_refused(tmp_path):
+    with pytest.raises(ManifestError, match=r"not an engine's folder.*No such file.*name a folder made by `edge-hoi build`"):
+        read_manifest(tmp_path)
+    with pytest.raises(ManifestError, match="not an engine's folder"):
+        read_manifest(tmp_path / "nowhere")
+
+
+def test_a_changed_file_is_refused_by_name_and_both_hashes(engine_folder):
+    expected = read_manifest(engine_folder).files["model.onnx"]
+    (engine_folder / "model.onnx").write_bytes(b"another model")
+    with pytest.raises(
+        ManifestError, match=rf"model\.onnx differs .*expected sha256 {expected}, got [0-9a-f]{{64}}; copy it anew or build"
+    ):
+        read_manifest(engine_folder)
+    assert read_manifest(engine_folder, verify=False).files["model.onnx"] == expected
+
+
+def test_a_missing_file_is_refused_by_name(engine_folder):
+    (engine_folder / "model.onnx").unlink()
+    with pytest.raises(ManifestError, match=r"lacks model\.onnx \(No such file.*copy it anew or build"):
+        read_manifest(engine_folder)
+
+
+@pytest.mark.parametrize("version", [2, 0, "1", None, [1]])
+def test_an_unknown_format_version_says_so_before_anything_else(engine_folder, version):
+    rewrite(engine_folder, format_version=version, key_of_the_future=1, name=3)
+    with pytest.raises(ManifestError, match=r"format_version .* and this edge-hoi reads 1; update edge-hoi"):
+        read_manifest(engine_folder)
+
+
+@pytest.mark.parametrize(
+    "path", ["../x", "/etc/passwd", "a/../../x", "..", "", ".", "./x", "a//b", "C:/x", "..\\x", "\\\\host\\x", "x\0y", "a/", "//x"]
+)
+def test_a_path_out_of_the_folder_is_refused(engine_folder, path):
+    rewrite(engine_folder, files={path: "0" * 64})
+    with pytest.raises(ManifestError, match="is not a plain path inside the engine's folder"):
+        read_manifest(engine_folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"surplus": 1}, "surplus: Extra inputs are not permitted"),
+        ({"name": None}, "name: Input should be a valid string"),
+        ({"num_queries": 0}, "num_queries: "),
+        ({"num_queries": "64"}, "num_queries: "),
+        ({"weights_sha256": "A" * 64}, "weights_sha256: "),
+        ({"input": {}}, r"input\.stride: Field required \(and 7 more\)"),
+        ({"classifiers": {"hico_det": "c.safetensors"}, "default_vocabulary": "hico_det"}, "'c.safetensors' is named but has no hash"),
+        ({"classifiers": {"hico_det": "model.onnx"}}, "`default_vocabulary` is given if, and only if"),
+        ({"default_vocabulary": "hico_det"}, "`default_vocabulary` is given if, and only if"),
+        ({"classifiers": {"hico_det": "model.onnx"}, "default_vocabulary": "vcoco"}, "'vcoco' is none of the classifiers: hico_det"),
+    ],
+)
+def test_what_does_not_fit_the_form_is_named(engine_folder, changes, message):
+    rewrite(engine_folder, **changes)
+    with pytest.raises(ManifestError, match=rf"{message}.*; build the engine again") as caught:
+        read_manifest(engine_folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"null", b"[]", b"{", b"\xff\xfe", b'{"name": "\xff"}', b"[" * 100_000, b'{"a":' * 100_000, b"1" * 10_000, b"\0"]
+)
+def test_hostile_json_is_refused_in_one_line(engine_folder, text):
+    (engine_folder / "manifest.json").write_bytes(text)
+    with pytest.raises(ManifestError, match="is not usable") as caught:
+        read_manifest(engine_folder)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_number_that_is_none_is_refused(engine_folder):
+    description = json.loads((engine_folder / "manifest.json").read_text())["input"]
+    rewrite(engine_folder, input=description | {"image_mean": [float("nan"), 0.5, 0.5]})
+    with pytest.raises(ManifestError, match="finite number"):
+        read_manifest(engine_folder)
+
+
+@given(st.text(max_size=30))
+def test_no_accepted_path_leaves_the_folder(tmp_path_factory, path):
+    try:
+        fake_manifest(files={path: "0" * 64})
+    except ValidationError:
+        return
+    folder = tmp_path_factory.getbasetemp()
+    assert (folder / path).resolve().is_relative_to(folder.resolve())

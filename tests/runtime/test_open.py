@@ -1,0 +1,191 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from edge_hoi.errors import EngineError, ManifestError, MissingDependencyError
+from edge_hoi.runtime import FakeEngine, fake_manifest, open_engine, write_manifest
+
+
+def random_inputs(engine, seed=0):
+    generator = np.random.default_rng(seed)
+    return {name: generator.random((1, *spec.shape[1:]), np.float32) for name, spec in engine.inputs.items()}
+
+
+def test_the_manifest_names_the_backend(handmade_folder):
+    with open_engine(handmade_folder) as engine:
+        assert engine.backend == "openvino"
+
+
+def test_backends_agree_with_each_other_and_with_torch(handmade_folder, handmade_module):
+    pytest.importorskip("onnxruntime", reason="needs the [onnxruntime] extra")
+    from edge_hoi.runtime.torch_engine import TorchEngine
+
+    with (
+        TorchEngine(handmade_module, fake_manifest(), device="cpu") as reference,
+        open_engine(handmade_folder, backend="openvino") as openvino,
+        open_engine(handmade_folder, backend="onnxruntime", device="cpu") as onnxruntime,
+    ):
+        inputs = random_inputs(reference)
+        expected = reference.run(inputs)
+        for engine in (openvino, onnxruntime):
+            outputs = engine.run(inputs)
+            for name in expected:
+                np.testing.assert_allclose(outputs[name], expected[name], atol=1e-5, err_msg=f"{engine.backend} {name}")
+
+
+@pytest.mark.parametrize(
+    ("backend", "message"),
+    [
+        ("openvinno", r"expects backend 'openvino' or 'onnxruntime', got 'openvinno'; did you mean 'openvino'\?"),
+        ("onnx", "did you mean 'onnxruntime'"),
+        ("torch", "open a torch engine with TorchEngine"),
+        ("xyz", "use one of those"),
+    ],
+)
+def test_an_unknown_backend_is_refused_with_the_nearest_known_one(engine_folder, backend, message):
+    with pytest.raises(EngineError, match=message):
+        open_engine(engine_folder, backend=backend)
+
+
+def test_an_engine_whose_file_was_changed_is_not_opened(engine_folder):
+    (engine_folder / "model.onnx").write_bytes(b"another")
+    with pytest.raises(ManifestError, match=r"model\.onnx differs"):
+        open_engine(engine_folder)
+
+
+@pytest.mark.parametrize(("backend", "speaker"), [("openvino", "OpenVINO"), ("onnxruntime", "ONNX Runtime")])
+def test_a_file_that_is_no_model_gives_one_line(engine_folder, backend, speaker):
+    pytest.importorskip(backend, reason=f"needs {backend}")
+    with pytest.raises(EngineError, match=rf"^{speaker} cannot open .*model\.onnx.*build it again with `edge-hoi build`$") as caught:
+        open_engine(engine_folder, backend=backend, device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_a_folder_without_onnx_says_which_engine_it_is(tmp_path, backend):
+    pytest.importorskip(backend, reason=f"needs {backend}")
+    write_manifest(tmp_path, fake_manifest(backend="torch"))
+    with pytest.raises(ManifestError, match=r"holds no model\.onnx, being a torch engine; build one"):
+        open_engine(tmp_path, backend=backend)
+
+
+def test_a_model_that_is_not_what_its_manifest_says_is_refused(handmade_folder, tmp_path):
+    manifest = fake_manifest(
+        backend="openvino", files={"model.onnx": open_engine(handmade_folder).manifest.files["model.onnx"]}, num_queries=9
+    )
+    (tmp_path / "model.onnx").write_bytes((handmade_folder / "model.onnx").read_bytes())
+    write_manifest(tmp_path, manifest)
+    with (
+        open_engine(tmp_path) as engine,
+        pytest.raises(EngineError, match=r"human_boxes \(1, 9, 4\) float32 of its model, got \(1, 8, 4\)"),
+    ):
+        engine.run(random_inputs(engine))
+
+
+def test_openvino_refuses_cuda(handmade_folder):
+    with pytest.raises(EngineError, match="runs on the CPU, got device 'cuda'; use device 'cpu'"):
+        open_engine(handmade_folder, backend="openvino", device="cuda")
+
+
+def test_a_cuda_device_that_is_not_there_is_refused_with_the_mend(handmade_folder, handmade_module):
+    torch = pytest.importorskip("torch", reason="needs the [build] extra")
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    from edge_hoi.runtime.torch_engine import TorchEngine
+
+    with pytest.raises(EngineError, match="no CUDA device; use device 'cpu', or check the driver with nvidia-smi"):
+        TorchEngine(handmade_module, fake_manifest(), device="cuda")
+    with pytest.raises(EngineError, match="use device 'cpu', or"):
+        open_engine(handmade_folder, backend="onnxruntime", device="cuda")
+
+
+def test_torch_runs_on_cuda_as_on_the_cpu(handmade_module):
+    torch = pytest.importorskip("torch", reason="needs the [build] extra")
+    if not torch.cuda.is_available():
+        if os.environ.get("EDGE_HOI_REQUIRE_GPU") == "1":
+            pytest.fail("EDGE_HOI_REQUIRE_GPU is set and torch sees no CUDA device")
+        pytest.skip("needs a CUDA GPU")
+    from edge_hoi.runtime.torch_engine import TorchEngine
+
+    with TorchEngine(handmade_module, fake_manifest(), device="cpu") as engine:
+        inputs = random_inputs(engine)
+        expected = engine.run(inputs)
+    with TorchEngine(handmade_module, fake_manifest(), device="cuda") as engine:
+        outputs = engine.run(inputs)
+    for name in expected:
+        np.testing.assert_allclose(outputs[name], expected[name], atol=1e-5, err_msg=name)
+
+
+def test_bf16_is_reported_only_where_the_cpu_has_it(handmade_folder):
+    import openvino
+
+    has_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    with open_engine(handmade_folder, backend="openvino", precision_hint="bf16") as engine:
+        assert engine.precision == ("bf16" if has_bf16 else "fp32")
+        assert np.isfinite(engine.run(random_inputs(engine))["verb_embeddings"]).all()
+
+
+def test_onnxruntime_refuses_bf16(handmade_folder):
+    pytest.importorskip("onnxruntime", reason="needs the [onnxruntime] extra")
+    with pytest.raises(EngineError, match="f32 only, got precision_hint 'bf16'; leave it out or use backend 'openvino'"):
+        open_engine(handmade_folder, backend="onnxruntime", precision_hint="bf16")
+
+
+def test_a_backend_that_is_not_installed_says_how_to_install_it(handmade_folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'edge-hoi\[onnxruntime\]'"):
+        open_engine(handmade_folder, backend="onnxruntime")
+
+
+def test_torch_that_is_not_installed_says_how_to_install_it(monkeypatch):
+    from edge_hoi.runtime.torch_engine import TorchEngine
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'edge-hoi\[build\]'"):
+        TorchEngine(None, fake_manifest())
+
+
+def test_a_compiled_model_is_kept_and_gives_the_same_numbers(handmade_folder, tmp_path):
+    with open_engine(handmade_folder, backend="openvino") as engine:
+        inputs = random_inputs(engine)
+        expected = engine.run(inputs)
+    for _ in range(2):
+        with open_engine(handmade_folder, backend="openvino", cache_folder=tmp_path) as engine:
+            np.testing.assert_array_equal(engine.run(inputs)["human_boxes"], expected["human_boxes"])
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(kept) == 1
+    assert kept[0].parent.name == engine.manifest.files["model.onnx"]
+
+
+def test_a_damaged_kept_model_is_compiled_anew(handmade_folder, tmp_path):
+    with open_engine(handmade_folder, backend="openvino", cache_folder=tmp_path) as engine:
+        inputs = random_inputs(engine)
+        expected = engine.run(inputs)
+    [kept] = [path for path in tmp_path.rglob("*") if path.is_file()]
+    whole = kept.read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], b"\0" * len(whole)):
+        kept.write_bytes(damaged)
+        with open_engine(handmade_folder, backend="openvino", cache_folder=tmp_path) as engine:
+            np.testing.assert_array_equal(engine.run(inputs)["human_boxes"], expected["human_boxes"])
+
+
+def test_the_fake_engine_says_what_it_is_told_to():
+    made_up = FakeEngine().run(random_inputs(FakeEngine()))
+    seen = []
+
+    def answer(inputs):
+        seen.append(inputs["image"].shape)
+        return made_up
+
+    with FakeEngine(answer=answer) as engine:
+        assert engine.run(random_inputs(engine, seed=1))["human_boxes"] is made_up["human_boxes"]
+    assert seen == [(1, 3, 96, 160)]
+
+
+def test_importing_the_runtime_loads_no_backend():
+    code = "import edge_hoi.runtime, sys; print([name for name in ('torch', 'onnxruntime', 'openvino', 'onnx') if name in sys.modules])"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert output.stdout.strip() == "[]"
