@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from servers.running import RTSP_PACKAGES, FileServer, RtspServer, SilentServer, has_rtsp_server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -26,3 +27,41 @@ def shared_data() -> Path:
 def repository() -> Path:
     """Give the root of the checkout."""
     return REPOSITORY
+
+
+@pytest.fixture
+def rtsp_server():
+    """Give a function that starts a real RTSP server: `rtsp_server(path, user=None, password=None)`; see `RtspServer`."""
+    if not has_rtsp_server():
+        pytest.skip(f"no RTSP server: install {RTSP_PACKAGES}")
+    servers = []
+
+    def start(path: Path, **credentials: str) -> RtspServer:
+        servers.append(RtspServer(path, **credentials))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def silent_server():
+    """Give a camera that takes connections on `port` and never answers."""
+    server = SilentServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def http_server():
+    """Give a function that serves a folder over HTTP: `http_server(folder).url`."""
+    servers = []
+
+    def start(folder: Path) -> FileServer:
+        servers.append(FileServer(folder))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()
