@@ -1,0 +1,22 @@
+"""Gets frames in: from files, cameras, streams and pictures, each read by a thread of its own into a mailbox."""
+
+from edge_hoi.ingest.fake import FakeSource
+from edge_hoi.ingest.mailbox import Mailbox
+from edge_hoi.ingest.opening import open_source
+from edge_hoi.ingest.reader import ReaderState, SourceReader
+from edge_hoi.ingest.source import Source, SourceInfo, SourceTally
+from edge_hoi.ingest.url import SourceKind, mask_url, source_kind
+
+__all__ = [
+    "FakeSource",
+    "Mailbox",
+    "ReaderState",
+    "Source",
+    "SourceInfo",
+    "SourceKind",
+    "SourceReader",
+    "SourceTally",
+    "mask_url",
+    "open_source",
+    "source_kind",
+]

@@ -1,0 +1,128 @@
+"""Time of frames: media time from timestamps as they come, UTC capture time where it is known, and a target rate."""
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+
+from edge_hoi.errors import ConfigError
+from edge_hoi.types import Clock
+
+
+class MediaClock:
+    """Makes media time out of a stream's timestamps: from 0, never going back."""
+
+    def __init__(self, nominal_interval: Fraction) -> None:
+        """Start before the first frame.
+
+        Args:
+            nominal_interval: Seconds between frames, where timestamps do not say.
+        """
+        self._interval = nominal_interval
+        self._now: Fraction | None = None
+        self._offset: Fraction | None = None
+
+    def advance(self, timestamp: Fraction | None) -> float:
+        """Give the media time of the next frame, in seconds.
+
+        A frame without a timestamp comes one interval after the one before it, and so does one whose timestamp jumped back (a wrapped
+        counter, a camera that started anew), from which time then goes on. One that is less than an interval back is jitter: it is
+        held at the time before it, and the frames after it keep their times.
+
+        Args:
+            timestamp: The stream's own time of this frame in seconds, of any origin; None where the stream gives none.
+        """
+        expected = Fraction(0) if self._now is None else self._now + self._interval
+        if timestamp is None:
+            self._now = expected
+            return float(expected)
+        if self._offset is None:
+            self._offset = expected - timestamp
+        time = timestamp + self._offset
+        if self._now is not None and time <= self._now - self._interval:
+            self._offset = expected - timestamp
+            time = expected
+        self._now = time if self._now is None else max(time, self._now)
+        return float(self._now)
+
+
+class RateLimit:
+    """Picks the first frame of each interval of a target rate, by media time."""
+
+    def __init__(self, target_fps: float | None) -> None:
+        """Take every frame, or at most so many a second.
+
+        Args:
+            target_fps: Frames per second, above 0; None for every frame.
+
+        Raises:
+            ConfigError: The rate is not above 0.
+        """
+        if target_fps is not None and not target_fps > 0:
+            raise ConfigError(f"target_fps must be above 0, got {target_fps}; leave it out to take every frame.")
+        self._target_fps = target_fps
+        self._interval = -1
+
+    def takes(self, pts_seconds: float) -> bool:
+        """Tell whether the frame at this media time is to be taken."""
+        if self._target_fps is None:
+            return True
+        interval = math.floor(pts_seconds * self._target_fps + 1e-6)  # 1e-6: 0.3 s at 10 fps is interval 3, whatever the last bit says
+        if interval <= self._interval:
+            return False
+        self._interval = interval
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureClock:
+    """Gives frames their UTC capture time.
+
+    Attributes:
+        clock: What the times rest on.
+        start: UTC time of media time 0; None for live sources, which take the time of arrival, and where nothing is known.
+    """
+
+    clock: Clock
+    start: datetime | None
+
+    @classmethod
+    def choose(cls, *, is_live: bool, recorded_at: datetime | None = None, creation_time: str | None = None) -> "CaptureClock":
+        """Take the best clock there is.
+
+        A recording never sees the wall clock, so that its events are a function of the file.
+
+        Args:
+            is_live: Whether frames arrive as they are captured.
+            recorded_at: When the recording started, as configured.
+            creation_time: When the recording started, as its container says (ISO 8601).
+
+        Raises:
+            ConfigError: `recorded_at` has no time zone.
+        """
+        if is_live:
+            return cls(Clock("arrival", "estimated"), None)
+        if recorded_at is not None:
+            if recorded_at.tzinfo is None:
+                raise ConfigError(f"recorded_at needs a time zone, got {recorded_at.isoformat()}; append Z for UTC.")
+            return cls(Clock("configured", "estimated"), recorded_at.astimezone(UTC))
+        created_at = _parse_creation_time(creation_time)
+        if created_at is not None:
+            return cls(Clock("container", "estimated"), created_at)
+        return cls(Clock("media", "relative"), None)
+
+    def captured_at(self, pts_seconds: float) -> datetime | None:
+        """Give the UTC capture time of the frame that is at hand now, at this media time."""
+        if self.clock.source == "arrival":
+            return datetime.now(UTC)
+        return None if self.start is None else self.start + timedelta(seconds=pts_seconds)
+
+
+def _parse_creation_time(text: str | None) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    if time.year <= 1970:  # writers that do not know leave the counter at 0: 1904 or 1970
+        return None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -1,0 +1,117 @@
+"""Pictures as a source: a single one, or a folder of them at a fixed rate."""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+
+import av
+from av.video.reformatter import VideoReformatter
+
+from edge_hoi.errors import ConfigError, SourceError
+from edge_hoi.ingest.clock import CaptureClock
+from edge_hoi.ingest.decoding import DecodedStream, file_connection, open_container, video_stream
+from edge_hoi.ingest.failure import failure, failure_of_file
+from edge_hoi.ingest.source import FrameStamp, Source, SourceInfo, SourceTally
+from edge_hoi.ingest.url import PICTURE_SUFFIXES, SourceKind, local_path
+from edge_hoi.ingest.video import rgb_image
+from edge_hoi.types import Frame, Image
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """List the pictures of a folder as a person would: `frame2.jpg` before `frame10.jpg`.
+
+    Args:
+        folder: An existing folder; folders within it are not looked into.
+    """
+    paths = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
+    return sorted(paths, key=lambda path: [(int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", path.name)])
+
+
+class PictureSource(Source):
+    """One picture, or those of a folder as the frames of a recording."""
+
+    def __init__(
+        self, url: str, *, source_id: str, fps: float, target_fps: float | None = None, recorded_at: datetime | None = None
+    ) -> None:
+        """Find the pictures and read the first that can be read.
+
+        Args:
+            url: Path or `file://` URL of a picture or a folder.
+            source_id: Name of the source.
+            fps: Pictures per second of media time, above 0.
+            target_fps: Take at most so many pictures a second, by media time; None for all.
+            recorded_at: When the first picture was taken.
+
+        Raises:
+            SourceError: There is no picture, or none that can be read.
+            ConfigError: `fps`, `target_fps` or `recorded_at` is not usable.
+        """
+        if not fps > 0:
+            raise ConfigError(f"image_folder_fps must be above 0, got {fps}; pictures of a 25 fps video have 25.")
+        path = local_path(url)
+        self._paths = pictures_in(path) if path.is_dir() else [path]
+        if not self._paths:
+            suffixes = ", ".join(sorted(PICTURE_SUFFIXES))
+            raise failure(url, SourceKind.FOLDER, "not_found", "there is no picture in this folder", f"put pictures there ({suffixes})")
+        self.tally = SourceTally()
+        self._fps = fps
+        self._stamp = FrameStamp(source_id, CaptureClock.choose(is_live=False, recorded_at=recorded_at), target_fps)
+        self._reformatter = VideoReformatter()
+        self._last_error: SourceError | None = None
+        frames = self._read_all()
+        first = next(frames, None)
+        if first is None:
+            assert self._last_error is not None
+            raise self._last_error
+        count = len(self._paths)
+        is_folder = path.is_dir()
+        self.info = SourceInfo(
+            source_id=source_id,
+            masked_url=url,
+            width=first.width,
+            height=first.height,
+            fps=fps if is_folder else None,
+            is_live=False,
+            duration_seconds=count / fps if is_folder else None,
+            frame_count=count,
+        )
+        self._frames: Iterator[Frame] = chain([first], frames)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Give the pictures; those that cannot be read are left out and counted."""
+        return self._frames
+
+    def close(self) -> None:
+        """Give no more pictures; none is open."""
+        self._frames = iter(())
+
+    def _read_all(self) -> Iterator[Frame]:
+        for position, path in enumerate(self._paths):
+            pts_seconds = position / self._fps
+            if not self._stamp.count(pts_seconds):
+                continue
+            try:
+                image, is_corrupt = _read_picture(path, self._reformatter)
+            except SourceError as error:
+                self.tally.decode_errors += 1
+                self._last_error = error
+                continue
+            self.tally.frames_decoded += 1
+            self.tally.frames_corrupt += is_corrupt
+            yield self._stamp.frame(image, pts_seconds, is_corrupt=is_corrupt)
+
+
+def _read_picture(path: Path, reformatter: VideoReformatter) -> tuple[Image, bool]:
+    """Read one picture, and whether it is damaged."""
+    # FFmpeg would take `100%d.jpg` as a pattern of names.
+    connection = file_connection(str(path), options={"pattern_type": "none"})
+    with open_container(connection) as container:
+        decoded = next(iter(DecodedStream(container, video_stream(container, connection), connection, is_live=False)), None)
+        if decoded is None:
+            raise failure_of_file(connection.url, connection.kind)
+        try:
+            return rgb_image(decoded.picture, reformatter), decoded.is_corrupt
+        except av.FFmpegError:
+            raise failure(connection.url, connection.kind, "unsupported") from None

@@ -1,0 +1,195 @@
+"""One thread for each source: opens it, decodes into its mailbox, and comes back when a camera went away."""
+
+import logging
+import random
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from enum import StrEnum
+from typing import Self
+
+from edge_hoi.errors import SourceError
+from edge_hoi.ingest.mailbox import Mailbox
+from edge_hoi.ingest.source import Source, SourceInfo, SourceTally
+from edge_hoi.types import Frame
+
+_logger = logging.getLogger(__name__)
+
+# What may come from a camera that restarts: its server is up before its stream is, and answers 404 or half a stream.
+_PASSING_CODES = frozenset({"unreachable", "timeout", "not_found", "not_video", "corrupt"})
+
+
+class ReaderState(StrEnum):
+    """What a reader is doing."""
+
+    CONNECTING = "connecting"
+    STREAMING = "streaming"
+    BACKOFF = "backoff"
+    ENDED = "ended"
+    FAILED = "failed"
+
+
+class SourceReader:
+    """Reads one source in a thread of its own, into its mailbox; a context manager that starts and stops it.
+
+    A recording is read to its end, losslessly. Of a live source only the newest frame is kept, and it is reconnected for as long as its
+    errors can pass; media time and numbering then go on, by the clock of arrival.
+
+    Attributes:
+        source_id: Name of the source.
+        mailbox: Where the frames are; `mailbox.is_finished` when no more will come.
+        state: What the reader is doing.
+        error: The failure at hand, while in `backoff` or `failed`; else None.
+        info: What the source said about itself when it was last opened; None before.
+        reconnections: How often the source was opened again after it had streamed.
+    """
+
+    def __init__(
+        self,
+        open_source: Callable[[], Source],
+        *,
+        source_id: str,
+        capacity: int = 4,
+        shortest_wait_seconds: float = 0.5,
+        longest_wait_seconds: float = 5.0,
+    ) -> None:
+        """Make a reader; `start` starts it.
+
+        Args:
+            open_source: Opens the source, in the reader's thread.
+            source_id: Name of the source.
+            capacity: Most frames of a recording decoded ahead.
+            shortest_wait_seconds: Wait before the first reconnection; doubled each time until the source streams again.
+            longest_wait_seconds: Longest wait between reconnections.
+        """
+        self.source_id = source_id
+        self.mailbox: Mailbox[Frame] = Mailbox("lossless", capacity)
+        self.state = ReaderState.CONNECTING
+        self.error: SourceError | None = None
+        self.info: SourceInfo | None = None
+        self.reconnections = 0
+        self._open_source = open_source
+        self._shortest_wait = shortest_wait_seconds
+        self._longest_wait = longest_wait_seconds
+        self._stopping = threading.Event()
+        # A daemon, because FFmpeg cannot be interrupted from outside: a thread inside a hung read wakes at the read timeout at the
+        # latest. `stop` does not wait for that; it leaves the thread behind, which then finds its mailbox closed, and ends.
+        self._thread = threading.Thread(target=self._run, name=f"read-{source_id}", daemon=True)
+        self._past_tally = SourceTally()
+        self._source_tally = SourceTally()
+        self._last: Frame | None = None
+        self._is_resuming = False
+        self._pts_offset = 0.0
+        self._index_offset = 0
+
+    @property
+    def tally(self) -> SourceTally:
+        """What has come out of the source so far, over all its connections."""
+        return self._past_tally + self._source_tally
+
+    def start(self) -> None:
+        """Start reading."""
+        self._thread.start()
+
+    def request_stop(self) -> None:
+        """Ask the thread to end, without waiting for it. Frames not yet taken are dropped."""
+        self._stopping.set()
+        self.mailbox.close(discard=True)
+
+    def stop(self, timeout_seconds: float = 4.0) -> bool:
+        """Stop reading.
+
+        Args:
+            timeout_seconds: Longest wait for the thread.
+
+        Returns:
+            Whether the thread has ended; if not, it hangs in a read and was left behind.
+        """
+        self.request_stop()
+        self._thread.join(timeout_seconds)
+        if self._thread.is_alive():
+            self.state = ReaderState.ENDED
+            return False
+        return True
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        wait_seconds = self._shortest_wait
+        try:
+            while not self._stopping.is_set():
+                self.state = ReaderState.CONNECTING
+                started = time.monotonic()
+                self._read_to_end()
+                if not self._comes_back():
+                    return
+                _logger.warning("%s: %s", self.source_id, self.error)
+                if time.monotonic() - started > self._longest_wait:
+                    wait_seconds = self._shortest_wait
+                self.state = ReaderState.BACKOFF
+                # Jitter, so that the cameras behind a switch that was off do not all call at once.
+                self._stopping.wait(wait_seconds * random.uniform(0.5, 1.0))  # noqa: S311  # no secret depends on it
+                wait_seconds = min(2 * wait_seconds, self._longest_wait)
+        finally:
+            has_failed = self.error is not None and not self._stopping.is_set()
+            self.state = ReaderState.FAILED if has_failed else ReaderState.ENDED
+            self.mailbox.close()
+
+    def _read_to_end(self) -> None:
+        """Read until the source ends or fails; `error` says which."""
+        try:
+            with self._open_source() as source:
+                self._begin(source)
+                for frame in source:
+                    if not self.mailbox.put(self._continued(frame)):
+                        return
+                if source.info.is_live:
+                    raise SourceError(f"{source.info.masked_url} ended its stream.", code="unreachable", is_retryable=True)
+        except SourceError as error:
+            self.error = error
+        except Exception as error:  # a defect ends this source, visibly, and no other; its text may hold the URL
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            self.error = SourceError(
+                f"Reading {self.source_id} broke on a defect of edge-hoi, {type(error).__name__} in {place.name}, line {place.lineno} of "
+                f"{place.filename}; please report it.",
+                code="unsupported",
+                is_retryable=False,
+            )
+
+    def _begin(self, source: Source) -> None:
+        self._past_tally = self.tally
+        self._source_tally = source.tally
+        self.reconnections += self._last is not None
+        self._is_resuming = self._last is not None
+        self.info = source.info
+        if source.info.is_live:
+            self.mailbox.policy = "newest"
+            self.mailbox.capacity = 1
+        self.error = None
+        self.state = ReaderState.STREAMING
+
+    def _continued(self, frame: Frame) -> Frame:
+        """Carry media time and numbering on over reconnections."""
+        if self._is_resuming and self._last is not None:
+            elapsed = frame.arrived_seconds - self._last.arrived_seconds
+            self._pts_offset = self._last.pts_seconds + elapsed - frame.pts_seconds
+            self._index_offset = self._last.index + 1 - frame.index
+            self._is_resuming = False
+        if self._index_offset:
+            frame = replace(frame, pts_seconds=frame.pts_seconds + self._pts_offset, index=frame.index + self._index_offset)
+        self._last = frame
+        return frame
+
+    def _comes_back(self) -> bool:
+        if self.error is None or self._stopping.is_set():
+            return False
+        if self.info is None:
+            return self.error.is_retryable
+        return self.info.is_live and self.error.code in _PASSING_CODES

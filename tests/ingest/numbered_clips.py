@@ -1,0 +1,53 @@
+"""Small clips whose frames carry their number, so that a test knows which picture it sees."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+
+WIDTH, HEIGHT = 160, 120
+
+
+def numbered_picture(number):
+    """Draw a picture whose upper half says its number in ten black or white bars."""
+    image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+    for bit in range(10):
+        image[: HEIGHT // 2, bit * 16 : bit * 16 + 16] = 235 if number >> bit & 1 else 16
+    image[HEIGHT // 2 + 10 : HEIGHT // 2 + 40, (number * 3) % (WIDTH - 30) : (number * 3) % (WIDTH - 30) + 30] = (200, 40, 40)
+    return image
+
+
+def number_of(image):
+    """Read the number of a picture."""
+    return sum(1 << bit for bit in range(10) if image[HEIGHT // 4, bit * 16 + 8].mean() > 128)
+
+
+def write_clip(path, *, frames=50, fps=25, key_frame_distance=12, times=None, container_options=None, metadata=None, rotation=None):
+    """Write an H.264 clip with B-frames; `times` are the frames' times in milliseconds, if not evenly spaced."""
+    with av.open(str(path), "w", options=container_options or {}) as container:
+        container.metadata.update(metadata or {})
+        stream = container.add_stream("libx264", rate=fps, options={"preset": "veryfast", "threads": "1", "bf": "2"})
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = WIDTH, HEIGHT, "yuv420p", key_frame_distance
+        if rotation is not None:
+            stream.set_display_rotation(rotation)
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(numbered_picture(number), format="rgb24")
+            frame.time_base = Fraction(1, 1000)
+            frame.pts = round(number * 1000 / fps) if times is None else times[number]
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def write_picture(path, image):
+    """Write a picture in the format of its suffix."""
+    codec, pixels = {".jpg": ("mjpeg", "yuvj420p"), ".png": ("png", "rgb24"), ".bmp": ("bmp", "bgr24"), ".webp": ("libwebp", "yuv420p")}[
+        path.suffix
+    ]
+    with av.open(str(path), "w", format="image2", options={"update": "1"}) as container:
+        stream = container.add_stream(codec, rate=1)
+        stream.height, stream.width = image.shape[:2]
+        stream.pix_fmt = pixels
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+        container.mux(stream.encode(None))
+    return path

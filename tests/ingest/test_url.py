@@ -1,0 +1,43 @@
+import pytest
+
+from edge_hoi.errors import SourceError
+from edge_hoi.ingest import SourceKind, mask_url, source_kind
+
+CANARY = "c@nary/p%ss"
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("rtsp://camera.lan:554/live", "rtsp://camera.lan:554/live"),
+        ("rtsp://admin:secret@camera.lan:554/live", "rtsp://admin:***@camera.lan:554/live"),
+        ("rtsp://admin:p%40ss@camera.lan/live", "rtsp://admin:***@camera.lan/live"),
+        (f"rtsp://admin:{CANARY}@camera.lan/live", "rtsp://admin:***@camera.lan/live"),
+        ("rtsp://admin:1/2?3#4@camera.lan/live", "rtsp://admin:***@camera.lan/live"),
+        ("rtsp://admin:a:b@camera.lan/live", "rtsp://admin:***@camera.lan/live"),
+        ("rtsp://sesame@camera.lan/live", "rtsp://***@camera.lan/live"),
+        ("https://cdn.example/clip@720p.mp4", "https://cdn.example/clip@720p.mp4"),
+        ("https://cdn.example/a.m3u8?access_token=abc&x=1", "https://cdn.example/a.m3u8?access_token=***&x=1"),
+        ("https://cdn.example/a.m3u8?X-Amz-Signature=abc#t", "https://cdn.example/a.m3u8?X-Amz-Signature=***#t"),
+        ("rtsp://camera.lan/user=admin&password=abc&channel=1", "rtsp://camera.lan/user=admin&password=***&channel=1"),
+        ("clips/token=1@home.mp4", "clips/token=1@home.mp4"),
+    ],
+)
+def test_masked_url_shows_the_place_and_no_secret(url, masked):
+    assert mask_url(url) == masked
+
+
+def test_kind_is_told_by_scheme_path_and_what_is_there(tmp_path):
+    assert source_kind("RTSPS://camera.lan/live") is SourceKind.RTSP
+    assert source_kind("https://cdn.example/a.jpg") is SourceKind.HTTP
+    assert source_kind("/dev/video0") is SourceKind.DEVICE
+    assert source_kind(str(tmp_path)) is SourceKind.FOLDER
+    assert source_kind(f"file://{tmp_path}/a%20b.JPG") is SourceKind.PICTURE
+    assert source_kind("no such file.mkv") is SourceKind.FILE
+
+
+def test_unknown_scheme_is_refused_with_those_that_are_known():
+    with pytest.raises(SourceError, match=r"udp://admin:\*\*\*@239\.0\.0\.1.*rtsp, rtsps, http or https") as caught:
+        source_kind(f"udp://admin:{CANARY}@239.0.0.1")
+    assert caught.value.code == "unsupported"
+    assert not caught.value.is_retryable
