@@ -1,0 +1,24 @@
+"""From frames to interactions: preprocess, run an engine, score its embeddings against a vocabulary, select."""
+
+from edge_hoi.detection.classifier import Classifier, for_vocabulary, prompts_to_encode, read_classifier, write_classifier
+from edge_hoi.detection.detector import Detector
+from edge_hoi.detection.postprocess import enhancement, pair_scores, select_interactions
+from edge_hoi.detection.preprocess import Preprocessor
+from edge_hoi.detection.text_encoder import OnnxTextEncoder
+from edge_hoi.detection.text_features import TextEncoder, cached_text_features
+
+__all__ = [
+    "Classifier",
+    "Detector",
+    "OnnxTextEncoder",
+    "Preprocessor",
+    "TextEncoder",
+    "cached_text_features",
+    "enhancement",
+    "for_vocabulary",
+    "pair_scores",
+    "prompts_to_encode",
+    "read_classifier",
+    "select_interactions",
+    "write_classifier",
+]

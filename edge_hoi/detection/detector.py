@@ -1,0 +1,104 @@
+"""The detector: frames in, interactions out."""
+
+from collections.abc import Sequence
+
+from edge_hoi.detection.classifier import Classifier
+from edge_hoi.detection.postprocess import pair_scores, select_interactions
+from edge_hoi.detection.preprocess import Preprocessor
+from edge_hoi.errors import EngineError
+from edge_hoi.runtime import Engine
+from edge_hoi.telemetry import StageClock
+from edge_hoi.types import Frame, Interactions
+from edge_hoi.vocabulary import Vocabulary
+
+
+class Detector:
+    """Composes preprocessing, an engine, a classifier and postprocessing.
+
+    Belongs to one thread, as its engine does, and leaves closing that to its owner.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        classifier: Classifier,
+        vocabulary: Vocabulary,
+        *,
+        score_threshold: float = 0.0,
+        max_interactions: int = 100,
+        clock: StageClock | None = None,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            engine: An open engine.
+            classifier: The vocabulary's rows.
+            vocabulary: What to look for.
+            score_threshold: Least score of an interaction, in [0, 1].
+            max_interactions: Most interactions of a frame.
+            clock: Takes the times of the stages `preprocess`, `engine` and `postprocess`, per batch.
+
+        Raises:
+            EngineError: Engine, classifier and vocabulary do not fit each other.
+        """
+        embedding_size = engine.manifest.embedding_size
+        expected = (len(vocabulary), len(vocabulary.objects) + 1, embedding_size)
+        got = (len(classifier.hoi_weight), len(classifier.object_weight), classifier.embedding_size)
+        if got != expected:
+            raise EngineError(
+                f"vocabulary {vocabulary.name!r} on engine {engine.manifest.name!r} needs a classifier of (HOIs, objects, embedding size) "
+                f"{expected}, got {got}; make it with for_vocabulary"
+            )
+        height, width = engine.input_size
+        described = engine.manifest.input
+        self.vocabulary = vocabulary
+        self._engine = engine
+        self._classifier = classifier
+        self._score_threshold = score_threshold
+        self._max_interactions = max_interactions
+        self._clock = clock or StageClock()
+        self._preprocess = Preprocessor(
+            height=height,
+            width=width,
+            clip_size=described.clip_size,
+            image_mean=described.image_mean,
+            image_std=described.image_std,
+            clip_mean=described.clip_mean,
+            clip_std=described.clip_std,
+        )
+
+    def detect(self, frames: Sequence[Frame]) -> list[Interactions]:
+        """Find the interactions in frames, in batches as large as the engine takes.
+
+        Args:
+            frames: Of any size each; an aspect ratio other than the engine's is squeezed into it.
+
+        Returns:
+            The interactions of each frame, in order.
+
+        Raises:
+            EngineError: The engine fails, or gives numbers that are not finite.
+        """
+        size = self._engine.max_batch
+        return [found for begin in range(0, len(frames), size) for found in self._detect_batch(frames[begin : begin + size])]
+
+    def _detect_batch(self, frames: Sequence[Frame]) -> list[Interactions]:
+        with self._clock.measure("preprocess"):
+            inputs = self._preprocess([frame.image for frame in frames])
+        with self._clock.measure("engine"):
+            outputs = self._engine.run(inputs)
+        with self._clock.measure("postprocess"):
+            scores = pair_scores(*self._classifier.logits(outputs), self.vocabulary.object_ids)
+            return [
+                select_interactions(
+                    scores[row],
+                    outputs["human_boxes"][row],
+                    outputs["object_boxes"][row],
+                    self.vocabulary,
+                    width=frame.width,
+                    height=frame.height,
+                    score_threshold=self._score_threshold,
+                    max_interactions=self._max_interactions,
+                )
+                for row, frame in enumerate(frames)
+            ]

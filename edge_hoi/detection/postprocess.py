@@ -1,0 +1,158 @@
+"""From boxes and logits to a frame's interactions: the one scoring rule of evaluation, accuracy gates and streams.
+
+Q queries, N HOI categories, K objects ("nothing" is one more), P pairs of a query and a category.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_hoi.boxes import clip_to_frame, pairwise_iou, xyxy_from_cxcywh
+from edge_hoi.errors import EngineError
+from edge_hoi.types import NO_OBJECT, Interactions
+from edge_hoi.vocabulary import Vocabulary
+
+Floats = NDArray[np.float32]
+
+NMS_OVERLAP = 0.7
+_EXTREME_LOGIT = 87.0
+"""Beyond it exp overflows float32, and sigmoids are 0 or 1 anyway."""
+
+
+def pair_scores(hoi_logits: Floats, object_logits: Floats, object_ids: NDArray[np.int64]) -> Floats:
+    """Score every pair of a query and a category: (sigmoid(HOI logit) + sigmoid(logit of the category's object)²) / 2.
+
+    It is half of HOICLIP's score, which runs to 2.
+
+    Args:
+        hoi_logits: `(..., Q, N)`.
+        object_logits: `(..., Q, K + 1)`.
+        object_ids: `(N,)` the object of each category.
+
+    Returns:
+        `(..., Q, N)` float32 in [0, 1].
+
+    Raises:
+        EngineError: A logit is not finite.
+    """
+    if not (np.isfinite(hoi_logits).all() and np.isfinite(object_logits).all()):
+        raise EngineError("the engine gave embeddings that are not finite numbers; open it in f32, or build it again")
+    return np.asarray((_sigmoid(hoi_logits) + _sigmoid(object_logits)[..., object_ids] ** 2) / 2)
+
+
+def select_interactions(
+    scores: Floats,
+    human_boxes: Floats,
+    object_boxes: Floats,
+    vocabulary: Vocabulary,
+    *,
+    width: int,
+    height: int,
+    score_threshold: float = 0.0,
+    max_interactions: int = 100,
+) -> Interactions:
+    """Keep a frame's best pairs, and of those that say the same thing twice the better one.
+
+    The `max_interactions` best are taken first, ties in the order of query and category; then, inside each category and best first, a
+    pair is dropped that overlaps a kept one: IoU(humans) · IoU(objects)^½ > 0.7, in pixels with both ends counted. Boxes are cut off at
+    the frame's edge last.
+
+    Args:
+        scores: `(Q, N)`, of `pair_scores`.
+        human_boxes: `(Q, 4)` cxcywh in [0, 1].
+        object_boxes: `(Q, 4)` cxcywh in [0, 1].
+        vocabulary: The N categories.
+        width: The frame's width in pixels.
+        height: The frame's height in pixels.
+        score_threshold: Least score to keep.
+        max_interactions: Most pairs to look at.
+
+    Returns:
+        The interactions, best first, in pixels of the frame.
+
+    Raises:
+        EngineError: A box is not finite.
+    """
+    if not (np.isfinite(human_boxes).all() and np.isfinite(object_boxes).all()):
+        raise EngineError("the engine gave boxes that are not finite numbers; open it in f32, or build it again")
+    queries, hoi_ids = np.divmod(best_first(scores.ravel(), max_interactions), scores.shape[1])
+    kept = scores[queries, hoi_ids] >= score_threshold
+    queries, hoi_ids = queries[kept], hoi_ids[kept]
+    size = np.array([width, height, width, height], np.float32)
+    object_ids = vocabulary.object_ids[hoi_ids]
+    humans = np.asarray(xyxy_from_cxcywh(human_boxes[queries]) * size, np.float32)
+    objects = np.asarray(xyxy_from_cxcywh(object_boxes[queries]) * size, np.float32)
+    if vocabulary.no_object_id is not None:
+        has_none = object_ids == vocabulary.no_object_id
+        objects[has_none], object_ids = 0, np.where(has_none, NO_OBJECT, object_ids)
+    kept = pair_nms(humans, objects, hoi_ids)
+    return Interactions(
+        human_boxes=np.asarray(clip_to_frame(humans, width=width, height=height)),
+        object_boxes=np.asarray(clip_to_frame(objects, width=width, height=height)),
+        object_ids=object_ids,
+        hoi_ids=hoi_ids,
+        scores=scores[queries, hoi_ids],
+    ).select(kept)
+
+
+def best_first(scores: Floats, count: int) -> NDArray[np.int64]:
+    """Find the highest scores; of equal ones the first.
+
+    Args:
+        scores: `(M,)`.
+        count: How many are wanted.
+
+    Returns:
+        `(min(count, M),)` int64 indices, by falling score, then by index.
+    """
+    if len(scores) > count:
+        limit = np.partition(scores, len(scores) - count)[len(scores) - count]
+        above, tied = np.flatnonzero(scores > limit), np.flatnonzero(scores == limit)
+        # Both are ascending, and none of the tied comes before one above: a stable sort of the above is all that is missing.
+        return np.concatenate([above[np.argsort(-scores[above], kind="stable")], tied[: count - len(above)]])
+    return np.argsort(-scores, kind="stable")
+
+
+def pair_nms(human_boxes: Floats, object_boxes: Floats, hoi_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Suppress pairs that say the same as a better one, greedily.
+
+    Args:
+        human_boxes: `(P, 4)` xyxy in pixels, best pair first.
+        object_boxes: `(P, 4)`; all zero of pairs without object, whose humans alone count.
+        hoi_ids: `(P,)`; only pairs of equal category suppress each other.
+
+    Returns:
+        `(P,)` bool, which to keep.
+    """
+    overlap = pairwise_iou(human_boxes, human_boxes, is_inclusive=True)
+    overlap = overlap * np.sqrt(pairwise_iou(object_boxes, object_boxes, is_inclusive=True))
+    suppresses = np.triu((overlap > NMS_OVERLAP) & (hoi_ids[:, None] == hoi_ids), k=1)
+    kept = np.ones(len(hoi_ids), np.bool_)
+    for row in np.flatnonzero(suppresses.any(axis=1)):
+        if kept[row]:
+            kept &= ~suppresses[row]
+    return kept
+
+
+def enhancement(image_embeddings: Floats, text_features: Floats, *, top: int = 10) -> Floats:
+    """Compute HOICLIP's training-free enhancement, for evaluation only: it lifts scores past 1.
+
+    Args:
+        image_embeddings: `(B, E)`, of length 1.
+        text_features: `(N, E)` of the HOI prompts, of length 1.
+        top: Categories per picture that keep their similarity; it is 0 for all others.
+
+    Returns:
+        `(B, N)`, to be added to the `pair_scores` of each query; half of the paper's, as those are.
+    """
+    similarities = image_embeddings @ text_features.T
+    kept = np.zeros_like(similarities)
+    for row, values in zip(kept, similarities, strict=True):
+        best = best_first(values, top)
+        row[best] = values[best]
+    return np.asarray(_sigmoid(kept) / 2)
+
+
+def _sigmoid(logits: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -_EXTREME_LOGIT, _EXTREME_LOGIT))))
