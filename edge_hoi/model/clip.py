@@ -66,17 +66,36 @@ class ClipTextTower(nn.Module):
     """The text tower, frozen; the network itself does without it.
 
     Args:
-        clip: open_clip's model; its image tower is taken out.
+        clip: open_clip's model with a causal text tower; its image tower is taken out.
+
+    Attributes:
+        context_length: Most tokens of a prompt.
     """
 
     def __init__(self, clip: open_clip.CLIP) -> None:
         super().__init__()
+        is_plain = clip.text_pool_type == "argmax" and clip.attn_mask is not None and isinstance(clip.text_projection, nn.Parameter)
+        if not is_plain:
+            raise ConfigError("HOICLIP needs a CLIP whose text tower is OpenAI's (such as ViT-B-32-quickgelu), not another kind")
         self.clip = clip.requires_grad_(False)
         del self.clip.visual
+        self.context_length: int = clip.context_length
 
     def forward(self, token_ids: Tensor) -> Tensor:
-        """Encode `(P, L)` int64 token ids of whole prompts as `(P, E)` embeddings, not normalised."""
-        embeddings: Tensor = self.clip.encode_text(token_ids)
+        """Encode prompts. Tokens see only those before them, so what follows the longest prompt may be cut off, to save time.
+
+        Args:
+            token_ids: `(P, L)` int64, each row a whole prompt from start to end token; L up to `context_length`.
+
+        Returns:
+            `(P, E)`, not normalised.
+        """
+        clip, length = self.clip, token_ids.shape[1]
+        tokens = clip.token_embedding(token_ids) + clip.positional_embedding[:length]  # (P, L, width)
+        tokens = clip.ln_final(clip.transformer(tokens, attn_mask=clip.attn_mask[:length, :length]))
+        # The end token has the highest id of all.
+        ends = tokens[torch.arange(len(token_ids), device=tokens.device), token_ids.argmax(dim=-1)]  # (P, width)
+        embeddings: Tensor = ends @ clip.text_projection
         return embeddings
 
 
@@ -98,23 +117,28 @@ def build_clip(architecture: str | Mapping[str, Any], pretrained: str | None = N
     Raises:
         ConfigError: If open_clip knows no such model or weights, or the image tower is not a plain ViT.
     """
-    if isinstance(architecture, str):
-        _check_name(architecture, pretrained)
-        clip = open_clip.create_model(architecture, pretrained=pretrained, pretrained_hf=False)
-    elif pretrained is None:
-        clip = open_clip.CLIP(**architecture)
-    else:
-        raise ConfigError(f"pre-trained weights '{pretrained}' need the name of an open_clip model, got a configuration")
+    if not isinstance(architecture, str):
+        if pretrained is not None:
+            raise ConfigError(f"pre-trained weights '{pretrained}' need the name of an open_clip model, got a configuration")
+        try:
+            return _towers(open_clip.CLIP(**architecture))
+        except TypeError as error:
+            raise ConfigError(f"HOICLIP needs OpenAI's kind of CLIP (such as ViT-B-32-quickgelu), not another kind: {error}") from error
+    if architecture not in open_clip.list_models():
+        raise ConfigError(f"open_clip knows no model '{architecture}'; `open_clip.list_models()` lists those it knows")
+    if pretrained is None:
+        return build_clip(open_clip.get_model_config(architecture))
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    if pretrained not in tags:
+        raise ConfigError(f"open_clip has no weights '{pretrained}' for {architecture}; it has: {', '.join(tags)}")
+    return _towers(open_clip.create_model(architecture, pretrained=pretrained))
+
+
+def _towers(clip: nn.Module) -> Clip:
+    if not isinstance(clip, open_clip.CLIP):
+        raise ConfigError("HOICLIP needs OpenAI's kind of CLIP (such as ViT-B-32-quickgelu), not another kind")
     image = ClipImageTower(clip.visual)
     return Clip(image.eval(), ClipTextTower(clip).eval())
-
-
-def _check_name(name: str, pretrained: str | None) -> None:
-    if name not in open_clip.list_models():
-        raise ConfigError(f"open_clip knows no model '{name}'; `open_clip.list_models()` lists those it knows")
-    tags = open_clip.list_pretrained_tags_by_model(name)
-    if pretrained is not None and pretrained not in tags:
-        raise ConfigError(f"open_clip has no weights '{pretrained}' for {name}; it has: {', '.join(tags)}")
 
 
 def clip_weights_sha256(clip: Clip) -> str:

@@ -48,38 +48,25 @@ class HoiclipOutputs(NamedTuple):
     image_embedding: Tensor
 
 
-class BoxHead(nn.Module):
-    """Three linear layers, ReLU between, that read a box off a feature.
+class Mlp(nn.Module):
+    """Three linear layers, ReLU between.
 
     Args:
-        width: Width D of the feature.
+        in_width: Width of the input.
+        hidden_width: Width between the layers.
+        out_width: Width of the output.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, in_width: int, hidden_width: int, out_width: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4))
+        self.layers = nn.ModuleList(
+            [nn.Linear(in_width, hidden_width), nn.Linear(hidden_width, hidden_width), nn.Linear(hidden_width, out_width)]
+        )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map `(B, Q, D)` to `(B, Q, 4)` cxcywh in [0, 1]."""
-        result: Tensor = self.layers(features).sigmoid()
-        return result
-
-
-class VerbHead(nn.Module):
-    """Turns an interaction embedding into a verb embedding (`inter2verb`).
-
-    Args:
-        size: Embedding size E.
-    """
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        half = size // 2
-        self.layers = nn.Sequential(nn.Linear(size, half), nn.ReLU(), nn.Linear(half, half), nn.ReLU(), nn.Linear(half, size))
-
-    def forward(self, embeddings: Tensor) -> Tensor:
-        """Map `(B, Q, E)` to `(B, Q, E)`."""
-        result: Tensor = self.layers(embeddings)
+        """Map `(B, Q, in_width)` to `(B, Q, out_width)`."""
+        first, second, last = self.layers
+        result: Tensor = last(functional.relu(second(functional.relu(first(features)))))
         return result
 
 
@@ -109,10 +96,10 @@ class Hoiclip(nn.Module):
         self.interaction_queries = nn.Sequential(nn.Linear(width, clip.width), nn.LayerNorm(clip.width))
         self.interaction_memory = nn.Sequential(nn.Linear(width, clip.width), nn.LayerNorm(clip.width))
         self.interaction_decoder = InteractionDecoder(config.num_decoder_layers, clip.width, heads, hidden)
-        self.human_box_head = BoxHead(width)
-        self.object_box_head = BoxHead(width)
+        self.human_box_head = Mlp(width, width, 4)
+        self.object_box_head = Mlp(width, width, 4)
         self.object_embedding_head = nn.Sequential(nn.Linear(width, clip.embedding_size), nn.LayerNorm(clip.embedding_size))
-        self.verb_head = VerbHead(clip.embedding_size)
+        self.verb_head = Mlp(clip.embedding_size, clip.embedding_size // 2, clip.embedding_size)
 
     def forward(self, image: Tensor, clip_image: Tensor, padding_mask: Tensor | None = None) -> HoiclipOutputs:
         """Find the pairs of a batch of pictures and embed what they do.
@@ -142,8 +129,8 @@ class Hoiclip(nn.Module):
         humans, objects = instances.chunk(2, dim=1)  # (B, Q, D)
         embeddings = interactions @ self.clip.projection  # (B, Q, E)
         return LayerOutputs(
-            human_boxes=self.human_box_head(humans),
-            object_boxes=self.object_box_head(objects),
+            human_boxes=self.human_box_head(humans).sigmoid(),
+            object_boxes=self.object_box_head(objects).sigmoid(),
             object_embeddings=functional.normalize(self.object_embedding_head(objects), dim=-1),
             interaction_embeddings=functional.normalize(embeddings, dim=-1),
             verb_embeddings=functional.normalize(self.verb_head(embeddings), dim=-1),

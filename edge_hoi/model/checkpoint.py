@@ -1,0 +1,206 @@
+"""Checkpoints: the project's own form, a safetensors file that says what it holds, and the published ones."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from edge_hoi.errors import CheckpointError
+from edge_hoi.model.checkpoint_files import check_tensors, is_safetensors, read_published, read_safetensors
+from edge_hoi.model.classifier import CLASSIFIER_TENSORS, HoiClassifier
+from edge_hoi.model.clip import Clip, ClipTextTower, build_clip, clip_weights_sha256
+from edge_hoi.model.config import VARIANTS, HoiclipConfig
+from edge_hoi.model.hoiclip import Hoiclip, build_hoiclip
+from edge_hoi.model.published_keys import from_published, is_unused, to_published
+from edge_hoi.vocabulary import Vocabulary, known_vocabularies, load_vocabulary
+
+FORMAT = "edge-hoi checkpoint 1"
+PUBLISHED = VARIANTS["r50-vitb32"]
+VERB_SHARES = {"hico_det": 0.5, "vcoco": 0.1}
+"""Weights of the verbs' logits: an option of the published code, so not in its checkpoints."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network with all that was trained with it.
+
+    Attributes:
+        model: The network.
+        text: The text tower of its CLIP, for new vocabularies.
+        classifier: The classifier for the whole vocabulary.
+        vocabulary: The vocabulary's name.
+        vocabulary_sha256: The vocabulary's content hash.
+        seen_classifier: The classifier that was trained, where training saw only some of the categories (zero-shot); else None.
+    """
+
+    model: Hoiclip
+    text: ClipTextTower
+    classifier: HoiClassifier
+    vocabulary: str
+    vocabulary_sha256: str
+    seen_classifier: HoiClassifier | None = None
+
+    def clip_sha256(self) -> str:
+        """Hash the CLIP that the network was trained with; see `clip_weights_sha256`."""
+        return clip_weights_sha256(Clip(self.model.clip, self.text))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Give every tensor by name: `model.`, `text.`, `classifier.` or `seen_classifier.`, then the name within it."""
+        parts = {"model": self.model, "text": self.text, "classifier": self.classifier, "seen_classifier": self.seen_classifier}
+        return {f"{part}.{name}": tensor for part, module in parts.items() if module for name, tensor in module.state_dict().items()}
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write a checkpoint in the project's own form; a reader sees the whole file or the one before.
+
+    Args:
+        checkpoint: What to keep.
+        path: Where to; by custom a name that ends in `.safetensors`.
+    """
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(checkpoint.model.config.to_json(), sort_keys=True),
+        "clip_sha256": checkpoint.clip_sha256(),
+        "vocabulary": checkpoint.vocabulary,
+        "vocabulary_sha256": checkpoint.vocabulary_sha256,
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors().items()}
+    unfinished = path.with_name(path.name + ".unfinished")
+    safetensors.torch.save_file(tensors, unfinished, metadata)
+    unfinished.replace(path)
+
+
+def load_checkpoint(path: Path, config: HoiclipConfig = PUBLISHED) -> Checkpoint:
+    """Read a checkpoint, the project's own or a published one, onto the CPU, in evaluation mode.
+
+    Args:
+        path: The file.
+        config: Measures of a published checkpoint's network; the project's own form brings its measures along.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, could run code, or is of another model.
+    """
+    if not is_safetensors(path):
+        return checkpoint_from_published(read_published(path), config, source=str(path))
+    metadata, tensors = read_safetensors(path)
+    if metadata.get("format") != FORMAT:
+        kind = metadata.get("format", "a file that does not say what it is")
+        raise CheckpointError(f"{path}: expected '{FORMAT}', got '{kind}'; give the file that edge-hoi wrote, or a published .pth")
+    config = HoiclipConfig.from_json(json.loads(metadata["config"]))
+    clip = build_clip(config.clip)
+    model = build_hoiclip(config, clip.image)
+    classifiers = {name.partition(".")[0] for name in tensors if name.startswith("seen_classifier.")} | {"classifier"}
+    names = [f"{classifier}.{name}" for classifier in classifiers for name in CLASSIFIER_TENSORS]
+    expected = _states(model, clip.text) | {name: tensors.get(name, torch.empty(0)) for name in names}  # of any vocabulary's size
+    check_tensors(tensors, expected, source=str(path))
+    return _assemble(model, clip.text, tensors, metadata["vocabulary"], metadata["vocabulary_sha256"])
+
+
+def checkpoint_from_published(tensors: Mapping[str, Tensor], config: HoiclipConfig = PUBLISHED, *, source: str) -> Checkpoint:
+    """Build a checkpoint from tensors with published names.
+
+    Args:
+        tensors: By published name.
+        config: The network's measures.
+        source: Where they come from, for messages.
+
+    Raises:
+        CheckpointError: If names or shapes are not those of such a checkpoint.
+    """
+    clip = build_clip(config.clip)
+    model = build_hoiclip(config, clip.image)
+    vocabulary = _vocabulary_of(tensors)
+    used = {name: tensor for name, tensor in tensors.items() if not is_unused(name)}
+    num_seen = len(tensors["visual_projection.weight"]) if "eval_visual_projection.weight" in tensors else None
+    if num_seen is None:
+        used.pop("verb2hoi_proj_eval", None)  # the same as verb2hoi_proj where training saw every category
+    check_tensors(used, published_shapes(model, clip.text, vocabulary, num_seen), source=source)
+
+    ours = from_published(used)
+    ours["classifier.verb_share"] = torch.tensor(VERB_SHARES[vocabulary.name])
+    if num_seen is not None:
+        ours |= {f"seen_{name}": tensor.clone() for name, tensor in ours.items() if name.startswith("classifier.")}
+        ours["classifier.hoi_weight"] = ours.pop("zero_shot.hoi_weight")
+        ours["classifier.hoi_bias"] = torch.zeros(len(vocabulary))
+        ours["classifier.verb_to_hoi"] = ours.pop("zero_shot.verb_to_hoi")
+    return _assemble(model, clip.text, ours, vocabulary.name, vocabulary.content_hash)
+
+
+def published_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """Give a checkpoint's tensors by published name, without those that nothing reads.
+
+    Args:
+        checkpoint: One with a published vocabulary.
+    """
+    trained = checkpoint.seen_classifier or checkpoint.classifier
+    tensors = _states(checkpoint.model, checkpoint.text) | {f"classifier.{name}": tensor for name, tensor in trained.state_dict().items()}
+    del tensors["classifier.verb_share"]
+    if checkpoint.seen_classifier:
+        tensors["zero_shot.hoi_weight"] = checkpoint.classifier.hoi_weight
+        tensors["zero_shot.verb_to_hoi"] = checkpoint.classifier.verb_to_hoi
+    return to_published(tensors)
+
+
+def published_shapes(model: Hoiclip, text: ClipTextTower, vocabulary: Vocabulary, num_seen: int | None = None) -> dict[str, Tensor]:
+    """Say what a published checkpoint for a network and a vocabulary holds.
+
+    Args:
+        model: The network.
+        text: The text tower of its CLIP.
+        vocabulary: The vocabulary.
+        num_seen: Categories seen in training, of a zero-shot checkpoint; else None.
+
+    Returns:
+        Tensors without content, by published name.
+    """
+    with torch.device("meta"):
+        embedding_size = model.clip.embedding_size
+        seen, verbs, objects = num_seen or len(vocabulary), len(vocabulary.verbs), len(vocabulary.object_prompts)
+        tensors = {name: torch.empty(tensor.shape) for name, tensor in _states(model, text).items()} | {
+            "classifier.hoi_weight": torch.empty(seen, embedding_size),
+            "classifier.hoi_bias": torch.empty(seen),
+            "classifier.hoi_log_scale": torch.empty(()),
+            "classifier.object_weight": torch.empty(objects, embedding_size),
+            "classifier.object_bias": torch.empty(objects),
+            "classifier.object_log_scale": torch.empty(()),
+            "classifier.verb_weight": torch.empty(verbs, embedding_size),
+            "classifier.verb_to_hoi": torch.empty(verbs, seen),
+        }
+        if num_seen is not None:
+            tensors["zero_shot.hoi_weight"] = torch.empty(len(vocabulary), embedding_size)
+            tensors["zero_shot.verb_to_hoi"] = torch.empty(verbs, len(vocabulary))
+        return to_published(tensors)
+
+
+def _states(model: Hoiclip, text: ClipTextTower) -> dict[str, Tensor]:
+    states = {"model": model.state_dict(), "text": text.state_dict()}
+    return {f"{part}.{name}": tensor for part, state in states.items() for name, tensor in state.items()}
+
+
+def _vocabulary_of(tensors: Mapping[str, Tensor]) -> Vocabulary:
+    """Tell a published checkpoint's vocabulary by its number of verbs; HICO-DET's if that does not tell."""
+    num_verbs = len(tensors.get("verb_projection.weight", ()))
+    vocabularies = [load_vocabulary(name) for name in known_vocabularies()]
+    return next((vocabulary for vocabulary in vocabularies if len(vocabulary.verbs) == num_verbs), vocabularies[0])
+
+
+def _part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{part}."): tensor for name, tensor in tensors.items() if name.startswith(f"{part}.")}
+
+
+def _assemble(model: Hoiclip, text: ClipTextTower, tensors: Mapping[str, Tensor], vocabulary: str, vocabulary_sha256: str) -> Checkpoint:
+    model.load_state_dict(_part(tensors, "model"))
+    text.load_state_dict(_part(tensors, "text"))
+    seen = _part(tensors, "seen_classifier")
+    return Checkpoint(
+        model=model.eval(),
+        text=text,
+        classifier=HoiClassifier(**_part(tensors, "classifier")).eval(),
+        vocabulary=vocabulary,
+        vocabulary_sha256=vocabulary_sha256,
+        seen_classifier=HoiClassifier(**seen).eval() if seen else None,
+    )

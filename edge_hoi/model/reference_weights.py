@@ -1,0 +1,146 @@
+"""Made-up weights and pictures by rule, so that two implementations can be compared without any download.
+
+The same name gives the same numbers everywhere: each tensor and picture is drawn from a generator seeded by its name.
+"""
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edge_hoi.model.checkpoint import Checkpoint, checkpoint_from_published, published_shapes
+from edge_hoi.model.clip import build_clip
+from edge_hoi.model.config import HoiclipConfig
+from edge_hoi.model.hoiclip import build_hoiclip
+from edge_hoi.vocabulary import Vocabulary
+
+Floats = NDArray[np.float32]
+
+
+def made_up_tensor(name: str, shape: tuple[int, ...]) -> Floats:
+    """Draw one tensor at a scale that keeps signals alive through the depth of the network.
+
+    Args:
+        name: Its name in a published checkpoint.
+        shape: Its shape.
+
+    Returns:
+        float32.
+    """
+    values = _normal(name, shape)
+    last = name.rpartition(".")[2]
+    owner = name.split(".")[-2] if "." in name else ""
+    if last == "running_var":
+        return 1 + np.float32(0.1) * np.abs(values)
+    if not shape:
+        return np.array(math.log(1 / 0.07), np.float32)
+    if len(shape) == 1 and last == "weight":
+        return 1 + np.float32(0.1) * values
+    if len(shape) == 1 or last == "positional_embedding":
+        return np.float32(0.1) * values
+    if "embed" in owner and "bbox_embed" not in name:
+        return np.float32(0.5) * values
+    return _in_transformer(name, values / np.float32(math.sqrt(math.prod(shape[1:]))))
+
+
+def _in_transformer(name: str, weight: Floats) -> Floats:
+    """Sharpen attention and damp residual branches of the detector's transformer."""
+    if not name.startswith("transformer."):
+        return weight
+    if name.endswith("in_proj_weight"):
+        weight[: len(weight) * 2 // 3] *= 3
+    elif ".out_proj." in name or ".linear2." in name:
+        weight *= np.float32(0.5)
+    return weight
+
+
+def made_up_checkpoint(shapes: Mapping[str, tuple[int, ...]], vocabulary: Vocabulary, unseen: Sequence[int] = ()) -> dict[str, Floats]:
+    """Draw a whole published checkpoint.
+
+    Args:
+        shapes: Shape by published name.
+        vocabulary: The vocabulary whose verbs `verb2hoi_proj` joins to categories.
+        unseen: HOI ids kept from training, of a zero-shot checkpoint.
+
+    Returns:
+        float32 arrays by published name.
+    """
+    verb_to_hoi = published_verb_to_hoi(vocabulary)
+    given = {"verb2hoi_proj": np.delete(verb_to_hoi, list(unseen), axis=1), "verb2hoi_proj_eval": verb_to_hoi}
+    return {name: given[name] if name in given else made_up_tensor(name, shape) for name, shape in shapes.items()}
+
+
+def untrained_checkpoint(config: HoiclipConfig, vocabulary: Vocabulary, unseen: Sequence[int] = ()) -> Checkpoint:
+    """Build a network and its classifiers with made-up weights: it runs, and sees nothing that is there.
+
+    Args:
+        config: The network's measures.
+        vocabulary: HICO-DET's or V-COCO's.
+        unseen: HOI ids kept from training, to make up a zero-shot checkpoint.
+    """
+    clip = build_clip(config.clip)
+    num_seen = len(vocabulary) - len(unseen) if unseen else None
+    shapes = published_shapes(build_hoiclip(config, clip.image), clip.text, vocabulary, num_seen)
+    arrays = made_up_checkpoint({name: tuple(tensor.shape) for name, tensor in shapes.items()}, vocabulary, unseen)
+    return checkpoint_from_published({name: torch.from_numpy(array) for name, array in arrays.items()}, config, source="made-up weights")
+
+
+def published_verb_to_hoi(vocabulary: Vocabulary) -> Floats:
+    """Give the matrix that joins verbs to categories as the published checkpoints have it.
+
+    Args:
+        vocabulary: HICO-DET's or V-COCO's.
+
+    Returns:
+        `(V, N)`, 0 or 1.
+    """
+    if vocabulary.name != "vcoco":
+        return vocabulary.verb_to_hoi.copy()
+    # A slip that the published weights were trained with: the ones stand at (verb, object id) instead of (verb, HOI id).
+    matrix = np.zeros_like(vocabulary.verb_to_hoi)
+    matrix[vocabulary.verb_ids, vocabulary.object_ids] = 1
+    return matrix
+
+
+def made_up_pictures(case: str, sizes: Sequence[tuple[int, int]]) -> tuple[Floats, NDArray[np.bool_]]:
+    """Draw pictures with coarse blotches and fine noise, padded to the largest.
+
+    Args:
+        case: Name that seeds them.
+        sizes: Height and width of each of B pictures, in pixels.
+
+    Returns:
+        `(B, 3, H, W)` pictures, and `(B, H, W)` padding, True where there is no picture.
+    """
+    height, width = (max(side) for side in zip(*sizes, strict=True))
+    pictures = np.zeros((len(sizes), 3, height, width), np.float32)
+    padding = np.ones((len(sizes), height, width), np.bool_)
+    for index, (rows, columns) in enumerate(sizes):
+        coarse = _normal(f"{case}/image{index}/coarse", (3, math.ceil(rows / 32), math.ceil(columns / 32)))
+        fine = _normal(f"{case}/image{index}/fine", (3, rows, columns))
+        blotches = np.kron(coarse, np.ones((1, 32, 32), np.float32))[:, :rows, :columns]
+        pictures[index, :, :rows, :columns] = np.float32(1.5) * blotches + np.float32(0.3) * fine
+        padding[index, :rows, :columns] = False
+    return pictures, padding
+
+
+def made_up_clip_pictures(case: str, count: int, size: int) -> Floats:
+    """Draw what CLIP looks at.
+
+    Args:
+        case: Name that seeds them.
+        count: Number B of pictures.
+        size: Side S in pixels.
+
+    Returns:
+        `(B, 3, S, S)`.
+    """
+    return _normal(f"{case}/clip", (count, 3, size, size))
+
+
+def _normal(name: str, shape: tuple[int, ...]) -> Floats:
+    # The rule asks for this generator by name; its stream never changes.
+    return np.asarray(np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape), np.float32)

@@ -1,0 +1,114 @@
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the [build] extra")
+
+from edge_hoi.errors import ConfigError
+from edge_hoi.model import VARIANTS, HoiclipConfig, LastLayer, build_hoiclip
+from edge_hoi.model.reference_weights import made_up_clip_pictures, made_up_pictures
+
+
+@pytest.fixture(autouse=True)
+def _without_gradients():
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture
+def network(hico_det):
+    return hico_det.model
+
+
+def pictures(*sizes):
+    images, padding = (torch.from_numpy(array) for array in made_up_pictures("network", sizes))
+    return images, torch.from_numpy(made_up_clip_pictures("network", len(sizes), 64)), padding
+
+
+def test_network_gives_boxes_and_unit_embeddings_for_every_decoder_layer(network):
+    image, clip_image, _ = pictures((96, 160), (96, 160), (96, 160))
+    outputs = network(image, clip_image)
+    assert len(outputs.layers) == network.config.num_decoder_layers
+    for layer in outputs.layers:
+        for boxes in (layer.human_boxes, layer.object_boxes):
+            assert boxes.shape == (3, 16, 4)
+            assert 0 <= boxes.min() <= boxes.max() <= 1
+        for embeddings in (layer.object_embeddings, layer.interaction_embeddings, layer.verb_embeddings):
+            assert embeddings.shape == (3, 16, 32)
+            torch.testing.assert_close(embeddings.norm(dim=-1), torch.ones(3, 16))
+    torch.testing.assert_close(outputs.image_embedding.norm(dim=-1), torch.ones(3))
+
+
+def test_network_sees_a_batch_as_it_sees_each_picture_alone(network):
+    image, clip_image, _ = pictures((96, 160), (96, 160), (96, 160))
+    together = LastLayer(network)(image, clip_image)
+    for row in range(3):
+        alone = LastLayer(network)(image[row : row + 1], clip_image[row : row + 1])
+        for name, ours, batch in zip(alone._fields, alone, together, strict=True):
+            torch.testing.assert_close(ours[0], batch[row], rtol=1e-4, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_last_layer_gives_what_the_network_says_last(network):
+    image, clip_image, _ = pictures((64, 96))
+    outputs = network(image, clip_image)
+    last = LastLayer(network)(image, clip_image)
+    assert last._fields[:5] == outputs.layers[-1]._fields
+    for ours, theirs in zip(last, (*outputs.layers[-1], outputs.image_embedding), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_network_takes_an_empty_padding_mask_for_none(network):
+    image, clip_image, padding = pictures((96, 160))
+    assert not padding.any()
+    for ours, theirs in zip(network(image, clip_image, padding).layers[-1], network(image, clip_image).layers[-1], strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_encoder_and_instance_decoder_do_not_look_at_padding(network):
+    tokens, positions = torch.randn(1, 6, 64), torch.randn(1, 6, 64)
+    padding = torch.tensor([[False, False, True, False, False, True]])
+    changed = tokens + 5 * padding[..., None]
+    before, after = network.encoder(tokens, positions, padding), network.encoder(changed, positions, padding)
+    torch.testing.assert_close(before[~padding], after[~padding])
+    assert not torch.allclose(before[padding], after[padding])
+    found = [
+        network.instance_decoder(torch.randn(4, 64, generator=torch.Generator().manual_seed(0)), memory, positions, padding)[-1]
+        for memory in (before, after)
+    ]
+    torch.testing.assert_close(*found)
+
+
+def test_padding_is_seen_by_the_interaction_decoder_as_in_the_published_model(network):
+    content, tokens, memory = torch.randn(1, 4, 64), torch.randn(1, 17, 64), torch.randn(1, 6, 64)
+    changed = memory.clone()
+    changed[:, -1] += 5
+    before, after = (network.interaction_decoder(content, tokens, seen)[-1] for seen in (memory, changed))
+    assert not torch.allclose(before, after, atol=1e-3)
+
+
+def test_padding_mask_changes_what_a_padded_picture_is_taken_for(network):
+    image, clip_image, padding = pictures((96, 160), (64, 96))
+    masked, unmasked = network(image, clip_image, padding).layers[-1], network(image, clip_image).layers[-1]
+    torch.testing.assert_close(masked.human_boxes[0], unmasked.human_boxes[0])
+    assert (masked.human_boxes[1] - unmasked.human_boxes[1]).abs().max() > 1e-3
+
+
+def test_padding_mask_is_brought_to_the_grid_by_the_nearest_pixel(network):
+    # 80 rows give 3 cells, which look at rows 0, 26 and 53: the picture's 50 rows fill two of them.
+    image, clip_image, _ = pictures((80, 96))
+    padding = torch.zeros(1, 80, 96, dtype=torch.bool)
+    padding[:, 50:] = True
+    seen = {}
+    handle = network.encoder.register_forward_hook(lambda module, inputs, output: seen.update(padding=inputs[2]))
+    network(image, clip_image, padding)
+    handle.remove()
+    assert seen["padding"].tolist() == [[False] * 6 + [True] * 3]
+
+
+def test_clip_is_frozen_and_the_rest_is_not():
+    network = build_hoiclip(VARIANTS["tiny"])
+    frozen = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    assert frozen == {f"clip.{name}" for name, _ in network.clip.named_parameters()}
+
+
+def test_network_refuses_heads_that_do_not_divide_clips_width():
+    with pytest.raises(ConfigError, match=r"num_heads must divide the CLIP tower's width \(64\), got 3"):
+        build_hoiclip(HoiclipConfig(width=24, num_heads=3, clip=VARIANTS["tiny"].clip))
