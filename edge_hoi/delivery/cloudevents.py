@@ -1,0 +1,116 @@
+"""Render events as CloudEvents 1.0 in structured JSON (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md).
+
+`recordedtime`, `sequence`, `correlationid` and `partitionkey` are the specification's documented extensions. Key order and the number of
+digits are fixed, so that equal events are equal bytes.
+"""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from edge_hoi.errors import DeliveryError
+from edge_hoi.types import Event, Moment, Participant, Phase
+
+EVENT_TYPES = {phase: f"dev.edge-hoi.interaction.{phase}.v1" for phase in Phase}
+DATASCHEMA = "urn:edge-hoi:schema:interaction-event.v1"
+MAX_BYTES = 64 * 1024
+"""Least size of event that everyone on an event's way has to carry, by the specification."""
+
+_SCORE_DIGITS = 4
+_BOX_DIGITS = 5
+_SECONDS_DIGITS = 6
+
+
+def encode(event: Event) -> bytes:
+    """Render an event as one line of compact JSON in UTF-8, without the line's end.
+
+    Args:
+        event: The event.
+
+    Raises:
+        DeliveryError: It is larger than `MAX_BYTES`.
+    """
+    line = json.dumps(render(event), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    if len(line) > MAX_BYTES:
+        raise DeliveryError(f"an event has at most {MAX_BYTES} bytes, got {len(line)}; shorten the names in site, camera and vocabulary")
+    return line
+
+
+def render(event: Event) -> dict[str, Any]:
+    """Put an event into its CloudEvents envelope.
+
+    Args:
+        event: The event.
+
+    Returns:
+        What `interaction-event.v1.schema.json` describes. `time` is when the episode started, was last seen or ended, by the phase.
+    """
+    sequence = f"{event.sequence:08d}"
+    moment = {Phase.STARTED: event.start, Phase.UPDATED: event.last, Phase.ENDED: event.end or event.last}[event.phase]
+    envelope = {
+        "specversion": "1.0",
+        "id": f"{event.event_id}.{sequence}",
+        "source": f"/{quote(event.site, safe='')}/{quote(event.camera, safe='')}",
+        "type": EVENT_TYPES[event.phase],
+        "subject": event.event_id,
+        "time": _utc(moment.utc),
+        "recordedtime": _utc(event.recorded_at) if event.recorded_at else None,
+        "sequence": sequence,
+        "correlationid": event.event_id,
+        "partitionkey": event.camera,
+        "datacontenttype": "application/json",
+        "dataschema": DATASCHEMA,
+        "data": _data(event),
+    }
+    if event.recorded_at is None:
+        del envelope["recordedtime"]
+    return envelope
+
+
+def _data(event: Event) -> dict[str, Any]:
+    return {
+        "event_id": event.event_id,
+        "phase": event.phase.value,
+        "end_reason": event.end_reason.value if event.end_reason else None,
+        "human": _participant(event.human),
+        "object": {**_participant(event.object), "category": event.object.category} if event.object else None,
+        "verb": event.verb,
+        "hoi_id": event.hoi_id,
+        "text": event.text,
+        "score": {name: round(getattr(event.score, name), _SCORE_DIGITS) for name in ("now", "peak", "mean")},
+        "start": _moment(event.start),
+        "last": _moment(event.last),
+        "end": _moment(event.end) if event.end else None,
+        "duration_seconds": round(event.duration_seconds, _SECONDS_DIGITS),
+        "frames": {"seen": event.frames_seen, "missed": event.frames_missed},
+        "zones": list(event.zones),
+        "rule": event.rule,
+        "frame": {"width": event.frame_width, "height": event.frame_height},
+        "clock": {"source": event.clock.source, "quality": event.clock.quality},
+        "model": {
+            "name": event.model.name,
+            "weights": event.model.weights,
+            "engine": event.model.engine,
+            "precision": event.model.precision,
+        },
+        "merged_track_ids": list(event.merged_track_ids),
+        "snapshot": event.snapshot,
+        "clip": event.clip,
+    }
+
+
+def _participant(participant: Participant) -> dict[str, Any]:
+    return {
+        "track_id": participant.track_id,
+        "box": [round(edge, _BOX_DIGITS) for edge in participant.box],
+        "score": round(participant.score, _SCORE_DIGITS),
+    }
+
+
+def _moment(moment: Moment) -> dict[str, Any]:
+    return {"utc": _utc(moment.utc), "pts_seconds": round(moment.pts_seconds, _SECONDS_DIGITS)}
+
+
+def _utc(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

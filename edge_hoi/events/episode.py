@@ -1,0 +1,143 @@
+"""One episode: a person, perhaps an object, and an HOI category, from the first evidence on; believed (started) or not yet."""
+
+import math
+from dataclasses import dataclass
+
+from edge_hoi.events.scene import Instant, Scene
+from edge_hoi.events.settings import EpisodeSettings
+from edge_hoi.types import NO_TRACK, Event, NormalisedBox, Participant
+
+Key = tuple[int, int, int]
+"""Human track id, object track id (`NO_TRACK` where there is no object), HOI id."""
+
+_MOST_MERGED = 256  # keeps an event far below 64 KiB, however often tracks change
+
+
+@dataclass(slots=True)
+class Episode:
+    """What is known of one episode.
+
+    Attributes:
+        key: Whose episode it is now.
+        settings: Those of its verb.
+        first: When evidence began.
+        last: When evidence was last seen.
+        human: The person when evidence was last seen.
+        object: The object when evidence was last seen; None for an interaction without one.
+        smoothed: Exponentially weighted score.
+        peak: Its maximum.
+        score_sum: Sum of the scores of the frames with evidence.
+        frames_seen: Frames with evidence.
+        frames_missed: Frames without, between first and last.
+        above_since: When the smoothed score came to `enter`, in seconds; None while it is below.
+        below_since: When the smoothed score fell below `leave`, in seconds; None while it is not.
+        merged_track_ids: Earlier tracks of the same person or object.
+        told: Its latest event; None until it is started.
+        told_seconds: When that event was made.
+    """
+
+    key: Key
+    settings: EpisodeSettings
+    first: Instant
+    last: Instant
+    human: Participant
+    object: Participant | None
+    smoothed: float = 0.0
+    peak: float = 0.0
+    score_sum: float = 0.0
+    frames_seen: int = 0
+    frames_missed: int = 0
+    above_since: float | None = None
+    below_since: float | None = None
+    merged_track_ids: tuple[int, ...] = ()
+    told: Event | None = None
+    told_seconds: float = 0.0
+    _frames_unseen: int = 0
+
+    def weigh(self, score: float, *, seconds: float, elapsed: float) -> None:
+        """Take a frame's score, 0 where there is none, into the smoothed one.
+
+        Args:
+            score: In [0, 1].
+            seconds: Now.
+            elapsed: Since the frame before.
+        """
+        self.smoothed += -math.expm1(-elapsed / self.settings.smoothing_seconds) * (score - self.smoothed)
+        self.peak = max(self.peak, self.smoothed)
+        if self.smoothed < self.settings.enter:
+            self.above_since = None
+        elif self.above_since is None:
+            self.above_since = seconds
+        if self.smoothed >= self.settings.leave:
+            self.below_since = None
+        elif self.below_since is None:
+            self.below_since = seconds
+
+    def see(self, score: float, scene: Scene) -> None:
+        """Count a frame with evidence.
+
+        Args:
+            score: At least `settings.leave`.
+            scene: The frame; it holds this episode's participants.
+        """
+        self.last = scene.instant
+        self.human = scene.participants[self.key[0]]
+        self.object = scene.participants.get(self.key[1])
+        self.score_sum += score
+        self.frames_seen += 1
+        self.frames_missed += self._frames_unseen
+        self._frames_unseen = 0
+
+    def miss(self) -> None:
+        """Count a frame without evidence."""
+        self._frames_unseen += 1
+
+    def take_tracks(self, key: Key) -> None:
+        """Go on with other tracks of the same HOI category."""
+        joined = dict.fromkeys(self.merged_track_ids + self.key[:2])
+        self.merged_track_ids = tuple(track for track in joined if track not in (NO_TRACK, *key[:2]))[-_MOST_MERGED:]
+        self.key = key
+
+    def distance(self, key: Key, scene: Scene) -> float | None:
+        """Measure how far other tracks are from where this episode was last seen.
+
+        Args:
+            key: The other tracks, of the same HOI category, both seen in this frame.
+            scene: This frame.
+
+        Returns:
+            Sum over person and object of the distance in box sizes; None where they cannot be the same: too far for the time that
+            passed, or the episode's own track is still there and no farther.
+        """
+        reach = 0.5 + self.settings.max_speed * (scene.instant.seconds - self.last.seconds)
+        total = 0.0
+        for before, track_id in ((self.human, key[0]), (self.object, key[1])):
+            if (before is None) != (track_id == NO_TRACK):
+                return None
+            if before is None or before.track_id == track_id:
+                continue
+            distance = self._distance(before.box, scene.participants[track_id].box)
+            is_still_there = before.track_id in scene.seen
+            if distance > reach or (is_still_there and self._distance(before.box, scene.participants[before.track_id].box) <= distance):
+                return None
+            total += distance
+        return total
+
+    def _distance(self, before: NormalisedBox, now: NormalisedBox) -> float:
+        """Measure the way between two boxes' centres, in sizes (longer sides) of the first."""
+        width, height = self.last.frame_width, self.last.frame_height
+        size = max((before[2] - before[0]) * width, (before[3] - before[1]) * height, 1.0)
+        x = (now[0] + now[2] - before[0] - before[2]) / 2 * width
+        y = (now[1] + now[3] - before[1] - before[3]) / 2 * height
+        return math.hypot(x, y) / size
+
+    def is_worth_telling(self) -> bool:
+        """Say whether score, boxes or tracks changed by more than the tolerances since the latest event."""
+        told = self.told
+        if told is None or told.merged_track_ids != self.merged_track_ids:
+            return True
+        if abs(self.smoothed - told.score.now) > self.settings.score_tolerance:
+            return True
+        pairs = ((told.human, self.human), (told.object, self.object))
+        moves = [abs(a - b) for before, now in pairs if before and now for a, b in zip(before.box, now.box, strict=True)]
+        return max(moves) > self.settings.box_tolerance

@@ -1,0 +1,48 @@
+"""Decide which observation belongs to which track: the linear assignment with the largest gated overlap."""
+
+import lap
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_hoi.boxes import cxcywh_from_xyxy, pairwise_iou, xyxy_from_cxcywh
+from edge_hoi.types import Boxes, Ids
+
+_FORBIDDEN = 2.0  # above every cost that a pair can have, so above every limit
+
+
+def associate(
+    track_boxes: Boxes, track_categories: Ids, observed_boxes: Boxes, observed_categories: Ids, *, min_iou: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pair tracks with observations so that the sum of (IoU - min_iou) over the pairs is largest.
+
+    A pair has equal categories and an IoU of at least `min_iou`; each track and each observation is in one pair at most.
+
+    Args:
+        track_boxes: `(T, 4)` xyxy.
+        track_categories: `(T,)`.
+        observed_boxes: `(M, 4)` xyxy.
+        observed_categories: `(M,)`.
+        min_iou: In (0, 1).
+
+    Returns:
+        `(P,)` track indices, ascending, and `(P,)` observation indices.
+    """
+    iou = pairwise_iou(track_boxes, observed_boxes)
+    is_allowed = (iou >= min_iou) & (track_categories[:, None] == observed_categories)
+    # A pair is made where its cost stays under the limit, since leaving both out costs half the limit each.
+    cost = np.where(is_allowed, 1.0 - iou, _FORBIDDEN)
+    observation_of, _ = lap.lapjv(cost, extend_cost=True, cost_limit=1.0 - min_iou, return_cost=False)
+    tracks = np.flatnonzero(observation_of >= 0)
+    return tracks, observation_of[tracks].astype(np.int64)
+
+
+def grow(boxes_xyxy: Boxes, share: float) -> Boxes:
+    """Enlarge boxes about their centres.
+
+    Args:
+        boxes_xyxy: `(..., 4)`.
+        share: Part of the width and height that is added on either side, at least 0.
+    """
+    boxes = cxcywh_from_xyxy(boxes_xyxy)
+    boxes[..., 2:] *= 1 + 2 * share
+    return xyxy_from_cxcywh(boxes).astype(np.float32)

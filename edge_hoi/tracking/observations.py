@@ -1,0 +1,65 @@
+"""Make out of a frame's interactions the distinct persons and objects that were seen.
+
+An interaction detector names one physical person in many rows: once for each category, and often by several queries whose boxes
+differ by a few pixels. Tracking needs each once. N is the number of interactions, M that of observations.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge_hoi.boxes import pairwise_iou
+from edge_hoi.types import NO_OBJECT, Boxes, Ids, Interactions, Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """The M distinct persons and objects of one frame, best first.
+
+    Attributes:
+        boxes: `(M, 4)` float32 xyxy in pixels, each that of its best interaction.
+        category_ids: `(M,)` int64 index into the vocabulary's objects; `NO_OBJECT` for a person in the human role.
+        scores: `(M,)` float32, the best score of an interaction that it takes part in.
+        human_of: `(N,)` int64 index into M of each interaction's human.
+        object_of: `(N,)` int64 index into M of each interaction's object; -1 where it has none.
+    """
+
+    boxes: Boxes
+    category_ids: Ids
+    scores: Scores
+    human_of: Ids
+    object_of: Ids
+
+
+def observe(interactions: Interactions, *, duplicate_iou: float) -> Observations:
+    """Group the boxes of a frame's interactions, greedily from the best score down.
+
+    Args:
+        interactions: The N interactions.
+        duplicate_iou: Boxes of one role and category that overlap at least this much are the same thing, in (0, 1].
+
+    Returns:
+        The distinct persons and objects.
+    """
+    count = len(interactions)
+    with_object = np.flatnonzero(interactions.object_ids != NO_OBJECT)
+    boxes = np.concatenate([interactions.human_boxes, interactions.object_boxes[with_object]])
+    categories = np.concatenate([np.full(count, NO_OBJECT, np.int64), interactions.object_ids[with_object]])
+    scores = np.concatenate([interactions.scores, interactions.scores[with_object]])
+
+    best_first = np.argsort(-scores, kind="stable")
+    boxes, categories, scores = boxes[best_first], categories[best_first], scores[best_first]
+    is_same = (pairwise_iou(boxes, boxes) >= duplicate_iou) & (categories[:, None] == categories)
+    group = np.full(len(boxes), -1, np.int64)
+    leaders: list[int] = []
+    for row in range(len(boxes)):
+        if group[row] < 0:
+            group[is_same[row] & (group < 0)] = len(leaders)
+            group[row] = len(leaders)  # a box without area overlaps nothing, not even itself
+            leaders.append(row)
+
+    group_of = np.empty_like(group)
+    group_of[best_first] = group
+    object_of = np.full(count, -1, np.int64)
+    object_of[with_object] = group_of[count:]
+    return Observations(boxes[leaders], categories[leaders], scores[leaders], group_of[:count], object_of)

@@ -1,0 +1,60 @@
+"""What holds for every stream of frames, however odd."""
+
+from collections import defaultdict
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripted import DRINK, FAR_HUMAN, FAR_THING, HOLD, HUMAN, NO_INTERACTION, RIDE, SMILE, THING, Line, make_frame, moved
+
+from edge_hoi.events import EpisodeSettings
+from edge_hoi.types import EndReason, Phase
+
+BOXES = (HUMAN, moved(HUMAN, 25), FAR_HUMAN)
+THINGS = (THING, moved(THING, 25), FAR_THING)
+ROWS = st.tuples(
+    st.sampled_from(BOXES), st.sampled_from(THINGS), st.sampled_from([RIDE, HOLD, DRINK, NO_INTERACTION, SMILE]), st.floats(0, 1, width=32)
+).map(lambda row: (row[0], None if row[2] == SMILE else row[1], row[2], row[3]))
+FRAMES = st.tuples(
+    st.sampled_from([0.03, 0.2, 0.2, 0.2, 0.0, -0.5, 1.0, 4.0]),
+    st.sampled_from([False] * 9 + [True]),
+    st.lists(ROWS, max_size=4),
+    st.integers(1, 15),  # the same is seen in so many frames
+)
+SETTINGS = st.builds(
+    EpisodeSettings,
+    min_duration_seconds=st.sampled_from([0.0, 0.4]),
+    patience_seconds=st.sampled_from([0.0, 0.4, 1.5]),
+    cooldown_seconds=st.sampled_from([0.0, 2.0]),
+    update_interval_seconds=st.sampled_from([0.0, 0.5]),
+    max_duration_seconds=st.sampled_from([1.0, 100.0]),
+    exclusive_groups=st.sampled_from([(), (("hold", "drink_with"),)]),
+)
+
+
+@settings(deadline=None, max_examples=200, derandomize=True)
+@given(st.lists(FRAMES, max_size=20), SETTINGS, st.lists(st.integers(0, 100), max_size=2))
+def test_every_episode_starts_once_ends_once_and_tells_in_order(frames, episode_settings, closings):
+    line, events, pts, count = Line(episode_settings), [], 0.0, 0
+    for step, is_corrupt, rows, times in frames:
+        for _ in range(times):
+            pts += step
+            new = line.update(make_frame(pts, is_corrupt=is_corrupt), rows)
+            assert not (is_corrupt and any(event.phase is Phase.STARTED for event in new))
+            events += new
+            count += 1
+            if count in closings:
+                events += line.keeper.close(EndReason.SOURCE_LOST)
+    events += line.keeper.close(EndReason.SHUTDOWN)
+
+    episodes = defaultdict(list)
+    for event in events:
+        episodes[event.event_id].append(event)
+    for told in episodes.values():
+        phases = [event.phase for event in told]
+        assert phases == [Phase.STARTED, *[Phase.UPDATED] * (len(told) - 2), Phase.ENDED]
+        assert [event.sequence for event in told] == list(range(len(told)))
+        assert len({(event.start, event.verb, event.text) for event in told}) == 1
+        assert all(event.verb != "no_interaction" and event.duration_seconds >= 0 for event in told)
+        assert all(event.frames_seen >= 1 and 0 <= event.score.now <= event.score.peak <= 1 for event in told)
+        durations = [event.duration_seconds for event in told]
+        assert durations == sorted(durations)

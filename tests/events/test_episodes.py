@@ -1,0 +1,360 @@
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scripted import (
+    BICYCLE,
+    DRINK,
+    FAR_HUMAN,
+    FAR_THING,
+    HEIGHT,
+    HOLD,
+    HUMAN,
+    MODEL,
+    NO_INTERACTION,
+    RIDE,
+    SMILE,
+    THING,
+    WIDTH,
+    Line,
+    at_noon,
+    make_frame,
+    make_interactions,
+    make_keeper,
+    moved,
+    play,
+    times,
+)
+
+from edge_hoi.events import EpisodeSettings, VerbSettings
+from edge_hoi.types import NO_OBJECT, Clock, EndReason, Phase, Track, TrackedInteractions, TrackState
+
+STARTED, UPDATED, ENDED = Phase.STARTED, Phase.UPDATED, Phase.ENDED
+RIDING = [(HUMAN, THING, RIDE, 0.8)]
+
+
+def riding(*spans, human=HUMAN, thing=THING, score=0.8):
+    return lambda pts: [(human, thing, RIDE, score)] if any(begin <= pts < end for begin, end in spans) else []
+
+
+def both(*scripts):
+    return lambda pts: [row for script in scripts for row in script(pts)]
+
+
+def phases(events):
+    return [event.phase for event in events]
+
+
+def of_phase(events, phase):
+    return [event for event in events if event.phase is phase]
+
+
+def hand_made(frame, rows):
+    """Track by hand: rows of (human id, human box, object id, object box, HOI id, score)."""
+    rows, tracks = sorted(rows, key=lambda row: -row[5]), {}
+    for human_id, human, object_id, thing, _, score in rows:
+        for track_id, category, box in ((human_id, NO_OBJECT, human), (object_id, BICYCLE, thing)):
+            box = np.array(box, np.float32)
+            tracks[track_id] = Track(track_id, category == NO_OBJECT, category, box, score, 0.0, frame.pts_seconds, TrackState.CONFIRMED)
+    interactions = make_interactions([(human, thing, hoi, score) for _, human, _, thing, hoi, score in rows])
+    human_ids, object_ids = (np.array([row[column] for row in rows], np.int64) for column in (0, 2))
+    return TrackedInteractions(interactions, human_ids, object_ids, tracks)
+
+
+def test_an_episode_has_one_start_and_one_end_and_says_when_evidence_began_and_ended():
+    events = [event for event in play(riding((1, 5)), times(10, 10)) if event.phase is not UPDATED]
+    started, ended = events
+    assert (started.phase, ended.phase) == (STARTED, ENDED)
+    assert started.event_id == ended.event_id
+    assert (ended.end_reason, started.end_reason) == (EndReason.ABSENT, None)
+    assert started.start.pts_seconds == pytest.approx(1)
+    assert started.last.pts_seconds > 1.5  # it is believed later than it began
+    assert ended.end == ended.last
+    assert ended.end.pts_seconds == pytest.approx(4.9)
+    assert ended.duration_seconds == pytest.approx(3.9)
+    assert (ended.frames_seen, ended.frames_missed) == (40, 0)
+
+
+def test_an_event_says_who_what_where_and_what_saw_it():
+    event = play(riding((0, 5)), times(10, 2))[0]
+    assert (event.site, event.camera, event.verb, event.hoi_id, event.text) == ("site", "camera", "ride", RIDE, "person riding bicycle")
+    assert (event.human.category, event.object.category) == ("person", "bicycle")
+    assert event.human.track_id != event.object.track_id
+    assert event.human.box == pytest.approx((HUMAN[0] / WIDTH, HUMAN[1] / HEIGHT, HUMAN[2] / WIDTH, HUMAN[3] / HEIGHT), abs=1e-5)
+    assert event.human.score == pytest.approx(0.8)
+    assert event.score.mean == pytest.approx(0.8)
+    assert 0.6 <= event.score.now <= event.score.peak <= 0.8
+    assert (event.frame_width, event.frame_height, event.model) == (WIDTH, HEIGHT, MODEL)
+
+
+def test_an_interaction_without_object_has_none():
+    event = play(lambda pts: [(HUMAN, None, SMILE, 0.8)], times(10, 2))[0]
+    assert (event.object, event.text) == (None, "person smiling")
+
+
+def test_nothing_seen_makes_no_event():
+    line = Line()
+    assert play(lambda pts: [], times(10, 3), line) == []
+    assert line.keeper.close(EndReason.SHUTDOWN) == []
+
+
+def test_no_interaction_makes_no_event():
+    assert play(lambda pts: [(HUMAN, THING, NO_INTERACTION, 0.95)], times(10, 3)) == []
+
+
+def test_a_certain_object_without_interaction_makes_no_event():
+    assert play(lambda pts: [(HUMAN, THING, RIDE, 0.49)], times(10, 5)) == []
+
+
+@pytest.mark.parametrize("dropped", [0.0, 0.3])
+def test_frame_rate_and_drops_change_an_episode_by_a_frame_at_most(dropped):
+    script = both(riding((1, 4), (4.8, 9)), riding((2, 6), human=FAR_HUMAN, thing=FAR_THING, score=0.7))
+    for fps in (5, 30):
+        at = times(fps, 14, dropped=dropped, seed=3)
+        longest = max(b - a for a, b in pairwise(at)) + 1e-9
+        events = play(script, at)
+        ended = sorted((event.start.pts_seconds, event.end.pts_seconds) for event in of_phase(events, ENDED))
+        assert len(ended) == len(of_phase(events, STARTED)) == 2
+        for (start, end), (true_start, true_end) in zip(ended, [(1, 9), (2, 6)], strict=True):
+            assert 0 <= start - true_start <= longest
+            assert 0 <= true_end - end <= longest
+
+
+@pytest.mark.parametrize("fps", [5, 15, 30])
+def test_a_dropout_of_800_ms_with_an_id_switch_is_one_episode(fps):
+    settings = EpisodeSettings(update_interval_seconds=1000)
+    keeper, events = make_keeper(settings), []
+    for pts in times(fps, 8):
+        frame = make_frame(pts)
+        human, thing = (1, 2) if pts < 2.5 else (7, 8)
+        rows = [(human, moved(HUMAN, 30 * pts), thing, moved(THING, 30 * pts), RIDE, 0.8)]
+        events += keeper.update(frame, hand_made(frame, rows if pts < 2.5 or 3.3 <= pts < 5 else []))
+    assert phases(events) == [STARTED, UPDATED, ENDED] or phases(events) == [STARTED, ENDED]
+    started, ended = events[0], events[-1]
+    assert (started.human.track_id, started.object.track_id, started.merged_track_ids) == (1, 2, ())
+    assert (ended.human.track_id, ended.object.track_id, ended.merged_track_ids) == (7, 8, (1, 2))
+    assert ended.duration_seconds == pytest.approx(5, abs=1 / fps + 1e-6)
+    assert ended.frames_missed > 0
+
+
+def test_an_occlusion_just_shorter_than_patience_is_one_episode():
+    events = play(riding((0, 3), (4.4, 7)), times(10, 12))
+    assert len(of_phase(events, STARTED)) == len(of_phase(events, ENDED)) == 1
+
+
+def test_an_absence_longer_than_patience_is_two_episodes():
+    events = play(riding((0, 3), (6, 9)), times(10, 12))
+    assert len(of_phase(events, STARTED)) == len(of_phase(events, ENDED)) == 2
+    assert len({event.event_id for event in events}) == 2
+
+
+def test_a_new_track_far_away_does_not_continue_an_episode():
+    events = play(both(riding((0, 3)), riding((3.5, 7), human=FAR_HUMAN, thing=FAR_THING)), times(10, 12))
+    assert len(of_phase(events, STARTED)) == 2
+    assert all(event.merged_track_ids == () for event in events)
+
+
+def test_a_neighbour_does_not_continue_the_episode_of_someone_still_there():
+    beside, keeper, events = moved(HUMAN, 70), make_keeper(), []
+    for pts in times(10, 8):
+        frame = make_frame(pts)
+        stays = (1, HUMAN, 2, THING, RIDE, 0.8 if pts < 3 else 0.1)
+        comes = (3, beside, 4, moved(THING, 70), RIDE, 0.8)
+        events += keeper.update(frame, hand_made(frame, [stays, comes] if pts >= 3 else [stays]))
+    assert len(of_phase(events, STARTED)) == 2
+    assert all(event.merged_track_ids == () for event in events)
+
+
+def test_two_tracks_that_swap_their_people_leave_the_episode_with_its_person():
+    keeper, events = make_keeper(), []
+    for pts in times(10, 8):
+        frame = make_frame(pts)
+        rider, other = (1, 3) if pts < 3 else (3, 1)
+        rows = [(rider, HUMAN, 2, THING, RIDE, 0.8), (other, moved(HUMAN, 70), 4, FAR_THING, RIDE, 0.2)]
+        events += keeper.update(frame, hand_made(frame, rows))
+    assert len({event.event_id for event in events}) == 1
+    assert (events[-1].human.track_id, events[-1].merged_track_ids) == (3, (1,))
+
+
+def test_an_id_switch_before_the_start_does_not_delay_it():
+    keeper, events = make_keeper(), []
+    for pts in times(30, 2):
+        frame = make_frame(pts)
+        events += keeper.update(frame, hand_made(frame, [(1 if pts < 0.5 else 9, HUMAN, 2, THING, RIDE, 0.8)]))
+    assert events[0].phase is STARTED
+    assert events[0].start.pts_seconds == 0
+    assert events[0].merged_track_ids == (1,)
+
+
+def test_flicker_that_never_lasts_makes_no_event():
+    assert play(lambda pts: RIDING if round(pts * 30) % 10 == 0 else [], times(30, 10)) == []
+
+
+def test_flicker_within_an_episode_is_one_episode():
+    events = play(lambda pts: RIDING if pts < 6 and round(pts * 30) % 6 else [], times(30, 10))
+    assert len(of_phase(events, STARTED)) == len(of_phase(events, ENDED)) == 1
+    ended = events[-1]
+    assert ended.frames_missed == pytest.approx(180 / 6, abs=2)
+    assert ended.score.mean == pytest.approx(0.8)
+
+
+def test_a_single_high_score_long_before_does_not_move_the_start():
+    events = play(riding((0, 0.1), (2, 5)), times(10, 4))
+    assert events[0].start.pts_seconds == pytest.approx(2)
+
+
+def test_corrupt_frames_never_start_an_event():
+    assert play(riding((0, 10)), times(10, 10), corrupt=lambda pts: True) == []
+    line = Line()
+    tracked_before = play(riding((0, 10)), times(10, 0.4), line)
+    at = [0.4 + pts for pts in times(10, 5)]
+    assert play(riding((0, 10)), at, line, corrupt=lambda pts: True) == tracked_before == []
+
+
+def test_corrupt_frames_shorter_than_patience_do_not_end_an_episode():
+    events = play(riding((0, 6)), times(10, 10), corrupt=lambda pts: 2 <= pts < 3)
+    assert len(of_phase(events, STARTED)) == len(of_phase(events, ENDED)) == 1
+
+
+def test_updates_come_at_most_once_an_interval_and_only_for_a_change():
+    still = play(riding((0, 20)), times(10, 20))
+    assert len(of_phase(still, UPDATED)) <= 1  # the score may still settle
+    moving = play(lambda pts: [(moved(HUMAN, 10 * pts), moved(THING, 10 * pts), RIDE, 0.8)], times(10, 20))
+    told = [event.last.pts_seconds for event in moving]
+    assert len(told) > 5
+    assert min(b - a for a, b in pairwise(told)) >= 2 - 1e-9
+
+
+def test_sequence_counts_up():
+    events = play(lambda pts: [(moved(HUMAN, 10 * pts), moved(THING, 10 * pts), RIDE, 0.8)] if pts < 15 else [], times(10, 20))
+    assert [event.sequence for event in events] == list(range(len(events)))
+    assert phases(events) == [STARTED, *[UPDATED] * (len(events) - 2), ENDED]
+
+
+def test_an_episode_ends_at_its_longest_duration_and_the_next_goes_on_from_there():
+    events = play(riding((0, 20)), times(10, 8), Line(EpisodeSettings(max_duration_seconds=3)))
+    ended = of_phase(events, ENDED)
+    assert [event.end_reason for event in ended] == [EndReason.MAX_DURATION] * 2
+    assert ended[0].duration_seconds == pytest.approx(3, abs=0.11)
+    starts = [event.start.pts_seconds for event in of_phase(events, STARTED)]
+    assert starts == pytest.approx([0, 3.1, 6.2], abs=0.11)
+
+
+def test_cooldown_holds_back_the_next_start():
+    script = riding((0, 3), (6, 12))
+    without = of_phase(play(script, times(10, 12)), STARTED)
+    line = Line(EpisodeSettings(cooldown_seconds=5))
+    late = of_phase(play(lambda pts: [*script(pts), (HUMAN, THING, NO_INTERACTION, 0.6)], times(10, 12), line), STARTED)
+    assert without[1].last.pts_seconds < 8
+    assert late[1].last.pts_seconds == pytest.approx(3 + 1.5 + 5, abs=0.5)
+
+
+def test_a_verbs_exceptions_hold_for_that_verb_alone():
+    settings = EpisodeSettings(verbs={"ride": VerbSettings(min_duration_seconds=3)})
+    script = both(riding((0, 9)), lambda pts: [(FAR_HUMAN, FAR_THING, HOLD, 0.8)])
+    began = {event.verb: event.last.pts_seconds for event in of_phase(play(script, times(10, 8), Line(settings)), STARTED)}
+    assert began["ride"] - began["hold"] == pytest.approx(2.5, abs=0.11)
+
+
+def test_of_an_exclusive_group_the_best_scored_verb_holds():
+    settings = EpisodeSettings(exclusive_groups=(("hold", "drink_with"),))
+
+    def script(pts):
+        return [(HUMAN, THING, HOLD, 0.8), (HUMAN, THING, DRINK, 0.7 if pts < 4 else 0.95)]
+
+    events = play(script, times(10, 8), Line(settings))
+    told = [(event.verb, event.phase) for event in events if event.phase is not UPDATED]
+    assert told == [("hold", STARTED), ("hold", ENDED), ("drink_with", STARTED)]
+    without = play(script, times(10, 8))
+    assert {event.verb for event in of_phase(without, STARTED)} == {"hold", "drink_with"}
+
+
+def test_exclusive_verbs_of_different_people_do_not_hide_each_other():
+    settings = EpisodeSettings(exclusive_groups=(("hold", "drink_with"),))
+    rows = [(HUMAN, THING, HOLD, 0.8), (FAR_HUMAN, FAR_THING, DRINK, 0.7)]
+    assert len(of_phase(play(lambda pts: rows, times(10, 4), Line(settings)), STARTED)) == 2
+
+
+@pytest.mark.parametrize("reason", [EndReason.SHUTDOWN, EndReason.SOURCE_LOST])
+def test_closing_ends_what_is_open_and_the_keeper_can_go_on(reason):
+    line = Line()
+    events = play(both(riding((0, 50)), riding((0, 50), human=FAR_HUMAN, thing=FAR_THING)), times(10, 4), line)
+    ended = line.keeper.close(reason)
+    assert [(event.phase, event.end_reason) for event in ended] == [(ENDED, reason)] * 2
+    assert {event.event_id for event in ended} == {event.event_id for event in of_phase(events, STARTED)}
+    assert line.keeper.close(reason) == []
+    again = play(riding((0, 50)), [5 + pts for pts in times(10, 4)], line)
+    assert len({event.event_id for event in of_phase(events + again, STARTED)}) == 3
+
+
+def test_an_episode_does_not_outlast_a_gap_without_frames():
+    line = Line()
+    events = play(riding((0, 100)), [*times(10, 3), *(60 + pts for pts in times(10, 3))], line)
+    ended = of_phase(events, ENDED)
+    assert [(event.end.pts_seconds, event.end_reason) for event in ended] == [(2.9, EndReason.ABSENT)]
+    assert of_phase(events, STARTED)[1].start.pts_seconds == 60
+
+
+@pytest.mark.parametrize("jump", [0.0, -2.0, -3600.0])
+def test_durations_are_right_though_media_time_jumps_back(jump):
+    at = [pts if pts < 3 else pts + jump - 0.1 for pts in times(10, 12)]
+    line, events = Line(), []
+    for index, pts in enumerate(at):
+        events += line.update(make_frame(pts), RIDING if index < 60 else [])
+    ended = of_phase(events, ENDED)
+    assert len(ended) == len(of_phase(events, STARTED)) == 1
+    assert ended[0].duration_seconds == pytest.approx(5.9, abs=0.11)
+
+
+def test_durations_are_right_though_the_wall_clock_steps_by_an_hour():
+    line, events = Line(), []
+    for pts in times(10, 12):
+        captured_at = at_noon(pts) + timedelta(hours=1 if pts >= 3 else 0)
+        events += line.update(make_frame(pts, captured_at=captured_at), riding((1, 6))(pts))
+    ended = events[-1]
+    assert ended.duration_seconds == pytest.approx(4.9, abs=0.01)
+    assert ended.clock == Clock("arrival", "estimated")
+    assert (ended.start.utc, ended.end.utc) == (at_noon(1.0), at_noon(5.9) + timedelta(hours=1))
+
+
+def test_a_file_without_wall_clock_counts_utc_from_1970_and_says_so():
+    event = play(riding((1.5, 5)), times(10, 4))[0]
+    assert event.start.utc == datetime(1970, 1, 1, 0, 0, 1, 500_000, tzinfo=UTC)
+    assert (event.clock, event.recorded_at) == (Clock("media", "relative"), None)
+
+
+def test_a_live_source_says_when_the_event_was_made():
+    line = Line(wall_clock=lambda: at_noon(99))
+    assert play(riding((0, 5)), times(10, 2), line)[0].recorded_at == at_noon(99)
+
+
+def test_event_ids_differ_between_runs_cameras_and_days_and_are_else_equal():
+    def event_id(captured=None, **others):
+        line = Line(**others)
+        for pts in times(10, 3):
+            for event in line.update(make_frame(pts, captured_at=captured and captured + timedelta(seconds=pts)), riding((0, 5))(pts)):
+                return event.event_id
+        raise AssertionError
+
+    ids = [event_id(), event_id(camera="other"), event_id(run_key="second"), event_id(at_noon(0)), event_id(at_noon(86_400))]
+    assert len(set(ids)) == 5
+    assert event_id() == ids[0]
+
+
+def test_several_cameras_give_what_single_runs_give():
+    scripts = [riding((1, 4)), riding((0, 2), (5, 8)), both(riding((0, 9)), riding((2, 4), human=FAR_HUMAN, thing=FAR_THING))]
+    lines = [Line(camera=f"camera-{number}") for number in range(3)]
+    together = [[], [], []]
+    for pts in times(10, 12):
+        for events, line, script in zip(together, lines, scripts, strict=True):
+            events += line.update(make_frame(pts), script(pts))
+    single = [play(script, times(10, 12), Line(camera=f"camera-{number}")) for number, script in enumerate(scripts)]
+    assert together == single
+    assert all(together)
+
+
+def test_a_cup_and_a_bicycle_have_their_own_names():
+    script = both(riding((0, 9)), lambda pts: [(FAR_HUMAN, FAR_THING, HOLD, 0.8)])
+    events = of_phase(play(script, times(10, 3)), STARTED)
+    assert {event.verb: event.object.category for event in events} == {"ride": "bicycle", "hold": "cup"}

@@ -1,0 +1,101 @@
+import copy
+
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+from scripted import FAR_HUMAN, FAR_THING, HUMAN, RIDE, SMILE, THING, Line, at_noon, make_frame, moved, times
+
+from edge_hoi.delivery.cloudevents import DATASCHEMA, EVENT_TYPES, render
+from edge_hoi.events import load_schema
+from edge_hoi.types import EndReason
+
+
+@pytest.fixture(scope="module")
+def validator():
+    checker = FormatChecker()
+    assert {"date-time", "uri-reference"} <= set(checker.checkers)  # else formats would go unchecked
+    return Draft202012Validator(load_schema(), format_checker=checker)
+
+
+def all_kinds(*, is_live):
+    """Give events of every phase, with and without an object, with merged tracks, of a file or of a camera."""
+    line = Line(wall_clock=(lambda: at_noon(60)) if is_live else None)
+    events = []
+    for pts in times(10, 9):
+        shift = 25 * pts
+        rows = [(moved(HUMAN, shift), moved(THING, shift), RIDE, 0.8)] if not 3 <= pts < 4 else []
+        rows += [(FAR_HUMAN, FAR_THING, RIDE, 0.7), (FAR_HUMAN, None, SMILE, 0.9)] if pts < 5 else []
+        events += line.update(make_frame(pts, captured_at=at_noon(pts) if is_live else None), rows)
+    return events + line.keeper.close(EndReason.SHUTDOWN)
+
+
+@pytest.mark.parametrize("is_live", [False, True])
+def test_every_event_validates(validator, is_live):
+    events = all_kinds(is_live=is_live)
+    assert {event.phase for event in events} == set(EVENT_TYPES)
+    assert {event.object is None for event in events} == {False, True}
+    for event in events:
+        validator.validate(render(event))
+
+
+def test_the_schema_is_a_schema_and_has_the_events_name():
+    schema = load_schema()
+    Draft202012Validator.check_schema(schema)
+    assert schema["$id"] == DATASCHEMA
+    assert set(schema["properties"]["type"]["enum"]) == set(EVENT_TYPES.values())
+
+
+def objects_of(schema):
+    if isinstance(schema, dict):
+        if "additionalProperties" in schema:
+            yield schema
+        for value in schema.values():
+            yield from objects_of(value)
+
+
+def test_every_object_of_the_schema_is_closed_and_wants_all_keys_but_recordedtime():
+    closed = list(objects_of(load_schema()))
+    assert len(closed) == 10
+    for schema in closed:
+        assert schema["additionalProperties"] is False
+        assert set(schema["properties"]) - set(schema["required"]) <= {"recordedtime"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("specversion",), "0.3"),
+        (("time",), "yesterday"),
+        (("time",), "2026-01-01T12:00:00+01:00"),
+        (("type",), "dev.edge-hoi.interaction.ended.v1"),
+        (("sequence",), "1"),
+        (("sequence",), "00000001"),
+        (("source",), "site/camera"),
+        (("surplus",), 1),
+        (("data", "surplus"), 1),
+        (("data", "phase"), "ended"),
+        (("data", "end_reason"), "absent"),
+        (("data", "human", "track_id"), 0),
+        (("data", "human", "box"), [0, 0, 1]),
+        (("data", "human", "box"), [0, 0, 1, 1.01]),
+        (("data", "object", "category"), ""),
+        (("data", "score", "now"), 1.2),
+        (("data", "duration_seconds"), -1),
+        (("data", "clock", "source"), "sundial"),
+        (("data", "model", "weights"), "latest"),
+        (("data", "start", "utc"), "1970-01-01"),
+    ],
+)
+def test_what_is_not_an_event_is_refused(validator, path, value):
+    document = copy.deepcopy(render(next(event for event in all_kinds(is_live=False) if event.object)))
+    validator.validate(document)
+    place = document
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    assert not validator.is_valid(document)
+
+
+def test_an_ended_event_without_a_reason_is_refused(validator):
+    document = render(all_kinds(is_live=False)[-1])
+    document["data"]["end_reason"] = None
+    assert not validator.is_valid(document)

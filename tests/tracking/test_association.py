@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
+
+from edge_hoi.boxes import pairwise_iou
+from edge_hoi.tracking.association import associate, grow
+
+NOBODY = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+MIN_IOU = 0.2
+
+
+def random_things(rng, count):
+    corner, size = rng.uniform(0, 60, (count, 2)), rng.uniform(10, 50, (count, 2))
+    return np.concatenate([corner, corner + size], axis=1).astype(np.float32), rng.integers(0, 3, count)
+
+
+def gain(iou, tracks, observations):
+    return float((iou[tracks, observations] - MIN_IOU).sum())
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_assignment_equals_scipys_optimum(seed):
+    rng = np.random.default_rng(seed)
+    boxes, categories = random_things(rng, rng.integers(1, 25))
+    observed, observed_categories = random_things(rng, rng.integers(1, 25))
+    iou = pairwise_iou(boxes, observed)
+    worth = np.where(categories[:, None] == observed_categories, np.maximum(iou - MIN_IOU, 0), 0)
+    expected = worth[linear_sum_assignment(worth, maximize=True)].sum()
+
+    tracks, observations = associate(boxes, categories, observed, observed_categories, min_iou=MIN_IOU)
+
+    assert gain(iou, tracks, observations) == pytest.approx(expected, abs=1e-5)
+    assert len(set(tracks.tolist())) == len(set(observations.tolist())) == len(tracks)
+    assert (categories[tracks] == observed_categories[observations]).all()
+    assert (iou[tracks, observations] >= MIN_IOU).all()
+
+
+def test_boxes_that_overlap_too_little_are_not_paired():
+    box = np.array([[0, 0, 10, 10]], np.float32)
+    category = np.array([0])
+    tracks, _ = associate(box, category, box + np.float32([8, 0, 8, 0]), category, min_iou=MIN_IOU)
+    assert len(tracks) == 0
+
+
+def test_boxes_of_other_categories_are_not_paired():
+    box = np.array([[0, 0, 10, 10]], np.float32)
+    tracks, _ = associate(box, np.array([0]), box, np.array([1]), min_iou=MIN_IOU)
+    assert len(tracks) == 0
+
+
+def test_no_tracks_and_no_observations_make_no_pairs():
+    some = random_things(np.random.default_rng(0), 3)
+    for tracked, observed in ((NOBODY, NOBODY), (some, NOBODY), (NOBODY, some)):
+        assert [len(pairs) for pairs in associate(*tracked, *observed, min_iou=MIN_IOU)] == [0, 0]
+
+
+def test_a_box_that_is_not_a_number_is_not_paired():
+    boxes, categories = np.array([[0, 0, 10, 10], [20, 20, 30, 30]], np.float32), np.zeros(2, np.int64)
+    observed = boxes.copy()
+    observed[0] = np.nan
+    tracks, observations = associate(boxes, categories, observed, categories, min_iou=MIN_IOU)
+    assert (tracks.tolist(), observations.tolist()) == ([1], [1])
+
+
+def test_grown_boxes_keep_their_centre():
+    np.testing.assert_allclose(grow(np.array([[10, 20, 30, 60]], np.float32), 0.5), [[0, 0, 40, 80]])

@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from scripted import FAR_HUMAN, FAR_THING, HOLD, HUG, HUMAN, RIDE, SMILE, THING, make_frame, make_interactions, moved, times
+
+from edge_hoi.tracking import Tracker, TrackerSettings
+from edge_hoi.types import NO_OBJECT, NO_TRACK, TrackState
+
+
+def follow(script, at, tracker=None):
+    tracker = tracker or Tracker()
+    return [tracker.update(make_frame(pts), make_interactions(script(pts))) for pts in at]
+
+
+def ids(tracked):
+    return set(tracked.tracks)
+
+
+def standing(pts):
+    return [(HUMAN, THING, RIDE, 0.8)]
+
+
+@pytest.mark.parametrize("fps", [5, 30])
+@pytest.mark.parametrize("dropped", [0.0, 0.3])
+def test_two_people_who_cross_keep_their_ids(fps, dropped):
+    def crossing(pts):
+        return [(moved(HUMAN, 90 * pts), None, SMILE, 0.8), (moved(FAR_HUMAN, -90 * pts, 12), None, SMILE, 0.7)]
+
+    at = times(fps, 4, dropped=dropped)
+    results = follow(crossing, at)
+    # While they cover each other (IoU of 0.7 and more, for 0.3 s) they are seen as one person.
+    apart = [tracked.human_track_ids.tolist() for pts, tracked in zip(at, results, strict=True) if abs(pts - 350 / 180) > 0.15]
+    assert apart == [results[0].human_track_ids.tolist()] * len(apart)
+    assert ids(results[-1]) == {1, 2}
+
+
+@pytest.mark.parametrize("fps", [5, 30])
+def test_a_runner_keeps_the_id_though_the_boxes_of_two_frames_do_not_overlap(fps):
+    def running(pts):
+        return [(moved((0, 100, 60, 260), 340 * pts), None, SMILE, 0.8)]
+
+    assert ids(follow(running, times(fps, 1.4))[-1]) == {1}
+
+
+@pytest.mark.parametrize("fps", [5, 30])
+def test_a_walker_hidden_for_a_second_keeps_the_id(fps):
+    def walking(pts):
+        return [] if 2 <= pts < 3 else [(moved(HUMAN, 80 * pts), None, SMILE, 0.8)]
+
+    results = follow(walking, times(fps, 5))
+    hidden = results[round(2.6 * fps)]
+    assert hidden.tracks[1].state is TrackState.LOST
+    assert hidden.tracks[1].last_seen == pytest.approx(2, abs=1 / fps + 1e-9)
+    assert ids(results[-1]) == {1}
+    assert results[-1].tracks[1].state is TrackState.CONFIRMED
+
+
+def test_a_track_unseen_for_too_long_is_given_up_and_its_id_not_used_again():
+    def leaving(pts):
+        return [] if 1 <= pts < 3.5 else [(HUMAN, None, SMILE, 0.8)]
+
+    results = follow(leaving, times(10, 5))
+    assert ids(results[32]) == set()
+    assert ids(results[-1]) == {2}
+
+
+def test_a_gap_without_frames_gives_tracks_up_as_well():
+    assert ids(follow(standing, [0.0, 0.2, 10.0])[-1]) == {3, 4}
+
+
+@pytest.mark.parametrize("fps", [5, 30])
+def test_a_track_is_confirmed_by_time_not_by_frames(fps):
+    at = times(fps, 1)
+    results = follow(standing, at)
+    states = {pts: tracked.tracks[1].state for pts, tracked in zip(at, results, strict=True)}
+    assert all((state is TrackState.CONFIRMED) == (pts >= 0.15) for pts, state in states.items())
+
+
+def test_rows_of_one_person_share_a_track():
+    tracked = follow(lambda pts: [(HUMAN, THING, HOLD, 0.8), (moved(HUMAN, 3), THING, HOLD, 0.6), (HUMAN, None, SMILE, 0.5)], [0.0])[0]
+    assert tracked.human_track_ids.tolist() == [1, 1, 1]
+    assert tracked.object_track_ids.tolist() == [2, 2, NO_TRACK]
+    assert (tracked.tracks[1].is_human, tracked.tracks[1].category_id, tracked.tracks[2].is_human) == (True, NO_OBJECT, False)
+
+
+def test_a_person_who_is_hugged_has_a_track_in_each_role():
+    tracked = follow(lambda pts: [(HUMAN, FAR_HUMAN, HUG, 0.8), (FAR_HUMAN, HUMAN, HUG, 0.8)], [0.0])[0]
+    assert len(ids(tracked)) == 4
+    assert not set(tracked.human_track_ids.tolist()) & set(tracked.object_track_ids.tolist())
+
+
+def test_weak_observations_continue_tracks_and_begin_none():
+    def fading(pts):
+        return [(HUMAN, THING, RIDE, 0.8 if pts < 1 else 0.2), (FAR_HUMAN, FAR_THING, RIDE, 0.2)]
+
+    last = follow(fading, times(10, 3))[-1]
+    assert last.human_track_ids.tolist() == [1]
+    assert last.object_track_ids.tolist() == [2]
+    assert len(last.interactions) == 1
+    assert last.tracks[1].state is TrackState.CONFIRMED
+
+
+def test_a_strong_observation_is_not_left_to_a_weak_one():
+    tracker = Tracker()
+    follow(lambda pts: [(HUMAN, None, SMILE, 0.8)], times(10, 1), tracker)
+    tracked = follow(lambda pts: [(moved(HUMAN, 15), None, SMILE, 0.8), (moved(HUMAN, -12), None, SMILE, 0.2)], [1.0], tracker)[0]
+    assert tracked.human_track_ids.tolist() == [1]
+    np.testing.assert_array_equal(tracked.interactions.human_boxes[0], np.array(moved(HUMAN, 15), np.float32))
+
+
+def test_a_corrupt_frame_begins_no_track():
+    tracker = Tracker()
+    tracked = tracker.update(make_frame(0.0, is_corrupt=True), make_interactions(standing(0)))
+    assert len(tracked.interactions) == 0
+    assert ids(tracked) == set()
+
+
+def test_a_box_without_area_begins_no_track():
+    assert ids(follow(lambda pts: [((5, 5, 5, 5), None, SMILE, 0.9)], [0.0])[0]) == set()
+
+
+def test_nothing_seen_is_legal_before_and_after_something_was():
+    tracker = Tracker()
+    for rows in ([], standing(0), []):
+        tracked = tracker.update(make_frame(0.0), make_interactions(rows))
+        assert len(tracked.human_track_ids) == len(rows)
+
+
+@pytest.mark.parametrize("second", [0.2, 0.1, -3600.0])
+def test_time_that_stands_still_or_goes_back_neither_breaks_nor_loses_a_track(second):
+    at = [0.0, 0.2, second, second + 0.2, second + 0.4]
+    results = follow(standing, at)
+    assert ids(results[-1]) == {1, 2}
+    assert np.isfinite(results[-1].tracks[1].box).all()
+    gone = follow(lambda pts: standing(pts) if pts == second else [], [second, second + 1, second + 2.5])
+    assert ids(gone[-1]) == set()
+
+
+def test_several_cameras_give_what_single_runs_give():
+    def walk(speed):
+        return lambda pts: [(moved(HUMAN, speed * pts), moved(THING, speed * pts), RIDE, 0.8)] if int(pts * 2) % 3 else []
+
+    scripts = [walk(speed) for speed in (0, 40, 80)]
+    at = times(10, 6, dropped=0.2)
+    trackers = [Tracker() for _ in scripts]
+    together = [
+        [tracker.update(make_frame(pts), make_interactions(s(pts))) for s, tracker in zip(scripts, trackers, strict=True)] for pts in at
+    ]
+    for camera, script in enumerate(scripts):
+        for mixed, single in zip(together, follow(script, at), strict=True):
+            assert repr(mixed[camera].tracks) == repr(single.tracks)
+            assert mixed[camera].human_track_ids.tolist() == single.human_track_ids.tolist()
+
+
+def test_settings_outside_of_their_range_are_refused():
+    with pytest.raises(ValidationError, match="min_iou"):
+        TrackerSettings(min_iou=0)
+    with pytest.raises(ValidationError, match="min_iuo"):
+        TrackerSettings(min_iuo=0.3)
