@@ -100,7 +100,7 @@ def write_classifier(path: Path, classifier: Classifier, vocabulary: Vocabulary,
     Raises:
         OSError: The file cannot be written.
     """
-    tensors = {field.name: np.ascontiguousarray(getattr(classifier, field.name)) for field in fields(classifier)}
+    tensors = {field.name: np.asarray(getattr(classifier, field.name), order="C") for field in fields(classifier)}
     path.write_bytes(safetensors.numpy.save(tensors, _metadata(vocabulary, clip_sha256)))
 
 

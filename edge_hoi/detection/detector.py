@@ -16,6 +16,10 @@ class Detector:
     """Composes preprocessing, an engine, a classifier and postprocessing.
 
     Belongs to one thread, as its engine does, and leaves closing that to its owner.
+
+    Attributes:
+        engine: What it runs.
+        vocabulary: What it looks for.
     """
 
     def __init__(
@@ -52,7 +56,7 @@ class Detector:
         height, width = engine.input_size
         described = engine.manifest.input
         self.vocabulary = vocabulary
-        self._engine = engine
+        self.engine = engine
         self._classifier = classifier
         self._score_threshold = score_threshold
         self._max_interactions = max_interactions
@@ -79,14 +83,14 @@ class Detector:
         Raises:
             EngineError: The engine fails, or gives numbers that are not finite.
         """
-        size = self._engine.max_batch
+        size = self.engine.max_batch
         return [found for begin in range(0, len(frames), size) for found in self._detect_batch(frames[begin : begin + size])]
 
     def _detect_batch(self, frames: Sequence[Frame]) -> list[Interactions]:
         with self._clock.measure("preprocess"):
             inputs = self._preprocess([frame.image for frame in frames])
         with self._clock.measure("engine"):
-            outputs = self._engine.run(inputs)
+            outputs = self.engine.run(inputs)
         with self._clock.measure("postprocess"):
             scores = pair_scores(*self._classifier.logits(outputs), self.vocabulary.object_ids)
             return [
