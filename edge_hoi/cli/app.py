@@ -1,0 +1,57 @@
+"""The commands, put together.
+
+Each command imports what it needs when it runs, so that `--help` answers at once.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from edge_hoi import __version__
+from edge_hoi.cli import detect, doctor, run
+from edge_hoi.cli.terminal import print_error
+from edge_hoi.errors import EdgeHoiError
+
+app = typer.Typer(
+    name="edge-hoi",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Finds human-object interactions (person riding bicycle) in live and recorded video with HOICLIP, and writes them as events "
+        "with a start and an end. Start with `edge-hoi run`, which needs nothing else; then `edge-hoi run --source VIDEO`."
+    ),
+)
+app.command("run")(run.run)
+app.command("detect")(detect.detect)
+app.command("doctor")(doctor.doctor)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"edge-hoi {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")] = False,
+) -> None:
+    """Hold the options that stand before a command."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit.
+
+    Args:
+        arguments: What follows the program's name; that of this process where None.
+
+    Raises:
+        SystemExit: Always; 0 on success, the error's `exit_code` otherwise.
+    """
+    try:
+        app(args=arguments)
+    except EdgeHoiError as error:
+        print_error(str(error))
+        sys.exit(error.exit_code)

@@ -1,0 +1,151 @@
+"""What a person sees while a stream runs: events as they happen, one live line per camera, and a table at the end."""
+
+import time
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from edge_hoi.cli.terminal import err, out
+from edge_hoi.pipeline.annotated_video import describe
+from edge_hoi.pipeline.status import CameraStatus
+from edge_hoi.types import Event, Phase
+
+REDRAW_SECONDS = 0.2
+PLAIN_LINE_SECONDS = 5.0
+_SIGNS = {Phase.STARTED: ("▶", "green"), Phase.UPDATED: ("·", "dim"), Phase.ENDED: ("■", "cyan")}
+
+
+class RunDisplay:
+    """Shows a run. On a terminal a live line per camera; elsewhere a plain line every few seconds. A context manager."""
+
+    def __init__(self, *, shows_events: bool) -> None:
+        """Choose what is shown.
+
+        Args:
+            shows_events: Print a line for each event that starts or ends; off where standard output carries the events as JSON.
+        """
+        self._shows_events = shows_events
+        self._live = Live(console=err, auto_refresh=False, transient=True) if err.is_terminal else None
+        self._next_seconds = time.monotonic() + (0 if self._live else PLAIN_LINE_SECONDS)
+
+    def __enter__(self) -> Self:
+        """Take the terminal."""
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Give the terminal back as it was."""
+        if self._live:
+            self._live.stop()
+
+    def show_events(self, events: Iterable[Event]) -> None:
+        """Print a line for each event that starts or ends.
+
+        Args:
+            events: Newly made events.
+        """
+        if self._shows_events:
+            for event in events:
+                if event.phase is not Phase.UPDATED:
+                    # Where both are one terminal, the live line must make room.
+                    (self._live.console if self._live and out.is_terminal else out).print(event_line(event))
+
+    def show_progress(self, statuses: Sequence[CameraStatus]) -> None:
+        """Show how far each camera is.
+
+        Args:
+            statuses: One for each camera.
+        """
+        lines = [progress_line(status) for status in statuses]
+        if self._live:
+            self._live.update(Text("\n").join(lines), refresh=True)
+        else:
+            for line in lines:
+                err.print(line, soft_wrap=True)
+        self._next_seconds = time.monotonic() + (REDRAW_SECONDS if self._live else PLAIN_LINE_SECONDS)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to show progress again."""
+        return time.monotonic() >= self._next_seconds
+
+
+def event_line(event: Event) -> Text:
+    """Write an event as a line for people.
+
+    Args:
+        event: The event.
+    """
+    sign, colour = _SIGNS[event.phase]
+    line = Text()
+    line.append(f"{clock_time(event.last.pts_seconds if event.end is None else event.end.pts_seconds):>9}  ", style="dim")
+    line.append(f"{event.camera}  ")
+    line.append(f"{sign} {describe(event)}", style=colour)
+    tail = f"  {event.score.peak:.2f}"
+    if event.end is not None:
+        tail += f"  after {event.duration_seconds:.1f} s ({event.end_reason})"
+    return line.append(tail, style="dim")
+
+
+def progress_line(status: CameraStatus) -> Text:
+    """Write a camera's figures as one line.
+
+    Args:
+        status: The figures.
+    """
+    line = Text(f"{status.source_id}: ", style="bold")
+    parts: list[str] = [status.state] if status.state != "streaming" else []
+    position = clock_time(status.position_seconds)
+    parts.append(f"{position} of {clock_time(status.duration_seconds)}" if status.duration_seconds else position)
+    parts.append(f"{status.frames} frames")
+    parts.append(f"{status.fps:.1f} fps")
+    if status.age_seconds is not None:
+        parts.append(f"age {status.age_seconds[0] * 1000:.0f} ms")
+    if status.skipped:
+        parts.append(f"{status.skipped} skipped")
+    parts.append(f"{status.events} events, {status.running} running")
+    return line.append(Text(" · ".join(parts), style="not bold"))
+
+
+def clock_time(seconds: float) -> str:
+    """Write a duration as minutes and seconds, with hours from one hour on.
+
+    Args:
+        seconds: The duration.
+    """
+    minutes, rest = divmod(max(0.0, seconds), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+
+
+def summary_table(statuses: Sequence[CameraStatus]) -> Table:
+    """Lay out the closing table.
+
+    Args:
+        statuses: One for each camera.
+    """
+    table = Table(title="Summary", title_justify="left", box=None, header_style="bold", pad_edge=False)
+    table.add_column("camera")
+    for column in ("frames", "skipped", "corrupt", "fps", "age p50 / p95", "media time", "events"):
+        table.add_column(column, justify="right")
+    table.add_column("ended", overflow="fold")
+    for status in statuses:
+        age = "-" if status.age_seconds is None else f"{status.age_seconds[0] * 1000:.0f} / {status.age_seconds[1] * 1000:.0f} ms"
+        how = Text(status.error, style="red") if status.error else Text({"ended": "at its end"}.get(status.state, "stopped"))
+        table.add_row(
+            status.source_id,
+            str(status.frames),
+            str(status.skipped),
+            str(status.corrupt),
+            f"{status.fps:.1f}",
+            age,
+            clock_time(status.position_seconds),
+            str(status.events),
+            how,
+        )
+    return table

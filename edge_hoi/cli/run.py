@@ -1,0 +1,129 @@
+"""`edge-hoi run`: video in, events out."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from edge_hoi.cli.terminal import err, print_error, print_note
+
+if TYPE_CHECKING:
+    from edge_hoi.config import RunConfig
+
+DEMO_EVENTS = "edge-hoi-demo.jsonl"
+DEMO_VIDEO = "edge-hoi-demo.mp4"
+
+SourceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source", "-s", help="Video file, rtsp:// or http(s):// address, /dev/videoN, or folder of pictures. May be given several times."
+    ),
+]
+EngineOption = Annotated[str | None, typer.Option("--engine", help="Engine: a name below engines/, or a folder with a manifest.")]
+VocabularyOption = Annotated[
+    str | None, typer.Option("--vocabulary", help="What to look for: hico_det, vcoco, or a YAML list such as `- person riding bicycle`.")
+]
+DeviceOption = Annotated[
+    Literal["cpu", "cuda"] | None, typer.Option("--device", help="Where the engine runs; the best there is where absent.")
+]
+
+
+def run(
+    config: Annotated[Path | None, typer.Argument(help="Configuration; configs/ holds commented examples.")] = None,
+    source: SourceOption = None,
+    engine: EngineOption = None,
+    vocabulary: VocabularyOption = None,
+    events: Annotated[str | None, typer.Option("--events", help="Write events as JSON lines to this file; - for standard output.")] = None,
+    annotate: Annotated[str | None, typer.Option("--annotate", help="Write an annotated video to this file (.mp4, .mkv).")] = None,
+    max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="Stop after this many frames of each source.")] = None,
+    device: DeviceOption = None,
+) -> None:
+    """Watch video and tell what people do with things, from when to when.
+
+    Without arguments it plays a clip that it carries through the engine that it carries. Otherwise name a configuration, or sources:
+
+        edge-hoi run --source street.mp4 --events events.jsonl --annotate seen.mp4
+
+        edge-hoi run --source rtsp://user:password@camera/stream --events -
+
+    Options count before the configuration. Ctrl-C ends a run in good order: what is going on gets its end, and files are closed.
+    """
+    from edge_hoi.cli.display import RunDisplay, summary_table
+    from edge_hoi.config import RunConfig, load_config, parse_config
+    from edge_hoi.pipeline import build_pipeline
+
+    loaded = load_config(config) if config else RunConfig()
+    changes: dict[str, Any] = {
+        "sources": [{"url": url} for url in source] if source else None,
+        "vocabulary": vocabulary,
+        "sinks": [{"type": "jsonl", "path": events}] if events else None,
+        "annotate": {"path": annotate} if annotate else None,
+        "max_frames": max_frames,
+        "engine": {name: value for name, value in {"path": engine, "device": device}.items() if value},
+    }
+    settings = parse_config(_merge(loaded.model_dump(mode="json", exclude_unset=True), changes), origin="command line")
+    if not settings.sources:
+        settings = _demo(settings)
+    with _stop_on_signal() as stop:
+        pipeline = build_pipeline(settings, note=print_note)
+        with RunDisplay(shows_events=all(sink.path != "-" for sink in settings.sinks)) as display:
+            statuses = pipeline.run(stop, display)
+    err.print(summary_table(statuses))
+    written = [sink.path for sink in settings.sinks if sink.path != "-"] + ([settings.annotate.path] if settings.annotate else [])
+    if written:
+        print_note(f"written: {', '.join(written)}")
+    failed = [status for status in statuses if status.state == "failed"]
+    for status in failed:
+        print_error(f"{status.source_id}: {status.error}")
+    if failed:
+        raise typer.Exit(3)
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Put what was said on the command line over a configuration."""
+    merged = dict(base)
+    for name, value in changes.items():
+        if isinstance(value, dict) and name != "annotate":
+            merged[name] = {**merged.get(name, {}), **value}
+        elif value is not None:
+            merged[name] = value
+    return merged
+
+
+def _demo(settings: "RunConfig") -> "RunConfig":
+    """Play the embedded clip, and write what is seen in it beside the terminal's lines, where the user did not say otherwise."""
+    from edge_hoi.config import AnnotateConfig, JsonlSinkConfig, SourceConfig
+    from edge_hoi.pipeline import demo_clip
+
+    print_note("no source given: playing the embedded clip; name your own with --source VIDEO or --source rtsp://...")
+    return settings.model_copy(
+        update={
+            "sources": (SourceConfig(url=str(demo_clip()), id="demo"),),
+            "sinks": settings.sinks or (JsonlSinkConfig(path=DEMO_EVENTS),),
+            "annotate": settings.annotate or AnnotateConfig(path=DEMO_VIDEO),
+        }
+    )
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[threading.Event]:
+    """Give an event that SIGINT and SIGTERM set; a second signal is handled as if there were no handler."""
+    stop = threading.Event()
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, previous[signal.Signals(number)])
+
+    for number in previous:
+        signal.signal(number, handle)
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,219 @@
+"""Configuration: YAML in, checked pydantic models out.
+
+Only builders (`pipeline.build`, the commands) read these models; stages take plain arguments. Relative paths in a file count from that
+file's folder, on the command line from the current one. `${NAME}` in any text is replaced by the environment variable of that name, so
+that passwords need not stand in the file.
+"""
+
+import difflib
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic_core import ErrorDetails
+
+from edge_hoi.errors import ConfigError
+from edge_hoi.events import EpisodeSettings
+from edge_hoi.tracking import TrackerSettings
+
+MAX_FILE_BYTES = 1_000_000
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+
+
+def _anchor(value: str, info: ValidationInfo) -> str:
+    """Make a relative path count from the configuration file's folder."""
+    folder = (info.context or {}).get("folder")
+    if folder is None or value == "-" or _SCHEME.match(value):
+        return value
+    return str(Path(folder) / Path(value).expanduser())
+
+
+def _anchor_unless_name(value: str, info: ValidationInfo) -> str:
+    """Leave names like `hico_det` alone; a path has a slash or a file suffix."""
+    is_name = "/" not in value and not Path(value).suffix
+    return value if is_name else _anchor(value, info)
+
+
+Location = Annotated[str, Field(min_length=1), AfterValidator(_anchor)]
+NameOrPath = Annotated[str, Field(min_length=1), AfterValidator(_anchor_unless_name)]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="letters, digits, '_', '.', '-'")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceConfig(_Section):
+    """One camera, video file, stream address, capture device, or folder of pictures."""
+
+    url: Location = Field(description="File, folder, rtsp://, http(s)://, or a device such as /dev/video0")
+    id: Identifier | None = Field(None, description="Name of the camera in events; made from the address where absent")
+    mode: Literal["auto", "live", "lossless"] = Field(
+        "auto", description="live: the newest frame wins; lossless: the decoder waits; auto: by kind"
+    )
+    target_fps: float | None = Field(None, gt=0, le=240, description="Look at this many frames a second, chosen by their time stamps")
+    rtsp_transport: Literal["tcp", "udp"] = "tcp"
+    open_timeout_seconds: float = Field(10.0, gt=0, le=120)
+    read_timeout_seconds: float = Field(10.0, gt=0, le=120)
+    recorded_at: AwareDatetime | None = Field(None, description="UTC time of a file's first frame")
+    vocabulary: NameOrPath | None = Field(None, description="What to look for here, where it differs from the general one")
+
+
+class EngineConfig(_Section):
+    """Which engine sees, and on what."""
+
+    path: NameOrPath = Field("default", description="Name below engines/, or a folder with a manifest")
+    backend: Literal["openvino", "onnxruntime", "torch"] | None = Field(None, description="Instead of the one that the manifest names")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    max_batch: int = Field(1, ge=1, le=64, description="Frames of several cameras taken in one run of the engine")
+    precision: Literal["f32", "bf16"] | None = Field(
+        None, description="Arithmetic on CPUs that offer a choice; the manifest's where absent"
+    )
+
+
+class DetectionConfig(_Section):
+    """Which interactions of a frame are handed on."""
+
+    score_threshold: float = Field(0.1, ge=0, le=1, description="Weaker interactions are dropped before tracking")
+    max_interactions: int = Field(100, ge=1, le=1000)
+
+
+class JsonlSinkConfig(_Section):
+    """Events as JSON lines, CloudEvents 1.0, to a file or to standard output."""
+
+    type: Literal["jsonl"] = "jsonl"
+    path: Location = Field(description="A file, or - for standard output")
+    append: bool = Field(False, description="Go on behind what the file holds instead of starting it anew")
+
+
+class AnnotateConfig(_Section):
+    """An annotated video: boxes, links, verbs, tracks and running episodes."""
+
+    path: Location = Field(description="Video file; with several sources, each source's id is put before the suffix")
+
+
+class RunConfig(_Section):
+    """All that `edge-hoi run` needs to know."""
+
+    site: Identifier = Field("site", description="Name of the place in events")
+    sources: tuple[SourceConfig, ...] = Field((), max_length=256)
+    engine: EngineConfig = EngineConfig()
+    vocabulary: NameOrPath | None = Field(None, description="hico_det, vcoco, or a YAML file; the engine's own where absent")
+    detection: DetectionConfig = DetectionConfig()
+    tracking: TrackerSettings = TrackerSettings()
+    episodes: EpisodeSettings = EpisodeSettings()
+    sinks: tuple[JsonlSinkConfig, ...] = ()
+    annotate: AnnotateConfig | None = None
+    waits_for_sources: bool = Field(False, description="Keep trying when no source can be reached at the start, instead of giving up")
+    max_frames: int | None = Field(None, ge=1, description="Stop after this many frames of each source")
+
+    @model_validator(mode="after")
+    def _name_sources_once(self) -> Self:
+        ids = [source.id for source in self.sources if source.id]
+        for name in ids:
+            if ids.count(name) > 1:
+                raise ValueError(f"two sources are called {name!r}; give each an id of its own")
+        return self
+
+
+def load_config(path: Path) -> RunConfig:
+    """Read and check a configuration file.
+
+    Args:
+        path: A YAML file.
+
+    Raises:
+        ConfigError: The file is missing, too large, not YAML, has an unknown key (the nearest known one is named) or a value out of
+            its range, or names an environment variable that is not set.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ConfigError(f"{path}: a configuration has at most {MAX_FILE_BYTES} bytes; is this the right file?")
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); start from one of the examples in configs/") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    if document is None:
+        document = {}
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: a configuration is a list of `key: value` lines, got a {type(document).__name__}")
+    return parse_config(_fill_in(document, path), origin=str(path), folder=path.resolve().parent)
+
+
+def parse_config(document: dict[str, Any], *, origin: str, folder: Path | None = None) -> RunConfig:
+    """Check a configuration that was read already.
+
+    Args:
+        document: What the YAML file holds.
+        origin: Where it came from, for messages.
+        folder: Folder that relative paths count from; None leaves them as they are.
+
+    Raises:
+        ConfigError: One line for each fault.
+    """
+    try:
+        return RunConfig.model_validate(document, context={"folder": folder})
+    except ValidationError as error:
+        lines = [f"{origin}: {_explain(detail)}" for detail in error.errors()]
+        raise ConfigError("\n".join(lines)) from error
+
+
+def cache_folder() -> Path:
+    """Give the folder for what can be made again, by the XDG base directory specification."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-hoi"
+
+
+def _fill_in(value: Any, path: Path) -> Any:  # noqa: ANN401 — a YAML document holds anything
+    """Replace `${NAME}` by environment variables, everywhere in a document."""
+    if isinstance(value, dict):
+        return {key: _fill_in(item, path) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fill_in(item, path) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def look_up(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in os.environ:
+            raise ConfigError(f"{path}: ${{{name}}} is used, but no environment variable {name} is set; `export {name}=...` first")
+        return os.environ[name]
+
+    return _VARIABLE.sub(look_up, value)
+
+
+def _explain(detail: ErrorDetails) -> str:
+    """Turn a pydantic error into a line that says how to mend it."""
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(".")
+    if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = _known_keys(detail["loc"][:-1])
+        near = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.5)
+        return f"{place}: unknown key; " + (f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}")
+    # The value itself is left out of the line: it may be an address with a password.
+    return f"{place}: {detail['msg'].removeprefix('Value error, ')}" if place else detail["msg"].removeprefix("Value error, ")
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    """List the keys that may stand at a place of the configuration."""
+    schema = RunConfig.model_json_schema()
+    node: dict[str, Any] = schema
+    for part in location:
+        node = _resolve(node, schema)
+        node = (
+            node.get("items", {}) if isinstance(part, int) else node.get("properties", {}).get(part, node.get("additionalProperties", {}))
+        )
+    return sorted(_resolve(node, schema).get("properties", {}))
+
+
+def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Follow references and optional types of a JSON Schema to the object behind them."""
+    for option in node.get("anyOf", ()):
+        if option.get("type") != "null":
+            node = option
+    if "$ref" in node:
+        node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+    return node

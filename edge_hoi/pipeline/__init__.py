@@ -1,0 +1,7 @@
+"""The loop, and the builder that turns a configuration into it."""
+
+from edge_hoi.pipeline.build import build_pipeline, demo_clip, open_detectors
+from edge_hoi.pipeline.pipeline import Observer, Pipeline
+from edge_hoi.pipeline.status import CameraStatus
+
+__all__ = ["CameraStatus", "Observer", "Pipeline", "build_pipeline", "demo_clip", "open_detectors"]

@@ -1,0 +1,88 @@
+"""The annotated video of one camera: its frames with what was seen drawn in, and a strip of its running episodes."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from edge_hoi.media import EpisodeLine, VideoWriter, annotate
+from edge_hoi.types import Event, Frame, Phase, TrackedInteractions
+from edge_hoi.vocabulary import Vocabulary
+
+SHOWN_AFTER_END_SECONDS = 1.5
+FALLBACK_FPS = 25.0
+
+
+class AnnotatedVideo:
+    """Draws and writes one camera's frames; opens its file at the first of them.
+
+    A camera that changes its picture size in mid-stream goes on into the same file only in its first size; other frames are left
+    out of the video (not out of the events).
+    """
+
+    def __init__(self, path: Path, vocabulary: Vocabulary, fps: float | None) -> None:
+        """Remember where to write.
+
+        Args:
+            path: The video file.
+            vocabulary: Names of what was seen.
+            fps: Nominal frame rate, where known.
+        """
+        self._path = path
+        self._vocabulary = vocabulary
+        self._fps = fps or FALLBACK_FPS
+        self._writer: VideoWriter | None = None
+        self._size: tuple[int, int] | None = None
+        self._episodes: dict[str, Event] = {}
+
+    def write(self, frame: Frame, tracked: TrackedInteractions, events: Iterable[Event]) -> None:
+        """Add a frame.
+
+        Args:
+            frame: The frame.
+            tracked: What was seen in it.
+            events: What it brought about.
+
+        Raises:
+            EdgeHoiError: The file cannot be written.
+        """
+        for event in events:
+            self._episodes[event.event_id] = event
+        image = annotate(frame, tracked, self._vocabulary, self._lines(frame.pts_seconds))
+        if self._writer is None:
+            self._size = (frame.width, frame.height)
+            self._writer = VideoWriter(self._path, image.shape[1], image.shape[0], self._fps)
+        if self._size == (frame.width, frame.height):
+            self._writer.write(image, frame.pts_seconds)
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _lines(self, now: float) -> list[EpisodeLine]:
+        """Describe the running episodes, the longest first, then those that have just ended."""
+        self._episodes = {
+            event_id: event
+            for event_id, event in self._episodes.items()
+            if event.end is None or now - event.end.pts_seconds < SHOWN_AFTER_END_SECONDS
+        }
+        ordered = sorted(self._episodes.values(), key=lambda event: (event.phase is Phase.ENDED, event.start.pts_seconds, event.event_id))
+        return [
+            EpisodeLine(
+                track_id=event.human.track_id,
+                text=describe(event),
+                seconds=event.duration_seconds if event.end else max(0.0, now - event.start.pts_seconds),
+                score=event.score.now,
+                is_running=event.end is None,
+            )
+            for event in ordered
+        ]
+
+
+def describe(event: Event) -> str:
+    """Say what an event is about, with track ids: "person #3 riding bicycle #5".
+
+    Args:
+        event: The event.
+    """
+    text = event.text.replace(event.human.category, f"{event.human.category} #{event.human.track_id}", 1)
+    return text if event.object is None else f"{text} #{event.object.track_id}"

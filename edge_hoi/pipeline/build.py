@@ -1,0 +1,248 @@
+"""Turn a configuration into a pipeline: the one place where names become objects."""
+
+import itertools
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache, partial
+from importlib.resources import files
+from pathlib import Path
+
+from edge_hoi.config import AnnotateConfig, RunConfig, SourceConfig, cache_folder
+from edge_hoi.delivery import JsonlSink
+from edge_hoi.detection import (
+    Classifier,
+    Detector,
+    OnnxTextEncoder,
+    cached_text_features,
+    for_vocabulary,
+    prompts_to_encode,
+    read_classifier,
+)
+from edge_hoi.errors import EngineError
+from edge_hoi.events import EpisodeKeeper
+from edge_hoi.ingest import SourceKind, SourceReader, mask_url, open_source, source_kind
+from edge_hoi.ingest.url import local_path
+from edge_hoi.pipeline.annotated_video import AnnotatedVideo
+from edge_hoi.pipeline.camera import Camera
+from edge_hoi.pipeline.detectors import DetectorPool, EnginePool
+from edge_hoi.pipeline.engines import engine_folder
+from edge_hoi.pipeline.pipeline import Pipeline
+from edge_hoi.runtime import Engine, Manifest, open_engine, read_manifest
+from edge_hoi.telemetry import StageClock
+from edge_hoi.tracking import Tracker
+from edge_hoi.types import ModelInfo
+from edge_hoi.vocabulary import Vocabulary, load_vocabulary
+
+Note = Callable[[str], None]
+_RECORDINGS = (SourceKind.FILE, SourceKind.FOLDER, SourceKind.PICTURE)
+
+
+def demo_clip() -> Path:
+    """Give the clip that comes with the package."""
+    return Path(str(files("edge_hoi"))) / "assets" / "demo.mp4"
+
+
+def build_pipeline(config: RunConfig, *, note: Note) -> Pipeline:
+    """Build a pipeline that is ready to run.
+
+    Args:
+        config: What to run; at least one source.
+        note: Is told what a person should know, such as that the engine is untrained.
+
+    Raises:
+        ConfigError: A vocabulary cannot be used.
+        EngineError: The engine is missing, damaged, or does not fit the vocabulary.
+        DeliveryError: A sink cannot be opened.
+    """
+    stages = StageClock()
+    opener = _EngineOpener(config, note, stages)
+    ids = _name_sources(config.sources)
+    cameras = [_camera(config, source, source_id, opener) for source, source_id in zip(config.sources, ids, strict=True)]
+    sinks = [JsonlSink(sink.path, append=sink.append) for sink in config.sinks]
+    return Pipeline(
+        cameras, opener.engines, sinks, stages=stages, max_batch=config.engine.max_batch, waits_for_sources=config.waits_for_sources
+    )
+
+
+def open_detectors(config: RunConfig, *, note: Note) -> DetectorPool:
+    """Open what `edge-hoi detect` looks at pictures with.
+
+    Args:
+        config: Its `engine`, `vocabulary` and `detection`.
+        note: See `build_pipeline`.
+
+    Raises:
+        ConfigError: The vocabulary cannot be used.
+        EngineError: The engine is missing, damaged, or does not fit the vocabulary.
+    """
+    return _EngineOpener(config, note, StageClock()).detectors(config.vocabulary)
+
+
+class _EngineOpener:
+    """One engine's folder, and the detectors of every vocabulary on it."""
+
+    def __init__(self, config: RunConfig, note: Note, stages: StageClock) -> None:
+        self._config = config
+        self._note = note
+        self._stages = stages
+        self.folder = engine_folder(config.engine.path)
+        self.manifest = read_manifest(self.folder)
+        if not self.manifest.is_trained:
+            note(f"engine {self.manifest.name!r} is UNTRAINED: it shows that everything runs; what it reports means nothing")
+        self.engines = EnginePool(self._open, self.manifest.input)
+        self.detectors = cache(self._detectors)
+
+    def _open(self, size: tuple[int, int]) -> Engine:
+        chosen = self._config.engine
+        backend = chosen.backend or self.manifest.backend
+        if backend == "torch":
+            return _open_torch(self.folder, self.manifest, size, self._config)
+        return open_engine(
+            self.folder,
+            backend=backend,
+            input_size=size,
+            max_batch=chosen.max_batch,
+            device=chosen.device,
+            precision_hint=chosen.precision,
+            cache_folder=cache_folder() / "engines",
+        )
+
+    def _detectors(self, vocabulary_name: str | None) -> DetectorPool:
+        name = vocabulary_name or self.manifest.default_vocabulary
+        if name is None:
+            raise EngineError(f"engine {self.manifest.name!r} has no vocabulary of its own; name one with --vocabulary")
+        vocabulary = load_vocabulary(name)
+        classifier = load_classifier(self.folder, self.manifest, vocabulary, note=self._note)
+        detection = self._config.detection
+        make = partial(
+            Detector,
+            classifier=classifier,
+            vocabulary=vocabulary,
+            score_threshold=detection.score_threshold,
+            max_interactions=detection.max_interactions,
+            clock=self._stages,
+        )
+        return DetectorPool(self.engines, vocabulary, make)
+
+
+def load_classifier(folder: Path, manifest: Manifest, vocabulary: Vocabulary, *, note: Note) -> Classifier:
+    """Find or compose the classifier that looks for a vocabulary with an engine.
+
+    Args:
+        folder: The engine's folder.
+        manifest: Its manifest.
+        vocabulary: What to look for.
+        note: Is told when prompts are encoded.
+
+    Raises:
+        EngineError: The vocabulary has prompts that are neither known to the engine nor cached, and it carries no text tower.
+    """
+    if vocabulary.name in manifest.classifiers:
+        return read_classifier(folder / manifest.classifiers[vocabulary.name], vocabulary, clip_sha256=manifest.clip.weights_sha256)
+    if manifest.default_vocabulary is None:
+        raise EngineError(
+            f"engine {manifest.name!r} carries no classifier to start from; build it again with `edge-hoi build --vocabulary`"
+        )
+    base_vocabulary = load_vocabulary(manifest.default_vocabulary)
+    base_path = folder / manifest.classifiers[base_vocabulary.name]
+    base = read_classifier(base_path, base_vocabulary, clip_sha256=manifest.clip.weights_sha256)
+    prompts = prompts_to_encode(base_vocabulary, vocabulary)
+    if prompts:
+        note(f"{len(prompts)} prompts of {vocabulary.name!r} are new to engine {manifest.name!r}: taking them from CLIP's text tower")
+    features = cached_text_features(
+        prompts,
+        clip_model=manifest.clip.model,
+        clip_sha256=manifest.clip.weights_sha256,
+        cache_folder=cache_folder() / "text",
+        encoder=OnnxTextEncoder(folder, manifest.text_tower) if prompts and manifest.text_tower else None,
+    )
+    return for_vocabulary(base, base_vocabulary, vocabulary, features)
+
+
+def _open_torch(folder: Path, manifest: Manifest, size: tuple[int, int], config: RunConfig) -> Engine:
+    from edge_hoi.model import LastLayer, load_checkpoint
+    from edge_hoi.runtime.torch_engine import TorchEngine
+
+    checkpoint = load_checkpoint(folder / "weights.safetensors")
+    return TorchEngine(
+        LastLayer(checkpoint.model), manifest, input_size=size, max_batch=config.engine.max_batch, device=config.engine.device
+    )
+
+
+def _camera(config: RunConfig, source: SourceConfig, source_id: str, opener: _EngineOpener) -> Camera:
+    detectors = opener.detectors(source.vocabulary or config.vocabulary)
+    is_recording = source.mode == "lossless" or (source.mode == "auto" and source_kind(source.url) in _RECORDINGS)
+    reader = SourceReader(
+        partial(
+            open_source,
+            source.url,
+            source_id=source_id,
+            is_live=None if source.mode == "auto" else source.mode == "live",
+            target_fps=source.target_fps,
+            rtsp_transport=source.rtsp_transport,
+            open_timeout_seconds=source.open_timeout_seconds,
+            read_timeout_seconds=source.read_timeout_seconds,
+            recorded_at=source.recorded_at,
+        ),
+        source_id=source_id,
+    )
+    started_at = datetime.now(UTC)
+
+    def make_keeper(engine: Engine) -> EpisodeKeeper:
+        return EpisodeKeeper(
+            detectors.vocabulary,
+            site=config.site,
+            camera=source_id,
+            model=ModelInfo(opener.manifest.name, opener.manifest.weights_sha256, engine.backend, engine.precision),
+            settings=config.episodes,
+            # A recording's events are a function of the recording; a camera's must never be taken for those of another day.
+            run_key="" if is_recording else started_at.isoformat(),
+            wall_clock=None if is_recording else partial(datetime.now, UTC),
+        )
+
+    annotate = config.annotate
+    return Camera(
+        source_id=source_id,
+        reader=reader,
+        is_recording=is_recording,
+        detectors=detectors,
+        tracker=Tracker(config.tracking),
+        make_keeper=make_keeper,
+        make_video=partial(AnnotatedVideo, _video_path(annotate, source_id, config), detectors.vocabulary) if annotate else None,
+        lost_after_seconds=config.episodes.patience_seconds,
+        max_frames=config.max_frames,
+    )
+
+
+def _video_path(annotate: AnnotateConfig, source_id: str, config: RunConfig) -> Path:
+    path = Path(annotate.path)
+    return path if len(config.sources) == 1 else path.with_stem(f"{path.stem}-{source_id}")
+
+
+def _name_sources(sources: tuple[SourceConfig, ...]) -> list[str]:
+    """Give every source an id: its own, or one made from its address, numbered where that is taken."""
+    taken = {source.id for source in sources if source.id}
+    names = []
+    for source in sources:
+        if source.id:
+            names.append(source.id)
+            continue
+        name = _name_from_address(source.url)
+        name = next(
+            candidate
+            for candidate in itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+            if candidate not in taken
+        )
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _name_from_address(url: str) -> str:
+    """Make a name from a file's stem, or from a camera's host and path; never from a password."""
+    if source_kind(url) in (*_RECORDINGS, SourceKind.DEVICE):
+        name = local_path(url).stem
+    else:
+        name = mask_url(url).partition("://")[2].rpartition("@")[2].partition("?")[0]
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-._")[:64] or "source"

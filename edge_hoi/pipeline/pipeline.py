@@ -1,0 +1,199 @@
+"""The loop: take frames, look at them, follow what was seen, tell what happened."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Protocol
+
+from edge_hoi.delivery import Sink
+from edge_hoi.detection import Detector
+from edge_hoi.errors import EdgeHoiError
+from edge_hoi.ingest import ReaderState
+from edge_hoi.pipeline.camera import Camera
+from edge_hoi.pipeline.detectors import EnginePool
+from edge_hoi.pipeline.status import CameraStatus
+from edge_hoi.telemetry import StageClock
+from edge_hoi.types import EndReason, Event, Frame
+
+log = logging.getLogger(__name__)
+
+IDLE_WAIT_SECONDS = 0.01
+FILE_WAIT_SECONDS = 0.2
+
+
+class Observer(Protocol):
+    """Watches a run, to show it."""
+
+    def show_events(self, events: Sequence[Event]) -> None:
+        """Take note of new events; they are with the sinks already."""
+
+    def show_progress(self, statuses: Sequence[CameraStatus]) -> None:
+        """Take note of how far each camera is."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether progress is to be shown now."""
+
+
+class Pipeline:
+    """Runs cameras through detectors into sinks until all have ended or it is told to stop.
+
+    Attributes:
+        cameras: The cameras.
+        stages: Wall time of each stage in the loop.
+    """
+
+    def __init__(
+        self,
+        cameras: Sequence[Camera],
+        engines: EnginePool,
+        sinks: Sequence[Sink],
+        *,
+        stages: StageClock,
+        max_batch: int,
+        waits_for_sources: bool,
+    ) -> None:
+        """Put the parts together; the pipeline closes them.
+
+        Args:
+            cameras: At least one.
+            engines: What the cameras' detectors run on.
+            sinks: Where events go, each of them to every sink.
+            stages: Takes the wall time of each stage.
+            max_batch: Frames looked at in one run of the engine, at most.
+            waits_for_sources: Keep trying when no source at all can be reached at the start, instead of giving up.
+        """
+        self.cameras = tuple(cameras)
+        self.stages = stages
+        self._engines = engines
+        self._sinks = tuple(sinks)
+        self._max_batch = max_batch
+        self._waits_for_sources = waits_for_sources
+
+    def run(self, stop: threading.Event, observer: Observer) -> tuple[CameraStatus, ...]:
+        """Run until every source has ended, or `stop` is set.
+
+        One camera's failure ends that camera only. Whatever ends the run, every episode gets its end, and every sink and file is
+        closed.
+
+        Args:
+            stop: Set it, from any thread or signal handler, to end the run.
+            observer: Is shown events and progress.
+
+        Returns:
+            Each camera's closing figures.
+
+        Raises:
+            EngineError: The engine cannot be opened or run.
+            DeliveryError: A sink cannot take events.
+        """
+        with ExitStack() as cleanup:
+            cleanup.callback(self._engines.close)
+            for sink in self._sinks:
+                cleanup.callback(sink.close)
+            for camera in self.cameras:
+                cleanup.callback(camera.close)
+            cleanup.callback(self._end_all, observer)
+            cleanup.callback(self._stop_readers)
+            for camera in self.cameras:
+                camera.reader.start()
+            while not stop.is_set() and self._is_any_running():
+                batch = self._take_frames(stop)
+                for detector, taken in _by_detector(batch).items():
+                    self._process(detector, taken, observer)
+                self._look_after_idle_cameras(observer)
+                if observer.is_due:
+                    observer.show_progress(self.statuses())
+        return self.statuses()
+
+    def statuses(self) -> tuple[CameraStatus, ...]:
+        """Report every camera's figures of now."""
+        return tuple(camera.status() for camera in self.cameras)
+
+    def _is_any_running(self) -> bool:
+        return any(not camera.is_done for camera in self.cameras)
+
+    def _take_frames(self, stop: threading.Event) -> list[tuple[Camera, Frame]]:
+        """Take frames turn by turn, until the batch is full or nobody has one ready.
+
+        Recordings are waited for, in order, so that a run over files is the same each time. Beside a live camera nothing is waited
+        for, except for a moment when nobody has anything.
+        """
+        running = [camera for camera in self.cameras if not camera.is_done]
+        is_lossless = all(camera.is_recording for camera in running)
+        batch: list[tuple[Camera, Frame]] = []
+        with self.stages.measure("wait for frames"):
+            for _ in range(max(1, self._max_batch // len(running))):
+                taken = [(camera, frame) for camera in running if (frame := _next_frame(camera, stop, waits=is_lossless)) is not None]
+                batch += taken
+                if not taken:
+                    break
+            if not batch and not is_lossless:
+                stop.wait(IDLE_WAIT_SECONDS)
+        return batch
+
+    def _process(self, detector: Detector, taken: list[tuple[Camera, Frame]], observer: Observer) -> None:
+        """Look at frames of one shape and vocabulary, and take each camera's further."""
+        seen = detector.detect([frame for _, frame in taken])
+        for (camera, frame), interactions in zip(taken, seen, strict=True):
+            if camera.is_done:  # its frame before this one was its last
+                continue
+            try:
+                events = camera.process(frame, interactions, detector.engine, self.stages)
+            except Exception as error:  # whatever goes wrong in one camera's part must not stop the others
+                if not isinstance(error, EdgeHoiError):
+                    log.exception("camera %s failed", camera.source_id)
+                camera.fail(error)
+                events = camera.end_episodes(EndReason.SOURCE_LOST)
+            self._deliver(events, observer)
+
+    def _look_after_idle_cameras(self, observer: Observer) -> None:
+        """Close what has ended, and end the episodes of cameras that are away."""
+        for camera in self.cameras:
+            if not camera.is_done and camera.reader.mailbox.is_finished:
+                camera.is_done = True
+                self._deliver(camera.end_episodes(EndReason.SOURCE_LOST), observer)
+            elif not camera.is_done:
+                self._deliver(camera.end_if_lost(), observer)
+            elif camera.reader.state not in (ReaderState.ENDED, ReaderState.FAILED):
+                camera.reader.request_stop()
+        if not self._waits_for_sources and all(camera.is_out_of_reach for camera in self.cameras):
+            for camera in self.cameras:
+                camera.fail(camera.reader.error)
+
+    def _deliver(self, events: list[Event], observer: Observer) -> None:
+        if events:
+            with self.stages.measure("deliver"):
+                for sink in self._sinks:
+                    sink.deliver(events)
+            observer.show_events(events)
+
+    def _end_all(self, observer: Observer) -> None:
+        for camera in self.cameras:
+            self._deliver(camera.end_episodes(EndReason.SHUTDOWN), observer)
+
+    def _stop_readers(self) -> None:
+        """Stop all at once, so that several hung cameras take no longer than one."""
+        threads = [threading.Thread(target=camera.reader.stop, name=f"stop {camera.source_id}") for camera in self.cameras]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def _next_frame(camera: Camera, stop: threading.Event, *, waits: bool) -> Frame | None:
+    """Take a camera's next frame; wait for it, if it is to be waited for, until it comes or the source or the run ends."""
+    mailbox = camera.reader.mailbox
+    while True:
+        frame = mailbox.get(FILE_WAIT_SECONDS if waits else 0.0)
+        if frame is not None or not waits or stop.is_set() or mailbox.is_finished:
+            return frame
+
+
+def _by_detector(batch: list[tuple[Camera, Frame]]) -> dict[Detector, list[tuple[Camera, Frame]]]:
+    """Put together the frames that one detector looks at, in order."""
+    groups: dict[Detector, list[tuple[Camera, Frame]]] = {}
+    for camera, frame in batch:
+        groups.setdefault(camera.detectors.detector_for(frame), []).append((camera, frame))
+    return groups
