@@ -39,13 +39,14 @@ def mask_url(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if not separator:
         return url
+    rest = _SECRET_PARAMETER.sub(r"\1***", rest)
     user_info, at, place = rest.rpartition("@")
     user, colon, _ = user_info.partition(":")
     if at and colon:
         rest = f"{user}:***@{place}"
     elif at and "/" not in user_info:
         rest = f"***@{place}"
-    return _SECRET_PARAMETER.sub(r"\1***", scheme + separator + rest)
+    return scheme + separator + rest
 
 
 def local_path(url: str) -> Path:

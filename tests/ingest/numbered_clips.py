@@ -28,6 +28,8 @@ def write_clip(path, *, frames=50, fps=25, key_frame_distance=12, times=None, co
         container.metadata.update(metadata or {})
         stream = container.add_stream("libx264", rate=fps, options={"preset": "veryfast", "threads": "1", "bf": "2"})
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = WIDTH, HEIGHT, "yuv420p", key_frame_distance
+        if times is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
         if rotation is not None:
             stream.set_display_rotation(rotation)
         for number in range(frames):

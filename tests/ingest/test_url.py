@@ -13,6 +13,7 @@ CANARY = "c@nary/p%ss"
         ("rtsp://admin:secret@camera.lan:554/live", "rtsp://admin:***@camera.lan:554/live"),
         ("rtsp://admin:p%40ss@camera.lan/live", "rtsp://admin:***@camera.lan/live"),
         (f"rtsp://admin:{CANARY}@camera.lan/live", "rtsp://admin:***@camera.lan/live"),
+        (f"rtsp://admin:{CANARY}@camera.lan/live?token={CANARY}", "rtsp://admin:***@camera.lan/live?token=***"),
         ("rtsp://admin:1/2?3#4@camera.lan/live", "rtsp://admin:***@camera.lan/live"),
         ("rtsp://admin:a:b@camera.lan/live", "rtsp://admin:***@camera.lan/live"),
         ("rtsp://sesame@camera.lan/live", "rtsp://***@camera.lan/live"),

@@ -1,0 +1,56 @@
+import struct
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from numbered_clips import HEIGHT, WIDTH, number_of, numbered_picture, write_picture
+
+from edge_hoi.errors import ConfigError
+from edge_hoi.ingest import open_source
+
+
+def test_folder_is_read_in_the_order_that_a_person_sees(tmp_path):
+    for number, name in enumerate(["a1.png", "a2.bmp", "a10.webp", "a10b.jpg", "b.png"]):
+        write_picture(tmp_path / name, numbered_picture(number))
+    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "a3.png").mkdir()
+    start = datetime(2024, 5, 1, tzinfo=UTC)
+    with open_source(str(tmp_path), source_id="door", image_folder_fps=2.0, recorded_at=start) as source:
+        frames = list(source)
+    assert (source.info.frame_count, source.info.fps, source.info.duration_seconds) == (5, 2.0, 2.5)
+    assert [number_of(frame.image) for frame in frames] == [0, 1, 2, 3, 4]
+    assert [frame.pts_seconds for frame in frames] == [0.0, 0.5, 1.0, 1.5, 2.0]
+    assert frames[3].captured_at == start + timedelta(seconds=1.5)
+
+
+def test_picture_that_cannot_be_read_is_left_out_counted_and_keeps_its_time(tmp_path):
+    for number in range(3):
+        write_picture(tmp_path / f"{number}.png", numbered_picture(number))
+    (tmp_path / "1.png").write_text("not a picture")
+    with open_source(str(tmp_path), source_id="door", image_folder_fps=10.0) as source:
+        frames = list(source)
+    assert [(number_of(frame.image), frame.index, frame.pts_seconds) for frame in frames] == [(0, 0, 0.0), (2, 2, 0.2)]
+    assert (source.tally.frames_decoded, source.tally.decode_errors) == (2, 1)
+
+
+@pytest.mark.parametrize("name", ["100%d.jpg", "a:b.png", "frame*.bmp"])
+def test_names_that_ffmpeg_would_read_as_patterns_are_paths(tmp_path, name):
+    with open_source(str(write_picture(tmp_path / name, numbered_picture(37))), source_id="door") as source:
+        assert [number_of(frame.image) for frame in source] == [37]
+
+
+def test_photograph_taken_sideways_is_turned_upright(tmp_path):
+    path = write_picture(tmp_path / "sideways.jpg", numbered_picture(37))
+    orientation = struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0)  # 6: turn clockwise by 90 degrees to show
+    exif = b"Exif\0\0MM\0\x2a\0\0\0\x08" + struct.pack(">H", 1) + orientation + bytes(4)
+    data = path.read_bytes()
+    path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:])
+    with open_source(str(path), source_id="door") as source:
+        image = next(iter(source)).image
+    assert image.shape == (WIDTH, HEIGHT, 3)
+    assert (source.info.width, source.info.height) == (HEIGHT, WIDTH)
+    assert number_of(image.swapaxes(0, 1)[::-1]) == 37
+
+
+def test_folder_rate_that_is_not_above_zero_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="image_folder_fps must be above 0"):
+        open_source(str(tmp_path), source_id="door", image_folder_fps=0.0)

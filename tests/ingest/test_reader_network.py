@@ -1,0 +1,135 @@
+"""The reader with real servers: it stops in time in every state, and comes back when the camera does."""
+
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from edge_hoi.ingest import ReaderState, SourceReader, open_source
+
+STOP_SECONDS = 5.0
+
+
+def reader_of(url, **options):
+    return SourceReader(
+        lambda: open_source(url, source_id="door", **options), source_id="door", shortest_wait_seconds=0.1, longest_wait_seconds=0.5
+    )
+
+
+def wait_for(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def seconds_to_stop(reader):
+    started = time.monotonic()
+    reader.stop()
+    return time.monotonic() - started
+
+
+def test_stops_in_time_while_connecting_to_a_silent_server(silent_server):
+    reader = reader_of(f"rtsp://127.0.0.1:{silent_server.port}/camera")
+    reader.start()
+    wait_for(lambda: silent_server.connections)
+    assert reader.state is ReaderState.CONNECTING
+    assert seconds_to_stop(reader) < STOP_SECONDS
+    assert reader.mailbox.is_finished
+
+
+def test_stops_in_time_while_hung_in_the_middle_of_a_stream(rtsp_server, long_clip):
+    server = rtsp_server(long_clip)
+    reader = reader_of(server.url)
+    reader.start()
+    assert reader.mailbox.get(10) is not None
+    server.freeze()
+    time.sleep(0.3)
+    assert reader.state is ReaderState.STREAMING
+    assert seconds_to_stop(reader) < STOP_SECONDS
+    assert reader.state is ReaderState.ENDED
+
+
+def test_stops_in_time_while_backing_off():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    reader = SourceReader(
+        lambda: open_source(f"rtsp://127.0.0.1:{port}/camera", source_id="door"),
+        source_id="door",
+        shortest_wait_seconds=60,
+        longest_wait_seconds=60,
+    )
+    reader.start()
+    wait_for(lambda: reader.state is ReaderState.BACKOFF)
+    assert reader.error.code == "unreachable"
+    assert seconds_to_stop(reader) < 1.0
+    assert reader.state is ReaderState.ENDED
+
+
+def test_stops_in_time_while_decoding(rtsp_server, long_clip):
+    reader = reader_of(rtsp_server(long_clip).url)
+    reader.start()
+    assert reader.mailbox.get(10) is not None
+    assert seconds_to_stop(reader) < 1.0
+
+
+def test_silent_camera_is_noticed_and_tried_again(silent_server):
+    with reader_of(f"rtsp://127.0.0.1:{silent_server.port}/camera", open_timeout_seconds=0.5) as reader:
+        wait_for(lambda: len(silent_server.connections) >= 3)
+        wait_for(lambda: reader.state is ReaderState.BACKOFF)
+        assert reader.error.code == "timeout"
+
+
+@pytest.mark.parametrize("end", ["stop", "freeze"])
+def test_camera_that_goes_away_and_comes_back_gives_frames_again(rtsp_server, long_clip, end):
+    server = rtsp_server(long_clip)
+    frames = []
+    with reader_of(server.url, read_timeout_seconds=1.0, open_timeout_seconds=2.0) as reader:
+        for cycle in range(4):
+            wait_for(lambda: reader.state is ReaderState.STREAMING)
+            frames += [reader.mailbox.get(10) for _ in range(5)]
+            assert reader.reconnections == cycle
+            if cycle == 3:
+                break
+            getattr(server, end)()
+            wait_for(lambda: reader.state is not ReaderState.STREAMING)
+            assert reader.error.code in ("unreachable", "timeout")
+            server.stop()
+            server.start()
+        assert reader.error is None
+    times = [frame.pts_seconds for frame in frames]
+    assert times == sorted(times)
+    lived = frames[-1].arrived_seconds - frames[0].arrived_seconds
+    opening = 0.5  # at most so much was filmed while the connection was opened, and arrives at once
+    assert lived - 0.1 < times[-1] - times[0] < lived + 4 * opening
+    assert [frame.index for frame in frames] == sorted({frame.index for frame in frames})
+
+
+def test_slow_taker_of_a_live_source_gets_new_frames_and_skips_the_rest(rtsp_server, long_clip):
+    with reader_of(rtsp_server(long_clip).url) as reader:
+        ages, indices = [], []
+        for _ in range(4):
+            frame = reader.mailbox.get(10)
+            ages.append(time.monotonic() - frame.arrived_seconds)
+            indices.append(frame.index)
+            time.sleep(0.4)
+    assert max(ages) < 0.2
+    assert indices[-1] - indices[0] > 20
+    assert reader.mailbox.skipped > 15
+
+
+def test_process_ends_at_once_although_a_reader_hangs(silent_server):
+    script = f"""
+from edge_hoi.ingest import SourceReader, open_source
+import time
+reader = SourceReader(lambda: open_source("rtsp://127.0.0.1:{silent_server.port}/camera", source_id="door"), source_id="door")
+reader.start()
+time.sleep(0.5)
+assert not reader.stop(0.1)
+"""
+    started = time.monotonic()
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=30)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+    assert time.monotonic() - started < STOP_SECONDS
