@@ -115,7 +115,7 @@ def build_clip(architecture: str | Mapping[str, Any], pretrained: str | None = N
             any download.
 
     Raises:
-        ConfigError: If open_clip knows no such model or weights, or the image tower is not a plain ViT.
+        ConfigError: If open_clip knows no such model or weights, or it is not of the kind that HOICLIP is built on.
     """
     if not isinstance(architecture, str):
         if pretrained is not None:
@@ -131,6 +131,11 @@ def build_clip(architecture: str | Mapping[str, Any], pretrained: str | None = N
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if pretrained not in tags:
         raise ConfigError(f"open_clip has no weights '{pretrained}' for {architecture}; it has: {', '.join(tags)}")
+    # open_clip would switch the activation to the weights', and the name alone would then no longer rebuild the model.
+    wants_quick_gelu = bool(open_clip.get_pretrained_cfg(architecture, pretrained).get("quick_gelu"))
+    if wants_quick_gelu != bool(open_clip.get_model_config(architecture).get("quick_gelu")):
+        fitting = f"{architecture}-quickgelu" if wants_quick_gelu else architecture.removesuffix("-quickgelu")
+        raise ConfigError(f"the weights '{pretrained}' were trained with another activation than {architecture}'s; name {fitting}")
     return _towers(open_clip.create_model(architecture, pretrained=pretrained))
 
 
@@ -143,6 +148,9 @@ def _towers(clip: nn.Module) -> Clip:
 
 def clip_weights_sha256(clip: Clip) -> str:
     """Hash both towers' weights: text features fit an engine when this is equal.
+
+    Args:
+        clip: Both towers.
 
     Returns:
         sha256, hexadecimal, over names and float32 values.

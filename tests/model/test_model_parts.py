@@ -107,6 +107,7 @@ def test_clip_hash_tells_weights_apart():
         ("RN50", None, "image tower is a plain ViT"),
         ("coca_ViT-B-32", None, "OpenAI's kind of CLIP"),
         ("ViT-B-32", "nobody", r"no weights 'nobody' for ViT-B-32; it has: openai"),
+        ("ViT-B-32", "openai", "another activation than ViT-B-32's; name ViT-B-32-quickgelu"),
         ({"embed_dim": 32}, "openai", "need the name of an open_clip model"),
     ],
 )
