@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edge_hoi import __version__
-from edge_hoi.cli import detect, doctor, run
+from edge_hoi.cli import build, detect, doctor, run
 from edge_hoi.cli.terminal import print_error
 from edge_hoi.errors import EdgeHoiError
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("detect")(detect.detect)
+app.command("build")(build.build)
 app.command("doctor")(doctor.doctor)
 
 

@@ -1,0 +1,95 @@
+"""`edge-hoi build`: from a checkpoint to an engine's folder."""
+
+import importlib.util
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from edge_hoi.cli.terminal import err, out
+from edge_hoi.errors import ConfigError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from edge_hoi.model import Checkpoint
+
+UNTRAINED = "untrained:"
+_NEEDED = ("torch", "torchvision", "open_clip", "onnx", "onnxscript", "onnxruntime", "tokenizers")
+
+
+def build(
+    model: Annotated[
+        str,
+        typer.Argument(help="Checkpoint: edge-hoi's .safetensors or a published HOICLIP .pth. Or untrained:tiny, untrained:r50-vitb32 to try things out."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The engine's folder, such as engines/mine; an engine there is replaced.")],
+    size: Annotated[str, typer.Option("--size", help="Nominal HEIGHTxWIDTH in pixels, multiples of 32; other shapes of like area work as well.")] = "384x672",
+    backend: Annotated[Literal["openvino", "onnxruntime", "torch"], typer.Option("--backend", help="What is to run it.")] = "openvino",
+    vocabulary: Annotated[
+        Literal["hico_det", "vcoco"], typer.Option("--vocabulary", help="Of an untrained model; a checkpoint brings its own.")
+    ] = "hico_det",
+    with_text_tower: Annotated[
+        bool, typer.Option("--text-tower/--no-text-tower", help="Carry CLIP's text tower, so that vocabularies can be edited on the box.")
+    ] = True,
+    half_text_tower: Annotated[bool, typer.Option("--half-text-tower", help="Store the text tower in fp16, at half the size.")] = False,
+    name: Annotated[str | None, typer.Option("--name", help="The engine's name; the folder's where absent.")] = None,
+) -> None:
+    """Export a model, hold the result against PyTorch, and write it as an engine.
+
+    The folder is written whole or not at all. Needs the extra [build].
+
+        edge-hoi build hoiclip.pth --output engines/hoiclip --size 384x672
+    """
+    missing = [package for package in _NEEDED if not importlib.util.find_spec(package)]
+    if missing:
+        raise MissingDependencyError(f"building needs {', '.join(missing)}; pip install 'edge-hoi[build]'")
+    from edge_hoi.export import build_engine
+    from edge_hoi.vocabulary import load_vocabulary
+
+    input_size = _parse_size(size)
+    started = time.monotonic()
+
+    def step(text: str) -> None:
+        err.print(f"[dim]{time.monotonic() - started:6.1f} s[/]  {text}")
+
+    step(f"reading {model}")
+    checkpoint = _open_checkpoint(model, vocabulary)
+    is_trained = not model.startswith(UNTRAINED)
+    manifest = build_engine(
+        checkpoint,
+        load_vocabulary(checkpoint.vocabulary),
+        output,
+        name=name or output.resolve().name,
+        description=f"HOICLIP from {Path(model).name if is_trained else 'made-up weights: it runs, and what it reports means nothing'}",
+        is_trained=is_trained,
+        backend=backend,
+        input_size=input_size,
+        with_text_tower=with_text_tower,
+        half_text_tower=half_text_tower,
+        progress=step,
+    )
+    step("done")
+    megabytes = sum((output / path).stat().st_size for path in manifest.files) / 1e6
+    out.print(f"{output}: {manifest.backend}, {manifest.precision}, {size}, {megabytes:.1f} MB; try it with", soft_wrap=True)
+    out.print(f"    edge-hoi run --engine {output}", soft_wrap=True, markup=False)
+
+
+def _open_checkpoint(model: str, vocabulary: str) -> "Checkpoint":
+    from edge_hoi.model import VARIANTS, load_checkpoint
+    from edge_hoi.model.reference_weights import untrained_checkpoint
+    from edge_hoi.vocabulary import load_vocabulary
+
+    if not model.startswith(UNTRAINED):
+        return load_checkpoint(Path(model))
+    variant = model.removeprefix(UNTRAINED)
+    if variant not in VARIANTS:
+        raise ConfigError(f"no model variant {variant!r}; known are {', '.join(VARIANTS)}")
+    return untrained_checkpoint(VARIANTS[variant], load_vocabulary(vocabulary))
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
+    if not match:
+        raise ConfigError(f"--size is HEIGHTxWIDTH in pixels, such as 384x672; got {text!r}")
+    return int(match[1]), int(match[2])
