@@ -12,6 +12,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from edge_hoi.detection.products import similarities
 from edge_hoi.errors import EngineError
 from edge_hoi.vocabulary import Vocabulary
 
@@ -81,10 +82,11 @@ class Classifier:
         Returns:
             HOI logits `(B, Q, N)` and object logits `(B, Q, K + 1)`.
         """
-        hoi_scores = outputs["interaction_embeddings"] @ self.hoi_weight.T + self.hoi_bias
-        verb_scores = outputs["verb_embeddings"] @ self.verb_weight.T
-        object_scores = outputs["object_embeddings"] @ self.object_weight.T + self.object_bias
-        hoi_logits = self.hoi_scale * (hoi_scores + self.verb_share * (verb_scores @ self.verb_to_hoi))
+        hoi_scores = similarities(outputs["interaction_embeddings"], self.hoi_weight) + self.hoi_bias
+        verb_scores = similarities(outputs["verb_embeddings"], self.verb_weight)
+        verb_scores = similarities(verb_scores, self.verb_to_hoi.T)
+        object_scores = similarities(outputs["object_embeddings"], self.object_weight) + self.object_bias
+        hoi_logits = self.hoi_scale * (hoi_scores + self.verb_share * verb_scores)
         return np.asarray(hoi_logits, np.float32), np.asarray(self.object_scale * object_scores, np.float32)
 
 

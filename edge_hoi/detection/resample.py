@@ -4,13 +4,13 @@ OpenCV has no antialiased bicubic resize. Resampling is linear and separable: ea
 so it is multiplied in blocks of rows. Weights sum to 1, so it may also act on pictures that are normalised already.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 32
-"""Output pixels per matrix product: small products waste calls, large ones multiply zeros."""
+from edge_hoi.detection.products import ONE_THREAD_LIMIT
 
 
 class _Band(NamedTuple):
@@ -32,8 +32,9 @@ class ClipCrop:
         """
         shorter = min(height, width)
         self._size = size
-        self._rows = _bands(height, size * height // shorter, size)
-        self._columns = _bands(width, size * width // shorter, size)
+        self._columns = _bands(width, size * width // shorter, size, lines=size)
+        across = self._columns[-1].inputs.stop - self._columns[0].inputs.start
+        self._rows = _bands(height, size * height // shorter, size, lines=across)
 
     def __call__(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Resize and crop.
@@ -55,14 +56,18 @@ class ClipCrop:
         return crop
 
 
-def _bands(length: int, resized: int, size: int) -> list[_Band]:
-    """Make the matrix that resizes an axis from `length` to `resized` and keeps the middle `size` pixels, in blocks of rows."""
+def _bands(length: int, resized: int, size: int, *, lines: int) -> list[_Band]:
+    """Make the matrix that resizes an axis from `length` to `resized` and keeps the middle `size` pixels, in blocks of rows.
+
+    The blocks are of such a height that multiplying one with `lines` lines of pixels stays in one thread.
+    """
     first = round((resized - size) / 2)  # to the even one, as torchvision's centre crop has it
     scale = length / resized
     stretch = max(scale, 1.0)  # the kernel widens when the picture shrinks
+    height = max(1, int(math.sqrt(4 + ONE_THREAD_LIMIT / (stretch * lines)) - 2))  # height · (height + 4) · stretch · lines = limit
     bands = []
-    for begin in range(0, size, _BLOCK):
-        end = min(begin + _BLOCK, size)
+    for begin in range(0, size, height):
+        end = min(begin + height, size)
         centres = (np.arange(begin, end) + first + 0.5) * scale
         low = max(0, int(centres[0] - 2 * stretch))
         high = min(length, int(centres[-1] + 2 * stretch) + 1)

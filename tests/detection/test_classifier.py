@@ -1,6 +1,7 @@
 """Classifiers: HOICLIP's heads in NumPy, their file, and composing one for another vocabulary."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import hypothesis.strategies as st
 import numpy as np
@@ -64,6 +65,18 @@ def test_logits_are_those_of_hoiclips_heads(hico_det):
         assert hoi_logits[1, 3, hoi] == pytest.approx(expected, abs=1e-4)
     expected = 9 * (outputs["object_embeddings"][0, 2].astype(float) @ classifier.object_weight[80] + classifier.object_bias[80])
     assert object_logits[0, 2, 80] == pytest.approx(expected, abs=1e-4)
+
+
+def test_logits_equal_those_of_the_classifier_that_is_trained(hico_det):
+    torch = pytest.importorskip("torch", reason="needs the [build] extra")
+    from edge_hoi.model.classifier import HoiClassifier
+
+    own, outputs = _classifier(hico_det), _outputs()
+    state = {name: torch.from_numpy(np.array(array)) for name, array in dataclasses.asdict(own).items()}
+    trained = HoiClassifier(hoi_log_scale=state.pop("hoi_scale").log(), object_log_scale=state.pop("object_scale").log(), **state)
+    layer = SimpleNamespace(**{name: torch.from_numpy(array) for name, array in outputs.items()})
+    for logits, expected in zip(own.logits(outputs), trained(layer), strict=True):
+        np.testing.assert_allclose(logits, expected.detach().numpy(), atol=1e-4)
 
 
 def test_file_round_trip_keeps_every_number(hico_det, tmp_path):
@@ -131,7 +144,7 @@ def test_classifier_that_does_not_fit_together_is_refused(hico_det, name, value,
 
 
 @given(st.lists(st.integers(0, 599), min_size=1, max_size=20, unique=True))
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_custom_subset_of_hico_det_scores_as_the_whole_does(hoi_ids):
     hico_det = load_vocabulary("hico_det")
     base, outputs = _classifier(hico_det), _outputs()

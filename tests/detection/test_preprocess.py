@@ -105,7 +105,7 @@ def test_stripes_too_fine_to_show_become_grey_instead_of_a_pattern(height, width
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 255))
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_plain_colour_stays_itself_at_any_size(height, width, level):
     preprocess = _preprocessor(96, 160, 32)
     inputs = preprocess([np.full((height, width, 3), level, np.uint8)])
