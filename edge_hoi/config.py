@@ -21,6 +21,7 @@ from edge_hoi.tracking import TrackerSettings
 
 MAX_FILE_BYTES = 1_000_000
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
+_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
@@ -159,8 +160,10 @@ def parse_config(document: dict[str, Any], *, origin: str, folder: Path | None =
     try:
         return RunConfig.model_validate(document, context={"folder": folder})
     except ValidationError as error:
-        lines = [f"{origin}: {_explain(detail)}" for detail in error.errors()]
-        raise ConfigError("\n".join(lines)) from error
+        details = error.errors()
+        # What is missing or wrong beside an unknown key is most often that key, misspelt.
+        unknown = [detail for detail in details if detail["type"] in _UNKNOWN_KEY]
+        raise ConfigError("\n".join(f"{origin}: {_explain(detail)}" for detail in unknown or details)) from error
 
 
 def cache_folder() -> Path:
@@ -189,7 +192,7 @@ def _fill_in(value: Any, path: Path) -> Any:  # noqa: ANN401 — a YAML document
 def _explain(detail: ErrorDetails) -> str:
     """Turn a pydantic error into a line that says how to mend it."""
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(".")
-    if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+    if detail["type"] in _UNKNOWN_KEY:
         known = _known_keys(detail["loc"][:-1])
         near = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.5)
         return f"{place}: unknown key; " + (f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}")

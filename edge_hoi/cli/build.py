@@ -21,10 +21,14 @@ _NEEDED = ("torch", "torchvision", "open_clip", "onnx", "onnxscript", "onnxrunti
 def build(
     model: Annotated[
         str,
-        typer.Argument(help="Checkpoint: edge-hoi's .safetensors or a published HOICLIP .pth. Or untrained:tiny, untrained:r50-vitb32 to try things out."),
+        typer.Argument(
+            help="Checkpoint: edge-hoi's .safetensors or a published HOICLIP .pth. Or untrained:tiny, untrained:r50-vitb32 to try things out."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The engine's folder, such as engines/mine; an engine there is replaced.")],
-    size: Annotated[str, typer.Option("--size", help="Nominal HEIGHTxWIDTH in pixels, multiples of 32; other shapes of like area work as well.")] = "384x672",
+    size: Annotated[
+        str, typer.Option("--size", help="Nominal HEIGHTxWIDTH in pixels, multiples of 32; other shapes of like area work as well.")
+    ] = "384x672",
     backend: Annotated[Literal["openvino", "onnxruntime", "torch"], typer.Option("--backend", help="What is to run it.")] = "openvino",
     vocabulary: Annotated[
         Literal["hico_det", "vcoco"], typer.Option("--vocabulary", help="Of an untrained model; a checkpoint brings its own.")

@@ -53,7 +53,7 @@ class RunDisplay:
             for event in events:
                 if event.phase is not Phase.UPDATED:
                     # Where both are one terminal, the live line must make room.
-                    (self._live.console if self._live and out.is_terminal else out).print(event_line(event))
+                    (self._live.console if self._live and out.is_terminal else out).print(event_line(event), soft_wrap=True)
 
     def show_progress(self, statuses: Sequence[CameraStatus]) -> None:
         """Show how far each camera is.

@@ -1,9 +1,14 @@
 """The two consoles: what a command was asked for goes to standard output, everything else to standard error."""
 
+import sys
+
 from rich.console import Console
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+FILE_WIDTH = 160
+"""Columns where output goes to a file or a pipe: there is no window that a table would have to fit."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else FILE_WIDTH)
 
 
 def print_error(message: str) -> None:

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 IDLE_WAIT_SECONDS = 0.01
 FILE_WAIT_SECONDS = 0.2
+STOP_SECONDS = 3.0
+"""Longest wait for a reader's thread at the end: the whole program stops within 5 s."""
 
 
 class Observer(Protocol):
@@ -175,7 +177,9 @@ class Pipeline:
 
     def _stop_readers(self) -> None:
         """Stop all at once, so that several hung cameras take no longer than one."""
-        threads = [threading.Thread(target=camera.reader.stop, name=f"stop {camera.source_id}") for camera in self.cameras]
+        threads = [
+            threading.Thread(target=camera.reader.stop, args=(STOP_SECONDS,), name=f"stop {camera.source_id}") for camera in self.cameras
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:

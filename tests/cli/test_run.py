@@ -1,0 +1,161 @@
+"""`run` and `run_stream.py`, as people start them: real videos, a real camera, real signals."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from edge_hoi.events import load_schema
+from edge_hoi.ingest import open_source
+from edge_hoi.pipeline import demo_clip
+
+RUN = [sys.executable, str(Path(__file__).parent.parent.parent / "run_stream.py")]
+VIDEOS = ["intel_book.mkv", "intel_bottle-detection.mp4", "intel_one-by-one-person-detection.mp4", "mmaction2_demo.mp4", "vtest.avi"]
+LOW_BARS = """
+# An untrained engine is sure of little: let everything become an event.
+detection: {score_threshold: 0.0}
+tracking: {new_track_score: 0.0}
+episodes: {enter: 0.05, leave: 0.04, min_duration_seconds: 0.2}
+"""
+
+
+def read_events(path):
+    """Read a JSONL file, and hold every event and every episode against what is promised."""
+    validator = jsonschema.Draft202012Validator(load_schema(), format_checker=jsonschema.FormatChecker())
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    for event in events:
+        validator.validate(event)
+    phases = {}
+    for event in events:
+        phases.setdefault(event["subject"], []).append((int(event["sequence"]), event["data"]["phase"]))
+    for told in phases.values():
+        assert [number for number, _ in told] == list(range(len(told)))
+        assert told[0][1] == "started"
+        assert told[-1][1] == "ended"
+        assert [phase for _, phase in told].count("ended") == 1
+    return events
+
+
+def config_file(folder, *urls):
+    path = folder / "config.yaml"
+    path.write_text(LOW_BARS + "sources:\n" + "".join(f"  - {{url: '{url}'}}\n" for url in urls))
+    return path
+
+
+def run(*arguments, folder):
+    return subprocess.run([*RUN, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=280)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VIDEOS)
+def test_each_given_video_runs_to_its_end_with_valid_events(shared_data, tmp_path, name):
+    video = shared_data / "video" / name
+    result = run(config_file(tmp_path, video), "--events", "events.jsonl", folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "at its end" in result.stderr
+    events = read_events(tmp_path / "events.jsonl")
+    assert events
+    with open_source(str(video), source_id="count") as source:
+        count = sum(1 for _ in source)
+    assert f" {count} " in next(line for line in result.stderr.splitlines() if line.startswith(video.stem[:20]))
+
+
+def test_without_arguments_the_embedded_clip_is_played_and_the_engine_is_called_untrained(tmp_path):
+    result = run(folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "UNTRAINED" in result.stderr
+    read_events(tmp_path / "edge-hoi-demo.jsonl")
+    with (
+        open_source(str(tmp_path / "edge-hoi-demo.mp4"), source_id="seen") as seen,
+        open_source(str(demo_clip()), source_id="demo") as demo,
+    ):
+        assert sum(1 for _ in seen) == sum(1 for _ in demo)
+        assert seen.info.height > demo.info.height  # the strip of episodes
+
+
+def test_the_same_file_gives_the_same_bytes(tmp_path):
+    config = config_file(tmp_path, demo_clip())
+    for name in ("first.jsonl", "second.jsonl"):
+        assert run(config, "--events", name, "--max-frames", 60, folder=tmp_path).returncode == 0
+    assert (tmp_path / "first.jsonl").read_bytes() == (tmp_path / "second.jsonl").read_bytes()
+    assert (tmp_path / "first.jsonl").stat().st_size > 0
+
+
+def test_standard_output_carries_events_and_nothing_else(tmp_path):
+    result = run(config_file(tmp_path, demo_clip()), "--events", "-", "--max-frames", 40, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines
+    assert all(json.loads(line)["specversion"] == "1.0" for line in lines)
+
+
+def test_two_files_are_told_apart_and_a_run_over_both_is_the_same_each_time(tmp_path):
+    config = config_file(tmp_path, demo_clip(), demo_clip())
+    for name in ("first.jsonl", "second.jsonl"):
+        assert run(config, "--events", name, "--annotate", "seen.mp4", "--max-frames", 40, folder=tmp_path).returncode == 0
+    assert {event["partitionkey"] for event in read_events(tmp_path / "first.jsonl")} == {"demo", "demo-2"}
+    assert (tmp_path / "first.jsonl").read_bytes() == (tmp_path / "second.jsonl").read_bytes()
+    assert (tmp_path / "seen-demo.mp4").exists()
+    assert (tmp_path / "seen-demo-2.mp4").exists()
+
+
+def test_a_vocabulary_of_ones_own_is_looked_for(tmp_path):
+    (tmp_path / "mine.yaml").write_text("- person riding bicycle\n- person kicking sports ball\n")
+    result = run(
+        config_file(tmp_path, demo_clip()), "--vocabulary", "mine.yaml", "--events", "events.jsonl", "--max-frames", 60, folder=tmp_path
+    )
+    assert result.returncode == 0, result.stderr
+    assert {event["data"]["text"] for event in read_events(tmp_path / "events.jsonl")} <= {
+        "person riding bicycle",
+        "person kicking sports ball",
+    }
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_camera_is_followed_until_a_signal_which_ends_everything_in_order_within_5_seconds(rtsp_server, tmp_path, number):
+    camera = rtsp_server(demo_clip())
+    config = config_file(tmp_path, camera.url)
+    command = [*RUN, str(config), "--events", "events.jsonl", "--annotate", "seen.mp4"]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
+    wait_for(lambda: (tmp_path / "events.jsonl").exists() and (tmp_path / "events.jsonl").stat().st_size > 0, seconds=60)
+    process.send_signal(number)
+    signalled = time.monotonic()
+    assert process.wait(timeout=20) == 0, (tmp_path / "log").read_text()
+    assert time.monotonic() - signalled < 5
+    events = read_events(tmp_path / "events.jsonl")
+    assert any(event["data"]["end_reason"] == "shutdown" for event in events)
+    assert all(event["data"]["clock"] == {"source": "arrival", "quality": "estimated"} for event in events)
+    assert all("recordedtime" in event for event in events)
+    with open_source(str(tmp_path / "seen.mp4"), source_id="seen") as seen:
+        assert sum(1 for _ in seen) > 0
+
+
+@pytest.mark.slow
+def test_a_given_video_served_as_a_camera_is_followed(shared_data, rtsp_server, tmp_path):
+    camera = rtsp_server(shared_data / "video" / "intel_bottle-detection.mp4")
+    result = run(config_file(tmp_path, camera.url), "--events", "events.jsonl", "--max-frames", 60, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert read_events(tmp_path / "events.jsonl")
+
+
+def test_a_silent_camera_does_not_hold_up_a_signal(silent_server, tmp_path):
+    command = [*RUN, "--source", f"rtsp://127.0.0.1:{silent_server.port}/s", "--source", str(demo_clip())]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: silent_server.connections, seconds=60)
+    process.send_signal(signal.SIGTERM)
+    signalled = time.monotonic()
+    process.wait(timeout=20)
+    assert time.monotonic() - signalled < 5.5  # 4 s for the hung thread, and the interpreter's own end
+
+
+def wait_for(condition, *, seconds):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)

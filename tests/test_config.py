@@ -1,0 +1,122 @@
+"""Configuration: examples, refusals, and what relative paths and variables mean."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from edge_hoi.config import RunConfig, load_config
+from edge_hoi.errors import ConfigError
+from edge_hoi.vocabulary import load_vocabulary
+
+EXAMPLES = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
+CONFIGURATIONS = [path for path in EXAMPLES if path.name != "people-and-things.yaml"]
+
+
+def write(folder, text):
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
+def test_every_example_loads(path, monkeypatch):
+    monkeypatch.setenv("CAMERA_PASSWORD", "secret")
+    config = load_config(path)
+    assert isinstance(config, RunConfig)
+    assert bool(config.sources) == (path.name != "default.yaml")
+
+
+def test_there_are_examples_for_one_camera_several_files_and_the_defaults():
+    assert {path.name for path in CONFIGURATIONS} == {"default.yaml", "one-camera.yaml", "several-cameras.yaml", "folder-of-files.yaml"}
+
+
+def test_the_default_example_names_every_setting_with_its_default(repository):
+    path = repository / "configs" / "default.yaml"
+    assert load_config(path) == RunConfig()
+    written = yaml.safe_load(path.read_text())
+    complete = RunConfig().model_dump(mode="json")
+    assert written.keys() == complete.keys()
+    for section in ("engine", "detection", "tracking", "episodes"):
+        assert written[section].keys() == complete[section].keys()
+
+
+def test_the_example_vocabulary_loads_and_is_found_beside_the_example(repository, monkeypatch):
+    monkeypatch.setenv("CAMERA_PASSWORD", "secret")
+    config = load_config(repository / "configs" / "one-camera.yaml")
+    assert len(load_vocabulary(config.vocabulary)) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sits: home", "sits: unknown key; did you mean `site`?"),
+        ("sources: [{ulr: a.mp4}]", "sources[0].ulr: unknown key; did you mean `url`?"),
+        ("engine: {devise: cpu}", "engine.devise: unknown key; did you mean `device`?"),
+        ("tracking: {min_iuo: 0.1}", "tracking.min_iuo: unknown key; did you mean `min_iou`?"),
+        ("episodes: {patience: 3}", "episodes.patience: unknown key; did you mean `patience_seconds`?"),
+        ("episodes: {verbs: {ride: {entre: 0.7}}}", "episodes.verbs.ride.entre: unknown key; did you mean `enter`?"),
+        ("sinks: [{type: jsonl, pth: a}]", "sinks[0].pth: unknown key; did you mean `path`?"),
+    ],
+)
+def test_a_misspelt_key_is_refused_with_the_nearest_known_one(tmp_path, text, expected):
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    assert expected in str(caught.value)
+    assert str(tmp_path / "config.yaml") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("max_frames: 0", "max_frames: Input should be greater than or equal to 1"),
+        ("detection: {score_threshold: 2}", "detection.score_threshold"),
+        ("episodes: {enter: 0.3, leave: 0.5}", "`leave` is at most `enter`"),
+        ("sources: [{url: a.mp4, id: x}, {url: b.mp4, id: x}]", "two sources are called 'x'"),
+        ("sources: [{url: a.mp4, id: 'no spaces'}]", "sources[0].id"),
+        ("sources: [{url: a.mp4, recorded_at: 2026-01-01T00:00:00}]", "timezone"),
+        ("- a\n- b", "a configuration is a list of `key: value` lines"),
+        ("site: [", "is not YAML"),
+        ("site: !!python/object/apply:os.system ['true']", "is not YAML"),
+        ("site: ${EDGE_HOI_NO_SUCH_VARIABLE}", "export EDGE_HOI_NO_SUCH_VARIABLE="),
+    ],
+)
+def test_an_unusable_value_is_refused_in_words(tmp_path, text, expected):
+    with pytest.raises(ConfigError, match=".") as caught:
+        load_config(write(tmp_path, text))
+    assert expected in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="no-such.yaml: cannot be read"):
+        load_config(tmp_path / "no-such.yaml")
+
+
+def test_a_huge_file_is_refused_unread(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_bytes(b"#" * 1_000_001)
+    with pytest.raises(ConfigError, match="at most"):
+        load_config(path)
+
+
+def test_a_password_never_shows_in_a_refusal(tmp_path):
+    text = "sources: [{url: 'rtsp://user:canary/%@host/stream', rtsp_transport: carrier-pigeon, id: 'rtsp://u:canary@h'}]"
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    assert "canary" not in str(caught.value)
+
+
+def test_relative_paths_count_from_the_file_and_names_stay_names(tmp_path):
+    text = "sources: [{url: videos/a.mp4}, {url: /dev/video0}, {url: 'rtsp://h/s'}]\nvocabulary: mine.yaml\nengine: {path: default}"
+    text += "\nsinks: [{type: jsonl, path: '-'}]"
+    config = load_config(write(tmp_path, text))
+    assert [source.url for source in config.sources] == [str(tmp_path / "videos/a.mp4"), "/dev/video0", "rtsp://h/s"]
+    assert config.vocabulary == str(tmp_path / "mine.yaml")
+    assert config.engine.path == "default"
+    assert config.sinks[0].path == "-"
+
+
+def test_variables_are_filled_in(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGE_HOI_TEST_PASSWORD", "a/b@c%d")
+    config = load_config(write(tmp_path, "sources: [{url: 'rtsp://u:${EDGE_HOI_TEST_PASSWORD}@h/s'}]"))
+    assert config.sources[0].url == "rtsp://u:a/b@c%d@h/s"
