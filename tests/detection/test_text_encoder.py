@@ -8,7 +8,7 @@ import openvino
 import openvino.opset13 as ops
 import pytest
 
-from edge_hoi.detection import OnnxTextEncoder
+from edge_hoi.detection import OnnxTextEncoder, cached_text_features
 from edge_hoi.errors import EngineError, MissingDependencyError, VocabularyError
 from edge_hoi.runtime import TextTower
 
@@ -48,11 +48,19 @@ def test_prompt_longer_than_clip_reads_is_refused(folder):
 @pytest.mark.parametrize("name", ["path", "tokenizer"])
 def test_missing_or_damaged_file_is_refused(folder, name):
     (folder / getattr(TOWER, name)).write_bytes(b"not this")
-    with pytest.raises(EngineError, match=r"cannot open the text tower in .*build the engine again"):
-        OnnxTextEncoder(folder, TOWER)
+    with pytest.raises(EngineError, match=r"cannot open the text tower in .*build it again"):
+        OnnxTextEncoder(folder, TOWER).encode(["a dog"])
 
 
 def test_missing_tokenizers_package_names_the_command(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'edge-hoi\[text\]'"):
-        OnnxTextEncoder(tmp_path, TOWER)
+        OnnxTextEncoder(tmp_path, TOWER).encode(["a dog"])
+
+
+def test_cached_features_need_neither_tower_nor_tokenizer(folder, tmp_path, monkeypatch):
+    clip = {"clip_model": "small", "clip_sha256": "0" * 64, "cache_folder": tmp_path / "cache"}
+    first = cached_text_features(["a dog"], **clip, encoder=OnnxTextEncoder(folder, TOWER))
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    again = cached_text_features(["a dog"], **clip, encoder=OnnxTextEncoder(tmp_path / "absent", TOWER))
+    np.testing.assert_array_equal(again["a dog"], first["a dog"])
