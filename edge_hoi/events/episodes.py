@@ -137,7 +137,7 @@ class EpisodeKeeper:
             candidates = []
             for order, episode in enumerate(idle[key[2]]):
                 distance = episode.distance(key, scene)
-                if distance is not None and (heir is None or episode.first.seconds < heir.first.seconds):
+                if distance is not None and (heir is None or episode.told):
                     candidates.append((episode.told is None, distance, order))
             if candidates:
                 episode = idle[key[2]].pop(min(candidates)[2])

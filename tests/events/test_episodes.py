@@ -50,13 +50,13 @@ def of_phase(events, phase):
     return [event for event in events if event.phase is phase]
 
 
-def hand_made(frame, rows):
+def hand_made(frame, rows, *, state=TrackState.CONFIRMED):
     """Track by hand: rows of (human id, human box, object id, object box, HOI id, score)."""
     rows, tracks = sorted(rows, key=lambda row: -row[5]), {}
     for human_id, human, object_id, thing, _, score in rows:
         for track_id, category, box in ((human_id, NO_OBJECT, human), (object_id, BICYCLE, thing)):
             box = np.array(box, np.float32)
-            tracks[track_id] = Track(track_id, category == NO_OBJECT, category, box, score, 0.0, frame.pts_seconds, TrackState.CONFIRMED)
+            tracks[track_id] = Track(track_id, category == NO_OBJECT, category, box, score, 0.0, frame.pts_seconds, state)
     interactions = make_interactions([(human, thing, hoi, score) for _, human, _, thing, hoi, score in rows])
     human_ids, object_ids = (np.array([row[column] for row in rows], np.int64) for column in (0, 2))
     return TrackedInteractions(interactions, human_ids, object_ids, tracks)
@@ -138,8 +138,9 @@ def test_a_dropout_of_800_ms_with_an_id_switch_is_one_episode(fps):
     assert ended.frames_missed > 0
 
 
-def test_an_occlusion_just_shorter_than_patience_is_one_episode():
-    events = play(riding((0, 3), (4.4, 7)), times(10, 12))
+@pytest.mark.parametrize("score", [0.65, 0.8])  # a weak score takes longer to rise again
+def test_an_occlusion_just_shorter_than_patience_is_one_episode(score):
+    events = play(riding((0, 3), (4.4, 7), score=score), times(10, 12))
     assert len(of_phase(events, STARTED)) == len(of_phase(events, ENDED)) == 1
 
 
@@ -164,6 +165,16 @@ def test_a_neighbour_does_not_continue_the_episode_of_someone_still_there():
         events += keeper.update(frame, hand_made(frame, [stays, comes] if pts >= 3 else [stays]))
     assert len(of_phase(events, STARTED)) == 2
     assert all(event.merged_track_ids == () for event in events)
+
+
+def test_weak_evidence_of_another_track_does_not_continue_an_episode():
+    keeper, events = make_keeper(), []
+    for pts in times(10, 8):
+        frame = make_frame(pts)
+        rows = [(1, HUMAN, 2, THING, RIDE, 0.8)] if not 3 <= pts < 4 else [(7, HUMAN, 8, THING, RIDE, 0.4)]
+        events += keeper.update(frame, hand_made(frame, rows))
+    assert len(of_phase(events, STARTED)) == 1
+    assert events[-1].merged_track_ids == ()
 
 
 def test_two_tracks_that_swap_their_people_leave_the_episode_with_its_person():
@@ -191,6 +202,17 @@ def test_flicker_that_never_lasts_makes_no_event():
     assert play(lambda pts: RIDING if round(pts * 30) % 10 == 0 else [], times(30, 10)) == []
 
 
+def test_a_score_that_does_not_stay_up_makes_no_event():
+    assert play(lambda pts: [(HUMAN, THING, RIDE, 0.8 if pts < 0.6 else 0.55)], times(30, 5)) == []
+
+
+def test_tentative_tracks_make_no_event():
+    keeper = make_keeper()
+    for pts in times(10, 3):
+        frame = make_frame(pts)
+        assert keeper.update(frame, hand_made(frame, [(1, HUMAN, 2, THING, RIDE, 0.8)], state=TrackState.TENTATIVE)) == []
+
+
 def test_flicker_within_an_episode_is_one_episode():
     events = play(lambda pts: RIDING if pts < 6 and round(pts * 30) % 6 else [], times(30, 10))
     assert len(of_phase(events, STARTED)) == len(of_phase(events, ENDED)) == 1
@@ -210,6 +232,12 @@ def test_corrupt_frames_never_start_an_event():
     tracked_before = play(riding((0, 10)), times(10, 0.4), line)
     at = [0.4 + pts for pts in times(10, 5)]
     assert play(riding((0, 10)), at, line, corrupt=lambda pts: True) == tracked_before == []
+
+
+def test_a_frame_without_evidence_starts_no_event_though_the_smoothed_score_is_still_high():
+    line = Line(EpisodeSettings(smoothing_seconds=1, min_duration_seconds=0.5))
+    script = riding((0, 1.3), score=1.0)  # up from 0.9 s on, so that a start is due at 1.4 s
+    assert play(script, times(30, 3), line) == []
 
 
 def test_corrupt_frames_shorter_than_patience_do_not_end_an_episode():
@@ -340,6 +368,16 @@ def test_event_ids_differ_between_runs_cameras_and_days_and_are_else_equal():
     ids = [event_id(), event_id(camera="other"), event_id(run_key="second"), event_id(at_noon(0)), event_id(at_noon(86_400))]
     assert len(set(ids)) == 5
     assert event_id() == ids[0]
+
+
+def test_event_ids_differ_though_media_time_repeats_itself():
+    keeper, events = make_keeper(), []
+    for pts in times(10, 6) * 2:
+        frame = make_frame(pts)
+        events += keeper.update(frame, hand_made(frame, [(1, HUMAN, 2, THING, RIDE, 0.8)] if pts < 3 else []))
+    starts = of_phase(events, STARTED)
+    assert [event.start.pts_seconds for event in starts] == [0, 0]
+    assert starts[0].event_id != starts[1].event_id
 
 
 def test_several_cameras_give_what_single_runs_give():

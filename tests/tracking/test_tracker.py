@@ -128,12 +128,12 @@ def test_nothing_seen_is_legal_before_and_after_something_was():
 
 @pytest.mark.parametrize("second", [0.2, 0.1, -3600.0])
 def test_time_that_stands_still_or_goes_back_neither_breaks_nor_loses_a_track(second):
-    at = [0.0, 0.2, second, second + 0.2, second + 0.4]
-    results = follow(standing, at)
+    tracker = Tracker()
+    results = follow(standing, [0.0, 0.2, second, second + 0.2, second + 0.4, second], tracker)
     assert ids(results[-1]) == {1, 2}
-    assert np.isfinite(results[-1].tracks[1].box).all()
-    gone = follow(lambda pts: standing(pts) if pts == second else [], [second, second + 1, second + 2.5])
-    assert ids(gone[-1]) == set()
+    np.testing.assert_allclose(results[-1].tracks[1].box, HUMAN, atol=1e-3)
+    gone = follow(lambda pts: [], [second - 1, second, second + 1.5], tracker)
+    assert [ids(tracked) for tracked in gone] == [{1, 2}, {1, 2}, set()]
 
 
 def test_several_cameras_give_what_single_runs_give():
