@@ -22,7 +22,7 @@ def build(
     model: Annotated[
         str,
         typer.Argument(
-            help="Checkpoint: edge-hoi's .safetensors or a published HOICLIP .pth. Or untrained:tiny, untrained:r50-vitb32 to try things out."
+            help="Checkpoint: edge-hoi's .safetensors or a published HOICLIP .pth; untrained:tiny or untrained:r50-vitb32 to try things."
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The engine's folder, such as engines/mine; an engine there is replaced.")],

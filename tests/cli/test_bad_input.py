@@ -23,9 +23,9 @@ def run(*arguments, folder):
 @pytest.fixture
 def truncated_mp4(tmp_path):
     """A recording whose index, at the end of the file, was never written."""
-    from edge_hoi.ingest import open_source
-
     import av
+
+    from edge_hoi.ingest import open_source
 
     path = tmp_path / "whole.mp4"
     with av.open(str(path), "w") as container, open_source(str(demo_clip()), source_id="demo") as source:

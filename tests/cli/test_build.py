@@ -1,0 +1,51 @@
+"""`build`: a model in, an engine's folder out, which `run` and `detect` take."""
+
+import pytest
+
+from edge_hoi.cli import main
+from edge_hoi.pipeline import demo_clip
+from edge_hoi.runtime import read_manifest
+
+
+def command(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(list(map(str, arguments)))
+    return ended.value.code
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+@pytest.mark.parametrize("backend", ["openvino", "torch"])
+def test_an_untrained_model_becomes_an_engine_that_runs(tmp_path, monkeypatch, capsys, backend):
+    pytest.importorskip("torch", reason="needs the [build] extra")
+    monkeypatch.chdir(tmp_path)
+    options = ["--size", "96x160", "--backend", backend, "--no-text-tower", "--vocabulary", "vcoco"]
+    assert command("build", "untrained:tiny", "--output", "engines/mine", *options) == 0
+    manifest = read_manifest(tmp_path / "engines" / "mine")
+    assert (manifest.name, manifest.is_trained, manifest.default_vocabulary) == ("mine", False, "vcoco")
+    assert (manifest.input.height, manifest.input.width) == (96, 160)
+    assert command("run", "--source", demo_clip(), "--engine", "mine", "--max-frames", 5) == 0
+    assert "UNTRAINED" in capsys.readouterr().err
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["untrained:huge"], 2, "known are r50-vitb32, tiny"),
+        (["no-such.pth"], 4, "no-such.pth"),
+        (["untrained:tiny", "--size", "large"], 2, "--size is HEIGHTxWIDTH"),
+        (["untrained:tiny", "--size", "100x160"], 4, "96x160 would do"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_in_words(tmp_path, capsys, arguments, code, expected):
+    pytest.importorskip("torch", reason="needs the [build] extra")
+    assert command("build", *arguments, "--output", tmp_path / "engine") == code
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "engine").exists()
+
+
+def test_without_the_extra_its_command_is_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("edge_hoi.cli.build.importlib.util.find_spec", lambda name: None)
+    assert command("build", "untrained:tiny", "--output", tmp_path / "engine") == 5
+    assert "pip install 'edge-hoi[build]'" in capsys.readouterr().err

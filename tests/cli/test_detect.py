@@ -1,0 +1,76 @@
+"""`detect`: a picture or a video in, JSON out, without any dataset."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from edge_hoi.cli import main
+from edge_hoi.ingest import open_source
+from edge_hoi.pipeline import demo_clip
+
+
+def detect(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(["detect", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return ended.value.code, [json.loads(line) for line in captured.out.splitlines()], captured.err
+
+
+@pytest.fixture
+def picture(tmp_path):
+    with open_source(str(demo_clip()), source_id="demo") as source:
+        frame = next(iter(source))
+    path = tmp_path / "picture.png"
+    cv2.imwrite(str(path), cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR))
+    return path
+
+
+def test_a_picture_gives_its_interactions_best_first_inside_the_picture(capsys, picture):
+    code, (answer,), _ = detect(capsys, picture, "--top", 5, "--threshold", 0)
+    assert code == 0
+    assert (answer["width"], answer["height"]) == (384, 224)
+    assert 1 <= len(answer["interactions"]) <= 5
+    scores = [row["score"] for row in answer["interactions"]]
+    assert scores == sorted(scores, reverse=True)
+    for row in answer["interactions"]:
+        left, top, right, bottom = row["human_box"]
+        assert 0 <= left <= right <= 384
+        assert 0 <= top <= bottom <= 224
+        assert row["object"] in row["text"]
+
+
+def test_the_annotated_picture_differs_from_the_picture(capsys, picture, tmp_path):
+    code, _, _ = detect(capsys, picture, "--annotate", tmp_path / "seen.png", "--threshold", 0)
+    assert code == 0
+    seen, original = cv2.imread(str(tmp_path / "seen.png")), cv2.imread(str(picture))
+    assert seen.shape == original.shape
+    assert np.abs(seen.astype(int) - original).max() > 50
+
+
+def test_a_video_gives_a_line_a_frame_and_an_annotated_video(capsys, tmp_path):
+    code, answers, _ = detect(capsys, demo_clip(), "--max-frames", 4, "--annotate", tmp_path / "seen.mp4")
+    assert code == 0
+    assert [answer["frame"] for answer in answers] == [0, 1, 2, 3]
+    with open_source(str(tmp_path / "seen.mp4"), source_id="seen") as seen:
+        assert sum(1 for _ in seen) == 4
+
+
+def test_a_threshold_of_one_leaves_nothing(capsys, picture):
+    code, (answer,), _ = detect(capsys, picture, "--threshold", 1)
+    assert code == 0
+    assert answer["interactions"] == []
+
+
+def test_a_real_photo_runs(capsys, shared_data):
+    code, (answer,), _ = detect(capsys, shared_data / "vcoco" / "images" / "000000009400.jpg")
+    assert code == 0
+    assert answer["width"] > 0
+
+
+def test_a_missing_picture_is_named(capsys, tmp_path):
+    code, answers, errors = detect(capsys, tmp_path / "no-such.jpg")
+    assert code == 3
+    assert answers == []
+    assert "no-such.jpg" in errors

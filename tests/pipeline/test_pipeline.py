@@ -1,0 +1,269 @@
+"""The loop around scripted detections: nothing is mixed between cameras, and no camera holds up another."""
+
+import threading
+import time
+from collections import defaultdict
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scripted import HUMAN, RIDE, THING, VOCABULARY, make_frame, make_interactions, make_keeper, moved
+
+from edge_hoi.delivery import FakeSink
+from edge_hoi.errors import DeliveryError, EngineError, SourceError
+from edge_hoi.ingest import FakeSource, SourceReader
+from edge_hoi.pipeline.camera import Camera
+from edge_hoi.pipeline.detectors import DetectorPool, EnginePool
+from edge_hoi.pipeline.pipeline import Pipeline
+from edge_hoi.runtime import FakeEngine, fake_manifest
+from edge_hoi.telemetry import StageClock
+from edge_hoi.tracking import Tracker
+from edge_hoi.types import EndReason, Phase
+
+
+class ScriptedDetector:
+    """Sees the same ride in every frame, at a place that depends on the camera and the time."""
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.batches = []
+
+    def detect(self, frames):
+        self.batches.append([frame.source_id for frame in frames])
+        return [make_interactions([(*(moved(box, x=10 * frame.pts_seconds) for box in (HUMAN, THING)), RIDE, 0.9)]) for frame in frames]
+
+
+class BrokenTracker(Tracker):
+    def update(self, frame, interactions):
+        raise ZeroDivisionError("made up")
+
+
+class Watcher:
+    def __init__(self, is_due=False):
+        self.events, self.reports, self.is_due = [], [], is_due
+
+    def show_events(self, events):
+        self.events += events
+
+    def show_progress(self, statuses):
+        self.reports.append(statuses)
+
+
+class Rig:
+    """Cameras on one fake engine, and all that they share."""
+
+    def __init__(self, detector=ScriptedDetector, **options):
+        self.opened = []
+        self.detector = None
+        self.engines = EnginePool(self._open, fake_manifest().input)
+        self.pool = DetectorPool(self.engines, VOCABULARY, self._make(detector))
+        self.sink = FakeSink()
+        self.options = {"max_batch": 1, "waits_for_sources": False} | options
+
+    def _open(self, size):
+        self.opened.append(FakeEngine(input_size=size))
+        return self.opened[-1]
+
+    def _make(self, detector):
+        def make(engine):
+            self.detector = detector(engine)
+            return self.detector
+
+        return make
+
+    def camera(self, name, source, *, is_recording=True, tracker=None, max_frames=None, **options):
+        return Camera(
+            source_id=name,
+            reader=SourceReader(source, source_id=name, shortest_wait_seconds=0.05, longest_wait_seconds=0.1, **options),
+            is_recording=is_recording,
+            detectors=self.pool,
+            tracker=tracker or Tracker(),
+            make_keeper=lambda engine: make_keeper(camera=name),
+            make_video=None,
+            lost_after_seconds=0.3,
+            max_frames=max_frames,
+        )
+
+    def run(self, *cameras, stop=None, watcher=None, sinks=None):
+        pipeline = Pipeline(cameras, self.engines, sinks or [self.sink], stages=StageClock(), **self.options)
+        return pipeline.run(stop or threading.Event(), watcher or Watcher())
+
+    def events_by_camera(self):
+        events = defaultdict(list)
+        for event in self.sink.events:
+            events[event.camera].append(event)
+        return events
+
+
+def recording(name, seconds=3.0, fps=10):
+    return lambda: FakeSource([make_frame(index / fps, index=index, camera=name) for index in range(int(seconds * fps))])
+
+
+def failing(code="unreachable", is_retryable=True):
+    def open_source():
+        raise SourceError("rtsp://nowhere: nobody answers", code=code, is_retryable=is_retryable)
+
+    return open_source
+
+
+def test_a_recording_gives_one_episode_with_its_end():
+    rig = Rig()
+    (status,) = rig.run(rig.camera("a", recording("a")))
+    assert [event.phase for event in rig.sink.events if event.phase is not Phase.UPDATED] == [Phase.STARTED, Phase.ENDED]
+    assert rig.sink.events[-1].end_reason is EndReason.SOURCE_LOST
+    assert (status.state, status.frames, status.error, status.running) == ("ended", 30, None, 0)
+    assert rig.sink.is_closed
+
+
+def test_several_cameras_give_what_each_gives_alone():
+    alone = {}
+    for name, seconds in {"a": 2.0, "b": 3.0, "c": 1.5}.items():
+        rig = Rig()
+        rig.run(rig.camera(name, recording(name, seconds)))
+        alone[name] = rig.sink.events
+    rig = Rig(max_batch=3)
+    rig.run(*(rig.camera(name, recording(name, seconds)) for name, seconds in {"a": 2.0, "b": 3.0, "c": 1.5}.items()))
+    assert rig.events_by_camera() == alone
+    assert rig.detector.batches[0] == ["a", "b", "c"]
+
+
+def test_a_run_over_recordings_is_the_same_each_time():
+    runs = []
+    for _ in range(2):
+        rig = Rig(max_batch=4)
+        rig.run(*(rig.camera(name, recording(name)) for name in "ab"))
+        runs.append(rig.sink.events)
+    assert runs[0] == runs[1]
+
+
+def test_a_camera_whose_tracker_breaks_ends_alone():
+    rig = Rig()
+    broken, whole = rig.run(rig.camera("a", recording("a"), tracker=BrokenTracker()), rig.camera("b", recording("b")))
+    assert (broken.state, broken.error) == ("failed", "made up")
+    assert (whole.state, whole.frames) == ("ended", 30)
+    assert {event.camera for event in rig.sink.events} == {"b"}
+
+
+def test_a_source_that_is_missing_ends_alone():
+    rig = Rig()
+    missing, whole = rig.run(rig.camera("a", failing("not_found", is_retryable=False)), rig.camera("b", recording("b")))
+    assert (missing.state, missing.error) == ("failed", "rtsp://nowhere: nobody answers")
+    assert whole.frames == 30
+
+
+def test_a_run_gives_up_when_nothing_can_be_reached_and_says_why():
+    rig = Rig()
+    statuses = rig.run(*(rig.camera(name, failing(), is_recording=False) for name in "ab"))
+    assert [(status.state, status.error) for status in statuses] == [("failed", "rtsp://nowhere: nobody answers")] * 2
+    assert rig.opened == []
+
+
+def test_a_run_that_waits_for_sources_goes_on_trying():
+    rig = Rig(waits_for_sources=True)
+    attempts = []
+
+    def comes_up():
+        attempts.append(None)
+        if len(attempts) < 4:
+            failing()()
+        return recording("a", 1.0)()
+
+    (status,) = rig.run(rig.camera("a", comes_up, is_recording=False))
+    assert (status.state, status.frames) == ("ended", 10)
+    assert len(attempts) == 4
+
+
+def test_a_live_camera_that_goes_away_has_its_episode_ended_while_it_is_away():
+    rig = Rig()
+    stop = threading.Event()
+    opened = []
+
+    def flaky():
+        if opened:
+            failing()()
+        opened.append(None)
+        frames = [replace(make_frame(index / 10, index=index, camera="a"), arrived_seconds=time.monotonic()) for index in range(20)]
+        return Paced(frames)
+
+    class Paced(FakeSource):
+        def __init__(self, frames):
+            super().__init__(frames, is_live=True)
+
+        def __iter__(self):
+            for frame in super().__iter__():
+                time.sleep(0.03)
+                yield frame
+
+    watcher = Watcher()
+
+    def stop_when_ended():
+        deadline = time.monotonic() + 20
+        while not any(event.phase is Phase.ENDED for event in watcher.events) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        stop.set()
+
+    threading.Thread(target=stop_when_ended).start()
+    (status,) = rig.run(rig.camera("a", flaky, is_recording=False), stop=stop, watcher=watcher)
+    ends = [event for event in rig.sink.events if event.phase is Phase.ENDED]
+    assert [event.end_reason for event in ends] == [EndReason.SOURCE_LOST]
+    assert "nobody answers" in status.error
+
+
+def test_a_stop_ends_what_is_running():
+    rig = Rig()
+    stop = threading.Event()
+    watcher = Watcher()
+    watcher.show_events = lambda events: stop.set()
+    rig.run(rig.camera("a", recording("a", 60.0)), stop=stop, watcher=watcher)
+    assert rig.sink.events[-1].phase is Phase.ENDED
+    assert rig.sink.events[-1].end_reason is EndReason.SHUTDOWN
+    assert rig.sink.is_closed
+
+
+def test_no_more_frames_are_taken_than_asked_for():
+    rig = Rig(max_batch=8)
+    first, second = rig.run(rig.camera("a", recording("a"), max_frames=7), rig.camera("b", recording("b")))
+    assert (first.frames, first.state) == (7, "ended")
+    assert second.frames == 30
+
+
+def test_frames_of_another_shape_get_an_engine_of_that_shape():
+    rig = Rig()
+    tall = [replace(make_frame(index / 10, index=index, camera="b"), image=np.zeros((640, 360, 3), np.uint8)) for index in range(5)]
+    rig.run(rig.camera("a", recording("a", 0.5)), rig.camera("b", lambda: FakeSource(tall)))
+    (wide_height, wide_width), (tall_height, tall_width) = (engine.input_size for engine in rig.opened)
+    assert wide_width > wide_height
+    assert tall_height > tall_width
+
+
+def test_an_engine_that_fails_ends_the_run_with_every_sink_closed():
+    class Failing(ScriptedDetector):
+        def detect(self, frames):
+            raise EngineError("made up")
+
+    rig = Rig(Failing)
+    with pytest.raises(EngineError, match="made up"):
+        rig.run(rig.camera("a", recording("a")))
+    assert rig.sink.is_closed
+    with pytest.raises(EngineError):
+        rig.opened[0].run({})  # it was closed
+
+
+def test_a_sink_that_fails_ends_the_run_and_the_other_sink_is_closed():
+    class Full(FakeSink):
+        def deliver(self, events):
+            raise DeliveryError("the disk is full")
+
+    rig = Rig()
+    with pytest.raises(DeliveryError, match="the disk is full"):
+        rig.run(rig.camera("a", recording("a")), sinks=[Full(), rig.sink])
+    assert rig.sink.is_closed
+
+
+def test_progress_is_shown_when_it_is_due():
+    rig = Rig()
+    watcher = Watcher(is_due=True)
+    rig.run(rig.camera("a", recording("a", 1.0)), watcher=watcher)
+    frames = [status.frames for (status,) in watcher.reports]
+    assert frames == sorted(frames)
+    assert frames[-1] == 10

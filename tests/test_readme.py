@@ -1,0 +1,51 @@
+"""The README's examples are true."""
+
+import re
+import shlex
+import tomllib
+
+import pytest
+import yaml
+
+from edge_hoi.cli import main
+from edge_hoi.vocabulary import load_vocabulary
+
+
+@pytest.fixture
+def readme(repository):
+    return (repository / "README.md").read_text()
+
+
+def test_the_two_commands_come_first_and_use_what_pyproject_offers(readme, repository):
+    run, tests = re.findall(r"^```sh\n(.+?)\n```$", readme, re.MULTILINE | re.DOTALL)
+    assert "pip install ." in run
+    assert run.endswith("run_stream.py")
+    assert "pip install -e '.[dev]'" in tests
+    assert tests.endswith("pytest")
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    assert "dev" in project["optional-dependencies"]
+
+
+def test_the_options_of_the_shown_commands_exist(readme, capsys):
+    commands = re.findall(r"^\$ edge-hoi (.+)$", readme, re.MULTILINE)
+    assert len(commands) >= 6
+    for command in commands:
+        name, *arguments = shlex.split(command)
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        page = capsys.readouterr().out
+        for argument in arguments:
+            if argument.startswith("--"):
+                assert argument in page, command
+
+
+def test_the_example_vocabulary_loads(readme, tmp_path):
+    (example,) = re.findall(r"^```yaml\n(.+?)^```$", readme, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "mine.yaml"
+    path.write_text(example)
+    assert len(load_vocabulary(str(path))) == len(yaml.safe_load(example)) == 3
+
+
+def test_every_path_that_is_named_exists(readme, repository):
+    for path in re.findall(r"\]\((?!https?:)([^)#]+)\)", readme) + re.findall(r"`((?:docs|benchmarks|configs|edge_hoi)/[\w./-]+)`", readme):
+        assert (repository / path).exists(), path
