@@ -116,11 +116,17 @@ def test_plain_colour_stays_itself_at_any_size(height, width, level):
 def test_batch_equals_singles_and_frames_may_differ_in_size():
     frames = [_noise(90, 160), _noise(480, 640, 1), _noise(96, 160, 2)]
     preprocess = _preprocessor(96, 160, 32)
-    together = preprocess(frames)
+    together = {name: array.copy() for name, array in preprocess(frames).items()}
     for index, frame in enumerate(frames):
         alone = preprocess([frame])
         for name in ("image", "clip_image"):
+            assert len(alone[name]) == 1
             np.testing.assert_array_equal(together[name][index], alone[name][0])
+
+
+def test_next_call_reuses_the_memory():
+    preprocess = _preprocessor(96, 160, 32)
+    assert np.shares_memory(preprocess([_noise(90, 160)])["image"], preprocess([_noise(480, 640)])["image"])
 
 
 def test_no_pictures_give_empty_inputs():
