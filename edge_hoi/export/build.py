@@ -1,0 +1,192 @@
+"""Build an engine's folder from a checkpoint: the network, the classifier, the text tower, and the manifest over them."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from difflib import get_close_matches
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from edge_hoi import __version__
+from edge_hoi.detection import Classifier, write_classifier
+from edge_hoi.errors import EngineError
+from edge_hoi.export.folder import files_below, order_metadata, replacing
+from edge_hoi.export.onnx import export_onnx, largest_difference, refuse_beyond_tolerance
+from edge_hoi.export.text_tower import export_text_tower, write_tokenizer
+from edge_hoi.model import Checkpoint, HoiClassifier, LastLayer, save_checkpoint
+from edge_hoi.runtime import ClipIdentity, InputDescription, Manifest, TextTower, open_engine, write_manifest
+from edge_hoi.runtime.manifest import MODEL_FILE, WEIGHTS_FILE, sha256_of_file
+from edge_hoi.runtime.torch_engine import TorchEngine
+from edge_hoi.vocabulary import Vocabulary
+
+BACKENDS = ("openvino", "onnxruntime", "torch")
+STRIDE = 32
+"""Of the residual network: pixels a cell of its feature map."""
+
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+_TOOLS = ("torch", "open_clip_torch", "onnx", "onnxscript", "onnxruntime", "safetensors", "tokenizers")
+
+
+def build_engine(
+    checkpoint: Checkpoint,
+    vocabulary: Vocabulary,
+    folder: Path,
+    *,
+    name: str,
+    description: str,
+    is_trained: bool,
+    backend: str = "openvino",
+    input_size: tuple[int, int] = (384, 672),
+    with_text_tower: bool = True,
+    half_text_tower: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Manifest:
+    """Write an engine's folder, whole or not at all; an engine that is already there is replaced.
+
+    Args:
+        checkpoint: The network with its text tower and classifier.
+        vocabulary: The vocabulary of the classifier's rows.
+        folder: Where to.
+        name: The engine's name.
+        description: One line for people.
+        is_trained: False of made-up weights.
+        backend: What is to run it: `openvino` or `onnxruntime`, which run the same files, or `torch`.
+        input_size: Nominal `(H, W)` in pixels.
+        with_text_tower: Whether to carry the text tower, so that vocabularies can be changed without torch.
+        half_text_tower: Whether to store it in fp16; see `export_text_tower`.
+        progress: Is told each step as it begins.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        EngineError: An argument is not usable, the folder holds something else, or what was built disagrees with torch.
+        OSError: The folder cannot be written to.
+    """
+    _check_arguments(checkpoint, vocabulary, backend, input_size)
+    with replacing(folder) as partial:
+        progress("exporting the network")
+        _write_network(checkpoint, partial, backend)
+        text_tower = None
+        if with_text_tower:
+            progress("exporting the text tower")
+            text_tower = _write_text_tower(checkpoint, partial, half=half_text_tower)
+        progress("writing the classifier")
+        clip_sha256 = checkpoint.clip_sha256()
+        classifier = _write_classifier(checkpoint, vocabulary, partial, clip_sha256=clip_sha256)
+        config = checkpoint.model.config
+        manifest = Manifest(
+            name=name,
+            description=description,
+            backend=backend,
+            is_trained=is_trained,
+            architecture=config.to_json(),
+            weights_sha256=_weights_sha256(checkpoint),
+            precision="fp32",
+            files={relative: sha256_of_file(path) for relative, path in files_below(partial).items()},
+            input=InputDescription(
+                stride=STRIDE,
+                height=input_size[0],
+                width=input_size[1],
+                clip_size=checkpoint.model.clip.image_size,
+                image_mean=_IMAGENET_MEAN,
+                image_std=_IMAGENET_STD,
+                clip_mean=_CLIP_MEAN,
+                clip_std=_CLIP_STD,
+            ),
+            num_queries=config.num_queries,
+            embedding_size=checkpoint.model.clip.embedding_size,
+            clip=ClipIdentity(model=config.clip if isinstance(config.clip, str) else "custom", weights_sha256=clip_sha256),
+            classifiers={vocabulary.name: classifier},
+            default_vocabulary=vocabulary.name,
+            text_tower=text_tower,
+            tools={tool: version(tool) for tool in _TOOLS},
+            created_by=__version__,
+        )
+        write_manifest(partial, manifest)
+        progress("trying the engine")
+        _try(checkpoint, partial, manifest)
+    return manifest
+
+
+def numpy_classifier(classifier: HoiClassifier) -> Classifier:
+    """Turn a checkpoint's classifier into the one that runs without torch.
+
+    Args:
+        classifier: The checkpoint's.
+
+    Returns:
+        The same numbers; factors on cosines in place of their logarithms.
+
+    Raises:
+        EngineError: Its numbers are not finite.
+    """
+    arrays = {}
+    for key, tensor in classifier.state_dict().items():
+        is_logarithm = key.endswith("_log_scale")
+        arrays[key.replace("_log", "")] = np.array((tensor.exp() if is_logarithm else tensor).float().cpu().numpy(), order="C")
+    return Classifier(**arrays)
+
+
+def _check_arguments(checkpoint: Checkpoint, vocabulary: Vocabulary, backend: str, input_size: tuple[int, int]) -> None:
+    if backend not in BACKENDS:
+        nearest = get_close_matches(backend, BACKENDS, n=1, cutoff=0)[0]
+        raise EngineError(f"build expects backend {', '.join(BACKENDS)}, got {backend!r}; did you mean {nearest!r}?")
+    height, width = input_size
+    if min(height, width) < 1 or height % STRIDE or width % STRIDE:
+        nearest_size = "x".join(str(max(1, round(side / STRIDE)) * STRIDE) for side in input_size)
+        raise EngineError(f"build expects a height and width in multiples of {STRIDE}, got {height}x{width}; {nearest_size} would do")
+    if checkpoint.vocabulary_sha256 != vocabulary.content_hash:
+        raise EngineError(
+            f"the checkpoint's classifier is for vocabulary {checkpoint.vocabulary!r}, got another one, {vocabulary.name!r}; "
+            "build with the checkpoint's own: others are composed from it when the engine is opened"
+        )
+    if not re.fullmatch(r"\w[\w.-]*", vocabulary.name):
+        raise EngineError(
+            f"a classifier's file is named after its vocabulary, got {vocabulary.name!r}; use letters, digits, '_', '-' and '.'"
+        )
+
+
+def _write_network(checkpoint: Checkpoint, folder: Path, backend: str) -> None:
+    if backend == "torch":
+        save_checkpoint(checkpoint, folder / WEIGHTS_FILE)
+        order_metadata(folder / WEIGHTS_FILE)
+    else:
+        export_onnx(LastLayer(checkpoint.model), folder / MODEL_FILE, clip_size=checkpoint.model.clip.image_size, stride=STRIDE)
+
+
+def _write_text_tower(checkpoint: Checkpoint, folder: Path, *, half: bool) -> TextTower:
+    description = TextTower(path="text.onnx", tokenizer="tokenizer.json", context_length=checkpoint.text.context_length)
+    export_text_tower(checkpoint.text, folder / description.path, half=half)
+    write_tokenizer(folder / description.tokenizer)
+    return description
+
+
+def _write_classifier(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Path, *, clip_sha256: str) -> str:
+    relative = f"classifiers/{vocabulary.name}.safetensors"
+    path = folder / relative
+    path.parent.mkdir()
+    write_classifier(path, numpy_classifier(checkpoint.classifier), vocabulary, clip_sha256=clip_sha256)
+    order_metadata(path)
+    return relative
+
+
+def _weights_sha256(checkpoint: Checkpoint) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(checkpoint.model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _try(checkpoint: Checkpoint, folder: Path, manifest: Manifest) -> None:
+    """Run the finished engine as a stream would, and hold it against torch."""
+    if manifest.backend == "torch":
+        return
+    with open_engine(folder, device="cpu") as engine, TorchEngine(LastLayer(checkpoint.model), manifest, device="cpu") as reference:
+        generator = np.random.default_rng(0)
+        inputs = {name: generator.standard_normal(spec.shape, np.float32) for name, spec in engine.inputs.items()}
+        refuse_beyond_tolerance(largest_difference(reference.run(inputs), engine.run(inputs)), engine.backend)

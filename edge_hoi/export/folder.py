@@ -1,0 +1,83 @@
+"""Write an engine's folder whole or not at all, and lose nothing that is not an engine."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_hoi.errors import EngineError, ManifestError
+from edge_hoi.runtime import read_manifest
+from edge_hoi.runtime.manifest import MANIFEST_FILE
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Give a new folder to fill, which takes the place of `folder` when the block ends without an error.
+
+    Args:
+        folder: What is to be replaced: nothing, an empty folder, or an engine's.
+
+    Yields:
+        The folder to fill, beside it.
+
+    Raises:
+        EngineError: `folder` holds something else, which would be lost.
+        OSError: The folder beside it cannot be written to.
+    """
+    folder = folder.resolve()
+    _refuse_foreign(folder)
+    partial, retired = (folder.with_name(f".{folder.name}.{os.getpid()}.{suffix}") for suffix in ("partial", "retired"))
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if folder.exists():
+            folder.rename(retired)
+        partial.rename(folder)
+    except BaseException:
+        if retired.exists() and not folder.exists():
+            retired.rename(folder)
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def files_below(folder: Path) -> dict[str, Path]:
+    """Find every file of a folder.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The files by relative path with forward slashes, in order.
+    """
+    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if not path.is_dir()}
+
+
+def order_metadata(path: Path) -> None:
+    """Put the metadata of a safetensors file in order, for the library writes it in another one each time.
+
+    Args:
+        path: The file.
+    """
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
+        assert len(text) == length
+        file.seek(8)
+        file.write(text)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    try:
+        listed = {MANIFEST_FILE, *read_manifest(folder, verify=False).files}
+    except ManifestError as error:
+        raise EngineError(f"{folder} exists and is not an engine's folder; name another one, or remove it") from error
+    for name in files_below(folder):
+        if name not in listed:
+            raise EngineError(f"{folder / name} is no part of the engine there and would be lost; move it away, or name another folder")

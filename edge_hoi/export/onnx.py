@@ -1,0 +1,178 @@
+"""Export to ONNX: the same bytes for the same weights, and nothing is written that disagrees with torch."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from edge_hoi.errors import EngineError
+
+OPSET = 20
+TOLERANCE = 1e-3
+"""Largest difference from torch that is let through; boxes lie in [0, 1] and embeddings have length 1."""
+
+_LARGEST_FILE = 2**31 - 2**20  # protobuf's limit, less room for the graph around the weights
+# Sizes that the exporter sees, in strides. All differ, so that none of the free sizes is taken for another.
+_EXAMPLE_BATCH, _EXAMPLE_ROWS, _EXAMPLE_COLUMNS = 2, 3, 5
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def export_onnx(module: nn.Module, path: Path, *, clip_size: int, stride: int) -> float:
+    """Write a network that takes `image` (B, 3, H, W) and `clip_image` (B, 3, S, S), with B, H and W free.
+
+    Args:
+        module: On the CPU; called as `module(image, clip_image)`, it returns a NamedTuple whose fields name the outputs.
+        path: The file to write. Weights beyond 2 GB go to a second one beside it, `PATH.data`.
+        clip_size: S in pixels.
+        stride: Of the network; H and W are to be multiples of it.
+
+    Returns:
+        The largest difference between torch and ONNX Runtime, at two sizes with one and two pictures each.
+
+    Raises:
+        EngineError: The exported network is not valid or disagrees with torch; nothing is written then.
+    """
+
+    def inputs(batch: int, rows: int, columns: int) -> dict[str, NDArray[np.float32]]:
+        generator = np.random.default_rng(batch)
+        shapes = {"image": (batch, 3, rows * stride, columns * stride), "clip_image": (batch, 3, clip_size, clip_size)}
+        return {name: generator.standard_normal(shape, np.float32) for name, shape in shapes.items()}
+
+    free = ({0: "batch", 2: "height", 3: "width"}, {0: torch.export.Dim.DYNAMIC})  # the second is the same batch
+    model = trace(module, inputs(_EXAMPLE_BATCH, _EXAMPLE_ROWS, _EXAMPLE_COLUMNS), free)
+    return write_checked(model, path, module, [inputs(batch, *size) for size in ((4, 7), (6, 4)) for batch in (1, 2)])
+
+
+def trace(module: nn.Module, example: Arrays, free: Sequence[Mapping[int, Any]]) -> onnx.ModelProto:
+    """Turn a module into ONNX without anything that tells where it was made.
+
+    Args:
+        module: On the CPU; its outputs are a NamedTuple's fields. It is put in evaluation mode.
+        example: Its inputs in order; names become the ONNX inputs' names.
+        free: The axes of each input that may vary, with a name each.
+
+    Returns:
+        The model.
+    """
+    tensors = tuple(map(torch.from_numpy, example.values()))
+    with torch.inference_mode(), _quiet_exporter():
+        outputs = module.eval()(*tensors)._fields
+        program = torch.onnx.export(
+            module,
+            tensors,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(example),
+            output_names=list(outputs),
+            dynamic_shapes=tuple(free),
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    _strip(model)
+    return model
+
+
+def write_checked(model: onnx.ModelProto, path: Path, module: nn.Module, cases: Sequence[Arrays]) -> float:
+    """Write a model if it is valid and ONNX Runtime gets from it what torch gets from the module.
+
+    Args:
+        model: What was made of `module`; changed in place where its weights go to a second file.
+        path: The file to write.
+        module: The reference.
+        cases: Inputs to compare on.
+
+    Returns:
+        The largest difference.
+
+    Raises:
+        EngineError: The model is not valid or disagrees; nothing is written then.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    data = path.with_name(f"{path.name}.data")
+    is_too_large = sum(len(weight.raw_data) for weight in model.graph.initializer) > _LARGEST_FILE
+    try:
+        onnx.save_model(model, partial, save_as_external_data=is_too_large, location=data.name)
+        onnx.checker.check_model(partial, full_check=True)
+        session = onnxruntime.InferenceSession(partial, providers=["CPUExecutionProvider"])
+        difference = max(largest_difference(_run_torch(module, case), _run_session(session, case)) for case in cases)
+        refuse_beyond_tolerance(difference, "ONNX Runtime")
+    except BaseException as error:
+        partial.unlink(missing_ok=True)
+        data.unlink(missing_ok=True)
+        if isinstance(error, onnx.checker.ValidationError):
+            raise EngineError(
+                f"the exported {path.name} is not valid ONNX ({str(error).splitlines()[0]}); try other versions of torch and onnx"
+            ) from error
+        raise
+    partial.replace(path)
+    return difference
+
+
+def largest_difference(reference: Arrays, candidate: Arrays) -> float:
+    """Compare outputs by name.
+
+    Args:
+        reference: What is right.
+        candidate: What is to be judged; has the same names.
+
+    Returns:
+        The largest absolute difference; not a number if one side has such.
+    """
+    return float(np.max([np.abs(candidate[name] - expected).max() for name, expected in reference.items()]))
+
+
+def refuse_beyond_tolerance(difference: float, runner: str) -> None:
+    """Stop a build whose result is not what torch computes.
+
+    Args:
+        difference: From `largest_difference`.
+        runner: Who computed it.
+
+    Raises:
+        EngineError: The difference is beyond `TOLERANCE`, or not a number.
+    """
+    if not difference <= TOLERANCE:
+        raise EngineError(
+            f"expected {runner} to agree with torch within {TOLERANCE}, got {difference:.3g}; try other versions of torch and {runner}"
+        )
+
+
+def _run_torch(module: nn.Module, inputs: Arrays) -> dict[str, NDArray[Any]]:
+    with torch.inference_mode():
+        outputs: dict[str, Tensor] = module(*map(torch.from_numpy, inputs.values()))._asdict()
+    return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+
+def _run_session(session: onnxruntime.InferenceSession, inputs: Arrays) -> dict[str, NDArray[Any]]:
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Drop notes on Python source lines and such, which differ between machines."""
+    graph = model.graph
+    for part in [model, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output]:
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Silence the exporter's remarks on what it does not fold, which the runtimes fold anyway."""
+    logger = logging.getLogger("onnxscript")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

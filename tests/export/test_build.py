@@ -1,0 +1,232 @@
+import json
+from importlib.metadata import version
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the [build] extra")
+
+from edge_hoi.detection import OnnxTextEncoder, read_classifier
+from edge_hoi.errors import EngineError
+from edge_hoi.export import build_engine, numpy_classifier
+from edge_hoi.model import VARIANTS, HoiclipConfig, LastLayer, LayerOutputs, load_checkpoint
+from edge_hoi.model.reference_weights import untrained_checkpoint
+from edge_hoi.runtime import open_engine, read_manifest
+from edge_hoi.runtime.torch_engine import TorchEngine
+from edge_hoi.vocabulary import load_vocabulary
+
+SAID = {"name": "tiny", "description": "for tests", "is_trained": False}
+NO_EXPORT = SAID | {"backend": "torch", "with_text_tower": False, "input_size": (96, 160)}
+
+
+@pytest.fixture(scope="module")
+def vocabulary():
+    return load_vocabulary("hico_det")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(vocabulary):
+    return untrained_checkpoint(VARIANTS["tiny"], vocabulary)
+
+
+@pytest.fixture(scope="module")
+def built(checkpoint, vocabulary, tmp_path_factory):
+    """Give the folder of a tiny engine and the steps of building it."""
+    folder = tmp_path_factory.mktemp("engines") / "tiny"
+    steps = []
+    manifest = build_engine(checkpoint, vocabulary, folder, input_size=(96, 160), progress=steps.append, **SAID)
+    assert manifest == read_manifest(folder)
+    return folder, steps
+
+
+def inputs_for(engine, batch=1):
+    generator = np.random.default_rng(7)
+    return {name: generator.standard_normal((batch, *spec.shape[1:]), np.float32) for name, spec in engine.inputs.items()}
+
+
+def files_of(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_folder_holds_what_its_manifest_lists_and_nothing_else(built):
+    folder, steps = built
+    manifest = read_manifest(folder)
+    assert files_of(folder).keys() == {"manifest.json", *manifest.files}
+    assert set(manifest.files) == {"model.onnx", "text.onnx", "tokenizer.json", "classifiers/hico_det.safetensors"}
+    assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
+    assert steps == ["exporting the network", "exporting the text tower", "writing the classifier", "trying the engine"]
+
+
+def test_the_manifest_says_what_was_built(built, checkpoint):
+    manifest = read_manifest(built[0])
+    assert (manifest.name, manifest.backend, manifest.precision, manifest.is_trained) == ("tiny", "openvino", "fp32", False)
+    assert HoiclipConfig.from_json(manifest.architecture).to_json() == checkpoint.model.config.to_json()
+    assert (manifest.num_queries, manifest.embedding_size) == (16, 32)
+    assert (manifest.input.height, manifest.input.width, manifest.input.stride, manifest.input.clip_size) == (96, 160, 32, 64)
+    assert manifest.clip.weights_sha256 == checkpoint.clip_sha256()
+    assert manifest.default_vocabulary == "hico_det"
+    assert manifest.tools["torch"] == version("torch")
+
+
+def test_no_file_says_where_it_was_built(built, repository):
+    for name, content in files_of(built[0]).items():
+        for trace in (str(repository), "site-packages", str(built[0].parent)):
+            assert trace.encode() not in content, name
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize(("input_size", "max_batch"), [(None, 1), (None, 3), ((160, 128), 1), ((64, 256), 2)])
+def test_backends_agree_with_torch_at_any_size_and_batch(built, checkpoint, backend, input_size, max_batch):
+    folder = built[0]
+    options = {"input_size": input_size, "max_batch": max_batch, "device": "cpu"}
+    with (
+        open_engine(folder, backend=backend, **options) as engine,
+        TorchEngine(LastLayer(checkpoint.model), read_manifest(folder), **options) as reference,
+    ):
+        inputs = inputs_for(engine, max_batch)
+        outputs, expected = engine.run(inputs), reference.run(inputs)
+        for name in expected:
+            np.testing.assert_allclose(outputs[name], expected[name], atol=1e-4, err_msg=name)
+        for row in range(max_batch):
+            alone = engine.run({name: array[row : row + 1] for name, array in inputs.items()})
+            for name in alone:
+                np.testing.assert_allclose(alone[name][0], outputs[name][row], atol=2e-5, err_msg=name)
+
+
+def test_the_classifier_scores_as_the_checkpoint_s_does(built, checkpoint, vocabulary):
+    manifest = read_manifest(built[0])
+    classifier = read_classifier(built[0] / manifest.classifiers["hico_det"], vocabulary, clip_sha256=checkpoint.clip_sha256())
+    shapes = {field: (1, 16, 4 if field.endswith("boxes") else 32) for field in LayerOutputs._fields}
+    outputs = {field: np.random.default_rng(1).standard_normal(shape, np.float32) for field, shape in shapes.items()}
+    hoi_logits, object_logits = classifier.logits(outputs)
+    with torch.inference_mode():
+        expected = checkpoint.classifier(LayerOutputs(**{field: torch.from_numpy(array) for field, array in outputs.items()}))
+    np.testing.assert_allclose(hoi_logits, expected.hoi.numpy(), rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(object_logits, expected.object.numpy(), rtol=1e-4, atol=1e-3)
+
+
+def test_the_carried_text_tower_encodes_prompts_as_the_checkpoint_s_does(built, checkpoint):
+    import open_clip
+
+    prompts = ["a photo of a person riding a bicycle", "a photo of a dog"]
+    features = OnnxTextEncoder(built[0], read_manifest(built[0]).text_tower).encode(prompts)
+    with torch.inference_mode():
+        expected = torch.nn.functional.normalize(checkpoint.text(open_clip.SimpleTokenizer()(prompts)), dim=-1).numpy()
+    np.testing.assert_allclose(features, expected, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_building_again_gives_the_same_bytes(built, checkpoint, vocabulary, tmp_path):
+    build_engine(checkpoint, vocabulary, tmp_path / "again", input_size=(96, 160), **SAID)
+    assert files_of(tmp_path / "again") == files_of(built[0])
+
+
+def test_a_torch_engine_brings_its_checkpoint(checkpoint, vocabulary, tmp_path):
+    manifest = build_engine(checkpoint, vocabulary, tmp_path / "torch", **NO_EXPORT)
+    assert set(manifest.files) == {"weights.safetensors", "classifiers/hico_det.safetensors"}
+    assert manifest.text_tower is None
+    loaded = load_checkpoint(tmp_path / "torch" / "weights.safetensors")
+    with (
+        TorchEngine(LastLayer(loaded.model), manifest, device="cpu") as engine,
+        TorchEngine(LastLayer(checkpoint.model), manifest, device="cpu") as reference,
+    ):
+        inputs = inputs_for(engine)
+        np.testing.assert_array_equal(engine.run(inputs)["verb_embeddings"], reference.run(inputs)["verb_embeddings"])
+
+
+def test_torch_engines_too_are_the_same_bytes_each_time(checkpoint, vocabulary, tmp_path):
+    build_engine(checkpoint, vocabulary, tmp_path / "a", **NO_EXPORT)
+    build_engine(checkpoint, vocabulary, tmp_path / "b", **NO_EXPORT)
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+
+
+def test_an_engine_that_is_there_is_replaced(checkpoint, vocabulary, tmp_path):
+    build_engine(checkpoint, vocabulary, tmp_path / "engine", **NO_EXPORT)
+    build_engine(checkpoint, vocabulary, tmp_path / "engine", **NO_EXPORT | {"name": "newer"})
+    assert read_manifest(tmp_path / "engine").name == "newer"
+    assert [path.name for path in tmp_path.iterdir()] == ["engine"]
+
+
+@pytest.mark.parametrize("content", [{"notes.txt": "mine"}, {"manifest.json": json.dumps({"name": "a web page", "icons": []})}])
+def test_a_folder_that_is_no_engine_is_left_alone(checkpoint, vocabulary, tmp_path, content):
+    folder = tmp_path / "engine"
+    folder.mkdir()
+    for name, text in content.items():
+        (folder / name).write_text(text)
+    with pytest.raises(EngineError, match="exists and is not an engine's folder; name another one, or remove it"):
+        build_engine(checkpoint, vocabulary, folder, **NO_EXPORT)
+    assert files_of(folder) == {name: text.encode() for name, text in content.items()}
+
+
+def test_a_file_is_not_overwritten_by_a_folder(checkpoint, vocabulary, tmp_path):
+    (tmp_path / "engine").write_text("a file")
+    with pytest.raises(EngineError, match="is not an engine's folder"):
+        build_engine(checkpoint, vocabulary, tmp_path / "engine", **NO_EXPORT)
+    assert (tmp_path / "engine").read_text() == "a file"
+
+
+def test_files_that_a_person_put_beside_an_engine_are_not_lost(checkpoint, vocabulary, tmp_path):
+    folder = tmp_path / "engine"
+    build_engine(checkpoint, vocabulary, folder, **NO_EXPORT)
+    (folder / "classifiers" / "mine.safetensors").write_text("mine")
+    with pytest.raises(EngineError, match=r"classifiers/mine\.safetensors is no part of the engine there and would be lost"):
+        build_engine(checkpoint, vocabulary, folder, **NO_EXPORT)
+    assert (folder / "classifiers" / "mine.safetensors").read_text() == "mine"
+
+
+@pytest.mark.parametrize("step", ["exporting the network", "writing the classifier", "trying the engine"])
+def test_a_build_that_is_interrupted_leaves_what_was_there(checkpoint, vocabulary, tmp_path, step):
+    folder = tmp_path / "engine"
+    build_engine(checkpoint, vocabulary, folder, **NO_EXPORT)
+    before = files_of(folder)
+
+    def interrupt(begun):
+        if begun == step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_engine(checkpoint, vocabulary, folder, **NO_EXPORT | {"name": "newer"}, progress=interrupt)
+    assert files_of(folder) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["engine"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backend": "opnvino"}, "got 'opnvino'; did you mean 'openvino'"),
+        ({"input_size": (380, 672)}, "multiples of 32, got 380x672; 384x672 would do"),
+        ({"input_size": (0, 5)}, "got 0x5; 32x32 would do"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused_before_any_work(checkpoint, vocabulary, tmp_path, changes, message):
+    with pytest.raises(EngineError, match=message):
+        build_engine(checkpoint, vocabulary, tmp_path / "engine", **NO_EXPORT | changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_vocabulary_than_the_checkpoint_s_is_refused(checkpoint, tmp_path):
+    with pytest.raises(EngineError, match="classifier is for vocabulary 'hico_det', got another one, 'vcoco'"):
+        build_engine(checkpoint, load_vocabulary("vcoco"), tmp_path / "engine", **NO_EXPORT)
+
+
+def test_a_classifier_keeps_its_numbers_without_torch(checkpoint):
+    classifier = numpy_classifier(checkpoint.classifier)
+    assert classifier.hoi_scale == pytest.approx(1 / 0.07, rel=1e-5)
+    np.testing.assert_array_equal(classifier.verb_to_hoi, checkpoint.classifier.verb_to_hoi.numpy())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_published_architecture_agrees_with_torch_in_every_backend(vocabulary, tmp_path):
+    checkpoint = untrained_checkpoint(VARIANTS["r50-vitb32"], vocabulary)
+    folder = tmp_path / "full"
+    manifest = build_engine(checkpoint, vocabulary, folder, with_text_tower=False, **SAID | {"name": "r50-vitb32"})
+    with TorchEngine(LastLayer(checkpoint.model), manifest, device="cpu") as reference:
+        inputs = inputs_for(reference)
+        expected = reference.run(inputs)
+    for backend in ("openvino", "onnxruntime"):
+        with open_engine(folder, backend=backend, device="cpu") as engine:
+            assert engine.input_size == (384, 672)
+            outputs = engine.run(inputs)
+        for name in expected:
+            np.testing.assert_allclose(outputs[name], expected[name], atol=1e-3, err_msg=f"{backend} {name}")
