@@ -41,6 +41,15 @@ def test_the_default_example_names_every_setting_with_its_default(repository):
         assert written[section].keys() == complete[section].keys()
 
 
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
+def test_the_verbs_of_every_example_are_looked_for_in_it(path, monkeypatch):
+    monkeypatch.setenv("CAMERA_PASSWORD", "secret")
+    config = load_config(path)
+    names = {source.vocabulary or config.vocabulary or "hico_det" for source in config.sources}
+    verbs = {verb for name in names for verb in load_vocabulary(name).verbs}
+    assert verbs.issuperset([*config.episodes.verbs, *sum(config.episodes.exclusive_groups, ())])
+
+
 def test_the_example_vocabulary_loads_and_is_found_beside_the_example(repository, monkeypatch):
     monkeypatch.setenv("CAMERA_PASSWORD", "secret")
     config = load_config(repository / "configs" / "one-camera.yaml")

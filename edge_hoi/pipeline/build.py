@@ -1,5 +1,6 @@
 """Turn a configuration into a pipeline: the one place where names become objects."""
 
+import difflib
 import itertools
 import re
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from edge_hoi.detection import (
     prompts_to_encode,
     read_classifier,
 )
-from edge_hoi.errors import EngineError
+from edge_hoi.errors import ConfigError, EngineError
 from edge_hoi.events import EpisodeKeeper
 from edge_hoi.ingest import SourceKind, SourceReader, mask_url, open_source, source_kind
 from edge_hoi.ingest.url import local_path
@@ -59,6 +60,7 @@ def build_pipeline(config: RunConfig, *, note: Note) -> Pipeline:
     opener = _EngineOpener(config, note, stages)
     ids = _name_sources(config.sources)
     cameras = [_camera(config, source, source_id, opener) for source, source_id in zip(config.sources, ids, strict=True)]
+    _check_verbs(config, [camera.detectors.vocabulary for camera in cameras])
     sinks = [JsonlSink(sink.path, append=sink.append) for sink in config.sinks]
     return Pipeline(
         cameras, opener.engines, sinks, stages=stages, max_batch=config.engine.max_batch, waits_for_sources=config.waits_for_sources
@@ -213,6 +215,16 @@ def _camera(config: RunConfig, source: SourceConfig, source_id: str, opener: _En
         lost_after_seconds=config.episodes.patience_seconds,
         max_frames=config.max_frames,
     )
+
+
+def _check_verbs(config: RunConfig, vocabularies: list[Vocabulary]) -> None:
+    """Refuse exceptions for verbs that nobody looks for: they are misspelt."""
+    known = sorted({verb for vocabulary in vocabularies for verb in vocabulary.verbs})
+    for verb in itertools.chain(config.episodes.verbs, *config.episodes.exclusive_groups):
+        if verb not in known:
+            near = difflib.get_close_matches(verb, known, n=1)
+            mend = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(known[:20])}"
+            raise ConfigError(f"episodes: no vocabulary of this run has the verb {verb!r}; {mend}")
 
 
 def _video_path(annotate: AnnotateConfig, source_id: str, config: RunConfig) -> Path:

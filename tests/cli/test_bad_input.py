@@ -102,6 +102,13 @@ def test_a_misspelt_key(tmp_path):
     assert errors == ["error: config.yaml: sources[0].ulr: unknown key; did you mean `url`?"]
 
 
+def test_a_misspelt_verb(tmp_path):
+    (tmp_path / "config.yaml").write_text("episodes: {verbs: {rid: {enter: 0.7}}}\n")
+    result, errors = run("config.yaml", folder=tmp_path)
+    assert result.returncode == 2
+    assert errors == ["error: episodes: no vocabulary of this run has the verb 'rid'; did you mean `ride`?"]
+
+
 def test_an_unknown_vocabulary(tmp_path):
     result, errors = run("--vocabulary", "hico-det", folder=tmp_path)
     assert result.returncode == 2
