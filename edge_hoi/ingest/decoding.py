@@ -15,7 +15,8 @@ from edge_hoi.ingest.url import SourceKind, local_path
 
 _HIGHEST_RATE = 240  # FFmpeg guesses rates such as 90000 for streams that declare none
 _FIRST_PICTURE_SECONDS = 30.0  # longer than usual distances between key frames
-_TRUNCATION_SECONDS = 1.0  # containers round what they declare; less than this is not called truncated
+_TRUNCATION_SECONDS = 0.5  # containers round what they declare; less than this is not called truncated
+_NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
 _TEXT_ART_CODECS = frozenset({"ansi", "bintext", "idf", "xbin"})  # FFmpeg draws text files named .txt or .nfo
 
 
@@ -101,6 +102,10 @@ def _is_video(stream: object) -> TypeGuard[av.VideoStream]:
     return isinstance(stream, av.VideoStream) and stream.codec_context is not None
 
 
+def _is_of(packet: "av.Packet[av.stream.Stream]", stream: av.VideoStream) -> "TypeGuard[av.Packet[av.VideoStream]]":
+    return packet.stream.index == stream.index  # the packet's own stream_index is 0 where it only flushes the decoder
+
+
 def nominal_rate(stream: av.VideoStream) -> Fraction | None:
     """Give the frames per second that a stream declares, or that FFmpeg guesses; None where that is nothing sensible."""
     rate = stream.average_rate or stream.guessed_rate
@@ -108,12 +113,10 @@ def nominal_rate(stream: av.VideoStream) -> Fraction | None:
 
 
 def declared_seconds(container: InputContainer, stream: av.VideoStream) -> float | None:
-    """Give the length that a recording declares for its video; None where it declares none."""
+    """Give the length that a recording declares for its video, or else for all it holds; None where it declares none."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
-    if container.duration is not None and len(container.streams) == 1:  # another stream may be the longer one
-        return container.duration / av.time_base
-    return None
+    return None if container.duration is None else container.duration / av.time_base
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,7 @@ class DecodedFrame:
 
     Attributes:
         picture: The picture.
-        timestamp: The stream's own time, in seconds of any origin; None where it has none.
+        timestamp: The stream's own time, in seconds of any origin; of a live stream that carries no times, that of arrival; else None.
         is_corrupt: It is damaged, or rests on a damaged one.
     """
 
@@ -173,7 +176,8 @@ class DecodedStream:
 
     def _packets(self) -> "Iterator[av.Packet[av.VideoStream] | None]":
         begun = time.monotonic()
-        packets = self._container.demux(self._stream)
+        # The length that a recording declares covers its sound too, so that all of it is read to see where it ends.
+        packets = self._container.demux(*([self._stream] if self._is_live else self._container.streams))
         while True:
             started = time.monotonic()
             try:
@@ -186,7 +190,8 @@ class DecodedStream:
                 return
             self._watch(begun, started)
             self._measure(packet)
-            yield packet
+            if _is_of(packet, self._stream):
+                yield packet
 
     def _end_early(self, error: av.FFmpegError, waited_seconds: float) -> None:
         """Note that a recording's data break off; of anything else, raise the failure."""
@@ -209,7 +214,7 @@ class DecodedStream:
             came = None if is_silent else f"it sent no picture that can be decoded in {_FIRST_PICTURE_SECONDS:g} s"
             raise failure(self._connection.url, self._connection.kind, "timeout", came)
 
-    def _measure(self, packet: "av.Packet[av.VideoStream]") -> None:
+    def _measure(self, packet: "av.Packet[av.stream.Stream]") -> None:
         if packet.pts is None:
             return
         second = packet.pts * packet.time_base
@@ -218,10 +223,11 @@ class DecodedStream:
         self._is_cut = packet.is_corrupt  # of the last packet: the file ends in the middle of it
 
     def _missing_seconds(self) -> float:
-        declared = declared_seconds(self._container, self._stream)
-        if declared is None or self._first_second is None:
+        if self._container.duration is None or self._first_second is None:
             return 0.0
-        return declared - float(self._last_second - self._first_second)
+        # Matroska counts its length from 0, the others from the first packet.
+        read_seconds = max(self._last_second, self._last_second - self._first_second)
+        return self._container.duration / av.time_base - float(read_seconds)
 
     def _decode(self, packet: "av.Packet[av.VideoStream] | None") -> Iterator[DecodedFrame]:
         try:
@@ -236,5 +242,11 @@ class DecodedStream:
             self._is_tainted = picture.is_corrupt or (self._is_tainted and not picture.key_frame)
             self.tally.frames_decoded += 1
             self.tally.frames_corrupt += self._is_tainted
-            timestamp = None if picture.pts is None or self._stream.time_base is None else picture.pts * self._stream.time_base
-            yield DecodedFrame(picture, timestamp, self._is_tainted)
+            yield DecodedFrame(picture, self._timestamp(picture), self._is_tainted)
+
+    def _timestamp(self, picture: av.VideoFrame) -> Fraction | None:
+        if self._is_live and self._container.format.flags & _NO_TIMESTAMPS:
+            return Fraction(time.monotonic_ns(), 10**9)  # FFmpeg would make up 25 frames a second, whatever comes (MJPEG over HTTP)
+        if picture.pts is None or self._stream.time_base is None:
+            return None
+        return picture.pts * self._stream.time_base

@@ -72,7 +72,7 @@ class VideoSource(Source):
         self._container = open_container(connection)
         try:
             stream = video_stream(self._container, connection)
-            live = self._container.duration is None if is_live is None else is_live
+            live = self._looks_live() if is_live is None else is_live
             clock = CaptureClock.choose(is_live=live, recorded_at=recorded_at, creation_time=self._container.metadata.get("creation_time"))
             self._stamp = FrameStamp(source_id, clock, target_fps)
             self._media_clock = MediaClock(1 / (nominal_rate(stream) or _USUAL_RATE))
@@ -113,6 +113,10 @@ class VideoSource(Source):
                 self.tally.decode_errors += 1
                 continue
             yield self._stamp.frame(image, pts_seconds, is_corrupt=decoded.is_corrupt)
+
+    def _looks_live(self) -> bool:
+        is_picture = self._container.format.name.endswith("_pipe")
+        return self._container.duration is None and not is_picture
 
     def _describe(self, stream: av.VideoStream, first: DecodedFrame, *, source_id: str, is_live: bool) -> SourceInfo:
         rate = nominal_rate(stream)

@@ -22,7 +22,9 @@ def number_of(image):
     return sum(1 << bit for bit in range(10) if image[HEIGHT // 4, bit * 16 + 8].mean() > 128)
 
 
-def write_clip(path, *, frames=50, fps=25, key_frame_distance=12, times=None, container_options=None, metadata=None, rotation=None):
+def write_clip(
+    path, *, frames=50, fps=25, key_frame_distance=12, times=None, container_options=None, metadata=None, rotation=None, sound=False
+):
     """Write an H.264 clip with B-frames; `times` are the frames' times in milliseconds, if not evenly spaced."""
     with av.open(str(path), "w", options=container_options or {}) as container:
         container.metadata.update(metadata or {})
@@ -32,6 +34,8 @@ def write_clip(path, *, frames=50, fps=25, key_frame_distance=12, times=None, co
             stream.codec_context.time_base = Fraction(1, 1000)
         if rotation is not None:
             stream.set_display_rotation(rotation)
+        if sound:
+            _write_silence(container, frames / fps + 1)
         for number in range(frames):
             frame = av.VideoFrame.from_ndarray(numbered_picture(number), format="rgb24")
             frame.time_base = Fraction(1, 1000)
@@ -39,6 +43,15 @@ def write_clip(path, *, frames=50, fps=25, key_frame_distance=12, times=None, co
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def _write_silence(container, seconds):
+    stream = container.add_stream("aac", rate=8000, layout="mono")
+    for start in range(0, int(seconds * 8000), 1024):
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 8000, start
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
 
 
 def write_picture(path, image):

@@ -1,11 +1,15 @@
 """The reader with real servers: it stops in time in every state, and comes back when the camera does."""
 
+import http.server
 import socket
 import subprocess
 import sys
+import threading
 import time
+from itertools import islice
 
 import pytest
+from numbered_clips import number_of, numbered_picture, write_picture
 
 from edge_hoi.ingest import ReaderState, SourceReader, open_source
 
@@ -133,3 +137,37 @@ assert not reader.stop(0.1)
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=30)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
     assert time.monotonic() - started < STOP_SECONDS
+
+
+@pytest.fixture
+def mjpeg_camera(tmp_path):
+    """Give the URL of a camera of the old kind: JPEG pictures in one HTTP answer without end, ten a second, no times."""
+    pictures = [write_picture(tmp_path / f"{number}.jpg", numbered_picture(number)).read_bytes() for number in range(20)]
+
+    class Camera(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+            self.end_headers()
+            for picture in pictures:
+                self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(picture), picture))
+                time.sleep(0.1)
+
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/video"
+    server.shutdown()
+    server.server_close()
+
+
+def test_camera_that_sends_no_times_gets_those_of_arrival(mjpeg_camera):
+    with open_source(mjpeg_camera, source_id="door") as source:
+        assert source.info.is_live
+        frames = list(islice(source, 15))
+    assert [number_of(frame.image) for frame in frames] == list(range(15))
+    lived = frames[-1].arrived_seconds - frames[0].arrived_seconds
+    assert lived > 1.0
+    assert frames[-1].pts_seconds == pytest.approx(lived, abs=0.2)

@@ -98,10 +98,11 @@ def test_names_that_ffmpeg_would_read_as_something_else_are_paths(tmp_path):
     assert len(frames) == 2
 
 
+@pytest.mark.parametrize("sound", [False, True], ids=["silent", "with sound"])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
-def test_file_cut_in_its_data_gives_what_it_has_and_says_that_it_ended_early(tmp_path, suffix):
+def test_file_cut_in_its_data_gives_what_it_has_and_says_that_it_ended_early(tmp_path, suffix, sound):
     options = {"movflags": "faststart"} if suffix == ".mp4" else {}
-    whole = write_clip(tmp_path / f"whole{suffix}", frames=150, container_options=options)
+    whole = write_clip(tmp_path / f"whole{suffix}", frames=150, container_options=options, sound=sound)
     cut = tmp_path / f"cut{suffix}"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
     assert not read(whole)[1].tally.is_truncated
