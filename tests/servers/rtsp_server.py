@@ -11,7 +11,7 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402  # versions must be required first
+from gi.repository import GLib, Gst, GstRtspServer  # versions must be required first
 
 DEMUXERS = {".mp4": "qtdemux", ".mkv": "matroskademux"}
 
