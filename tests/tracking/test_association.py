@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from scipy.optimize import linear_sum_assignment
 
 from edge_hoi.boxes import pairwise_iou
 from edge_hoi.tracking.association import associate, grow
@@ -20,12 +19,13 @@ def gain(iou, tracks, observations):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_assignment_equals_scipys_optimum(seed):
+    optimize = pytest.importorskip("scipy.optimize", reason="needs SciPy, of the [dev] extra")
     rng = np.random.default_rng(seed)
     boxes, categories = random_things(rng, rng.integers(1, 25))
     observed, observed_categories = random_things(rng, rng.integers(1, 25))
     iou = pairwise_iou(boxes, observed)
     worth = np.where(categories[:, None] == observed_categories, np.maximum(iou - MIN_IOU, 0), 0)
-    expected = worth[linear_sum_assignment(worth, maximize=True)].sum()
+    expected = worth[optimize.linear_sum_assignment(worth, maximize=True)].sum()
 
     tracks, observations = associate(boxes, categories, observed, observed_categories, min_iou=MIN_IOU)
 
