@@ -23,6 +23,10 @@ class VocabularyError(ConfigError):
     """A vocabulary file or name cannot be used."""
 
 
+class DatasetError(ConfigError):
+    """A data set on disk is not there, damaged, or not of the form expected."""
+
+
 class SourceError(EdgeHoiError):
     """A video source cannot be opened or read.
 
@@ -71,3 +75,9 @@ class DeliveryError(EdgeHoiError):
     """A sink cannot take events."""
 
     exit_code: ClassVar[int] = 6
+
+
+class TrainingError(EdgeHoiError):
+    """Training cannot go on, or cannot be resumed."""
+
+    exit_code: ClassVar[int] = 7

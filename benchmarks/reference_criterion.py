@@ -1,0 +1,102 @@
+"""Compare matching and losses with another implementation's, for the same predictions and targets.
+
+    python benchmarks/reference_criterion.py REFERENCE.npz
+
+REFERENCE.npz holds `outputs/*`, and of each picture i `targets/i/*` and `matched/i/{query,target}`, and `losses/*`, not weighted; numbers
+of categories, objects and queries are those of its arrays. Outputs and losses of intermediate decoder layers are compared as well where
+there are any: their names end in `_0`, `_1` and so on. Prints each comparison, and exits with 1 if a matched pair differs or a loss is
+off by more than 1e-4 of itself.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that a checkout need not be installed
+
+from edge_hoi.datasets.batch import Target
+from edge_hoi.training.criterion import Criterion, class_errors
+from edge_hoi.training.predictions import Predictions
+
+Arrays = Mapping[str, NDArray[Any]]
+
+TOLERANCE = 1e-4
+_OUTPUTS = ("pred_hoi_logits", "pred_obj_logits", "pred_sub_boxes", "pred_obj_boxes")
+_TARGETS = ("sub_boxes", "obj_boxes", "obj_labels", "hoi_labels")
+_LOSSES = ("loss_hoi_labels", "loss_obj_ce", "loss_sub_bbox", "loss_obj_bbox", "loss_sub_giou", "loss_obj_giou")
+
+
+def read_targets(reference: Arrays) -> list[Target]:
+    """Read the targets of all pictures."""
+    count = len(reference["outputs/pred_sub_boxes"])
+    return [Target(*(torch.from_numpy(reference[f"targets/{index}/{name}"]) for name in _TARGETS)) for index in range(count)]
+
+
+def read_predictions(reference: Arrays, suffix: str) -> Predictions:
+    """Read one layer's outputs; the last layer's names have no suffix."""
+    return Predictions(*(torch.from_numpy(reference[f"outputs/{name}{suffix}"]) for name in _OUTPUTS))
+
+
+def compute(reference: Arrays, suffix: str, targets: list[Target]) -> tuple[dict[str, float], list[Any]]:
+    """Compute losses and figures by the reference's names, and the assignment of each picture."""
+    predictions = read_predictions(reference, suffix)
+    outputs = Criterion()([predictions], targets)
+    hoi_error, object_error = class_errors(predictions, targets, outputs.matches)
+    found = dict(zip(_LOSSES, (float(loss) for loss in outputs.layers[-1]), strict=True))
+    found |= {"hoi_class_error": float(hoi_error), "obj_class_error": float(object_error)}
+    return {f"{name}{suffix}": value for name, value in found.items()}, outputs.matches
+
+
+def compare_matches(matches: list[Any], reference: Arrays) -> bool:
+    """Print whether each picture's pairs are the reference's."""
+    is_passed = True
+    for index, match in enumerate(matches):
+        ours = set(zip(match.queries.tolist(), match.targets.tolist(), strict=True))
+        theirs = set(zip(*(reference[f"matched/{index}/{name}"].tolist() for name in ("query", "target")), strict=True))
+        is_passed &= ours == theirs
+        verdict = "PASS" if ours == theirs else f"FAIL  ours {sorted(ours - theirs)} theirs {sorted(theirs - ours)}"
+        print(f"{f'matched pairs of picture {index}':28} {len(theirs):4} pairs  {verdict}")
+    return is_passed
+
+
+def compare_losses(found: Mapping[str, float], reference: Arrays) -> bool:
+    """Print how far each loss of the reference is off."""
+    is_passed = True
+    for key in sorted(key for key in reference if key.startswith("losses/")):
+        name, theirs = key.removeprefix("losses/"), float(reference[key])
+        if name not in found:
+            print(f"{name:28} {theirs:12.6f}  not computed here  FAIL")
+            is_passed = False
+            continue
+        difference = abs(found[name] - theirs) / max(abs(theirs), np.finfo(np.float32).tiny) if found[name] != theirs else 0.0
+        is_close = difference <= TOLERANCE  # false for NaN too
+        is_passed &= is_close
+        print(f"{name:28} {found[name]:12.6f}  {theirs:12.6f}  relative {difference:8.1e}  {'PASS' if is_close else 'FAIL'}")
+    return is_passed
+
+
+def main() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("reference", type=Path, metavar="REFERENCE.npz")
+    reference = dict(np.load(parser.parse_args().reference))
+    targets = read_targets(reference)
+    print(", ".join(f"{name} {reference[f'outputs/{name}'].shape}" for name in _OUTPUTS))
+    found, matches = compute(reference, "", targets)
+    for key in reference:
+        if layer := re.fullmatch(r"outputs/pred_hoi_logits(_\d+)", key):
+            found |= compute(reference, layer[1], targets)[0]
+    is_passed = compare_matches(matches, reference) & compare_losses(found, reference)
+    print("PASS" if is_passed else "FAIL")
+    return 0 if is_passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

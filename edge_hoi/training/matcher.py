@@ -1,0 +1,110 @@
+"""Which query answers for which annotated pair: the assignment of least total cost (DETR, section 3.1; HOICLIP, section 3.5).
+
+B batch, Q queries, n annotated pairs of one picture, N HOI categories.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import lap
+import numpy as np
+import torch
+from torch import Tensor
+
+from edge_hoi.datasets.batch import Target
+from edge_hoi.errors import TrainingError
+from edge_hoi.training.box_overlap import generalised_iou
+from edge_hoi.training.predictions import Predictions
+
+_EPSILON = 1e-4
+
+
+class Match(NamedTuple):
+    """The assignment of one picture.
+
+    Attributes:
+        queries: `(m,)` int64, ascending; m is the smaller of Q and n.
+        targets: `(m,)` int64, the pair that each of these queries answers for.
+    """
+
+    queries: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """Assigns queries to annotated pairs. The attributes are weights of the costs.
+
+    Attributes:
+        hoi: Of the HOI categories.
+        object: Of the object class.
+        l1: Of the boxes' distance, in parts of the picture.
+        giou: Of the boxes' overlap.
+    """
+
+    hoi: float = 1.0
+    object: float = 1.0
+    l1: float = 2.5
+    giou: float = 1.0
+
+    @torch.no_grad()
+    def __call__(self, predictions: Predictions, targets: Sequence[Target]) -> list[Match]:
+        """Match each picture.
+
+        Args:
+            predictions: One layer's, float32.
+            targets: One for each of B pictures.
+
+        Raises:
+            TrainingError: A prediction is not a finite number.
+        """
+        costs = [self._cost(Predictions(*picture), target) for *picture, target in zip(*predictions, targets, strict=True)]
+        joined = torch.cat(costs, dim=1).double().cpu().numpy()  # (Q, sum of n): one transfer for all pictures
+        if not np.isfinite(joined).all():
+            raise TrainingError("the network's predictions are no finite numbers any more; lower the learning rate, or train in fp32")
+        ends = np.cumsum([cost.shape[1] for cost in costs])
+        return [_assign(cost) for cost in np.split(joined, ends[:-1], axis=1)]
+
+    def _cost(self, predictions: Predictions, target: Target) -> Tensor:
+        """Compute `(Q, n)` costs of one picture's `(Q, ...)` predictions."""
+        hoi = _hoi_cost(predictions.hoi_logits.sigmoid(), target.hoi_labels)
+        thing = -predictions.object_logits.softmax(dim=-1)[:, target.object_labels]
+        has_object = (target.object_boxes != 0).any(dim=1)
+        human_l1, object_l1 = (
+            torch.cdist(boxes, wanted, p=1)
+            for boxes, wanted in ((predictions.human_boxes, target.human_boxes), (predictions.object_boxes, target.object_boxes))
+        )
+        human_giou, object_giou = (
+            -generalised_iou(boxes[:, None], wanted)
+            for boxes, wanted in ((predictions.human_boxes, target.human_boxes), (predictions.object_boxes, target.object_boxes))
+        )
+        l1 = torch.maximum(human_l1, object_l1 * has_object)
+        # Without an object, published training adds the human's cost to the object's instead of leaving the object's out; the object's
+        # is never negative then, since nothing overlaps an empty box. Kept, since it decides which query learns from such pairs.
+        giou = torch.maximum(human_giou, object_giou + human_giou * ~has_object)
+        return self.hoi * hoi + self.object * thing + self.l1 * l1 + self.giou * giou
+
+
+def _hoi_cost(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Reward queries for what holds and for what does not, each side with half the weight, however few categories hold.
+
+    Args:
+        probabilities: `(Q, N)`.
+        labels: `(n, N)`.
+
+    Returns:
+        `(Q, n)` in [-1, 0].
+    """
+    present = probabilities @ labels.T / (labels.sum(dim=1) + _EPSILON)
+    absent = (1 - probabilities) @ (1 - labels).T / ((1 - labels).sum(dim=1) + _EPSILON)
+    return -(present + absent) / 2
+
+
+def _assign(cost: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Match:
+    """Solve one `(Q, n)` assignment."""
+    if not cost.shape[1]:
+        return Match(torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64))
+    target_of, _ = lap.lapjv(np.ascontiguousarray(cost), extend_cost=True, return_cost=False)
+    queries = np.flatnonzero(target_of >= 0)
+    return Match(torch.from_numpy(queries), torch.from_numpy(target_of[queries].astype(np.int64)))

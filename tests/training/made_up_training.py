@@ -1,0 +1,24 @@
+"""Made-up predictions and targets."""
+
+import numpy as np
+import torch
+
+from edge_hoi.datasets.batch import Target
+from edge_hoi.training.predictions import Predictions
+
+
+def made_up_predictions(seed, pictures=2, queries=6, categories=5, objects=3):
+    rng = torch.Generator().manual_seed(seed)
+    draw = lambda *shape: torch.randn(pictures, queries, *shape, generator=rng)  # noqa: E731
+    return Predictions(3 * draw(categories), draw(objects + 1), draw(4).sigmoid(), draw(4).sigmoid())
+
+
+def made_up_target(seed, pairs, categories=5, objects=3, without_object=()):
+    rng = np.random.default_rng(seed)
+    centres, sizes = rng.uniform(0.3, 0.7, (2, pairs, 2)), rng.uniform(0.1, 0.5, (2, pairs, 2))
+    boxes = np.concatenate([centres, sizes], axis=-1).astype(np.float32)
+    boxes[1, list(without_object)] = 0
+    labels = (rng.random((pairs, categories)) < 0.4).astype(np.float32)
+    labels[np.arange(pairs), rng.integers(categories, size=pairs)] = 1
+    humans, things = torch.from_numpy(boxes)
+    return Target(humans, things, torch.from_numpy(rng.integers(objects, size=pairs)), torch.from_numpy(labels))
