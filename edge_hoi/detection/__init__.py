@@ -2,7 +2,7 @@
 
 from edge_hoi.detection.classifier import Classifier, for_vocabulary, prompts_to_encode, read_classifier, write_classifier
 from edge_hoi.detection.detector import Detector
-from edge_hoi.detection.postprocess import enhancement, pair_scores, select_interactions
+from edge_hoi.detection.postprocess import enhancement, join_scores, pair_scores, select_interactions, select_pairs, sigmoid
 from edge_hoi.detection.preprocess import Preprocessor
 from edge_hoi.detection.text_encoder import OnnxTextEncoder
 from edge_hoi.detection.text_features import TextEncoder, cached_text_features
@@ -16,9 +16,12 @@ __all__ = [
     "cached_text_features",
     "enhancement",
     "for_vocabulary",
+    "join_scores",
     "pair_scores",
     "prompts_to_encode",
     "read_classifier",
     "select_interactions",
+    "select_pairs",
+    "sigmoid",
     "write_classifier",
 ]

@@ -3,6 +3,7 @@
 Q queries, N HOI categories, K objects ("nothing" is one more), P pairs of a query and a category.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,21 @@ def pair_scores(hoi_logits: Floats, object_logits: Floats, object_ids: NDArray[n
     """
     if not (np.isfinite(hoi_logits).all() and np.isfinite(object_logits).all()):
         raise EngineError("the engine gave embeddings that are not finite numbers; open it in f32, or build it again")
-    return np.asarray((_sigmoid(hoi_logits) + _sigmoid(object_logits)[..., object_ids] ** 2) / 2)
+    return join_scores(sigmoid(hoi_logits), sigmoid(object_logits), object_ids)
+
+
+def join_scores(hoi_scores: Floats, object_scores: Floats, object_ids: NDArray[np.int64]) -> Floats:
+    """Join what sigmoids made of logits; see `pair_scores`.
+
+    Args:
+        hoi_scores: `(..., Q, N)` in [0, 1].
+        object_scores: `(..., Q, K + 1)` in [0, 1].
+        object_ids: `(N,)` the object of each category.
+
+    Returns:
+        `(..., Q, N)` float32 in [0, 1].
+    """
+    return np.asarray((hoi_scores + object_scores[..., object_ids] ** 2) / 2)
 
 
 def select_interactions(
@@ -54,9 +69,7 @@ def select_interactions(
 ) -> Interactions:
     """Keep a frame's best pairs, and of those that say the same thing twice the better one.
 
-    The `max_interactions` best are taken first, ties in the order of query and category; then, inside each category and best first, a
-    pair is dropped that overlaps a kept one: IoU(humans) · IoU(objects)^½ > 0.7, in pixels with both ends counted. Boxes are cut off at
-    the frame's edge last.
+    See `select_pairs`; boxes are cut off at the frame's edge last.
 
     Args:
         scores: `(Q, N)`, of `pair_scores`.
@@ -76,24 +89,59 @@ def select_interactions(
     """
     if not (np.isfinite(human_boxes).all() and np.isfinite(object_boxes).all()):
         raise EngineError("the engine gave boxes that are not finite numbers; open it in f32, or build it again")
+    size = np.array([width, height, width, height], np.float32)
+    found = select_pairs(
+        scores,
+        np.asarray(xyxy_from_cxcywh(human_boxes) * size),
+        np.asarray(xyxy_from_cxcywh(object_boxes) * size),
+        vocabulary,
+        score_threshold=score_threshold,
+        max_interactions=max_interactions,
+    )
+    return replace(
+        found,
+        human_boxes=np.asarray(clip_to_frame(found.human_boxes, width=width, height=height)),
+        object_boxes=np.asarray(clip_to_frame(found.object_boxes, width=width, height=height)),
+    )
+
+
+def select_pairs(
+    scores: Floats,
+    human_boxes: Floats,
+    object_boxes: Floats,
+    vocabulary: Vocabulary,
+    *,
+    score_threshold: float = 0.0,
+    max_interactions: int = 100,
+    is_deduplicated: bool = True,
+) -> Interactions:
+    """Select interactions as the benchmarks do, whose boxes may reach beyond the frame.
+
+    The `max_interactions` best are taken first, ties in the order of query and category; then, inside each category and best first, a
+    pair is dropped that overlaps a kept one: IoU(humans) · IoU(objects)^½ > 0.7, in pixels with both ends counted.
+
+    Args:
+        scores: `(Q, N)`, of `pair_scores`.
+        human_boxes: `(Q, 4)` float32 xyxy in pixels.
+        object_boxes: `(Q, 4)` float32 xyxy in pixels.
+        vocabulary: The N categories.
+        score_threshold: Least score to keep.
+        max_interactions: Most pairs to look at.
+        is_deduplicated: Whether pairs that overlap a better one are dropped.
+
+    Returns:
+        The interactions, best first.
+    """
     queries, hoi_ids = np.divmod(best_first(scores.ravel(), max_interactions), scores.shape[1])
     kept = scores[queries, hoi_ids] >= score_threshold
     queries, hoi_ids = queries[kept], hoi_ids[kept]
-    size = np.array([width, height, width, height], np.float32)
     object_ids = vocabulary.object_ids[hoi_ids]
-    humans = np.asarray(xyxy_from_cxcywh(human_boxes[queries]) * size, np.float32)
-    objects = np.asarray(xyxy_from_cxcywh(object_boxes[queries]) * size, np.float32)
+    humans, objects = human_boxes[queries], object_boxes[queries]
     if vocabulary.no_object_id is not None:
         has_none = object_ids == vocabulary.no_object_id
         objects[has_none], object_ids = 0, np.where(has_none, NO_OBJECT, object_ids)
-    kept = pair_nms(humans, objects, hoi_ids)
-    return Interactions(
-        human_boxes=np.asarray(clip_to_frame(humans, width=width, height=height)),
-        object_boxes=np.asarray(clip_to_frame(objects, width=width, height=height)),
-        object_ids=object_ids,
-        hoi_ids=hoi_ids,
-        scores=scores[queries, hoi_ids],
-    ).select(kept)
+    found = Interactions(humans, objects, object_ids, hoi_ids, scores[queries, hoi_ids])
+    return found.select(pair_nms(humans, objects, hoi_ids)) if is_deduplicated else found
 
 
 def best_first(scores: Floats, count: int) -> NDArray[np.int64]:
@@ -151,8 +199,9 @@ def enhancement(image_embeddings: Floats, text_features: Floats, *, top: int = 1
     for row, values in zip(kept, similarities, strict=True):
         best = best_first(values, top)
         row[best] = values[best]
-    return np.asarray(_sigmoid(kept) / 2)
+    return np.asarray(sigmoid(kept) / 2)
 
 
-def _sigmoid(logits: NDArray[Any]) -> NDArray[Any]:
+def sigmoid(logits: NDArray[Any]) -> NDArray[Any]:
+    """Turn logits into scores in [0, 1], of the same shape and type; never overflows."""
     return np.asarray(1 / (1 + np.exp(-np.clip(logits, -_EXTREME_LOGIT, _EXTREME_LOGIT))))

@@ -1,0 +1,75 @@
+"""Figures: what evaluators give, as JSON and as a table for the terminal."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryResult:
+    """One category's figures; not a number without ground truth.
+
+    Attributes:
+        name: For people.
+        instances: Ground truths.
+        average_precision: In [0, 1].
+        largest_recall: Share of the ground truths found at all; None where the benchmark does not ask.
+        known_object_average_precision: Counting only images that have the category's object; None where the benchmark does not ask.
+        is_rare: Whether the training set has few of it; None where that is not said.
+        is_unseen: Whether a zero-shot split keeps it from training; None without such a split.
+    """
+
+    name: str
+    instances: int
+    average_precision: float
+    largest_recall: float | None = None
+    known_object_average_precision: float | None = None
+    is_rare: bool | None = None
+    is_unseen: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """One benchmark's figures.
+
+    Attributes:
+        protocol: The benchmark's name.
+        images: How many were judged.
+        figures: By setting, then by what is averaged over; in [0, 1], not a number where nothing has ground truth.
+        categories: The categories one by one, in the vocabulary's order.
+    """
+
+    protocol: str
+    images: int
+    figures: dict[str, dict[str, float]]
+    categories: tuple[CategoryResult, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give all as JSON has it, with null for not a number."""
+        form: dict[str, Any] = _null_for_nan(asdict(self))
+        return form
+
+    def table(self) -> Table:
+        """Make a table of the figures, in percent as papers have them."""
+        columns = list(dict.fromkeys(name for row in self.figures.values() for name in row))
+        table = Table(title=f"{self.protocol}, {self.images} images, %", title_justify="left")
+        table.add_column("")
+        for name in columns:
+            table.add_column(name, justify="right")
+        for setting, row in self.figures.items():
+            table.add_row(setting, *(_percent(row.get(name, math.nan)) for name in columns))
+        return table
+
+
+def _percent(value: float) -> str:
+    return "-" if math.isnan(value) else f"{100 * value:.2f}"
+
+
+def _null_for_nan(value: Any) -> Any:  # noqa: ANN401 -- any JSON
+    if isinstance(value, dict):
+        return {key: _null_for_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_null_for_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

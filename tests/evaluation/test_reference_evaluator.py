@@ -1,0 +1,58 @@
+"""The published implementations' figures, and files of the same form with other contents."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+REFERENCES = ("evaluator_hico", "evaluator_vcoco", "vcoco_role_ap")
+
+
+@pytest.fixture
+def compare(repository):
+    def run(path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(repository / "benchmarks" / "reference_evaluator.py"), str(path)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    return run
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_figures_are_those_of_the_published_implementations(compare, shared_data, name):
+    result = compare(shared_data / "reference" / f"{name}.npz")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.endswith("PASS\n")
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+def test_a_figure_that_differs_is_named_and_fails(compare, shared_data, tmp_path, name):
+    arrays = dict(np.load(shared_data / "reference" / f"{name}.npz"))
+    figure = [key for key in arrays if key.startswith("expected/")][-1]
+    arrays[figure] = arrays[figure] + 1e-4
+    np.savez(tmp_path / "other.npz", **arrays)
+    result = compare(tmp_path / "other.npz")
+    assert result.returncode == 1
+    (failed,) = [line for line in result.stdout.splitlines() if line.endswith("  FAIL")]
+    assert failed.startswith(figure.removeprefix("expected/"))
+
+
+def test_an_image_without_ground_truth_or_predictions_changes_no_figure(compare, shared_data, tmp_path):
+    for name in ("evaluator_hico", "evaluator_vcoco"):
+        arrays = dict(np.load(shared_data / "reference" / f"{name}.npz"))
+        empty = {key.replace("0/", "60/", 1): array[:0] for key, array in arrays.items() if key.startswith("0/")}
+        predictions = ("human", "object", "hoi_scores", "object_scores")
+        none_kept = {key: array for key, array in empty.items() if not key.endswith(predictions)}
+        np.savez(tmp_path / f"{name}.npz", **arrays, **empty, **{key.replace("60/", "61/"): array for key, array in none_kept.items()})
+        assert compare(tmp_path / f"{name}.npz").returncode == 0, name
+
+
+def test_an_unknown_number_of_categories_is_said(compare, shared_data, tmp_path):
+    arrays = dict(np.load(shared_data / "reference" / "evaluator_hico.npz"))
+    for key, array in arrays.items():
+        if key.endswith("/hoi_scores"):
+            arrays[key] = np.pad(array, ((0, 0), (0, 1)))
+    np.savez(tmp_path / "other.npz", **arrays)
+    result = compare(tmp_path / "other.npz")
+    assert result.returncode == 1
+    assert result.stderr == "expected scores of 600 or 263 categories, got 601\n"
