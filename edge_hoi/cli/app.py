@@ -10,7 +10,7 @@ import typer
 
 from edge_hoi import __version__
 from edge_hoi.cli import build, detect, doctor, run
-from edge_hoi.cli.terminal import print_error
+from edge_hoi.cli.terminal import print_error, show_logs
 from edge_hoi.errors import EdgeHoiError
 
 app = typer.Typer(
@@ -51,6 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     Raises:
         SystemExit: Always; 0 on success, the error's `exit_code` otherwise.
     """
+    show_logs()
     try:
         app(args=arguments)
     except EdgeHoiError as error:

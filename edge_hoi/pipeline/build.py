@@ -107,7 +107,6 @@ class _EngineOpener:
             max_batch=chosen.max_batch,
             device=chosen.device,
             precision_hint=chosen.precision,
-            cache_folder=cache_folder() / "engines",
         )
 
     def _detectors(self, vocabulary_name: str | None) -> DetectorPool:

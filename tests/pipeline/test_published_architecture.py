@@ -1,0 +1,61 @@
+"""The published architecture at full size, with made-up weights, on a real video through OpenVINO, held against PyTorch."""
+
+import threading
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the [build] extra")
+
+from edge_hoi.config import parse_config
+from edge_hoi.detection import Preprocessor
+from edge_hoi.export import build_engine
+from edge_hoi.ingest import open_source
+from edge_hoi.model import VARIANTS, LastLayer
+from edge_hoi.model.reference_weights import untrained_checkpoint
+from edge_hoi.pipeline import build_pipeline
+from edge_hoi.runtime import choose_input_size, open_engine
+from edge_hoi.vocabulary import load_vocabulary
+
+FRAMES = 3
+TOLERANCE = 1e-3
+
+
+class Quiet:
+    is_due = False
+
+    def show_events(self, events):
+        pass
+
+    def show_progress(self, statuses):
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+def test_a_given_video_runs_through_it_and_every_output_agrees_with_eager_torch(shared_data, tmp_path):
+    video = shared_data / "video" / "vtest.avi"
+    vocabulary = load_vocabulary("hico_det")
+    checkpoint = untrained_checkpoint(VARIANTS["r50-vitb32"], vocabulary)
+    folder = tmp_path / "engine"
+    manifest = build_engine(
+        checkpoint, vocabulary, folder, name="full", description="made-up weights", is_trained=False, with_text_tower=False
+    )
+    config = parse_config({"sources": [{"url": str(video)}], "engine": {"path": str(folder)}, "max_frames": FRAMES}, origin="test")
+    (status,) = build_pipeline(config, note=lambda _: None).run(threading.Event(), Quiet())
+    assert (status.frames, status.error) == (FRAMES, None)
+
+    with open_source(str(video), source_id="vtest") as source:
+        frames = [frame for _, frame in zip(range(FRAMES), source, strict=False)]
+    height, width = choose_input_size(frames[0].width, frames[0].height, manifest.input)
+    preprocess = Preprocessor(
+        height=height, width=width, **manifest.input.model_dump(include={"clip_size", "image_mean", "image_std", "clip_mean", "clip_std"})
+    )
+    module = LastLayer(checkpoint.model).eval()
+    with open_engine(folder, input_size=(height, width)) as engine, torch.inference_mode():
+        for frame in frames:
+            inputs = preprocess([frame.image])
+            seen = engine.run(inputs)
+            expected = module(torch.from_numpy(inputs["image"]), torch.from_numpy(inputs["clip_image"]))
+            for name, array in seen.items():
+                np.testing.assert_allclose(array, getattr(expected, name).numpy(), atol=TOLERANCE, rtol=0, err_msg=name)
