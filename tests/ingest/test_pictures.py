@@ -34,6 +34,8 @@ def test_picture_that_cannot_be_read_is_left_out_counted_and_keeps_its_time(tmp_
 
 @pytest.mark.parametrize("name", ["100%d.jpg", "a:b.png", "frame*.bmp"])
 def test_names_that_ffmpeg_would_read_as_patterns_are_paths(tmp_path, name):
+    for other in ("1000.jpg", "1001.jpg", "frame1.bmp"):
+        write_picture(tmp_path / other, numbered_picture(5))
     with open_source(str(write_picture(tmp_path / name, numbered_picture(37))), source_id="door") as source:
         assert [number_of(frame.image) for frame in source] == [37]
 

@@ -132,11 +132,11 @@ reader = SourceReader(lambda: open_source("rtsp://127.0.0.1:{silent_server.port}
 reader.start()
 time.sleep(0.5)
 assert not reader.stop(0.1)
+print(time.monotonic())
 """
-    started = time.monotonic()
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=30)
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
-    assert time.monotonic() - started < STOP_SECONDS
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert time.monotonic() - float(ended.stdout) < STOP_SECONDS
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def damaged(path, copy, seed):
     """Copy a video with a few bits flipped in its pictures."""
     data, chance = bytearray(path.read_bytes()), random.Random(seed)
     for _ in range(8):
-        data[chance.randrange(len(data) // 3, len(data))] ^= 1 << chance.randrange(8)
+        data[chance.randrange(len(data) // 3, len(data) * 9 // 10)] ^= 1 << chance.randrange(8)
     copy.write_bytes(data)
     return copy
 
@@ -93,8 +93,10 @@ def test_rotated_recording_is_turned_upright(tmp_path, rotation):
     assert all(frame.image.flags.c_contiguous for frame in frames)
 
 
-def test_names_that_ffmpeg_would_read_as_something_else_are_paths(tmp_path):
-    frames, _ = read(write_clip(tmp_path / "tcp:a?b#c%d.mp4", frames=2))
+def test_names_that_ffmpeg_would_read_as_something_else_are_paths(tmp_path, monkeypatch):
+    write_clip(tmp_path / "tcp:a?b#c%d.mp4", frames=2)
+    monkeypatch.chdir(tmp_path)
+    frames, _ = read("tcp:a?b#c%d.mp4")
     assert len(frames) == 2
 
 
@@ -123,9 +125,9 @@ def test_frames_from_damage_to_the_next_key_frame_are_corrupt_and_the_rest_is_ri
     assert len(corrupt) < len(frames)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_damaged_file_reads_the_same_every_time(clip, tmp_path, seed):
-    path = damaged(clip, tmp_path / "damaged.mp4", seed)
+@pytest.mark.parametrize("seed", range(2))
+def test_a_damaged_file_reads_the_same_every_time(shared_data, tmp_path, seed):
+    path = damaged(shared_data / "video" / "mmaction2_demo.mp4", tmp_path / "damaged.mp4", seed)
     assert len({digest(read(path)[0]) for _ in range(4)}) == 1
 
 
