@@ -1,0 +1,21 @@
+"""Data sets of pictures with annotated interactions: HICO-DET, V-COCO, and one's own.
+
+What is exported here needs no torch; training reads `edge_hoi.datasets.training_set` and `edge_hoi.datasets.batch`.
+"""
+
+from edge_hoi.datasets.annotations import NO_HOI, AnnotatedImages, HoiAnnotation, HoiDataset
+from edge_hoi.datasets.opening import known_datasets, open_dataset
+from edge_hoi.datasets.subsets import fraction, without_unseen
+from edge_hoi.datasets.vcoco import read_correspondence
+
+__all__ = [
+    "NO_HOI",
+    "AnnotatedImages",
+    "HoiAnnotation",
+    "HoiDataset",
+    "fraction",
+    "known_datasets",
+    "open_dataset",
+    "read_correspondence",
+    "without_unseen",
+]

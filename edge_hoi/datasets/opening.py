@@ -1,0 +1,94 @@
+"""Open a data set by name and folder."""
+
+import difflib
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from edge_hoi.datasets.annotations import AnnotatedImages
+from edge_hoi.datasets.custom import read_custom
+from edge_hoi.datasets.hico_det import read_hico_det
+from edge_hoi.datasets.vcoco import read_vcoco
+from edge_hoi.errors import DatasetError
+from edge_hoi.vocabulary import load_vocabulary
+
+Split = Literal["train", "test"]
+CUSTOM = "custom"
+
+
+@cache
+def layouts() -> dict[str, Any]:
+    """Read where the files of the known data sets lie."""
+    text = (resources.files("edge_hoi.datasets") / "data" / "layouts.yaml").read_text(encoding="utf-8")
+    data: dict[str, Any] = yaml.safe_load(text)
+    return data
+
+
+def known_datasets() -> tuple[str, ...]:
+    """Name the data sets that `open_dataset` takes."""
+    return (*layouts(), CUSTOM)
+
+
+def open_dataset(name: str, folder: Path, split: Split = "test") -> AnnotatedImages:
+    """Read a data set's annotations. Its pictures are looked for when they are asked for.
+
+    A picture without annotations stays in, except in HICO-DET's training set, as in the published recipe.
+
+    Args:
+        name: One of `known_datasets()`.
+        folder: Where it lies; docs/datasets.md shows the layouts.
+        split: Which part; a custom data set has one only, whatever it is used for.
+
+    Raises:
+        DatasetError: There is no such data set, no annotation file, or it is not usable.
+    """
+    if name == CUSTOM:
+        return read_custom(folder, split=split)
+    layout = split_layout(name, split)
+    path = annotation_file(name, folder, split)
+    is_training = split == "train"
+    annotations = read_vcoco(path) if name == "vcoco" else read_hico_det(path, skips_broken=is_training)
+    if name == "hico_det" and is_training:
+        annotations = tuple(annotation for annotation in annotations if len(annotation))
+    return AnnotatedImages(name, split, load_vocabulary(name), annotations, tuple(folder / images for images in layout["images"]))
+
+
+def split_layout(name: str, split: str) -> Any:  # noqa: ANN401 -- a mapping of the data file
+    """Give the layout of one part of a data set.
+
+    Args:
+        name: The data set.
+        split: The part.
+
+    Raises:
+        DatasetError: There is no such data set or part.
+    """
+    if name not in layouts():
+        near = difflib.get_close_matches(name.lower().replace("-", "_"), known_datasets(), n=1)
+        mend = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known_datasets())}"
+        raise DatasetError(f"no data set is called {name!r}; {mend}")
+    splits = layouts()[name]["splits"]
+    if split not in splits:
+        raise DatasetError(f"{name} has no split {split!r}; it has {', '.join(splits)}")
+    return splits[split]
+
+
+def annotation_file(name: str, folder: Path, split: str) -> Path:
+    """Find the file with the annotations of one part of a data set.
+
+    Args:
+        name: The data set.
+        folder: Where it lies.
+        split: The part.
+
+    Raises:
+        DatasetError: None of the files that it may be is there.
+    """
+    candidates: list[str] = split_layout(name, split)["annotations"]
+    path = next((folder / candidate for candidate in candidates if (folder / candidate).is_file()), None)
+    if path is None:
+        raise DatasetError(f"{folder}: expected {' or '.join(candidates)}, found none; get {layouts()[name]['get']['annotations']}")
+    return path
