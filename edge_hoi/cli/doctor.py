@@ -194,7 +194,6 @@ def _print_table(findings: list[Finding]) -> None:
     for finding in findings:
         heading = "" if finding.topic == topic else finding.topic
         topic = finding.topic
-        table.add_row(
-            heading, finding.name, f"[{colours[finding.status]}]{finding.status}[/]", finding.detail, finding.mend.replace("[", r"\[")
-        )
+        status = f"[{colours[finding.status]}]{finding.status}[/]"
+        table.add_row(heading, finding.name, status, escape(finding.detail), escape(finding.mend))
     out.print(table)

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Protocol
@@ -177,13 +178,11 @@ class Pipeline:
 
     def _stop_readers(self) -> None:
         """Stop all at once, so that several hung cameras take no longer than one."""
-        threads = [
-            threading.Thread(target=camera.reader.stop, args=(STOP_SECONDS,), name=f"stop {camera.source_id}") for camera in self.cameras
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        for camera in self.cameras:
+            camera.reader.request_stop()
+        deadline = time.monotonic() + STOP_SECONDS
+        for camera in self.cameras:
+            camera.reader.stop(max(0.0, deadline - time.monotonic()))
 
 
 def _next_frame(camera: Camera, stop: threading.Event, *, waits: bool) -> Frame | None:
