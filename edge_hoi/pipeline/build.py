@@ -2,7 +2,6 @@
 
 import difflib
 import itertools
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -12,23 +11,18 @@ from pathlib import Path
 from edge_hoi.config import AnnotateConfig, RunConfig, SourceConfig, cache_folder
 from edge_hoi.delivery import JsonlSink
 from edge_hoi.detection import (
-    Classifier,
     Detector,
-    OnnxTextEncoder,
-    cached_text_features,
-    for_vocabulary,
-    prompts_to_encode,
-    read_classifier,
 )
 from edge_hoi.errors import ConfigError, EngineError
 from edge_hoi.events import EpisodeKeeper
-from edge_hoi.ingest import SourceKind, SourceReader, mask_url, open_source, source_kind
-from edge_hoi.ingest.url import local_path
+from edge_hoi.ingest import SourceReader, open_source, source_kind
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
 from edge_hoi.pipeline.camera import Camera
+from edge_hoi.pipeline.classifiers import load_classifier
 from edge_hoi.pipeline.detectors import DetectorPool, EnginePool
 from edge_hoi.pipeline.engines import engine_folder
 from edge_hoi.pipeline.pipeline import Pipeline
+from edge_hoi.pipeline.source_names import RECORDINGS, name_sources
 from edge_hoi.runtime import Engine, Manifest, open_engine, read_manifest
 from edge_hoi.telemetry import StageClock
 from edge_hoi.tracking import Tracker
@@ -36,7 +30,6 @@ from edge_hoi.types import ModelInfo
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 
 Note = Callable[[str], None]
-_RECORDINGS = (SourceKind.FILE, SourceKind.FOLDER, SourceKind.PICTURE)
 
 
 def demo_clip() -> Path:
@@ -58,7 +51,7 @@ def build_pipeline(config: RunConfig, *, note: Note) -> Pipeline:
     """
     stages = StageClock()
     opener = _EngineOpener(config, note, stages)
-    ids = _name_sources(config.sources)
+    ids = name_sources([(source.id, source.url) for source in config.sources])
     cameras = [_camera(config, source, source_id, opener) for source, source_id in zip(config.sources, ids, strict=True)]
     _check_verbs(config, [camera.detectors.vocabulary for camera in cameras])
     sinks = [JsonlSink(sink.path, append=sink.append) for sink in config.sinks]
@@ -114,7 +107,7 @@ class _EngineOpener:
         if name is None:
             raise EngineError(f"engine {self.manifest.name!r} has no vocabulary of its own; name one with --vocabulary")
         vocabulary = load_vocabulary(name)
-        classifier = load_classifier(self.folder, self.manifest, vocabulary, note=self._note)
+        classifier = load_classifier(self.folder, self.manifest, vocabulary, cache=cache_folder() / "text", note=self._note)
         detection = self._config.detection
         make = partial(
             Detector,
@@ -125,40 +118,6 @@ class _EngineOpener:
             clock=self._stages,
         )
         return DetectorPool(self.engines, vocabulary, make)
-
-
-def load_classifier(folder: Path, manifest: Manifest, vocabulary: Vocabulary, *, note: Note) -> Classifier:
-    """Find or compose the classifier that looks for a vocabulary with an engine.
-
-    Args:
-        folder: The engine's folder.
-        manifest: Its manifest.
-        vocabulary: What to look for.
-        note: Is told when prompts are encoded.
-
-    Raises:
-        EngineError: The vocabulary has prompts that are neither known to the engine nor cached, and it carries no text tower.
-    """
-    if vocabulary.name in manifest.classifiers:
-        return read_classifier(folder / manifest.classifiers[vocabulary.name], vocabulary, clip_sha256=manifest.clip.weights_sha256)
-    if manifest.default_vocabulary is None:
-        raise EngineError(
-            f"engine {manifest.name!r} carries no classifier to start from; build it again with `edge-hoi build --vocabulary`"
-        )
-    base_vocabulary = load_vocabulary(manifest.default_vocabulary)
-    base_path = folder / manifest.classifiers[base_vocabulary.name]
-    base = read_classifier(base_path, base_vocabulary, clip_sha256=manifest.clip.weights_sha256)
-    prompts = prompts_to_encode(base_vocabulary, vocabulary)
-    if prompts:
-        note(f"{len(prompts)} prompts of {vocabulary.name!r} are new to engine {manifest.name!r}: taking them from CLIP's text tower")
-    features = cached_text_features(
-        prompts,
-        clip_model=manifest.clip.model,
-        clip_sha256=manifest.clip.weights_sha256,
-        cache_folder=cache_folder() / "text",
-        encoder=OnnxTextEncoder(folder, manifest.text_tower) if prompts and manifest.text_tower else None,
-    )
-    return for_vocabulary(base, base_vocabulary, vocabulary, features)
 
 
 def _open_torch(folder: Path, manifest: Manifest, size: tuple[int, int], config: RunConfig) -> Engine:
@@ -173,7 +132,7 @@ def _open_torch(folder: Path, manifest: Manifest, size: tuple[int, int], config:
 
 def _camera(config: RunConfig, source: SourceConfig, source_id: str, opener: _EngineOpener) -> Camera:
     detectors = opener.detectors(source.vocabulary or config.vocabulary)
-    is_recording = source.mode == "lossless" or (source.mode == "auto" and source_kind(source.url) in _RECORDINGS)
+    is_recording = source.mode == "lossless" or (source.mode == "auto" and source_kind(source.url) in RECORDINGS)
     reader = SourceReader(
         partial(
             open_source,
@@ -229,31 +188,3 @@ def _check_verbs(config: RunConfig, vocabularies: list[Vocabulary]) -> None:
 def _video_path(annotate: AnnotateConfig, source_id: str, config: RunConfig) -> Path:
     path = Path(annotate.path)
     return path if len(config.sources) == 1 else path.with_stem(f"{path.stem}-{source_id}")
-
-
-def _name_sources(sources: tuple[SourceConfig, ...]) -> list[str]:
-    """Give every source an id: its own, or one made from its address, numbered where that is taken."""
-    taken = {source.id for source in sources if source.id}
-    names = []
-    for source in sources:
-        if source.id:
-            names.append(source.id)
-            continue
-        name = _name_from_address(source.url)
-        name = next(
-            candidate
-            for candidate in itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-            if candidate not in taken
-        )
-        taken.add(name)
-        names.append(name)
-    return names
-
-
-def _name_from_address(url: str) -> str:
-    """Make a name from a file's stem, or from a camera's host and path; never from a password."""
-    if source_kind(url) in (*_RECORDINGS, SourceKind.DEVICE):
-        name = local_path(url).stem
-    else:
-        name = mask_url(url).partition("://")[2].rpartition("@")[2].partition("?")[0]
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-._")[:64] or "source"

@@ -73,5 +73,6 @@ class DetectorPool:
         return self._detectors[engine.input_size]
 
     def close(self) -> None:
-        """Close the engines, those of other vocabularies too."""
+        """Close the engines, those of other vocabularies too; an engine that is needed again is opened again."""
+        self._detectors.clear()
         self._engines.close()

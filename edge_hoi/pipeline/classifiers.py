@@ -1,0 +1,44 @@
+"""Finding or composing the classifier that looks for a vocabulary with an engine."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edge_hoi.detection import Classifier, OnnxTextEncoder, cached_text_features, for_vocabulary, prompts_to_encode, read_classifier
+from edge_hoi.errors import EngineError
+from edge_hoi.runtime import Manifest
+from edge_hoi.vocabulary import Vocabulary, load_vocabulary
+
+
+def load_classifier(folder: Path, manifest: Manifest, vocabulary: Vocabulary, *, cache: Path, note: Callable[[str], None]) -> Classifier:
+    """Find or compose the classifier that looks for a vocabulary with an engine.
+
+    Args:
+        folder: The engine's folder.
+        manifest: Its manifest.
+        vocabulary: What to look for.
+        cache: Folder that text features are kept in.
+        note: Is told when prompts are encoded.
+
+    Raises:
+        EngineError: The vocabulary has prompts that are neither known to the engine nor cached, and it carries no text tower.
+    """
+    if vocabulary.name in manifest.classifiers:
+        return read_classifier(folder / manifest.classifiers[vocabulary.name], vocabulary, clip_sha256=manifest.clip.weights_sha256)
+    if manifest.default_vocabulary is None:
+        raise EngineError(
+            f"engine {manifest.name!r} carries no classifier to start from; build it again with `edge-hoi build --vocabulary`"
+        )
+    base_vocabulary = load_vocabulary(manifest.default_vocabulary)
+    base_path = folder / manifest.classifiers[base_vocabulary.name]
+    base = read_classifier(base_path, base_vocabulary, clip_sha256=manifest.clip.weights_sha256)
+    prompts = prompts_to_encode(base_vocabulary, vocabulary)
+    if prompts:
+        note(f"{len(prompts)} prompts of {vocabulary.name!r} are new to engine {manifest.name!r}: taking them from CLIP's text tower")
+    features = cached_text_features(
+        prompts,
+        clip_model=manifest.clip.model,
+        clip_sha256=manifest.clip.weights_sha256,
+        cache_folder=cache,
+        encoder=OnnxTextEncoder(folder, manifest.text_tower) if prompts and manifest.text_tower else None,
+    )
+    return for_vocabulary(base, base_vocabulary, vocabulary, features)

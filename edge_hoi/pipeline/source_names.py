@@ -1,0 +1,46 @@
+"""Names for sources that were given none."""
+
+import itertools
+import re
+from collections.abc import Sequence
+
+from edge_hoi.ingest import SourceKind, mask_url, source_kind
+from edge_hoi.ingest.url import local_path
+
+RECORDINGS = (SourceKind.FILE, SourceKind.FOLDER, SourceKind.PICTURE)
+"""Kinds of source that can be waited for."""
+
+
+def name_sources(sources: Sequence[tuple[str | None, str]]) -> list[str]:
+    """Give every source an id: its own, or one made from its address, numbered where that is taken.
+
+    Args:
+        sources: Own id, or None, and address of each.
+
+    Returns:
+        An id for each, no two alike. A password in an address is never part of one.
+    """
+    taken = {own for own, _ in sources if own}
+    names = []
+    for own, url in sources:
+        if own:
+            names.append(own)
+            continue
+        name = _name_from_address(url)
+        name = next(
+            candidate
+            for candidate in itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+            if candidate not in taken
+        )
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _name_from_address(url: str) -> str:
+    """Make a name from a file's stem, or from a camera's host and path."""
+    if source_kind(url) in (*RECORDINGS, SourceKind.DEVICE):
+        name = local_path(url).stem
+    else:
+        name = mask_url(url).partition("://")[2].rpartition("@")[2].partition("?")[0]
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-._")[:64] or "source"

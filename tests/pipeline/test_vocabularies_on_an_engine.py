@@ -1,0 +1,75 @@
+"""One engine, any vocabulary: its own, parts of it, and phrases it has never heard."""
+
+import numpy as np
+import pytest
+
+from edge_hoi.errors import EngineError
+from edge_hoi.pipeline.classifiers import load_classifier
+from edge_hoi.pipeline.engines import engine_folder
+from edge_hoi.pipeline.source_names import name_sources
+from edge_hoi.runtime import read_manifest
+from edge_hoi.vocabulary import load_vocabulary
+
+
+@pytest.fixture
+def engine():
+    folder = engine_folder("default")
+    return folder, read_manifest(folder)
+
+
+@pytest.fixture
+def classifier_for(engine, tmp_path):
+    def load(text, *, manifest=None, notes=None):
+        path = tmp_path / "mine.yaml"
+        path.write_text(text)
+        note = [].append if notes is None else notes.append
+        return load_classifier(engine[0], manifest or engine[1], load_vocabulary(str(path)), cache=tmp_path / "cache", note=note)
+
+    return load
+
+
+def test_known_phrases_take_the_engines_own_rows(engine, classifier_for):
+    notes = []
+    mine = classifier_for("- person riding bicycle\n- person kicking sports ball\n", notes=notes)
+    whole = load_vocabulary("hico_det")
+    full = load_classifier(*engine, whole, cache=engine[0], note=notes.append)
+    rows = [
+        next(row for row, hoi in enumerate(whole.hois) if hoi.text == text)
+        for text in ("person riding bicycle", "person kicking sports ball")
+    ]
+    np.testing.assert_array_equal(mine.hoi_weight, full.hoi_weight[rows])
+    np.testing.assert_array_equal(mine.hoi_bias, full.hoi_bias[rows])
+    assert notes == []
+
+
+def test_a_new_phrase_is_encoded_once_and_then_comes_from_the_cache(engine, classifier_for, tmp_path):
+    pytest.importorskip("tokenizers", reason="needs the [text] extra")
+    notes = []
+    text = "- person riding bicycle\n- person juggling pineapple\n"
+    first = classifier_for(text, notes=notes)
+    assert len(notes) == 1
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    without_tower = engine[1].model_copy(update={"text_tower": None})
+    np.testing.assert_array_equal(classifier_for(text, manifest=without_tower).hoi_weight, first.hoi_weight)
+    assert np.linalg.norm(first.hoi_weight[1]) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_new_phrase_without_a_text_tower_or_cache_is_refused_with_the_mend(engine, classifier_for):
+    with pytest.raises(EngineError, match="text tower"):
+        classifier_for("- person juggling pineapple\n", manifest=engine[1].model_copy(update={"text_tower": None}))
+
+
+def test_an_engine_is_found_by_name_before_the_package_s_own(tmp_path, monkeypatch, engine):
+    monkeypatch.chdir(tmp_path)
+    assert engine_folder("default") == engine[0]
+    (tmp_path / "engines" / "default").mkdir(parents=True)
+    (tmp_path / "engines" / "default" / "manifest.json").write_text("{}")
+    assert engine_folder("default") == tmp_path / "engines" / "default"
+    with pytest.raises(EngineError, match="a folder without manifest"):
+        engine_folder(str(tmp_path))
+
+
+def test_sources_are_named_once_each_and_never_after_a_password():
+    urls = ["a/street.mp4", "b/street.mp4", "/dev/video0", "rtsp://user:canary/%@10.0.0.1:554/Streaming/101?token=canary"]
+    names = name_sources([*((None, url) for url in urls), ("street-2", "c.mp4")])
+    assert names == ["street", "street-3", "video0", "10.0.0.1-554-Streaming-101", "street-2"]
