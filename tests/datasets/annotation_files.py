@@ -57,8 +57,9 @@ def write_json(path, content):
 
 def picture(path, width=100, height=80, seed=0):
     """Write a picture of coloured noise in large blots."""
-    image = __import__("PIL.Image", fromlist=["Image"])
+    import PIL.Image
+
     blots = np.random.RandomState(seed).randint(0, 255, (4, 5, 3), dtype=np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.fromarray(blots).resize((width, height)).save(path, quality=95)
+    PIL.Image.fromarray(blots).resize((width, height)).save(path, quality=95)
     return path

@@ -1,0 +1,193 @@
+"""The published recipe's transforms: a picture and its boxes, changed together.
+
+Flip, colour jitter, then either a random size, or a crop between two random resizes. Resampling and jitter are Pillow's, as the published
+weights were trained with. All chance comes from the generator that is handed in.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+from PIL import ImageEnhance, ImageOps
+
+from edge_hoi.errors import ConfigError
+
+Boxes = NDArray[np.float64]
+
+JITTER = 0.4
+"""Brightness, contrast and saturation are each multiplied by 1 - JITTER to 1 + JITTER."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSizes:
+    """Sizes of pictures in pixels; the defaults are the published ones.
+
+    Attributes:
+        longest: No picture's longer side is larger.
+        test_side: Shorter side in tests.
+        train_sides: Shorter sides to choose from in training.
+        crop_from_sides: Shorter sides to choose from before a crop.
+        crop_min: Smallest side of a crop.
+        crop_max: Largest side of a crop.
+    """
+
+    longest: int = 1333
+    test_side: int = 800
+    train_sides: tuple[int, ...] = tuple(range(480, 801, 32))
+    crop_from_sides: tuple[int, ...] = (400, 500, 600)
+    crop_min: int = 384
+    crop_max: int = 600
+
+    def __post_init__(self) -> None:
+        """Check that the sizes fit together."""
+        sides = (self.test_side, *self.train_sides, *self.crop_from_sides)
+        if not self.train_sides or not self.crop_from_sides or min(sides) < 1 or max(self.test_side, *self.train_sides) > self.longest:
+            raise ConfigError(f"picture sizes must be at least 1 and none larger than the longest side, got {self}")
+        if not 1 <= self.crop_min <= min(self.crop_max, *self.crop_from_sides):
+            raise ConfigError(f"a crop's smallest side must be at least 1 and fit into all that is cropped, got {self}")
+
+    @classmethod
+    def for_longest(cls, longest: int) -> "PictureSizes":
+        """Scale the published sizes, for small networks.
+
+        Args:
+            longest: The longest side wanted, at least 32.
+
+        Raises:
+            ConfigError: It is smaller.
+        """
+        if longest < 32:
+            raise ConfigError(f"pictures of at least 32 pixels are needed, got {longest}")
+        published = cls()
+
+        def scaled(side: int) -> int:
+            return round(side * longest / published.longest)
+
+        return cls(
+            longest=longest,
+            test_side=scaled(published.test_side),
+            train_sides=tuple(dict.fromkeys(map(scaled, published.train_sides))),
+            crop_from_sides=tuple(dict.fromkeys(map(scaled, published.crop_from_sides))),
+            crop_min=scaled(published.crop_min),
+            crop_max=scaled(published.crop_max),
+        )
+
+
+class Scene(NamedTuple):
+    """A picture with boxes.
+
+    Attributes:
+        image: RGB.
+        boxes: `(n, 4)` float64 xyxy in pixels of the image.
+    """
+
+    image: PIL.Image.Image
+    boxes: Boxes
+
+
+def augment(scene: Scene, sizes: PictureSizes, rng: np.random.Generator) -> Scene:
+    """Change a picture at random, for training.
+
+    Args:
+        scene: The picture as stored.
+        sizes: What sizes to choose from.
+        rng: All the chance.
+
+    Returns:
+        The picture, and its n boxes; boxes that a crop cut away have no area.
+    """
+    if rng.random() < 0.5:
+        scene = flip(scene)
+    scene = scene._replace(image=jitter(scene.image, rng))
+    if rng.random() < 0.5:
+        scene = resize(scene, int(rng.choice(sizes.crop_from_sides)))
+        scene = crop(scene, *_random_region(scene.image.size, sizes, rng))
+    return resize(scene, int(rng.choice(sizes.train_sides)), sizes.longest)
+
+
+def flip(scene: Scene) -> Scene:
+    """Mirror left and right.
+
+    Args:
+        scene: The picture.
+    """
+    width = scene.image.width
+    return Scene(ImageOps.mirror(scene.image), np.array([width, 0, width, 0]) + scene.boxes[:, [2, 1, 0, 3]] * [-1, 1, -1, 1])
+
+
+def jitter(image: PIL.Image.Image, rng: np.random.Generator) -> PIL.Image.Image:
+    """Change brightness, contrast and saturation, in random order.
+
+    Args:
+        image: RGB.
+        rng: The chance.
+    """
+    enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+    factors = rng.uniform(1 - JITTER, 1 + JITTER, len(enhancers))
+    for index in rng.permutation(len(enhancers)):
+        image = enhancers[index](image).enhance(float(factors[index]))
+    return image
+
+
+def resize(scene: Scene, side: int, longest: int | None = None) -> Scene:
+    """Bring the shorter side to a length, or the longer one to its limit.
+
+    Args:
+        scene: The picture.
+        side: Wanted length of the shorter side in pixels.
+        longest: Limit of the longer one; None for none.
+    """
+    size = resized_size(*scene.image.size, side, longest)
+    ratio = np.array(size) / scene.image.size
+    return Scene(scene.image.resize(size, PIL.Image.Resampling.BILINEAR), scene.boxes * np.tile(ratio, 2))
+
+
+def resized_size(width: int, height: int, side: int, longest: int | None = None) -> tuple[int, int]:
+    """Say what width and height `resize` gives, rounded as in the published code.
+
+    Args:
+        width: Width in pixels.
+        height: Height in pixels.
+        side: Wanted length of the shorter side.
+        longest: Limit of the longer one; None for none.
+    """
+    shorter, longer = sorted((width, height))
+    if longest is not None and longer / shorter * side > longest:
+        side = max(1, round(longest * shorter / longer))
+    other = int(side * longer / shorter)
+    return (side, other) if width <= height else (other, side)
+
+
+def crop(scene: Scene, left: int, top: int, width: int, height: int) -> Scene:
+    """Cut a rectangle out, and boxes with it; those outside lose their area.
+
+    Args:
+        scene: The picture.
+        left: Where it begins, in pixels.
+        top: Where it begins.
+        width: Its width.
+        height: Its height.
+    """
+    boxes = np.clip(scene.boxes - [left, top, left, top], 0, [width, height, width, height])
+    return Scene(scene.image.crop((left, top, left + width, top + height)), boxes)
+
+
+def clip_square(image: PIL.Image.Image, size: int) -> PIL.Image.Image:
+    """Cut out what CLIP sees: bicubic resize of the shorter side, then the centre.
+
+    Args:
+        image: RGB.
+        size: Side of the square in pixels.
+    """
+    width, height = resized_size(*image.size, size)
+    # Halves round to even, as in torchvision's centre crop.
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return image.resize((width, height), PIL.Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
+
+
+def _random_region(size: tuple[int, int], sizes: PictureSizes, rng: np.random.Generator) -> tuple[int, int, int, int]:
+    width, height = (int(rng.integers(sizes.crop_min, min(side, sizes.crop_max), endpoint=True)) for side in size)
+    left, top = (int(rng.integers(0, whole - part, endpoint=True)) for whole, part in zip(size, (width, height), strict=True))
+    return left, top, width, height
