@@ -18,10 +18,11 @@ from edge_hoi.export.text_tower import export_text_tower, write_tokenizer
 from edge_hoi.model import Checkpoint, HoiClassifier, LastLayer, save_checkpoint
 from edge_hoi.runtime import ClipIdentity, InputDescription, Manifest, TextTower, open_engine, write_manifest
 from edge_hoi.runtime.manifest import MODEL_FILE, WEIGHTS_FILE, sha256_of_file
+from edge_hoi.runtime.open import ONNX_BACKENDS
 from edge_hoi.runtime.torch_engine import TorchEngine
 from edge_hoi.vocabulary import Vocabulary
 
-BACKENDS = ("openvino", "onnxruntime", "torch")
+BACKENDS = (*ONNX_BACKENDS, "torch")
 STRIDE = 32
 """Of the residual network: pixels a cell of its feature map."""
 

@@ -104,7 +104,7 @@ def write_checked(model: onnx.ModelProto, path: Path, module: nn.Module, cases: 
         onnx.save_model(model, partial, save_as_external_data=is_too_large, location=data.name)
         onnx.checker.check_model(partial, full_check=True)
         session = onnxruntime.InferenceSession(partial, providers=["CPUExecutionProvider"])
-        difference = max(largest_difference(_run_torch(module, case), _run_session(session, case)) for case in cases)
+        difference = float(np.max([largest_difference(_run_torch(module, case), _run_session(session, case)) for case in cases]))
         refuse_beyond_tolerance(difference, "ONNX Runtime")
     except BaseException as error:
         partial.unlink(missing_ok=True)

@@ -23,6 +23,8 @@ def _onnxruntime() -> Callable[..., Engine]:
 
 # Imported when asked for, so that no backend costs anything while another is used.
 _BACKENDS: dict[str, Callable[[], Callable[..., Engine]]] = {"openvino": _openvino, "onnxruntime": _onnxruntime}
+ONNX_BACKENDS = tuple(_BACKENDS)
+"""Names of the backends that run an engine's ONNX file."""
 
 
 def open_engine(

@@ -33,7 +33,7 @@ class Small(torch.nn.Module):
 
     def forward(self, image, clip_image):
         features = self.dropout(self.conv(image)).mean((2, 3))
-        if self.fault is not None and not torch.compiler.is_exporting():
+        if self.fault is not None and not torch.compiler.is_exporting() and len(image) == 2:
             features = features + self.fault
         embedding = torch.nn.functional.normalize(features[:, :3] + clip_image.mean((2, 3)), dim=-1)  # ties the two batches
         return Answer(features.sigmoid(), embedding)
@@ -68,7 +68,7 @@ def test_equal_weights_give_equal_bytes_that_do_not_say_where_they_were_made(tmp
 
 
 @pytest.mark.parametrize("fault", [0.1, float("nan")])
-def test_a_file_that_disagrees_with_torch_is_not_written(tmp_path, fault):
+def test_a_file_that_disagrees_with_torch_in_one_case_is_not_written(tmp_path, fault):
     with pytest.raises(EngineError, match=r"expected ONNX Runtime to agree with torch within 0\.001, got (0\.\d+|nan); "):
         export_onnx(Small(fault), tmp_path / "model.onnx", clip_size=8, stride=4)
     assert list(tmp_path.iterdir()) == []
