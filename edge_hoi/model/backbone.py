@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 EXPANSION = 4
+_EPSILON = 1e-5
 
 
 class FrozenBatchNorm(nn.Module):
@@ -33,7 +34,43 @@ class FrozenBatchNorm(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Normalise `(B, C, h, w)` features."""
-        return functional.batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias, eps=1e-5)
+        return functional.batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias, eps=_EPSILON)
+
+
+class TrainedBatchNorm(nn.Module):
+    """Batch normalisation that learns, for a backbone without pre-trained weights; its state is named as `FrozenBatchNorm`'s is.
+
+    Args:
+        frozen: Where it starts from.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, frozen: FrozenBatchNorm) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(frozen.weight.clone())
+        self.bias = nn.Parameter(frozen.bias.clone())
+        self.register_buffer("running_mean", frozen.running_mean.clone())
+        self.register_buffer("running_var", frozen.running_var.clone())
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Normalise `(B, C, h, w)` features: by their own statistics in training, by running ones otherwise."""
+        return functional.batch_norm(
+            features, self.running_mean, self.running_var, self.weight, self.bias, training=self.training, eps=_EPSILON
+        )
+
+
+def train_batch_norm(module: nn.Module) -> None:
+    """Let every frozen batch normalisation inside learn.
+
+    Args:
+        module: A backbone; changed in place.
+    """
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, FrozenBatchNorm):
+                setattr(parent, name, TrainedBatchNorm(child))
 
 
 class Bottleneck(nn.Module):

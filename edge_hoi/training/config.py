@@ -1,0 +1,34 @@
+"""How to train: what a person may choose, with the published choices as defaults."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class TrainConfig(BaseModel):
+    """One training run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(90, ge=1, le=10_000, description="Passes over the pictures")
+    batch_size: int = Field(16, ge=1, le=4096, description="Pictures of a step, over all processes together")
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="AdamW's, of everything but the backbone")
+    backbone_learning_rate: float = Field(1e-5, ge=0, le=1, description="The backbone's")
+    weight_decay: float = Field(1e-4, ge=0, le=1)
+    schedule: Literal["step", "cosine"] = Field("step", description="step: one drop; cosine: a smooth fall to zero")
+    drop_at: float = Field(2 / 3, gt=0, le=1, description="Part of the epochs after which the step schedule drops; published: 60 of 90")
+    drop_factor: float = Field(0.1, gt=0, le=1, description="What the step schedule multiplies by")
+    warmup_steps: int = Field(0, ge=0, description="Steps over which the learning rate rises from zero")
+    gradient_norm: float = Field(0.1, gt=0, description="Gradients longer than this are shortened to it")
+    trains_whole_backbone: bool = Field(
+        False, description="Train the stem, the first stage and batch normalisation too, as a backbone without pre-trained weights needs"
+    )
+    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="The network's arithmetic; losses are always in fp32")
+    ema_decay: float | None = Field(
+        None, gt=0, lt=1, description="Evaluate and keep the mean of the weights over about 1 / (1 - decay) steps"
+    )
+    seed: int = Field(0, ge=0, description="Names all that is random: order of pictures, augmentation")
+    workers: int = Field(2, ge=0, le=256, description="Processes that read pictures; 0 reads them in between")
+    log_every_steps: int = Field(20, ge=1)
+    save_every_steps: int = Field(1000, ge=1, description="Most steps that an interruption can cost")
+    evaluate_every_epochs: int = Field(1, ge=1)

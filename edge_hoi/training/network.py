@@ -1,0 +1,68 @@
+"""The network with its classifier, as it is trained.
+
+B batch, H and W picture size, S side of CLIP's picture.
+"""
+
+from typing import Self
+
+from torch import Tensor, nn
+
+from edge_hoi.model import HoiClassifier, Hoiclip
+from edge_hoi.model.backbone import train_batch_norm
+from edge_hoi.training.predictions import Predictions
+
+_CLIP = "model.clip."
+
+
+class TrainedNetwork(nn.Module):
+    """HOICLIP up to logits, on every decoder layer. CLIP stays as it is.
+
+    Args:
+        model: The network; trained in place.
+        classifier: Its classifier; trained in place.
+        trains_whole_backbone: Whether the stem, the first stage and batch normalisation are trained too.
+    """
+
+    def __init__(self, model: Hoiclip, classifier: HoiClassifier, *, trains_whole_backbone: bool = False) -> None:
+        super().__init__()
+        self.model = model.requires_grad_(True)
+        self.model.clip.requires_grad_(False)
+        self.classifier = classifier.requires_grad_(True)
+        if trains_whole_backbone:
+            train_batch_norm(model.backbone)
+        else:
+            # As DETR does: edges and blobs need no retraining, and their gradients cost most memory.
+            model.backbone.conv1.requires_grad_(False)
+            model.backbone.layer1.requires_grad_(False)
+
+    def forward(self, image: Tensor, clip_image: Tensor, padding_mask: Tensor | None = None) -> list[Predictions]:
+        """Predict.
+
+        Args:
+            image: `(B, 3, H, W)` float32.
+            clip_image: `(B, 3, S, S)` float32.
+            padding_mask: `(B, H, W)` bool, True where `image` is padding.
+
+        Returns:
+            One entry per decoder layer, the last layer's last.
+        """
+        layers = self.model(image, clip_image, padding_mask).layers
+        logits = [self.classifier(layer) for layer in layers]
+        return [
+            Predictions(of_layer.hoi, of_layer.object, layer.human_boxes, layer.object_boxes)
+            for of_layer, layer in zip(logits, layers, strict=True)
+        ]
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, all but CLIP.
+
+        Args:
+            mode: False switches back.
+        """
+        super().train(mode)
+        self.model.clip.eval()
+        return self
+
+    def learned_state(self) -> dict[str, Tensor]:
+        """Give the tensors that training may change, by name; not copies."""
+        return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(_CLIP)}

@@ -1,0 +1,100 @@
+"""Rows of a classifier from CLIP's text features.
+
+P prompts, E embedding size.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import open_clip
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from edge_hoi.detection import Classifier, for_vocabulary, prompts_to_encode
+from edge_hoi.errors import VocabularyError
+from edge_hoi.model import Checkpoint, ClipTextTower, HoiClassifier
+from edge_hoi.vocabulary import Vocabulary
+
+VERB_SHARE = 0.5
+"""Weight of the verbs' logits, as published for HICO-DET."""
+
+_AT_ONCE = 64
+
+
+@torch.no_grad()
+def encode_prompts(text: ClipTextTower, prompts: Sequence[str]) -> Tensor:
+    """Encode prompts.
+
+    Args:
+        text: CLIP's text tower.
+        prompts: P texts.
+
+    Returns:
+        `(P, E)`, of length 1.
+
+    Raises:
+        VocabularyError: A prompt is longer than CLIP can read.
+    """
+    # One token more than CLIP reads shows whether a prompt was cut off.
+    token_ids = open_clip.tokenize(list(prompts), context_length=text.context_length + 1)
+    for prompt, row in zip(prompts, token_ids, strict=True):
+        if row[-1]:
+            raise VocabularyError(f"the prompt {prompt!r} has more than the {text.context_length} tokens that CLIP reads; shorten it")
+    longest = int(token_ids.argmax(dim=-1).max()) + 1
+    device = next(text.parameters()).device
+    features = [text(chunk.to(device)) for chunk in token_ids[:, :longest].split(_AT_ONCE)]
+    return functional.normalize(torch.cat(features), dim=-1)
+
+
+def classifier_from_text(text: ClipTextTower, vocabulary: Vocabulary) -> HoiClassifier:
+    """Make a classifier that has learned nothing yet.
+
+    Rows of verbs are the mean of their categories' text features, less the objects': what visual semantic arithmetic makes of pictures,
+    made of words.
+
+    Args:
+        text: CLIP's text tower.
+        vocabulary: What the rows are to be.
+    """
+    hois = encode_prompts(text, [hoi.prompt for hoi in vocabulary.hois])
+    objects = encode_prompts(text, vocabulary.object_prompts)
+    verb_to_hoi = torch.from_numpy(vocabulary.verb_to_hoi.copy())
+    directions = hois - objects[torch.from_numpy(vocabulary.object_ids.copy())]
+    return HoiClassifier(
+        hoi_weight=hois,
+        object_weight=objects,
+        verb_weight=functional.normalize(verb_to_hoi @ directions, dim=-1),
+        verb_to_hoi=verb_to_hoi,
+        verb_share=torch.tensor(VERB_SHARE),
+    )
+
+
+def with_vocabulary(checkpoint: Checkpoint, base_vocabulary: Vocabulary, vocabulary: Vocabulary) -> Checkpoint:
+    """Give a checkpoint a classifier for another vocabulary, to be trained on.
+
+    What the checkpoint knows keeps its learned rows; the rest begins as text features (`detection.for_vocabulary`).
+
+    Args:
+        checkpoint: What to start from; its network is shared with the result.
+        base_vocabulary: Its vocabulary.
+        vocabulary: What is to be looked for.
+
+    Raises:
+        VocabularyError: A prompt is longer than CLIP can read.
+    """
+    prompts = prompts_to_encode(base_vocabulary, vocabulary)
+    features = encode_prompts(checkpoint.text, prompts).cpu().numpy() if prompts else np.zeros((0, 0), np.float32)
+    base = Classifier(**checkpoint.classifier.arrays())
+    composed = for_vocabulary(base, base_vocabulary, vocabulary, dict(zip(prompts, features, strict=True)))
+    tensors = {field.name: torch.from_numpy(getattr(composed, field.name).copy()) for field in dataclasses.fields(composed)}
+    for name in ("hoi", "object"):
+        tensors[f"{name}_log_scale"] = tensors.pop(f"{name}_scale").log()
+    return dataclasses.replace(
+        checkpoint,
+        classifier=HoiClassifier(**tensors),
+        seen_classifier=None,
+        vocabulary=vocabulary.name,
+        vocabulary_sha256=vocabulary.content_hash,
+    )

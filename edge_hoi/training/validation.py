@@ -1,0 +1,70 @@
+"""How good a checkpoint is, measured while it is trained."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from edge_hoi.datasets import HoiDataset
+from edge_hoi.datasets.augment import PictureSizes
+from edge_hoi.datasets.pictures import open_picture
+from edge_hoi.datasets.training_set import evaluation_inputs
+from edge_hoi.evaluation.benchmark import Sight, open_benchmark
+from edge_hoi.model import Checkpoint
+
+
+class _Picture(NamedTuple):
+    number: int
+    image: Tensor
+    clip_image: Tensor
+    width: int
+    height: int
+
+
+class _Pictures(Dataset[Any]):
+    def __init__(self, dataset: HoiDataset, clip_size: int, sizes: PictureSizes) -> None:
+        self._dataset, self._clip_size, self._sizes = dataset, clip_size, sizes
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> _Picture:
+        picture = open_picture(self._dataset.image_path(index))
+        image, clip_image = evaluation_inputs(picture, clip_size=self._clip_size, sizes=self._sizes)
+        return _Picture(index, image, clip_image, picture.width, picture.height)
+
+
+@torch.inference_mode()
+def validate(
+    checkpoint: Checkpoint,
+    dataset: HoiDataset,
+    *,
+    device: torch.device | str = "cpu",
+    sizes: PictureSizes | None = None,
+    unseen: tuple[int, ...] = (),
+    workers: int = 0,
+) -> dict[str, float]:
+    """Run a benchmark on a checkpoint's classifier for all categories.
+
+    Args:
+        checkpoint: Its network and classifier are on the device, in evaluation mode.
+        dataset: Pictures of the classifier's vocabulary.
+        device: Where to compute.
+        sizes: Sizes of pictures.
+        unseen: HOI ids that were kept from training.
+        workers: Processes that read pictures.
+
+    Returns:
+        The benchmark's figures in percent by `setting/column`, the most important first.
+    """
+    benchmark = open_benchmark(dataset.vocabulary, unseen_ids=unseen)
+    pictures = _Pictures(dataset, checkpoint.model.clip.image_size, sizes or PictureSizes())
+    for picture in DataLoader(pictures, batch_size=None, num_workers=workers):
+        layer = checkpoint.model(picture.image[None].to(device), picture.clip_image[None].to(device)).layers[-1]
+        logits = checkpoint.classifier(layer)
+        arrays = [tensor[0].float().cpu().numpy() for tensor in (layer.human_boxes, layer.object_boxes, logits.hoi, logits.object)]
+        sight = Sight.from_logits(*arrays, dataset.vocabulary.object_ids, width=picture.width, height=picture.height)
+        benchmark.update(sight, dataset.annotation(picture.number))
+    first = benchmark.results()[0]
+    return {f"{setting}/{column}": 100 * value for setting, row in first.figures.items() for column, value in row.items()}

@@ -1,0 +1,54 @@
+"""Training on some of the categories and answering for all: the two classifiers of a zero-shot checkpoint.
+
+N categories, of which S are seen in training.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+
+from edge_hoi.model import Checkpoint, HoiClassifier
+
+_OWN = ("hoi_weight", "hoi_bias", "verb_to_hoi")
+"""What the two classifiers do not share."""
+
+
+def hide_unseen(checkpoint: Checkpoint, unseen: Sequence[int]) -> Checkpoint:
+    """Give a checkpoint a second classifier, of the seen categories, to be trained.
+
+    The one for all categories keeps its HOI rows and loses their bias, which unseen categories could not learn.
+
+    Args:
+        checkpoint: One whose HOI rows are text features; its modules are shared with the result.
+        unseen: HOI ids.
+    """
+    state = {name: tensor.clone() for name, tensor in checkpoint.classifier.state_dict().items()}
+    seen = seen_hoi_ids(len(state["hoi_weight"]), unseen)
+    rows = {"hoi_weight": state["hoi_weight"][seen], "hoi_bias": state["hoi_bias"][seen], "verb_to_hoi": state["verb_to_hoi"][:, seen]}
+    everything = HoiClassifier(**state | {"hoi_bias": torch.zeros_like(state["hoi_bias"])})
+    return dataclasses.replace(checkpoint, classifier=everything, seen_classifier=HoiClassifier(**state | rows))
+
+
+@torch.no_grad()
+def share_what_was_learned(checkpoint: Checkpoint) -> None:
+    """Bring the classifier of all categories up to date with the trained one, if there are two.
+
+    Args:
+        checkpoint: Changed in place.
+    """
+    if checkpoint.seen_classifier is not None:
+        learned = checkpoint.seen_classifier.state_dict()
+        for name, tensor in checkpoint.classifier.state_dict().items():
+            if name not in _OWN:
+                tensor.copy_(learned[name])
+
+
+def seen_hoi_ids(categories: int, unseen: Sequence[int]) -> list[int]:
+    """List the categories that training sees.
+
+    Args:
+        categories: Number N of categories.
+        unseen: HOI ids of the others.
+    """
+    return sorted(set(range(categories)) - set(unseen))
