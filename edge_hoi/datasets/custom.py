@@ -198,7 +198,8 @@ def _annotation(name: str, image: dict[str, Any], folder: Path, categories: _Cat
     path = find_image(name, (folder,))
     if path is None:
         raise DatasetError(f"{where}: there is no such file in {folder}; put it there, or take the entry out")
-    width, height = picture_size(path)
+    with reading(where):
+        width, height = picture_size(path)
     humans, objects, hoi_ids = [], [], []
     for at, interaction in _each_interaction(image, where):
         with reading(at):

@@ -56,8 +56,26 @@ def open_dataset(name: str, folder: Path, split: Split = "test") -> AnnotatedIma
     return AnnotatedImages(name, split, load_vocabulary(name), annotations, tuple(folder / images for images in layout["images"]))
 
 
+def splits_of(name: str) -> tuple[str, ...]:
+    """Name the parts of a known data set.
+
+    Args:
+        name: The data set.
+
+    Raises:
+        DatasetError: There is no such data set.
+    """
+    if name == CUSTOM:
+        return ("train",)
+    if name not in layouts():
+        near = difflib.get_close_matches(name.lower().replace("-", "_"), known_datasets(), n=1)
+        mend = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known_datasets())}"
+        raise DatasetError(f"no data set is called {name!r}; {mend}")
+    return tuple(layouts()[name]["splits"])
+
+
 def split_layout(name: str, split: str) -> Any:  # noqa: ANN401 -- a mapping of the data file
-    """Give the layout of one part of a data set.
+    """Give the layout of one part of HICO-DET or V-COCO.
 
     Args:
         name: The data set.
@@ -66,14 +84,9 @@ def split_layout(name: str, split: str) -> Any:  # noqa: ANN401 -- a mapping of 
     Raises:
         DatasetError: There is no such data set or part.
     """
-    if name not in layouts():
-        near = difflib.get_close_matches(name.lower().replace("-", "_"), known_datasets(), n=1)
-        mend = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known_datasets())}"
-        raise DatasetError(f"no data set is called {name!r}; {mend}")
-    splits = layouts()[name]["splits"]
-    if split not in splits:
-        raise DatasetError(f"{name} has no split {split!r}; it has {', '.join(splits)}")
-    return splits[split]
+    if split not in splits_of(name):
+        raise DatasetError(f"{name} has no split {split!r}; it has {', '.join(splits_of(name))}")
+    return layouts()[name]["splits"][split]
 
 
 def annotation_file(name: str, folder: Path, split: str) -> Path:
