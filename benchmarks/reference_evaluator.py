@@ -54,6 +54,8 @@ class Truth:
     human_boxes: NDArray[np.float32]
     object_boxes: NDArray[np.float32]
     hoi_ids: NDArray[np.int64]
+    object_ids: NDArray[np.int64]
+    verb_ids: NDArray[np.int64]
 
 
 def hico(reference: Arrays) -> dict[str, Any]:
@@ -70,7 +72,7 @@ def hico(reference: Arrays) -> dict[str, Any]:
         for image_id, image in images(reference):
             scores = join_scores(image["hoi_scores"], image["object_scores"], vocabulary.object_ids)
             found = select_pairs(scores, image["human"], image["object"], vocabulary, is_deduplicated=setting != "nms=0")
-            evaluator.update(image_id, found, truth_of(image))
+            evaluator.update(image_id, found, truth_of(image, vocabulary))
         ours = evaluator.result().figures
         for name, (row, column) in HICO_FIGURES.items():
             if column in ours[row]:
@@ -85,7 +87,7 @@ def vcoco(reference: Arrays) -> dict[str, Any]:
     for image_id, image in images(reference):
         pairs = join_scores(image["hoi_scores"], image["object_scores"], vocabulary.object_ids)
         scores, object_ids = verb_scores(pairs, image["object_scores"], vocabulary.verb_ids, reference["correct_mat"])
-        evaluator.update(image_id, select_verbs(scores, object_ids, image["human"], image["object"]), truth_of(image))
+        evaluator.update(image_id, select_verbs(scores, object_ids, image["human"], image["object"]), truth_of(image, vocabulary))
     result = evaluator.result()
     figures = {f"AP_{category.name}": category.average_precision for category in result.categories}
     return figures | {f"mAP_{name}": value for name, value in result.figures["while training"].items()}
@@ -125,12 +127,13 @@ def images(reference: Arrays) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
         yield str(number), {key: image[key].reshape(-1, *none.shape[1:]) if key in image else none for key, none in empty.items()}
 
 
-def truth_of(image: Arrays) -> Truth:
+def truth_of(image: Arrays, vocabulary: Vocabulary) -> Truth:
     """Give an image's triples; the object boxes of those without object are all zero."""
     boxes = image["gt_object"]
     if "gt_no_object" in image:
         boxes = np.where(image["gt_no_object"][:, None], np.float32(0), boxes)
-    return Truth(image["gt_human"], boxes, image["gt_hoi"].astype(np.int64))
+    hoi_ids = image["gt_hoi"].astype(np.int64)
+    return Truth(image["gt_human"], boxes, hoi_ids, vocabulary.object_ids[hoi_ids], vocabulary.verb_ids[hoi_ids])
 
 
 def vocabulary_of(reference: Arrays) -> Vocabulary:

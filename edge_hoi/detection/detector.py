@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_hoi.detection.classifier import Classifier
 from edge_hoi.detection.postprocess import pair_scores, select_interactions
 from edge_hoi.detection.preprocess import Preprocessor
@@ -19,6 +22,7 @@ class Detector:
 
     Attributes:
         engine: What it runs.
+        classifier: What scores its embeddings.
         vocabulary: What it looks for.
     """
 
@@ -57,7 +61,7 @@ class Detector:
         described = engine.manifest.input
         self.vocabulary = vocabulary
         self.engine = engine
-        self._classifier = classifier
+        self.classifier = classifier
         self._score_threshold = score_threshold
         self._max_interactions = max_interactions
         self._clock = clock or StageClock()
@@ -86,13 +90,27 @@ class Detector:
         size = self.engine.max_batch
         return [found for begin in range(0, len(frames), size) for found in self._detect_batch(frames[begin : begin + size])]
 
-    def _detect_batch(self, frames: Sequence[Frame]) -> list[Interactions]:
+    def embed(self, frames: Sequence[Frame]) -> dict[str, NDArray[np.float32]]:
+        """Preprocess frames and run the engine, as `detect` does first.
+
+        Args:
+            frames: At most the engine's `max_batch`.
+
+        Returns:
+            The engine's outputs.
+
+        Raises:
+            EngineError: The engine fails.
+        """
         with self._clock.measure("preprocess"):
             inputs = self._preprocess([frame.image for frame in frames])
         with self._clock.measure("engine"):
-            outputs = self.engine.run(inputs)
+            return self.engine.run(inputs)
+
+    def _detect_batch(self, frames: Sequence[Frame]) -> list[Interactions]:
+        outputs = self.embed(frames)
         with self._clock.measure("postprocess"):
-            scores = pair_scores(*self._classifier.logits(outputs), self.vocabulary.object_ids)
+            scores = pair_scores(*self.classifier.logits(outputs), self.vocabulary.object_ids)
             return [
                 select_interactions(
                     scores[row],

@@ -16,9 +16,11 @@ from edge_hoi.evaluation.results import CategoryResult, Results
 from edge_hoi.types import Interactions
 from edge_hoi.vocabulary import Vocabulary
 
+DEFAULT, KNOWN_OBJECT, LARGEST_RECALL = "default", "known object", "largest recall"
 
-class GroundTruth(Protocol):
-    """What is true of an image: G triples of a human, an object and an HOI category."""
+
+class BoxTruth(Protocol):
+    """Boxes of what is true of an image: G rows, each of a human and an object."""
 
     @property
     def human_boxes(self) -> NDArray[np.float32]:
@@ -26,7 +28,11 @@ class GroundTruth(Protocol):
 
     @property
     def object_boxes(self) -> NDArray[np.float32]:
-        """`(G, 4)` xyxy in pixels; all zero of a triple without object."""
+        """`(G, 4)` xyxy in pixels; all zero where there is no object."""
+
+
+class GroundTruth(BoxTruth, Protocol):
+    """What is true of an image: G triples of a human, an object and an HOI category."""
 
     @property
     def hoi_ids(self) -> NDArray[np.int64]:
@@ -78,15 +84,14 @@ class HicoEvaluator:
         columns = self._columns()
         figures = {
             setting: {name: mean_or_nan(values[column]) for name, column in columns.items()}
-            for setting, values in (("default", default), ("known object", known), ("largest recall", recall))
+            for setting, values in ((DEFAULT, default), (KNOWN_OBJECT, known), (LARGEST_RECALL, recall))
         }
         categories = [
             CategoryResult(
                 name=hoi.text,
                 instances=int(self._positives[row]),
                 average_precision=float(default[row]),
-                largest_recall=float(recall[row]),
-                known_object_average_precision=float(known[row]),
+                others={KNOWN_OBJECT: float(known[row]), LARGEST_RECALL: float(recall[row])},
                 is_rare=hoi.is_rare,
                 is_unseen=None if self._unseen is None else bool(self._unseen[row]),
             )
@@ -104,13 +109,13 @@ class HicoEvaluator:
         return columns
 
 
-def pair_overlaps(human_boxes: NDArray[np.float32], object_boxes: NDArray[np.float32], truth: GroundTruth) -> Reals:
+def pair_overlaps(human_boxes: NDArray[np.float32], object_boxes: NDArray[np.float32], truth: BoxTruth) -> Reals:
     """Measure how much pairs overlap: the smaller of both IoUs; the humans' alone of a ground truth without object.
 
     Args:
         human_boxes: `(M, 4)` xyxy in pixels.
         object_boxes: `(M, 4)` xyxy in pixels.
-        truth: G triples.
+        truth: G rows.
 
     Returns:
         `(M, G)` in [0, 1].
@@ -136,7 +141,7 @@ def check_image(image_id: str, seen: set[str], ids: dict[str, NDArray[Any]], cou
         raise ConfigError(f"image {image_id} came twice; give every image once, or its ground truth counts twice")
     for origin, values in ids.items():
         if values.size and not 0 <= values.min() <= values.max() < count:
-            raise ConfigError(f"image {image_id}: a {origin} has a category out of 0..{count - 1}; use one vocabulary for both")
+            raise ConfigError(f"image {image_id}: a {origin} has an id out of 0..{count - 1}; use one vocabulary for both")
     seen.add(image_id)
 
 

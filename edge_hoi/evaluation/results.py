@@ -1,7 +1,7 @@
 """Figures: what evaluators give, as JSON and as a table for the terminal."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.table import Table
@@ -15,8 +15,7 @@ class CategoryResult:
         name: For people.
         instances: Ground truths.
         average_precision: In [0, 1].
-        largest_recall: Share of the ground truths found at all; None where the benchmark does not ask.
-        known_object_average_precision: Counting only images that have the category's object; None where the benchmark does not ask.
+        others: Further figures of the benchmark by name, such as average precision with known objects; in [0, 1].
         is_rare: Whether the training set has few of it; None where that is not said.
         is_unseen: Whether a zero-shot split keeps it from training; None without such a split.
     """
@@ -24,8 +23,7 @@ class CategoryResult:
     name: str
     instances: int
     average_precision: float
-    largest_recall: float | None = None
-    known_object_average_precision: float | None = None
+    others: dict[str, float] = field(default_factory=dict)
     is_rare: bool | None = None
     is_unseen: bool | None = None
 
@@ -54,7 +52,8 @@ class Results:
     def table(self) -> Table:
         """Make a table of the figures, in percent as papers have them."""
         columns = list(dict.fromkeys(name for row in self.figures.values() for name in row))
-        table = Table(title=f"{self.protocol}, {self.images} images, %", title_justify="left")
+        title = f"{self.protocol}, {self.images} images, %"
+        table = Table(title=title, title_justify="left", min_width=len(title))
         table.add_column("")
         for name in columns:
             table.add_column(name, justify="right")

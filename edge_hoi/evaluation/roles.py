@@ -127,18 +127,26 @@ class RoleEvaluator:
         return (does == -1).any(axis=1), person, right
 
     def result(self) -> Results:
-        """Compute the figures of all images so far. Papers report the scenarios' `without point`."""
+        """Compute the figures of all images so far. Papers report the scenarios' `without point`.
+
+        A category is a role in scenario 1; its instances are those of the action.
+        """
         agents, *scenarios = self.average_precisions()
         counted = np.array([name != OMITTED for name in self._actions], np.bool_)
         figures = {"agents": {"all": mean_or_nan(agents), "without point": mean_or_nan(agents[counted])}}
         for number, values in enumerate(scenarios, start=1):
             figures[f"scenario {number}"] = {"all": mean_or_nan(values), "without point": mean_or_nan(values[counted])}
         categories = [
-            CategoryResult(f"{action} {role}", int(self._positives[row]), float(scenarios[0][row, column]))
+            CategoryResult(
+                f"{action} {role}",
+                int(self._positives[row]),
+                float(scenarios[0][row, column]),
+                {"scenario 2": float(scenarios[1][row, column])},
+            )
             for row, action in enumerate(self._actions)
             for column, role in enumerate(self._roles[row])
         ]
-        return Results("V-COCO roles (categories: scenario 1)", len(self._images), figures, tuple(categories))
+        return Results("V-COCO roles", len(self._images), figures, tuple(categories))
 
     def average_precisions(self) -> tuple[Reals, Reals, Reals]:
         """Give average precisions: `(A,)` agents, `(A, R)` roles in scenario 1 and in scenario 2; not a number where there is no role."""

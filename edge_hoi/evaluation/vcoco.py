@@ -4,13 +4,13 @@ Q queries, N HOI categories, K objects ("nothing" is one more), V verbs, M predi
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_hoi.detection.postprocess import best_first
-from edge_hoi.evaluation.hico import GroundTruth, check_image, pair_overlaps
+from edge_hoi.evaluation.hico import BoxTruth, check_image, pair_overlaps
 from edge_hoi.evaluation.records import Records, best_match, eleven_point_ap, mean_or_nan
 from edge_hoi.evaluation.results import CategoryResult, Results
 from edge_hoi.vocabulary import Vocabulary
@@ -20,6 +20,18 @@ Floats = NDArray[np.float32]
 ROLE_SUFFIXES = ("_obj", "_instr")
 NOT_IN_THESIS = "point_instr"
 """Papers leave it out, as it has too few instances."""
+
+
+class VerbTruth(BoxTruth, Protocol):
+    """What is true of an image: G triples of a human, an object and a verb."""
+
+    @property
+    def verb_ids(self) -> NDArray[np.int64]:
+        """`(G,)`."""
+
+    @property
+    def object_ids(self) -> NDArray[np.int64]:
+        """`(G,)`; of no meaning without object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +115,7 @@ class VcocoEvaluator:
         self._positives = np.zeros(len(vocabulary.verbs), np.int64)
         self._images: set[str] = set()
 
-    def update(self, image_id: str, predictions: VerbPredictions, truth: GroundTruth) -> None:
+    def update(self, image_id: str, predictions: VerbPredictions, truth: VerbTruth) -> None:
         """Judge an image's predictions.
 
         Args:
@@ -112,14 +124,13 @@ class VcocoEvaluator:
             truth: In pixels of the same frame.
 
         Raises:
-            ConfigError: The image came before, or an HOI id is not of the vocabulary.
+            ConfigError: The image came before, or a verb is not of the vocabulary.
         """
-        check_image(image_id, self._images, {"ground truth": truth.hoi_ids}, len(self._vocabulary))
-        verbs, objects = self._vocabulary.verb_ids[truth.hoi_ids], self._vocabulary.object_ids[truth.hoi_ids]
-        np.add.at(self._positives, verbs, 1)
-        is_same_object = (predictions.object_ids[:, None] == objects) | ~truth.object_boxes.any(axis=1)
+        check_image(image_id, self._images, {"prediction": predictions.verb_ids, "ground truth": truth.verb_ids}, len(self._positives))
+        np.add.at(self._positives, truth.verb_ids, 1)
+        is_same_object = (predictions.object_ids[:, None] == truth.object_ids) | ~truth.object_boxes.any(axis=1)
         overlaps = pair_overlaps(predictions.human_boxes, predictions.object_boxes, truth)
-        _, hits = best_match(overlaps, (predictions.verb_ids[:, None] == verbs) & is_same_object)
+        _, hits = best_match(overlaps, (predictions.verb_ids[:, None] == truth.verb_ids) & is_same_object)
         self._records.add(predictions.verb_ids, predictions.scores, hits)
 
     def result(self) -> Results:
