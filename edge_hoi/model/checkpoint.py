@@ -13,13 +13,13 @@ from edge_hoi.errors import CheckpointError
 from edge_hoi.model.checkpoint_files import check_tensors, is_safetensors, read_published, read_safetensors
 from edge_hoi.model.classifier import CLASSIFIER_TENSORS, HoiClassifier
 from edge_hoi.model.clip import Clip, ClipTextTower, build_clip, clip_weights_sha256
-from edge_hoi.model.config import VARIANTS, HoiclipConfig
+from edge_hoi.model.config import HoiclipConfig
 from edge_hoi.model.hoiclip import Hoiclip, build_hoiclip
+from edge_hoi.model.identity import identify
 from edge_hoi.model.published_keys import from_published, is_unused, to_published
-from edge_hoi.vocabulary import Vocabulary, known_vocabularies, load_vocabulary
+from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 
 FORMAT = "edge-hoi checkpoint 1"
-PUBLISHED = VARIANTS["r50-vitb32"]
 VERB_SHARES = {"hico_det": 0.5, "vcoco": 0.1}
 """Weights of the verbs' logits: an option of the published code, so not in its checkpoints."""
 
@@ -74,12 +74,13 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     unfinished.replace(path)
 
 
-def load_checkpoint(path: Path, config: HoiclipConfig = PUBLISHED) -> Checkpoint:
+def load_checkpoint(path: Path, config: HoiclipConfig | None = None) -> Checkpoint:
     """Read a checkpoint, the project's own or a published one, onto the CPU, in evaluation mode.
 
     Args:
         path: The file.
-        config: Measures of a published checkpoint's network; the project's own form brings its measures along.
+        config: Measures of a published checkpoint's network; None to tell them from its tensors. The project's own form brings its
+            measures along.
 
     Raises:
         CheckpointError: If the file is missing, damaged, could run code, or is of another model.
@@ -100,22 +101,24 @@ def load_checkpoint(path: Path, config: HoiclipConfig = PUBLISHED) -> Checkpoint
     return _assemble(model, clip.text, tensors, metadata["vocabulary"], metadata["vocabulary_sha256"])
 
 
-def checkpoint_from_published(tensors: Mapping[str, Tensor], config: HoiclipConfig = PUBLISHED, *, source: str) -> Checkpoint:
+def checkpoint_from_published(tensors: Mapping[str, Tensor], config: HoiclipConfig | None = None, *, source: str) -> Checkpoint:
     """Build a checkpoint from tensors with published names.
 
     Args:
         tensors: By published name.
-        config: The network's measures.
+        config: The network's measures; None to tell them from the tensors.
         source: Where they come from, for messages.
 
     Raises:
         CheckpointError: If names or shapes are not those of such a checkpoint.
     """
+    identity = identify(tensors)
+    config = config or identity.config
     clip = build_clip(config.clip)
     model = build_hoiclip(config, clip.image)
-    vocabulary = _vocabulary_of(tensors)
+    vocabulary = load_vocabulary(identity.vocabulary)
     used = {name: tensor for name, tensor in tensors.items() if not is_unused(name)}
-    num_seen = len(tensors["visual_projection.weight"]) if "eval_visual_projection.weight" in tensors else None
+    num_seen = identity.num_seen
     if num_seen is None:
         used.pop("verb2hoi_proj_eval", None)  # the same as verb2hoi_proj where training saw every category
     check_tensors(used, published_shapes(model, clip.text, vocabulary, num_seen), source=source)
@@ -179,13 +182,6 @@ def published_shapes(model: Hoiclip, text: ClipTextTower, vocabulary: Vocabulary
 def _states(model: Hoiclip, text: ClipTextTower) -> dict[str, Tensor]:
     states = {"model": model.state_dict(), "text": text.state_dict()}
     return {f"{part}.{name}": tensor for part, state in states.items() for name, tensor in state.items()}
-
-
-def _vocabulary_of(tensors: Mapping[str, Tensor]) -> Vocabulary:
-    """Tell a published checkpoint's vocabulary by its number of verbs; HICO-DET's if that does not tell."""
-    num_verbs = len(tensors.get("verb_projection.weight", ()))
-    vocabularies = [load_vocabulary(name) for name in known_vocabularies()]
-    return next((vocabulary for vocabulary in vocabularies if len(vocabulary.verbs) == num_verbs), vocabularies[0])
 
 
 def _part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:

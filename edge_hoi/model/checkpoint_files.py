@@ -11,6 +11,28 @@ from torch import Tensor
 
 from edge_hoi.errors import CheckpointError
 
+
+class OtherTensorsError(CheckpointError):
+    """A checkpoint lacks tensors, or has some that are not known.
+
+    Attributes:
+        missing: Names of those that it lacks.
+        unknown: Names of those that are not known.
+    """
+
+    def __init__(self, message: str, *, missing: tuple[str, ...], unknown: tuple[str, ...]) -> None:
+        """Say what happened.
+
+        Args:
+            message: The line for a person.
+            missing: Names of what is missing.
+            unknown: Names of what is not known.
+        """
+        super().__init__(message)
+        self.missing = missing
+        self.unknown = unknown
+
+
 _TELLTALES = {
     "transformer.instance_decoder.norm.weight": "a GEN-VLKT detector",
     "class_embed.weight": "a DETR detector",
@@ -72,10 +94,12 @@ def read_published(path: Path) -> dict[str, Tensor]:
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise CheckpointError(f"checkpoint {path} is damaged, cut short or no checkpoint at all; copy it again") from error
-    tensors = content.get("model", content) if isinstance(content, dict) else None
+    tensors = content.get("model", content.get("state_dict", content)) if isinstance(content, dict) else None
     if not isinstance(tensors, dict) or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in tensors.items()):
         raise CheckpointError(f"{path}: expected named tensors, got a {type(content).__name__}; use the checkpoint as published")
-    return tensors
+    # Distributed training saves a network inside of its wrapper.
+    is_wrapped = bool(tensors) and all(name.startswith("module.") for name in tensors)
+    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()} if is_wrapped else tensors
 
 
 def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, source: str) -> None:
@@ -87,13 +111,14 @@ def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], *
         source: The file's name, for messages.
 
     Raises:
-        CheckpointError: If a tensor is missing, unknown or of another shape.
+        OtherTensorsError: If a tensor is missing or unknown.
+        CheckpointError: If one is of another shape.
     """
-    missing = [name for name in expected if name not in found]
-    unknown = [name for name in found if name not in expected]
+    missing, unknown = (tuple(name for name in names if name not in others) for names, others in ((expected, found), (found, expected)))
     if missing or unknown:
         count = f"{len(missing)} of {len(expected)} tensors are missing{_first(missing)}, {len(unknown)} are unknown{_first(unknown)}"
-        raise CheckpointError(f"{source}: expected a HOICLIP checkpoint, got {_kind(found, expected)}: {count}; use it as it was published")
+        message = f"{source}: expected a HOICLIP checkpoint, got {_kind(found, expected)}: {count}; use it as it was published"
+        raise OtherTensorsError(message, missing=missing, unknown=unknown)
     for name, tensor in expected.items():
         if found[name].shape != tensor.shape:
             shapes = f"{tuple(tensor.shape)}, got {tuple(found[name].shape)}"

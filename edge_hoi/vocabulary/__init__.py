@@ -1,6 +1,6 @@
 """What can be seen: objects, verbs and the HOI categories that join them; published ones by name, custom ones from YAML."""
 
-from edge_hoi.vocabulary.published import known_vocabularies, zero_shot_split
+from edge_hoi.vocabulary.published import known_vocabularies, zero_shot_split, zero_shot_splits
 from edge_hoi.vocabulary.sources import load_vocabulary
 from edge_hoi.vocabulary.vocabulary import NO_INTERACTION, NOTHING_PROMPT, HoiCategory, Vocabulary
 
@@ -12,4 +12,5 @@ __all__ = [
     "known_vocabularies",
     "load_vocabulary",
     "zero_shot_split",
+    "zero_shot_splits",
 ]

@@ -43,11 +43,16 @@ def published_vocabulary(name: str) -> Vocabulary:
     )
 
 
+def zero_shot_splits() -> tuple[str, ...]:
+    """Name HICO-DET's zero-shot splits."""
+    return tuple(read_data("hico_det")["zero_shot_splits"])
+
+
 def zero_shot_split(name: str) -> tuple[int, ...]:
     """List the HICO-DET categories that a zero-shot split keeps from training.
 
     Args:
-        name: `rare_first`, `non_rare_first`, `unseen_object`, `unseen_verb`, or `uc0` to `uc4`.
+        name: One of `zero_shot_splits()`: `rare_first`, `non_rare_first`, `unseen_object`, `unseen_verb`, `uc0` to `uc4`.
 
     Returns:
         The unseen HOI ids, ascending.
