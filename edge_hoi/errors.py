@@ -81,3 +81,9 @@ class TrainingError(EdgeHoiError):
     """Training cannot go on, or cannot be resumed."""
 
     exit_code: ClassVar[int] = 7
+
+
+class DownloadError(EdgeHoiError):
+    """A file cannot be fetched, or is not the one expected."""
+
+    exit_code: ClassVar[int] = 8
