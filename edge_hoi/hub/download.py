@@ -1,4 +1,4 @@
-"""Fetching a file over HTTP so that an interruption costs nothing and a half file is never taken for a whole one.
+"""Fetching a file over HTTP so that an interruption costs nothing and a half file is not taken for a whole one.
 
 What came so far stands in `NAME.part`, and the server's name for that version in `NAME.part.version`; the next try goes on from there if
 the server still has that version. urllib does all that is needed, so no HTTP library is a dependency.
@@ -51,7 +51,7 @@ def download(url: str, path: Path, *, sha256: str | None = None, progress: Progr
     version = path.with_name(path.name + ".part.version")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(part) as file:
+        with _alone(part, version) as file:
             _fetch(url, file, version, progress, pause_seconds)
             file.flush()
             found = file_sha256(part)
@@ -78,13 +78,19 @@ def file_sha256(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _alone(part: Path) -> Iterator[IO[bytes]]:
+def _alone(part: Path, version: Path) -> Iterator[IO[bytes]]:
+    """Open what is there so far, keep other processes off it, and leave nothing behind if nothing came."""
     with part.open("a+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise DownloadError(f"{part} is being fetched by another process; wait for it") from error
-        yield file
+        try:
+            yield file
+        finally:
+            if file.seek(0, 2) == 0:
+                part.unlink(missing_ok=True)
+                version.unlink(missing_ok=True)
 
 
 def _fetch(url: str, file: IO[bytes], version: Path, progress: Progress, pause_seconds: float) -> None:

@@ -1,0 +1,205 @@
+"""`edge-hoi models`: published weights: which there are, fetching them, and turning them into checkpoints."""
+
+import importlib.util
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+
+from edge_hoi.cli.terminal import err, out, print_note
+from edge_hoi.errors import CheckpointError, ConfigError, DownloadError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from edge_hoi.hub import KnownModel
+    from edge_hoi.model.identity import Identity
+
+CLIP = "clip:"
+_DATASETS = {"hico_det": "HICO-DET", "vcoco": "V-COCO"}
+_SHOWN_TENSORS = 10
+
+app = typer.Typer(help="List, fetch and import published weights.", invoke_without_command=True)
+
+
+@app.callback()
+def models(context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False) -> None:
+    """List published weights, with what their authors report; `pull` fetches them, `import` turns a file into a checkpoint.
+
+    edge-hoi models
+    edge-hoi models import hoiclip.pth
+    """
+    from edge_hoi.hub import known_models
+
+    if context.invoked_subcommand:
+        return
+    if as_json:
+        out.print_json(json.dumps([model.model_dump() for model in known_models()]))
+        return
+    table = Table("name", "what", "published, %", "from")
+    for model in known_models():
+        figures = ", ".join(f"{name} {value:.2f}" for name, value in model.figures.items())
+        place = "`edge-hoi models pull`" if model.file else f"by hand: {model.page}"
+        table.add_row(f"[bold]{model.name}[/]", escape(model.description), figures, escape(place))
+    out.print(table)
+    out.print("CLIP's own weights come from open_clip: edge-hoi models pull clip:ViT-B-32-quickgelu/openai", soft_wrap=True)
+
+
+@app.command("pull")
+def pull(
+    name: Annotated[str, typer.Argument(help="A name that `edge-hoi models` lists, or clip:MODEL/WEIGHTS of open_clip's.")],
+    folder: Annotated[Path, typer.Option("--folder", help="Where to.")] = Path("models"),
+    url: Annotated[str | None, typer.Option("--url", help="Fetch it from here instead, such as a mirror of your own.")] = None,
+) -> None:
+    """Fetch published weights. Interrupted, it goes on where it was.
+
+    Weights that are offered on a page for people only are named with that page.
+
+        edge-hoi models pull detr-r50
+    """
+    from edge_hoi.hub import download, known_model
+
+    if name.startswith(CLIP):
+        _pull_clip(name.removeprefix(CLIP))
+        return
+    model = known_model(name)
+    address = url or model.file
+    if address is None:
+        raise DownloadError(
+            f"{name} is offered on a page for people: open {model.page} ({model.place}), fetch the file there, "
+            f"then `edge-hoi models import FILE --as {name}`"
+        )
+    path = folder / (Path(model.file).name if model.file else f"{name}.pth")
+    if path.exists():
+        raise ConfigError(f"{path} is there already; remove it to fetch it again")
+    print_note(f"licence: {model.licence} ({model.page})")
+    columns = (*Progress.get_default_columns()[:2], DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        task = progress.add_task(path.name, total=None)
+        download(address, path, sha256=model.sha256, progress=lambda done, total: progress.update(task, completed=done, total=total))
+    out.print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", soft_wrap=True, markup=False)
+    if model.kind == "hoiclip":
+        out.print(f"    edge-hoi models import {path} --as {name}", soft_wrap=True, markup=False)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A published HOICLIP checkpoint (.pth).")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write it; the file's name with .safetensors where absent.")
+    ] = None,
+    as_name: Annotated[
+        str | None, typer.Option("--as", help="Which of the models that `edge-hoi models` lists it is, for the card.")
+    ] = None,
+    variant: Annotated[
+        str | None, typer.Option("--variant", help="The network's measures by name, where its tensors do not tell them.")
+    ] = None,
+) -> None:
+    """Turn a published checkpoint into edge-hoi's own form, and say what it is.
+
+    Only tensors are read: nothing in the file can run. Beside the result stands a card with origin, licence and published figures. Needs
+    the extra [build].
+
+        edge-hoi models import hoiclip.pth --output models/hoiclip-hico.safetensors
+    """
+    missing = [package for package in ("torch", "torchvision", "open_clip") if not importlib.util.find_spec(package)]
+    if missing:
+        raise MissingDependencyError(f"importing needs {', '.join(missing)}; pip install 'edge-hoi[build]'")
+    from edge_hoi.hub import file_sha256, known_model, write_card
+    from edge_hoi.model import VARIANTS, save_checkpoint
+    from edge_hoi.model.checkpoint import checkpoint_from_published
+    from edge_hoi.model.checkpoint_files import OtherTensorsError, is_safetensors, read_published
+    from edge_hoi.model.identity import identify
+    from edge_hoi.model.published_keys import is_unused
+
+    if variant is not None and variant not in VARIANTS:
+        raise ConfigError(f"no model variant {variant!r}; known are {', '.join(VARIANTS)}")
+    known = known_model(as_name) if as_name else None
+    if is_safetensors(file):
+        raise CheckpointError(f"{file}: expected a published .pth, got a .safetensors file; edge-hoi takes its own as they are")
+    tensors = read_published(file)
+    identity = identify(tensors)
+    try:
+        checkpoint = checkpoint_from_published(tensors, VARIANTS[variant] if variant else None, source=str(file))
+    except OtherTensorsError as error:
+        _print_tensors("missing", error.missing)
+        _print_tensors("unknown", error.unknown)
+        raise
+    candidates = _candidates(identity, known, file)
+    output = output or file.with_suffix(".safetensors")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(checkpoint, output)
+    facts = _facts(identity, checkpoint.model.config.num_queries) | {
+        "imported from": f"{file.name}, sha256 {file_sha256(file)}",
+        "left out": f"{sum(map(is_unused, tensors))} of its {len(tensors)} tensors, which nothing reads",
+        "this file": f"{output.name}, sha256 {file_sha256(output)}",
+    }
+    card = output.with_suffix(".md")
+    write_card(card, title=output.stem, facts=facts, models=candidates)
+    for name, fact in facts.items():
+        out.print(f"{name:>14}  {fact}", soft_wrap=True, markup=False)
+    out.print(f"          card  {card}", soft_wrap=True, markup=False)
+
+
+def _facts(identity: "Identity", num_queries: int) -> dict[str, str]:
+    from edge_hoi.vocabulary import load_vocabulary
+
+    total = len(load_vocabulary(identity.vocabulary))
+    split = f"zero-shot {identity.split}: training saw {identity.num_seen} of {total}" if identity.split else f"all {total}"
+    clip = identity.config.clip
+    return {
+        "model": f"HOICLIP with {num_queries} queries",
+        "data set": _DATASETS[identity.vocabulary],
+        "categories": split,
+        "backbone": identity.backbone,
+        "CLIP": clip if isinstance(clip, str) else "of the given variant",
+    }
+
+
+def _candidates(identity: "Identity", known: "KnownModel | None", file: Path) -> list["KnownModel"]:
+    """Find the known weights that a file may be."""
+    from edge_hoi.hub import known_models
+
+    found = (identity.vocabulary, identity.split)
+    if known is None:
+        return [model for model in known_models() if model.kind == "hoiclip" and (model.dataset, model.split) == found]
+    if (known.dataset, known.split) != found:
+        expected, got = (
+            f"{_DATASETS.get(dataset or '', 'no data set')}, {f'zero-shot {split}' if split else 'all categories'}"
+            for dataset, split in ((known.dataset, known.split), found)
+        )
+        raise CheckpointError(f"{file}: expected {known.name} ({expected}), got {got}; leave --as out, or fetch the other file")
+    return [known]
+
+
+def _print_tensors(what: str, names: tuple[str, ...]) -> None:
+    for name in names[:_SHOWN_TENSORS]:
+        print_note(f"{what}: {name}")
+    if len(names) > _SHOWN_TENSORS:
+        print_note(f"{what}: {len(names) - _SHOWN_TENSORS} more")
+
+
+def _pull_clip(text: str) -> None:
+    """Have open_clip fetch weights into its cache, where `edge-hoi build` and training find them."""
+    if not importlib.util.find_spec("open_clip"):
+        raise MissingDependencyError("CLIP's weights come through open_clip; pip install 'edge-hoi[build]'")
+    from edge_hoi.model import build_clip, clip_weights_sha256
+
+    name, slash, weights = text.partition("/")
+    if not slash:
+        raise ConfigError(f"expected clip:MODEL/WEIGHTS such as clip:ViT-B-32-quickgelu/openai, got clip:{text}")
+    print_note("open_clip fetches the weights; without a network it takes a minute to give up")
+    logging.disable()  # its hub logs each try, twice; the error below says the last
+    try:
+        clip = build_clip(name, pretrained=weights)
+    except ConfigError:
+        raise
+    except Exception as error:  # open_clip's hubs raise anything
+        reason = str(error).partition("\n")[0]
+        raise DownloadError(f"open_clip cannot fetch {text}: {reason}; is there a network, and may it reach open_clip's hub?") from error
+    finally:
+        logging.disable(logging.NOTSET)
+    out.print(f"{text}: fetched into open_clip's cache; weights sha256 {clip_weights_sha256(clip)}", soft_wrap=True, markup=False)

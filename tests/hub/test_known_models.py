@@ -1,0 +1,44 @@
+import pytest
+
+from edge_hoi.errors import ConfigError
+from edge_hoi.hub import known_model, known_models, write_card
+from edge_hoi.vocabulary import known_vocabularies, zero_shot_splits
+
+
+def test_published_hoiclips_are_there_with_their_figures():
+    figures = {model.name: list(model.figures.values()) for model in known_models() if model.kind == "hoiclip"}
+    assert figures == {
+        "hoiclip-hico": [34.69, 31.12, 35.74, 37.61, 34.47, 38.54],
+        "hoiclip-vcoco": [63.50, 64.81],
+        "hoiclip-rf-uc": [25.53, 34.85, 32.99],
+        "hoiclip-nf-uc": [26.39, 28.10, 27.75],
+        "hoiclip-uo": [16.20, 30.99, 28.53],
+        "hoiclip-uv": [24.30, 32.19, 31.09],
+        "dp-hoi-hico": [36.56, 34.36, 37.22],
+    }
+
+
+def test_entries_fit_what_the_rest_of_the_program_knows():
+    for model in known_models():
+        assert model.page.startswith("https://github.com/"), model.name
+        assert model.licence
+        if model.kind == "hoiclip":
+            assert model.dataset in known_vocabularies()
+            assert model.split in (None, *zero_shot_splits())
+            assert model.verb_share == {"hico_det": 0.5, "vcoco": 0.1}[model.dataset]
+    detector = known_model("detr-r50")
+    assert detector.sha256 in detector.file  # its authors put the hash's first digits into the name
+
+
+def test_unknown_names_are_answered_with_the_nearest():
+    with pytest.raises(ConfigError, match="no model is called 'hoiclip-hica'; did you mean 'hoiclip-hico'"):
+        known_model("hoiclip-hica")
+
+
+def test_card_names_origin_licence_and_figures(tmp_path):
+    model = known_model("hoiclip-vcoco")
+    write_card(tmp_path / "a.md", title="mine", facts={"backbone": "ResNet-50"}, models=[model])
+    card = (tmp_path / "a.md").read_text()
+    assert card.startswith("# mine\n")
+    for part in ("| backbone | ResNet-50 |", model.page, model.licence, "| scenario 1 | 63.50 |"):
+        assert part in card

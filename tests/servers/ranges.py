@@ -1,0 +1,69 @@
+"""An HTTP server whose one file can be asked for in parts, and that can break off, forget parts, or replace the file."""
+
+import http.server
+import re
+import threading
+
+
+class RangeServer:
+    """Serves `content` at `/weights.pth`. Its behaviour may be changed while it runs.
+
+    Attributes:
+        content: The file.
+        etag: Its version; None for none.
+        break_after: Cut the connection after so many bytes of each answer; None for never.
+        takes_ranges: Whether it gives parts.
+        tells_length: Whether it says how long an answer is.
+        status: Answer with this error instead.
+        ranges: What was asked for: the `Range` header of each request, or None.
+    """
+
+    def __init__(self, content):
+        self.content = content
+        self.etag = '"1"'
+        self.break_after = None
+        self.takes_ranges = True
+        self.tells_length = True
+        self.status = None
+        self.ranges = []
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *arguments):
+                pass
+
+            def do_GET(self):
+                server.answer(self)
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/weights.pth"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def answer(self, request):
+        asked = request.headers.get("Range")
+        self.ranges.append(asked)
+        if self.status or request.path.partition("?")[0] != "/weights.pth":
+            request.send_error(self.status or 404)
+            return
+        match = re.fullmatch(r"bytes=(\d+)-", asked or "")
+        start = int(match[1]) if match and self.takes_ranges and request.headers.get("If-Range") == self.etag else 0
+        if start and start >= len(self.content):
+            request.send_response(416)
+            request.send_header("Content-Range", f"bytes */{len(self.content)}")
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
+        request.send_response(206 if start else 200)
+        if start:
+            request.send_header("Content-Range", f"bytes {start}-{len(self.content) - 1}/{len(self.content)}")
+        if self.etag:
+            request.send_header("ETag", self.etag)
+        if self.tells_length:
+            request.send_header("Content-Length", str(len(self.content) - start))
+        request.end_headers()
+        request.wfile.write(self.content[start:][: self.break_after])
+        request.close_connection = True
+
+    def stop(self):
+        self._server.shutdown()
+        self._server.server_close()
