@@ -1,8 +1,12 @@
 """How to train: what a person may choose, with the published choices as defaults."""
 
-from typing import Literal
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge_hoi.errors import ConfigError
 
 
 class TrainConfig(BaseModel):
@@ -32,3 +36,34 @@ class TrainConfig(BaseModel):
     log_every_steps: int = Field(20, ge=1)
     save_every_steps: int = Field(1000, ge=1, description="Most steps that an interruption can cost")
     evaluate_every_epochs: int = Field(1, ge=1)
+
+
+def parse_settings(settings: Sequence[str], given: Mapping[str, Any]) -> TrainConfig:
+    """Read settings from a command line.
+
+    Args:
+        settings: `NAME=VALUE` each.
+        given: More settings by name.
+
+    Raises:
+        ConfigError: A setting is unknown, written otherwise, or out of its range.
+    """
+    values = dict(given)
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"a setting is NAME=VALUE, such as learning_rate=5e-5; got {setting!r}")
+        if name not in TrainConfig.model_fields:
+            nearest = difflib.get_close_matches(name, TrainConfig.model_fields, n=1, cutoff=0)[0]
+            raise ConfigError(f"unknown setting {name!r}; did you mean {nearest!r}?")
+        values[name] = value
+    try:
+        return TrainConfig(**values)
+    except ValidationError as error:
+        faults = [f"{detail['loc'][0]}: {detail['msg']}, got {detail['input']!r}" for detail in error.errors()]
+        raise ConfigError("\n".join(faults)) from error
+
+
+def describe_settings() -> list[str]:
+    """Write a line for each setting: its name, its default, and what it does."""
+    return [f"{name}={field.default}  {field.description or ''}".rstrip() for name, field in TrainConfig.model_fields.items()]

@@ -1,8 +1,38 @@
 """The processes that train together, started by `torchrun`; alone, there is one."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
 import torch
 import torch.distributed
 from torch import Tensor
+
+PATIENCE = timedelta(hours=6)
+"""How long processes wait for each other: as long as the first one may need to evaluate."""
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[torch.device]:
+    """Join the processes that `torchrun` started; alone, do nothing.
+
+    Args:
+        device: Where this process computes.
+
+    Yields:
+        The device.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield device
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        yield device
+    finally:
+        torch.distributed.destroy_process_group()
 
 
 def is_distributed() -> bool:

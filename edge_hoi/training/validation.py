@@ -63,8 +63,10 @@ def validate(
     for picture in DataLoader(pictures, batch_size=None, num_workers=workers):
         layer = checkpoint.model(picture.image[None].to(device), picture.clip_image[None].to(device)).layers[-1]
         logits = checkpoint.classifier(layer)
-        arrays = [tensor[0].float().cpu().numpy() for tensor in (layer.human_boxes, layer.object_boxes, logits.hoi, logits.object)]
-        sight = Sight.from_logits(*arrays, dataset.vocabulary.object_ids, width=picture.width, height=picture.height)
+        tensors = (layer.human_boxes, layer.object_boxes, logits.hoi, logits.object)
+        humans, objects, hoi, thing = (tensor[0].float().cpu().numpy() for tensor in tensors)
+        ids = dataset.vocabulary.object_ids
+        sight = Sight.from_logits(humans, objects, hoi, thing, ids, width=picture.width, height=picture.height)
         benchmark.update(sight, dataset.annotation(picture.number))
     first = benchmark.results()[0]
     return {f"{setting}/{column}": 100 * value for setting, row in first.figures.items() for column, value in row.items()}

@@ -3,6 +3,7 @@
 N categories, of which S are seen in training.
 """
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 
@@ -23,11 +24,11 @@ def hide_unseen(checkpoint: Checkpoint, unseen: Sequence[int]) -> Checkpoint:
         checkpoint: One whose HOI rows are text features; its modules are shared with the result.
         unseen: HOI ids.
     """
-    state = {name: tensor.clone() for name, tensor in checkpoint.classifier.state_dict().items()}
-    seen = seen_hoi_ids(len(state["hoi_weight"]), unseen)
-    rows = {"hoi_weight": state["hoi_weight"][seen], "hoi_bias": state["hoi_bias"][seen], "verb_to_hoi": state["verb_to_hoi"][:, seen]}
-    everything = HoiClassifier(**state | {"hoi_bias": torch.zeros_like(state["hoi_bias"])})
-    return dataclasses.replace(checkpoint, classifier=everything, seen_classifier=HoiClassifier(**state | rows))
+    everything, seen = copy.deepcopy(checkpoint.classifier).state_dict(), seen_hoi_ids(len(checkpoint.classifier.hoi_weight), unseen)
+    some = copy.deepcopy(everything)
+    some |= {"hoi_weight": some["hoi_weight"][seen], "hoi_bias": some["hoi_bias"][seen], "verb_to_hoi": some["verb_to_hoi"][:, seen]}
+    everything["hoi_bias"].zero_()
+    return dataclasses.replace(checkpoint, classifier=HoiClassifier(**everything), seen_classifier=HoiClassifier(**some))
 
 
 @torch.no_grad()

@@ -1,9 +1,9 @@
-"""Made-up predictions and targets."""
+"""Made-up predictions, targets and pictures."""
 
 import numpy as np
 import torch
 
-from edge_hoi.datasets.batch import Target
+from edge_hoi.datasets.batch import Sample, Target
 from edge_hoi.training.predictions import Predictions
 
 
@@ -22,3 +22,19 @@ def made_up_target(seed, pairs, categories=5, objects=3, without_object=()):
     labels[np.arange(pairs), rng.integers(categories, size=pairs)] = 1
     humans, things = torch.from_numpy(boxes)
     return Target(humans, things, torch.from_numpy(rng.integers(objects, size=pairs)), torch.from_numpy(labels))
+
+
+class MadeUpSamples:
+    """Pictures of noise with random pairs; every second one has more pairs than the others."""
+
+    def __init__(self, count=8, side=64, categories=600, objects=80):
+        self.count, self.side, self.categories, self.objects = count, side, categories, objects
+
+    def __len__(self):
+        return self.count
+
+    def sample(self, index, rng):
+        pixels = rng.standard_normal((3, self.side, self.side), np.float32)
+        clip_pixels = np.random.default_rng(index).standard_normal((3, 64, 64), np.float32)
+        target = made_up_target(index, 1 + 2 * (index % 2), self.categories, self.objects, without_object=[0] if index % 4 == 3 else [])
+        return Sample(torch.from_numpy(pixels), torch.from_numpy(clip_pixels), target)

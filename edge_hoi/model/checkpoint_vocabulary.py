@@ -1,0 +1,63 @@
+"""The vocabulary of a checkpoint: published ones go by name, a custom one lies beside it as `vocabulary.yaml`."""
+
+from pathlib import Path
+
+import yaml
+
+from edge_hoi.errors import CheckpointError, VocabularyError
+from edge_hoi.model.checkpoint import Checkpoint
+from edge_hoi.vocabulary import NO_INTERACTION, HoiCategory, Vocabulary, known_vocabularies, load_vocabulary
+from edge_hoi.vocabulary.phrases import hoi_text, verb_phrase
+
+FILE = "vocabulary.yaml"
+
+
+def save_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:
+    """Write a custom vocabulary beside its checkpoint; a published one needs no file.
+
+    Args:
+        vocabulary: What the checkpoint's classifier has rows for.
+        folder: The checkpoint's.
+
+    Raises:
+        VocabularyError: It cannot be written as YAML that means the same.
+    """
+    if vocabulary.name in known_vocabularies():
+        return
+    interactions = [_entry(hoi, vocabulary) for hoi in vocabulary.hois]
+    own = zip(vocabulary.objects, vocabulary.object_prompts[:-1], vocabulary.coco_category_ids, strict=True)
+    objects = {noun: prompt for noun, prompt, coco_id in own if coco_id is None}
+    document = {"name": vocabulary.name, "interactions": interactions, "objects": objects}
+    path = folder / FILE
+    path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000), encoding="utf-8")
+    if load_vocabulary(path).content_hash != vocabulary.content_hash:
+        raise VocabularyError(f"{path} does not say the same as the vocabulary that it was written from; give its verbs plain names")
+
+
+def vocabulary_of(checkpoint: Checkpoint, path: Path) -> Vocabulary:
+    """Load the vocabulary that a checkpoint's classifier has rows for.
+
+    Args:
+        checkpoint: What was read.
+        path: The file that it was read from.
+
+    Raises:
+        CheckpointError: It is a custom one and not there, or another one.
+    """
+    if checkpoint.vocabulary in known_vocabularies():
+        return load_vocabulary(checkpoint.vocabulary)
+    try:
+        vocabulary = load_vocabulary(path.parent / FILE)
+    except VocabularyError as error:
+        raise CheckpointError(f"{path} needs its vocabulary {checkpoint.vocabulary!r} beside it: {error}") from error
+    if vocabulary.content_hash != checkpoint.vocabulary_sha256:
+        raise CheckpointError(f"{path.parent / FILE} is not the vocabulary that {path} was trained with; put that one beside it")
+    return vocabulary
+
+
+def _entry(hoi: HoiCategory, vocabulary: Vocabulary) -> dict[str, str]:
+    """Write a category as a vocabulary file does: by verb and object, or by its prompt where it came as one."""
+    verb, noun = vocabulary.verbs[hoi.verb_id], vocabulary.objects[hoi.object_id]
+    said = "and" if verb == NO_INTERACTION else verb_phrase(verb)
+    named = {"verb": verb.replace("_", " ")} if hoi.text == hoi_text(said, noun) else {}
+    return named | {"object": noun, "prompt": hoi.prompt}
