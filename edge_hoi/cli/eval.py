@@ -1,8 +1,9 @@
 """`edge-hoi eval`: how good an engine is, by the benchmarks' own measures."""
 
+import importlib.util
 import json
-from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,18 +13,15 @@ from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from edge_hoi.cli.run import DeviceOption
 from edge_hoi.cli.terminal import err, out, print_note
-from edge_hoi.errors import ConfigError, DatasetError, EngineError
+from edge_hoi.errors import ConfigError, DatasetError, MissingDependencyError
 
 if TYPE_CHECKING:
-    from edge_hoi.datasets import HoiDataset
-    from edge_hoi.detection import Detector
-    from edge_hoi.evaluation import Benchmark, Results
-    from edge_hoi.pipeline.detectors import DetectorPool
-    from edge_hoi.runtime import Manifest
-    from edge_hoi.types import Frame
+    from edge_hoi.datasets import AnnotatedImages
     from edge_hoi.vocabulary import Vocabulary
 
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".safetensors")
+PUBLISHED_SIZE = (800, 1216)
+"""About the published evaluation's pictures: shorter side 800, longer at most 1333, in multiples of 32."""
 
 app = typer.Typer(no_args_is_help=True, help="Measure how good an engine is, by the benchmarks' own rules.")
 
@@ -68,9 +66,13 @@ def hoi(
         edge-hoi eval hoi --engine hoiclip --dataset hico_det --data datasets/hico_20160224_det --output results.json --plot ap.png
     """
     from edge_hoi.datasets import open_dataset
-    from edge_hoi.evaluation import check_plot, open_benchmark
+    from edge_hoi.evaluation import check_plot, open_benchmark, plot_categories
+    from edge_hoi.pipeline.evaluate import evaluate
     from edge_hoi.vocabulary import zero_shot_split
 
+    for path in (output, plot):
+        if path and not path.resolve().parent.is_dir():
+            raise ConfigError(f"cannot write {path}: there is no folder {path.parent}; make it, or choose another place")
     if plot:
         check_plot(plot)
     pictures = open_dataset(dataset, data, split)
@@ -80,20 +82,38 @@ def hoi(
     present = _present(pictures, is_strict=strict)[:limit]
     benchmark = open_benchmark(pictures.vocabulary, unseen_ids=unseen, allowed=_correspondence(dataset, data, pictures.vocabulary))
     with ExitStack() as cleanup:
-        folder = _engine_folder(engine, needs_text=enhance > 0, cleanup=cleanup)
-        _judge(pictures, present, benchmark, folder, batch=batch, device=device, enhance=enhance, data=data)
+        folder = _engine_folder(engine, pictures.vocabulary, needs_text=enhance > 0, cleanup=cleanup)
+        columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+        bar = cleanup.enter_context(Progress(*columns, console=err, transient=True, disable=not err.is_terminal))
+        task = bar.add_task("pictures", total=len(present))
+        manifest = evaluate(
+            pictures,
+            present,
+            benchmark,
+            folder,
+            max_batch=batch,
+            device=device or "auto",
+            enhanced=enhance,
+            note=print_note,
+            progress=partial(bar.advance, task),
+        )
     results = benchmark.results()
-    for table in results:
-        out.print(table.table())
+    for figures in results:
+        out.print(figures.table())
+    about = {
+        "engine": {"name": manifest.name, "weights_sha256": manifest.weights_sha256, "precision": manifest.precision},
+        "dataset": {"name": dataset, "split": split, "pictures": len(pictures), "judged": len(present)},
+        "enhance": enhance,
+        "zero_shot": zero_shot,
+    }
     if output:
-        about = {"engine": engine, "dataset": dataset, "split": split, "enhance": enhance, "zero_shot": zero_shot}
-        about |= {"missing": len(pictures) - len(present) if limit is None else None, "limit": limit}
-        output.write_text(json.dumps(about | {"results": [table.to_json() for table in results]}, indent=1), encoding="utf-8")
+        about["results"] = [figures.to_json() for figures in results]
+        output.write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     if plot:
-        _plot(results, plot)
+        plot_categories(results[0], plot)
 
 
-def _present(pictures: "HoiDataset", *, is_strict: bool) -> list[int]:
+def _present(pictures: "AnnotatedImages", *, is_strict: bool) -> list[int]:
     """List the pictures that are there, and say how many are not."""
     present, first_missing = [], None
     for index in range(len(pictures)):
@@ -109,6 +129,11 @@ def _present(pictures: "HoiDataset", *, is_strict: bool) -> list[int]:
             f"{len(pictures) - len(present)} of {len(pictures)} pictures are missing; the figures are of those present, "
             "and not to be compared with others' (--strict refuses this)"
         )
+    if pictures.name == "vcoco" and all(annotation.object_boxes.any(axis=1).all() for annotation in pictures.annotations):
+        print_note(
+            "these annotations of V-COCO tell nothing about interactions without object, which the benchmark counts: the figures are not "
+            "to be compared with others'; test_vcoco.json has them"
+        )
     return present
 
 
@@ -120,145 +145,30 @@ def _correspondence(dataset: str, data: Path, vocabulary: "Vocabulary") -> Any: 
     return next((read_correspondence(path, vocabulary) for path in paths if path.is_file()), None)
 
 
-def _engine_folder(engine: str, *, needs_text: bool, cleanup: ExitStack) -> Path:
+def _engine_folder(engine: str, vocabulary: "Vocabulary", *, needs_text: bool, cleanup: ExitStack) -> Path:
     """Find the engine's folder; a checkpoint is made into an engine that PyTorch runs, for as long as this lasts."""
     from edge_hoi.pipeline.engines import engine_folder
 
     path = Path(engine).expanduser()
-    if not (path.suffix in CHECKPOINT_SUFFIXES or path.is_file()):
+    if path.suffix not in CHECKPOINT_SUFFIXES:
         return engine_folder(engine)
+    if not all(map(importlib.util.find_spec, ("torch", "torchvision", "open_clip", "onnx"))):
+        raise MissingDependencyError(f"evaluating the checkpoint {path} needs PyTorch; pip install 'edge-hoi[build]'")
     from edge_hoi.export import build_engine
     from edge_hoi.model import load_checkpoint
-    from edge_hoi.vocabulary import load_vocabulary
+    from edge_hoi.model.checkpoint_vocabulary import vocabulary_of
 
     checkpoint = load_checkpoint(path)
     folder = Path(cleanup.enter_context(TemporaryDirectory(prefix="edge-hoi-"))) / "engine"
     build_engine(
         checkpoint,
-        load_vocabulary(checkpoint.vocabulary),
+        vocabulary_of(checkpoint, path),
         folder,
         name=path.stem,
         description=f"HOICLIP from {path.name}",
         is_trained=True,
         backend="torch",
-        input_size=(800, 1216),  # about the published evaluation's: shorter side 800, longer at most 1333
-        with_text_tower=needs_text,
+        input_size=PUBLISHED_SIZE,
+        with_text_tower=needs_text or checkpoint.vocabulary_sha256 != vocabulary.content_hash,
     )
     return folder
-
-
-def _judge(
-    pictures: "HoiDataset",
-    present: list[int],
-    benchmark: "Benchmark",
-    folder: Path,
-    *,
-    batch: int,
-    device: str | None,
-    enhance: int,
-    data: Path,
-) -> None:
-    """Run the engine over the pictures, one input size after the other, so that no more than one engine is open."""
-    from edge_hoi.config import parse_config
-    from edge_hoi.pipeline import open_detectors
-    from edge_hoi.runtime import read_manifest
-
-    chosen = {"path": str(folder), "max_batch": batch} | ({"device": device} if device else {})
-    vocabulary = pictures.vocabulary.name
-    if vocabulary not in ("hico_det", "vcoco"):
-        vocabulary = str(data / "vocabulary.yaml")
-    settings = parse_config({"engine": chosen, "vocabulary": vocabulary}, origin="command line")
-    manifest = read_manifest(folder, verify=False)
-    detectors = open_detectors(settings, note=print_note)
-    if detectors.vocabulary.content_hash != pictures.vocabulary.content_hash:
-        raise EngineError(f"{vocabulary} is not the vocabulary of the annotations; both must list the same categories in the same order")
-    features = _text_features(pictures.vocabulary, folder, manifest) if enhance else None
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with ExitStack() as cleanup:
-        cleanup.callback(detectors.close)
-        progress = cleanup.enter_context(Progress(*columns, console=err, transient=True, disable=not err.is_terminal))
-        task = progress.add_task("pictures", total=len(present))
-        for indices in _batches(pictures, present, manifest, batch, detectors):
-            _judge_batch(pictures, indices, benchmark, detectors, features, enhance)
-            progress.advance(task, len(indices))
-
-
-def _batches(
-    pictures: "HoiDataset", present: list[int], manifest: "Manifest", batch: int, detectors: "DetectorPool"
-) -> Iterator[list[int]]:
-    """Put pictures together whose best input size is the same; between sizes, close the engine."""
-    from edge_hoi.datasets.pictures import picture_size
-    from edge_hoi.runtime import choose_input_size
-
-    by_size: dict[tuple[int, int], list[int]] = {}
-    for index in present:
-        by_size.setdefault(choose_input_size(*picture_size(pictures.image_path(index)), manifest.input), []).append(index)
-    for indices in by_size.values():
-        yield from (indices[begin : begin + batch] for begin in range(0, len(indices), batch))
-        detectors.close()
-
-
-def _judge_batch(
-    pictures: "HoiDataset",
-    indices: list[int],
-    benchmark: "Benchmark",
-    detectors: "DetectorPool",
-    features: Any,  # noqa: ANN401 -- an array or None
-    enhance: int,
-) -> None:
-    from edge_hoi.detection import enhancement
-    from edge_hoi.evaluation import Sight
-
-    frames = [_frame(pictures, index) for index in indices]
-    detector: Detector = detectors.detector_for(frames[0])
-    outputs = detector.embed(frames)
-    hoi_logits, object_logits = detector.classifier.logits(outputs)
-    lifts = enhancement(outputs["image_embedding"], features, top=enhance) if enhance else [None] * len(frames)
-    for row, (index, frame) in enumerate(zip(indices, frames, strict=True)):
-        sight = Sight.from_logits(
-            outputs["human_boxes"][row],
-            outputs["object_boxes"][row],
-            hoi_logits[row],
-            object_logits[row],
-            pictures.vocabulary.object_ids,
-            width=frame.width,
-            height=frame.height,
-            enhancement=lifts[row],
-        )
-        benchmark.update(sight, pictures.annotation(index))
-
-
-def _frame(pictures: "HoiDataset", index: int) -> "Frame":
-    from edge_hoi.datasets.pictures import read_picture
-    from edge_hoi.types import Clock, Frame
-
-    return Frame(read_picture(pictures.image_path(index)), 0.0, None, Clock("media", "relative"), 0.0, index, pictures.name)
-
-
-def _text_features(vocabulary: "Vocabulary", folder: Path, manifest: "Manifest") -> Any:  # noqa: ANN401 -- an array
-    """Give the `(N, E)` text features of the categories, of length 1."""
-    import numpy as np
-
-    from edge_hoi.config import cache_folder
-    from edge_hoi.detection import OnnxTextEncoder, cached_text_features
-
-    prompts = [hoi.prompt for hoi in vocabulary.hois]
-    features = cached_text_features(
-        list(dict.fromkeys(prompts)),
-        clip_model=manifest.clip.model,
-        clip_sha256=manifest.clip.weights_sha256,
-        cache_folder=cache_folder() / "text",
-        encoder=OnnxTextEncoder(folder, manifest.text_tower) if manifest.text_tower else None,
-    )
-    rows = np.stack([features[prompt] for prompt in prompts])
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def _plot(results: "tuple[Results, ...]", path: Path) -> None:
-    """Draw HICO-DET's categories; of V-COCO the roles, and the verbs are in the JSON."""
-    from edge_hoi.evaluation import plot_categories
-
-    try:
-        plot_categories(results[0], path)
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}; choose another place with --plot") from error
