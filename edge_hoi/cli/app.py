@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edge_hoi import __version__
-from edge_hoi.cli import build, detect, doctor, run
+from edge_hoi.cli import build, datasets, detect, doctor, eval, models, run, train
 from edge_hoi.cli.terminal import print_error, show_logs
 from edge_hoi.errors import EdgeHoiError
 
@@ -27,6 +27,11 @@ app.command("run")(run.run)
 app.command("detect")(detect.detect)
 app.command("build")(build.build)
 app.command("doctor")(doctor.doctor)
+app.add_typer(models.app, name="models")
+app.add_typer(datasets.app, name="datasets")
+app.command("train")(train.train)
+app.command("verb-classifier")(train.verb_classifier)
+app.add_typer(eval.app, name="eval")
 
 
 def _show_version(value: bool) -> None:
