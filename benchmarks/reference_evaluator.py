@@ -116,12 +116,13 @@ def roles(reference: Arrays) -> dict[str, Any]:
 
 
 def images(reference: Arrays) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
-    """Give the images in order; an array that one lacks, as nothing was predicted, is empty."""
+    """Give the images in order, in single precision as networks have it; an array that one lacks, as nothing was predicted, is empty."""
     by_image: dict[int, dict[str, NDArray[Any]]] = {}
     for name, array in reference.items():
         number, _, key = name.partition("/")
         if number.isdigit():
-            by_image.setdefault(int(number), {})[key] = array
+            is_real = np.issubdtype(array.dtype, np.floating)
+            by_image.setdefault(int(number), {})[key] = array.astype(np.float32) if is_real else array
     empty = {key: array[:0] for image in by_image.values() for key, array in image.items() if array.ndim and array.size}
     for number, image in sorted(by_image.items()):
         yield str(number), {key: image[key].reshape(-1, *none.shape[1:]) if key in image else none for key, none in empty.items()}
