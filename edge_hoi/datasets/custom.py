@@ -48,7 +48,7 @@ def read_custom(folder: Path, *, split: str = "train") -> AnnotatedImages:
     """
     path = folder / ANNOTATIONS
     images = _images(path)
-    categories = _Categories(_vocabulary(folder, images, path), is_listed=(folder / VOCABULARY).is_file())
+    categories = _Categories(_vocabulary(folder, images, path))
     annotations, seen = [], set[str]()
     for where, image in _each(images, path):
         with reading(where):
@@ -164,9 +164,8 @@ def _parse(entry: Any, objects: dict[str, str], where: str) -> tuple[str, str]: 
 class _Categories:
     """Finds the category that an interaction names."""
 
-    def __init__(self, vocabulary: Vocabulary, *, is_listed: bool) -> None:
+    def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
-        self._is_listed = is_listed
         self._by_text = {hoi.text: hoi_id for hoi_id, hoi in enumerate(vocabulary.hois)}
         self._by_names = {
             (vocabulary.verbs[hoi.verb_id], vocabulary.objects[hoi.object_id]): hoi_id for hoi_id, hoi in enumerate(vocabulary.hois)

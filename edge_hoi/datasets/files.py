@@ -90,7 +90,7 @@ def as_index(value: object, count: int, what: str) -> int:
         DatasetError: It is not a whole number, or outside of the list.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < count:
-        raise DatasetError(f"expected a {what} from 0 to {count - 1}, got {str(value)[:80]}")
+        raise DatasetError(f"expected {what} from 0 to {count - 1}, got {str(value)[:80]}")
     return value
 
 

@@ -62,7 +62,7 @@ def test_rows_that_point_nowhere_leave_their_picture_out_of_training_and_are_ref
     content[0]["hoi_annotation"][1]["object_id"] = 3
     path = write_json(tmp_path / "a.json", content)
     assert [annotation.file_name for annotation in read_hico_det(path, skips_broken=True)] == ["HICO_train2015_00000002.jpg"]
-    with pytest.raises(DatasetError, match=r"a.json, picture 0: HICO_train2015_00000001.jpg: expected a object_id from 0 to 2, got 3"):
+    with pytest.raises(DatasetError, match=r"a.json, picture 0: HICO_train2015_00000001.jpg: expected object_id from 0 to 2, got 3"):
         read_hico_det(path)
 
 
@@ -89,8 +89,8 @@ def spoil(content, *keys, value):
         ((0, "hoi_annotation", 0, "hoi_category_id"), 601, "from 0 to 599"),
         ((0, "hoi_annotation", 0, "hoi_category_id"), 20, r"row 0 says category 20 \(person sitting on bicycle\), with verb 77"),
         ((0, "hoi_annotation", 0, "category_id"), 10**30, "not as expected"),
-        ((0, "hoi_annotation", 0, "subject_id"), -1, "expected a subject_id from 0 to 2"),
-        ((0, "hoi_annotation", 0, "subject_id"), True, "expected a subject_id from 0 to 2"),
+        ((0, "hoi_annotation", 0, "subject_id"), -1, "expected subject_id from 0 to 2"),
+        ((0, "hoi_annotation", 0, "subject_id"), True, "expected subject_id from 0 to 2"),
         ((0, "hoi_annotation", 0), None, "not as expected"),
         ((0,), 5, "expected a picture as a JSON object"),
     ],

@@ -51,9 +51,9 @@ def test_given_test_set_is_read_by_names(shared_data):
     [
         ({"file_name": "a/../../b.jpg"}, "file name within"),
         ({"annotations": None}, "list of boxes"),
-        ({"hoi_annotation": [{"subject_id": 0, "object_id": -2, "category_id": 1}]}, "expected a object_id from 0 to 2, got -2"),
-        ({"hoi_annotation": [{"subject_id": -1, "object_id": -1, "category_id": 1}]}, "expected a subject_id from 0 to 2, got -1"),
-        ({"hoi_annotation": [{"subject_id": 0, "object_id": -1, "category_id": 29}]}, "expected a verb from 0 to 28, got 29"),
+        ({"hoi_annotation": [{"subject_id": 0, "object_id": -2, "category_id": 1}]}, "expected object_id from 0 to 2, got -2"),
+        ({"hoi_annotation": [{"subject_id": -1, "object_id": -1, "category_id": 1}]}, "expected subject_id from 0 to 2, got -1"),
+        ({"hoi_annotation": [{"subject_id": 0, "object_id": -1, "category_id": 29}]}, "expected verb from 0 to 28, got 29"),
     ],
 )
 def test_malformed_entries_are_refused_with_their_place(tmp_path, change, message):

@@ -1,0 +1,65 @@
+"""`datasets`: what is missing is named, and one's own vocabulary is written down."""
+
+import json
+
+import pytest
+
+from edge_hoi.cli import datasets
+from edge_hoi.cli.terminal import print_error
+from edge_hoi.errors import EdgeHoiError
+
+ENTRY = {"human": [1, 1, 9, 9], "object": None, "text": "person carrying traffic cone"}
+
+
+def command(*arguments):
+    try:
+        datasets.app(list(map(str, arguments)))
+    except EdgeHoiError as error:
+        print_error(str(error))
+        return error.exit_code
+    except SystemExit as ended:
+        return ended.code
+    raise AssertionError("a command ends the process")
+
+
+@pytest.fixture
+def yard(tmp_path):
+    image = pytest.importorskip("PIL.Image", reason="needs the [build] extra")
+    image.new("RGB", (20, 10)).save(tmp_path / "a.jpg")
+    (tmp_path / "annotations.json").write_text(json.dumps({"images": [{"file": "a.jpg", "interactions": [ENTRY]}]}))
+    return tmp_path
+
+
+def test_check_of_a_whole_set_says_so(yard, capsys):
+    assert command("check", "custom", "--data", yard) == 0
+    shown = capsys.readouterr().out
+    assert "1 pictures, 1 rows, 1 categories with rows, 1 categories" in shown
+    assert "complete" in shown
+    assert command("check", "custom", "--data", yard, "--json") == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    assert report["problems"] == []
+    assert report["counts"]["pictures"] == 1
+
+
+def test_check_of_a_set_that_is_not_there_says_where_to_get_it(tmp_path, capsys):
+    assert command("check", "hico_det", "--data", tmp_path) == 1
+    shown = capsys.readouterr().out
+    assert "annotations/trainval_hico.json" in shown
+    assert "https://github.com/Artanic30/HOICLIP" in shown
+    assert command("check", "hico_det", "--data", tmp_path / "nowhere") == 2
+    assert command("check", "hico", "--data", tmp_path) == 2
+    assert "did you mean 'hico_det'" in capsys.readouterr().err
+
+
+def test_check_names_the_broken_entry_of_ones_own_set(yard, capsys):
+    (yard / "annotations.json").write_text(json.dumps({"images": [{"file": "a.jpg", "interactions": [ENTRY | {"human": [1, 1, 90, 9]}]}]}))
+    assert command("check", "custom", "--data", yard) == 1
+    assert "annotations.json, image 1 (a.jpg), interaction 1: human box [1, 1, 90, 9] leaves the picture" in capsys.readouterr().out
+
+
+def test_vocabulary_is_written_once(yard, capsys):
+    assert command("vocabulary", yard) == 0
+    assert (yard / "vocabulary.yaml").read_text() == "- person carrying traffic cone\n"
+    assert "vocabulary.yaml: 1 categories" in capsys.readouterr().out
+    assert command("vocabulary", yard) == 2
+    assert "File exists" in capsys.readouterr().err
