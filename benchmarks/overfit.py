@@ -107,7 +107,7 @@ def train_on(folder: Path, output: Path, *, epochs: int, batch_size: int = 4) ->
         warmup_steps=20,
         trains_whole_backbone=True,
         workers=0,
-        log_every_steps=10,
+        log_every_steps=1,
         evaluate_every_epochs=max(1, epochs // 10),
     )
     course: dict[str, list[float]] = {}

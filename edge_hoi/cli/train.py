@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -100,8 +101,7 @@ def train(
     with distributed.joined(_device(device)) as chosen:
         is_first = distributed.rank() == 0
         checkpoint = _start(model, vocabulary, seed=config.seed, detr=detr, clip=clip, verbs=verbs)
-        if unseen:
-            checkpoint = hide_unseen(checkpoint, unseen)
+        checkpoint = hide_unseen(checkpoint, unseen) if unseen else replace(checkpoint, seen_classifier=None)
         samples = HoiTrainingSet(
             pictures,
             clip_size=checkpoint.model.clip.image_size,

@@ -18,13 +18,17 @@ _OWN = ("hoi_weight", "hoi_bias", "verb_to_hoi")
 def hide_unseen(checkpoint: Checkpoint, unseen: Sequence[int]) -> Checkpoint:
     """Give a checkpoint a second classifier, of the seen categories, to be trained.
 
-    The one for all categories keeps its HOI rows and loses their bias, which unseen categories could not learn.
+    The one for all categories keeps its HOI rows and loses their bias, which unseen categories could not learn. A checkpoint that was
+    trained on just these categories is given back as it is.
 
     Args:
-        checkpoint: One whose HOI rows are text features; its modules are shared with the result.
+        checkpoint: One whose HOI rows are text features; its network is shared with the result.
         unseen: HOI ids.
     """
-    everything, seen = copy.deepcopy(checkpoint.classifier).state_dict(), seen_hoi_ids(len(checkpoint.classifier.hoi_weight), unseen)
+    seen, trained = seen_hoi_ids(len(checkpoint.classifier.hoi_weight), unseen), checkpoint.seen_classifier
+    if trained is not None and torch.equal(trained.verb_to_hoi, checkpoint.classifier.verb_to_hoi[:, seen]):
+        return checkpoint
+    everything = copy.deepcopy(checkpoint.classifier).state_dict()
     some = copy.deepcopy(everything)
     some |= {"hoi_weight": some["hoi_weight"][seen], "hoi_bias": some["hoi_bias"][seen], "verb_to_hoi": some["verb_to_hoi"][:, seen]}
     everything["hoi_bias"].zero_()

@@ -110,9 +110,13 @@ def test_a_prompt_longer_than_clip_reads_is_refused(fresh):
 @pytest.fixture
 def yard(tmp_path):
     path = tmp_path / "yard.yaml"
-    path.write_text(
-        "- person riding bicycle\n- person driving forklift\n- {verb: talk on, object: cell phone}\n- {prompt: no helmet, object: helmet}\n- person and bicycle\n"
+    lines = (
+        "person riding bicycle",
+        "person driving forklift",
+        "{verb: talk on, object: cell phone}",
+        "{prompt: no helmet, object: helmet}",
     )
+    path.write_text("".join(f"- {line}\n" for line in (*lines, "person and bicycle")))
     return load_vocabulary(path)
 
 

@@ -37,3 +37,12 @@ def test_training_teaches_both_classifiers_what_they_share(tmp_path, fresh):
     written = load_checkpoint(tmp_path / "model.safetensors")
     assert torch.equal(written.classifier.object_weight, trained.object_weight)
     assert torch.equal(written.seen_classifier.hoi_weight, trained.hoi_weight)
+
+
+def test_a_checkpoint_of_the_same_split_goes_on_and_one_of_another_begins_anew(fresh):
+    checkpoint = hide_unseen(fresh(), UNSEEN)
+    assert hide_unseen(checkpoint, UNSEEN) is checkpoint
+    other = zero_shot_split("non_rare_first")
+    assert torch.equal(
+        hide_unseen(checkpoint, other).seen_classifier.hoi_weight, checkpoint.classifier.hoi_weight[seen_hoi_ids(600, other)]
+    )

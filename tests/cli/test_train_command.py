@@ -1,0 +1,138 @@
+"""`edge-hoi train` and `edge-hoi verb-classifier`, as a person types them."""
+
+import json
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the [build] extra")
+
+from edge_hoi.cli import main
+from edge_hoi.model import load_checkpoint
+
+SMALL = ("--batch", "2", "--longest", "96", "--workers", "0", "--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory, request):
+    """A custom data set of four drawn pictures."""
+    folder = tmp_path_factory.mktemp("data") / "yard"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(request.getfixturevalue("repository") / "benchmarks"))
+        import overfit
+
+        overfit.draw_pictures(folder, 4)
+    return folder
+
+
+@pytest.fixture
+def edge_hoi(capsys):
+    """Run a command; give its exit code and what it printed."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return exit_.value.code or 0, printed.out + printed.err
+
+    return run
+
+
+def test_training_writes_a_model_its_vocabulary_and_its_settings(tmp_path, yard, edge_hoi):
+    run = tmp_path / "run"
+    arguments = ("train", "--data", yard, "--model", "untrained:tiny", "--output", run, "--epochs", 2, "--set", "ema_decay=0.5")
+    code, printed = edge_hoi(*arguments, "--validate", yard, *SMALL)
+    assert code == 0, printed
+    assert f"edge-hoi build {run}/model.safetensors" in printed
+    assert "4 of 4  loss" in printed.replace("4/4", "4 of 4")
+    assert load_checkpoint(run / "model.safetensors").vocabulary == "yard"
+    assert {path.name for path in run.iterdir()} >= {"best.safetensors", "state.safetensors", "vocabulary.yaml", "metrics.jsonl"}
+    settings = json.loads((run / "settings.json").read_text())
+    assert (settings["epochs"], settings["ema_decay"], settings["model"]) == (2, 0.5, "untrained:tiny")
+
+
+def test_a_finished_run_is_left_as_it_is_and_a_changed_one_refused(tmp_path, yard, edge_hoi):
+    arguments = ("train", "--data", yard, "--model", "untrained:tiny", "--output", tmp_path, *SMALL)
+    assert edge_hoi(*arguments, "--epochs", 1)[0] == 0
+    before = (tmp_path / "model.safetensors").read_bytes()
+    assert edge_hoi(*arguments, "--epochs", 1, "--resume")[0] == 0
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+    code, printed = edge_hoi(*arguments, "--epochs", 2, "--resume")
+    assert code == 7
+    assert "is of a run with epochs 1, this is one with 2" in printed
+
+
+def test_fine_tuning_keeps_learned_rows_and_takes_verbs(tmp_path, yard, edge_hoi):
+    first, second, verbs = tmp_path / "first", tmp_path / "second", tmp_path / "verbs.safetensors"
+    assert edge_hoi("train", "--data", yard, "--model", "untrained:tiny", "--output", first, "--epochs", 1, *SMALL)[0] == 0
+    start = first / "model.safetensors"
+    code, printed = edge_hoi("verb-classifier", "--data", yard, "--dataset", "custom", "--model", start, "--output", verbs)
+    assert code == 0, printed
+    assert "verbs, 32 numbers each" in printed
+    frozen = ("--set", "learning_rate=1e-12", "--set", "backbone_learning_rate=0", "--set", "weight_decay=0")
+    code, printed = edge_hoi(
+        "train", "--data", yard, "--model", start, "--output", second, "--epochs", 1, "--verbs", verbs, *frozen, *SMALL
+    )
+    assert code == 0, printed
+    before, after = (load_checkpoint(path / "model.safetensors").classifier for path in (first, second))
+    torch.testing.assert_close(after.hoi_weight, before.hoi_weight, atol=1e-6, rtol=0)
+    assert not torch.allclose(after.verb_weight, before.verb_weight, atol=1e-2)
+
+
+def test_a_zero_shot_run_trains_the_seen_categories(tmp_path, edge_hoi):
+    import PIL.Image
+
+    images, annotations = tmp_path / "images" / "train2015", tmp_path / "annotations"
+    images.mkdir(parents=True)
+    annotations.mkdir()
+    entries = []
+    for number in range(2):
+        PIL.Image.new("RGB", (120, 90), (90 * number, 99, 30)).save(images / f"{number}.jpg")
+        boxes = [{"bbox": [10, 10, 60, 80], "category_id": 1}, {"bbox": [40, 30, 110, 80], "category_id": 2}]
+        hoi = [{"subject_id": 0, "object_id": 1, "category_id": 77, "hoi_category_id": 19}]
+        entries.append({"file_name": f"{number}.jpg", "annotations": boxes, "hoi_annotation": hoi})
+    (annotations / "trainval_hico.json").write_text(json.dumps(entries))
+    run = tmp_path / "run"
+    arguments = ("train", "--data", tmp_path, "--dataset", "hico_det", "--model", "untrained:tiny", "--output", run, "--epochs", 1)
+    code, printed = edge_hoi(*arguments, "--zero-shot", "rare_first", *SMALL)
+    assert code == 0, printed
+    checkpoint = load_checkpoint(run / "model.safetensors")
+    assert (len(checkpoint.classifier.hoi_weight), len(checkpoint.seen_classifier.hoi_weight)) == (600, 480)
+
+
+def test_settings_are_listed(edge_hoi):
+    code, printed = edge_hoi("train", "--list-settings")
+    assert code == 0
+    assert "learning_rate=0.0001" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--model", "untrained:huge"], 2, "no model variant 'huge'; known are r50-vitb32, tiny"),
+        (["--model", "none.safetensors"], 4, "cannot read checkpoint none.safetensors"),
+        (["--model", "untrained:tiny", "--batch", "9"], 7, "a batch of 9 pictures needs as many to train on, got 4"),
+        (["--model", "untrained:tiny", "--set", "lr=1"], 2, "unknown setting 'lr'; did you mean 'learning_rate'?"),
+        (["--model", "untrained:tiny", "--zero-shot", "rare_first"], 2, "zero-shot splits are of hico_det"),
+        (["--model", "untrained:tiny", "--clip", "openai"], 2, "need the name of an open_clip model"),
+        (["--model", "untrained:tiny", "--verbs", "none.safetensors"], 4, "cannot read verb classifier none.safetensors"),
+    ],
+)
+def test_what_cannot_be_done_is_named(tmp_path, yard, edge_hoi, arguments, code, message):
+    found, printed = edge_hoi("train", "--data", yard, "--output", tmp_path / "run", *arguments)
+    assert found == code, printed
+    assert message in printed
+    assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name one CLIP"),
+        (["--clip", "ViT-B-32-quickgelu"], "--clip is MODEL:WEIGHTS"),
+        (["--clip", "none:openai"], "knows no model 'none'"),
+    ],
+)
+def test_a_clip_that_is_not_there_is_named(tmp_path, yard, edge_hoi, arguments, message):
+    code, printed = edge_hoi("verb-classifier", "--data", yard, "--dataset", "custom", "-o", tmp_path / "verbs.safetensors", *arguments)
+    assert code == 2
+    assert message in printed
