@@ -15,7 +15,7 @@ from edge_hoi.errors import EngineError
 from edge_hoi.export.folder import files_below, order_metadata, replacing
 from edge_hoi.export.onnx import export_onnx, largest_difference, refuse_beyond_tolerance
 from edge_hoi.export.text_tower import export_text_tower, write_tokenizer
-from edge_hoi.model import Checkpoint, HoiClassifier, LastLayer, save_checkpoint
+from edge_hoi.model import Checkpoint, LastLayer, save_checkpoint
 from edge_hoi.runtime import ClipIdentity, InputDescription, Manifest, TextTower, open_engine, write_manifest
 from edge_hoi.runtime.manifest import MODEL_FILE, WEIGHTS_FILE, sha256_of_file
 from edge_hoi.runtime.open import ONNX_BACKENDS
@@ -113,25 +113,6 @@ def build_engine(
     return manifest
 
 
-def numpy_classifier(classifier: HoiClassifier) -> Classifier:
-    """Turn a checkpoint's classifier into the one that runs without torch.
-
-    Args:
-        classifier: The checkpoint's.
-
-    Returns:
-        The same numbers; factors on cosines in place of their logarithms.
-
-    Raises:
-        EngineError: Its numbers are not finite.
-    """
-    arrays = {}
-    for key, tensor in classifier.state_dict().items():
-        is_logarithm = key.endswith("_log_scale")
-        arrays[key.replace("_log", "")] = np.array((tensor.exp() if is_logarithm else tensor).float().cpu().numpy(), order="C")
-    return Classifier(**arrays)
-
-
 def _check_arguments(checkpoint: Checkpoint, vocabulary: Vocabulary, backend: str, input_size: tuple[int, int]) -> None:
     if backend not in BACKENDS:
         nearest = get_close_matches(backend, BACKENDS, n=1, cutoff=0)[0]
@@ -170,7 +151,7 @@ def _write_classifier(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Pa
     relative = f"classifiers/{vocabulary.name}.safetensors"
     path = folder / relative
     path.parent.mkdir()
-    write_classifier(path, numpy_classifier(checkpoint.classifier), vocabulary, clip_sha256=clip_sha256)
+    write_classifier(path, Classifier(**checkpoint.classifier.arrays()), vocabulary, clip_sha256=clip_sha256)
     order_metadata(path)
     return relative
 

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
 from edge_hoi.detection import OnnxTextEncoder, read_classifier
 from edge_hoi.errors import EngineError
-from edge_hoi.export import build_engine, numpy_classifier
+from edge_hoi.export import build_engine
 from edge_hoi.model import VARIANTS, HoiclipConfig, LastLayer, LayerOutputs, load_checkpoint
 from edge_hoi.model.reference_weights import untrained_checkpoint
 from edge_hoi.runtime import open_engine, read_manifest
@@ -207,26 +207,3 @@ def test_arguments_that_cannot_be_are_refused_before_any_work(checkpoint, vocabu
 def test_another_vocabulary_than_the_checkpoint_s_is_refused(checkpoint, tmp_path):
     with pytest.raises(EngineError, match="classifier is for vocabulary 'hico_det', got another one, 'vcoco'"):
         build_engine(checkpoint, load_vocabulary("vcoco"), tmp_path / "engine", **NO_EXPORT)
-
-
-def test_a_classifier_keeps_its_numbers_without_torch(checkpoint):
-    classifier = numpy_classifier(checkpoint.classifier)
-    assert classifier.hoi_scale == pytest.approx(1 / 0.07, rel=1e-5)
-    np.testing.assert_array_equal(classifier.verb_to_hoi, checkpoint.classifier.verb_to_hoi.numpy())
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_the_published_architecture_agrees_with_torch_in_every_backend(vocabulary, tmp_path):
-    checkpoint = untrained_checkpoint(VARIANTS["r50-vitb32"], vocabulary)
-    folder = tmp_path / "full"
-    manifest = build_engine(checkpoint, vocabulary, folder, with_text_tower=False, **SAID | {"name": "r50-vitb32"})
-    with TorchEngine(LastLayer(checkpoint.model), manifest, device="cpu") as reference:
-        inputs = inputs_for(reference)
-        expected = reference.run(inputs)
-    for backend in ("openvino", "onnxruntime"):
-        with open_engine(folder, backend=backend, device="cpu") as engine:
-            assert engine.input_size == (384, 672)
-            outputs = engine.run(inputs)
-        for name in expected:
-            np.testing.assert_allclose(outputs[name], expected[name], atol=1e-3, err_msg=f"{backend} {name}")
