@@ -13,6 +13,7 @@ from edge_hoi.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     from edge_hoi.model import Checkpoint
+    from edge_hoi.vocabulary import Vocabulary
 
 UNTRAINED = "untrained:"
 _NEEDED = ("torch", "torchvision", "open_clip", "onnx", "onnxscript", "onnxruntime", "tokenizers")
@@ -49,7 +50,6 @@ def build(
     if missing:
         raise MissingDependencyError(f"building needs {', '.join(missing)}; pip install 'edge-hoi[build]'")
     from edge_hoi.export import build_engine
-    from edge_hoi.vocabulary import load_vocabulary
 
     input_size = _parse_size(size)
     started = time.monotonic()
@@ -58,11 +58,11 @@ def build(
         err.print(f"[dim]{time.monotonic() - started:6.1f} s[/]  {text}")
 
     step(f"reading {model}")
-    checkpoint = _open_checkpoint(model, vocabulary)
+    checkpoint, its_vocabulary = _open_checkpoint(model, vocabulary)
     is_trained = not model.startswith(UNTRAINED)
     manifest = build_engine(
         checkpoint,
-        load_vocabulary(checkpoint.vocabulary),
+        its_vocabulary,
         output,
         name=name or output.resolve().name,
         description=f"HOICLIP from {Path(model).name if is_trained else 'made-up weights: it runs, and what it reports means nothing'}",
@@ -79,17 +79,20 @@ def build(
     out.print(f"    edge-hoi run --engine {output}", soft_wrap=True, markup=False)
 
 
-def _open_checkpoint(model: str, vocabulary: str) -> "Checkpoint":
+def _open_checkpoint(model: str, vocabulary: str) -> "tuple[Checkpoint, Vocabulary]":
     from edge_hoi.model import VARIANTS, load_checkpoint
+    from edge_hoi.model.checkpoint_vocabulary import vocabulary_of
     from edge_hoi.model.reference_weights import untrained_checkpoint
     from edge_hoi.vocabulary import load_vocabulary
 
     if not model.startswith(UNTRAINED):
-        return load_checkpoint(Path(model))
+        checkpoint = load_checkpoint(Path(model))
+        return checkpoint, vocabulary_of(checkpoint, Path(model))
     variant = model.removeprefix(UNTRAINED)
     if variant not in VARIANTS:
         raise ConfigError(f"no model variant {variant!r}; known are {', '.join(VARIANTS)}")
-    return untrained_checkpoint(VARIANTS[variant], load_vocabulary(vocabulary))
+    published = load_vocabulary(vocabulary)
+    return untrained_checkpoint(VARIANTS[variant], published), published
 
 
 def _parse_size(text: str) -> tuple[int, int]:

@@ -74,6 +74,9 @@ def train(
         str | None, typer.Option("--zero-shot", help="Keep a split's unseen categories from training: rare_first, unseen_verb, …")
     ] = None,
     percent: Annotated[float, typer.Option("--percent", help="Train on this part of the pictures; published: 5, 15, 25, 50.")] = 100.0,
+    is_augmented: Annotated[
+        bool, typer.Option("--augment/--no-augment", help="Flip, crop, resize and recolour pictures at random, as published.")
+    ] = True,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the state in --output; everything else must be as before.")] = False,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
@@ -107,6 +110,7 @@ def train(
             clip_size=checkpoint.model.clip.image_size,
             sizes=sizes,
             seen_hoi_ids=seen_hoi_ids(len(vocabulary), unseen) if unseen else None,
+            is_augmented=is_augmented,
         )
         evaluate = None
         if judged is not None:
@@ -123,7 +127,9 @@ def train(
                 resumes=resume,
             )
             if is_first:
-                _write_settings(output, config, {"model": model, "dataset": dataset, "data": str(data), "longest": longest})
+                _write_settings(
+                    output, config, {"model": model, "dataset": dataset, "data": str(data), "longest": longest, "augment": is_augmented}
+                )
                 save_vocabulary(vocabulary, output)
                 err.print(f"{len(pictures)} pictures, {trainer.steps_done} of {trainer.total_steps} steps done, on {chosen}")
             trainer.run()

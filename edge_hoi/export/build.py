@@ -16,6 +16,7 @@ from edge_hoi.export.folder import files_below, order_metadata, replacing
 from edge_hoi.export.onnx import export_onnx, largest_difference, refuse_beyond_tolerance
 from edge_hoi.export.text_tower import export_text_tower, write_tokenizer
 from edge_hoi.model import Checkpoint, LastLayer, save_checkpoint
+from edge_hoi.model.checkpoint_vocabulary import save_vocabulary
 from edge_hoi.runtime import ClipIdentity, InputDescription, Manifest, TextTower, open_engine, write_manifest
 from edge_hoi.runtime.manifest import MODEL_FILE, WEIGHTS_FILE, sha256_of_file
 from edge_hoi.runtime.open import ONNX_BACKENDS
@@ -78,6 +79,7 @@ def build_engine(
         progress("writing the classifier")
         clip_sha256 = checkpoint.clip_sha256()
         classifier = _write_classifier(checkpoint, vocabulary, partial, clip_sha256=clip_sha256)
+        save_vocabulary(vocabulary, partial)
         config = checkpoint.model.config
         manifest = Manifest(
             name=name,

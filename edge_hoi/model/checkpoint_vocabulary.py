@@ -6,10 +6,8 @@ import yaml
 
 from edge_hoi.errors import CheckpointError, VocabularyError
 from edge_hoi.model.checkpoint import Checkpoint
-from edge_hoi.vocabulary import NO_INTERACTION, HoiCategory, Vocabulary, known_vocabularies, load_vocabulary
+from edge_hoi.vocabulary import NO_INTERACTION, VOCABULARY_FILE, HoiCategory, Vocabulary, known_vocabularies, load_vocabulary
 from edge_hoi.vocabulary.phrases import hoi_text, verb_phrase
-
-FILE = "vocabulary.yaml"
 
 
 def save_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:
@@ -28,7 +26,7 @@ def save_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:
     own = zip(vocabulary.objects, vocabulary.object_prompts[:-1], vocabulary.coco_category_ids, strict=True)
     objects = {noun: prompt for noun, prompt, coco_id in own if coco_id is None}
     document = {"name": vocabulary.name, "interactions": interactions, "objects": objects}
-    path = folder / FILE
+    path = folder / VOCABULARY_FILE
     path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000), encoding="utf-8")
     if load_vocabulary(path).content_hash != vocabulary.content_hash:
         raise VocabularyError(f"{path} does not say the same as the vocabulary that it was written from; give its verbs plain names")
@@ -47,11 +45,11 @@ def vocabulary_of(checkpoint: Checkpoint, path: Path) -> Vocabulary:
     if checkpoint.vocabulary in known_vocabularies():
         return load_vocabulary(checkpoint.vocabulary)
     try:
-        vocabulary = load_vocabulary(path.parent / FILE)
+        vocabulary = load_vocabulary(path.parent / VOCABULARY_FILE)
     except VocabularyError as error:
         raise CheckpointError(f"{path} needs its vocabulary {checkpoint.vocabulary!r} beside it: {error}") from error
     if vocabulary.content_hash != checkpoint.vocabulary_sha256:
-        raise CheckpointError(f"{path.parent / FILE} is not the vocabulary that {path} was trained with; put that one beside it")
+        raise CheckpointError(f"{path.parent / VOCABULARY_FILE} is not the vocabulary that {path} was trained with; put that one beside it")
     return vocabulary
 
 

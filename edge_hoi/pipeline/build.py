@@ -13,12 +13,12 @@ from edge_hoi.delivery import JsonlSink
 from edge_hoi.detection import (
     Detector,
 )
-from edge_hoi.errors import ConfigError, EngineError
+from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeKeeper
 from edge_hoi.ingest import SourceReader, open_source, source_kind
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
 from edge_hoi.pipeline.camera import Camera
-from edge_hoi.pipeline.classifiers import load_classifier
+from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
 from edge_hoi.pipeline.detectors import DetectorPool, EnginePool
 from edge_hoi.pipeline.engines import engine_folder
 from edge_hoi.pipeline.pipeline import Pipeline
@@ -103,10 +103,7 @@ class _EngineOpener:
         )
 
     def _detectors(self, vocabulary_name: str | None) -> DetectorPool:
-        name = vocabulary_name or self.manifest.default_vocabulary
-        if name is None:
-            raise EngineError(f"engine {self.manifest.name!r} has no vocabulary of its own; name one with --vocabulary")
-        vocabulary = load_vocabulary(name)
+        vocabulary = load_vocabulary(vocabulary_name) if vocabulary_name else load_engine_vocabulary(self.folder, self.manifest)
         classifier = load_classifier(self.folder, self.manifest, vocabulary, cache=cache_folder() / "text", note=self._note)
         detection = self._config.detection
         make = partial(

@@ -6,7 +6,23 @@ from pathlib import Path
 from edge_hoi.detection import Classifier, OnnxTextEncoder, cached_text_features, for_vocabulary, prompts_to_encode, read_classifier
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime import Manifest
-from edge_hoi.vocabulary import Vocabulary, load_vocabulary
+from edge_hoi.vocabulary import VOCABULARY_FILE, Vocabulary, load_vocabulary
+
+
+def load_engine_vocabulary(folder: Path, manifest: Manifest) -> Vocabulary:
+    """Load the vocabulary that an engine was built with: a published one, or the one that it carries.
+
+    Args:
+        folder: The engine's folder.
+        manifest: Its manifest.
+
+    Raises:
+        EngineError: It was built without.
+        VocabularyError: It cannot be read.
+    """
+    if manifest.default_vocabulary is None:
+        raise EngineError(f"engine {manifest.name!r} has no vocabulary of its own; build it again with `edge-hoi build`")
+    return load_vocabulary(folder / VOCABULARY_FILE if VOCABULARY_FILE in manifest.files else manifest.default_vocabulary)
 
 
 def load_classifier(folder: Path, manifest: Manifest, vocabulary: Vocabulary, *, cache: Path, note: Callable[[str], None]) -> Classifier:
@@ -24,11 +40,7 @@ def load_classifier(folder: Path, manifest: Manifest, vocabulary: Vocabulary, *,
     """
     if vocabulary.name in manifest.classifiers:
         return read_classifier(folder / manifest.classifiers[vocabulary.name], vocabulary, clip_sha256=manifest.clip.weights_sha256)
-    if manifest.default_vocabulary is None:
-        raise EngineError(
-            f"engine {manifest.name!r} carries no classifier to start from; build it again with `edge-hoi build --vocabulary`"
-        )
-    base_vocabulary = load_vocabulary(manifest.default_vocabulary)
+    base_vocabulary = load_engine_vocabulary(folder, manifest)
     base_path = folder / manifest.classifiers[base_vocabulary.name]
     base = read_classifier(base_path, base_vocabulary, clip_sha256=manifest.clip.weights_sha256)
     prompts = prompts_to_encode(base_vocabulary, vocabulary)

@@ -2,11 +2,12 @@
 
 from edge_hoi.vocabulary.published import known_vocabularies, zero_shot_split, zero_shot_splits
 from edge_hoi.vocabulary.sources import load_vocabulary
-from edge_hoi.vocabulary.vocabulary import NO_INTERACTION, NOTHING_PROMPT, HoiCategory, Vocabulary
+from edge_hoi.vocabulary.vocabulary import NO_INTERACTION, NOTHING_PROMPT, VOCABULARY_FILE, HoiCategory, Vocabulary
 
 __all__ = [
     "NOTHING_PROMPT",
     "NO_INTERACTION",
+    "VOCABULARY_FILE",
     "HoiCategory",
     "Vocabulary",
     "known_vocabularies",

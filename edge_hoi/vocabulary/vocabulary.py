@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 NO_INTERACTION = "no_interaction"
 """The verb of a person and an object that have nothing to do with each other; it never makes an event."""
 
+VOCABULARY_FILE = "vocabulary.yaml"
+"""Name of a custom vocabulary's file beside what was made for it: a checkpoint, an engine."""
+
 NOTHING_PROMPT = "a photo of nothing"
 """Stands for the object class "nothing", which follows the objects in every object classifier."""
 
