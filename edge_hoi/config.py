@@ -109,7 +109,7 @@ class RunConfig(_Section):
     episodes: EpisodeSettings = EpisodeSettings()
     sinks: tuple[JsonlSinkConfig, ...] = ()
     annotate: AnnotateConfig | None = None
-    waits_for_sources: bool = Field(False, description="Keep trying when no source can be reached at the start, instead of giving up")
+    waits_for_sources: bool = Field(False, description="Keep trying when no source is left but such as could never be reached")
     max_frames: int | None = Field(None, ge=1, description="Stop after this many frames of each source")
 
     @model_validator(mode="after")

@@ -65,7 +65,7 @@ class Pipeline:
             sinks: Where events go, each of them to every sink.
             stages: Takes the wall time of each stage.
             max_batch: Frames looked at in one run of the engine, at most.
-            waits_for_sources: Keep trying when no source at all can be reached at the start, instead of giving up.
+            waits_for_sources: Keep trying when all that is left are sources that could never be reached, instead of giving up.
         """
         self.cameras = tuple(cameras)
         self.stages = stages
@@ -161,8 +161,9 @@ class Pipeline:
                 self._deliver(camera.end_if_lost(), observer)
             elif camera.reader.state not in (ReaderState.ENDED, ReaderState.FAILED):
                 camera.reader.request_stop()
-        if not self._waits_for_sources and all(camera.is_out_of_reach for camera in self.cameras):
-            for camera in self.cameras:
+        waiting = [camera for camera in self.cameras if not camera.is_done]
+        if not self._waits_for_sources and all(camera.is_out_of_reach for camera in waiting):
+            for camera in waiting:
                 camera.fail(camera.reader.error)
 
     def _deliver(self, events: list[Event], observer: Observer) -> None:

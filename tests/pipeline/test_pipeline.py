@@ -158,6 +158,13 @@ def test_a_run_gives_up_when_nothing_can_be_reached_and_says_why():
     assert rig.opened == []
 
 
+def test_a_run_gives_up_on_a_camera_never_reached_once_everything_else_has_ended():
+    rig = Rig()
+    recorded, unreachable = rig.run(rig.camera("a", recording("a")), rig.camera("b", failing(), is_recording=False))
+    assert (recorded.state, recorded.frames) == ("ended", 30)
+    assert (unreachable.state, unreachable.error) == ("failed", "rtsp://nowhere: nobody answers")
+
+
 def test_a_run_that_waits_for_sources_goes_on_trying():
     rig = Rig(waits_for_sources=True)
     attempts = []
