@@ -71,7 +71,9 @@ def _draw_pair(picture: np.ndarray, phrase: str, left: int, top: int, scale: flo
         cv2.circle(picture, centre, size // 2, _COLOURS[thing], -1)
     else:
         cv2.rectangle(picture, *corners, _COLOURS[thing], -1 if thing == "box" else 5)
-    return [left, top, left + width, min(top + height, HEIGHT)], [*corners[0], *corners[1]]
+    boxes = np.array([[left, top, left + width, top + height], [*corners[0], *corners[1]]])
+    human, seen = np.clip(boxes, 0, [WIDTH, HEIGHT] * 2).tolist()  # what leaves the picture cannot be seen
+    return human, seen
 
 
 def train_on(folder: Path, output: Path, *, epochs: int, batch_size: int = 4, seed: int = 0) -> dict[str, list[float]]:
@@ -147,9 +149,8 @@ def main() -> int:
         course = train_on(Path(folder) / "pictures", Path(folder) / "run", epochs=arguments.epochs, seed=arguments.seed)
     reached = course["evaluation/default/full"][-1]
     verdict = "PASS" if reached >= WANTED else "FAIL"
-    print(
-        f"{arguments.pictures} pictures, {arguments.epochs} epochs, seed {arguments.seed}, {arguments.threads} threads, {time.monotonic() - began:.0f} s:"
-    )
+    print(f"{arguments.pictures} pictures, {arguments.epochs} epochs, seed {arguments.seed}, {arguments.threads} threads,", end=" ")
+    print(f"{time.monotonic() - began:.0f} s:")
     print(f"loss {course['loss'][0]:.2f} -> {course['loss'][-1]:.2f}, mAP on its own pictures {reached:.2f}, wanted {WANTED}: {verdict}")
     return 0 if verdict == "PASS" else 1
 
