@@ -76,6 +76,12 @@ def _walk(figure: Figure, travel: float, _time: float, style: Sequence[float]) -
     figure.hands = [0.45j - 0.7 * foot.real for foot in figure.feet]
 
 
+def _reach_down(figure: Figure, _travel: float, _time: float, style: Sequence[float]) -> None:
+    figure.hip, figure.lean, figure.bow = -0.08 + 0.36j, 0.95 + 0.1 * style[2], -0.2
+    figure.feet = [0.06 + 0j, -0.08 + 0j]
+    figure.hands = [0.27 + 0.12j, 0.2 + 0.2j]
+
+
 def _sit(figure: Figure, seat: float, time: float, style: Sequence[float]) -> None:
     figure.hip = complex(-0.03, seat + 0.065)
     knees = 0.2 + 0.05 * style[0]
@@ -395,6 +401,7 @@ _ALL = (
     Activity("wear backpack", _UPRIGHT, _wear_backpack, weight=0.8),
     Activity("carry backpack", _UPRIGHT, _carry_at_side(things.BACKPACK, grip=0.16j), weight=1.3),
     Activity("stand", _UPRIGHT, weight=2.0),
+    Activity("reach_down", (_reach_down,), weight=0.5),
     Activity("sit_on suitcase", (_sit_on_suitcase,), is_held_out=True),
     Activity("stand_on bench", (_stand_on(things.BENCH),), is_held_out=True),
     Activity("carry bottle", _UPRIGHT, _carry_at_side(things.BOTTLE, grip=0.08j), is_held_out=True),

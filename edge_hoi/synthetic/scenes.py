@@ -129,11 +129,13 @@ class Picture:
     Attributes:
         image: `(H, W, 3)` uint8 RGB, before the camera.
         seen: By identity, all of which anything can be seen.
+        drawn: By identity, the pixels drawn inside the picture, whatever hides them.
         deeds: All that is done, seen or not.
     """
 
     image: Image = field(repr=False)
     seen: Mapping[int, Seen]
+    drawn: Mapping[int, int]
     deeds: Sequence[Deed]
 
 
@@ -171,7 +173,7 @@ def draw_scene(canvas: Canvas, actors: Sequence[Actor], props: Sequence[Prop] = 
         for held in actor.figure.things
         if held.verbs
     ]
-    return Picture(canvas.picture(), seen, deeds)
+    return Picture(canvas.picture(), seen, {identity: pixels for identity, (_, pixels) in drawn.items()}, deeds)
 
 
 def nearest_person(box: Box, people: Iterable[Seen]) -> Seen | None:
