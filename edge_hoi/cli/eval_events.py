@@ -60,8 +60,8 @@ def events(
         judgements, about = _judge_videos(videos, _settings(config, engine, vocabulary, device), min_seconds)
     else:
         raise ConfigError(
-            "expected either --events FILE and --truth FILE, or --videos FOLDER and with it --engine, --config, --vocabulary and --device as "
-            "wanted"
+            "expected --events FILE with --truth FILE, or --videos FOLDER with --engine, --config, --vocabulary and --device as wanted; "
+            "give the one or the other"
         )
     results = event_results(judgements)
     for table in result_tables(results):

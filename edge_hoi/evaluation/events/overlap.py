@@ -43,7 +43,7 @@ def temporal_iou(a: Span, b: Span) -> float:
         In [0, 1].
     """
     common = common_seconds(a, b)
-    return common / (a.end - a.start + b.end - b.start - common) if common else 0.0
+    return common / (max(a.end, b.end) - min(a.start, b.start)) if common else 0.0
 
 
 def share_within(inner: Span, outer: Span) -> float:

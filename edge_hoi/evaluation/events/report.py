@@ -11,8 +11,8 @@ from edge_hoi.evaluation.events.matching import JudgedTruth, Judgement, Verdict
 _COLUMNS = (
     "true",
     "found",
-    "predicted",
-    "precision",
+    "pred.",
+    "prec.",
     "recall",
     "F1",
     "IoU",
@@ -48,9 +48,10 @@ def episode_table(judgement: Judgement) -> Table:
     Args:
         judgement: The video.
     """
-    found = sum(each.match is not None for each in judgement.truths)
+    required = [each for each in judgement.truths if each.is_required]
+    found = sum(each.match is not None for each in required)
     table = Table(
-        title=f"Truth of {judgement.name}: {found} of {len(judgement.truths)} episodes found",
+        title=f"Truth of {judgement.name}: {found} of {len(required)} episodes found",
         title_justify="left",
         box=None,
         header_style="bold",
@@ -79,15 +80,16 @@ def _delays(truth: JudgedTruth) -> list[str]:
 
 
 def _outcome(truth: JudgedTruth) -> Text:
+    if not truth.is_required:
+        return Text("too short to count", style="dim")
     others = len(truth.predictions) - (truth.match is not None)
-    more = f", {others} more of it" if others and truth.match else f", but {others} of its parts" if others else ""
-    if truth.match:
-        return Text("found" + more, style="yellow" if others else "green")
-    return Text("missed" + more, style="red") if truth.is_required else Text("too short to count", style="dim")
+    if truth.match is None:
+        return Text("missed" + (", but for a part" if others else ""), style="red")
+    return Text("found" + (f", in {others + 1} episodes" if others else ""), style="yellow" if others else "green")
 
 
 def _table(title: str, rows: Mapping[str, EventFigures]) -> Table:
-    table = Table(title=title, title_justify="left", min_width=len(title))
+    table = Table(title=title, title_justify="left", min_width=len(title), box=None, header_style="bold", pad_edge=False)
     table.add_column("")
     for column in _COLUMNS:
         table.add_column(column, justify="right")

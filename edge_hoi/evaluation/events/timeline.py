@@ -93,11 +93,14 @@ def _draw(axes: "Axes", judgement: Judgement, rows: Sequence[_Row]) -> None:
             note = ", ".join(episode.difficulties)
             if truth.is_required and truth.match is None:
                 note = f"MISSED  {note}"
+            elif not truth.is_required:
+                note = "too short to count"
             axes.text(episode.end, place - 0.22, f" {note}", va="center", fontsize=7, color="#cc3344" if "MISSED" in note else "#666666")
         for each in predictions:
             start, end = each.episode.start, each.episode.end
             colour = _COLOURS[each.verdict]
-            axes.barh(place + 0.2, end - start, left=start, height=0.34, color=colour, alpha=0.85, edgecolor="white", linewidth=0.8)
+            height = 0.17 if each.verdict is Verdict.DUPLICATE else 0.34  # what it repeats is to be seen behind it
+            axes.barh(place + 0.2, end - start, left=start, height=height, color=colour, alpha=0.85, edgecolor="white", linewidth=0.8)
             axes.vlines(each.episode.told, place + 0.03, place + 0.37, color="black", linewidth=1)
     axes.set_yticks(range(len(rows)), [label for label, _, _ in rows], fontsize=8)
     axes.set(xlim=(0, judgement.seconds), ylim=(len(rows) - 0.4, -0.6))
