@@ -1,6 +1,7 @@
 """The truth of a video: written, read again, and refused where it contradicts itself."""
 
 import json
+import re
 
 import hypothesis.strategies as st
 import numpy as np
@@ -49,6 +50,13 @@ def test_the_form_is_as_documented(document):
         "difficulties": ["crossing", "dropout"],
     }
     assert "verbs" not in document
+
+
+def test_the_example_of_the_documentation_is_read(repository, tmp_path):
+    (example,) = re.findall(r"^```json\n(.+?)^```$", (repository / "docs" / "event-quality.md").read_text(), re.MULTILINE | re.DOTALL)
+    truth = read(json.loads(example), tmp_path)
+    assert repr(truth) == "Truth('street.mp4', 2 tracks, 2 episodes)"
+    assert truth.verbs == ("ride", "smile", "push")
 
 
 @st.composite

@@ -85,7 +85,7 @@ def box_overlap(truth: Truth, episode: TruthEpisode, predicted: PredictedEpisode
 def count_id_switches(truth: Truth, predicted: PredictedEpisode) -> int:
     """Count how often the true person, or the true object, behind a predicted episode changes.
 
-    As in CLEAR MOT, an identity is kept for as long as its box overlaps enough, also where another's overlaps more.
+    As in the CLEAR measures of tracking, an identity is kept while its box overlaps enough, also where another's overlaps more.
 
     Args:
         truth: Holds the true boxes.

@@ -317,9 +317,9 @@ def test_the_truth_against_itself_is_perfect(story):
 def told(draw):
     """Predictions near the truth and far from it."""
     spans = draw(st.lists(st.tuples(st.integers(0, 500), st.integers(1, 150)), max_size=8))
-    whats = [(ANNA, HERS, "ride"), (BEN, HIS, "ride"), (ANNA, CUP, "hold"), (BEN, None, "smile"), (BEN, HERS, "ride")]
+    choices = [(ANNA, HERS, "ride"), (BEN, HIS, "ride"), (ANNA, CUP, "hold"), (BEN, None, "smile"), (BEN, HERS, "ride")]
     return [
-        make_events(*draw(st.sampled_from(whats)), start / 10, (start + length) / 10, key=str(number))
+        make_events(*draw(st.sampled_from(choices)), start / 10, (start + length) / 10, key=str(number))
         for number, (start, length) in enumerate(spans)
     ]
 
