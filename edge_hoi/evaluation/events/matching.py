@@ -49,7 +49,7 @@ class JudgedTruth:
     Attributes:
         episode: The true episode.
         is_required: Whether it had to be found; False for one that is too short.
-        match: What it was found by.
+        match: What it was found by; none is looked for where that is not required.
         temporal_iou: Of the match; 0 without one.
         predictions: All that was predicted of it: the match, pieces and duplicates.
     """
@@ -101,11 +101,7 @@ def judge(truth: Truth, predicted: Iterable[PredictedEpisode], *, name: str, min
     is_required = np.array([each.end - each.start >= min_seconds for each in episodes], bool)
     times, boxes = _agreement(truth, episodes, predictions)
     fits = (times >= MATCH_IOU) & (boxes >= MIN_BOX_IOU)
-    # What has to be found comes first; what need not be found may take what is left.
     match_of = _assign(np.where(fits & is_required, times * boxes, 0.0))
-    taken = np.isin(np.arange(len(predictions)), match_of)
-    may_take = fits & ~is_required & ~taken[:, None]
-    match_of = np.maximum(match_of, _assign(np.where(may_take, times * boxes, 0.0)))
     about = _what_about(episodes, predictions, match_of, boxes)
     judged = []
     for column, episode in enumerate(episodes):

@@ -193,12 +193,23 @@ def test_where_a_person_is_hidden_nothing_is_compared():
 
 def test_as_many_as_can_be_are_matched():
     tracks = {BEN: still("person", shifted(BOXES[ANNA], 8))}
-    truth = make_truth(episode(ANNA, None, "smile"), episode(BEN, None, "smile"), tracks=tracks)
-    # The first overlaps Anna most (IoU 0.82) and Ben enough (0.54), the second Anna (0.67) and Ben too little (0.25).
-    judgement = judged(truth, make_events(shifted(BOXES[ANNA], 2), None, "smile"), make_events(shifted(BOXES[ANNA], -4), None, "smile"))
-    assert verdicts(judgement) == ["match", "match"]
-    # Without the second, the first is Anna's.
-    assert [each.match is not None for each in judged(truth, make_events(shifted(BOXES[ANNA], 2), None, "smile")).truths] == [True, False]
+    truth = make_truth(episode(ANNA, None, "smile"), episode(BEN, None, "smile", end=15.5), tracks=tracks)
+    # The first overlaps Anna most (0.82 all the time), then Ben (0.54 for 0.55 of it); the second Anna (0.67 for 0.55 of it), not Ben.
+    first, second = make_events(shifted(BOXES[ANNA], 2), None, "smile"), make_events(shifted(BOXES[ANNA], -4), None, "smile", end=15.5)
+    assert verdicts(judged(truth, first, second)) == ["match", "match"]
+    assert verdicts(judged(truth, first)) == ["match"]
+    assert [each.match is not None for each in judged(truth, first).truths] == [False, True]
+
+
+@pytest.mark.parametrize(("start", "verdict"), [(18.0, "piece"), (18.2, "false")])  # 2 s of 4 s, and 1.8 s of 3.8 s
+def test_a_piece_lies_within_by_half_at_least(start, verdict):
+    assert verdicts(judged(make_truth(episode(start=10, end=20)), make_events(start=start, end=22))) == [verdict]
+
+
+@pytest.mark.parametrize(("start", "verdict"), [(13.0, "duplicate"), (13.2, "piece")])  # runs beside for 3 s of 6 s, and 2.8 s of 5.8 s
+def test_a_duplicate_runs_beside_by_half_at_least(start, verdict):
+    judgement = judged(make_truth(episode(start=10, end=20)), make_events(start=10, end=16), make_events(start=start, end=19))
+    assert verdicts(judgement)[1:] == [verdict]
 
 
 def test_episodes_of_one_pair_that_touch_or_overlap_are_one():
