@@ -235,8 +235,9 @@ def test_an_episode_with_a_pause_stays_two():
 def test_short_episodes_need_not_be_found_and_may_be():
     truth = make_truth(episode(start=10, end=20), episode(BEN, HIS, start=30, end=30.8))
     for predictions in ([], [make_events(BEN, HIS, start=30, end=30.7)], [make_events(BEN, HIS, start=30.2, end=30.4)]):
-        overall = figures(truth, make_events(), *predictions, min_seconds=1)
-        assert counts(overall) == (1, 1, 1)
+        results = event_results([judged(truth, make_events(), *predictions, min_seconds=1)])
+        assert counts(results.overall) == (1, 1, 1)
+        assert results.ignored == len(predictions)
     assert counts(figures(truth, make_events(), make_events(BEN, HIS, start=30, end=30.7))) == (2, 2, 2)
     assert counts(figures(truth, make_events(), make_events(BEN, HIS, start=30, end=35), min_seconds=1)) == (1, 2, 1)  # far too long
 
