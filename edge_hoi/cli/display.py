@@ -1,7 +1,7 @@
 """What a person sees while a stream runs: events as they happen, one live line per camera, and a table at the end."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -22,12 +22,14 @@ _SIGNS = {Phase.STARTED: ("▶", "green"), Phase.UPDATED: ("·", "dim"), Phase.E
 class RunDisplay:
     """Shows a run. On a terminal a live line per camera; elsewhere a plain line every few seconds. A context manager."""
 
-    def __init__(self, *, shows_events: bool) -> None:
+    def __init__(self, *, shows_events: bool, keeps: list[Event] | None = None) -> None:
         """Choose what is shown.
 
         Args:
             shows_events: Print a line for each event that starts or ends; off where standard output carries the events as JSON.
+            keeps: Where to keep all events; None to keep none, as of a camera, whose events have no end.
         """
+        self._keeps = keeps
         self._shows_events = shows_events
         self._live = Live(console=err, auto_refresh=False, transient=True) if err.is_terminal else None
         self._next_seconds = time.monotonic() + (0 if self._live else PLAIN_LINE_SECONDS)
@@ -43,12 +45,14 @@ class RunDisplay:
         if self._live:
             self._live.stop()
 
-    def show_events(self, events: Iterable[Event]) -> None:
+    def show_events(self, events: Sequence[Event]) -> None:
         """Print a line for each event that starts or ends.
 
         Args:
             events: Newly made events.
         """
+        if self._keeps is not None:
+            self._keeps.extend(events)
         if self._shows_events:
             for event in events:
                 if event.phase is not Phase.UPDATED:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from edge_hoi.cli.eval_events import check_folders, events
 from edge_hoi.cli.run import DeviceOption
 from edge_hoi.cli.terminal import err, out, print_note
 from edge_hoi.errors import ConfigError, DatasetError, MissingDependencyError
@@ -23,12 +24,10 @@ CHECKPOINT_SUFFIXES = (".pth", ".pt", ".safetensors")
 PUBLISHED_SIZE = (800, 1216)
 """About the published evaluation's pictures: shorter side 800, longer at most 1333, in multiples of 32."""
 
-app = typer.Typer(no_args_is_help=True, help="Measure how good an engine is, by the benchmarks' own rules.")
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `hoi` a command of its own."""
+app = typer.Typer(
+    no_args_is_help=True, help="Measure how good an engine is: on pictures by the benchmarks' own rules, on video by its events."
+)
+app.command("events")(events)
 
 
 @app.command("hoi")
@@ -70,9 +69,7 @@ def hoi(
     from edge_hoi.pipeline.evaluate import evaluate
     from edge_hoi.vocabulary import zero_shot_split
 
-    for path in (output, plot):
-        if path and not path.resolve().parent.is_dir():
-            raise ConfigError(f"cannot write {path}: there is no folder {path.parent}; make it, or choose another place")
+    check_folders(output, plot)
     if plot:
         check_plot(plot)
     pictures = open_dataset(dataset, data, split)

@@ -14,6 +14,7 @@ from edge_hoi.cli.terminal import err, print_error, print_note
 
 if TYPE_CHECKING:
     from edge_hoi.config import RunConfig
+    from edge_hoi.types import Event
 
 DEMO_EVENTS = "edge-hoi-demo.jsonl"
 DEMO_VIDEO = "edge-hoi-demo.mp4"
@@ -67,13 +68,16 @@ def run(
         "engine": {name: value for name, value in {"path": engine, "device": device}.items() if value},
     }
     settings = parse_config(_merge(loaded.model_dump(mode="json", exclude_unset=True), changes), origin="command line")
+    shown: list[Event] | None = None
     if not settings.sources:
-        settings = _demo(settings)
+        settings, shown = _demo(settings), []
     with _stop_on_signal() as stop:
         pipeline = build_pipeline(settings, note=print_note)
-        with RunDisplay(shows_events=all(sink.path != "-" for sink in settings.sinks)) as display:
+        with RunDisplay(shows_events=all(sink.path != "-" for sink in settings.sinks), keeps=shown) as display:
             statuses = pipeline.run(stop, display)
     err.print(summary_table(statuses))
+    if shown is not None and statuses[0].state == "ended":
+        _compare_with_truth(shown)
     written = [sink.path for sink in settings.sinks if sink.path != "-"] + ([settings.annotate.path] if settings.annotate else [])
     if written:
         print_note(f"written: {', '.join(written)}")
@@ -108,6 +112,19 @@ def _demo(settings: "RunConfig") -> "RunConfig":
             "annotate": settings.annotate or AnnotateConfig(path=DEMO_VIDEO),
         }
     )
+
+
+def _compare_with_truth(events: "list[Event]") -> None:
+    """Print the embedded clip's true episodes, found or missed, where its truth comes with it."""
+    from edge_hoi.datasets.truth import read_truth, truth_path
+    from edge_hoi.delivery.cloudevents import render
+    from edge_hoi.evaluation.events import episode_table, judge, predicted_episodes
+    from edge_hoi.pipeline import demo_clip
+
+    path = truth_path(demo_clip())
+    if path.is_file():
+        predicted = predicted_episodes(render(event) for event in events)
+        err.print(episode_table(judge(read_truth(path), predicted, name="the embedded clip")))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ what the annotations mention, in the order of first sight.
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ import yaml
 
 from edge_hoi.boxes import clip_to_frame
 from edge_hoi.datasets.annotations import AnnotatedImages, HoiAnnotation, find_image
-from edge_hoi.datasets.files import as_boxes, as_file_name, as_list, as_mapping, read_json, reading
+from edge_hoi.datasets.files import as_boxes, as_file_name, as_list, as_mapping, check_keys, read_json, reading
 from edge_hoi.datasets.pictures import picture_size
 from edge_hoi.errors import DatasetError, VocabularyError
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
@@ -96,7 +96,7 @@ def _each(images: list[Any], path: Path) -> Iterator[tuple[str, dict[str, Any]]]
         where = f"{path.name}, image {number}"
         with reading(where):
             file = as_mapping(image, "an image").get("file")
-            _check_keys(image, ("file", "interactions"))
+            check_keys(image, ("file", "interactions"))
         yield f"{where} ({str(file)[:80]})", image
 
 
@@ -105,16 +105,8 @@ def _each_interaction(image: dict[str, Any], where: str) -> Iterator[tuple[str, 
         interactions = as_list(image.get("interactions"), "interactions")
     for number, interaction in enumerate(interactions, 1):
         with reading(f"{where}, interaction {number}"):
-            _check_keys(as_mapping(interaction, "an interaction"), _KEYS)
+            check_keys(as_mapping(interaction, "an interaction"), _KEYS)
         yield f"{where}, interaction {number}", interaction
-
-
-def _check_keys(mapping: Mapping[str, Any], known: tuple[str, ...]) -> None:
-    for key in mapping:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            mend = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-            raise DatasetError(f"unknown key {key[:60]!r}; {mend}")
 
 
 def _vocabulary(folder: Path, images: list[Any], path: Path) -> Vocabulary:

@@ -1,5 +1,6 @@
 """Reading annotation files without believing in them: every error names file, picture and entry."""
 
+import difflib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -137,6 +138,23 @@ def as_mapping(value: object, what: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise DatasetError(f"expected {what} as a JSON object, got {type(value).__name__}")
     return value
+
+
+def check_keys(mapping: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Refuse keys that mean nothing.
+
+    Args:
+        mapping: A JSON object.
+        known: Keys that it may have.
+
+    Raises:
+        DatasetError: It has another; the nearest known one is named.
+    """
+    for key in mapping:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            mend = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            raise DatasetError(f"unknown key {key[:60]!r}; {mend}")
 
 
 def _is_coordinate(value: object) -> bool:

@@ -46,7 +46,7 @@ class Results:
 
     def to_json(self) -> dict[str, Any]:
         """Give all as JSON has it, with null for not a number."""
-        form: dict[str, Any] = _null_for_nan(asdict(self))
+        form: dict[str, Any] = null_for_nan(asdict(self))
         return form
 
     def table(self) -> Table:
@@ -66,9 +66,17 @@ def _percent(value: float) -> str:
     return "-" if math.isnan(value) else f"{100 * value:.2f}"
 
 
-def _null_for_nan(value: Any) -> Any:  # noqa: ANN401 -- any JSON
+def null_for_nan(value: Any) -> Any:  # noqa: ANN401 -- any JSON
+    """Make figures such that JSON can hold them.
+
+    Args:
+        value: Mappings, lists, and what they hold.
+
+    Returns:
+        The same with null for not a number.
+    """
     if isinstance(value, dict):
-        return {key: _null_for_nan(item) for key, item in value.items()}
+        return {key: null_for_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_null_for_nan(item) for item in value]
+        return [null_for_nan(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value

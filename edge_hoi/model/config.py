@@ -93,6 +93,22 @@ VARIANTS: Mapping[str, HoiclipConfig] = MappingProxyType(
                 "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
             },
         ),
+        "small": HoiclipConfig(
+            backbone_width=24,
+            backbone_depths=(1, 2, 2, 2),
+            width=128,
+            num_heads=4,
+            feed_forward_width=512,
+            num_encoder_layers=2,
+            num_decoder_layers=3,
+            num_queries=12,
+            clip={
+                "embed_dim": 128,
+                "quick_gelu": True,
+                "vision_cfg": {"image_size": 128, "patch_size": 16, "width": 128, "layers": 5, "head_width": 32},
+                "text_cfg": {"context_length": 32, "vocab_size": 49408, "width": 64, "heads": 4, "layers": 3},
+            },
+        ),
     }
 )
-"""The networks with a name: the published one, and one small enough for tests and for trying a pipeline out."""
+"""The networks with a name: the published one, one for tests and for trying a pipeline out, and one that two CPU cores train in hours."""

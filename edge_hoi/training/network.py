@@ -14,7 +14,15 @@ from edge_hoi.training.predictions import Predictions
 _CLIP = "model.clip."
 
 
-class TrainedNetwork(nn.Module):
+class LearningNetwork(nn.Module):
+    """A network that says what of it may change."""
+
+    def learned_state(self) -> dict[str, Tensor]:
+        """Give the tensors that training may change, by name; not copies. All of them, if a network does not say otherwise."""
+        return self.state_dict()
+
+
+class TrainedNetwork(LearningNetwork):
     """HOICLIP up to logits, on every decoder layer. CLIP stays as it is.
 
     Args:
@@ -64,5 +72,5 @@ class TrainedNetwork(nn.Module):
         return self
 
     def learned_state(self) -> dict[str, Tensor]:
-        """Give the tensors that training may change, by name; not copies."""
+        """Give all tensors but CLIP's, by name; not copies."""
         return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(_CLIP)}

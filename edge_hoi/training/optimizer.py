@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from edge_hoi.training.config import TrainConfig
+from edge_hoi.training.config import RunConfig, TrainConfig
 from edge_hoi.training.network import TrainedNetwork
 
 _BACKBONE = "model.backbone."
@@ -38,7 +38,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
         group["lr"] = factor * group["full_lr"]
 
 
-def learning_rate_factor(step: int, *, steps_per_epoch: int, config: TrainConfig) -> float:
+def learning_rate_factor(step: int, *, steps_per_epoch: int, config: RunConfig) -> float:
     """Say what part of the learning rate holds at a step. It follows from the step alone, so resuming needs no state.
 
     Args:

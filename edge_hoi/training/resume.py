@@ -1,7 +1,7 @@
 """The state of a training run on disk: from it, a run goes on as if it had never been interrupted.
 
 One safetensors file, replaced as a whole: tensors of the network, of AdamW and of the mean of the weights, and numbers as JSON. It holds no
-code. CLIP is not in it, since it does not change.
+code. What does not change is not in it, such as the CLIP of a network that is trained with one.
 """
 
 import json
@@ -16,9 +16,9 @@ from torch import Tensor
 
 from edge_hoi.errors import TrainingError
 from edge_hoi.model.checkpoint_files import read_safetensors
-from edge_hoi.training.config import TrainConfig
+from edge_hoi.training.config import RunConfig
 from edge_hoi.training.ema import WeightMean
-from edge_hoi.training.network import TrainedNetwork
+from edge_hoi.training.network import LearningNetwork
 
 FORMAT = "edge-hoi training state 1"
 _FREE_TO_CHANGE = {"workers", "log_every_steps", "save_every_steps", "evaluate_every_epochs"}
@@ -49,7 +49,7 @@ class TrainingState:
         progress: How far the run is.
     """
 
-    network: TrainedNetwork
+    network: LearningNetwork
     optimizer: torch.optim.AdamW
     scaler: torch.amp.GradScaler
     mean: WeightMean | None
@@ -66,7 +66,7 @@ class TrainingState:
         return tensors
 
 
-def save_state(state: TrainingState, path: Path, *, config: TrainConfig, pictures: int) -> None:
+def save_state(state: TrainingState, path: Path, *, config: RunConfig, pictures: int) -> None:
     """Write a run's state; a reader sees the whole file or the one before.
 
     Args:
@@ -87,7 +87,7 @@ def save_state(state: TrainingState, path: Path, *, config: TrainConfig, picture
     unfinished.replace(path)
 
 
-def load_state(state: TrainingState, path: Path, *, config: TrainConfig, pictures: int) -> None:
+def load_state(state: TrainingState, path: Path, *, config: RunConfig, pictures: int) -> None:
     """Put a run back to where it was.
 
     Args:

@@ -23,6 +23,36 @@ VERB_SHARE = 0.5
 _AT_ONCE = 64
 
 
+def tokenize(text: ClipTextTower, prompts: Sequence[str]) -> Tensor:
+    """Split prompts into CLIP's tokens.
+
+    Args:
+        text: The tower that is to read them.
+        prompts: P texts, at least one.
+
+    Returns:
+        `(P, L)` int64, L being the longest prompt's tokens; zero after the end token.
+
+    Raises:
+        VocabularyError: A prompt is longer than CLIP can read.
+    """
+    # One token more than CLIP reads shows whether a prompt was cut off.
+    token_ids: Tensor = open_clip.tokenize(list(prompts), context_length=text.context_length + 1)
+    for prompt, row in zip(prompts, token_ids, strict=True):
+        if row[-1]:
+            raise VocabularyError(f"the prompt {prompt!r} has more than the {text.context_length} tokens that CLIP reads; shorten it")
+    return shortened(token_ids)
+
+
+def shortened(token_ids: Tensor) -> Tensor:
+    """Cut off the zeros that follow the longest prompt.
+
+    Args:
+        token_ids: `(P, L)` int64, each row a whole prompt; the end token has the highest id of all.
+    """
+    return token_ids[:, : int(token_ids.argmax(dim=-1).max()) + 1]
+
+
 @torch.no_grad()
 def encode_prompts(text: ClipTextTower, prompts: Sequence[str]) -> Tensor:
     """Encode prompts.
@@ -37,14 +67,8 @@ def encode_prompts(text: ClipTextTower, prompts: Sequence[str]) -> Tensor:
     Raises:
         VocabularyError: A prompt is longer than CLIP can read.
     """
-    # One token more than CLIP reads shows whether a prompt was cut off.
-    token_ids = open_clip.tokenize(list(prompts), context_length=text.context_length + 1)
-    for prompt, row in zip(prompts, token_ids, strict=True):
-        if row[-1]:
-            raise VocabularyError(f"the prompt {prompt!r} has more than the {text.context_length} tokens that CLIP reads; shorten it")
-    longest = int(token_ids.argmax(dim=-1).max()) + 1
     device = next(text.parameters()).device
-    features = [text(chunk.to(device)) for chunk in token_ids[:, :longest].split(_AT_ONCE)]
+    features = [text(chunk.to(device)) for chunk in torch.split(tokenize(text, prompts), _AT_ONCE)]
     return functional.normalize(torch.cat(features), dim=-1)
 
 
@@ -57,9 +81,15 @@ def classifier_from_text(text: ClipTextTower, vocabulary: Vocabulary) -> HoiClas
     Args:
         text: CLIP's text tower.
         vocabulary: What the rows are to be.
+
+    Returns:
+        The classifier, on the CPU.
+
+    Raises:
+        VocabularyError: A prompt is longer than CLIP can read.
     """
-    hois = encode_prompts(text, [hoi.prompt for hoi in vocabulary.hois])
-    objects = encode_prompts(text, vocabulary.object_prompts)
+    hois = encode_prompts(text, [hoi.prompt for hoi in vocabulary.hois]).cpu()
+    objects = encode_prompts(text, vocabulary.object_prompts).cpu()
     verb_to_hoi = torch.from_numpy(vocabulary.verb_to_hoi.copy())
     directions = hois - objects[torch.from_numpy(vocabulary.object_ids.copy())]
     return HoiClassifier(

@@ -73,7 +73,7 @@ def test_learning_rates_keep_their_ratio(fresh):
 
 
 def test_settings_are_read_from_a_command_line():
-    config = parse_settings(["learning_rate=5e-5", "ema_decay=0.99", "trains_whole_backbone=true"], {"epochs": 3})
+    config = parse_settings(TrainConfig, ["learning_rate=5e-5", "ema_decay=0.99", "trains_whole_backbone=true"], {"epochs": 3})
     assert (config.learning_rate, config.ema_decay, config.trains_whole_backbone, config.epochs) == (5e-5, 0.99, True, 3)
 
 
@@ -88,10 +88,10 @@ def test_settings_are_read_from_a_command_line():
 )
 def test_settings_that_are_not_usable_are_named(setting, message):
     with pytest.raises(ConfigError, match=message):
-        parse_settings([setting], {})
+        parse_settings(TrainConfig, [setting], {})
 
 
 def test_every_setting_is_described():
-    lines = describe_settings()
+    lines = describe_settings(TrainConfig)
     assert len(lines) == len(TrainConfig.model_fields)
     assert "batch_size=16  Pictures of a step, over all processes together" in lines

@@ -1,0 +1,98 @@
+"""Videos whose truth is known, and events about them: two people who stand apart, each with a bicycle, and a cup that one holds."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from edge_hoi.datasets.truth import Truth, TruthEpisode, TruthTrack, TruthVideo
+from edge_hoi.delivery.cloudevents import render
+from edge_hoi.types import Clock, EndReason, EpisodeScore, Event, ModelInfo, Moment, Participant, Phase
+
+WIDTH, HEIGHT, FPS, SECONDS = 200, 100, 10.0, 60
+ANNA, BEN, HERS, HIS, CUP = range(1, 6)
+BOXES = {
+    ANNA: (20.0, 20.0, 40.0, 80.0),
+    BEN: (120.0, 20.0, 140.0, 80.0),
+    HERS: (10.0, 50.0, 60.0, 90.0),
+    HIS: (110.0, 50.0, 160.0, 90.0),
+    CUP: (35.0, 30.0, 45.0, 40.0),
+}
+NAMES = {ANNA: "person", BEN: "person", HERS: "bicycle", HIS: "bicycle", CUP: "cup"}
+
+
+def episode(human=ANNA, thing=HERS, verb="ride", start=10.0, end=20.0, difficulties=()):
+    return TruthEpisode(human, thing, verb, NAMES[thing] if thing else None, start, end, tuple(difficulties))
+
+
+def still(category, box, frames=range(600)):
+    """Make the track of what does not move."""
+    return TruthTrack(category, np.array(frames, np.int64), np.tile(np.array(box, np.float32), (len(frames), 1)))
+
+
+def make_truth(*episodes, seconds=SECONDS, file="street.mp4", verbs=None, tracks=None):
+    frames = round(seconds * FPS)
+    usual = {track: still(NAMES[track], box, range(frames)) for track, box in BOXES.items()}
+    video = TruthVideo(file, FPS, WIDTH, HEIGHT, frames, float(seconds))
+    return Truth(video, usual | (tracks or {}), tuple(episodes), verbs)
+
+
+def make_events(
+    human=ANNA, thing=HERS, verb="ride", start=10.0, end=20.0, *, told=None, updates=(), camera="street", ended=True, key=""
+) -> list[dict]:
+    """Make an episode's CloudEvents. `human` and `thing` are tracks, boxes in pixels, or functions of time that give one of these."""
+    name = hashlib.sha256(repr((human, thing, verb, start, end, camera, key)).encode()).hexdigest()[:32]
+    told = min(start + 0.5, end) if told is None else told
+    category = None if thing is None else NAMES.get(thing(start) if callable(thing) else thing, "bicycle")
+
+    def participant(who, category, seconds):
+        who = who(seconds) if callable(who) else who
+        box = np.array(BOXES.get(who, who)) / [WIDTH, HEIGHT, WIDTH, HEIGHT]
+        return Participant(1, category, tuple(box.tolist()), 0.9)
+
+    steps = [(told, Phase.STARTED), *((each, Phase.UPDATED) for each in updates), *([(end, Phase.ENDED)] if ended else [])]
+    return [
+        render(
+            Event(
+                event_id=name,
+                sequence=sequence,
+                phase=phase,
+                end_reason=EndReason.ABSENT if phase is Phase.ENDED else None,
+                site="site",
+                camera=camera,
+                human=participant(human, "person", seconds),
+                object=None if thing is None else participant(thing, category, seconds),
+                verb=verb,
+                hoi_id=0,
+                text=f"person {verb} {category}",
+                score=EpisodeScore(0.9, 0.9, 0.9),
+                start=_moment(start),
+                last=_moment(seconds),
+                end=_moment(seconds) if phase is Phase.ENDED else None,
+                duration_seconds=seconds - start,
+                frames_seen=5,
+                frames_missed=0,
+                frame_width=WIDTH,
+                frame_height=HEIGHT,
+                clock=Clock("media", "relative"),
+                model=ModelInfo("hoiclip", "0" * 64, "openvino", "fp32"),
+            )
+        )
+        for sequence, (seconds, phase) in enumerate(steps)
+    ]
+
+
+def as_predicted(truth_episode, **changes) -> list[dict]:
+    """Make the events that say exactly what is true."""
+    what = {
+        "human": truth_episode.human,
+        "thing": truth_episode.object,
+        "verb": truth_episode.verb,
+        "start": truth_episode.start,
+        "end": truth_episode.end,
+    }
+    return make_events(**what | changes)
+
+
+def _moment(seconds: float) -> Moment:
+    return Moment(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds), seconds)
