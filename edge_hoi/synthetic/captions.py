@@ -19,6 +19,7 @@ from edge_hoi.vocabulary.vocabulary import NO_INTERACTION
 _WORDS = Path(__file__).parent / "data" / "captions.yaml"
 _WRITERS = 4
 _LEAST_SIDE = 14
+_MOST_WORDS = 21  # the small CLIP reads 32 tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,12 @@ def caption_parts(still: Still, rng: np.random.Generator) -> list[Captioned]:
 
 def _pair_caption(still: Still, human: int, verb: str, category: str, rng: np.random.Generator) -> str:
     if rng.random() < 0.4:
-        return hoi_prompt("and" if verb == NO_INTERACTION else verb_phrase(verb), category)
+        return _plain(verb, category)
     return f"{_pick(_words()['leads'], rng)} {_clause(still, human, verb, category, rng)}"
+
+
+def _plain(verb: str, category: str) -> str:
+    return hoi_prompt("and" if verb == NO_INTERACTION else verb_phrase(verb), category)
 
 
 def _clause(still: Still, human: int, verb: str, category: str, rng: np.random.Generator) -> str:
@@ -113,6 +118,7 @@ def _scene(still: Still, pairs: Mapping[tuple[int, int], Sequence[str]], rng: np
         clauses = [_clause(still, human, verbs[0], category, rng) for human, verbs, category in told]
         order = rng.permutation(len(clauses))[:3]
         captions.append(f"{_pick(_words()['leads'], rng)} " + " and ".join(clauses[index] for index in order))
+    captions = [caption for caption in captions if len(caption.split()) <= _MOST_WORDS] or [_plain(told[0][1][0], told[0][2])]
     return Captioned(box, tuple(captions), "; ".join(sorted(f"{verb} {category}" for _, verbs, category in told for verb in verbs)))
 
 
