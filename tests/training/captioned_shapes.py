@@ -30,7 +30,7 @@ def draw_shapes(folder, *, each=4, seed=0):
 def _draw(shape, rgb, rng):
     picture = PIL.Image.new("RGB", (80, 64), (128, 128, 128))
     pen = PIL.ImageDraw.Draw(picture)
-    x, y = rng.integers(34, 46), rng.integers(26, 38)
+    x, y = rng.integers(37, 44), rng.integers(29, 36)
     half = rng.integers(14, 20)
     across, up = {"square": (half, half), "bar": (half, 4), "pole": (4, half)}[shape]
     pen.rectangle((x - across, y - up, x + across, y + up), fill=rgb)

@@ -127,8 +127,8 @@ def test_recolouring_is_pillows_jitter_up_to_rounding(squares):
 
 
 def test_a_tiny_clip_learns_shapes_and_colours(tmp_path):
-    shown, held_out = (read_captioned(draw_shapes(tmp_path / str(seed), each=each, seed=seed)) for seed, each in ((1, 32), (2, 3)))
-    config = settings(epochs=12, batch_size=32, jitter=0.1, warmup_steps=10, log_every_steps=20, save_every_steps=1000)
+    shown, held_out = (read_captioned(draw_shapes(tmp_path / str(seed), each=each, seed=seed)) for seed, each in ((1, 16), (2, 3)))
+    config = settings(epochs=12, batch_size=24, learning_rate=4e-3, jitter=0.1, warmup_steps=10, log_every_steps=20, save_every_steps=1000)
     trainer = trainer_of(shown, read_squares(shown, 64), tmp_path, config)
     others = read_squares(held_out, 64)
     before = rank_captioned(trainer._checkpoint, held_out, others)
