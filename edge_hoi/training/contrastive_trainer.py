@@ -72,6 +72,7 @@ class ContrastiveTrainer:
         folder.mkdir(parents=True, exist_ok=True)
         if resumes:
             load_state(self._state, folder / STATE_FILE, config=config, pictures=len(pictures))
+        self._checkpoint = self._with_rows()
         self._batches = Batches(
             len(pictures), batch_size=config.batch_size, epochs=config.epochs, seed=config.seed, first_step=self.steps_done
         )
@@ -108,7 +109,7 @@ class ContrastiveTrainer:
                     began = time.monotonic()
                 self._look_and_save(journal)
         self._network.cpu().eval().requires_grad_(False)
-        return self._as_it_is()
+        return self._checkpoint
 
     def _step(self, numbers: list[int]) -> None:
         state, config = self._state, self._config
@@ -151,9 +152,10 @@ class ContrastiveTrainer:
         is_end = self.steps_done == self.total_steps
         if rest == 0:
             self._network.eval()
+            self._checkpoint = self._with_rows()
             if self._evaluate is not None and (is_end or epoch % config.evaluate_every_epochs == 0):
                 self._look(journal, self._evaluate)
-            save_checkpoint(self._as_it_is(), self._folder / MODEL_FILE)
+            save_checkpoint(self._checkpoint, self._folder / MODEL_FILE)
             self._network.train()
         if rest == 0 or self.steps_done % config.save_every_steps == 0:
             save_state(self._state, self._folder / STATE_FILE, config=config, pictures=len(self._pictures))
@@ -164,9 +166,9 @@ class ContrastiveTrainer:
         main, best = next(iter(figures.values())), self._state.progress.best
         if best is None or main > best:
             self._state.progress.best = main
-            save_checkpoint(self._as_it_is(), self._folder / BEST_FILE)
+            save_checkpoint(self._checkpoint, self._folder / BEST_FILE)
 
-    def _as_it_is(self) -> Checkpoint:
+    def _with_rows(self) -> Checkpoint:
         """Give the checkpoint with a classifier that its text tower makes now."""
         return replace(
             self._checkpoint,
