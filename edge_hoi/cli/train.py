@@ -1,50 +1,46 @@
 """`edge-hoi train` and `edge-hoi verb-classifier`: from annotated pictures to a checkpoint."""
 
-import importlib.util
-import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from edge_hoi.cli.terminal import err, out, print_note
-from edge_hoi.errors import ConfigError, MissingDependencyError
+from edge_hoi.cli.training import (
+    UNTRAINED,
+    AugmentOption,
+    DataOption,
+    DatasetOption,
+    DeviceOption,
+    FixedSizeOption,
+    ListSettingsOption,
+    LongestOption,
+    ResumeOption,
+    RunOption,
+    SettingsOption,
+    ValidateOption,
+    WorkersOption,
+    device_named,
+    need_packages,
+    progress,
+    trained_checkpoint,
+    untrained_checkpoint,
+    validation_set,
+    write_settings,
+)
+from edge_hoi.errors import ConfigError
 
 if TYPE_CHECKING:
-    import torch
-
     from edge_hoi.datasets import AnnotatedImages
     from edge_hoi.model import Checkpoint, ClipImageTower
-    from edge_hoi.training.config import TrainConfig
     from edge_hoi.vocabulary import Vocabulary
-
-UNTRAINED = "untrained:"
-_NEEDED = ("torch", "torchvision", "open_clip")
-
-DataOption = Annotated[Path, typer.Option("--data", help="The data set's folder: annotations and pictures; docs/datasets.md.")]
-DatasetOption = Annotated[Literal["hico_det", "vcoco", "custom"], typer.Option("--dataset", help="Which data set it is.")]
-DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to compute.")]
-WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="Processes that read pictures.")]
-
-
-def _list_settings(value: bool) -> None:
-    if value:
-        from edge_hoi.training.config import describe_settings
-
-        for line in describe_settings():
-            out.print(line, markup=False, soft_wrap=True)
-        raise typer.Exit
 
 
 def train(
     data: DataOption,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder: model, best model, state, figures.")],
+    output: RunOption,
     model: Annotated[
         str,
         typer.Option(
@@ -54,18 +50,14 @@ def train(
     dataset: DatasetOption = "custom",
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the pictures; published: 90.")] = 90,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Pictures of a step, over all processes; published: 16.")] = 16,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", "-s", help="Any other setting as NAME=VALUE, such as learning_rate=5e-5 or ema_decay=0.999."),
-    ] = None,
-    _list: Annotated[
-        bool, typer.Option("--list-settings", callback=_list_settings, is_eager=True, help="List the settings for --set, and exit.")
-    ] = False,
-    validate_on: Annotated[
-        Path | None, typer.Option("--validate", help="Folder to evaluate on: of custom data, other pictures; the test split else.")
-    ] = None,
-    longest: Annotated[int, typer.Option("--longest", min=32, help="Longest side of pictures in pixels; the others follow.")] = 1333,
+    settings: SettingsOption = None,
+    _list: ListSettingsOption = False,
+    validate_on: ValidateOption = None,
+    longest: LongestOption = 1333,
     detr: Annotated[Path | None, typer.Option("--detr", help="A DETR-R50 checkpoint to start an untrained model from.")] = None,
+    detector: Annotated[
+        Path | None, typer.Option("--detector", help="A checkpoint of `edge-hoi pretrain detector` to take the detector's part from.")
+    ] = None,
     clip: Annotated[str | None, typer.Option("--clip", help="open_clip's weights for an untrained model's CLIP, such as openai.")] = None,
     verbs: Annotated[
         Path | None, typer.Option("--verbs", help="Rows of verbs made by `edge-hoi verb-classifier` from the same data and CLIP.")
@@ -74,10 +66,9 @@ def train(
         str | None, typer.Option("--zero-shot", help="Keep a split's unseen categories from training: rare_first, unseen_verb, …")
     ] = None,
     percent: Annotated[float, typer.Option("--percent", help="Train on this part of the pictures; published: 5, 15, 25, 50.")] = 100.0,
-    is_augmented: Annotated[
-        bool, typer.Option("--augment/--no-augment", help="Flip, crop, resize and recolour pictures at random, as published.")
-    ] = True,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the state in --output; everything else must be as before.")] = False,
+    is_augmented: AugmentOption = True,
+    has_fixed_size: FixedSizeOption = False,
+    resume: ResumeOption = False,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
 ) -> None:
@@ -87,7 +78,7 @@ def train(
 
         edge-hoi train --data yard --model hoiclip.safetensors --output runs/yard --epochs 20 --set backbone_learning_rate=0
     """
-    _need_packages()
+    need_packages()
     from edge_hoi.datasets.augment import PictureSizes
     from edge_hoi.datasets.training_set import HoiTrainingSet
     from edge_hoi.model.checkpoint_vocabulary import save_vocabulary
@@ -99,11 +90,11 @@ def train(
 
     config = parse_settings(settings or [], {"epochs": epochs, "batch_size": batch, "workers": workers})
     pictures, unseen = _pictures(dataset, data, zero_shot, percent)
-    vocabulary, sizes = pictures.vocabulary, PictureSizes.for_longest(longest)
-    judged = _validation_set(dataset, data, validate_on, vocabulary)
-    with distributed.joined(_device(device)) as chosen:
+    vocabulary, sizes = pictures.vocabulary, PictureSizes.for_longest(longest, is_fixed=has_fixed_size)
+    judged = validation_set(dataset, data, validate_on, vocabulary)
+    with distributed.joined(device_named(device)) as chosen:
         is_first = distributed.rank() == 0
-        checkpoint = _start(model, vocabulary, seed=config.seed, detr=detr, clip=clip, verbs=verbs)
+        checkpoint = _start(model, vocabulary, seed=config.seed, detr=detr, detector=detector, clip=clip, verbs=verbs)
         checkpoint = hide_unseen(checkpoint, unseen) if unseen else replace(checkpoint, seen_classifier=None)
         samples = HoiTrainingSet(
             pictures,
@@ -115,7 +106,7 @@ def train(
         evaluate = None
         if judged is not None:
             evaluate = partial(validate, dataset=judged, device=chosen, sizes=sizes, unseen=unseen, workers=workers)
-        with _progress(is_shown=is_first) as show:
+        with progress(is_shown=is_first) as show:
             trainer = Trainer(
                 checkpoint,
                 samples,
@@ -127,9 +118,8 @@ def train(
                 resumes=resume,
             )
             if is_first:
-                _write_settings(
-                    output, config, {"model": model, "dataset": dataset, "data": str(data), "longest": longest, "augment": is_augmented}
-                )
+                said = {"model": model, "dataset": dataset, "data": str(data), "longest": longest, "augment": is_augmented}
+                write_settings(output, config, said | {"fixed_size": has_fixed_size})
                 save_vocabulary(vocabulary, output)
                 err.print(f"{len(pictures)} pictures, {trainer.steps_done} of {trainer.total_steps} steps done, on {chosen}")
             trainer.run()
@@ -155,25 +145,19 @@ def verb_classifier(
 
         edge-hoi verb-classifier --data hico_20160224_det --clip ViT-B-32-quickgelu:openai --output verbs.safetensors
     """
-    _need_packages()
+    need_packages()
     from edge_hoi.datasets import open_dataset
     from edge_hoi.training.verb_classifier import verb_rows, write_verb_rows
 
     pictures = open_dataset(dataset, data, "train")
     tower, clip_sha256 = _open_clip(model, clip)
-    tower.to(_device(device))
-    with _progress(is_shown=True) as show:
+    tower.to(device_named(device))
+    with progress(is_shown=True) as show:
         rows = verb_rows(pictures, tower, workers=workers, progress=lambda done, of: show(done, of, {}))
     write_verb_rows(output, rows, pictures.vocabulary, clip_sha256=clip_sha256)
     if missing := [verb for verb, row in zip(pictures.vocabulary.verbs, rows, strict=True) if not row.any()]:
         print_note(f"no picture shows {', '.join(missing)}: their rows are zero and say nothing")
     out.print(f"{output}: {rows.shape[0]} verbs, {rows.shape[1]} numbers each", soft_wrap=True)
-
-
-def _need_packages() -> None:
-    missing = [package for package in _NEEDED if not importlib.util.find_spec(package)]
-    if missing:
-        raise MissingDependencyError(f"training needs {', '.join(missing)}; pip install 'edge-hoi[train]'")
 
 
 def _pictures(dataset: str, data: Path, zero_shot: str | None, percent: float) -> "tuple[AnnotatedImages, tuple[int, ...]]":
@@ -189,54 +173,35 @@ def _pictures(dataset: str, data: Path, zero_shot: str | None, percent: float) -
     return fraction(pictures, percent), unseen
 
 
-def _validation_set(dataset: str, data: Path, folder: Path | None, vocabulary: "Vocabulary") -> "AnnotatedImages | None":
-    from edge_hoi.datasets import open_dataset
-
-    if folder is None:
-        return None
-    judged = open_dataset(dataset, folder, "test")
-    if judged.vocabulary.content_hash != vocabulary.content_hash:
-        raise ConfigError(f"{folder} and {data} have different vocabularies; put the same vocabulary.yaml into both")
-    return judged
-
-
-def _start(model: str, vocabulary: "Vocabulary", *, seed: int, detr: Path | None, clip: str | None, verbs: Path | None) -> "Checkpoint":
+def _start(
+    model: str,
+    vocabulary: "Vocabulary",
+    *,
+    seed: int,
+    detr: Path | None,
+    detector: Path | None,
+    clip: str | None,
+    verbs: Path | None,
+) -> "Checkpoint":
     """Open or make the checkpoint that training starts from, with a classifier for the data's vocabulary."""
-    from edge_hoi.training.start import load_detr_weights
+    from edge_hoi.training.start import load_detector_weights, load_detr_weights
     from edge_hoi.training.verb_classifier import read_verb_rows
 
-    checkpoint = _untrained(model, vocabulary, seed, clip) if model.startswith(UNTRAINED) else _trained(Path(model), vocabulary)
+    checkpoint = (
+        untrained_checkpoint(model, vocabulary, seed, clip) if model.startswith(UNTRAINED) else trained_checkpoint(Path(model), vocabulary)
+    )
     if not model.startswith(UNTRAINED) and (detr or clip):
         raise ConfigError("--detr and --clip give an untrained model its first weights; a checkpoint brings its own: leave them out")
     if detr:
         print_note(f"{load_detr_weights(checkpoint.model, detr)} tensors taken over from {detr}")
+    if detector:
+        print_note(f"{load_detector_weights(checkpoint.model, detector)} tensors taken over from {detector}")
     if verbs:
         rows = read_verb_rows(verbs, vocabulary, clip_sha256=checkpoint.clip_sha256())
         if rows.shape != checkpoint.classifier.verb_weight.shape:
             raise ConfigError(f"{verbs} has rows {tuple(rows.shape)}, the checkpoint {tuple(checkpoint.classifier.verb_weight.shape)}")
         checkpoint.classifier.verb_weight.data.copy_(rows)
     return checkpoint
-
-
-def _untrained(model: str, vocabulary: "Vocabulary", seed: int, clip: str | None) -> "Checkpoint":
-    from edge_hoi.model import VARIANTS
-    from edge_hoi.training.start import fresh_checkpoint
-
-    variant = model.removeprefix(UNTRAINED)
-    if variant not in VARIANTS:
-        raise ConfigError(f"no model variant {variant!r}; known are {', '.join(VARIANTS)}")
-    return fresh_checkpoint(VARIANTS[variant], vocabulary, clip_weights=clip, seed=seed)
-
-
-def _trained(path: Path, vocabulary: "Vocabulary") -> "Checkpoint":
-    from edge_hoi.model import load_checkpoint
-    from edge_hoi.model.checkpoint_vocabulary import vocabulary_of
-    from edge_hoi.training.text_rows import with_vocabulary
-
-    checkpoint = load_checkpoint(path)
-    if checkpoint.vocabulary_sha256 == vocabulary.content_hash:
-        return checkpoint
-    return with_vocabulary(checkpoint, vocabulary_of(checkpoint, path), vocabulary)
 
 
 def _open_clip(model: str | None, clip: str | None) -> "tuple[ClipImageTower, str]":
@@ -253,44 +218,3 @@ def _open_clip(model: str | None, clip: str | None) -> "tuple[ClipImageTower, st
         raise ConfigError(f"--clip is MODEL:WEIGHTS, such as ViT-B-32-quickgelu:openai; got {clip!r}")
     towers = build_clip(architecture, weights)
     return towers.image, clip_weights_sha256(towers)
-
-
-def _device(name: str) -> "torch.device":
-    import torch
-
-    is_there = torch.cuda.is_available()
-    if name == "cuda" and not is_there:
-        raise ConfigError("--device cuda: torch finds no CUDA GPU here; leave it out, or install torch for CUDA")
-    if name == "cpu" or not is_there:
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-
-
-def _write_settings(folder: Path, config: "TrainConfig", given: Mapping[str, Any]) -> None:
-    (folder / "settings.json").write_text(json.dumps({**given, **config.model_dump(mode="json")}, indent=1) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _progress(*, is_shown: bool) -> "Iterator[Any]":
-    """Show how far things are: a bar on a terminal, plain lines elsewhere."""
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[figures]}"))
-    with Progress(*columns, console=err, transient=True, disable=not (is_shown and err.is_terminal)) as bar:
-        task = bar.add_task("", total=None, figures="")
-
-        def show(done: int, of: int, figures: Mapping[str, float]) -> None:
-            text = _line(figures)
-            bar.update(task, completed=done, total=of)
-            if "loss" in figures:
-                bar.update(task, figures=text)
-            if is_shown and figures and (not err.is_terminal or "loss" not in figures):
-                bar.console.print(f"{done}/{of}  {text}", soft_wrap=True, markup=False)
-
-        yield show
-
-
-def _line(figures: Mapping[str, float]) -> str:
-    """Write the figures that a person watches."""
-    if "loss" in figures:
-        watched = {"loss": "loss", "error/hoi_top5": "HOI error %", "error/object": "object error %", "pictures_per_second": "pictures/s"}
-        return "  ".join(f"{label} {figures[name]:.4g}" for name, label in watched.items())
-    return "  ".join(f"{name.removeprefix('evaluation/')} {value:.2f}" for name, value in figures.items())

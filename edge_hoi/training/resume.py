@@ -18,7 +18,7 @@ from edge_hoi.errors import TrainingError
 from edge_hoi.model.checkpoint_files import read_safetensors
 from edge_hoi.training.config import TrainConfig
 from edge_hoi.training.ema import WeightMean
-from edge_hoi.training.network import TrainedNetwork
+from edge_hoi.training.network import LearningNetwork
 
 FORMAT = "edge-hoi training state 1"
 _FREE_TO_CHANGE = {"workers", "log_every_steps", "save_every_steps", "evaluate_every_epochs"}
@@ -49,7 +49,7 @@ class TrainingState:
         progress: How far the run is.
     """
 
-    network: TrainedNetwork
+    network: LearningNetwork
     optimizer: torch.optim.AdamW
     scaler: torch.amp.GradScaler
     mean: WeightMean | None

@@ -1,0 +1,202 @@
+"""What the commands that train have in common: options, what they start from, where they compute, and how far they are."""
+
+import importlib.util
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from edge_hoi.cli.terminal import err, out
+from edge_hoi.errors import ConfigError, MissingDependencyError
+
+if TYPE_CHECKING:
+    import torch
+
+    from edge_hoi.datasets import AnnotatedImages
+    from edge_hoi.model import Checkpoint
+    from edge_hoi.training.config import TrainConfig
+    from edge_hoi.vocabulary import Vocabulary
+
+UNTRAINED = "untrained:"
+_NEEDED = ("torch", "torchvision", "open_clip")
+
+
+def list_settings(value: bool) -> None:
+    """List what `--set` takes, and exit.
+
+    Args:
+        value: Whether that is wanted.
+    """
+    if value:
+        from edge_hoi.training.config import describe_settings
+
+        for line in describe_settings():
+            out.print(line, markup=False, soft_wrap=True)
+        raise typer.Exit
+
+
+DataOption = Annotated[Path, typer.Option("--data", help="The data set's folder: annotations and pictures; docs/datasets.md.")]
+DatasetOption = Annotated[Literal["hico_det", "vcoco", "custom"], typer.Option("--dataset", help="Which data set it is.")]
+DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to compute.")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="Processes that read pictures.")]
+RunOption = Annotated[Path, typer.Option("--output", "-o", help="The run's folder: model, best model, state, figures.")]
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", help="Any other setting as NAME=VALUE, such as learning_rate=5e-5 or ema_decay=0.999."),
+]
+ListSettingsOption = Annotated[
+    bool, typer.Option("--list-settings", callback=list_settings, is_eager=True, help="List the settings for --set, and exit.")
+]
+ValidateOption = Annotated[
+    Path | None, typer.Option("--validate", help="Folder to evaluate on: of custom data, other pictures; the test split else.")
+]
+LongestOption = Annotated[int, typer.Option("--longest", min=32, help="Longest side of pictures in pixels; the others follow.")]
+AugmentOption = Annotated[
+    bool, typer.Option("--augment/--no-augment", help="Flip, crop, resize and recolour pictures at random, as published.")
+]
+FixedSizeOption = Annotated[
+    bool,
+    typer.Option(
+        "--fixed-size", help="Leave random sizes and crops out: all pictures at the size of tests, which trains small ones faster."
+    ),
+]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the state in --output; everything else must be as before.")]
+
+
+def need_packages() -> None:
+    """Check that what training needs is installed.
+
+    Raises:
+        MissingDependencyError: Something is not.
+    """
+    missing = [package for package in _NEEDED if not importlib.util.find_spec(package)]
+    if missing:
+        raise MissingDependencyError(f"training needs {', '.join(missing)}; pip install 'edge-hoi[train]'")
+
+
+def validation_set(dataset: str, data: Path, folder: Path | None, vocabulary: "Vocabulary") -> "AnnotatedImages | None":
+    """Open what a run is judged by.
+
+    Args:
+        dataset: Which data set it is.
+        data: The folder that is trained on.
+        folder: The folder to evaluate on; None for no evaluation.
+        vocabulary: Of the folder that is trained on.
+
+    Raises:
+        ConfigError: The folders' vocabularies differ.
+    """
+    from edge_hoi.datasets import open_dataset
+
+    if folder is None:
+        return None
+    judged = open_dataset(dataset, folder, "test")
+    if judged.vocabulary.content_hash != vocabulary.content_hash:
+        raise ConfigError(f"{folder} and {data} have different vocabularies; put the same vocabulary.yaml into both")
+    return judged
+
+
+def untrained_checkpoint(model: str, vocabulary: "Vocabulary", seed: int, clip: str | None = None) -> "Checkpoint":
+    """Make what `--model untrained:VARIANT` names.
+
+    Args:
+        model: With that prefix.
+        vocabulary: What it is to look for.
+        seed: Names the random weights.
+        clip: open_clip's name of CLIP's weights; None for random ones.
+
+    Raises:
+        ConfigError: There is no such variant.
+    """
+    from edge_hoi.model import VARIANTS
+    from edge_hoi.training.start import fresh_checkpoint
+
+    variant = model.removeprefix(UNTRAINED)
+    if variant not in VARIANTS:
+        raise ConfigError(f"no model variant {variant!r}; known are {', '.join(VARIANTS)}")
+    return fresh_checkpoint(VARIANTS[variant], vocabulary, clip_weights=clip, seed=seed)
+
+
+def trained_checkpoint(path: Path, vocabulary: "Vocabulary") -> "Checkpoint":
+    """Open a checkpoint, and give it a classifier for a vocabulary.
+
+    Args:
+        path: Its file.
+        vocabulary: What it is to look for.
+    """
+    from edge_hoi.model import load_checkpoint
+    from edge_hoi.model.checkpoint_vocabulary import vocabulary_of
+    from edge_hoi.training.text_rows import with_vocabulary
+
+    checkpoint = load_checkpoint(path)
+    if checkpoint.vocabulary_sha256 == vocabulary.content_hash:
+        return checkpoint
+    return with_vocabulary(checkpoint, vocabulary_of(checkpoint, path), vocabulary)
+
+
+def device_named(name: str) -> "torch.device":
+    """Choose where to compute.
+
+    Args:
+        name: What `--device` says.
+
+    Raises:
+        ConfigError: There is no GPU.
+    """
+    import torch
+
+    is_there = torch.cuda.is_available()
+    if name == "cuda" and not is_there:
+        raise ConfigError("--device cuda: torch finds no CUDA GPU here; leave it out, or install torch for CUDA")
+    if name == "cpu" or not is_there:
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def write_settings(folder: Path, config: "TrainConfig", given: Mapping[str, Any]) -> None:
+    """Keep how a run was trained.
+
+    Args:
+        folder: The run's.
+        config: Its settings.
+        given: What else was said.
+    """
+    (folder / "settings.json").write_text(json.dumps({**given, **config.model_dump(mode="json")}, indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def progress(*, is_shown: bool) -> "Iterator[Any]":
+    """Show how far things are: a bar on a terminal, plain lines elsewhere.
+
+    Args:
+        is_shown: Whether at all.
+
+    Yields:
+        A function that takes how many steps are done, of how many, and figures by name.
+    """
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[figures]}"))
+    with Progress(*columns, console=err, transient=True, disable=not (is_shown and err.is_terminal)) as bar:
+        task = bar.add_task("", total=None, figures="")
+
+        def show(done: int, of: int, figures: Mapping[str, float]) -> None:
+            text = _line(figures)
+            bar.update(task, completed=done, total=of)
+            if "loss" in figures:
+                bar.update(task, figures=text)
+            if is_shown and figures and (not err.is_terminal or "loss" not in figures):
+                bar.console.print(f"{done}/{of}  {text}", soft_wrap=True, markup=False)
+
+        yield show
+
+
+def _line(figures: Mapping[str, float]) -> str:
+    """Write the figures that a person watches."""
+    if "loss" in figures:
+        watched = {"loss": "loss", "error/hoi_top5": "HOI error %", "error/object": "object error %", "pictures_per_second": "pictures/s"}
+        return "  ".join(f"{label} {figures[name]:.4g}" for name, label in watched.items() if name in figures)
+    return "  ".join(f"{name.removeprefix('evaluation/')} {value:.2f}" for name, value in figures.items())
