@@ -32,6 +32,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(pretrain.app, name="pretrain")
 app.command("train")(train.train)
+app.add_typer(pretrain.app, name="pretrain")
 app.command("verb-classifier")(train.verb_classifier)
 app.add_typer(evaluation.app, name="eval")
 

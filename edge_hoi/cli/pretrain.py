@@ -2,12 +2,9 @@
 
 import typer
 
-from edge_hoi.cli import pretrain_clip
+from edge_hoi.cli.pretrain_clip import clip
+from edge_hoi.cli.pretrain_detector import pretrain_detector
 
 app = typer.Typer(no_args_is_help=True, help="Train parts of a network before `edge-hoi train`, where there are no weights to start from.")
-app.command("clip")(pretrain_clip.clip)
-
-
-@app.callback()
-def _options() -> None:
-    """Keep the commands' names while there is only one."""
+app.command("clip")(clip)
+app.command("detector")(pretrain_detector)

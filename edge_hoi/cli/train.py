@@ -3,22 +3,30 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edge_hoi.cli.terminal import err, out, print_note
 from edge_hoi.cli.training_run import (
     UNTRAINED,
+    AugmentOption,
+    DataOption,
+    DatasetOption,
     DeviceOption,
+    FixedSizeOption,
+    LongestOption,
     OutputOption,
     ResumeOption,
     SettingsOption,
+    ValidateOption,
+    WorkersOption,
     choose_device,
     list_settings_option,
     need_packages,
     open_checkpoint,
     show_progress,
+    validation_set,
     write_settings,
 )
 from edge_hoi.errors import ConfigError
@@ -28,10 +36,6 @@ if TYPE_CHECKING:
     from edge_hoi.model import Checkpoint, ClipImageTower
     from edge_hoi.vocabulary import Vocabulary
 
-DataOption = Annotated[Path, typer.Option("--data", help="The data set's folder: annotations and pictures; docs/datasets.md.")]
-DatasetOption = Annotated[Literal["hico_det", "vcoco", "custom"], typer.Option("--dataset", help="Which data set it is.")]
-WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="Processes that read pictures.")]
-
 
 def train(
     data: DataOption,
@@ -39,7 +43,7 @@ def train(
     model: Annotated[
         str,
         typer.Option(
-            "--model", "-m", help="What to start from: a checkpoint (.safetensors, .pth), or untrained:r50-vitb32, untrained:small."
+            "--model", "-m", help="What to start from: a checkpoint (.safetensors, .pth), or untrained:r50-vitb32, untrained:tiny."
         ),
     ],
     dataset: DatasetOption = "custom",
@@ -47,11 +51,12 @@ def train(
     batch: Annotated[int, typer.Option("--batch", min=1, help="Pictures of a step, over all processes; published: 16.")] = 16,
     settings: SettingsOption = None,
     _list: Annotated[bool, list_settings_option("TrainConfig")] = False,
-    validate_on: Annotated[
-        Path | None, typer.Option("--validate", help="Folder to evaluate on: of custom data, other pictures; the test split else.")
-    ] = None,
-    longest: Annotated[int, typer.Option("--longest", min=32, help="Longest side of pictures in pixels; the others follow.")] = 1333,
+    validate_on: ValidateOption = None,
+    longest: LongestOption = 1333,
     detr: Annotated[Path | None, typer.Option("--detr", help="A DETR-R50 checkpoint to start an untrained model from.")] = None,
+    detector: Annotated[
+        Path | None, typer.Option("--detector", help="A checkpoint of `edge-hoi pretrain detector` to take the detector's part from.")
+    ] = None,
     clip: Annotated[str | None, typer.Option("--clip", help="open_clip's weights for an untrained model's CLIP, such as openai.")] = None,
     verbs: Annotated[
         Path | None, typer.Option("--verbs", help="Rows of verbs made by `edge-hoi verb-classifier` from the same data and CLIP.")
@@ -60,9 +65,8 @@ def train(
         str | None, typer.Option("--zero-shot", help="Keep a split's unseen categories from training: rare_first, unseen_verb, …")
     ] = None,
     percent: Annotated[float, typer.Option("--percent", help="Train on this part of the pictures; published: 5, 15, 25, 50.")] = 100.0,
-    is_augmented: Annotated[
-        bool, typer.Option("--augment/--no-augment", help="Flip, crop, resize and recolour pictures at random, as published.")
-    ] = True,
+    is_augmented: AugmentOption = True,
+    has_fixed_size: FixedSizeOption = False,
     resume: ResumeOption = False,
     device: DeviceOption = "auto",
     workers: WorkersOption = 2,
@@ -85,11 +89,11 @@ def train(
 
     config = parse_settings(TrainConfig, settings or [], {"epochs": epochs, "batch_size": batch, "workers": workers})
     pictures, unseen = _pictures(dataset, data, zero_shot, percent)
-    vocabulary, sizes = pictures.vocabulary, PictureSizes.for_longest(longest)
-    judged = _validation_set(dataset, data, validate_on, vocabulary)
+    vocabulary, sizes = pictures.vocabulary, PictureSizes.for_longest(longest, is_fixed=has_fixed_size)
+    judged = validation_set(dataset, data, validate_on, vocabulary)
     with distributed.joined(choose_device(device)) as chosen:
         is_first = distributed.rank() == 0
-        checkpoint = _start(model, vocabulary, seed=config.seed, detr=detr, clip=clip, verbs=verbs)
+        checkpoint = _start(model, vocabulary, seed=config.seed, detr=detr, detector=detector, clip=clip, verbs=verbs)
         checkpoint = hide_unseen(checkpoint, unseen) if unseen else replace(checkpoint, seen_classifier=None)
         samples = HoiTrainingSet(
             pictures,
@@ -113,9 +117,8 @@ def train(
                 resumes=resume,
             )
             if is_first:
-                write_settings(
-                    output, config, {"model": model, "dataset": dataset, "data": str(data), "longest": longest, "augment": is_augmented}
-                )
+                said = {"model": model, "dataset": dataset, "data": str(data), "longest": longest, "augment": is_augmented}
+                write_settings(output, config, said | {"fixed_size": has_fixed_size})
                 save_vocabulary(vocabulary, output)
                 err.print(f"{len(pictures)} pictures, {trainer.steps_done} of {trainer.total_steps} steps done, on {chosen}")
             trainer.run()
@@ -169,20 +172,18 @@ def _pictures(dataset: str, data: Path, zero_shot: str | None, percent: float) -
     return fraction(pictures, percent), unseen
 
 
-def _validation_set(dataset: str, data: Path, folder: Path | None, vocabulary: "Vocabulary") -> "AnnotatedImages | None":
-    from edge_hoi.datasets import open_dataset
-
-    if folder is None:
-        return None
-    judged = open_dataset(dataset, folder, "test")
-    if judged.vocabulary.content_hash != vocabulary.content_hash:
-        raise ConfigError(f"{folder} and {data} have different vocabularies; put the same vocabulary.yaml into both")
-    return judged
-
-
-def _start(model: str, vocabulary: "Vocabulary", *, seed: int, detr: Path | None, clip: str | None, verbs: Path | None) -> "Checkpoint":
+def _start(
+    model: str,
+    vocabulary: "Vocabulary",
+    *,
+    seed: int,
+    detr: Path | None,
+    detector: Path | None,
+    clip: str | None,
+    verbs: Path | None,
+) -> "Checkpoint":
     """Open or make the checkpoint that training starts from, with a classifier for the data's vocabulary."""
-    from edge_hoi.training.start import load_detr_weights
+    from edge_hoi.training.start import load_detector_weights, load_detr_weights
     from edge_hoi.training.verb_classifier import read_verb_rows
 
     checkpoint = open_checkpoint(model, vocabulary, seed=seed, clip=clip)
@@ -190,6 +191,8 @@ def _start(model: str, vocabulary: "Vocabulary", *, seed: int, detr: Path | None
         raise ConfigError("--detr and --clip give an untrained model its first weights; a checkpoint brings its own: leave them out")
     if detr:
         print_note(f"{load_detr_weights(checkpoint.model, detr)} tensors taken over from {detr}")
+    if detector:
+        print_note(f"{load_detector_weights(checkpoint.model, detector)} tensors taken over from {detector}")
     if verbs:
         rows = read_verb_rows(verbs, vocabulary, clip_sha256=checkpoint.clip_sha256())
         if rows.shape != checkpoint.classifier.verb_weight.shape:

@@ -17,6 +17,7 @@ from edge_hoi.errors import ConfigError, MissingDependencyError
 if TYPE_CHECKING:
     import torch
 
+    from edge_hoi.datasets import AnnotatedImages
     from edge_hoi.model import Checkpoint
     from edge_hoi.training.config import RunConfig
     from edge_hoi.vocabulary import Vocabulary
@@ -37,6 +38,24 @@ SettingsOption = Annotated[
 ]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on from the state in --output; everything else must be as before.")]
 DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where to compute.")]
+
+
+DataOption = Annotated[Path, typer.Option("--data", help="The data set's folder: annotations and pictures; docs/datasets.md.")]
+DatasetOption = Annotated[Literal["hico_det", "vcoco", "custom"], typer.Option("--dataset", help="Which data set it is.")]
+WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="Processes that read pictures.")]
+ValidateOption = Annotated[
+    Path | None, typer.Option("--validate", help="Folder to evaluate on: of custom data, other pictures; the test split else.")
+]
+LongestOption = Annotated[int, typer.Option("--longest", min=32, help="Longest side of pictures in pixels; the others follow.")]
+AugmentOption = Annotated[
+    bool, typer.Option("--augment/--no-augment", help="Flip, crop, resize and recolour pictures at random, as published.")
+]
+FixedSizeOption = Annotated[
+    bool,
+    typer.Option(
+        "--fixed-size", help="Leave random sizes and crops out: all pictures at the size of tests, which trains small ones faster."
+    ),
+]
 
 
 def list_settings_option(kind: str) -> Any:  # noqa: ANN401 -- as typer.Option itself
@@ -66,6 +85,28 @@ def need_packages() -> None:
     missing = [package for package in _NEEDED if not importlib.util.find_spec(package)]
     if missing:
         raise MissingDependencyError(f"training needs {', '.join(missing)}; pip install 'edge-hoi[train]'")
+
+
+def validation_set(dataset: str, data: Path, folder: Path | None, vocabulary: "Vocabulary") -> "AnnotatedImages | None":
+    """Open what a run is judged by.
+
+    Args:
+        dataset: Which data set it is.
+        data: The folder that is trained on.
+        folder: The folder to evaluate on; None for no evaluation.
+        vocabulary: Of the folder that is trained on.
+
+    Raises:
+        ConfigError: The folders' vocabularies differ.
+    """
+    from edge_hoi.datasets import open_dataset
+
+    if folder is None:
+        return None
+    judged = open_dataset(dataset, folder, "test")
+    if judged.vocabulary.content_hash != vocabulary.content_hash:
+        raise ConfigError(f"{folder} and {data} have different vocabularies; put the same vocabulary.yaml into both")
+    return judged
 
 
 def open_checkpoint(model: str, vocabulary: "Vocabulary", *, seed: int, clip: str | None = None) -> "Checkpoint":

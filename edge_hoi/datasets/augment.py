@@ -31,6 +31,7 @@ class PictureSizes:
         crop_from_sides: Shorter sides to choose from before a crop.
         crop_min: Smallest side of a crop.
         crop_max: Largest side of a crop.
+        crop_chance: Part of the training pictures that are cropped.
     """
 
     longest: int = 1333
@@ -39,6 +40,7 @@ class PictureSizes:
     crop_from_sides: tuple[int, ...] = (400, 500, 600)
     crop_min: int = 384
     crop_max: int = 600
+    crop_chance: float = 0.5
 
     def __post_init__(self) -> None:
         """Check that the sizes fit together."""
@@ -49,11 +51,12 @@ class PictureSizes:
             raise ConfigError(f"a crop's smallest side must be at least 1 and fit into all that is cropped, got {self}")
 
     @classmethod
-    def for_longest(cls, longest: int) -> "PictureSizes":
+    def for_longest(cls, longest: int, *, is_fixed: bool = False) -> "PictureSizes":
         """Scale the published sizes, for small networks.
 
         Args:
             longest: The longest side wanted, at least 32.
+            is_fixed: Whether training pictures are of the same size as in tests, none cropped.
 
         Raises:
             ConfigError: It is smaller.
@@ -68,10 +71,11 @@ class PictureSizes:
         return cls(
             longest=longest,
             test_side=scaled(published.test_side),
-            train_sides=tuple(dict.fromkeys(map(scaled, published.train_sides))),
+            train_sides=(scaled(published.test_side),) if is_fixed else tuple(dict.fromkeys(map(scaled, published.train_sides))),
             crop_from_sides=tuple(dict.fromkeys(map(scaled, published.crop_from_sides))),
             crop_min=scaled(published.crop_min),
             crop_max=scaled(published.crop_max),
+            crop_chance=0.0 if is_fixed else published.crop_chance,
         )
 
 
@@ -101,7 +105,7 @@ def augment(scene: Scene, sizes: PictureSizes, rng: np.random.Generator) -> Scen
     if rng.random() < 0.5:
         scene = flip(scene)
     scene = scene._replace(image=jitter(scene.image, rng))
-    if rng.random() < 0.5:
+    if rng.random() < sizes.crop_chance:
         scene = resize(scene, int(rng.choice(sizes.crop_from_sides)))
         scene = crop(scene, *_random_region(scene.image.size, sizes, rng))
     return resize(scene, int(rng.choice(sizes.train_sides)), sizes.longest)

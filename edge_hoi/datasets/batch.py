@@ -66,13 +66,13 @@ class Batch:
 
     Attributes:
         image: `(B, 3, H, W)` float32, zero where it is padding.
-        padding_mask: `(B, H, W)` bool, True where `image` is padding.
+        padding_mask: `(B, H, W)` bool, True where `image` is padding; None where there is none, which saves looking for it.
         clip_image: `(B, 3, S, S)` float32.
         targets: One for each picture.
     """
 
     image: Tensor
-    padding_mask: Tensor
+    padding_mask: Tensor | None
     clip_image: Tensor
     targets: tuple[Target, ...]
 
@@ -86,14 +86,14 @@ class Batch:
         Args:
             device: Where to.
         """
-        image, padding_mask, clip_image = (
-            tensor.to(device, non_blocking=True) for tensor in (self.image, self.padding_mask, self.clip_image)
-        )
+        image, clip_image = (tensor.to(device, non_blocking=True) for tensor in (self.image, self.clip_image))
+        padding_mask = self.padding_mask.to(device, non_blocking=True) if self.padding_mask is not None else None
         return Batch(image, padding_mask, clip_image, tuple(target.to(device) for target in self.targets))
 
     def pin_memory(self) -> "Batch":
         """Copy into page-locked memory, from which GPUs read while they compute; `torch.utils.data.DataLoader` asks for it by name."""
-        return Batch(self.image.pin_memory(), self.padding_mask.pin_memory(), self.clip_image.pin_memory(), self.targets)
+        padding_mask = self.padding_mask.pin_memory() if self.padding_mask is not None else None
+        return Batch(self.image.pin_memory(), padding_mask, self.clip_image.pin_memory(), self.targets)
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -105,10 +105,12 @@ def collate(samples: Sequence[Sample]) -> Batch:
     height, width = (max(sample.image.shape[axis] for sample in samples) for axis in (1, 2))
     margins = [(0, width - sample.image.shape[2], 0, height - sample.image.shape[1]) for sample in samples]
     masks = [sample.image.new_zeros(sample.image.shape[1:], dtype=torch.bool) for sample in samples]
-    pairs = list(zip(samples, masks, margins, strict=True))
+    is_padded = any(any(margin) for margin in margins)
     return Batch(
-        image=torch.stack([functional.pad(sample.image, margin) for sample, _, margin in pairs]),
-        padding_mask=torch.stack([functional.pad(mask, margin, value=True) for _, mask, margin in pairs]),
+        image=torch.stack([functional.pad(sample.image, margin) for sample, margin in zip(samples, margins, strict=True)]),
+        padding_mask=torch.stack([functional.pad(mask, margin, value=True) for mask, margin in zip(masks, margins, strict=True)])
+        if is_padded
+        else None,
         clip_image=torch.stack([sample.clip_image for sample in samples]),
         targets=tuple(sample.target for sample in samples),
     )

@@ -24,8 +24,6 @@ from edge_hoi.runtime.torch_engine import TorchEngine
 from edge_hoi.vocabulary import Vocabulary
 
 BACKENDS = (*ONNX_BACKENDS, "torch")
-STRIDE = 32
-"""Of the residual network: pixels a cell of its feature map."""
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -91,7 +89,7 @@ def build_engine(
             precision="fp32",
             files={relative: sha256_of_file(path) for relative, path in files_below(partial).items()},
             input=InputDescription(
-                stride=STRIDE,
+                stride=config.backbone_stride,
                 height=input_size[0],
                 width=input_size[1],
                 clip_size=checkpoint.model.clip.image_size,
@@ -119,10 +117,11 @@ def _check_arguments(checkpoint: Checkpoint, vocabulary: Vocabulary, backend: st
     if backend not in BACKENDS:
         nearest = get_close_matches(backend, BACKENDS, n=1, cutoff=0)[0]
         raise EngineError(f"build expects backend {', '.join(BACKENDS)}, got {backend!r}; did you mean {nearest!r}?")
+    stride = checkpoint.model.config.backbone_stride
     height, width = input_size
-    if min(height, width) < 1 or height % STRIDE or width % STRIDE:
-        nearest_size = "x".join(str(max(1, round(side / STRIDE)) * STRIDE) for side in input_size)
-        raise EngineError(f"build expects a height and width in multiples of {STRIDE}, got {height}x{width}; {nearest_size} would do")
+    if min(height, width) < 1 or height % stride or width % stride:
+        nearest_size = "x".join(str(max(1, round(side / stride)) * stride) for side in input_size)
+        raise EngineError(f"build expects a height and width in multiples of {stride}, got {height}x{width}; {nearest_size} would do")
     if checkpoint.vocabulary_sha256 != vocabulary.content_hash:
         raise EngineError(
             f"the checkpoint's classifier is for vocabulary {checkpoint.vocabulary!r}, got another one, {vocabulary.name!r}; "
@@ -139,7 +138,8 @@ def _write_network(checkpoint: Checkpoint, folder: Path, backend: str) -> None:
         save_checkpoint(checkpoint, folder / WEIGHTS_FILE)
         order_metadata(folder / WEIGHTS_FILE)
     else:
-        export_onnx(LastLayer(checkpoint.model), folder / MODEL_FILE, clip_size=checkpoint.model.clip.image_size, stride=STRIDE)
+        model = checkpoint.model
+        export_onnx(LastLayer(model), folder / MODEL_FILE, clip_size=model.clip.image_size, stride=model.config.backbone_stride)
 
 
 def _write_text_tower(checkpoint: Checkpoint, folder: Path, *, half: bool) -> TextTower:

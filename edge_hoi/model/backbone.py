@@ -1,4 +1,4 @@
-"""The residual network (He et al., 2015) whose stride-32 feature map the encoder reads.
+"""The residual network (He et al., 2015) whose feature map the encoder reads.
 
 Parameters are named as in torchvision's ResNet, so ImageNet and DETR weights fit. B batch, H and W picture size in pixels.
 """
@@ -110,19 +110,20 @@ class ResidualBackbone(nn.Module):
     Args:
         width: Channels of the stem and of the first stage's 3x3 convolutions; doubles with each stage.
         depths: Blocks of each stage.
+        stride: Pixels from one cell of the feature map to the next: 32, or 16, where the last stage does not stride.
 
     Attributes:
         out_channels: Channels of the feature map.
     """
 
-    def __init__(self, width: int, depths: Sequence[int]) -> None:
+    def __init__(self, width: int, depths: Sequence[int], stride: int = 32) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = FrozenBatchNorm(width)
         self.layer1 = _stage(width, width, depths[0], stride=1)
         self.layer2 = _stage(width * EXPANSION, width * 2, depths[1], stride=2)
         self.layer3 = _stage(width * 2 * EXPANSION, width * 4, depths[2], stride=2)
-        self.layer4 = _stage(width * 4 * EXPANSION, width * 8, depths[3], stride=2)
+        self.layer4 = _stage(width * 4 * EXPANSION, width * 8, depths[3], stride=stride // 16)
         self.out_channels = width * 8 * EXPANSION
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -135,7 +136,7 @@ class ResidualBackbone(nn.Module):
             image: `(B, 3, H, W)` float32, ImageNet-normalised RGB.
 
         Returns:
-            `(B, out_channels, H / 32, W / 32)`, rounded up.
+            `(B, out_channels, H / stride, W / stride)`, rounded up.
         """
         features = functional.relu(self.bn1(self.conv1(image)))
         features = functional.max_pool2d(features, 3, stride=2, padding=1)

@@ -17,6 +17,7 @@ class HoiclipConfig:
     Attributes:
         backbone_width: Channels of the residual network's stem and of its first stage's bottlenecks; doubles with each stage.
         backbone_depths: Bottleneck blocks of each of the four stages.
+        backbone_stride: Pixels a cell of the feature map: 32, or 16 for small pictures, where the last stage does not stride.
         width: Width D of encoder and instance decoder; a multiple of 4 and of `num_heads`.
         num_heads: Attention heads in encoder and decoders; divides the CLIP tower's width too.
         feed_forward_width: Hidden width of every feed-forward block.
@@ -28,6 +29,7 @@ class HoiclipConfig:
 
     backbone_width: int = 64
     backbone_depths: tuple[int, int, int, int] = (3, 4, 6, 3)
+    backbone_stride: int = 32
     width: int = 256
     num_heads: int = 8
     feed_forward_width: int = 2048
@@ -44,6 +46,8 @@ class HoiclipConfig:
                 raise ConfigError(f"{field.name} must be a whole number of at least 1, got {value!r}")
         if len(self.backbone_depths) != 4 or min(self.backbone_depths) < 1:
             raise ConfigError(f"backbone_depths must be four numbers of at least 1, got {self.backbone_depths}")
+        if self.backbone_stride not in (16, 32):
+            raise ConfigError(f"backbone_stride must be 16 or 32, got {self.backbone_stride}")
         if self.width % 4 or self.width % self.num_heads:
             raise ConfigError(f"width must be a multiple of 4 and of num_heads ({self.num_heads}), got {self.width}")
 
@@ -95,7 +99,8 @@ VARIANTS: Mapping[str, HoiclipConfig] = MappingProxyType(
         ),
         "small": HoiclipConfig(
             backbone_width=24,
-            backbone_depths=(1, 2, 2, 2),
+            backbone_depths=(1, 2, 2, 1),
+            backbone_stride=16,
             width=128,
             num_heads=4,
             feed_forward_width=512,

@@ -1,6 +1,6 @@
 """HOICLIP (Ning et al., 2023, arXiv 2303.15786), up to the embeddings that its classifiers compare with text.
 
-B batch, Q human-object pairs, h and w the stride-32 grid, D detector width, C and E width and embedding size of CLIP.
+B batch, Q human-object pairs, h and w the feature map's grid, D detector width, C and E width and embedding size of CLIP.
 """
 
 from typing import NamedTuple
@@ -48,6 +48,22 @@ class HoiclipOutputs(NamedTuple):
     image_embedding: Tensor
 
 
+class Encoded(NamedTuple):
+    """What the detector's encoder makes of a batch of pictures.
+
+    Attributes:
+        memory: `(B, h * w, D)`, a row for each cell of the grid, row by row.
+        positions: `(B, h * w, D)` of the cells; B may be 1.
+        padding: `(B, h * w)` bool, True where a cell is padding; None where there is none.
+        grid: h and w.
+    """
+
+    memory: Tensor
+    positions: Tensor
+    padding: Tensor | None
+    grid: tuple[int, int]
+
+
 class Mlp(nn.Module):
     """Three linear layers, ReLU between.
 
@@ -84,7 +100,7 @@ class Hoiclip(nn.Module):
             raise ConfigError(f"num_heads must divide the CLIP tower's width ({clip.width}), got {config.num_heads}")
         self.config = config
         width, heads, hidden, queries = config.width, config.num_heads, config.feed_forward_width, config.num_queries
-        self.backbone = ResidualBackbone(config.backbone_width, config.backbone_depths)
+        self.backbone = ResidualBackbone(config.backbone_width, config.backbone_depths, config.backbone_stride)
         self.input_projection = nn.Conv2d(self.backbone.out_channels, width, 1)
         self.encoder = Encoder(config.num_encoder_layers, width, heads, hidden)
         self.human_queries = nn.Parameter(torch.randn(queries, width))
@@ -109,11 +125,7 @@ class Hoiclip(nn.Module):
             clip_image: `(B, 3, S, S)` float32, CLIP-normalised RGB.
             padding_mask: `(B, H, W)` bool, True where `image` is padding; None where there is none.
         """
-        features = self.input_projection(self.backbone(image))  # (B, D, h, w)
-        valid, padding = _valid_cells(features, padding_mask)
-        positions = encode_positions(valid, self.config.width)  # (B or 1, h * w, D)
-        memory = self.encoder(features.flatten(2).transpose(1, 2), positions, padding)  # (B, h * w, D)
-
+        memory, positions, padding, _ = self.encode(image, padding_mask)
         queries = torch.cat([self.human_queries + self.pair_queries, self.object_queries + self.pair_queries])  # (2Q, D)
         instances = self.instance_decoder(queries, memory, positions, padding)  # of (B, 2Q, D)
 
@@ -123,6 +135,19 @@ class Hoiclip(nn.Module):
         interactions = self.interaction_decoder(content, seen.tokens, self.interaction_memory(memory))  # of (B, Q, C)
         layers = [self._read(instance, interaction) for instance, interaction in zip(instances, interactions, strict=True)]
         return HoiclipOutputs(layers, functional.normalize(seen.embedding, dim=-1))
+
+    def encode(self, image: Tensor, padding_mask: Tensor | None = None) -> Encoded:
+        """Encode a batch of pictures as a detector does, before anything is looked for.
+
+        Args:
+            image: See `forward`.
+            padding_mask: See `forward`.
+        """
+        features = self.input_projection(self.backbone(image))  # (B, D, h, w)
+        valid, padding = _valid_cells(features, padding_mask)
+        positions = encode_positions(valid, self.config.width)  # (B or 1, h * w, D)
+        memory = self.encoder(features.flatten(2).transpose(1, 2), positions, padding)  # (B, h * w, D)
+        return Encoded(memory, positions, padding, (features.shape[2], features.shape[3]))
 
     def _read(self, instances: Tensor, interactions: Tensor) -> LayerOutputs:
         """Apply the heads to one layer's `(B, 2Q, D)` and `(B, Q, C)` features."""

@@ -17,6 +17,7 @@ from torch.nn import functional
 from edge_hoi.datasets.batch import Target
 from edge_hoi.training.box_overlap import generalised_iou
 from edge_hoi.training.distributed import sum_over_processes, world_size
+from edge_hoi.training.focal_loss import clamped_probabilities, focal_loss
 from edge_hoi.training.matcher import Match, Matcher
 from edge_hoi.training.predictions import Predictions
 
@@ -129,7 +130,7 @@ class Criterion:
         places, target, has_object = matched
         humans, objects = layer.human_boxes[places], layer.object_boxes[places]  # (M, 4)
         return Losses(
-            hoi=_focal_sum(layer.hoi_logits, _labels(layer, matched)) / counts.positives,
+            hoi=focal_loss(layer.hoi_logits, _labels(layer, matched)).sum() / counts.positives,
             object=self._cross_entropy_sum(layer.object_logits, matched) / counts.class_weight,
             human_l1=(humans - target.human_boxes).abs().sum() / counts.pairs,
             object_l1=(objects - target.object_boxes)[has_object].abs().sum() / counts.objects,
@@ -163,7 +164,7 @@ def class_errors(predictions: Predictions, targets: Sequence[Target], matches: S
     if not len(target.object_labels):
         return torch.tensor(100.0), torch.tensor(100.0)
     # By clamped probabilities, as the focal loss sees them: published training counts so, and clamping makes ties.
-    probabilities = _probabilities(predictions.hoi_logits[places].float())  # (M, N)
+    probabilities = clamped_probabilities(predictions.hoi_logits[places].float())  # (M, N)
     best = probabilities.topk(min(_TOP, probabilities.shape[1]), dim=1).indices
     found = target.hoi_labels.gather(1, best).sum(dim=1) / target.hoi_labels.sum(dim=1).clamp(min=1)
     is_right = predictions.object_logits[places].argmax(dim=1) == target.object_labels
@@ -188,15 +189,3 @@ def _labels(layer: Predictions, matched: _Matched) -> Tensor:
     labels = torch.zeros_like(layer.hoi_logits)
     labels[matched.places] = matched.target.hoi_labels
     return labels
-
-
-def _focal_sum(logits: Tensor, labels: Tensor) -> Tensor:
-    """Sum the focal loss in CornerNet's form (Law and Deng, 2018, equation 1): alpha 1/2, gamma 2, no bumps around positives."""
-    probabilities = _probabilities(logits)
-    positive = labels * (1 - probabilities) ** 2 * probabilities.log()
-    negative = (1 - labels) * probabilities**2 * (1 - probabilities).log()
-    return -(positive + negative).sum() / 2
-
-
-def _probabilities(logits: Tensor) -> Tensor:
-    return logits.sigmoid().clamp(_EPSILON, 1 - _EPSILON)

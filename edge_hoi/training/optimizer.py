@@ -5,12 +5,12 @@ import math
 import torch
 
 from edge_hoi.training.config import RunConfig, TrainConfig
-from edge_hoi.training.network import TrainedNetwork
+from edge_hoi.training.network import LearningNetwork
 
 _BACKBONE = "model.backbone."
 
 
-def build_optimizer(network: TrainedNetwork, config: TrainConfig) -> torch.optim.AdamW:
+def build_optimizer(network: LearningNetwork, config: TrainConfig) -> torch.optim.AdamW:
     """Group what is trained by its learning rate.
 
     Args:

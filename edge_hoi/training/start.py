@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_hoi.errors import CheckpointError
-from edge_hoi.model import Checkpoint, Hoiclip, HoiclipConfig, build_clip, build_hoiclip
+from edge_hoi.model import Checkpoint, Hoiclip, HoiclipConfig, build_clip, build_hoiclip, load_checkpoint
 from edge_hoi.model.attention import Attention
 from edge_hoi.model.checkpoint_files import is_safetensors, read_published, read_safetensors
 from edge_hoi.model.published_keys import from_published
@@ -23,6 +23,13 @@ _DETR_NAMES = (
     (r"bbox_embed\.(.+)", (r"hum_bbox_embed.\1", r"obj_bbox_embed.\1")),
 )
 """(DETR's name, the published HOICLIP's names). What is not here, DETR's queries and classes, HOICLIP learns anew."""
+
+_DETECTOR_PARTS = ("backbone.", "input_projection.", "encoder.")
+_DETECTOR_MEASURES = (
+    *("backbone_width", "backbone_depths", "backbone_stride"),
+    *("width", "num_heads", "feed_forward_width", "num_encoder_layers"),
+)
+"""Of a network's measures, those of `_DETECTOR_PARTS`."""
 
 
 def fresh_checkpoint(config: HoiclipConfig, vocabulary: Vocabulary, *, clip_weights: str | None = None, seed: int = 0) -> Checkpoint:
@@ -77,6 +84,31 @@ def load_detr_weights(model: Hoiclip, path: Path) -> int:
             raise CheckpointError(f"{path}: expected a DETR whose part '{name}' has shape {tuple(state[name].shape)}, got {shape}")
     model.load_state_dict({name: found[name] for name in wanted}, strict=False)
     return len(wanted)
+
+
+def load_detector_weights(model: Hoiclip, path: Path) -> int:
+    """Take over what a detector has learned (`edge-hoi pretrain detector`): backbone, input projection and encoder.
+
+    Args:
+        model: Changed in place.
+        path: The checkpoint that it was saved in.
+
+    Returns:
+        How many tensors were taken over.
+
+    Raises:
+        CheckpointError: The file is damaged or no checkpoint, or its network's measures are not this one's.
+    """
+    detector = load_checkpoint(path).model
+    for measure in _DETECTOR_MEASURES:
+        found, wanted = getattr(detector.config, measure), getattr(model.config, measure)
+        if found != wanted:
+            raise CheckpointError(
+                f"{path}: expected a detector with {measure} {wanted}, got {found}; pre-train one with the variant that is to be trained"
+            )
+    tensors = {name: tensor for name, tensor in detector.state_dict().items() if name.startswith(_DETECTOR_PARTS)}
+    model.load_state_dict(tensors, strict=False)
+    return len(tensors)
 
 
 def _as_hoiclip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -14,10 +14,10 @@ from edge_hoi.errors import TrainingError
 from edge_hoi.model import Checkpoint, save_checkpoint
 from edge_hoi.training import distributed
 from edge_hoi.training.config import TrainConfig
-from edge_hoi.training.criterion import Criterion, CriterionOutputs, Losses, class_errors
 from edge_hoi.training.ema import WeightMean
 from edge_hoi.training.journal import Journal
-from edge_hoi.training.network import TrainedNetwork
+from edge_hoi.training.network import LearningNetwork, TrainedNetwork
+from edge_hoi.training.objective import Costs, HoiObjective, Objective
 from edge_hoi.training.optimizer import build_optimizer, learning_rate_factor, set_learning_rate
 from edge_hoi.training.resume import Progress, TrainingState, load_state, save_state
 from edge_hoi.training.sampling import Batches, Samples, load_batches
@@ -32,7 +32,6 @@ Report = Callable[[int, Mapping[str, float]], None]
 """Is told figures by name, after how many steps."""
 
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_FIGURES = ("loss", *(f"loss/{name}" for name in Losses._fields), "error/hoi_top5", "error/object", "gradient_norm")
 
 
 class Trainer:
@@ -46,7 +45,8 @@ class Trainer:
         folder: Path,
         *,
         device: torch.device | str = "cpu",
-        criterion: Criterion | None = None,
+        network: LearningNetwork | None = None,
+        objective: Objective | None = None,
         evaluate: Evaluate | None = None,
         report: Report = lambda _step, _figures: None,
         resumes: bool = False,
@@ -54,12 +54,13 @@ class Trainer:
         """Set up.
 
         Args:
-            checkpoint: What to start from. Its seen classifier is trained, where it has one.
+            checkpoint: What to start from, and what is saved. Its seen classifier is trained, where it has one.
             samples: The training set.
             config: How to train.
             folder: Where the model, the state and the figures are written; made if need be.
             device: Where to compute.
-            criterion: The losses; HOICLIP's if not given.
+            network: What learns, around the checkpoint's network; if not given, that with its classifier.
+            objective: What it learns; HOICLIP's losses if not given.
             evaluate: See `Evaluate`; runs in the first process, after `evaluate_every_epochs` epochs and at the end.
             report: Is told all figures, in the first process.
             resumes: Whether to go on from the state in the folder. The checkpoint and everything else must be as they were at the start.
@@ -69,12 +70,14 @@ class Trainer:
         """
         self._checkpoint, self._samples, self._config, self._folder = checkpoint, samples, config, folder
         self._device = torch.device(device)
-        self._criterion = criterion or Criterion()
+        self._objective = objective or HoiObjective()
         self._evaluate, self._report = evaluate, report
         checkpoint.model.to(self._device)
         classifier = (checkpoint.seen_classifier or checkpoint.classifier).to(self._device)
         checkpoint.classifier.to(self._device)
-        network = TrainedNetwork(checkpoint.model, classifier, trains_whole_backbone=config.trains_whole_backbone).train()
+        if network is None:
+            network = TrainedNetwork(checkpoint.model, classifier, trains_whole_backbone=config.trains_whole_backbone)
+        network.to(self._device).train()
         self._state = TrainingState(
             network=network,
             optimizer=build_optimizer(network, config),
@@ -93,7 +96,7 @@ class Trainer:
             first_step=self._state.progress.step,
         )
         self._module: nn.Module = DistributedDataParallel(network) if distributed.is_distributed() else network
-        self._recent: list[Tensor] = []
+        self._recent: list[dict[str, Tensor]] = []
 
     @property
     def total_steps(self) -> int:
@@ -143,9 +146,10 @@ class Trainer:
         set_learning_rate(state.optimizer, factor)
         half = _HALF.get(config.precision)
         with torch.autocast(self._device.type, dtype=half, enabled=half is not None):
-            layers = self._module(batch.image, batch.clip_image, batch.padding_mask)
-        outputs = self._criterion(layers, batch.targets)
-        torch.autograd.backward(state.scaler.scale(outputs.total))
+            image = batch.image.contiguous(memory_format=torch.channels_last)  # as the backbone's weights are
+            predictions = self._module(image, batch.clip_image, batch.padding_mask)
+        costs = self._objective(predictions, batch.targets)
+        torch.autograd.backward(state.scaler.scale(costs.total))
         state.scaler.unscale_(state.optimizer)
         trained = [parameter for group in state.optimizer.param_groups for parameter in group["params"]]
         norm = nn.utils.clip_grad_norm_(trained, config.gradient_norm)
@@ -156,13 +160,14 @@ class Trainer:
         state.optimizer.zero_grad()
         if state.mean is not None:
             state.mean.update(state.network.learned_state(), state.progress.step)
-        self._recent.append(_figures(outputs, class_errors(layers[-1], batch.targets, outputs.matches), norm))
+        self._recent.append(_figures(costs, norm))
 
     def _recent_figures(self) -> dict[str, float]:
         """Average over the steps since the last time, and over the processes."""
-        means = distributed.sum_over_processes(torch.stack(self._recent).mean(dim=0)) / distributed.world_size()
+        rows = torch.stack([torch.stack(list(figures.values())) for figures in self._recent])
+        means = distributed.sum_over_processes(rows.mean(dim=0)) / distributed.world_size()
+        figures = dict(zip(self._recent[-1], means.tolist(), strict=True))
         self._recent.clear()
-        figures = dict(zip(_FIGURES, means.tolist(), strict=True))
         return figures | {
             "learning_rate": self._state.optimizer.param_groups[0]["lr"],
             "epoch": self._state.progress.step / self._batches.steps_per_epoch,
@@ -217,7 +222,7 @@ def _overwrite(tensors: Mapping[str, Tensor], by: Mapping[str, Tensor]) -> None:
         tensors[name].copy_(tensor)
 
 
-def _figures(outputs: CriterionOutputs, errors: tuple[Tensor, Tensor], norm: Tensor) -> Tensor:
-    """Put a step's figures in the order of `_FIGURES`, without waiting for the device."""
-    figures = [outputs.total, *outputs.layers[-1], *errors, norm]
-    return torch.stack([figure.detach().to(outputs.total.device, torch.float32) for figure in figures])
+def _figures(costs: Costs, norm: Tensor) -> dict[str, Tensor]:
+    """Put a step's figures together, without waiting for the device."""
+    figures = {"loss": costs.total, **costs.figures, "gradient_norm": norm}
+    return {name: figure.detach().to(costs.total.device, torch.float32) for name, figure in figures.items()}

@@ -14,7 +14,17 @@ from edge_hoi.evaluation.benchmark import Sight, open_benchmark
 from edge_hoi.model import Checkpoint
 
 
-class _Picture(NamedTuple):
+class PreparedPicture(NamedTuple):
+    """A picture as tests see it.
+
+    Attributes:
+        number: Its number in the data set.
+        image: `(3, H, W)` float32, ImageNet-normalised RGB.
+        clip_image: `(3, S, S)` float32, CLIP-normalised RGB.
+        width: Of the picture as stored, in pixels.
+        height: Likewise.
+    """
+
     number: int
     image: Tensor
     clip_image: Tensor
@@ -22,17 +32,27 @@ class _Picture(NamedTuple):
     height: int
 
 
-class _Pictures(Dataset[Any]):
+class PreparedPictures(Dataset[Any]):
+    """A data set's pictures, prepared in a loader's processes.
+
+    Args:
+        dataset: The pictures.
+        clip_size: Side S of CLIP's picture in pixels.
+        sizes: Sizes of pictures.
+    """
+
     def __init__(self, dataset: HoiDataset, clip_size: int, sizes: PictureSizes) -> None:
         self._dataset, self._clip_size, self._sizes = dataset, clip_size, sizes
 
     def __len__(self) -> int:
+        """Count the pictures."""
         return len(self._dataset)
 
-    def __getitem__(self, index: int) -> _Picture:
+    def __getitem__(self, index: int) -> PreparedPicture:
+        """Prepare a picture."""
         picture = open_picture(self._dataset.image_path(index))
         image, clip_image = evaluation_inputs(picture, clip_size=self._clip_size, sizes=self._sizes)
-        return _Picture(index, image, clip_image, picture.width, picture.height)
+        return PreparedPicture(index, image, clip_image, picture.width, picture.height)
 
 
 @torch.inference_mode()
@@ -59,7 +79,7 @@ def validate(
         The benchmark's figures in percent by `setting/column`, the most important first.
     """
     benchmark = open_benchmark(dataset.vocabulary, unseen_ids=unseen)
-    pictures = _Pictures(dataset, checkpoint.model.clip.image_size, sizes or PictureSizes())
+    pictures = PreparedPictures(dataset, checkpoint.model.clip.image_size, sizes or PictureSizes())
     for picture in DataLoader(pictures, batch_size=None, num_workers=workers):
         layer = checkpoint.model(picture.image[None].to(device), picture.clip_image[None].to(device)).layers[-1]
         logits = checkpoint.classifier(layer)

@@ -20,7 +20,7 @@ def test_collate_pads_each_picture_to_the_largest_and_says_where():
 
 
 def test_batch_of_one_picture_has_no_padding():
-    assert not collate([Sample(torch.ones(3, 4, 6), torch.zeros(3, 2, 2), target(1))]).padding_mask.any()
+    assert collate([Sample(torch.ones(3, 4, 6), torch.zeros(3, 2, 2), target(1))]).padding_mask is None
 
 
 @pytest.mark.parametrize("field", ["human_boxes", "object_boxes", "hoi_labels"])
@@ -31,5 +31,5 @@ def test_target_refuses_parts_of_unequal_length(field):
 
 
 def test_batch_moves_with_its_targets():
-    batch = collate([Sample(torch.ones(3, 4, 6), torch.zeros(3, 2, 2), target(1))]).to("meta")
+    batch = collate([Sample(torch.ones(3, side, 6), torch.zeros(3, 2, 2), target(1)) for side in (4, 5)]).to("meta")
     assert {batch.image.device.type, batch.padding_mask.device.type, batch.targets[0].hoi_labels.device.type} == {"meta"}

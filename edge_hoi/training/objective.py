@@ -1,0 +1,53 @@
+"""What a training run strives for: predictions in, a number to be made small out, and figures for a person to watch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from edge_hoi.datasets.batch import Target
+from edge_hoi.training.criterion import Criterion, class_errors
+from edge_hoi.training.predictions import Predictions
+
+
+class Costs(NamedTuple):
+    """What a batch costs.
+
+    Attributes:
+        total: `()`, to be minimised.
+        figures: `()` each, by name, to be watched; the same names at each step.
+    """
+
+    total: Tensor
+    figures: Mapping[str, Tensor]
+
+
+Objective = Callable[[Any, Sequence[Target]], Costs]
+"""Holds what a network predicted for B pictures against their B targets."""
+
+
+@dataclass(frozen=True)
+class HoiObjective:
+    """HOICLIP's: its losses, and how often its last layer errs.
+
+    Attributes:
+        criterion: The losses.
+    """
+
+    criterion: Criterion = field(default_factory=Criterion)
+
+    def __call__(self, layers: Sequence[Predictions], targets: Sequence[Target]) -> Costs:
+        """Compute the losses of a batch.
+
+        Args:
+            layers: Predictions of each decoder layer, the last layer's last.
+            targets: One for each of B pictures.
+
+        Raises:
+            TrainingError: A prediction is not a finite number.
+        """
+        outputs = self.criterion(layers, targets)
+        top5, thing = class_errors(layers[-1], targets, outputs.matches)
+        losses = {f"loss/{name}": loss for name, loss in outputs.layers[-1]._asdict().items()}
+        return Costs(outputs.total, {**losses, "error/hoi_top5": top5, "error/object": thing})
