@@ -31,6 +31,23 @@ def build(
         str, typer.Option("--size", help="Nominal HEIGHTxWIDTH in pixels, multiples of 32; other shapes of like area work as well.")
     ] = "384x672",
     backend: Annotated[Literal["openvino", "onnxruntime", "torch"], typer.Option("--backend", help="What is to run it.")] = "openvino",
+    precision: Annotated[
+        Literal["fp32", "int8"], typer.Option("--precision", help="Of its arithmetic; int8 needs --calibration.")
+    ] = "fp32",
+    calibration: Annotated[
+        list[str] | None,
+        typer.Option("--calibration", help="Video, folder of pictures or camera of the kind that int8 will see; may be given again."),
+    ] = None,
+    frames: Annotated[int, typer.Option("--frames", min=1, help="Frames to calibrate on, chosen to differ from each other.")] = 512,
+    method: Annotated[
+        Literal["minmax", "percentile"], typer.Option("--method", help="How int8's ranges follow from what the frames show.")
+    ] = "minmax",
+    keep_float: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep-float", help="Layers that int8 leaves in float, such as '*_box_head*' (these where absent); may be given again."
+        ),
+    ] = None,
     vocabulary: Annotated[
         Literal["hico_det", "vcoco"], typer.Option("--vocabulary", help="Of an untrained model; a checkpoint brings its own.")
     ] = "hico_det",
@@ -45,11 +62,14 @@ def build(
     The folder is written whole or not at all. Needs the extra [build].
 
         edge-hoi build hoiclip.pth --output engines/hoiclip --size 384x672
+        edge-hoi build hoiclip.pth --output engines/quick --precision int8 --calibration street.mp4
     """
     missing = [package for package in _NEEDED if not importlib.util.find_spec(package)]
     if missing:
         raise MissingDependencyError(f"building needs {', '.join(missing)}; pip install 'edge-hoi[build]'")
-    from edge_hoi.export import build_engine
+    if bool(calibration) != (precision == "int8"):
+        raise ConfigError("--calibration and --precision int8 go together: name a video or a folder of pictures like those it will see")
+    from edge_hoi.export import KEEP_FLOAT, Quantisation, build_engine, collect_frames, describe_input
 
     input_size = _parse_size(size)
     started = time.monotonic()
@@ -59,6 +79,11 @@ def build(
 
     step(f"reading {model}")
     checkpoint, its_vocabulary = _open_checkpoint(model, vocabulary)
+    quantisation = None
+    if precision == "int8":
+        step(f"choosing up to {frames} calibration frames")
+        chosen = collect_frames(calibration or [], frames, describe_input(checkpoint, input_size))
+        quantisation = Quantisation(chosen, method, tuple(keep_float or KEEP_FLOAT))
     is_trained = not model.startswith(UNTRAINED)
     manifest = build_engine(
         checkpoint,
@@ -68,6 +93,7 @@ def build(
         description=f"HOICLIP from {Path(model).name if is_trained else 'made-up weights: it runs, and what it reports means nothing'}",
         is_trained=is_trained,
         backend=backend,
+        quantisation=quantisation,
         input_size=input_size,
         with_text_tower=with_text_tower,
         half_text_tower=half_text_tower,

@@ -58,22 +58,13 @@ class Detector:
                 f"{expected}, got {got}; make it with for_vocabulary"
             )
         height, width = engine.input_size
-        described = engine.manifest.input
         self.vocabulary = vocabulary
         self.engine = engine
         self.classifier = classifier
         self._score_threshold = score_threshold
         self._max_interactions = max_interactions
         self._clock = clock or StageClock()
-        self._preprocess = Preprocessor(
-            height=height,
-            width=width,
-            clip_size=described.clip_size,
-            image_mean=described.image_mean,
-            image_std=described.image_std,
-            clip_mean=described.clip_mean,
-            clip_std=described.clip_std,
-        )
+        self._preprocess = Preprocessor.for_input(engine.manifest.input, height=height, width=width)
 
     def detect(self, frames: Sequence[Frame]) -> list[Interactions]:
         """Find the interactions in frames, in batches as large as the engine takes.

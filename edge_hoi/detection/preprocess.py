@@ -6,12 +6,14 @@ frame; `shrink` comes within half a grey level of it on average in about 1 ms.
 
 import math
 from collections.abc import Sequence
+from typing import Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_hoi.detection.resample import ClipCrop
+from edge_hoi.runtime import InputDescription
 from edge_hoi.types import Image
 
 _HALVE_FROM = 3.0
@@ -54,6 +56,25 @@ class Preprocessor:
         self._clip_scale, self._clip_offset = std / own_std, (mean - own_mean) / own_std
         self._clip_low, self._clip_high = -own_mean / own_std, (1 - own_mean) / own_std
         self._allocate(1)
+
+    @classmethod
+    def for_input(cls, description: InputDescription, *, height: int, width: int) -> Self:
+        """Prepare tables for an engine.
+
+        Args:
+            description: The engine's input.
+            height: Height of `image` in pixels.
+            width: Width of `image` in pixels.
+        """
+        return cls(
+            height=height,
+            width=width,
+            clip_size=description.clip_size,
+            image_mean=description.image_mean,
+            image_std=description.image_std,
+            clip_mean=description.clip_mean,
+            clip_std=description.clip_std,
+        )
 
     def __call__(self, images: Sequence[Image]) -> dict[str, NDArray[np.float32]]:
         """Resize and normalise.

@@ -1,7 +1,21 @@
 """From a checkpoint to an engine's folder: ONNX, the text tower, and the build that joins them."""
 
-from edge_hoi.export.build import BACKENDS, build_engine
+from edge_hoi.export.build import BACKENDS, Quantisation, build_engine, describe_input
+from edge_hoi.export.calibration import CalibrationSet, collect_frames
 from edge_hoi.export.onnx import export_onnx
+from edge_hoi.export.quantise import KEEP_FLOAT, METHODS
 from edge_hoi.export.text_tower import export_text_tower, write_tokenizer
 
-__all__ = ["BACKENDS", "build_engine", "export_onnx", "export_text_tower", "write_tokenizer"]
+__all__ = [
+    "BACKENDS",
+    "KEEP_FLOAT",
+    "METHODS",
+    "CalibrationSet",
+    "Quantisation",
+    "build_engine",
+    "collect_frames",
+    "describe_input",
+    "export_onnx",
+    "export_text_tower",
+    "write_tokenizer",
+]

@@ -3,21 +3,26 @@
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import onnx
 
 from edge_hoi import __version__
 from edge_hoi.detection import Classifier, write_classifier
 from edge_hoi.errors import EngineError
+from edge_hoi.export.calibration import CalibrationSet
 from edge_hoi.export.folder import files_below, order_metadata, replacing
-from edge_hoi.export.onnx import export_onnx, largest_difference, refuse_beyond_tolerance
+from edge_hoi.export.onnx import export_onnx, largest_difference, refuse_beyond_tolerance, write_valid
+from edge_hoi.export.quantise import KEEP_FLOAT, Method, quantise, record_ranges
 from edge_hoi.export.text_tower import export_text_tower, write_tokenizer
 from edge_hoi.model import Checkpoint, LastLayer, save_checkpoint
 from edge_hoi.model.checkpoint_vocabulary import save_vocabulary
-from edge_hoi.runtime import ClipIdentity, InputDescription, Manifest, TextTower, open_engine, write_manifest
+from edge_hoi.runtime import Calibration, ClipIdentity, InputDescription, Manifest, TextTower, open_engine, write_manifest
 from edge_hoi.runtime.manifest import MODEL_FILE, WEIGHTS_FILE, sha256_of_file
 from edge_hoi.runtime.open import ONNX_BACKENDS
 from edge_hoi.runtime.torch_engine import TorchEngine
@@ -30,6 +35,21 @@ _CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.2613
 _TOOLS = ("torch", "open_clip_torch", "onnx", "onnxscript", "onnxruntime", "safetensors", "tokenizers")
 
 
+@dataclass(frozen=True)
+class Quantisation:
+    """How a network is quantised to INT8.
+
+    Attributes:
+        frames: Of the kind that the engine will see; see `collect_frames`.
+        method: How ranges follow from them; see `METHODS`.
+        keep_float: Patterns of names of layers that stay in float.
+    """
+
+    frames: CalibrationSet
+    method: Method = "minmax"
+    keep_float: tuple[str, ...] = KEEP_FLOAT
+
+
 def build_engine(
     checkpoint: Checkpoint,
     vocabulary: Vocabulary,
@@ -39,6 +59,7 @@ def build_engine(
     description: str,
     is_trained: bool,
     backend: str = "openvino",
+    quantisation: Quantisation | None = None,
     input_size: tuple[int, int] = (384, 672),
     with_text_tower: bool = True,
     half_text_tower: bool = False,
@@ -54,6 +75,7 @@ def build_engine(
         description: One line for people.
         is_trained: False of made-up weights.
         backend: What is to run it: `openvino` or `onnxruntime`, which run the same files, or `torch`.
+        quantisation: How to quantise it to INT8; None to keep it in fp32.
         input_size: Nominal `(H, W)` in pixels.
         with_text_tower: Whether to carry the text tower, so that vocabularies can be changed without torch.
         half_text_tower: Whether to store it in fp16; see `export_text_tower`.
@@ -67,9 +89,15 @@ def build_engine(
         OSError: The folder cannot be written to.
     """
     _check_arguments(checkpoint, vocabulary, backend, input_size)
+    if quantisation and backend == "torch":
+        raise EngineError(f"int8 engines run on {' or '.join(ONNX_BACKENDS)}, got backend 'torch'; build it with precision fp32")
+    described = describe_input(checkpoint, input_size)
     with replacing(folder) as partial:
         progress("exporting the network")
-        _write_network(checkpoint, partial, backend)
+        if quantisation:
+            _write_quantised(checkpoint, partial, quantisation, described, progress)
+        else:
+            _write_network(checkpoint, partial, backend)
         text_tower = None
         if with_text_tower:
             progress("exporting the text tower")
@@ -86,18 +114,10 @@ def build_engine(
             is_trained=is_trained,
             architecture=config.to_json(),
             weights_sha256=_weights_sha256(checkpoint),
-            precision="fp32",
+            precision="int8" if quantisation else "fp32",
+            calibration=_calibration(quantisation) if quantisation else None,
             files={relative: sha256_of_file(path) for relative, path in files_below(partial).items()},
-            input=InputDescription(
-                stride=config.backbone_stride,
-                height=input_size[0],
-                width=input_size[1],
-                clip_size=checkpoint.model.clip.image_size,
-                image_mean=_IMAGENET_MEAN,
-                image_std=_IMAGENET_STD,
-                clip_mean=_CLIP_MEAN,
-                clip_std=_CLIP_STD,
-            ),
+            input=described,
             num_queries=config.num_queries,
             embedding_size=checkpoint.model.clip.embedding_size,
             clip=ClipIdentity(model=config.clip if isinstance(config.clip, str) else "custom", weights_sha256=clip_sha256),
@@ -111,6 +131,25 @@ def build_engine(
         progress("trying the engine")
         _try(checkpoint, partial, manifest)
     return manifest
+
+
+def describe_input(checkpoint: Checkpoint, input_size: tuple[int, int]) -> InputDescription:
+    """Say how pictures become the inputs of an engine that is to be built.
+
+    Args:
+        checkpoint: The network.
+        input_size: Nominal `(H, W)` in pixels.
+    """
+    return InputDescription(
+        stride=checkpoint.model.config.backbone_stride,
+        height=input_size[0],
+        width=input_size[1],
+        clip_size=checkpoint.model.clip.image_size,
+        image_mean=_IMAGENET_MEAN,
+        image_std=_IMAGENET_STD,
+        clip_mean=_CLIP_MEAN,
+        clip_std=_CLIP_STD,
+    )
 
 
 def _check_arguments(checkpoint: Checkpoint, vocabulary: Vocabulary, backend: str, input_size: tuple[int, int]) -> None:
@@ -140,6 +179,24 @@ def _write_network(checkpoint: Checkpoint, folder: Path, backend: str) -> None:
     else:
         model = checkpoint.model
         export_onnx(LastLayer(model), folder / MODEL_FILE, clip_size=model.clip.image_size, stride=model.config.backbone_stride)
+
+
+def _write_quantised(
+    checkpoint: Checkpoint, folder: Path, quantisation: Quantisation, described: InputDescription, progress: Callable[[str], None]
+) -> None:
+    with TemporaryDirectory() as temporary:
+        path = Path(temporary) / MODEL_FILE
+        _write_network(checkpoint, path.parent, ONNX_BACKENDS[0])
+        progress(f"quantising the network on {len(quantisation.frames.frames)} frames")
+        ranges = record_ranges(path, quantisation.frames.inputs(described), quantisation.method)
+        write_valid(quantise(onnx.load(path), ranges, quantisation.keep_float), folder / MODEL_FILE)
+
+
+def _calibration(quantisation: Quantisation) -> Calibration:
+    frames = quantisation.frames
+    return Calibration(
+        sha256=frames.sha256, frames=len(frames.frames), method=quantisation.method, keep_float=tuple(quantisation.keep_float)
+    )
 
 
 def _write_text_tower(checkpoint: Checkpoint, folder: Path, *, half: bool) -> TextTower:
@@ -173,4 +230,8 @@ def _try(checkpoint: Checkpoint, folder: Path, manifest: Manifest) -> None:
     with open_engine(folder, device="cpu") as engine, TorchEngine(LastLayer(checkpoint.model), manifest, device="cpu") as reference:
         generator = np.random.default_rng(0)
         inputs = {name: generator.standard_normal(spec.shape, np.float32) for name, spec in engine.inputs.items()}
-        refuse_beyond_tolerance(largest_difference(reference.run(inputs), engine.run(inputs)), engine.backend)
+        difference = largest_difference(reference.run(inputs), engine.run(inputs))
+        if manifest.precision == "fp32":
+            refuse_beyond_tolerance(difference, engine.backend)
+        elif not np.isfinite(difference):
+            raise EngineError(f"the {manifest.precision} engine gives numbers that are not finite; check the calibration frames")

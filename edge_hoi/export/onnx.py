@@ -1,7 +1,9 @@
 """Export to ONNX: the same bytes for the same weights, and nothing is written that disagrees with torch."""
 
+import ast
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from onnxscript import optimizer
 from torch import Tensor, nn
 
 from edge_hoi.errors import EngineError
@@ -20,6 +23,8 @@ TOLERANCE = 1e-3
 """Largest difference from torch that is let through; boxes lie in [0, 1] and embeddings have length 1."""
 
 _LARGEST_FILE = 2**31 - 2**20  # protobuf's limit, less room for the graph around the weights
+_LARGEST_CONSTANT = 2**28  # elements: any that a network of this kind folds to
+_SCOPES = "pkg.torch.onnx.name_scopes"
 # Sizes that the exporter sees, in strides. All differ, so that none of the free sizes is taken for another.
 _EXAMPLE_BATCH, _EXAMPLE_ROWS, _EXAMPLE_COLUMNS = 2, 3, 5
 
@@ -76,7 +81,9 @@ def trace(module: nn.Module, example: Arrays, free: Sequence[Mapping[int, Any]])
             dynamic_shapes=tuple(free),
             verbose=False,
         )
-    assert program is not None
+        assert program is not None
+        _name_nodes(program.model.graph)
+        _fold(program.model)
     model = program.model_proto
     _strip(model)
     return model
@@ -97,15 +104,35 @@ def write_checked(model: onnx.ModelProto, path: Path, module: nn.Module, cases: 
     Raises:
         EngineError: The model is not valid or disagrees; nothing is written then.
     """
+    difference = 0.0
+
+    def compare(session: onnxruntime.InferenceSession) -> None:
+        nonlocal difference
+        difference = float(np.max([largest_difference(_run_torch(module, case), _run_session(session, case)) for case in cases]))
+        refuse_beyond_tolerance(difference, "ONNX Runtime")
+
+    write_valid(model, path, compare)
+    return difference
+
+
+def write_valid(model: onnx.ModelProto, path: Path, check: Callable[[onnxruntime.InferenceSession], None] = lambda _: None) -> None:
+    """Write a model if it is valid, ONNX Runtime can read it, and a check on that passes.
+
+    Args:
+        model: The model; changed in place where its weights go to a second file.
+        path: The file to write.
+        check: Raises what is wrong with the opened model.
+
+    Raises:
+        EngineError: The model is not valid; nothing is written then.
+    """
     partial = path.with_name(f"{path.name}.partial")
     data = path.with_name(f"{path.name}.data")
     is_too_large = sum(len(weight.raw_data) for weight in model.graph.initializer) > _LARGEST_FILE
     try:
         onnx.save_model(model, partial, save_as_external_data=is_too_large, location=data.name)
         onnx.checker.check_model(partial, full_check=True)
-        session = onnxruntime.InferenceSession(partial, providers=["CPUExecutionProvider"])
-        difference = float(np.max([largest_difference(_run_torch(module, case), _run_session(session, case)) for case in cases]))
-        refuse_beyond_tolerance(difference, "ONNX Runtime")
+        check(onnxruntime.InferenceSession(partial, providers=["CPUExecutionProvider"]))
     except BaseException as error:
         partial.unlink(missing_ok=True)
         data.unlink(missing_ok=True)
@@ -115,7 +142,6 @@ def write_checked(model: onnx.ModelProto, path: Path, module: nn.Module, cases: 
             ) from error
         raise
     partial.replace(path)
-    return difference
 
 
 def largest_difference(reference: Arrays, candidate: Arrays) -> float:
@@ -156,6 +182,29 @@ def _run_torch(module: nn.Module, inputs: Arrays) -> dict[str, NDArray[Any]]:
 def _run_session(session: onnxruntime.InferenceSession, inputs: Arrays) -> dict[str, NDArray[Any]]:
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+
+
+def _name_nodes(graph: Iterable[Any]) -> None:
+    """Name nodes after the module that they come from, so that people and patterns can speak of them: `model.encoder.layers.0/Softmax`."""
+    used = Counter[str]()
+    for node in graph:
+        scopes = ast.literal_eval(node.metadata_props.get(_SCOPES, "[]"))  # from the outermost module's to the operation's own
+        name = f"{scopes[-2] if len(scopes) > 1 else ''}/{node.op_type}"
+        used[name] += 1
+        node.name = name if used[name] == 1 else f"{name}.{used[name]}"
+
+
+def _fold(model: Any) -> None:  # noqa: ANN401 -- the exporter's own form of a model, which has no type hints
+    """Fold constants of any size, where the exporter folds small ones only.
+
+    It left the first decoder layer's self-attention, whose content is zero, and weights that are used twice, which no quantiser would take
+    for weights behind a transposition.
+    """
+    for node in model.graph:
+        if node.op_type == "LayerNormalization":
+            node.resize_outputs(1)  # mean and deviation, which nothing reads, would stop the folding
+    optimizer.fold_constants(model, input_size_limit=_LARGEST_CONSTANT, output_size_limit=_LARGEST_CONSTANT)
+    optimizer.remove_unused_nodes(model)
 
 
 def _strip(model: onnx.ModelProto) -> None:

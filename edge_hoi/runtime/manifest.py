@@ -86,6 +86,22 @@ class TextTower(_Section):
     context_length: PositiveInt
 
 
+class Calibration(_Section):
+    """What a quantised engine was calibrated on.
+
+    Attributes:
+        sha256: Hash of the set of frames.
+        frames: Number of frames.
+        method: How ranges follow from them: `minmax` or `percentile`.
+        keep_float: Patterns of names of layers that were left in float.
+    """
+
+    sha256: Sha256
+    frames: PositiveInt
+    method: str
+    keep_float: tuple[str, ...]
+
+
 class Manifest(_Section):
     """What an engine's folder holds.
 
@@ -97,7 +113,8 @@ class Manifest(_Section):
         is_trained: False of made-up weights, whose interactions mean nothing.
         architecture: The model's configuration as JSON.
         weights_sha256: Hash of the weights it was built from.
-        precision: Of its arithmetic, such as `fp32`.
+        precision: Of its arithmetic: `fp32` or `int8`.
+        calibration: See `Calibration`; None if it is not quantised.
         files: Hash of every file beside the manifest, by relative path.
         input: See `InputDescription`.
         num_queries: Q, the human-object pairs looked for in a picture.
@@ -118,6 +135,7 @@ class Manifest(_Section):
     architecture: dict[str, JsonValue]
     weights_sha256: Sha256
     precision: str
+    calibration: Calibration | None = None
     files: dict[RelativePath, Sha256]
     input: InputDescription
     num_queries: PositiveInt

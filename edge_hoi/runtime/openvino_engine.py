@@ -1,5 +1,6 @@
 """OpenVINO: the default on CPUs. It picks the number of threads: one for each physical core."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
 from edge_hoi.runtime.manifest import MODEL_FILE, Manifest, model_path
+
+_PRODUCTS = ("Convolution", "FullyConnected", "MatMul")
 
 
 class OpenVinoEngine(CheckedEngine):
@@ -63,7 +66,7 @@ class OpenVinoEngine(CheckedEngine):
             raise EngineError(
                 f"OpenVINO cannot open {path} at {self.input_size}: {reason}; build it again with `edge-hoi build`"
             ) from error
-        self.precision = "bf16" if compiled.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.bf16 else "fp32"
+        self.precision = _precision(compiled)
         self._request: Any = compiled.create_infer_request()
 
     def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
@@ -72,3 +75,22 @@ class OpenVinoEngine(CheckedEngine):
 
     def _release(self) -> None:
         self._request = None
+
+
+def layer_precisions(compiled: Any) -> Counter[tuple[str, str]]:  # noqa: ANN401 -- OpenVINO has no type hints for it
+    """Count the layers of a compiled model by what really runs.
+
+    Args:
+        compiled: OpenVINO's compiled model.
+
+    Returns:
+        Number of layers by kind, such as `Convolution` or `FullyConnected`, and element type, such as `f32`, `i8` or `u8`.
+    """
+    notes = (layer.get_rt_info() for layer in compiled.get_runtime_model().get_ops())
+    return Counter((note["layerType"].astype(str), note["runtimePrecision"].astype(str)) for note in notes)
+
+
+def _precision(compiled: Any) -> str:  # noqa: ANN401
+    if any(kind in _PRODUCTS and element in ("i8", "u8") for kind, element in layer_precisions(compiled)):
+        return "int8"
+    return "bf16" if compiled.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.bf16 else "fp32"
