@@ -2,7 +2,7 @@
 
     python benchmarks/rendered_world.py FOLDER [--only STAGE …] [--list] [--processes 2] [--pictures 30000]
 
-Each stage is a command of `edge-hoi` (or a script beside this one) that leaves something in FOLDER; a stage whose output is there already is
+Each stage is a command of `edge-hoi` that leaves something in FOLDER; a stage whose output is there already is
 passed over, and an interrupted training goes on where it was. On two cores all of it takes some hours, most of it training.
 """
 
@@ -84,7 +84,17 @@ def stages(folder: Path, *, pictures: int, processes: int) -> list[Stage]:
         Stage(
             "detector",
             "runs/detector/model.safetensors",
-            (*spread, "pretrain", "detector", "--data", str(data / "train"), "--validate", str(validation), "--output", str(detector.parent))
+            (
+                *spread,
+                "pretrain",
+                "detector",
+                "--data",
+                str(data / "train"),
+                "--validate",
+                str(validation),
+                "--output",
+                str(detector.parent),
+            )
             + ("--model", "untrained:small", "--epochs", "1", *trained)
             + ("--set", "learning_rate=1e-3", "--set", "backbone_learning_rate=1e-3"),
             resumes="runs/detector",

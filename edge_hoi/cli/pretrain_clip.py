@@ -7,6 +7,7 @@ import typer
 
 from edge_hoi.cli.terminal import err, out
 from edge_hoi.cli.training_run import (
+    UNTRAINED,
     DeviceOption,
     OutputOption,
     ResumeOption,
@@ -45,6 +46,7 @@ def clip(
     from edge_hoi.model.checkpoint_vocabulary import save_vocabulary
     from edge_hoi.training.caption_batches import CaptionBatches
     from edge_hoi.training.config import ContrastiveConfig, parse_settings
+    from edge_hoi.training.contrastive import blank_unseen_words
     from edge_hoi.training.contrastive_trainer import ContrastiveTrainer
     from edge_hoi.training.ranking import rank_captioned
     from edge_hoi.training.trainer import MODEL_FILE
@@ -56,6 +58,8 @@ def clip(
     checkpoint = open_checkpoint(model, wanted, seed=config.seed)
     side = checkpoint.model.clip.image_size
     batches = CaptionBatches(pictures, read_squares(pictures, side), checkpoint.text, flips=config.flips, jitter=config.jitter)
+    if model.startswith(UNTRAINED):
+        blank_unseen_words(checkpoint.text, batches.token_ids)
     judged_squares = read_squares(judged, side)
     with show_progress(is_shown=True) as show:
         trainer = ContrastiveTrainer(

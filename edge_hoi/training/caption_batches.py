@@ -63,6 +63,11 @@ class CaptionBatches:
         """Count the pictures."""
         return len(self._captions)
 
+    @property
+    def token_ids(self) -> Tensor:
+        """Give the tokens of all captions, `(captions, L)` int64."""
+        return self._token_ids
+
     def batch(self, numbers: Sequence[int], rng: np.random.Generator) -> CaptionedBatch:
         """Make a batch, each picture with one of its captions.
 

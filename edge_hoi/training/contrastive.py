@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from edge_hoi.model import Clip
+from edge_hoi.model import Clip, ClipTextTower
 from edge_hoi.training.config import ContrastiveConfig
 from edge_hoi.training.network import LearningNetwork
 
@@ -107,6 +107,19 @@ class ContrastiveNetwork(LearningNetwork):
                 yield
         finally:
             visual.patch_dropout = whole
+
+
+@torch.no_grad()
+def blank_unseen_words(text: ClipTextTower, seen: Tensor) -> None:
+    """Set the embeddings of words that no caption has to zero: untrained noise would blur a prompt, and takes room where files are packed.
+
+    Args:
+        text: An untrained tower; changed in place.
+        seen: Ids of the tokens that captions have, int64 of any shape.
+    """
+    is_unseen = torch.ones(text.clip.vocab_size, dtype=torch.bool)
+    is_unseen[seen] = False
+    text.clip.token_embedding.weight[is_unseen] = 0
 
 
 def build_contrastive_optimizer(network: ContrastiveNetwork, config: ContrastiveConfig) -> torch.optim.AdamW:

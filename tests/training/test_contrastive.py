@@ -15,10 +15,10 @@ from edge_hoi.datasets.captioned import read_captioned, read_squares
 from edge_hoi.datasets.pictures import open_picture
 from edge_hoi.datasets.training_set import evaluation_inputs
 from edge_hoi.errors import TrainingError, VocabularyError
-from edge_hoi.model import VARIANTS, load_checkpoint
+from edge_hoi.model import VARIANTS, build_clip, load_checkpoint
 from edge_hoi.training.caption_batches import CaptionBatches, clip_normalised, recoloured
 from edge_hoi.training.config import ContrastiveConfig
-from edge_hoi.training.contrastive import MAX_SCALE, Embeddings, contrastive_loss
+from edge_hoi.training.contrastive import MAX_SCALE, Embeddings, blank_unseen_words, contrastive_loss
 from edge_hoi.training.contrastive_trainer import ContrastiveTrainer
 from edge_hoi.training.ranking import rank_captioned, ranks_of
 from edge_hoi.training.start import fresh_checkpoint
@@ -220,3 +220,12 @@ def test_a_caption_that_the_text_tower_cannot_read_is_named(pictures, squares):
     long = [pictures[0]._replace(captions=("word " * 40,))]
     with pytest.raises(VocabularyError, match="more than the 32 tokens that CLIP reads"):
         CaptionBatches(long, squares[:1], checkpoint.text, flips=False, jitter=0.0)
+
+
+def test_words_that_no_caption_has_are_blanked_and_the_others_kept():
+    text = build_clip(VARIANTS["tiny"].clip).text
+    before = text.clip.token_embedding.weight.clone()
+    blank_unseen_words(text, torch.tensor([[3, 5], [5, 7]]))
+    after = text.clip.token_embedding.weight
+    assert torch.equal(after[[3, 5, 7]], before[[3, 5, 7]])
+    assert not after[[0, 1, 4, 6, 49407]].any()
