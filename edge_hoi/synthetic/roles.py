@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from edge_hoi.synthetic import things
-from edge_hoi.synthetic.deeds import ACTIVITIES, STYLES, posture
+from edge_hoi.synthetic.activities import ACTIVITIES, STYLES, posture
 from edge_hoi.synthetic.figures import Figure, Look, mixed
 from edge_hoi.synthetic.scenes import Actor, Prop, Table, Thing
 

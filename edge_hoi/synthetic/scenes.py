@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from edge_hoi.synthetic import things
 from edge_hoi.synthetic.canvas import NOBODY, Brush, Canvas
 from edge_hoi.synthetic.figures import Figure, Held, Look, draw_body, draw_far, draw_near_arm
@@ -233,7 +231,9 @@ def _draw_held(brush: Brush, held: Held, thing: Thing) -> None:
         placed = placed.turned()
     # What one sits or rides on fits the body; what is held may be larger or smaller.
     is_fitted = thing.category in (*things.SEAT, things.BICYCLE)
-    draw_thing(placed if is_fitted else placed.placed(0j, size=thing.look.size), thing.category, thing.look, form=held.form, phase=held.phase)
+    draw_thing(
+        placed if is_fitted else placed.placed(0j, size=thing.look.size), thing.category, thing.look, form=held.form, phase=held.phase
+    )
 
 
 def _draw_prop(canvas: Canvas, prop: Prop) -> None:
@@ -249,5 +249,3 @@ def _draw_table(canvas: Canvas, table: Table) -> None:
     for x in (-half + 0.06, half - 0.06):
         brush.stroke([x + table.TOP * 1j, x + 0j], (90, 66, 48), 0.035)
     brush.stroke([-half + table.TOP * 1j - 0.02j, half + table.TOP * 1j - 0.02j], (150, 116, 84), 0.04)
-
-
