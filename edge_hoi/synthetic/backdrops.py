@@ -1,6 +1,7 @@
 """Where scenes take place: rooms, streets, parks and plain textures, painted at random."""
 
 from collections.abc import Callable
+from typing import cast
 
 import cv2
 import numpy as np
@@ -34,7 +35,8 @@ def _grain(height: int, width: int, cells: float, rng: np.random.Generator) -> N
     """Make smooth noise of about unit size, `(height, width, 1)`; `cells` of it across."""
     rows, columns = max(2, round(cells * height / width)), max(2, round(cells))
     coarse = rng.standard_normal((rows, columns)).astype(np.float32)
-    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)[..., None]
+    fine = cast(NDArray[np.float32], cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR))
+    return fine[..., None]
 
 
 def _ground(part: NDArray[np.float32], colour: _Colour, rng: np.random.Generator, *, grain: float = 7.0) -> None:

@@ -1,6 +1,7 @@
 """What a camera makes of a scene: light, colour, blur and noise."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
@@ -72,10 +73,11 @@ class Camera:
         """
         height, width = picture.shape[:2]
         down, across = self._rng.integers(0, 32, 2)
-        seen = self._curve[picture] * self._light
+        seen: NDArray[np.float32] = self._curve[picture] * self._light
         if self._look.blur > 0.15:
-            seen = cv2.GaussianBlur(seen, (0, 0), self._look.blur)
+            seen = cast(NDArray[np.float32], cv2.GaussianBlur(seen, (0, 0), self._look.blur))
         if smear > 1:
-            seen = cv2.blur(seen, (smear, 1))
+            seen = cast(NDArray[np.float32], cv2.blur(seen, (smear, 1)))
         seen += self._noise[down : down + height, across : across + width]
-        return np.clip(seen, 0, 255).astype(np.uint8)
+        taken: Image = np.clip(seen, 0, 255).astype(np.uint8)
+        return taken

@@ -56,11 +56,11 @@ class Canvas:
 
     def count(self, owner: int) -> int:
         """Count the pixels that can be seen of an owner, at the picture's own size."""
-        return int(cv2.countNonZero(cv2.compare(self.owners, owner, cv2.CMP_EQ)))
+        return int(np.count_nonzero(self.owners == owner))
 
     def box(self, owner: int) -> tuple[float, float, float, float] | None:
         """Give the xyxy box in pixels around what can be seen of an owner; None where nothing can."""
-        left, top, width, height = cv2.boundingRect(cv2.compare(self.owners, owner, cv2.CMP_EQ))
+        left, top, width, height = cv2.boundingRect((self.owners == owner).view(np.uint8))
         return (float(left), float(top), float(left + width), float(top + height)) if width else None
 
     def shadow(self, centre: complex, radius: float, darkness: float = 0.3) -> None:
@@ -182,4 +182,5 @@ class Brush:
 
 
 def _fixed(pixels: NDArray[np.float64]) -> NDArray[np.int32]:
-    return np.rint(pixels * 2**_SHIFT).astype(np.int32)
+    fixed: NDArray[np.int32] = np.rint(pixels * 2**_SHIFT).astype(np.int32)
+    return fixed

@@ -160,7 +160,7 @@ def _colour_name(colour: tuple[int, int, int]) -> str:
 
 
 def _pick(choices: Sequence[str], rng: np.random.Generator) -> str:
-    return choices[rng.integers(len(choices))]
+    return choices[int(rng.integers(len(choices)))]
 
 
 @cache

@@ -3,7 +3,7 @@
 Lengths are in body heights, points on the body: x forward, y up from the ground, the origin on the ground below the standing hip.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -203,10 +203,10 @@ def step(distance: float) -> tuple[complex, list[complex]]:
 
 
 def mixed(one: Figure, other: Figure, share: float) -> Figure:
-    """Go from one posture to another; things are the nearer one's.
+    """Go part of the way from one posture to another; what is held moves along.
 
     Args:
-        one: Posture at share 0.
+        one: Posture at share 0; its things are the result's.
         other: Posture at share 1.
         share: In [0, 1].
     """
@@ -214,15 +214,38 @@ def mixed(one: Figure, other: Figure, share: float) -> Figure:
     def between(a: complex, b: complex) -> complex:
         return a + share * (b - a)
 
+    places = {held.category: held for held in other.things}
     return Figure(
         hip=between(one.hip, other.hip),
         feet=[between(a, b) for a, b in zip(one.feet, other.feet, strict=True)],
         hands=[between(a, b) for a, b in zip(one.hands, other.hands, strict=True)],
         lean=one.lean + share * (other.lean - one.lean),
         bow=one.bow + share * (other.bow - one.bow),
-        things=list((one if share < 0.5 else other).things),
+        things=[_moved(held, places.get(held.category, held), share) for held in one.things],
         lift=one.lift + share * (other.lift - one.lift),
     )
+
+
+def shifted(figure: Figure, forward: float) -> Figure:
+    """Move a posture forward as it is, with all that belongs to it.
+
+    Args:
+        figure: The posture.
+        forward: In body heights.
+    """
+    return replace(
+        figure,
+        hip=figure.hip + forward,
+        feet=[foot + forward for foot in figure.feet],
+        hands=[hand + forward for hand in figure.hands],
+        things=[replace(held, at=held.at + forward) for held in figure.things],
+    )
+
+
+def _moved(held: Held, other: Held, share: float) -> Held:
+    at, angle = held.at + share * (other.at - held.at), held.angle + share * (other.angle - held.angle)
+    tether = held.tether if held.tether is None or other.tether is None else held.tether + share * (other.tether - held.tether)
+    return replace(held, at=at, angle=angle, tether=tether)
 
 
 def draw_far(brush: Brush, look: Look, figure: Figure) -> None:

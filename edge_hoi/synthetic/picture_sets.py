@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 
 from edge_hoi.errors import DatasetError
+from edge_hoi.synthetic.activities import ACTIVITIES
 from edge_hoi.synthetic.captions import caption_parts
-from edge_hoi.synthetic.deeds import ACTIVITIES
 from edge_hoi.synthetic.stills import Still, draw_still
 from edge_hoi.types import Image
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary

@@ -147,7 +147,8 @@ def draw_scene(canvas: Canvas, actors: Sequence[Actor], props: Sequence[Prop] = 
         tables: What things may stand on.
     """
     drawn: dict[int, tuple[str, int]] = {}
-    for one in sorted([*tables, *props, *actors], key=_depth):
+    everything: list[Actor | Prop | Table] = [*tables, *props, *actors]
+    for one in sorted(everything, key=_depth):
         if isinstance(one, Actor):
             _draw_actor(canvas, one)
             owners = {one.identity: HUMAN_CATEGORY} | {thing.identity: thing.category for thing in _used(one)}

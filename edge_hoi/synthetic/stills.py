@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edge_hoi.synthetic import things
+from edge_hoi.synthetic.activities import ACTIVITIES, STYLES, Activity, posture
 from edge_hoi.synthetic.backdrops import paint_backdrop
 from edge_hoi.synthetic.camera import Camera, draw_camera_look
 from edge_hoi.synthetic.canvas import Canvas
-from edge_hoi.synthetic.deeds import ACTIVITIES, STYLES, Activity, posture
 from edge_hoi.synthetic.figures import Look, draw_look
 from edge_hoi.synthetic.scenes import Actor, Picture, Prop, Table, Thing, draw_scene, nearest_person
 from edge_hoi.synthetic.things import draw_thing_look
-from edge_hoi.types import Image
+from edge_hoi.types import HUMAN_CATEGORY, Image
 from edge_hoi.vocabulary import NO_INTERACTION
 
 WIDTH, HEIGHT = 288, 160
@@ -21,9 +21,6 @@ OVERSAMPLING = 2
 
 LOOSE = (things.BICYCLE, things.CHAIR, things.BALL, things.SUITCASE, things.DOG, things.BENCH, things.SKATEBOARD, things.BACKPACK)
 """What may lie about; the person nearest to it has `no_interaction` with it."""
-
-_ON_TABLES = (things.CUP, things.BOTTLE, things.BOOK, things.LAPTOP)
-_HALF_HEIGHT = {things.CUP: 0.06, things.BOTTLE: 0.1, things.BOOK: 0.08, things.LAPTOP: 0.02}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +91,7 @@ def visible_interactions(picture: Picture, loose: set[int]) -> Iterable[Interact
     for deed in picture.deeds:
         if deed.human in clear and deed.object in clear:
             yield from (Interaction(deed.human, deed.object, verb) for verb in deed.verbs)
-    people = [clear[human] for human in {actor for actor in clear if clear[actor].category == "person"}]
+    people = [clear[human] for human in {actor for actor in clear if clear[actor].category == HUMAN_CATEGORY}]
     for identity in sorted(loose & clear.keys()):
         if clear[identity].category in LOOSE:
             person = nearest_person(clear[identity].box, people)
@@ -117,11 +114,11 @@ class _Composer:
         rng = self._rng
         shown = {}
         for number in range(rng.choice(4, p=(0.42, 0.36, 0.17, 0.05)) + 1):
-            activity = ACTIVITIES[must_show[rng.integers(len(must_show))]] if must_show and number == 0 else _any_activity(rng)
+            activity = ACTIVITIES[must_show[int(rng.integers(len(must_show)))]] if must_show and number == 0 else _any_activity(rng)
             identity = self._new_identity()
             ground, size = self._place(is_first=number == 0)
             stance = int(rng.integers(len(activity.stances)))
-            style = rng.uniform(-1, 1, STYLES)
+            style = rng.uniform(-1, 1, STYLES).tolist()
             travel, time = rng.uniform(0.05, 0.75), rng.uniform(0, 10)
             figure = posture(activity, stance, travel, time, style, backpack=rng.random() < 0.06 and "backpack" not in activity.name)
             belongings = {held.category: self._new_thing(held.category) for held in figure.things}
@@ -137,7 +134,7 @@ class _Composer:
         for _ in range(rng.choice(4, p=(0.4, 0.35, 0.18, 0.07))):
             category = LOOSE[rng.integers(len(LOOSE))]
             ground, size = self._place(is_first=False)
-            lift = 0.075 * size * 1j if category == things.BALL else 0.12 * size * 1j if category == things.BACKPACK else 0j
+            lift = things.HALF_HEIGHT.get(category, 0.0) * size * 1j
             form = "sits" if category == things.DOG and rng.random() < 0.5 else ""
             facing = int(rng.choice((-1, 1)))
             prop = Prop(self._new_thing(category), ground - lift, size, facing, 0.0, form, rng.uniform(0, 6), ground.imag)
@@ -151,8 +148,8 @@ class _Composer:
         table = Table(ground, size, rng.uniform(0.5, 0.9))
         self.tables.append(table)
         for offset in rng.permutation((-0.3, 0.0, 0.3))[: rng.integers(1, 4)]:
-            category = _ON_TABLES[rng.integers(len(_ON_TABLES))]
-            at = ground + size * complex(offset * table.width, -table.TOP - _HALF_HEIGHT[category])
+            category = things.ON_TABLES[rng.integers(len(things.ON_TABLES))]
+            at = ground + size * complex(offset * table.width, -table.TOP - things.HALF_HEIGHT[category])
             form = "open" if category == things.LAPTOP else ""
             self.props.append(Prop(self._new_thing(category), at, size, int(rng.choice((-1, 1))), 0.0, form, depth=ground.imag + 0.5))
 
@@ -164,7 +161,7 @@ class _Composer:
             y = rng.uniform(low, 0.99 * self._height)
             size = self._scale * (y - self._horizon)
             x = rng.uniform(0.1, 0.9) * self._width if is_first else rng.uniform(-0.02, 1.02) * self._width
-            taken = (*self.actors, *self.props)
+            taken: list[Actor | Prop] = [*self.actors, *self.props]
             if all(abs(other.ground.real - x) > 0.3 * max(size, other.height) for other in taken) or rng.random() < 0.12:
                 break
         return complex(x, y), size

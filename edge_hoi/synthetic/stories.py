@@ -1,7 +1,7 @@
-"""Scripted videos: people come, take up things, use them, pass them on, hide one another and leave, and all of it is known."""
+"""Scripted videos, each a function of its seed alone, with all that is true of each of their frames."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -9,63 +9,37 @@ import numpy as np
 from edge_hoi.synthetic.backdrops import paint_backdrop
 from edge_hoi.synthetic.camera import Camera, draw_camera_look
 from edge_hoi.synthetic.canvas import Canvas
-from edge_hoi.synthetic.roles import Director
-from edge_hoi.synthetic.scenes import LEAST_SHARE, Picture, draw_scene
-from edge_hoi.types import HUMAN_CATEGORY, Image
+from edge_hoi.synthetic.director import Director
+from edge_hoi.synthetic.scenes import Deed, Picture, Prop, Seen, draw_scene
+from edge_hoi.types import Image
 
 WIDTH, HEIGHT = 576, 320
 FRAME_RATES = (5, 8, 10, 12, 15, 15, 20, 25, 25, 30)
 VIDEO_SEED = 50
+"""Tells videos from the splits of pictures: no seed is shared."""
 
-CROSSING, OCCLUSION, DROPOUT = "crossing", "occlusion", "dropout"
-
-_SHAKE = 3
-_GAP_SECONDS = 1.0
-_SHORTEST_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Shot:
-    """One frame of a video.
-
-    Attributes:
-        index: Its number, counting those that are missing.
-        image: `(HEIGHT, WIDTH, 3)` uint8 RGB.
-        picture: What was drawn, before the camera shook.
-        shift: Pixels right and down that the camera shook it by.
-    """
-
-    index: int
-    image: Image = field(repr=False)
-    picture: Picture = field(repr=False)
-    shift: tuple[int, int]
+_SHAKE = 3  # pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Episode:
-    """What somebody did with something for a while.
+class Moment:
+    """What is true of one frame of a video.
 
     Attributes:
-        human: Identity.
-        object: Identity.
-        verb: Name of the verb.
-        category: Name of the object.
-        start: Media time in seconds.
-        end: Media time in seconds.
-        difficulties: What makes it hard to see.
+        index: Its number, counting those that are missing.
+        seen: By identity, all of which anything can be seen, where the camera shows it.
+        drawn: By identity, the pixels drawn inside the picture, whatever hides them.
+        deeds: All that is done, seen or not.
     """
 
-    human: int
-    object: int
-    verb: str
-    category: str
-    start: float
-    end: float
-    difficulties: tuple[str, ...]
+    index: int
+    seen: Mapping[int, Seen]
+    drawn: Mapping[int, int]
+    deeds: Sequence[Deed]
 
 
 class Story:
-    """A video's script; a function of its seed.
+    """A video's script.
 
     Args:
         seed: Names it.
@@ -76,140 +50,72 @@ class Story:
     Attributes:
         fps: Frames a second.
         seconds: How long it is.
+        gaps: From when to when there are no frames.
+
+    Raises:
+        ConfigError: It is so long that there are more people and things in it than can be told apart.
     """
 
     def __init__(self, seed: int, *, seconds: float = 90.0, fps: int | None = None, drops: bool = True) -> None:
         rng = np.random.default_rng((VIDEO_SEED, seed))
-        self.seconds = seconds
-        self.fps = fps or int(rng.choice(FRAME_RATES))
+        self._seed, self.seconds = seed, seconds
+        chosen = int(rng.choice(FRAME_RATES))
+        self.fps = fps or chosen
         horizon = rng.uniform(0.22, 0.42) * HEIGHT
         small = paint_backdrop(WIDTH // 2, HEIGHT // 2, horizon / 2, rng)
-        self._backdrop = cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
-        self._camera = Camera(draw_camera_look(rng), WIDTH, HEIGHT, rng)
-        self._shakes = bool(rng.random() < 0.4)
+        self._backdrop: Image = cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+        self._look = draw_camera_look(rng)
+        self._is_shaken = bool(rng.random() < 0.4)
         self._cast = Director(rng, WIDTH, HEIGHT, horizon, seconds)
-        self._write(rng)
-        self._missing = self._drops(rng) if drops else []
-        self._rng = rng
-
-    def _write(self, rng: np.random.Generator) -> None:
-        """Fill the video with roles, about two people at a time."""
-        cast = self._cast
-        cast.scatter(int(rng.integers(0, 3)))
-        for spot in rng.permutation((0.22, 0.5, 0.78))[:2] * WIDTH:
-            start = rng.uniform(-4, 6)
-            while start < self.seconds - 8:
-                deed = (cast.busy, cast.busy, cast.phone, cast.sit, cast.sit, cast.hand_over)[rng.integers(6)]
-                deed(start, float(spot))
-                start = max(role.end for role in cast.roles[-2:]) + rng.uniform(0, 4)
-                if deed == cast.sit:
-                    break  # the seat stays there; nobody else may stand in it
-        start = rng.uniform(0, 8)
-        while start < self.seconds - 5:
-            cast.cross(start)
-            start += rng.uniform(6, 16)
-
-    def _drops(self, rng: np.random.Generator) -> list[tuple[float, float]]:
-        times = np.cumsum(rng.uniform(12, 30, 12))
-        return [(float(time), float(time + rng.uniform(0.3, 0.9))) for time in times if time < self.seconds - 2]
+        self.gaps = _gaps(seconds, rng) if drops else []
 
     @property
     def frames(self) -> int:
         """Number of frames, those missing included."""
-        return int(self.seconds * self.fps)
+        return round(self.seconds * self.fps)
 
-    def shots(self) -> Iterator[Shot]:
-        """Draw the video, frame by frame, without those that are missing."""
+    def moments(self) -> Iterator[tuple[Image, Moment]]:
+        """Draw the video, frame by frame, without those that are missing.
+
+        Yields:
+            `(HEIGHT, WIDTH, 3)` uint8 RGB, and what is true of it.
+        """
+        rng = np.random.default_rng((VIDEO_SEED, self._seed, 1))
+        camera = Camera(self._look, WIDTH, HEIGHT, rng)
         shift = np.zeros(2)
         for index in range(self.frames):
             time = index / self.fps
-            shift = 0.8 * shift + self._rng.normal(0, 0.7, 2) if self._shakes else shift
-            if any(start <= time < end for start, end in self._missing):
+            if self._is_shaken:
+                shift = 0.8 * shift + rng.normal(0, 0.7, 2)
+            if any(start <= time < end for start, end in self.gaps):
                 continue
-            actors = [actor for actor in (role.at(time) for role in self._cast.roles) if actor is not None]
-            props = [rest.prop for rest in self._cast.resting if rest.start <= time < rest.end]
-            used = {thing.identity for actor in actors for thing in actor.belongings.values()}
-            props = [prop for prop in props if prop.thing.identity not in used]
-            picture = draw_scene(Canvas(self._backdrop.copy(), 1), actors, props, self._cast.tables)
+            picture = self._draw(time)
             right, down = (int(np.clip(round(value), -_SHAKE, _SHAKE)) for value in shift)
             image = picture.image
             if right or down:
-                image = cv2.warpAffine(image, np.float32([[1, 0, right], [0, 1, down]]), (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
-            yield Shot(index, self._camera.take(image), picture, (right, down))
+                moved = np.array([[1, 0, right], [0, 1, down]], np.float32)
+                image = cv2.warpAffine(image, moved, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
+            yield camera.take(image), Moment(index, _moved(picture.seen, right, down), picture.drawn, picture.deeds)
 
-    def is_missing(self, time: float) -> bool:
-        """Tell whether there is no frame at a time."""
-        return any(start <= time < end for start, end in self._missing)
-
-
-def episodes_of(shots: Sequence[tuple[int, Picture]], fps: float, missing: Sequence[tuple[float, float]] = ()) -> list[Episode]:
-    """Tell the episodes from what was drawn.
-
-    Somebody does something from when the script says so and both are mostly in the picture; what hides them for a while does not end it.
-
-    Args:
-        shots: Index and picture of each frame.
-        fps: Frames a second.
-        missing: From when to when there are no frames.
-
-    Returns:
-        By start; those shorter than a second are left out.
-    """
-    whole: dict[int, int] = {}
-    for _, picture in shots:
-        for identity, pixels in picture.drawn.items():
-            whole[identity] = max(whole.get(identity, 0), pixels)
-    times: dict[tuple[int, int, str, str], list[int]] = {}
-    for index, picture in shots:
-        inside = {identity for identity, pixels in picture.drawn.items() if pixels >= LEAST_SHARE * whole[identity]}
-        for deed in picture.deeds:
-            if deed.human in inside and deed.object in inside:
-                for verb in deed.verbs:
-                    times.setdefault((deed.human, deed.object, verb, deed.category), []).append(index)
-    pictures = dict(shots)
-    found = []
-    for (human, thing, verb, category), indices in times.items():
-        for run in _runs(indices, round(_GAP_SECONDS * fps)):
-            start, end = run[0] / fps, (run[-1] + 1) / fps
-            if end - start >= _SHORTEST_SECONDS:
-                hard = _difficulties([pictures[index] for index in run], human, thing, fps)
-                if any(start < last and first < end for first, last in missing):
-                    hard.append(DROPOUT)
-                found.append(Episode(human, thing, verb, category, start, end, tuple(hard)))
-    return sorted(found, key=lambda episode: (episode.start, episode.human, episode.object, episode.verb))
+    def _draw(self, time: float) -> Picture:
+        actors = [actor for actor in (role.at(time) for role in self._cast.roles) if actor is not None]
+        used = {thing.identity for actor in actors for thing in actor.belongings.values()}
+        props: list[Prop] = [rest.prop for rest in self._cast.resting if rest.start <= time < rest.end]
+        props = [prop for prop in props if prop.thing.identity not in used]
+        return draw_scene(Canvas(self._backdrop.copy(), 1), actors, props, self._cast.tables)
 
 
-def _runs(indices: Sequence[int], gap: int) -> Iterator[list[int]]:
-    """Split ascending numbers where more than `gap` are missing."""
-    run = [indices[0]]
-    for index in indices[1:]:
-        if index - run[-1] > gap + 1:
-            yield run
-            run = []
-        run.append(index)
-    yield run
+def _gaps(seconds: float, rng: np.random.Generator) -> list[tuple[float, float]]:
+    times = np.cumsum(rng.uniform(12, 30, 1 + int(seconds / 12)))
+    return [(float(time), float(time + rng.uniform(0.3, 0.9))) for time in times if time < seconds - 2]
 
 
-def _difficulties(pictures: Sequence[Picture], human: int, thing: int, fps: float) -> list[str]:
-    hidden = crossed = 0
-    for picture in pictures:
-        shares = [picture.seen[identity].share if identity in picture.seen else 0.0 for identity in (human, thing)]
-        hidden += min(shares) < LEAST_SHARE
-        crossed += _is_crossed(picture, human)
-    least = max(1.0, 0.3 * fps)
-    return [name for name, count in ((CROSSING, crossed), (OCCLUSION, hidden)) if count >= least]
-
-
-def _is_crossed(picture: Picture, human: int) -> bool:
-    """Tell whether another person's box covers much of somebody's."""
-    if human not in picture.seen:
-        return False
-    box = picture.seen[human].box
-    area = (box[2] - box[0]) * (box[3] - box[1])
-    others: Mapping[int, float] = {
-        other.identity: max(0.0, min(box[2], other.box[2]) - max(box[0], other.box[0]))
-        * max(0.0, min(box[3], other.box[3]) - max(box[1], other.box[1]))
-        for other in picture.seen.values()
-        if other.category == HUMAN_CATEGORY and other.identity != human
-    }
-    return any(common > 0.3 * area for common in others.values())
+def _moved(seen: Mapping[int, Seen], right: int, down: int) -> dict[int, Seen]:
+    """Say where the camera shows what it was shaken away from; what it lost altogether is left out."""
+    moved = {}
+    for identity, one in seen.items():
+        left, top, far, low = one.box
+        box = (max(0.0, left + right), max(0.0, top + down), min(float(WIDTH), far + right), min(float(HEIGHT), low + down))
+        if box[0] < box[2] and box[1] < box[3]:
+            moved[identity] = replace(one, box=box)
+    return moved

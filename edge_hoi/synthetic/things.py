@@ -18,6 +18,15 @@ SKATEBOARD, DOG, LAPTOP, BOTTLE, BENCH, BOOK, BACKPACK = "skateboard", "dog", "l
 SEAT = {CHAIR: 0.27, BENCH: 0.26, SUITCASE: 0.3}
 """How high one sits."""
 
+FITTED = (*SEAT, BICYCLE)
+"""What fits the body that sits or rides on it, whatever its look's size; what is held may be larger or smaller."""
+
+HALF_HEIGHT = {BALL: 0.075, BACKPACK: 0.12, CUP: 0.06, BOTTLE: 0.1, BOOK: 0.08, LAPTOP: 0.02}
+"""How high the origin of what is held is, when it lies; that of all other things is where they stand."""
+
+ON_TABLES = (CUP, BOTTLE, BOOK, LAPTOP)
+"""What lies on tables."""
+
 SADDLE, BAR, CRANK, PEDAL = -0.12 + 0.5j, 0.22 + 0.56j, -0.03 + 0.17j, 0.09
 """Places on a bicycle, and the length of its cranks."""
 
