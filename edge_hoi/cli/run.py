@@ -66,15 +66,15 @@ def run(
         "max_frames": max_frames,
         "engine": {name: value for name, value in {"path": engine, "device": device}.items() if value},
     }
-    settings = parse_config(_merge(loaded.model_dump(mode="json", exclude_unset=True), changes), origin="command line")
+    settings = parse_config(_merge(loaded.model_dump(exclude_unset=True), changes), origin="command line")
     if not settings.sources:
         settings = _demo(settings)
     with _stop_on_signal() as stop:
         pipeline = build_pipeline(settings, note=print_note)
-        with RunDisplay(shows_events=all(sink.path != "-" for sink in settings.sinks)) as display:
+        with RunDisplay(shows_events="-" not in _files(settings)) as display:
             statuses = pipeline.run(stop, display)
     err.print(summary_table(statuses))
-    written = [sink.path for sink in settings.sinks if sink.path != "-"] + ([settings.annotate.path] if settings.annotate else [])
+    written = [path for path in _files(settings) if path != "-"] + ([settings.annotate.path] if settings.annotate else [])
     if written:
         print_note(f"written: {', '.join(written)}")
     failed = [status for status in statuses if status.state == "failed"]
@@ -82,6 +82,13 @@ def run(
         print_error(f"{status.source_id}: {status.error}")
     if failed:
         raise typer.Exit(3)
+
+
+def _files(settings: "RunConfig") -> list[str]:
+    """Name the files that events are written to."""
+    from edge_hoi.delivery import JsonlSettings
+
+    return [sink.path for sink in settings.sinks if isinstance(sink, JsonlSettings)]
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -97,14 +104,15 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def _demo(settings: "RunConfig") -> "RunConfig":
     """Play the embedded clip, and write what is seen in it beside the terminal's lines, where the user did not say otherwise."""
-    from edge_hoi.config import AnnotateConfig, JsonlSinkConfig, SourceConfig
+    from edge_hoi.config import AnnotateConfig, SourceConfig
+    from edge_hoi.delivery import JsonlSettings
     from edge_hoi.pipeline import demo_clip
 
     print_note("no source given: playing the embedded clip; name your own with --source VIDEO or --source rtsp://...")
     return settings.model_copy(
         update={
             "sources": (SourceConfig(url=str(demo_clip()), id="demo"),),
-            "sinks": settings.sinks or (JsonlSinkConfig(path=DEMO_EVENTS),),
+            "sinks": settings.sinks or (JsonlSettings(path=DEMO_EVENTS),),
             "annotate": settings.annotate or AnnotateConfig(path=DEMO_VIDEO),
         }
     )

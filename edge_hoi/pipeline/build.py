@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from edge_hoi.config import AnnotateConfig, RunConfig, SourceConfig, cache_folder
-from edge_hoi.delivery import JsonlSink
+from edge_hoi.delivery import SinkContext
 from edge_hoi.detection import (
     Detector,
 )
@@ -54,7 +54,7 @@ def build_pipeline(config: RunConfig, *, note: Note) -> Pipeline:
     ids = name_sources([(source.id, source.url) for source in config.sources])
     cameras = [_camera(config, source, source_id, opener) for source, source_id in zip(config.sources, ids, strict=True)]
     _check_verbs(config, [camera.detectors.vocabulary for camera in cameras])
-    sinks = [JsonlSink(sink.path, append=sink.append) for sink in config.sinks]
+    sinks = [sink.make(SinkContext(config.site, tuple(ids))) for sink in config.sinks]
     return Pipeline(
         cameras, opener.engines, sinks, stages=stages, max_batch=config.engine.max_batch, waits_for_sources=config.waits_for_sources
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
-from edge_hoi.delivery import Sink
+from edge_hoi.delivery import Message, Sink
 from edge_hoi.detection import Detector
 from edge_hoi.errors import EdgeHoiError
 from edge_hoi.ingest import ReaderState
@@ -170,7 +170,7 @@ class Pipeline:
         if events:
             with self.stages.measure("deliver"):
                 for sink in self._sinks:
-                    sink.deliver(events)
+                    sink.deliver([Message.of(event) for event in events])
             observer.show_events(events)
 
     def _end_all(self, observer: Observer) -> None:
