@@ -26,7 +26,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from edge_hoi.delivery import SinkSettings, settings_of, sink_types
+from edge_hoi.delivery import OutboxSettings, SinkSettings, settings_of, sink_types
 from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeSettings
 from edge_hoi.fields import Identifier, Location, anchor
@@ -118,6 +118,7 @@ class RunConfig(_Section):
     tracking: TrackerSettings = TrackerSettings()
     episodes: EpisodeSettings = EpisodeSettings()
     sinks: tuple[SinkConfig, ...] = Field((), max_length=64)
+    outbox: OutboxSettings = OutboxSettings()
     annotate: AnnotateConfig | None = None
     waits_for_sources: bool = Field(False, description="Keep trying when no source is left but such as could never be reached")
     max_frames: int | None = Field(None, ge=1, description="Stop after this many frames of each source")

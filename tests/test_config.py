@@ -37,7 +37,7 @@ def test_the_default_example_names_every_setting_with_its_default(repository):
     written = yaml.safe_load(path.read_text())
     complete = RunConfig().model_dump(mode="json")
     assert written.keys() == complete.keys()
-    for section in ("engine", "detection", "tracking", "episodes"):
+    for section in ("engine", "detection", "tracking", "episodes", "outbox"):
         assert written[section].keys() == complete[section].keys()
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from edge_hoi.cli.terminal import err, print_error, print_note
+from edge_hoi.errors import DeliveryError, SourceError
 
 if TYPE_CHECKING:
     from edge_hoi.config import RunConfig
@@ -77,11 +78,12 @@ def run(
     written = [path for path in _files(settings) if path != "-"] + ([settings.annotate.path] if settings.annotate else [])
     if written:
         print_note(f"written: {', '.join(written)}")
-    failed = [status for status in statuses if status.state == "failed"]
-    for status in failed:
-        print_error(f"{status.source_id}: {status.error}")
-    if failed:
-        raise typer.Exit(3)
+    failed = [f"{status.source_id}: {status.error}" for status in statuses if status.state == "failed"]
+    lost = pipeline.delivery.lost()
+    for line in failed + lost:
+        print_error(line)
+    if failed or lost:
+        raise typer.Exit(SourceError.exit_code if failed else DeliveryError.exit_code)
 
 
 def _files(settings: "RunConfig") -> list[str]:

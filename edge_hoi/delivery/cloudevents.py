@@ -44,17 +44,16 @@ def render(event: Event) -> dict[str, Any]:
         event: The event.
 
     Returns:
-        What `interaction-event.v1.schema.json` describes. `time` is when the episode started, was last seen or ended, by the phase.
+        What `interaction-event.v1.schema.json` describes; its `time` is what `happened_at` gives.
     """
     sequence = f"{event.sequence:08d}"
-    moment = {Phase.STARTED: event.start, Phase.UPDATED: event.last, Phase.ENDED: event.end or event.last}[event.phase]
     envelope = {
         "specversion": "1.0",
         "id": f"{event.event_id}.{sequence}",
         "source": f"/{quote(event.site, safe='')}/{quote(event.camera, safe='')}",
         "type": EVENT_TYPES[event.phase],
         "subject": event.event_id,
-        "time": _utc(moment.utc),
+        "time": _utc(happened_at(event)),
         "recordedtime": _utc(event.recorded_at) if event.recorded_at else None,
         "sequence": sequence,
         "correlationid": event.event_id,
@@ -107,6 +106,15 @@ def decode(line: bytes) -> Event:
         snapshot=data["snapshot"],
         clip=data["clip"],
     )
+
+
+def happened_at(event: Event) -> datetime:
+    """Give an event's own time: when the episode started, was last seen or ended, by the phase.
+
+    Args:
+        event: The event.
+    """
+    return {Phase.STARTED: event.start, Phase.UPDATED: event.last, Phase.ENDED: event.end or event.last}[event.phase].utc
 
 
 def _data(event: Event) -> dict[str, Any]:
