@@ -11,7 +11,7 @@ from edge_hoi.delivery import OutboxReader
 def wait_for():
     """Give a function that waits until something is so."""
 
-    def wait(condition, seconds=10.0):
+    def wait(condition, seconds=60.0):
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "waited in vain"

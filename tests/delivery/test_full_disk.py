@@ -65,7 +65,7 @@ def test_a_full_disk_is_reported_the_caller_goes_on_and_all_is_written_when_ther
     assert f"the outbox {path} cannot be written: " in caplog.text
     ballast.unlink()
     delivery.put(after)
-    wait_for(lambda: len(sink.events) == len(before + meanwhile + after), seconds=30)
+    wait_for(lambda: len(sink.events) == len(before + meanwhile + after))
     assert outbox.trouble is None
     assert outbox.not_kept == 0
     delivery.close()
@@ -90,10 +90,10 @@ def test_when_memory_is_short_as_well_updates_are_done_without_and_every_start_h
     delivery.put([event for episode in running for event in episode[1:]])
     assert outbox.not_kept > 1000
     ballast.unlink()
-    wait_for(lambda: outbox.trouble is None and outbox.is_written, seconds=30)
+    wait_for(lambda: outbox.trouble is None and outbox.is_written)
     last = make_episode()
     delivery.put(last)
-    wait_for(lambda: sink.events and sink.events[-1].event_id == last[0].event_id and sink.events[-1].phase is Phase.ENDED, seconds=30)
+    wait_for(lambda: sink.events and sink.events[-1].event_id == last[0].event_id and sink.events[-1].phase is Phase.ENDED)
     delivery.close()
     phases = {}
     for event in sink.events:
@@ -112,7 +112,7 @@ def test_on_a_disk_that_gets_full_events_delivered_already_make_room_for_new_one
     for _ in range(30):  # far more than the disk holds
         count = len(sink.messages)
         delivery.put(make_events(40))
-        wait_for(lambda before=count: len(sink.messages) == before + 200, seconds=30)
+        wait_for(lambda before=count: len(sink.messages) == before + 200)
     assert outbox.not_kept == 0
     delivery.close()
     with OutboxReader(path) as reader:
@@ -131,6 +131,6 @@ def test_a_sink_on_a_full_disk_gets_everything_later(small_disk, tmp_path, wait_
     wait_for(lambda: delivery.statuses()[0].failures > 2)
     assert "free space" in delivery.statuses()[0].error
     ballast.unlink()
-    wait_for(lambda: delivery.statuses()[0].state == "up" and delivery.statuses()[0].waiting == 0, seconds=30)
+    wait_for(lambda: delivery.statuses()[0].state == "up" and delivery.statuses()[0].waiting == 0)
     delivery.close()
     assert len(path.read_bytes().splitlines()) == len(events)

@@ -116,7 +116,8 @@ def test_what_a_recording_left_open_waits_for_its_file_to_be_read_again(path, re
         outbox.put(broken_off)
         outbox.end_left_open()
     told = read_outbox(path)
-    assert told == identities([*broken_off[:3], *forgotten[:2], *broken_off]) + [(forgotten[0].event_id, 2, Phase.ENDED, EndReason.RESTART)]
+    assert told[:-1] == identities([*broken_off[:3], *forgotten[:2], *broken_off])
+    assert told[-1] == (forgotten[0].event_id, 2, Phase.ENDED, EndReason.RESTART)
     Outbox(path).close()
     assert read_outbox(path) == told
 
@@ -277,7 +278,10 @@ def test_a_sink_known_before_goes_on_where_it_was_and_a_new_one_begins_with_now(
 
 
 def test_the_lock_of_a_killed_process_is_free(path):
-    code = f"from edge_hoi.delivery import Outbox; from pathlib import Path; o = Outbox(Path({str(path)!r})); print('open', flush=True); input()"
+    code = (
+        "from pathlib import Path; from edge_hoi.delivery import Outbox\n"
+        f"outbox = Outbox(Path({str(path)!r})); print('open', flush=True); input()"
+    )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"open\n"
         with pytest.raises(DeliveryError, match="in use"):
