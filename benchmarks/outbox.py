@@ -83,8 +83,8 @@ def measure_load(folder: Path, seconds: float) -> tuple[list[float], list[float]
     return cost, [sink.arrived[key] - put[key] for key in put], bare, late
 
 
-def measure_drain(folder: Path, count: int, sinks: dict[str, object]) -> dict[str, float]:
-    """Let sinks take what an outage left, and give each one's rate in events a second."""
+def measure_drain(folder: Path, count: int, sinks: dict[str, object]) -> tuple[dict[str, float], float]:
+    """Let sinks take what an outage left; give each one's rate in events a second, and the processor time of an event and sink."""
     path = folder / f"drain-{len(sinks)}-{next(iter(sinks))}.sqlite"
     with Outbox(path) as outbox:
         for name in sinks:
@@ -96,15 +96,16 @@ def measure_drain(folder: Path, count: int, sinks: dict[str, object]) -> dict[st
     relays = {name: Relay(name, sink, outbox) for name, sink in sinks.items()}
     delivery = Delivery(outbox, list(relays.values()), drain_seconds=60)
     took: dict[str, float] = {}
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     delivery.start()
     while len(took) < len(relays):
         for name, relay in relays.items():
             if name not in took and relay.status().delivered >= count:
                 took[name] = time.perf_counter() - began
         time.sleep(0.005)
+    worked = time.process_time() - worked
     delivery.close()
-    return {name: count / seconds for name, seconds in took.items()}
+    return {name: count / seconds for name, seconds in took.items()}, worked / count / len(sinks)
 
 
 def count_losses(folder: Path, kills: int) -> str:
@@ -148,8 +149,9 @@ def main() -> None:
             {"jsonl, fsync a batch": JsonlSink(folder / "a.jsonl", sync=True)},
             {f"memory {number}": TimedSink() for number in (1, 2, 3)},
         ):
-            rates = measure_drain(folder, options.events, dict(sinks))
-            print(f"drain of {options.events} events: " + ", ".join(f"{name} {rate:.0f} events/s" for name, rate in rates.items()))
+            rates, worked = measure_drain(folder, options.events, dict(sinks))
+            each = ", ".join(f"{name} {rate:.0f} events/s" for name, rate in rates.items())
+            print(f"drain of {options.events} events: {each}; {1000 * worked:.3f} ms of processor time an event and sink")
         print(count_losses(folder, options.kills))
 
 
