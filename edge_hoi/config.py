@@ -12,36 +12,38 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
+from edge_hoi.delivery import OutboxSettings, SinkSettings, settings_of, sink_types
 from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeSettings
+from edge_hoi.fields import Identifier, Location, anchor
 from edge_hoi.tracking import TrackerSettings
 
 MAX_FILE_BYTES = 1_000_000
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
-_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
-
-
-def _anchor(value: str, info: ValidationInfo) -> str:
-    """Make a relative path count from the configuration file's folder."""
-    folder = (info.context or {}).get("folder")
-    if folder is None or value == "-" or _SCHEME.match(value):
-        return value
-    return str(Path(folder) / Path(value).expanduser())
 
 
 def _anchor_unless_name(value: str, info: ValidationInfo) -> str:
     """Leave names like `hico_det` alone; a path has a slash or a file suffix."""
     is_name = "/" not in value and not Path(value).suffix
-    return value if is_name else _anchor(value, info)
+    return value if is_name else anchor(value, info)
 
 
-Location = Annotated[str, Field(min_length=1), AfterValidator(_anchor)]
 NameOrPath = Annotated[str, Field(min_length=1), AfterValidator(_anchor_unless_name)]
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="letters, digits, '_', '.', '-'")]
 
 
 class _Section(BaseModel):
@@ -83,12 +85,20 @@ class DetectionConfig(_Section):
     max_interactions: int = Field(100, ge=1, le=1000)
 
 
-class JsonlSinkConfig(_Section):
-    """Events as JSON lines, CloudEvents 1.0, to a file or to standard output."""
+def _settings_of_its_type(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 — what the YAML document holds
+    """Read a sink by the settings that belong to its `type`."""
+    if not isinstance(value, dict):
+        return value
+    if not isinstance(value.get("type"), str):
+        raise ValueError(f"a sink needs a `type`: one of {', '.join(sink_types())}")
+    try:
+        settings = settings_of(value["type"])
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+    return settings.model_validate(value, context=info.context)
 
-    type: Literal["jsonl"] = "jsonl"
-    path: Location = Field(description="A file, or - for standard output")
-    append: bool = Field(False, description="Go on behind what the file holds instead of starting it anew")
+
+SinkConfig = Annotated[SerializeAsAny[SinkSettings], BeforeValidator(_settings_of_its_type)]
 
 
 class AnnotateConfig(_Section):
@@ -107,7 +117,8 @@ class RunConfig(_Section):
     detection: DetectionConfig = DetectionConfig()
     tracking: TrackerSettings = TrackerSettings()
     episodes: EpisodeSettings = EpisodeSettings()
-    sinks: tuple[JsonlSinkConfig, ...] = ()
+    sinks: tuple[SinkConfig, ...] = Field((), max_length=64)
+    outbox: OutboxSettings = OutboxSettings()
     annotate: AnnotateConfig | None = None
     waits_for_sources: bool = Field(False, description="Keep trying when no source is left but such as could never be reached")
     max_frames: int | None = Field(None, ge=1, description="Stop after this many frames of each source")
@@ -118,6 +129,14 @@ class RunConfig(_Section):
         for name in ids:
             if ids.count(name) > 1:
                 raise ValueError(f"two sources are called {name!r}; give each an id of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _name_sinks_once(self) -> Self:
+        names = [sink.known_as for sink in self.sinks]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two sinks are called {name!r}; give each a `name` of its own")
         return self
 
 
@@ -163,7 +182,7 @@ def parse_config(document: dict[str, Any], *, origin: str, folder: Path | None =
         details = error.errors()
         # What is missing or wrong beside an unknown key is most often that key, misspelt.
         unknown = [detail for detail in details if detail["type"] in _UNKNOWN_KEY]
-        raise ConfigError("\n".join(f"{origin}: {_explain(detail)}" for detail in unknown or details)) from error
+        raise ConfigError("\n".join(f"{origin}: {_explain(detail, document)}" for detail in unknown or details)) from error
 
 
 def cache_folder() -> Path:
@@ -189,20 +208,23 @@ def _fill_in(value: Any, path: Path) -> Any:  # noqa: ANN401 — a YAML document
     return _VARIABLE.sub(look_up, value)
 
 
-def _explain(detail: ErrorDetails) -> str:
+def _explain(detail: ErrorDetails, document: dict[str, Any]) -> str:
     """Turn a pydantic error into a line that says how to mend it."""
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(".")
     if detail["type"] in _UNKNOWN_KEY:
-        known = _known_keys(detail["loc"][:-1])
+        known = _known_keys(detail["loc"][:-1], document)
         near = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.5)
         return f"{place}: unknown key; " + (f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}")
     # The value itself is left out of the line: it may be an address with a password.
     return f"{place}: {detail['msg'].removeprefix('Value error, ')}" if place else detail["msg"].removeprefix("Value error, ")
 
 
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+def _known_keys(location: tuple[int | str, ...], document: dict[str, Any]) -> list[str]:
     """List the keys that may stand at a place of the configuration."""
-    schema = RunConfig.model_json_schema()
+    settings: type[BaseModel] = RunConfig
+    if location[:1] == ("sinks",):  # which keys a sink has is decided by its type
+        settings, location = settings_of(document["sinks"][location[1]]["type"]), location[2:]
+    schema = settings.model_json_schema()
     node: dict[str, Any] = schema
     for part in location:
         node = _resolve(node, schema)

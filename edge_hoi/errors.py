@@ -72,9 +72,42 @@ class MissingDependencyError(EdgeHoiError):
 
 
 class DeliveryError(EdgeHoiError):
-    """A sink cannot take events."""
+    """Events cannot be kept or handed on."""
 
     exit_code: ClassVar[int] = 6
+
+
+class SinkError(DeliveryError):
+    """A sink did not take all that it was handed; its three kinds say what will become of the rest.
+
+    Attributes:
+        taken: How many messages of the batch were taken, from the first on. The error is about the one after them.
+    """
+
+    def __init__(self, message: str, *, taken: int = 0) -> None:
+        """Say what happened.
+
+        Args:
+            message: The line for a person, secrets masked: what was expected, what came, how to mend it.
+            taken: How many messages of the batch were taken before.
+        """
+        super().__init__(message)
+        self.taken = taken
+
+
+class SinkUnavailableError(SinkError):
+    """It may work later (nobody answers, a time-out, too many requests): tried again for as long as it takes."""
+
+
+class EventRefusedError(SinkError):
+    """This one event can never be taken (malformed, too large): a dead letter after a few refusals; the next ones are tried."""
+
+
+class SinkFaultError(SinkError):
+    """No event can be taken until a person mends something (a wrong password, a missing topic, a bad certificate).
+
+    Events wait, and it is tried again seldom, in case the other side is mended.
+    """
 
 
 class TrainingError(EdgeHoiError):

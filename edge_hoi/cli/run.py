@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from edge_hoi.cli.terminal import err, print_error, print_note
+from edge_hoi.errors import DeliveryError, SourceError
 
 if TYPE_CHECKING:
     from edge_hoi.config import RunConfig
@@ -67,25 +68,33 @@ def run(
         "max_frames": max_frames,
         "engine": {name: value for name, value in {"path": engine, "device": device}.items() if value},
     }
-    settings = parse_config(_merge(loaded.model_dump(mode="json", exclude_unset=True), changes), origin="command line")
+    settings = parse_config(_merge(loaded.model_dump(exclude_unset=True), changes), origin="command line")
     shown: list[Event] | None = None
     if not settings.sources:
         settings, shown = _demo(settings), []
     with _stop_on_signal() as stop:
         pipeline = build_pipeline(settings, note=print_note)
-        with RunDisplay(shows_events=all(sink.path != "-" for sink in settings.sinks), keeps=shown) as display:
+        with RunDisplay(shows_events="-" not in _files(settings), keeps=shown) as display:
             statuses = pipeline.run(stop, display)
     err.print(summary_table(statuses))
     if shown is not None and statuses[0].state == "ended":
         _compare_with_truth(shown)
-    written = [sink.path for sink in settings.sinks if sink.path != "-"] + ([settings.annotate.path] if settings.annotate else [])
+    written = [path for path in _files(settings) if path != "-"] + ([settings.annotate.path] if settings.annotate else [])
     if written:
         print_note(f"written: {', '.join(written)}")
-    failed = [status for status in statuses if status.state == "failed"]
-    for status in failed:
-        print_error(f"{status.source_id}: {status.error}")
-    if failed:
-        raise typer.Exit(3)
+    failed = [f"{status.source_id}: {status.error}" for status in statuses if status.state == "failed"]
+    lost = pipeline.delivery.lost()
+    for line in failed + lost:
+        print_error(line)
+    if failed or lost:
+        raise typer.Exit(SourceError.exit_code if failed else DeliveryError.exit_code)
+
+
+def _files(settings: "RunConfig") -> list[str]:
+    """Name the files that events are written to."""
+    from edge_hoi.delivery import JsonlSettings
+
+    return [sink.path for sink in settings.sinks if isinstance(sink, JsonlSettings)]
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -101,14 +110,15 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def _demo(settings: "RunConfig") -> "RunConfig":
     """Play the embedded clip, and write what is seen in it beside the terminal's lines, where the user did not say otherwise."""
-    from edge_hoi.config import AnnotateConfig, JsonlSinkConfig, SourceConfig
+    from edge_hoi.config import AnnotateConfig, SourceConfig
+    from edge_hoi.delivery import JsonlSettings
     from edge_hoi.pipeline import demo_clip
 
     print_note("no source given: playing the embedded clip; name your own with --source VIDEO or --source rtsp://...")
     return settings.model_copy(
         update={
             "sources": (SourceConfig(url=str(demo_clip()), id="demo"),),
-            "sinks": settings.sinks or (JsonlSinkConfig(path=DEMO_EVENTS),),
+            "sinks": settings.sinks or (JsonlSettings(path=DEMO_EVENTS),),
             "annotate": settings.annotate or AnnotateConfig(path=DEMO_VIDEO),
         }
     )

@@ -1,4 +1,4 @@
-"""Render events as CloudEvents 1.0 in structured JSON (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md).
+"""Write and read events as CloudEvents 1.0 in structured JSON (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md).
 
 `recordedtime`, `sequence`, `correlationid` and `partitionkey` are the specification's documented extensions. Key order and the number of
 digits are fixed, so that equal events are equal bytes.
@@ -7,10 +7,10 @@ digits are fixed, so that equal events are equal bytes.
 import json
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from edge_hoi.errors import DeliveryError
-from edge_hoi.types import Event, Moment, Participant, Phase
+from edge_hoi.types import HUMAN_CATEGORY, Clock, EndReason, EpisodeScore, Event, ModelInfo, Moment, Participant, Phase
 
 EVENT_TYPES = {phase: f"dev.edge-hoi.interaction.{phase}.v1" for phase in Phase}
 DATASCHEMA = "urn:edge-hoi:schema:interaction-event.v1"
@@ -44,17 +44,16 @@ def render(event: Event) -> dict[str, Any]:
         event: The event.
 
     Returns:
-        What `interaction-event.v1.schema.json` describes. `time` is when the episode started, was last seen or ended, by the phase.
+        What `interaction-event.v1.schema.json` describes; its `time` is what `happened_at` gives.
     """
     sequence = f"{event.sequence:08d}"
-    moment = {Phase.STARTED: event.start, Phase.UPDATED: event.last, Phase.ENDED: event.end or event.last}[event.phase]
     envelope = {
         "specversion": "1.0",
         "id": f"{event.event_id}.{sequence}",
         "source": f"/{quote(event.site, safe='')}/{quote(event.camera, safe='')}",
         "type": EVENT_TYPES[event.phase],
         "subject": event.event_id,
-        "time": _utc(moment.utc),
+        "time": _utc(happened_at(event)),
         "recordedtime": _utc(event.recorded_at) if event.recorded_at else None,
         "sequence": sequence,
         "correlationid": event.event_id,
@@ -66,6 +65,56 @@ def render(event: Event) -> dict[str, Any]:
     if event.recorded_at is None:
         del envelope["recordedtime"]
     return envelope
+
+
+def decode(line: bytes) -> Event:
+    """Read an event from what `encode` wrote; encoding it again gives the same bytes.
+
+    Args:
+        line: JSON in UTF-8.
+    """
+    envelope = json.loads(line)
+    data = envelope["data"]
+    site, camera = (unquote(name) for name in envelope["source"].split("/")[1:])
+    return Event(
+        event_id=data["event_id"],
+        sequence=int(envelope["sequence"]),
+        phase=Phase(data["phase"]),
+        end_reason=EndReason(data["end_reason"]) if data["end_reason"] else None,
+        site=site,
+        camera=camera,
+        human=_read_participant(data["human"], HUMAN_CATEGORY),
+        object=_read_participant(data["object"], data["object"]["category"]) if data["object"] else None,
+        verb=data["verb"],
+        hoi_id=data["hoi_id"],
+        text=data["text"],
+        score=EpisodeScore(**data["score"]),
+        start=_read_moment(data["start"]),
+        last=_read_moment(data["last"]),
+        end=_read_moment(data["end"]) if data["end"] else None,
+        duration_seconds=data["duration_seconds"],
+        frames_seen=data["frames"]["seen"],
+        frames_missed=data["frames"]["missed"],
+        frame_width=data["frame"]["width"],
+        frame_height=data["frame"]["height"],
+        clock=Clock(**data["clock"]),
+        model=ModelInfo(**data["model"]),
+        zones=tuple(data["zones"]),
+        rule=data["rule"],
+        merged_track_ids=tuple(data["merged_track_ids"]),
+        recorded_at=datetime.fromisoformat(envelope["recordedtime"]) if "recordedtime" in envelope else None,
+        snapshot=data["snapshot"],
+        clip=data["clip"],
+    )
+
+
+def happened_at(event: Event) -> datetime:
+    """Give an event's own time: when the episode started, was last seen or ended, by the phase.
+
+    Args:
+        event: The event.
+    """
+    return {Phase.STARTED: event.start, Phase.UPDATED: event.last, Phase.ENDED: event.end or event.last}[event.phase].utc
 
 
 def _data(event: Event) -> dict[str, Any]:
@@ -108,8 +157,17 @@ def _participant(participant: Participant) -> dict[str, Any]:
     }
 
 
+def _read_participant(participant: dict[str, Any], category: str) -> Participant:
+    left, top, right, bottom = participant["box"]
+    return Participant(participant["track_id"], category, (left, top, right, bottom), participant["score"])
+
+
 def _moment(moment: Moment) -> dict[str, Any]:
     return {"utc": _utc(moment.utc), "pts_seconds": round(moment.pts_seconds, _SECONDS_DIGITS)}
+
+
+def _read_moment(moment: dict[str, Any]) -> Moment:
+    return Moment(datetime.fromisoformat(moment["utc"]), moment["pts_seconds"])
 
 
 def _utc(time: datetime) -> str:

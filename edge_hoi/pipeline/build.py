@@ -9,7 +9,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from edge_hoi.config import AnnotateConfig, RunConfig, SourceConfig, cache_folder
-from edge_hoi.delivery import JsonlSink
 from edge_hoi.detection import (
     Detector,
 )
@@ -22,6 +21,7 @@ from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabular
 from edge_hoi.pipeline.detectors import DetectorPool, EnginePool
 from edge_hoi.pipeline.engines import engine_folder
 from edge_hoi.pipeline.pipeline import Pipeline
+from edge_hoi.pipeline.sinks import open_delivery
 from edge_hoi.pipeline.source_names import RECORDINGS, name_sources
 from edge_hoi.runtime import Engine, Manifest, open_engine, read_manifest
 from edge_hoi.telemetry import StageClock
@@ -47,16 +47,19 @@ def build_pipeline(config: RunConfig, *, note: Note) -> Pipeline:
     Raises:
         ConfigError: A vocabulary cannot be used.
         EngineError: The engine is missing, damaged, or does not fit the vocabulary.
-        DeliveryError: A sink cannot be opened.
+        DeliveryError: The outbox or a sink's file cannot be opened.
+        MissingDependencyError: A sink's client library is not installed.
     """
     stages = StageClock()
     opener = _EngineOpener(config, note, stages)
     ids = name_sources([(source.id, source.url) for source in config.sources])
     cameras = [_camera(config, source, source_id, opener) for source, source_id in zip(config.sources, ids, strict=True)]
     _check_verbs(config, [camera.detectors.vocabulary for camera in cameras])
-    sinks = [JsonlSink(sink.path, append=sink.append) for sink in config.sinks]
+    if config.sinks and config.outbox.path is None and not all(camera.is_recording for camera in cameras):
+        note("events not yet delivered are lost if this is killed; `outbox: {path: FILE}` in a configuration keeps them")
+    delivery = open_delivery(config, ids)
     return Pipeline(
-        cameras, opener.engines, sinks, stages=stages, max_batch=config.engine.max_batch, waits_for_sources=config.waits_for_sources
+        cameras, opener.engines, delivery, stages=stages, max_batch=config.engine.max_batch, waits_for_sources=config.waits_for_sources
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
-from edge_hoi.delivery import Sink
+from edge_hoi.delivery import Delivery
 from edge_hoi.detection import Detector
 from edge_hoi.errors import EdgeHoiError
 from edge_hoi.ingest import ReaderState
@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 IDLE_WAIT_SECONDS = 0.01
 FILE_WAIT_SECONDS = 0.2
 STOP_SECONDS = 3.0
-"""Longest wait for a reader's thread at the end: the whole program stops within 5 s."""
+"""Longest wait for a reader's thread at the end. With what `Delivery` takes then, the whole program stops within 5 s."""
 
 
 class Observer(Protocol):
     """Watches a run, to show it."""
 
     def show_events(self, events: Sequence[Event]) -> None:
-        """Take note of new events; they are with the sinks already."""
+        """Take note of new events; they are in the outbox already."""
 
     def show_progress(self, statuses: Sequence[CameraStatus]) -> None:
         """Take note of how far each camera is."""
@@ -40,10 +40,11 @@ class Observer(Protocol):
 
 
 class Pipeline:
-    """Runs cameras through detectors into sinks until all have ended or it is told to stop.
+    """Runs cameras through detectors into the outbox until all have ended or it is told to stop.
 
     Attributes:
         cameras: The cameras.
+        delivery: The outbox and the sinks.
         stages: Wall time of each stage in the loop.
     """
 
@@ -51,7 +52,7 @@ class Pipeline:
         self,
         cameras: Sequence[Camera],
         engines: EnginePool,
-        sinks: Sequence[Sink],
+        delivery: Delivery,
         *,
         stages: StageClock,
         max_batch: int,
@@ -62,23 +63,23 @@ class Pipeline:
         Args:
             cameras: At least one.
             engines: What the cameras' detectors run on.
-            sinks: Where events go, each of them to every sink.
+            delivery: Where events go.
             stages: Takes the wall time of each stage.
             max_batch: Frames looked at in one run of the engine, at most.
             waits_for_sources: Keep trying when all that is left are sources that could never be reached, instead of giving up.
         """
         self.cameras = tuple(cameras)
+        self.delivery = delivery
         self.stages = stages
         self._engines = engines
-        self._sinks = tuple(sinks)
         self._max_batch = max_batch
         self._waits_for_sources = waits_for_sources
 
     def run(self, stop: threading.Event, observer: Observer) -> tuple[CameraStatus, ...]:
         """Run until every source has ended, or `stop` is set.
 
-        One camera's failure ends that camera only. Whatever ends the run, every episode gets its end, and every sink and file is
-        closed.
+        One camera's failure ends that camera only, and a sink that fails is tried again while everything else goes on. Whatever ends
+        the run, every episode gets its end, and every sink and file is closed.
 
         Args:
             stop: Set it, from any thread or signal handler, to end the run.
@@ -89,19 +90,19 @@ class Pipeline:
 
         Raises:
             EngineError: The engine cannot be opened or run.
-            DeliveryError: A sink cannot take events.
         """
         with ExitStack() as cleanup:
             cleanup.callback(self._engines.close)
-            for sink in self._sinks:
-                cleanup.callback(sink.close)
+            cleanup.callback(self.delivery.close)
             for camera in self.cameras:
                 cleanup.callback(camera.close)
+            cleanup.callback(self.delivery.finish, stop)
             cleanup.callback(self._end_all, observer)
             cleanup.callback(self._stop_readers)
+            self.delivery.start()
             for camera in self.cameras:
                 camera.reader.start()
-            while not stop.is_set() and self._is_any_running():
+            while not stop.is_set() and self._is_any_running() and not self.delivery.is_hopeless:
                 batch = self._take_frames(stop)
                 for detector, taken in _by_detector(batch).items():
                     self._process(detector, taken, observer)
@@ -169,8 +170,7 @@ class Pipeline:
     def _deliver(self, events: list[Event], observer: Observer) -> None:
         if events:
             with self.stages.measure("deliver"):
-                for sink in self._sinks:
-                    sink.deliver(events)
+                self.delivery.put(events)
             observer.show_events(events)
 
     def _end_all(self, observer: Observer) -> None:

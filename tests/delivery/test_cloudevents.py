@@ -3,9 +3,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from scripted import HUMAN, RIDE, THING, at_noon, play, times
+from scripted import HUMAN, RIDE, SMILE, THING, at_noon, play, times
 
-from edge_hoi.delivery import encode, render
+from edge_hoi.delivery import decode, encode, render
 from edge_hoi.errors import DeliveryError
 from edge_hoi.types import EndReason, Moment, Phase
 
@@ -88,3 +88,27 @@ def test_the_sdk_of_cloudevents_reads_it(event):
     assert read.get_time() == datetime(1970, 1, 1, tzinfo=UTC)
     assert read.get_extension("partitionkey") == "camera"
     assert read.get_data() == render(event)["data"]
+
+
+def test_what_was_encoded_is_read_back_and_encodes_to_the_same_bytes(event):
+    alone = play(lambda pts: [(HUMAN, None, SMILE, 0.8)], times(10, 4))[-1]
+    end = replace(
+        event,
+        phase=Phase.ENDED,
+        sequence=7,
+        end=Moment(at_noon(3), 3.0),
+        end_reason=EndReason.ABSENT,
+        site="Werk 1/2",
+        camera="Tür",
+        zones=("yard", "gate"),
+        merged_track_ids=(4, 9),
+        rule="loading",
+        recorded_at=at_noon(4),
+        snapshot="https://host/a.jpg",
+    )
+    for each in (event, alone, end):
+        read = decode(encode(each))
+        assert encode(read) == encode(each)
+        assert (read.site, read.camera, read.zones, read.recorded_at) == (each.site, each.camera, each.zones, each.recorded_at)
+        assert (read.object is None) == (each.object is None)
+        assert decode(encode(read)) == read

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scripted import HUMAN, RIDE, THING, VOCABULARY, make_frame, make_interactions, make_keeper, moved
 
-from edge_hoi.delivery import FakeSink
-from edge_hoi.errors import DeliveryError, EngineError, SourceError
+from edge_hoi.delivery import Delivery, FakeSink, Outbox, Relay, RetrySettings
+from edge_hoi.errors import EngineError, SinkFaultError, SinkUnavailableError, SourceError
 from edge_hoi.ingest import FakeSource, SourceReader
 from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.detectors import DetectorPool, EnginePool
@@ -84,8 +84,12 @@ class Rig:
             max_frames=max_frames,
         )
 
-    def run(self, *cameras, stop=None, watcher=None, sinks=None):
-        pipeline = Pipeline(cameras, self.engines, sinks or [self.sink], stages=StageClock(), **self.options)
+    def run(self, *cameras, stop=None, watcher=None, sinks=None, outbox=None):
+        outbox = outbox or Outbox(None)
+        quick = RetrySettings(shortest_wait_seconds=0.01, longest_wait_seconds=0.05)
+        relays = [Relay(str(number), sink, outbox, retry=quick) for number, sink in enumerate(sinks or [self.sink])]
+        self.delivery = Delivery(outbox, relays, drain_seconds=0.5)
+        pipeline = Pipeline(cameras, self.engines, self.delivery, stages=StageClock(), **self.options)
         return pipeline.run(stop or threading.Event(), watcher or Watcher())
 
     def events_by_camera(self):
@@ -112,7 +116,7 @@ def test_a_recording_gives_one_episode_with_its_end():
     assert [event.phase for event in rig.sink.events if event.phase is not Phase.UPDATED] == [Phase.STARTED, Phase.ENDED]
     assert rig.sink.events[-1].end_reason is EndReason.SOURCE_LOST
     assert (status.state, status.frames, status.error, status.running) == ("ended", 30, None, 0)
-    assert rig.sink.is_closed
+    assert not rig.sink.is_open
 
 
 def test_several_cameras_give_what_each_gives_alone():
@@ -224,7 +228,7 @@ def test_a_stop_ends_what_is_running():
     rig.run(rig.camera("a", recording("a", 60.0)), stop=stop, watcher=watcher)
     assert rig.sink.events[-1].phase is Phase.ENDED
     assert rig.sink.events[-1].end_reason is EndReason.SHUTDOWN
-    assert rig.sink.is_closed
+    assert not rig.sink.is_open
 
 
 def test_no_more_frames_are_taken_than_asked_for():
@@ -251,20 +255,80 @@ def test_an_engine_that_fails_ends_the_run_with_every_sink_closed():
     rig = Rig(Failing)
     with pytest.raises(EngineError, match="made up"):
         rig.run(rig.camera("a", recording("a")))
-    assert rig.sink.is_closed
+    assert not rig.sink.is_open
     with pytest.raises(EngineError):
         rig.opened[0].run({})  # it was closed
 
 
-def test_a_sink_that_fails_ends_the_run_and_the_other_sink_is_closed():
-    class Full(FakeSink):
-        def deliver(self, events):
-            raise DeliveryError("the disk is full")
+class Away(FakeSink):
+    """A sink whose other system is never there."""
 
+    def open(self):
+        raise SinkUnavailableError("nobody answers")
+
+
+class Wrong(FakeSink):
+    """A sink that cannot work as it is configured."""
+
+    def open(self):
+        raise SinkFaultError("the password was refused")
+
+
+class Hung(FakeSink):
+    """A sink whose other system takes the connection and then goes silent."""
+
+    def deliver(self, messages):
+        time.sleep(60)
+
+
+def test_a_sink_that_fails_holds_up_neither_the_run_nor_the_other_sinks_and_what_it_missed_is_told():
     rig = Rig()
-    with pytest.raises(DeliveryError, match="the disk is full"):
-        rig.run(rig.camera("a", recording("a")), sinks=[Full(), rig.sink])
-    assert rig.sink.is_closed
+    (status,) = rig.run(rig.camera("a", recording("a")), sinks=[Away(), rig.sink])
+    assert (status.state, status.frames) == ("ended", 30)
+    assert rig.sink.events[-1].phase is Phase.ENDED
+    (line,) = rig.delivery.lost()
+    assert line.startswith(f"sink 0 did not get {len(rig.sink.events)} events: nobody answers")
+
+
+def test_a_sink_that_comes_up_late_gets_everything():
+    rig = Rig()
+    late = FakeSink([SinkUnavailableError("not yet")] * 5)
+    rig.run(rig.camera("a", recording("a")), sinks=[late, rig.sink])
+    assert late.events == rig.sink.events != []
+    assert rig.delivery.lost() == []
+
+
+def test_a_run_whose_only_sinks_need_a_person_ends_unless_its_events_outlast_it(tmp_path):
+    rig = Rig()
+    endless = rig.camera("a", recording("a", 600.0))
+    (status,) = rig.run(endless, sinks=[Wrong()])
+    assert status.frames < 6000
+    assert "the password was refused" in rig.delivery.lost()[0]
+    rig = Rig()
+    (status,) = rig.run(rig.camera("a", recording("a")), sinks=[Wrong()], outbox=Outbox(tmp_path / "outbox.sqlite"))
+    assert status.frames == 30
+    assert rig.delivery.lost() == []
+    assert rig.delivery.statuses()[0].waiting > 0
+
+
+@pytest.mark.parametrize("bad", [Away, Wrong, Hung])
+def test_a_stop_takes_less_than_5_seconds_whatever_the_sinks_do(tmp_path, bad):
+    rig = Rig()
+    stop = threading.Event()
+    stopped = []
+
+    class StopsAtTheFirstEvent(Watcher):
+        def show_events(self, events):
+            stopped.append(time.monotonic())
+            stop.set()
+
+    def silent():
+        time.sleep(60)  # a reader that hangs in opening its source
+
+    cameras = [rig.camera("a", recording("a", 60.0)), rig.camera("b", silent, is_recording=False)]
+    rig.run(*cameras, stop=stop, watcher=StopsAtTheFirstEvent(), sinks=[bad(), rig.sink], outbox=Outbox(tmp_path / "outbox.sqlite"))
+    assert time.monotonic() - stopped[0] < 5
+    assert rig.sink.events[-1].end_reason is EndReason.SHUTDOWN
 
 
 def test_progress_is_shown_when_it_is_due():

@@ -1,0 +1,42 @@
+"""The sinks and the outbox that a configuration names."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_hoi.config import RunConfig
+from edge_hoi.delivery import Delivery, Outbox, Relay, Retention, SinkContext, SinkSettings
+
+
+def open_delivery(config: RunConfig, cameras: Sequence[str]) -> Delivery:
+    """Open the outbox and make every sink; nothing is delivered before `Delivery.start`.
+
+    Args:
+        config: Its `sinks`, `outbox` and `site`.
+        cameras: Names of the sources.
+
+    Raises:
+        ConfigError: A sink's settings cannot work together.
+        DeliveryError: The outbox or a sink's file cannot be opened.
+        MissingDependencyError: A sink's client library is not installed.
+    """
+    context = SinkContext(config.site, tuple(cameras))
+    kept = config.outbox
+    retention = Retention(kept.max_age_days * 86_400, round(kept.max_megabytes * 1_000_000), keeps_delivered=kept.path is not None)
+    outbox = Outbox(Path(kept.path) if kept.path else None, retention=retention)
+    try:
+        relays = [_relay(settings, context, outbox) for settings in config.sinks]
+    except BaseException:
+        outbox.close()
+        raise
+    return Delivery(outbox, relays, drain_seconds=kept.drain_seconds)
+
+
+def _relay(settings: SinkSettings, context: SinkContext, outbox: Outbox) -> Relay:
+    return Relay(
+        settings.known_as,
+        settings.make(context),
+        outbox,
+        batch_size=settings.batch_size,
+        retry=settings.retry,
+        starts_anew=settings.starts_anew,
+    )
