@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edge_hoi import __version__
-from edge_hoi.cli import build, datasets, detect, doctor, models, pretrain, run, train
+from edge_hoi.cli import build, datasets, detect, doctor, models, pretrain, render, run, train
 from edge_hoi.cli import eval as evaluation
 from edge_hoi.cli.terminal import print_error, show_logs
 from edge_hoi.errors import EdgeHoiError
@@ -30,6 +30,7 @@ app.command("build")(build.build)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(render.app, name="render")
 app.add_typer(pretrain.app, name="pretrain")
 app.command("train")(train.train)
 app.command("verb-classifier")(train.verb_classifier)
