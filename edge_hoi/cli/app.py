@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edge_hoi import __version__
-from edge_hoi.cli import build, datasets, detect, doctor, models, outbox, pretrain, run, sinks, train
+from edge_hoi.cli import build, datasets, detect, doctor, models, outbox, pretrain, render, run, sinks, train
 from edge_hoi.cli import eval as evaluation
 from edge_hoi.cli.terminal import print_error, show_logs
 from edge_hoi.errors import EdgeHoiError

@@ -6,7 +6,6 @@ Splits are told apart by seed: no picture of one is ever in another.
 import json
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from edge_hoi.errors import DatasetError
 from edge_hoi.synthetic.activities import ACTIVITIES
 from edge_hoi.synthetic.captions import caption_parts
+from edge_hoi.synthetic.processes import rendering_processes
 from edge_hoi.synthetic.stills import Still, draw_still
 from edge_hoi.types import Image
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
@@ -24,7 +24,8 @@ from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 SPLITS = {"train": 0, "validation": 1, "test": 2, "held_out": 3}
 """Seeds of the splits. `held_out` shows only compositions that no other split has."""
 
-VOCABULARY = Path(__file__).parent / "data" / "vocabulary.yaml"
+_DATA = Path(__file__).parent / "data"
+VOCABULARY = _DATA / "vocabulary.yaml"
 CAPTION_SEED = 100
 QUALITY = (60, 96)
 """JPEG qualities: cameras and video compress too."""
@@ -40,7 +41,7 @@ def world_vocabulary() -> Vocabulary:
 def write_pictures(
     folder: Path, split: str, count: int, *, with_captions: bool = False, workers: int = 1, progress: Progress = lambda _done, _of: None
 ) -> None:
-    """Render a split's first pictures, with `annotations.json` and `vocabulary.yaml`.
+    """Render a split's first pictures, with `annotations.json`, `vocabulary.yaml` and `zero_shot.yaml`.
 
     Args:
         folder: Where to; made if need be.
@@ -60,7 +61,7 @@ def write_pictures(
             crops.mkdir(exist_ok=True)
         draw = partial(_write_one, folder=folder, split=split, with_captions=with_captions)
         entries, captioned = [], []
-        with ProcessPoolExecutor(max_workers=workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        with rendering_processes(workers) as pool:
             for done, (entry, parts) in enumerate(pool.map(draw, range(count), chunksize=32), 1):
                 entries.append(entry)
                 captioned += parts
@@ -68,7 +69,8 @@ def write_pictures(
         _write_json(folder / "annotations.json", {"images": entries})
         if with_captions:
             _write_json(crops / "captions.json", {"images": captioned})
-        (folder / "vocabulary.yaml").write_bytes(_vocabulary_bytes(split))
+        for name, content in _descriptions(split).items():
+            (folder / name).write_bytes(content)
     except OSError as error:
         raise DatasetError(f"cannot write {folder}: {error.strerror}; make room or choose another folder") from error
 
@@ -118,11 +120,10 @@ def _write_json(path: Path, content: Any) -> None:  # noqa: ANN401 -- anything t
     path.write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
-def _vocabulary_bytes(split: str) -> bytes:
-    """Give the world's vocabulary; for the held-out split with its compositions, which are no part of it."""
-    content = VOCABULARY.read_bytes()
-    return content + HELD_OUT_VOCABULARY.read_bytes() if split == "held_out" else content
-
-
-HELD_OUT_VOCABULARY = VOCABULARY.with_name("held_out.yaml")
-"""The lines that are added to the vocabulary for the held-out split."""
+def _descriptions(split: str) -> dict[str, bytes]:
+    """Give the files that say what there is to see; for the held-out split with its compositions, which are no part of the others."""
+    vocabulary, zero_shot = VOCABULARY.read_bytes(), (_DATA / "zero_shot.yaml").read_bytes()
+    if split == "held_out":
+        more = (_DATA / "held_out.yaml").read_bytes()
+        vocabulary, zero_shot = vocabulary + more, zero_shot + b"held_out:\n" + more
+    return {"vocabulary.yaml": vocabulary, "zero_shot.yaml": zero_shot}
