@@ -60,8 +60,9 @@ class Mosquitto:
             text.append("user root")  # it would become a user that may not read the test's folder
         if users:
             passwords = folder / "passwords"
-            passwords.write_text("".join(f"{name}:{password}\n" for name, password in users.items()))
-            subprocess.run([program("mosquitto_passwd"), "-U", str(passwords)], check=True)
+            passwords.touch()
+            for name, password in users.items():
+                subprocess.run([program("mosquitto_passwd"), "-b", str(passwords), name, password], check=True)
             text.append(f"password_file {passwords}")
         if access:
             (folder / "access").write_text(access)

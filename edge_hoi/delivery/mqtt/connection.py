@@ -73,11 +73,15 @@ class Connection:
             self.abandon()
             raise
 
-    def check(self) -> bool:
-        """Take in what has come, give a sign of life if it is time, and tell whether the connection still stands."""
+    def look_after(self) -> None:
+        """Take in what has come, and give a sign of life if it is time.
+
+        Raises:
+            SinkUnavailableError: The connection is no more.
+        """
         if self._client is not None and self._end is None:
             self._turn(self._client, 0.0)
-        return self._client is not None and self._end is None
+        self._require()
 
     def publish(self, publications: Sequence[Publication]) -> None:
         """Publish, in order, and return when the broker has acknowledged all (of QoS 0: when all are sent).
@@ -115,12 +119,13 @@ class Connection:
         Args:
             filters: Topic filters; may be none.
         """
-        if filters and self._client is not None:
-            if self._broker.version == "5":
-                options = SubscribeOptions(qos=0, noLocal=True)
-                self._client.subscribe([(name, options) for name in filters])
-            else:
-                self._client.subscribe([(name, 0) for name in filters])
+        if not filters:
+            return
+        if self._broker.version == "5":
+            options = SubscribeOptions(qos=0, noLocal=True)
+            self._require().subscribe([(name, options) for name in filters])
+        else:
+            self._require().subscribe([(name, 0) for name in filters])
 
     def close(self, farewell: Publication | None = None) -> None:
         """End the connection in good order, within half a second: the broker forgets the will.
@@ -184,11 +189,15 @@ class Connection:
             if len(self._acknowledged) != before:
                 before, deadline = len(self._acknowledged), time.monotonic() + self._broker.timeout_seconds
             left = deadline - time.monotonic()
-            if self._client is None or self._end is not None:
-                raise failures.ended(self._broker, self._end, has_answered=self._answer is not None)
+            client = self._require()
             if left <= 0:
                 raise failures.silent(self._broker)
-            self._turn(self._client, min(left, _LONGEST_TURN_SECONDS))
+            self._turn(client, min(left, _LONGEST_TURN_SECONDS))
+
+    def _require(self) -> Client:
+        if self._client is None or self._end is not None:
+            raise failures.ended(self._broker, self._end, has_answered=self._answer is not None)
+        return self._client
 
     def _turn(self, client: Client, timeout_seconds: float) -> None:
         code = client.loop(timeout_seconds)
@@ -196,10 +205,8 @@ class Connection:
             self._end = error_string(code)
 
     def _send(self, publication: Publication) -> int:
-        if self._client is None:
-            raise failures.ended(self._broker, self._end, has_answered=self._answer is not None)
         properties = _properties(publication.content_type) if self._broker.version == "5" else None
-        return self._client.publish(publication.topic, publication.payload, self._qos, publication.retain, properties).mid
+        return self._require().publish(publication.topic, publication.payload, self._qos, publication.retain, properties).mid
 
     def _fits(self, publication: Publication) -> bool:
         size = len(publication.payload) + len(publication.topic.encode()) + _HEADER_BYTES

@@ -12,7 +12,7 @@ from edge_hoi.delivery.mqtt.connection import Connection, Publication
 from edge_hoi.delivery.mqtt.going_on import GoingOn, ToldEpisode
 from edge_hoi.delivery.mqtt.home_assistant import announcements
 from edge_hoi.delivery.mqtt.topics import Place, Topics
-from edge_hoi.errors import EventRefusedError, SinkError, SinkFaultError
+from edge_hoi.errors import EventRefusedError, SinkError, SinkFaultError, SinkUnavailableError
 
 CLOUDEVENTS = "application/cloudevents+json; charset=utf-8"
 
@@ -91,7 +91,7 @@ class MqttSink:
                 self._drop()
             raise
         self._learn(messages)
-        self._tell_changes(connection, taken=len(messages))
+        self._tell_changes(taken=len(messages))
 
     def close(self) -> None:
         """Say that this program is gone, and disconnect."""
@@ -107,24 +107,32 @@ class MqttSink:
         self.close()
 
     def _reach(self) -> Connection:
-        if self._connection is not None and not self._connection.check():
-            self._drop()
+        """Give a connection that stands. One that is found broken is told of, as others may have thrown this client out."""
         if self._connection is None:
-            will = self._availability("offline") if self._has_state else None
-            self._connection = Connection(self._broker, qos=self._qos, will=will)
-            self._announced.clear()
-            if self._has_state:
-                self._connection.watch([self._topics.zone_states(camera) for camera in self._cameras])
-                for place in self._going_on.places:
-                    self._going_on.learn(place)
-                self._tell_changes(self._connection)
-                self._publish_retained(self._connection, [self._availability("online")])
+            self._connect()
+        assert self._connection is not None
+        try:
+            self._connection.look_after()
+        except SinkUnavailableError:
+            self._drop()
+            raise
         for topic in self._connection.found_topics:  # left by an earlier run, in a zone of which this one knows nothing
             if (place := self._topics.zone_of(topic)) not in self._going_on.places:
                 self._going_on.learn(place)
         self._connection.found_topics.clear()
-        self._tell_changes(self._connection)
+        self._tell_changes()
         return self._connection
+
+    def _connect(self) -> None:
+        """Connect, and tell everything that is retained."""
+        self._connection = Connection(self._broker, qos=self._qos, will=self._availability("offline") if self._has_state else None)
+        if self._has_state:
+            self._announced.clear()
+            self._connection.watch([self._topics.zone_states(camera) for camera in self._cameras])
+            for place in self._going_on.places:
+                self._going_on.learn(place)
+            self._tell_changes()
+            self._publish_retained([self._availability("online")])
 
     def _render(self, messages: Sequence[Message]) -> list[Publication]:
         told: ChainMap[str, ToldEpisode] = ChainMap({}, dict(self._going_on.episodes))
@@ -143,7 +151,7 @@ class MqttSink:
         for message in messages:
             self._going_on.take(message)
 
-    def _tell_changes(self, connection: Connection, taken: int = 0) -> None:
+    def _tell_changes(self, taken: int = 0) -> None:
         """Publish the states that have changed."""
         if not self._has_state:
             return
@@ -154,11 +162,12 @@ class MqttSink:
                 publications += [Publication(topic, payload, retain=True) for topic, payload in entities]
                 self._announced.add(place)
             publications.append(Publication(self._topics.state(place), self._going_on.state(place), retain=True))
-        self._publish_retained(connection, publications, taken)
+        self._publish_retained(publications, taken)
 
-    def _publish_retained(self, connection: Connection, publications: Sequence[Publication], taken: int = 0) -> None:
+    def _publish_retained(self, publications: Sequence[Publication], taken: int = 0) -> None:
+        assert self._connection is not None
         try:
-            connection.publish(publications)
+            self._connection.publish(publications)
         except SinkError as error:
             self._drop()
             # A state is no event that could be put aside.
