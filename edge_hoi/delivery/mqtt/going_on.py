@@ -10,7 +10,7 @@ from edge_hoi.delivery.message import Message
 from edge_hoi.delivery.mqtt.topics import Place
 from edge_hoi.types import Event, Phase
 
-MOST_LISTED = 50
+MOST_LISTED = 25
 """Most interactions that a state lists; it counts all of them."""
 MOST_TEXT = 255
 """Longest text of a state, in characters; Home Assistant takes no more."""

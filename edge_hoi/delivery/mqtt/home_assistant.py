@@ -43,14 +43,14 @@ def announcements(place: Place, topics: Topics, discovery_prefix: str, site: str
         "origin": {"name": "edge-hoi", "sw_version": __version__},
         "state_topic": topics.state(place),
     }
-    for kind, name, own in _entities(place):
+    for kind, name, own in _entities(place, topics.state(place)):
         entity = {**own, "unique_id": f"edge-hoi_{device}_{name}", **shared}
         yield f"{discovery_prefix}/{kind}/{device}/{name}/config", json.dumps(entity, ensure_ascii=False).encode()
 
 
-def _entities(place: Place) -> list[tuple[str, str, dict[str, Any]]]:
+def _entities(place: Place, attributes_topic: str) -> list[tuple[str, str, dict[str, Any]]]:
     """Give kind, name and what is its own of each entity."""
-    is_active = {"value_template": _IS_ACTIVE, "icon": "mdi:hand-front-right"}
+    is_active = {"value_template": _IS_ACTIVE, "json_attributes_topic": attributes_topic, "icon": "mdi:hand-front-right"}
     if place.zone is not None:
         return [("binary_sensor", f"zone_{_slug(place.zone)}", {"name": f"Interaction in {place.zone}", **is_active})]
     return [
