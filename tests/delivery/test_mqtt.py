@@ -293,16 +293,16 @@ def test_a_wrong_password_is_a_fault_that_shows_no_password(start_broker, caplog
     assert CANARY not in repr(MqttSettings(host="h", user="camera", password=CANARY))
 
 
-def test_a_topic_that_may_not_be_written_is_a_fault_that_names_it(start_broker):
-    broker = start_broker(
-        users={"camera": "secret"}, access="user camera\ntopic write edge-hoi/+/state\ntopic write edge-hoi/availability\n"
-    )
+def test_a_topic_that_may_not_be_written_is_a_fault_that_names_it_and_the_program_counts_as_away(start_broker, listen):
+    access = "user camera\ntopic write edge-hoi/+/state\ntopic write edge-hoi/availability\nuser reader\ntopic readwrite #\n"
+    broker = start_broker(users={"camera": "secret", "reader": "secret"}, access=access)
+    listener = listen(broker.port, "edge-hoi/availability", user="reader", password="secret")
     sink = make_sink(broker, user="camera", password="secret")
     sink.open()
     with pytest.raises(SinkFaultError, match="does not let camera publish to edge-hoi/gate/interactions") as caught:
         sink.deliver(messages_of(make_episode()))
     assert caught.value.taken == 0
-    sink.close()
+    listener.wait_for(lambda message: message.payload == b"offline")
 
 
 def test_an_event_larger_than_the_broker_takes_is_refused_and_the_next_is_taken(start_broker, listen):

@@ -129,7 +129,7 @@ class MqttSink:
         if self._has_state:
             self._announced.clear()
             self._connection.watch([self._topics.zone_states(camera) for camera in self._cameras])
-            for place in self._going_on.places:
+            for place in tuple(self._going_on.places):
                 self._going_on.learn(place)
             self._tell_changes()
             self._publish_retained([self._availability("online")])
