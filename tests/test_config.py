@@ -22,13 +22,15 @@ def write(folder, text):
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
 def test_every_example_loads(path, monkeypatch):
     monkeypatch.setenv("CAMERA_PASSWORD", "secret")
+    monkeypatch.setenv("MQTT_PASSWORD", "secret")
     config = load_config(path)
     assert isinstance(config, RunConfig)
     assert bool(config.sources) == (path.name != "default.yaml")
 
 
-def test_there_are_examples_for_one_camera_several_files_and_the_defaults():
-    assert {path.name for path in CONFIGURATIONS} == {"default.yaml", "one-camera.yaml", "several-cameras.yaml", "folder-of-files.yaml"}
+def test_there_are_examples_for_one_camera_several_files_mqtt_and_the_defaults():
+    names = {"default.yaml", "one-camera.yaml", "several-cameras.yaml", "folder-of-files.yaml", "mqtt.yaml"}
+    assert {path.name for path in CONFIGURATIONS} == names
 
 
 def test_the_default_example_names_every_setting_with_its_default(repository):
@@ -44,6 +46,7 @@ def test_the_default_example_names_every_setting_with_its_default(repository):
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
 def test_the_verbs_of_every_example_are_looked_for_in_it(path, monkeypatch):
     monkeypatch.setenv("CAMERA_PASSWORD", "secret")
+    monkeypatch.setenv("MQTT_PASSWORD", "secret")
     config = load_config(path)
     names = {source.vocabulary or config.vocabulary or "hico_det" for source in config.sources}
     verbs = {verb for name in names for verb in load_vocabulary(name).verbs}

@@ -6,8 +6,10 @@ A row is a function `(folder) -> OtherSystem`. It skips with a reason where the 
 import json
 
 import pytest
+from servers.mosquitto import Listener, Mosquitto, require_mosquitto
 
-from edge_hoi.delivery import FakeSink, JsonlSink
+from edge_hoi.delivery import FakeSink, JsonlSink, SinkContext
+from edge_hoi.delivery.mqtt import MqttSettings
 
 
 class OtherSystem:
@@ -70,8 +72,46 @@ class RotatingJsonlFiles(JsonlFile):
         return [json.loads(line) for path in (*old, self.path) for line in path.read_bytes().splitlines()]
 
 
+class MqttBroker(OtherSystem):
+    """Mosquitto with a password, and a client that hears all events."""
+
+    secret = "p@ss/w%rd"
+    can_be_away = True
+    version, qos = "5", 1
+
+    def __init__(self, folder):
+        require_mosquitto()
+        self.broker = Mosquitto(folder / "broker", users={"camera": self.secret})
+        self.listener = Listener(self.broker.port, "edge-hoi/+/interactions", user="camera", password=self.secret)
+
+    def make_sink(self):
+        settings = {"host": "127.0.0.1", "port": self.broker.port, "user": "camera", "password": self.secret, "timeout_seconds": 2}
+        return MqttSettings(**settings, version=self.version, qos=self.qos).make(SinkContext("site", ("camera",)))
+
+    def received(self):
+        return [json.loads(message.payload) for message in self.listener.heard()]
+
+    def go_away(self):
+        self.listener.heard()
+        self.broker.stop()
+
+    def come_back(self):
+        self.broker.start()
+        self.listener.wait_until_ready()
+
+    def stop(self):
+        self.listener.stop()
+        self.broker.stop()
+
+
+class OldMqttBroker(MqttBroker):
+    version, qos = "3.1.1", 2
+
+
 ROWS = [
     pytest.param(Fake, id="fake"),
     pytest.param(JsonlFile, id="jsonl"),
     pytest.param(RotatingJsonlFiles, id="rotating jsonl"),
+    pytest.param(MqttBroker, id="mqtt 5"),
+    pytest.param(OldMqttBroker, id="mqtt 3.1.1"),
 ]
