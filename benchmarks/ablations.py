@@ -2,9 +2,9 @@
 
     python benchmarks/ablations.py FOLDER [--steps 1000] [--only NAME …] [--list]
 
-FOLDER is that of `benchmarks/rendered_world.py`, with its data, its CLIP and its detector. Each run starts from these, sees as many pictures as
-every other, and is judged on the test split; `FOLDER/ablations/NAME` keeps what it took and found, and a run that is there already is passed
-over. The table is printed after each run.
+FOLDER is that of `benchmarks/rendered_world.py`, with its data, its CLIP and its detector. Each run starts from these, sees as many
+pictures as every other, and is judged on the test split; `FOLDER/ablations/NAME` keeps what it took and found, and a run that is there
+already is passed over. The table is printed after each run.
 """
 
 import argparse

@@ -15,8 +15,83 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LONGEST = ("--longest", "288", "--fixed-size", "--workers", "1")
-FROM_NOTHING = ("--set", "precision=bf16", "--set", "schedule=cosine")
+TRAIN = "--batch 32 --longest 288 --fixed-size --workers 1 --set precision=bf16 --set schedule=cosine"
+
+RECIPE = (
+    ("render-train", "data/train/annotations.json", "render pictures --split train --count {pictures} --output {data}/train --captions"),
+    (
+        "render-validation",
+        "data/validation/annotations.json",
+        "render pictures --split validation --count 500 --output {data}/validation --captions",
+    ),
+    ("render-test", "data/test/annotations.json", "render pictures --split test --count 2000 --output {data}/test"),
+    ("render-held-out", "data/held_out/annotations.json", "render pictures --split held_out --count 400 --output {data}/held_out"),
+    ("render-verbs", "data/verbs/annotations.json", "render pictures --split train --count 3000 --output {data}/verbs"),
+    (
+        "clip",
+        "runs/clip/model.safetensors",
+        (
+            "pretrain clip --data {data}/train/captioned --validate {data}/validation/captioned --vocabulary {data}/train/vocabulary.yaml"
+            " --output {runs}/clip --epochs 3 --set hidden_patches=0.5 --set precision=bf16"
+        ),
+    ),
+    (
+        "detector",
+        "runs/detector/model.safetensors",
+        (
+            "pretrain detector --data {data}/train --validate {data}/validation --output {runs}/detector --model untrained:small --epochs 1"
+            f" {TRAIN} --set learning_rate=1e-3 --set backbone_learning_rate=1e-3"
+        ),
+    ),
+    (
+        "verbs",
+        "runs/verbs.safetensors",
+        "verb-classifier --dataset custom --data {data}/verbs --model {runs}/clip/model.safetensors --output {runs}/verbs.safetensors",
+    ),
+    (
+        "hoiclip",
+        "runs/hoiclip/model.safetensors",
+        (
+            "train --data {data}/train --validate {data}/validation --output {runs}/hoiclip --model {runs}/clip/model.safetensors"
+            f" --detector {{runs}}/detector/model.safetensors --verbs {{runs}}/verbs.safetensors --epochs 4 {TRAIN}"
+            " --set backbone_learning_rate=3e-4 --set warmup_steps=200 --set trains_whole_backbone=true --set ema_decay=0.998"
+            " --set save_every_steps=300"
+        ),
+    ),
+    (
+        "build-fp32",
+        "engines/fp32/manifest.json",
+        "build {runs}/hoiclip/model.safetensors --output {engines}/fp32 --size 160x288 --half-text-tower",
+    ),
+    (
+        "build-int8",
+        "engines/int8/manifest.json",
+        (
+            "build {runs}/hoiclip/model.safetensors --output {engines}/int8 --size 160x288 --half-text-tower --precision int8"
+            " --calibration {data}/verbs/images --frames 256"
+        ),
+    ),
+    ("eval-fp32", "results/fp32.json", "eval hoi --dataset custom --data {data}/test --engine {engines}/fp32 --output {results}/fp32.json"),
+    ("eval-int8", "results/int8.json", "eval hoi --dataset custom --data {data}/test --engine {engines}/int8 --output {results}/int8.json"),
+    (
+        "eval-enhanced",
+        "results/enhanced.json",
+        "eval hoi --dataset custom --data {data}/test --engine {engines}/fp32 --enhance 10 --output {results}/enhanced.json",
+    ),
+    (
+        "eval-held-out",
+        "results/held_out.json",
+        "eval hoi --dataset custom --data {data}/held_out --engine {engines}/int8 --output {results}/held_out.json",
+    ),
+    ("render-videos", "videos/001019.truth.json", "render videos --first 1000 --count 20 --seconds 90 --output {videos}"),
+    ("eval-events", "results/events.json", "eval events --videos {videos} --engine {engines}/int8 --output {results}/events.json"),
+)
+"""(name, what is there once it is done, the command of `edge-hoi`)."""
+
+SPREAD = ("detector", "hoiclip")
+"""Trained by several processes."""
+
+RESUMED = ("clip", *SPREAD)
 
 
 @dataclass(frozen=True)
@@ -44,93 +119,16 @@ def stages(folder: Path, *, pictures: int, processes: int) -> list[Stage]:
         pictures: How many the networks are trained on.
         processes: Processes that render and train.
     """
-    data, runs = folder / "data", folder / "runs"
-    cli = (sys.executable, "-m", "edge_hoi.cli")
+    places = {name: str(folder / name) for name in ("data", "runs", "engines", "results", "videos")} | {"pictures": str(pictures)}
+    alone = (sys.executable, "-m", "edge_hoi.cli")
     spread = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), "-m", "edge_hoi.cli")
-
-    def render(split: str, count: int, name: str = "", *more: str) -> Stage:
-        name = name or split
-        command = ("render", "pictures", "--split", split, "--count", str(count), "--output", str(data / name), "--workers", str(processes))
-        return Stage(f"render-{name}", f"data/{name}/annotations.json", (*cli, *command, *more))
-
-    test, validation = data / "test", data / "validation"
-    clip, detector, hoiclip = (runs / name / "model.safetensors" for name in ("clip", "detector", "hoiclip"))
-
-    def build(name: str, *more: str) -> Stage:
-        command = (*cli, "build", str(hoiclip), "--output", str(folder / "engines" / name), "--size", "160x288", "--half-text-tower", *more)
-        return Stage(f"build-{name}", f"engines/{name}/manifest.json", command)
-
-    def judge(name: str, engine: str, where: Path, *more: str) -> Stage:
-        results = folder / "results" / f"{name}.json"
-        command = (*cli, "eval", "hoi", "--dataset", "custom", "--data", str(where), "--engine", engine, "--output", str(results), *more)
-        return Stage(f"eval-{name}", f"results/{name}.json", command)
-
-    fp32, int8, videos = (str(folder / "engines" / "fp32"), str(folder / "engines" / "int8"), folder / "videos")
-    trained = ("--batch", "32", *LONGEST, *FROM_NOTHING)
-    return [
-        render("train", pictures, "train", "--captions"),
-        render("validation", 500, "validation", "--captions"),
-        render("test", 2000),
-        render("held_out", 400),
-        render("train", 3000, "verbs"),
-        Stage(
-            "clip",
-            "runs/clip/model.safetensors",
-            (*cli, "pretrain", "clip", "--data", str(data / "train" / "captioned"), "--validate", str(validation / "captioned"))
-            + ("--vocabulary", str(data / "train" / "vocabulary.yaml"), "--output", str(clip.parent), "--epochs", "3")
-            + ("--set", "hidden_patches=0.5", "--set", "precision=bf16"),
-            resumes="runs/clip",
-        ),
-        Stage(
-            "detector",
-            "runs/detector/model.safetensors",
-            (
-                *spread,
-                "pretrain",
-                "detector",
-                "--data",
-                str(data / "train"),
-                "--validate",
-                str(validation),
-                "--output",
-                str(detector.parent),
-            )
-            + ("--model", "untrained:small", "--epochs", "1", *trained)
-            + ("--set", "learning_rate=1e-3", "--set", "backbone_learning_rate=1e-3"),
-            resumes="runs/detector",
-        ),
-        Stage(
-            "verbs",
-            "runs/verbs.safetensors",
-            (*cli, "verb-classifier", "--dataset", "custom", "--data", str(data / "verbs"), "--model", str(clip))
-            + ("--output", str(runs / "verbs.safetensors")),
-        ),
-        Stage(
-            "hoiclip",
-            "runs/hoiclip/model.safetensors",
-            (*spread, "train", "--data", str(data / "train"), "--validate", str(validation), "--output", str(hoiclip.parent))
-            + ("--model", str(clip), "--detector", str(detector), "--verbs", str(runs / "verbs.safetensors"), "--epochs", "4", *trained)
-            + ("--set", "learning_rate=6e-4", "--set", "backbone_learning_rate=3e-4", "--set", "warmup_steps=200")
-            + ("--set", "trains_whole_backbone=true", "--set", "ema_decay=0.998", "--set", "save_every_steps=300"),
-            resumes="runs/hoiclip",
-        ),
-        build("fp32"),
-        build("int8", "--precision", "int8", "--calibration", str(data / "verbs")),
-        judge("fp32", fp32, test),
-        judge("int8", int8, test),
-        judge("enhanced", fp32, test, "--enhance", "10"),
-        judge("held-out", fp32, data / "held_out"),
-        Stage(
-            "render-videos",
-            "videos/done",
-            (*cli, "render", "videos", "--count", "20", "--seconds", "90", "--output", str(videos), "--workers", str(processes)),
-        ),
-        Stage(
-            "eval-events",
-            "results/events.json",
-            (*cli, "eval", "events", "--videos", str(videos), "--engine", int8, "--output", str(folder / "results" / "events.json")),
-        ),
-    ]
+    found = []
+    for name, output, template in RECIPE:
+        words = tuple(word.format(**places) for word in shlex.split(template))
+        workers = ("--workers", str(processes)) if name.startswith("render") else ()
+        resumes = f"runs/{name}" if name in RESUMED else None
+        found.append(Stage(name, output, (*(spread if name in SPREAD else alone), *words, *workers), resumes))
+    return found
 
 
 def run(stage: Stage, folder: Path) -> None:
