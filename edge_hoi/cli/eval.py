@@ -14,7 +14,7 @@ from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from edge_hoi.cli.eval_events import check_folders, events
 from edge_hoi.cli.run import DeviceOption
 from edge_hoi.cli.terminal import err, out, print_note
-from edge_hoi.errors import ConfigError, DatasetError, MissingDependencyError
+from edge_hoi.errors import DatasetError, MissingDependencyError
 
 if TYPE_CHECKING:
     from edge_hoi.datasets import AnnotatedImages
@@ -43,7 +43,9 @@ def hoi(
     zero_shot: Annotated[
         str | None,
         typer.Option(
-            "--zero-shot", help="Tell unseen from seen categories: rare_first, non_rare_first, unseen_object, unseen_verb, uc0..4."
+            "--zero-shot",
+            help="Tell unseen from seen categories: rare_first, non_rare_first, unseen_object, unseen_verb, uc0..4; of custom data one of "
+            "its zero_shot.yaml.",
         ),
     ] = None,
     enhance: Annotated[
@@ -64,18 +66,15 @@ def hoi(
 
         edge-hoi eval hoi --engine hoiclip --dataset hico_det --data datasets/hico_20160224_det --output results.json --plot ap.png
     """
-    from edge_hoi.datasets import open_dataset
+    from edge_hoi.datasets import open_dataset, unseen_hoi_ids
     from edge_hoi.evaluation import check_plot, open_benchmark, plot_categories
     from edge_hoi.pipeline.evaluate import evaluate
-    from edge_hoi.vocabulary import zero_shot_split
 
     check_folders(output, plot)
     if plot:
         check_plot(plot)
     pictures = open_dataset(dataset, data, split)
-    unseen = zero_shot_split(zero_shot) if zero_shot else ()
-    if unseen and dataset != "hico_det":
-        raise ConfigError(f"zero-shot splits are of hico_det, got --zero-shot {zero_shot} with --dataset {dataset}; leave it out")
+    unseen = unseen_hoi_ids(dataset, data, pictures.vocabulary, zero_shot)
     present = _present(pictures, is_strict=strict)[:limit]
     benchmark = open_benchmark(pictures.vocabulary, unseen_ids=unseen, allowed=_correspondence(dataset, data, pictures.vocabulary))
     with ExitStack() as cleanup:

@@ -62,7 +62,10 @@ def train(
         Path | None, typer.Option("--verbs", help="Rows of verbs made by `edge-hoi verb-classifier` from the same data and CLIP.")
     ] = None,
     zero_shot: Annotated[
-        str | None, typer.Option("--zero-shot", help="Keep a split's unseen categories from training: rare_first, unseen_verb, …")
+        str | None,
+        typer.Option(
+            "--zero-shot", help="Keep a split's unseen categories from training: rare_first, …; one of zero_shot.yaml of custom data."
+        ),
     ] = None,
     percent: Annotated[float, typer.Option("--percent", help="Train on this part of the pictures; published: 5, 15, 25, 50.")] = 100.0,
     is_augmented: AugmentOption = True,
@@ -161,12 +164,10 @@ def verb_classifier(
 
 def _pictures(dataset: str, data: Path, zero_shot: str | None, percent: float) -> "tuple[AnnotatedImages, tuple[int, ...]]":
     """Open what is trained on, and say which categories it must not show."""
-    from edge_hoi.datasets import fraction, open_dataset, without_unseen
-    from edge_hoi.vocabulary import zero_shot_split
+    from edge_hoi.datasets import fraction, open_dataset, unseen_hoi_ids, without_unseen
 
-    if zero_shot and dataset != "hico_det":
-        raise ConfigError(f"zero-shot splits are of hico_det, got --zero-shot {zero_shot} with --dataset {dataset}; leave it out")
-    pictures, unseen = open_dataset(dataset, data, "train"), tuple(zero_shot_split(zero_shot)) if zero_shot else ()
+    pictures = open_dataset(dataset, data, "train")
+    unseen = unseen_hoi_ids(dataset, data, pictures.vocabulary, zero_shot)
     if unseen:
         pictures = without_unseen(pictures, unseen)
     return fraction(pictures, percent), unseen

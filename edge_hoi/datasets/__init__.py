@@ -4,7 +4,7 @@ What is exported here needs no torch; training reads `edge_hoi.datasets.training
 """
 
 from edge_hoi.datasets.annotations import NO_HOI, AnnotatedImages, HoiAnnotation, HoiDataset
-from edge_hoi.datasets.opening import known_datasets, open_dataset
+from edge_hoi.datasets.opening import known_datasets, open_dataset, unseen_hoi_ids
 from edge_hoi.datasets.subsets import fraction, without_unseen
 from edge_hoi.datasets.vcoco import read_correspondence
 
@@ -17,5 +17,6 @@ __all__ = [
     "known_datasets",
     "open_dataset",
     "read_correspondence",
+    "unseen_hoi_ids",
     "without_unseen",
 ]

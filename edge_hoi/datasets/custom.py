@@ -11,7 +11,9 @@
 Boxes are left, top, right, bottom in pixels of the picture as stored; `null` where the object cannot be seen. A picture without
 interactions teaches that nothing happens there. What people do is said by `text`, or by `verb` and `object_name`, as in a vocabulary
 file (`edge_hoi.vocabulary.custom`). If a `vocabulary.yaml` stands beside, it lists all categories and their prompts; else the vocabulary is
-what the annotations mention, in the order of first sight.
+what the annotations mention, in the order of first sight. A `zero_shot.yaml` may name splits, and what each keeps from training:
+
+    new_objects: [person riding bicycle, {verb: wear, object: helmet}]
 """
 
 import difflib
@@ -30,8 +32,9 @@ from edge_hoi.datasets.pictures import picture_size
 from edge_hoi.errors import DatasetError, VocabularyError
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 from edge_hoi.vocabulary.custom import parse_custom
+from edge_hoi.vocabulary.data_files import parse_yaml
 
-ANNOTATIONS, VOCABULARY = "annotations.json", "vocabulary.yaml"
+ANNOTATIONS, VOCABULARY, ZERO_SHOT = "annotations.json", "vocabulary.yaml", "zero_shot.yaml"
 _KEYS = ("human", "object", "text", "verb", "object_name")
 
 
@@ -58,6 +61,35 @@ def read_custom(folder: Path, *, split: str = "train") -> AnnotatedImages:
             seen.add(name)
         annotations.append(_annotation(name, image, folder, categories, where))
     return AnnotatedImages(folder.resolve().name, split, categories.vocabulary, tuple(annotations), (folder,))
+
+
+def read_zero_shot(folder: Path, name: str, vocabulary: Vocabulary) -> tuple[int, ...]:
+    """Read which categories a zero-shot split keeps from training.
+
+    Args:
+        folder: The data set's, with `zero_shot.yaml`.
+        name: The split's name.
+        vocabulary: The data set's.
+
+    Returns:
+        The unseen HOI ids, ascending.
+
+    Raises:
+        DatasetError: There is no such file or split, or it names what the vocabulary does not have.
+        VocabularyError: The file is not YAML.
+    """
+    path = folder / ZERO_SHOT
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"no zero-shot splits in {path} ({error.strerror}); list there, by name, what training is not to see") from error
+    with reading(str(path)):
+        splits = as_mapping(parse_yaml(content, name=path.name), "splits by name")
+        if name not in splits:
+            raise DatasetError(f"no zero-shot split is called {name!r}; there are {', '.join(splits) or 'none'}")
+        entries = as_list(splits[name], "categories")
+    categories = _Categories(vocabulary)
+    return tuple(sorted({categories.find_entry(entry, f"{path}, {name}, entry {number}") for number, entry in enumerate(entries, 1)}))
 
 
 def write_vocabulary(folder: Path) -> Path:
@@ -169,6 +201,9 @@ class _Categories:
     def find(self, interaction: dict[str, Any], where: str) -> int:
         with reading(where):
             entry = _said(interaction)
+        return self.find_entry(entry, where)
+
+    def find_entry(self, entry: Any, where: str) -> int:  # noqa: ANN401 -- an entry of a vocabulary file
         key = json.dumps(entry)
         if key not in self._found:
             text = " ".join(entry.lower().split()) if isinstance(entry, str) else None

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import yaml
 
 from edge_hoi.datasets.annotations import AnnotatedImages
-from edge_hoi.datasets.custom import read_custom
+from edge_hoi.datasets.custom import read_custom, read_zero_shot
 from edge_hoi.datasets.hico_det import read_hico_det
 from edge_hoi.datasets.vcoco import read_vcoco
-from edge_hoi.errors import DatasetError
-from edge_hoi.vocabulary import load_vocabulary
+from edge_hoi.errors import ConfigError, DatasetError
+from edge_hoi.vocabulary import Vocabulary, load_vocabulary, zero_shot_split
 
 Split = Literal["train", "test"]
 CUSTOM = "custom"
@@ -54,6 +54,32 @@ def open_dataset(name: str, folder: Path, split: Split = "test") -> AnnotatedIma
     if name == "hico_det" and is_training:
         annotations = tuple(annotation for annotation in annotations if len(annotation))
     return AnnotatedImages(name, split, load_vocabulary(name), annotations, tuple(folder / images for images in layout["images"]))
+
+
+def unseen_hoi_ids(name: str, folder: Path, vocabulary: Vocabulary, split: str | None) -> tuple[int, ...]:
+    """List the categories that a zero-shot split keeps from training.
+
+    Args:
+        name: The data set.
+        folder: Where it lies; a custom data set has its splits there, in `zero_shot.yaml`.
+        vocabulary: The data set's.
+        split: The zero-shot split's name; None for none.
+
+    Returns:
+        HOI ids, ascending.
+
+    Raises:
+        ConfigError: The data set has no such splits.
+        DatasetError: A custom data set has no such split.
+        VocabularyError: HICO-DET has no such split.
+    """
+    if not split:
+        return ()
+    if name == CUSTOM:
+        return read_zero_shot(folder, split, vocabulary)
+    if name != "hico_det":
+        raise ConfigError(f"zero-shot splits are of hico_det and custom, got --zero-shot {split} with --dataset {name}; leave it out")
+    return tuple(zero_shot_split(split))
 
 
 def splits_of(name: str) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache, partial
-from importlib.resources import files
 from pathlib import Path
 
 from edge_hoi.config import AnnotateConfig, RunConfig, SourceConfig, cache_folder
@@ -24,6 +23,7 @@ from edge_hoi.pipeline.pipeline import Pipeline
 from edge_hoi.pipeline.sinks import open_delivery
 from edge_hoi.pipeline.source_names import RECORDINGS, name_sources
 from edge_hoi.runtime import Engine, Manifest, open_engine, read_manifest
+from edge_hoi.synthetic import DEMO_CLIP
 from edge_hoi.telemetry import StageClock
 from edge_hoi.tracking import Tracker
 from edge_hoi.types import ModelInfo
@@ -34,7 +34,7 @@ Note = Callable[[str], None]
 
 def demo_clip() -> Path:
     """Give the clip that comes with the package."""
-    return Path(str(files("edge_hoi"))) / "assets" / "demo.mp4"
+    return DEMO_CLIP
 
 
 def build_pipeline(config: RunConfig, *, note: Note) -> Pipeline:

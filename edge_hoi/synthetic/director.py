@@ -85,8 +85,9 @@ class Director:
         first = rng.uniform(0.3, 0.6) * whole
         role.parts.append(Part(name, stance, first / speed, speed, facing))
         if pause is not None and rng.random() < 0.6:
-            role.parts.append(Part(pause, 0, rng.uniform(2, 4) if meanwhile else rng.uniform(3, 6), meanwhile, facing))
-            first += meanwhile * role.parts[-1].seconds
+            seconds = rng.uniform(0.15, 0.3) * whole / meanwhile if meanwhile else rng.uniform(3, 6)
+            role.parts.append(Part(pause, 0, seconds, meanwhile, facing))
+            first += meanwhile * seconds
         role.parts.append(Part(name, stance, (whole - first) / speed, speed, facing))
         self._engage(role)
 
