@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from edge_hoi.vocabulary import Vocabulary
 
 UNTRAINED = "untrained:"
+JUDGED_FRAMES = 48
+"""Frames that the accuracy gate looks at."""
+
 _NEEDED = ("torch", "torchvision", "open_clip", "onnx", "onnxscript", "onnxruntime", "tokenizers")
 
 
@@ -64,12 +67,11 @@ def build(
         edge-hoi build hoiclip.pth --output engines/hoiclip --size 384x672
         edge-hoi build hoiclip.pth --output engines/quick --precision int8 --calibration street.mp4
     """
-    missing = [package for package in _NEEDED if not importlib.util.find_spec(package)]
-    if missing:
-        raise MissingDependencyError(f"building needs {', '.join(missing)}; pip install 'edge-hoi[build]'")
+    refuse_without_extra("building")
     if bool(calibration) != (precision == "int8"):
         raise ConfigError("--calibration and --precision int8 go together: name a video or a folder of pictures like those it will see")
     from edge_hoi.export import KEEP_FLOAT, Quantisation, build_engine, collect_frames, describe_input
+    from edge_hoi.pipeline import demo_clip
 
     input_size = _parse_size(size)
     started = time.monotonic()
@@ -82,8 +84,11 @@ def build(
     quantisation = None
     if precision == "int8":
         step(f"choosing up to {frames} calibration frames")
-        chosen = collect_frames(calibration or [], frames, describe_input(checkpoint, input_size))
-        quantisation = Quantisation(chosen, method, tuple(keep_float or KEEP_FLOAT))
+        described = describe_input(checkpoint, input_size)
+        # Judged on the clip that comes along too, so that frames which show nothing are not left to judge themselves.
+        sources = [*(calibration or []), str(demo_clip())]
+        chosen, judged = collect_frames(sources[:-1], frames, described), collect_frames(sources, JUDGED_FRAMES, described)
+        quantisation = Quantisation(chosen, judged, method, tuple(keep_float or KEEP_FLOAT))
     is_trained = not model.startswith(UNTRAINED)
     manifest = build_engine(
         checkpoint,
@@ -103,6 +108,20 @@ def build(
     megabytes = sum((output / path).stat().st_size for path in manifest.files) / 1e6
     out.print(f"{output}: {manifest.backend}, {manifest.precision}, {size}, {megabytes:.1f} MB; try it with", soft_wrap=True)
     out.print(f"    edge-hoi run --engine {output}", soft_wrap=True, markup=False)
+
+
+def refuse_without_extra(doing: str) -> None:
+    """Say how to install what is missing.
+
+    Args:
+        doing: What needs it.
+
+    Raises:
+        MissingDependencyError: A package of the extra [build] is missing.
+    """
+    missing = [package for package in _NEEDED if not importlib.util.find_spec(package)]
+    if missing:
+        raise MissingDependencyError(f"{doing} needs {', '.join(missing)}; pip install 'edge-hoi[build]'")
 
 
 def _open_checkpoint(model: str, vocabulary: str) -> "tuple[Checkpoint, Vocabulary]":

@@ -148,6 +148,25 @@ def _engine_folder(engine: str, vocabulary: "Vocabulary", *, needs_text: bool, c
     path = Path(engine).expanduser()
     if path.suffix not in CHECKPOINT_SUFFIXES:
         return engine_folder(engine)
+    return checkpoint_engine(path, cleanup, vocabulary, needs_text=needs_text)
+
+
+def checkpoint_engine(path: Path, cleanup: ExitStack, vocabulary: "Vocabulary | None" = None, *, needs_text: bool = False) -> Path:
+    """Make a checkpoint into an engine that PyTorch runs.
+
+    Args:
+        path: The checkpoint.
+        cleanup: Removes the engine when it is closed.
+        vocabulary: What it is to be used for; None for its own.
+        needs_text: Whether it needs its text tower for more than new vocabularies.
+
+    Returns:
+        The engine's folder.
+
+    Raises:
+        MissingDependencyError: PyTorch is not installed.
+        EdgeHoiError: The checkpoint cannot be used.
+    """
     if not all(map(importlib.util.find_spec, ("torch", "torchvision", "open_clip", "onnx"))):
         raise MissingDependencyError(f"evaluating the checkpoint {path} needs PyTorch; pip install 'edge-hoi[build]'")
     from edge_hoi.export import build_engine
@@ -165,6 +184,6 @@ def _engine_folder(engine: str, vocabulary: "Vocabulary", *, needs_text: bool, c
         is_trained=True,
         backend="torch",
         input_size=PUBLISHED_SIZE,
-        with_text_tower=needs_text or checkpoint.vocabulary_sha256 != vocabulary.content_hash,
+        with_text_tower=needs_text or (vocabulary is not None and checkpoint.vocabulary_sha256 != vocabulary.content_hash),
     )
     return folder

@@ -2,8 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
@@ -15,14 +15,15 @@ import onnx
 from edge_hoi import __version__
 from edge_hoi.detection import Classifier, write_classifier
 from edge_hoi.errors import EngineError
-from edge_hoi.export.calibration import CalibrationSet
 from edge_hoi.export.folder import files_below, order_metadata, replacing
+from edge_hoi.export.frames import FrameSet
+from edge_hoi.export.gate import LIMITS, compare
 from edge_hoi.export.onnx import export_onnx, largest_difference, refuse_beyond_tolerance, write_valid
 from edge_hoi.export.quantise import KEEP_FLOAT, Method, quantise, record_ranges
 from edge_hoi.export.text_tower import export_text_tower, write_tokenizer
 from edge_hoi.model import Checkpoint, LastLayer, save_checkpoint
 from edge_hoi.model.checkpoint_vocabulary import save_vocabulary
-from edge_hoi.runtime import Calibration, ClipIdentity, InputDescription, Manifest, TextTower, open_engine, write_manifest
+from edge_hoi.runtime import Accuracy, Calibration, ClipIdentity, InputDescription, Manifest, TextTower, open_engine, write_manifest
 from edge_hoi.runtime.manifest import MODEL_FILE, WEIGHTS_FILE, sha256_of_file
 from edge_hoi.runtime.open import ONNX_BACKENDS
 from edge_hoi.runtime.torch_engine import TorchEngine
@@ -41,13 +42,17 @@ class Quantisation:
 
     Attributes:
         frames: Of the kind that the engine will see; see `collect_frames`.
+        judged_on: Frames that the result is held against fp32 on; better not those alone that it is calibrated on.
         method: How ranges follow from them; see `METHODS`.
         keep_float: Patterns of names of layers that stay in float.
+        limits: How far it may part from fp32; see `edge_hoi.export.gate`.
     """
 
-    frames: CalibrationSet
+    frames: FrameSet
+    judged_on: FrameSet
     method: Method = "minmax"
     keep_float: tuple[str, ...] = KEEP_FLOAT
+    limits: Mapping[str, float] = field(default_factory=lambda: LIMITS)
 
 
 def build_engine(
@@ -129,7 +134,12 @@ def build_engine(
         )
         write_manifest(partial, manifest)
         progress("trying the engine")
-        _try(checkpoint, partial, manifest)
+        if quantisation:
+            accuracy = _judge(checkpoint, vocabulary, partial, manifest, quantisation)
+            manifest = manifest.model_copy(update={"accuracy": accuracy})
+            write_manifest(partial, manifest)
+        else:
+            _try(checkpoint, partial, manifest)
     return manifest
 
 
@@ -230,8 +240,25 @@ def _try(checkpoint: Checkpoint, folder: Path, manifest: Manifest) -> None:
     with open_engine(folder, device="cpu") as engine, TorchEngine(LastLayer(checkpoint.model), manifest, device="cpu") as reference:
         generator = np.random.default_rng(0)
         inputs = {name: generator.standard_normal(spec.shape, np.float32) for name, spec in engine.inputs.items()}
-        difference = largest_difference(reference.run(inputs), engine.run(inputs))
-        if manifest.precision == "fp32":
-            refuse_beyond_tolerance(difference, engine.backend)
-        elif not np.isfinite(difference):
-            raise EngineError(f"the {manifest.precision} engine gives numbers that are not finite; check the calibration frames")
+        refuse_beyond_tolerance(largest_difference(reference.run(inputs), engine.run(inputs)), engine.backend)
+
+
+def _judge(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Path, manifest: Manifest, quantisation: Quantisation) -> Accuracy:
+    """Run the finished engine on frames, and refuse it if it parts too far from torch."""
+    module = LastLayer(checkpoint.model)
+    comparison = compare(
+        lambda size: TorchEngine(module, manifest, input_size=size, device="cpu"),
+        lambda size: open_engine(folder, input_size=size, device="cpu"),
+        quantisation.judged_on,
+        manifest.input,
+        Classifier(**checkpoint.classifier.arrays()),
+        vocabulary,
+    )
+    comparison.refuse_beyond(quantisation.limits, manifest.precision)
+    frames = comparison.frames
+    return Accuracy(
+        frames_sha256=frames.sha256,
+        frames=len(frames.frames),
+        measured=comparison.measured,
+        limits={name: quantisation.limits[name] for name in comparison.measured},
+    )

@@ -58,7 +58,7 @@ def evaluate(
         note(f"engine {manifest.name!r} is UNTRAINED: it shows that everything runs; its figures mean nothing")
     classifier = load_classifier(folder, manifest, dataset.vocabulary, cache=cache_folder() / "text", note=note)
     features = _text_features(dataset.vocabulary, folder, manifest) if enhanced else None
-    open_for = _opener(folder, manifest, max_batch, device)
+    open_for = engine_opener(folder, manifest, max_batch=max_batch, device=device)
     for size, pictures in _by_input_size(dataset, indices, manifest).items():
         with open_for(size) as engine:
             detector = Detector(engine, classifier, dataset.vocabulary)
@@ -70,7 +70,15 @@ def evaluate(
     return manifest
 
 
-def _opener(folder: Path, manifest: Manifest, max_batch: int, device: Device) -> Callable[[tuple[int, int]], Engine]:
+def engine_opener(folder: Path, manifest: Manifest, *, max_batch: int = 1, device: Device = "auto") -> Callable[[tuple[int, int]], Engine]:
+    """Give what opens an engine for an input size, whatever runs it.
+
+    Args:
+        folder: The engine's folder.
+        manifest: Its manifest.
+        max_batch: Most pictures in one run.
+        device: Where it runs.
+    """
     if manifest.backend != "torch":
         return lambda size: open_engine(folder, input_size=size, max_batch=max_batch, device=device)
     from edge_hoi.model import LastLayer, load_checkpoint

@@ -3,11 +3,21 @@
 from edge_hoi.runtime.engine import OUTPUT_NAMES, Arrays, CheckedEngine, Device, Engine, PrecisionHint, TensorSpec
 from edge_hoi.runtime.fake_engine import FakeEngine, fake_manifest
 from edge_hoi.runtime.input_size import choose_input_size
-from edge_hoi.runtime.manifest import Calibration, ClipIdentity, InputDescription, Manifest, TextTower, read_manifest, write_manifest
+from edge_hoi.runtime.manifest import (
+    Accuracy,
+    Calibration,
+    ClipIdentity,
+    InputDescription,
+    Manifest,
+    TextTower,
+    read_manifest,
+    write_manifest,
+)
 from edge_hoi.runtime.open import open_engine
 
 __all__ = [
     "OUTPUT_NAMES",
+    "Accuracy",
     "Arrays",
     "Calibration",
     "CheckedEngine",

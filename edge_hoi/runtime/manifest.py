@@ -102,6 +102,22 @@ class Calibration(_Section):
     keep_float: tuple[str, ...]
 
 
+class Accuracy(_Section):
+    """How far a reduced precision parts from fp32, as measured when the engine was built.
+
+    Attributes:
+        frames_sha256: Hash of the set of frames it was measured on.
+        frames: Number of frames.
+        measured: By measure; see `edge_hoi.export.gate`.
+        limits: Most that each may be; `edge-hoi verify` holds the engine against them again.
+    """
+
+    frames_sha256: Sha256
+    frames: PositiveInt
+    measured: dict[str, float]
+    limits: dict[str, float]
+
+
 class Manifest(_Section):
     """What an engine's folder holds.
 
@@ -115,6 +131,7 @@ class Manifest(_Section):
         weights_sha256: Hash of the weights it was built from.
         precision: Of its arithmetic: `fp32` or `int8`.
         calibration: See `Calibration`; None if it is not quantised.
+        accuracy: See `Accuracy`; None in fp32, which is held against torch to the last digit but three.
         files: Hash of every file beside the manifest, by relative path.
         input: See `InputDescription`.
         num_queries: Q, the human-object pairs looked for in a picture.
@@ -136,6 +153,7 @@ class Manifest(_Section):
     weights_sha256: Sha256
     precision: str
     calibration: Calibration | None = None
+    accuracy: Accuracy | None = None
     files: dict[RelativePath, Sha256]
     input: InputDescription
     num_queries: PositiveInt

@@ -28,6 +28,21 @@ def test_an_untrained_model_becomes_an_engine_that_runs(tmp_path, monkeypatch, c
     assert "UNTRAINED" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+@pytest.mark.torch
+def test_an_int8_engine_is_calibrated_judged_and_can_be_verified_again(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("torch", reason="needs the [build] extra")
+    monkeypatch.chdir(tmp_path)
+    options = ["--size", "96x160", "--no-text-tower", "--vocabulary", "vcoco", "--frames", 6]
+    assert command("build", "untrained:tiny", "-o", "engines/quick", "--precision", "int8", "--calibration", demo_clip(), *options) == 0
+    manifest = read_manifest(tmp_path / "engines" / "quick")
+    assert (manifest.precision, manifest.calibration.frames) == ("int8", 6)
+    assert manifest.accuracy.measured["box_error"] < manifest.accuracy.limits["box_error"]
+    assert "int8" in capsys.readouterr().out
+    assert command("verify", "quick", "--against", "default", "--frames", 4) == 0  # the same made-up weights
+    assert "distortion" in capsys.readouterr().out
+
+
 @pytest.mark.torch
 @pytest.mark.parametrize(
     ("arguments", "code", "expected"),
@@ -36,6 +51,9 @@ def test_an_untrained_model_becomes_an_engine_that_runs(tmp_path, monkeypatch, c
         (["no-such.pth"], 4, "no-such.pth"),
         (["untrained:tiny", "--size", "large"], 2, "--size is HEIGHTxWIDTH"),
         (["untrained:tiny", "--size", "100x160"], 4, "96x160 would do"),
+        (["untrained:tiny", "--precision", "int8"], 2, "--calibration and --precision int8 go together"),
+        (["untrained:tiny", "--calibration", "street.mp4"], 2, "--calibration and --precision int8 go together"),
+        (["untrained:tiny", "--precision", "int8", "--calibration", "no-such.mp4"], 3, "no-such.mp4"),
     ],
 )
 def test_what_cannot_be_built_is_refused_in_words(tmp_path, capsys, arguments, code, expected):

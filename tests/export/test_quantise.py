@@ -1,5 +1,7 @@
 """INT8: which layers it takes, that they really run in it, and that the result can be made again bit for bit."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from onnx import TensorProto, numpy_helper
 
 from edge_hoi.errors import EngineError
 from edge_hoi.export import Quantisation, build_engine, collect_frames, describe_input
+from edge_hoi.export.frames import ChosenFrame, FrameSet
 from edge_hoi.export.onnx import write_valid
 from edge_hoi.export.quantise import METHODS, layers_to_quantise, quantisable_layers, quantise, record_ranges
 from edge_hoi.model import VARIANTS
@@ -35,17 +38,23 @@ def frames(checkpoint):
 
 
 @pytest.fixture(scope="module")
-def engines(checkpoint, frames, tmp_path_factory):
-    """Give the folders of a float engine and of the same in INT8."""
-    folder = tmp_path_factory.mktemp("engines")
-    build_engine(checkpoint, load_vocabulary("vcoco"), folder / "fp32", **SAID)
-    build_engine(checkpoint, load_vocabulary("vcoco"), folder / "int8", quantisation=Quantisation(frames), **SAID)
-    return folder / "fp32", folder / "int8"
+def float_engine(checkpoint, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("engines") / "fp32"
+    build_engine(checkpoint, load_vocabulary("vcoco"), folder, **SAID)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def float_model(engines):
-    return onnx.load(engines[0] / "model.onnx")
+def engines(checkpoint, frames, float_engine):
+    """Give the folders of a float engine and of the same in INT8."""
+    folder = float_engine.with_name("int8")
+    build_engine(checkpoint, load_vocabulary("vcoco"), folder, quantisation=Quantisation(frames, frames), **SAID)
+    return float_engine, folder
+
+
+@pytest.fixture(scope="module")
+def float_model(float_engine):
+    return onnx.load(float_engine / "model.onnx")
 
 
 def test_the_manifest_says_what_it_was_calibrated_on(engines, frames):
@@ -54,6 +63,27 @@ def test_the_manifest_says_what_it_was_calibrated_on(engines, frames):
     assert (manifest.calibration.sha256, manifest.calibration.frames) == (frames.sha256, 8)
     assert (manifest.calibration.method, manifest.calibration.keep_float) == ("minmax", ("*_box_head*",))
     assert read_manifest(engines[0]).calibration is None
+
+
+def test_the_manifest_says_how_far_it_parts_from_float_and_the_limits_it_was_held_to(engines, frames):
+    accuracy = read_manifest(engines[1]).accuracy
+    assert (accuracy.frames_sha256, accuracy.frames) == (frames.sha256, 8)
+    assert accuracy.measured.keys() == accuracy.limits.keys() == {"box_error", "score_error", "lost_triplets", "distortion"}
+    assert all(0 < accuracy.measured[name] <= accuracy.limits[name] for name in ("box_error", "score_error", "distortion"))
+    assert read_manifest(engines[0]).accuracy is None
+
+
+@pytest.mark.slow
+def test_an_engine_calibrated_on_a_covered_lens_is_refused_and_leaves_what_was_there(engines, checkpoint, frames, tmp_path):
+    covered = FrameSet(tuple(ChosenFrame(f"covered#{number}", np.full((*SIZE, 3), 120, np.uint8)) for number in range(2)))
+    shutil.copytree(engines[1], tmp_path / "engine")
+    before = (tmp_path / "engine" / "manifest.json").read_bytes()
+    with pytest.raises(
+        EngineError, match=r"the int8 engine parts too far from fp32: .*distortion [\d.]+ \(limit 0\.75; worst: \w+ of .*demo"
+    ):
+        build_engine(checkpoint, load_vocabulary("vcoco"), tmp_path / "engine", quantisation=Quantisation(covered, frames), **SAID)
+    assert (tmp_path / "engine" / "manifest.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["engine"]
 
 
 def test_layers_are_named_after_their_modules_and_attention_products_are_none_of_them(float_model):
@@ -150,4 +180,6 @@ def test_patterns_that_cannot_be_meant_are_refused(float_model, patterns, messag
 
 def test_pytorch_has_no_int8_here(checkpoint, frames, tmp_path):
     with pytest.raises(EngineError, match="int8 engines run on openvino or onnxruntime, got backend 'torch'"):
-        build_engine(checkpoint, load_vocabulary("vcoco"), tmp_path / "e", backend="torch", quantisation=Quantisation(frames), **SAID)
+        build_engine(
+            checkpoint, load_vocabulary("vcoco"), tmp_path / "e", backend="torch", quantisation=Quantisation(frames, frames), **SAID
+        )

@@ -11,7 +11,7 @@ from edge_hoi.runtime import InputDescription
 
 pytest.importorskip("torch", reason="needs the [build] extra")
 
-from edge_hoi.export.calibration import collect_frames, farthest_points
+from edge_hoi.export.frames import collect_frames, farthest_points
 
 GREY = {"image_mean": (0.5, 0.5, 0.5), "image_std": (0.25, 0.25, 0.25), "clip_mean": (0.5, 0.5, 0.5), "clip_std": (0.25, 0.25, 0.25)}
 DESCRIPTION = InputDescription(stride=32, height=96, width=160, clip_size=64, **GREY)
@@ -73,7 +73,7 @@ def test_farthest_points_spread_out():
 
 
 def test_what_cannot_be_used_is_refused(tmp_path):
-    with pytest.raises(EngineError, match="at least one frame, got 0"):
+    with pytest.raises(EngineError, match="at least one, got 0"):
         collect_frames([str(demo_clip())], 0, DESCRIPTION)
     with pytest.raises(SourceError):
         collect_frames([str(tmp_path)], 4, DESCRIPTION)

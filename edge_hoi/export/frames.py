@@ -1,4 +1,4 @@
-"""Choose the frames that an engine is calibrated on: as different from each other as a source has them.
+"""Choose the frames that an engine is calibrated or judged on: as different from each other as a source has them.
 
 M candidate frames, F numbers of a thumbnail.
 """
@@ -24,8 +24,8 @@ _LEAST_FPS = 2.0
 _CANDIDATES = 4  # looked at for each frame that is chosen, where a recording has them
 
 
-class CalibrationFrame(NamedTuple):
-    """One frame of a calibration set.
+class ChosenFrame(NamedTuple):
+    """One frame of a set.
 
     Attributes:
         name: Its source's name and its number there, from 0.
@@ -42,14 +42,14 @@ class CalibrationFrame(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CalibrationSet:
+class FrameSet:
     """Frames of the kind that an engine will see.
 
     Attributes:
         frames: The frames.
     """
 
-    frames: tuple[CalibrationFrame, ...]
+    frames: tuple[ChosenFrame, ...]
 
     @property
     def sha256(self) -> str:
@@ -75,7 +75,7 @@ class CalibrationSet:
 
 def collect_frames(
     sources: Sequence[str], count: int, description: InputDescription, progress: Callable[[int], None] = lambda _: None
-) -> CalibrationSet:
+) -> FrameSet:
     """Choose frames of videos, cameras and folders of pictures, by their content.
 
     All pictures of a folder are candidates, and at least two frames a second of a video; of a camera, which does not end, the first.
@@ -94,7 +94,7 @@ def collect_frames(
         EngineError: `count` is below 1.
     """
     if count < 1:
-        raise EngineError(f"calibration expects at least one frame, got {count}; some hundreds are usual")
+        raise EngineError(f"a set of frames has at least one, got {count}; calibration takes some hundreds")
     pool = _Pool(count)
     seen = 0
     for url in sources:
@@ -105,10 +105,10 @@ def collect_frames(
                 if number == limit:
                     break
                 height, width = choose_input_size(frame.width, frame.height, description)
-                pool.add(CalibrationFrame(_name(source, frame), shrink(frame.image, height=height, width=width).copy()))
+                pool.add(ChosenFrame(_name(source, frame), shrink(frame.image, height=height, width=width).copy()))
                 seen += 1
                 progress(seen)
-    return CalibrationSet(pool.chosen())
+    return FrameSet(pool.chosen())
 
 
 def farthest_points(points: NDArray[np.float32], count: int) -> NDArray[np.int64]:
@@ -136,14 +136,14 @@ class _Pool:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._frames: list[CalibrationFrame] = []
+        self._frames: list[ChosenFrame] = []
 
-    def add(self, frame: CalibrationFrame) -> None:
+    def add(self, frame: ChosenFrame) -> None:
         self._frames.append(frame)
         if len(self._frames) == 2 * self._count:
             self._thin()
 
-    def chosen(self) -> tuple[CalibrationFrame, ...]:
+    def chosen(self) -> tuple[ChosenFrame, ...]:
         if len(self._frames) > self._count:
             self._thin()
         return tuple(self._frames)
@@ -158,11 +158,11 @@ class _Pool:
 def _open(url: str, count: int) -> Source:
     """Open a source so that it gives enough candidates, and not every frame of a long recording."""
     if source_kind(url) in (SourceKind.FOLDER, SourceKind.PICTURE):
-        return open_source(url, source_id="calibration")
-    with open_source(url, source_id="calibration") as probe:
+        return open_source(url, source_id="frames")
+    with open_source(url, source_id="frames") as probe:
         duration = probe.info.duration_seconds
     fps = max(_LEAST_FPS, _CANDIDATES * count / duration) if duration else _LEAST_FPS
-    return open_source(url, source_id="calibration", target_fps=fps)
+    return open_source(url, source_id="frames", target_fps=fps)
 
 
 def _name(source: Source, frame: Frame) -> str:
