@@ -23,6 +23,7 @@ from torch import Tensor
 
 from edge_hoi.datasets import AnnotatedImages, fraction, open_dataset, without_unseen
 from edge_hoi.datasets.augment import PictureSizes
+from edge_hoi.datasets.custom import read_zero_shot
 from edge_hoi.datasets.training_set import HoiTrainingSet
 from edge_hoi.model import Checkpoint, load_checkpoint
 from edge_hoi.model.decoders import InteractionDecoderLayer
@@ -88,7 +89,7 @@ ABLATIONS = (
     Ablation("without-clip-and-verbs", leave_clip_out),
     Ablation("without-verbs", leave_verbs_out),
     *(Ablation(f"{percent}-percent", percent=percent) for percent in (5, 15, 25, 50)),
-    *(Ablation(split, split=split) for split in ("unseen_compositions", "unseen_objects", "unseen_verbs")),
+    *(Ablation(split, split=split) for split in ("unseen_composition", "unseen_object", "unseen_verb")),
 )
 
 
@@ -104,7 +105,7 @@ def train(ablation: Ablation, folder: Path, steps: int) -> dict[str, float]:
         The benchmark's figures on the test split, and the seconds it took.
     """
     pictures = open_dataset("custom", folder / "data" / "train", "train")
-    unseen = unseen_ids(pictures, ablation.split)
+    unseen = read_zero_shot(folder / "data" / "train", ablation.split, pictures.vocabulary) if ablation.split else ()
     checkpoint = start(folder, pictures)
     ablation.change(checkpoint)
     if unseen:
@@ -165,15 +166,6 @@ def start(folder: Path, pictures: AnnotatedImages) -> Checkpoint:
     rows = read_verb_rows(runs / "verbs.safetensors", pictures.vocabulary, clip_sha256=checkpoint.clip_sha256())
     checkpoint.classifier.verb_weight.data.copy_(rows)
     return checkpoint
-
-
-def unseen_ids(pictures: AnnotatedImages, split: str | None) -> tuple[int, ...]:
-    """Look a zero-shot split of the data set's vocabulary up."""
-    if split is None:
-        return ()
-    from edge_hoi.datasets.zero_shot import custom_split
-
-    return tuple(custom_split(pictures, split))
 
 
 def tell(step: int, figures: dict[str, float]) -> None:

@@ -83,7 +83,7 @@ RECIPE = (
         "results/held_out.json",
         "eval hoi --dataset custom --data {data}/held_out --engine {engines}/int8 --output {results}/held_out.json",
     ),
-    ("render-videos", "videos/001019.truth.json", "render videos --first 1000 --count 20 --seconds 90 --output {videos}"),
+    ("render-videos", "videos/000019.truth.json", "render videos --count 20 --seconds 90 --output {videos}"),
     ("eval-events", "results/events.json", "eval events --videos {videos} --engine {engines}/int8 --output {results}/events.json"),
 )
 """(name, what is there once it is done, the command of `edge-hoi`)."""
