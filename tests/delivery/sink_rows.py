@@ -6,8 +6,10 @@ A row is a function `(folder) -> OtherSystem`. It skips with a reason where the 
 import json
 
 import pytest
+from servers.webhook_server import WebhookServer
 
-from edge_hoi.delivery import FakeSink, JsonlSink
+from edge_hoi.delivery import FakeSink, JsonlSink, SinkContext
+from edge_hoi.delivery.webhook import WebhookSettings
 
 
 class OtherSystem:
@@ -70,8 +72,45 @@ class RotatingJsonlFiles(JsonlFile):
         return [json.loads(line) for path in (*old, self.path) for line in path.read_bytes().splitlines()]
 
 
+class Webhook(OtherSystem):
+    secret = "kanari-bird"
+    can_be_away = True
+    content_mode = "structured"
+
+    def __init__(self, folder):
+        pytest.importorskip("httpx", reason="the webhook needs the [webhook] extra")
+        self.server = WebhookServer()
+
+    def make_sink(self):
+        settings = {"url": f"{self.server.origin}/{self.secret}", "bearer_token": self.secret, "signing_secret": self.secret}
+        return WebhookSettings(content_mode=self.content_mode, **settings).make(SinkContext("site"))
+
+    def received(self):
+        return [envelope for request in self.server.accepted for envelope in request.envelopes]
+
+    def go_away(self):
+        self.server.stop()
+
+    def come_back(self):
+        self.server.start()
+
+    def stop(self):
+        self.server.stop()
+
+
+class WebhookInBatches(Webhook):
+    content_mode = "batched"
+
+
+class WebhookWithHeaders(Webhook):
+    content_mode = "binary"
+
+
 ROWS = [
     pytest.param(Fake, id="fake"),
     pytest.param(JsonlFile, id="jsonl"),
     pytest.param(RotatingJsonlFiles, id="rotating jsonl"),
+    pytest.param(Webhook, id="webhook"),
+    pytest.param(WebhookInBatches, id="batched webhook"),
+    pytest.param(WebhookWithHeaders, id="binary webhook"),
 ]
