@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from edge_hoi import __version__
+from edge_hoi.delivery.connection_failure import failure_of_connection, origin
 from edge_hoi.delivery.event_loop import SinkEventLoop
 from edge_hoi.delivery.masking import mask
 from edge_hoi.delivery.tls import TlsSettings
-from edge_hoi.delivery.webhook_outcome import Answer, failure_of_connection, origin
+from edge_hoi.delivery.webhook_outcome import Answer
 from edge_hoi.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:

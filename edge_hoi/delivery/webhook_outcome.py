@@ -1,14 +1,13 @@
-"""What a webhook's answer, or its silence, means for the events that were sent."""
+"""What a webhook's answer means for the events that were sent."""
 
-import socket
-import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from urllib.parse import urljoin, urlsplit
 
+from edge_hoi.delivery.connection_failure import origin
 from edge_hoi.errors import EventRefusedError, SinkError, SinkFaultError, SinkUnavailableError
 
 LONGEST_RETRY_AFTER = timedelta(hours=1)
@@ -16,7 +15,6 @@ LONGEST_RETRY_AFTER = timedelta(hours=1)
 
 _TRY_AGAIN = {408, 429}
 _CREDENTIALS = {401, 403, 407}
-_CLIENT_CERTIFICATE_ALERTS = ("CERTIFICATE_REQUIRED", "UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_EXPIRED", "HANDSHAKE_FAILURE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +30,6 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     words: str = ""
-
-
-def origin(url: str) -> str:
-    """Give the part of an address that may be shown: scheme, host and port. The path of a webhook often is its password.
-
-    Args:
-        url: An http or https URL.
-
-    Raises:
-        ValueError: It is malformed.
-    """
-    parts = urlsplit(url)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
 
 def failure_of_answer(answer: Answer, url: str) -> SinkError | None:
@@ -91,30 +75,6 @@ def retry_after(answer: Answer, now: datetime) -> timedelta:
     return max(timedelta(), min(wait, LONGEST_RETRY_AFTER))
 
 
-def failure_of_connection(error: BaseException, url: str) -> SinkError:
-    """Tell what it means that there was no answer.
-
-    Args:
-        error: What was raised; the system's own errors are looked for among its causes.
-        url: Where the request was to go.
-    """
-    place = origin(url)
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return SinkFaultError(
-                f"{place} shows a certificate that is not trusted ({cause.verify_message}); name its authority as `ca_file` under tls, "
-                "use the host name that it was made for, or set this machine's clock"
-            )
-        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            return SinkFaultError(f"{place}: TLS failed ({cause.reason}); {_mend_tls(cause.reason or '')}")
-        if isinstance(cause, socket.gaierror):
-            return SinkUnavailableError(f"{place}: its name is not known ({cause.strerror}); check the name in url, and this machine's DNS")
-    if any("Timeout" in type(cause).__name__ for cause in _causes(error)):
-        return SinkUnavailableError(f"{place} does not answer in time; is it up, and are the timeouts long enough?")
-    system = next((cause.strerror or str(cause) for cause in reversed(list(_causes(error))) if isinstance(cause, OSError)), None)
-    return SinkUnavailableError(f"{place}: the connection failed ({system or type(error).__name__}); is a server up there?")
-
-
 def _redirect(answer: Answer, url: str) -> str:
     """Say where a redirect points, without any part of its address that may be secret."""
     try:
@@ -132,24 +92,8 @@ def _redirect(answer: Answer, url: str) -> str:
     return f" and points to {place}, {same}; redirects are not followed, so write that address as the url"
 
 
-def _mend_tls(reason: str) -> str:
-    if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER" in reason:
-        return "no TLS is spoken there; is it an http:// address?"
-    if any(alert in reason for alert in _CLIENT_CERTIFICATE_ALERTS):
-        return "it wants a certificate that it trusts; name it as `certificate_file` under tls"
-    return "compare the versions of TLS and the certificates of both sides"
-
-
 def _phrase(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
     except ValueError:
         return ""
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk from an error to what brought it about, the first cause last."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__

@@ -1,6 +1,8 @@
 """What a webhook's server does, and what becomes of the events then: the table in docs/sinks-webhook.md, line by line."""
 
 import json
+import socket
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -250,6 +252,30 @@ def test_a_port_that_takes_connections_and_says_nothing_is_given_up_in_time(sile
     with pytest.raises(SinkUnavailableError, match="does not answer in time"):
         secure.open()
     assert time.monotonic() - started < 4.0
+
+
+def test_a_name_server_that_is_silent_holds_up_neither_the_sink_nor_the_programs_end(server, make, monkeypatch):
+    waiting = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def hang(host, *arguments):
+        waiting.wait(30)
+        return look_up(host, *arguments)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    sink = make(server.origin, connect_timeout_seconds=0.3)
+    started = time.monotonic()
+    with pytest.raises(SinkUnavailableError, match="does not answer in time"):
+        sink.open()
+    assert time.monotonic() - started < 2.0
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "look-up")
+    assert thread.daemon
+    waiting.set()
+    thread.join(5)
+    assert not thread.is_alive()
+    sink.open()
+    sink.deliver(MESSAGES[:1])
+    assert len(server.accepted) == 1
 
 
 def test_a_proxy_is_used_where_one_is_named_and_only_then(server, make, monkeypatch):

@@ -111,7 +111,7 @@ def test_without_the_right_client_certificate_it_is_a_fault(start, files, client
 def test_https_to_a_port_without_tls_says_so(start):
     server = WebhookServer()
     try:
-        with pytest.raises(SinkFaultError, match="is it an http:// address"):
+        with pytest.raises(SinkFaultError, match="such as http://"):
             post(server.origin.replace("http:", "https:"))
     finally:
         server.stop()
