@@ -71,6 +71,8 @@ def test_the_example_vocabulary_loads_and_is_found_beside_the_example(repository
         ("episodes: {patience: 3}", "episodes.patience: unknown key; did you mean `patience_seconds`?"),
         ("episodes: {verbs: {ride: {entre: 0.7}}}", "episodes.verbs.ride.entre: unknown key; did you mean `enter`?"),
         ("sinks: [{type: jsonl, pth: a}]", "sinks[0].pth: unknown key; did you mean `path`?"),
+        ("sinks: [{type: jsonl, path: a, retry: {refusal: 3}}]", "sinks[0].retry.refusal: unknown key; did you mean `refusals`?"),
+        ("outbox: {pat: a}", "outbox.pat: unknown key; did you mean `path`?"),
     ],
 )
 def test_a_misspelt_key_is_refused_with_the_nearest_known_one(tmp_path, text, expected):
@@ -89,6 +91,13 @@ def test_a_misspelt_key_is_refused_with_the_nearest_known_one(tmp_path, text, ex
         ("sources: [{url: a.mp4, id: x}, {url: b.mp4, id: x}]", "two sources are called 'x'"),
         ("sources: [{url: a.mp4, id: 'no spaces'}]", "sources[0].id"),
         ("sources: [{url: a.mp4, recorded_at: 2026-01-01T00:00:00}]", "timezone"),
+        ("sinks: [{path: a}]", "sinks[0]: a sink needs a `type`: one of"),
+        ("sinks: [{type: json, path: a}]", "sinks[0]: a sink's type is one of jsonl"),
+        ("sinks: [{type: json, path: a}]", "did you mean `jsonl`?"),
+        ("sinks: [{type: jsonl, path: a}, {type: jsonl, path: b}]", "two sinks are called 'jsonl'; give each a `name` of its own"),
+        ("sinks: [{type: jsonl, path: a, batch_size: 0}]", "sinks[0].batch_size: Input should be greater than or equal to 1"),
+        ("sinks: [{type: 1, path: a}]", "sinks[0]: a sink needs a `type`"),
+        ("sinks: jsonl", "sinks: Input should be a valid tuple"),
         ("- a\n- b", "a configuration is a list of `key: value` lines"),
         ("site: [", "is not YAML"),
         ("site: !!python/object/apply:os.system ['true']", "is not YAML"),
@@ -122,12 +131,13 @@ def test_a_password_never_shows_in_a_refusal(tmp_path):
 
 def test_relative_paths_count_from_the_file_and_names_stay_names(tmp_path):
     text = "sources: [{url: videos/a.mp4}, {url: /dev/video0}, {url: 'rtsp://h/s'}]\nvocabulary: mine.yaml\nengine: {path: default}"
-    text += "\nsinks: [{type: jsonl, path: '-'}]"
+    text += "\nsinks: [{type: jsonl, path: '-'}, {type: jsonl, name: b, path: b.jsonl}]\noutbox: {path: o.sqlite}"
     config = load_config(write(tmp_path, text))
     assert [source.url for source in config.sources] == [str(tmp_path / "videos/a.mp4"), "/dev/video0", "rtsp://h/s"]
     assert config.vocabulary == str(tmp_path / "mine.yaml")
     assert config.engine.path == "default"
-    assert config.sinks[0].path == "-"
+    assert [sink.path for sink in config.sinks] == ["-", str(tmp_path / "b.jsonl")]
+    assert config.outbox.path == str(tmp_path / "o.sqlite")
 
 
 def test_variables_are_filled_in(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edge_hoi import __version__
-from edge_hoi.cli import build, datasets, detect, doctor, models, run, train
+from edge_hoi.cli import build, datasets, detect, doctor, models, outbox, run, sinks, train
 from edge_hoi.cli import eval as evaluation
 from edge_hoi.cli.terminal import print_error, show_logs
 from edge_hoi.errors import EdgeHoiError
@@ -30,6 +30,8 @@ app.command("build")(build.build)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(sinks.app, name="sinks")
+app.add_typer(outbox.app, name="outbox")
 app.command("train")(train.train)
 app.command("verb-classifier")(train.verb_classifier)
 app.add_typer(evaluation.app, name="eval")

@@ -7,6 +7,7 @@ from edge_hoi.delivery.kinds import settings_of, sink_types
 from edge_hoi.delivery.message import Message
 from edge_hoi.delivery.outbox import Outbox, Retention
 from edge_hoi.delivery.outbox_reader import DeadLetter, OutboxReader, Selection, SinkRecord
+from edge_hoi.delivery.probe import make_probe
 from edge_hoi.delivery.relay import Relay, SinkStatus
 from edge_hoi.delivery.settings import OutboxSettings, RetrySettings, SinkSettings
 from edge_hoi.delivery.sink import FakeSink, Sink, SinkContext
@@ -32,6 +33,7 @@ __all__ = [
     "SinkStatus",
     "decode",
     "encode",
+    "make_probe",
     "render",
     "settings_of",
     "sink_types",

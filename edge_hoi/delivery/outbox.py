@@ -5,6 +5,7 @@ puts events in waits for none. Relays read, and send their notes ("delivered up 
 """
 
 import logging
+import shutil
 import sqlite3
 import tempfile
 import threading
@@ -35,6 +36,8 @@ LONGEST_PUT_SECONDS = 2.0
 RETRY_SECONDS = 1.0
 """Wait before a commit that failed is tried again."""
 DROP_EVERY_SECONDS = 10.0
+LOW_DISK_BYTES = 64_000_000
+"""With less room on its disk, the outbox keeps nothing that is delivered."""
 
 Change = Callable[[OutboxFile], object]
 
@@ -272,19 +275,18 @@ class Outbox:
         with self._changed:
             self.trouble = str(error)
             self._changed.notify_all()
-        self._drop()
 
     def _drop(self) -> None:
-        """Drop what is past its time, or, on a full disk, what every sink has."""
+        """Drop what is past its time, and, when the disk is getting full, what every sink has: its place in the file is used again."""
         retention = self._retention
         try:
             dropped = self._file.drop(
                 self._sinks,
                 max_bytes=retention.max_bytes,
                 stored_before=time.time() - retention.max_age_seconds,
-                keeps_delivered=retention.keeps_delivered and self.trouble is None,
+                keeps_delivered=retention.keeps_delivered and shutil.disk_usage(self.path.parent).free >= LOW_DISK_BYTES,
             )
-        except sqlite3.Error:  # then the next commit fails too, and says so
+        except (sqlite3.Error, OSError):  # then the next commit fails too, and says so
             dropped = Dropped(0, 0)
         if dropped.undelivered:
             _logger.warning(

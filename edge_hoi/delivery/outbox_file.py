@@ -4,29 +4,21 @@ A commit is on the disk itself when it returns (`synchronous=FULL`), so a killed
 committed. A lock that the operating system takes back from a dead process keeps a second writer out.
 """
 
-import fcntl
-import logging
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from edge_hoi.delivery.cloudevents import decode, happened_at
 from edge_hoi.delivery.message import Message
-from edge_hoi.delivery.outbox_schema import SALVAGED_TABLES, VERSION, migrate
-from edge_hoi.errors import DeliveryError
+from edge_hoi.delivery.outbox_opening import lock, open_database
 from edge_hoi.types import EndReason, Event, Phase
 
-_logger = logging.getLogger(__name__)
-
-BUSY_SECONDS = 5.0
-"""Longest wait for a commit of another process, such as a request for a replay."""
 _DROPPED_AT_ONCE = 2000
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class Dropped(NamedTuple):
@@ -50,9 +42,9 @@ class OutboxFile:
             DeliveryError: The file cannot be opened, another process writes it, or a newer version of this program made it.
         """
         self.path = path
-        self._lock = _lock(path)
+        self._lock = lock(path)
         try:
-            self._database = self._open(is_durable)
+            self._database = open_database(path, is_durable=is_durable)
         except BaseException:
             self._lock.close()
             raise
@@ -218,27 +210,6 @@ class OutboxFile:
     def _one(self, query: str, *values: Any) -> int:  # noqa: ANN401 — what SQLite takes
         return int(self._database.execute(query, values).fetchone()[0])
 
-    def _open(self, is_durable: bool) -> sqlite3.Connection:
-        """Open, check and migrate the file."""
-        try:
-            try:
-                return _prepare(self.path, is_durable)
-            except sqlite3.DatabaseError as error:
-                if error.sqlite_errorcode & 0xFF not in _DAMAGED:
-                    raise
-                damaged = _set_aside(self.path)
-                database = _prepare(self.path, is_durable)
-                count = _salvage(damaged, database)
-                _logger.error(
-                    "the outbox %s was damaged (%s); it was set aside as %s, and the %d events that could be read were taken over",
-                    *(self.path, error, damaged, count),
-                )
-                return database
-        except (sqlite3.Error, OSError) as error:
-            raise DeliveryError(
-                f"cannot open the outbox {self.path}: {error}; name a file in a folder that exists and may be written to"
-            ) from error
-
 
 def ended_by_restart(event: Event, now: datetime) -> Event:
     """Make the end of an episode that a process which is gone had left open.
@@ -255,83 +226,3 @@ def ended_by_restart(event: Event, now: datetime) -> Event:
         end=event.last,
         recorded_at=now if event.recorded_at else None,
     )
-
-
-def _lock(path: Path) -> IO[bytes]:
-    """Make this process the file's only writer."""
-    try:
-        lock = path.with_name(f"{path.name}.lock").open("wb")
-    except OSError as error:
-        raise DeliveryError(
-            f"cannot open the outbox {path}: {error.strerror}; name a file in a folder that exists and may be written to"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise DeliveryError(
-            f"the outbox {path} is in use by another running edge-hoi; give each its own `outbox: {{path: ...}}`"
-        ) from error
-    return lock
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Open a connection to an outbox's file.
-
-    Args:
-        path: The file.
-    """
-    return sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-
-
-def _prepare(path: Path, is_durable: bool) -> sqlite3.Connection:
-    database = connect(path)
-    try:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'OFF'}")
-        database.execute("PRAGMA journal_size_limit = 16777216")
-        faults = [row[0] for row in database.execute("PRAGMA quick_check")]
-        if faults != ["ok"]:
-            damage = sqlite3.DatabaseError(faults[0])
-            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-            raise damage
-        migrate(database, path)
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _set_aside(path: Path) -> Path:
-    """Give a damaged file and what belongs to it another name."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    damaged = path.with_name(f"{path.name}.damaged-{stamp}")
-    for suffix in ("", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(damaged.with_name(damaged.name + suffix))
-    return damaged
-
-
-def _salvage(damaged: Path, database: sqlite3.Connection) -> int:
-    """Copy what can be read of a damaged file, from both ends up to the damage.
-
-    Returns:
-        How many events were copied.
-    """
-    with suppress(sqlite3.Error):
-        old = connect(damaged)
-        try:
-            if old.execute("PRAGMA user_version").fetchone()[0] == VERSION:
-                database.execute("BEGIN IMMEDIATE")
-                for table, key in SALVAGED_TABLES.items():
-                    for direction in ("ASC", "DESC"):
-                        with suppress(sqlite3.Error):
-                            for row in old.execute(f"SELECT * FROM {table} ORDER BY {key} {direction}"):  # noqa: S608  # our own names
-                                marks = ", ".join("?" * len(row))
-                                database.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
-                # Where the newest events are gone, new ones get their positions: no sink is to pass over these.
-                database.execute("UPDATE sinks SET position = min(position, (SELECT coalesce(max(position), 0) FROM events))")
-                database.execute("COMMIT")
-        finally:
-            old.close()
-    return int(database.execute("SELECT count(*) FROM events").fetchone()[0])

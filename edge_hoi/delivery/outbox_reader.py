@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from edge_hoi.delivery.cloudevents import happened_at
 from edge_hoi.delivery.message import Message
-from edge_hoi.delivery.outbox_file import connect
+from edge_hoi.delivery.outbox_opening import connect
 from edge_hoi.delivery.outbox_schema import VERSION
 from edge_hoi.errors import DeliveryError
 from edge_hoi.types import Event

@@ -136,6 +136,41 @@ def test_a_camera_is_followed_until_a_signal_which_ends_everything_in_order_with
         assert sum(1 for _ in seen) > 0
 
 
+def with_outbox(config, sink):
+    config.write_text(config.read_text() + f"sinks: [{sink}]\noutbox: {{path: outbox.sqlite, drain_seconds: 0.5}}\n")
+    return config
+
+
+def test_a_run_that_is_killed_and_started_again_loses_nothing_and_ends_what_it_began_once(tmp_path):
+    config = with_outbox(config_file(tmp_path, demo_clip()), "{type: jsonl, path: events.jsonl, append: true}")
+    events = tmp_path / "events.jsonl"
+    process = subprocess.Popen([*RUN, str(config)], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: events.exists() and events.stat().st_size > 0, seconds=120)
+    process.kill()
+    process.wait()
+    before = [line for line in events.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    assert run(config, folder=tmp_path).returncode == 0
+    lines = events.read_text().splitlines(keepends=True)
+    assert lines[: len(before)] == before
+    # The recording is read again, and repeats its events: the same ids, the same bytes.
+    events.write_text("".join(dict.fromkeys(lines)))
+    assert read_events(events)
+
+
+def test_what_a_sink_did_not_get_waits_for_the_next_run_or_is_told_where_none_can_deliver_it(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    config = with_outbox(config_file(tmp_path, demo_clip()), "{type: jsonl, path: /dev/full}")
+    kept = run(config, "--max-frames", 60, folder=tmp_path)
+    assert kept.returncode == 0, kept.stderr
+    assert "events wait for sink jsonl in the outbox" in kept.stderr
+    config.write_text(config.read_text().replace("path: outbox.sqlite, ", ""))
+    lost = run(config, "--max-frames", 60, folder=tmp_path)
+    assert lost.returncode == 6, lost.stderr
+    assert "error: sink jsonl did not get" in lost.stderr
+    assert "No space left on device; free space on its disk" in lost.stderr
+
+
 @pytest.mark.slow
 def test_a_given_video_served_as_a_camera_is_followed(shared_data, rtsp_server, tmp_path):
     camera = rtsp_server(shared_data / "video" / "intel_bottle-detection.mp4")

@@ -1,0 +1,89 @@
+"""`edge-hoi outbox`: what waits for which sink, what none can take, and delivering things again."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from edge_hoi.cli.terminal import out
+from edge_hoi.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edge_hoi.delivery import OutboxReader
+
+app = typer.Typer(no_args_is_help=True, help="Look into an outbox, also while a run uses it, and have events delivered again.")
+
+PlaceArgument = Annotated[Path, typer.Argument(help="The outbox's file, or a configuration (.yaml) that names it.", metavar="OUTBOX")]
+SinkOption = Annotated[str | None, typer.Option("--sink", help="Of this sink only.")]
+
+
+@app.command("status")
+def status(place: PlaceArgument) -> None:
+    """Show for each sink how it does, what waits for it, and what was dropped or can never be taken."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("sink")
+    table.add_column("state")
+    for column in ("waiting", "for", "delivered", "again", "dead", "dropped"):
+        table.add_column(column, justify="right")
+    table.add_column("error", overflow="fold")
+    with _open(place) as reader:
+        records = reader.sinks()
+    for record in records:
+        lag = "-" if record.oldest_waiting_at is None else f"{max(0.0, time.time() - record.oldest_waiting_at):.0f} s"
+        counts = (record.waiting, lag, record.delivered, record.replays, record.dead, record.dropped)
+        table.add_row(record.name, record.state or "-", *map(str, counts), Text(record.error or ""))
+    out.print(table if records else "no sink has used this outbox yet")
+
+
+@app.command("dead-letters")
+def dead_letters(place: PlaceArgument, sink: SinkOption = None) -> None:
+    """List the events that a sink can never take, and why; `replay --dead-letters` has them tried again."""
+    with _open(place) as reader:
+        letters = reader.dead_letters(sink)
+    for letter in letters:
+        event = letter.message.event
+        died_at = datetime.fromtimestamp(letter.died_at, UTC).isoformat(timespec="seconds")
+        line = f"{died_at}  {letter.sink}  {letter.message.id}  {event.camera}: {event.text}, {event.phase}  {letter.reason}"
+        out.print(line, markup=False, soft_wrap=True)
+    if not letters:
+        out.print("no dead letters")
+
+
+@app.command("replay")
+def replay(
+    place: PlaceArgument,
+    sink: Annotated[str, typer.Option("--sink", help="Deliver to this sink again.")],
+    since: Annotated[datetime | None, typer.Option("--since", help="Events of this time or later, UTC.")] = None,
+    until: Annotated[datetime | None, typer.Option("--until", help="Events before this time, UTC.")] = None,
+    camera: Annotated[str | None, typer.Option("--camera", help="Events of this source.")] = None,
+    event_id: Annotated[str | None, typer.Option("--id", help="Events of this episode.")] = None,
+    only_dead_letters: Annotated[
+        bool, typer.Option("--dead-letters", help="The sink's dead letters instead of what was delivered.")
+    ] = False,
+) -> None:
+    """Have events delivered to a sink again: at once if a run uses the outbox, else by the next one.
+
+    edge-hoi outbox replay outbox.sqlite --sink kafka --since 2026-11-25T10:00:00 --until 2026-11-25T11:00:00
+    """
+    from edge_hoi.delivery import Selection
+
+    selection = Selection(since and since.replace(tzinfo=UTC), until and until.replace(tzinfo=UTC), camera, event_id)
+    with _open(place) as reader:
+        count = reader.request_replay(sink, selection, dead_letters=only_dead_letters)
+    out.print(f"{count} events will be delivered to {sink} again")
+
+
+def _open(place: Path) -> "OutboxReader":
+    from edge_hoi.config import load_config
+    from edge_hoi.delivery import OutboxReader
+
+    if place.suffix not in (".yaml", ".yml"):
+        return OutboxReader(place)
+    path = load_config(place).outbox.path
+    if path is None:
+        raise ConfigError(f"{place}: it has no `outbox: {{path: ...}}`, so that what waits ends with each run")
+    return OutboxReader(Path(path))

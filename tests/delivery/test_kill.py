@@ -1,0 +1,88 @@
+"""Processes that are killed with SIGKILL while they write and deliver: nothing that was on disk is lost."""
+
+import json
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).parent / "write_until_killed.py"
+
+
+class Writer:
+    """The program in a process of its own, and the ids that it said were on disk."""
+
+    def __init__(self, *arguments):
+        self.known = []
+        self.is_ready = threading.Event()
+        self.process = subprocess.Popen(
+            [sys.executable, str(PROGRAM), *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            if line == "ready\n":
+                self.is_ready.set()
+            elif line.endswith("\n"):
+                self.known.append(line.strip())
+
+    def kill_after(self, seconds):
+        assert self.is_ready.wait(60), self.process.stderr.read()
+        time.sleep(seconds)
+        self.process.kill()
+        return self.end()
+
+    def end(self):
+        complaints = self.process.stderr.read()
+        self.process.wait(60)
+        self.reader.join(60)
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return complaints
+
+
+def check_episodes(lines):
+    """Hold every episode against what is promised; give the ids of all events."""
+    bodies = {}
+    episodes = defaultdict(list)
+    for line in lines:
+        event = json.loads(line)
+        if event["id"] in bodies:
+            assert bodies[event["id"]] == line  # delivered again, and recognisable: nothing about it has changed
+            continue
+        bodies[event["id"]] = line
+        episodes[event["subject"]].append((int(event["sequence"]), event["data"]["phase"], event["data"]["end_reason"]))
+    for told in episodes.values():
+        assert [sequence for sequence, _, _ in told] == list(range(len(told)))
+        assert told[0][1] == "started"
+        assert [phase for _, phase, _ in told].count("started") == 1
+        assert told[-1][1] == "ended"
+        assert [phase for _, phase, _ in told].count("ended") == 1
+    return set(bodies), [told[-1][2] for told in episodes.values()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [12])
+def test_nothing_that_was_on_disk_is_lost_and_every_episode_has_one_start_and_one_end(tmp_path, kills):
+    outbox, events = tmp_path / "outbox.sqlite", tmp_path / "events.jsonl"
+    moment = random.Random(7)
+    known = []
+    for _ in range(kills):
+        writer = Writer(outbox, events)
+        assert writer.kill_after(moment.uniform(0.0, 0.4)) == ""
+        known += writer.known
+    drain = Writer(outbox, events, "drain")
+    assert drain.end() == ""
+    assert drain.process.returncode == 0
+    arrived, reasons = check_episodes(events.read_text().splitlines())
+    assert len(known) > 5 * kills
+    assert set(known) <= arrived
+    assert 0 < reasons.count("restart") <= 4 * kills
+    assert list(tmp_path.glob("*damaged*")) == []
