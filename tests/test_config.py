@@ -1,7 +1,6 @@
-import re
-
 """Configuration: examples, refusals, and what relative paths and variables mean."""
 
+import re
 from pathlib import Path
 
 import pytest

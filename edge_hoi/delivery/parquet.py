@@ -1,12 +1,13 @@
 """Events as Parquet files in a folder, for analysis."""
 
+import fcntl
 import os
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, BinaryIO, Literal, Self
 
 from pydantic import Field
 
@@ -34,9 +35,10 @@ class ParquetSettings(SinkSettings):
     max_minutes: float = Field(60.0, gt=0, le=100_000, description="... or after so long, or when the run ends")
     keep_days: float | None = Field(None, gt=0, description="Older files are deleted; null keeps all")
 
-    def make(self, context: SinkContext) -> "ParquetSink":  # noqa: ARG002 — what is there stays in any case
-        """Make the sink."""
-        return ParquetSink(self.folder, max_events=self.max_events, max_minutes=self.max_minutes, keep_days=self.keep_days)
+    def make(self, context: SinkContext) -> "ParquetSink":
+        """Make the sink; for a test in a folder beside it, because another run may be writing to this one."""
+        folder = f"{self.folder.rstrip('/')}.test" if context.is_test else self.folder
+        return ParquetSink(folder, max_events=self.max_events, max_minutes=self.max_minutes, keep_days=self.keep_days)
 
 
 class ParquetSink:
@@ -68,6 +70,7 @@ class ParquetSink:
         self._max_seconds = max_minutes * 60.0
         self._keep_days = keep_days
         self._lines: JsonlSink | None = None
+        self._lock: BinaryIO | None = None
         self._count = 0
         self._since = 0.0  # by time.monotonic(): when the first of the open lines came
         try:
@@ -82,8 +85,10 @@ class ParquetSink:
 
         Raises:
             SinkUnavailableError: A file cannot be written now, for example because the disk is full.
-            SinkFaultError: The folder cannot be written to.
+            SinkFaultError: The folder cannot be written to, or another run writes to it.
         """
+        if self._lock is None:
+            self._lock = self._take_lock()
         if self._lines is None:
             self._finish_files()
             path = self._folder / _OPEN
@@ -124,6 +129,9 @@ class ParquetSink:
                 self._rotate(goes_on=False)
             except SinkError:
                 self._lines = None
+        if self._lock is not None:
+            self._lock.close()
+        self._lock = None
 
     def __enter__(self) -> Self:
         self.open()
@@ -131,6 +139,22 @@ class ParquetSink:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _take_lock(self) -> BinaryIO:
+        """Make sure that nobody else takes the open lines away."""
+        path = self._folder / ".lock"
+        try:
+            lock = path.open("wb")
+        except OSError as error:
+            raise SinkFaultError(
+                f"cannot write events to {self._folder}: {error.strerror}; name a folder that may be written to"
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise SinkFaultError(f"another run writes events to {self._folder}; give each run a folder of its own") from None
+        return lock
 
     def _rotate(self, *, goes_on: bool = True) -> None:
         """Set the open lines aside under the name of their file, and make it."""

@@ -34,12 +34,12 @@ def ids_of(folder):
 
 
 def names(folder):
-    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("events-"))
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith(("events-", ".lock")))
 
 
 def test_a_table_has_typed_columns_and_the_whole_event(folder):
     write(folder)
-    (path,) = folder.iterdir()
+    (path,) = folder.glob("[!.]*")
     table = parquet.read_table(path)
     rows = table.to_pylist()
     assert [json.loads(row["cloudevent"]) for row in rows] == [json.loads(message.body) for message in MESSAGES]
@@ -82,7 +82,8 @@ def test_old_lines_become_a_file_though_nothing_more_comes(folder):
 
 def test_no_events_make_no_file(folder):
     write(folder, [])
-    assert list(folder.iterdir()) == []
+    assert names(folder) == []
+    assert ids_of(folder) == []
 
 
 def test_what_a_killed_run_left_is_finished_by_the_next_one(folder):
@@ -133,6 +134,19 @@ def test_old_files_are_deleted(folder):
     assert ids_of(folder) == [IDS[:1], IDS[1:2]]
     write(folder, MESSAGES[2:3], keep_days=1)
     assert ids_of(folder) == [IDS[1:2], IDS[2:3]]
+
+
+def test_two_runs_do_not_share_a_folder_and_a_test_leaves_it_alone(folder):
+    settings = ParquetSettings(folder=str(folder))
+    with settings.make(SinkContext("site")) as sink:
+        sink.deliver(MESSAGES[:2])
+        with pytest.raises(SinkFaultError, match="another run writes"):
+            settings.make(SinkContext("site")).open()
+        with settings.make(SinkContext("site", is_test=True)) as test:
+            test.deliver(MESSAGES[:1])
+        sink.deliver(MESSAGES[2:])
+    assert ids_of(folder) == [IDS]
+    assert ids_of(folder.with_name("events.test")) == [IDS[:1]]
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
