@@ -14,6 +14,10 @@ GROUP = "edge_hoi.sinks"
 _OWN = {
     "jsonl": "edge_hoi.delivery.jsonl:JsonlSettings",
     "mqtt": "edge_hoi.delivery.mqtt:MqttSettings",
+    "parquet": "edge_hoi.delivery.parquet:ParquetSettings",
+    "redis": "edge_hoi.delivery.redis_stream:RedisSettings",
+    "sqlite": "edge_hoi.delivery.sqlite_events:SqliteSettings",
+    "webhook": "edge_hoi.delivery.webhook:WebhookSettings",
 }
 
 
