@@ -49,6 +49,7 @@ OPTIONAL_PACKAGES = {
     "onnx": "build",
     "onnxscript": "build",
     "torch-tensorrt": "tensorrt",
+    "confluent-kafka": "kafka",
 }
 
 

@@ -4,10 +4,12 @@ A row is a function `(folder) -> OtherSystem`. It skips with a reason where the 
 """
 
 import json
+import uuid
 
 import pytest
+from servers import kafka_broker
 
-from edge_hoi.delivery import FakeSink, JsonlSink
+from edge_hoi.delivery import FakeSink, JsonlSink, SinkContext, settings_of
 
 
 class OtherSystem:
@@ -70,8 +72,46 @@ class RotatingJsonlFiles(JsonlFile):
         return [json.loads(line) for path in (*old, self.path) for line in path.read_bytes().splitlines()]
 
 
+class Kafka(OtherSystem):
+    """A topic of its own on a broker that all tests share, for starting one takes seconds."""
+
+    secret = kafka_broker.PASSWORD
+    can_be_away = True
+
+    def __init__(self, folder):
+        pytest.importorskip("confluent_kafka", reason="no Kafka client: pip install 'edge-hoi[kafka]'")
+        if kafka_broker.missing():
+            pytest.skip(kafka_broker.missing())
+        self.broker = kafka_broker.shared_broker()
+        if not self.broker.is_running:
+            self.broker.start()
+        self.topic = f"events-{uuid.uuid4()}"
+        self.broker.create_topic(self.topic)
+
+    def make_sink(self):
+        settings = settings_of("kafka").model_validate(
+            {
+                "brokers": [self.broker.address("SASL_PLAINTEXT")],
+                "topic": self.topic,
+                "sasl": {"mechanism": "SCRAM-SHA-256", "user": kafka_broker.USER, "password": self.secret},
+                "timeout_seconds": 20,
+            }
+        )
+        return settings.make(SinkContext("site"))
+
+    def received(self):
+        return [json.loads(record.value()) for record in self.broker.records(self.topic)]
+
+    def go_away(self):
+        self.broker.kill()
+
+    def come_back(self):
+        self.broker.start()
+
+
 ROWS = [
     pytest.param(Fake, id="fake"),
     pytest.param(JsonlFile, id="jsonl"),
     pytest.param(RotatingJsonlFiles, id="rotating jsonl"),
+    pytest.param(Kafka, id="kafka"),
 ]
