@@ -7,7 +7,7 @@ the time of writing, not the event's: brokers delete by it, and that of a record
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -87,7 +87,7 @@ class KafkaSink:
             SinkFaultError: They do not let this client in, or there is no such topic.
         """
         if self._producer is not None:
-            self._producer.poll(0)
+            self._listen(self._producer.poll, 0.0)
             if most_telling(self._troubles) is None:
                 return
             self.close()
@@ -124,7 +124,7 @@ class KafkaSink:
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.purge()
-            producer.poll(0)  # hands over the last reports, without which it would not go
+            self._listen(producer.poll, 0.0)  # to the last reports, without which it would not go
         self._troubles.clear()
 
     def log(self, _level: int, template: str, *words: object) -> None:
@@ -165,7 +165,7 @@ class KafkaSink:
             try:
                 error = producer.list_topics(self._topic, seconds).topics[self._topic].error
             except KafkaException as exception:
-                producer.poll(0)
+                self._listen(producer.poll, 0.0)
                 error = most_telling(self._troubles)
                 if error is not None or seconds != FIRST_LOOK_SECONDS:
                     raise self._failure(error or exception.args[0]) from None
@@ -188,7 +188,8 @@ class KafkaSink:
             return failure
         assert self._producer is not None
         reports = self._produce(self._producer, messages)
-        self._producer.flush(max(0.0, deadline - time.monotonic()))
+        while len(self._producer) and (seconds := deadline - time.monotonic()) > 0:
+            self._listen(self._producer.flush, seconds)
         taken = next((number for number in range(len(messages)) if reports.get(number, _SILENCE) is not None), len(messages))
         if taken == len(messages):
             return None
@@ -223,6 +224,18 @@ class KafkaSink:
         attributes, data = take_apart(message.body)
         content_type = attributes.pop("datacontenttype")
         return data, [("content-type", content_type), *((f"ce_{name}", value) for name, value in attributes.items())]
+
+    def _listen(self, wait: Callable[[float], object], seconds: float) -> None:
+        """Take in what the producer reports and complains of.
+
+        Args:
+            wait: Its `poll` or its `flush`. Both raise a fatal error, where they hand others to `error_cb`.
+            seconds: How long to wait.
+        """
+        try:
+            wait(seconds)
+        except KafkaException as exception:
+            self._note_trouble(exception.args[0])
 
     def _note_trouble(self, error: KafkaError) -> None:
         self._troubles.append(error)

@@ -144,19 +144,33 @@ class KafkaBroker:
         """Read everything that is in a topic, partition by partition, as Kafka messages."""
         from confluent_kafka import Consumer, TopicPartition
 
-        consumer = Consumer({"bootstrap.servers": self.address(), "group.id": "tests", "enable.auto.commit": False})
-        partitions = [TopicPartition(topic, number, 0) for number in consumer.list_topics(topic, 30).topics[topic].partitions]
-        ends = {place.partition: consumer.get_watermark_offsets(place, 30)[1] for place in partitions}
+        consumer = Consumer({"bootstrap.servers": self.address(), "group.id": "tests", "enable.auto.commit": False, "log_level": 0})
         records = []
-        for place in partitions:
+        for number in consumer.list_topics(topic, 30).topics[topic].partitions:
+            place = TopicPartition(topic, number, 0)
+            end = self._end(consumer, place)
             consumer.assign([place])
-            while ends[place.partition] > max((each.offset() + 1 for each in records if each.partition() == place.partition), default=0):
+            offset = 0
+            while offset < end:
                 record = consumer.poll(30)
                 assert record is not None, "the broker stopped answering"
                 assert record.error() is None, record.error()
                 records.append(record)
+                offset = record.offset() + 1
         consumer.close()
         return records
+
+    @staticmethod
+    def _end(consumer, place):
+        """Ask for a partition's end; a broker that has just started does not know at first that it leads."""
+        from confluent_kafka import KafkaException
+
+        for _ in range(100):
+            try:
+                return consumer.get_watermark_offsets(place, 30)[1]
+            except KafkaException:
+                time.sleep(0.2)
+        raise AssertionError("the broker does not lead its partitions")
 
     def _admin(self):
         from confluent_kafka.admin import AdminClient
