@@ -19,16 +19,23 @@ def write(folder, text):
     return path
 
 
+@pytest.fixture
+def passwords(monkeypatch):
+    """Set the environment variables that the examples use."""
+    for name in ("CAMERA_PASSWORD", "KAFKA_PASSWORD"):
+        monkeypatch.setenv(name, "secret")
+
+
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
-def test_every_example_loads(path, monkeypatch):
-    monkeypatch.setenv("CAMERA_PASSWORD", "secret")
+def test_every_example_loads(path, passwords):
     config = load_config(path)
     assert isinstance(config, RunConfig)
     assert bool(config.sources) == (path.name != "default.yaml")
 
 
-def test_there_are_examples_for_one_camera_several_files_and_the_defaults():
-    assert {path.name for path in CONFIGURATIONS} == {"default.yaml", "one-camera.yaml", "several-cameras.yaml", "folder-of-files.yaml"}
+def test_there_are_examples_for_one_camera_several_files_kafka_and_the_defaults():
+    names = {"default.yaml", "one-camera.yaml", "several-cameras.yaml", "folder-of-files.yaml", "kafka.yaml"}
+    assert {path.name for path in CONFIGURATIONS} == names
 
 
 def test_the_default_example_names_every_setting_with_its_default(repository):
@@ -42,8 +49,7 @@ def test_the_default_example_names_every_setting_with_its_default(repository):
 
 
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
-def test_the_verbs_of_every_example_are_looked_for_in_it(path, monkeypatch):
-    monkeypatch.setenv("CAMERA_PASSWORD", "secret")
+def test_the_verbs_of_every_example_are_looked_for_in_it(path, passwords):
     config = load_config(path)
     names = {source.vocabulary or config.vocabulary or "hico_det" for source in config.sources}
     verbs = {verb for name in names for verb in load_vocabulary(name).verbs}

@@ -31,6 +31,7 @@ class KafkaSettings(SinkSettings):
     """Events to a Kafka topic, one record each, with the camera as key: the events of a camera stay in order."""
 
     type: Literal["kafka"] = "kafka"
+    batch_size: int = Field(500, ge=1, le=10_000, description="Most events handed over at once: a request waits for the brokers' disks")
     brokers: tuple[Address, ...] = Field(min_length=1, description="HOST:PORT of some of the cluster's brokers; they name the others")
     topic: str = Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")
     mode: ContentMode = Field(
