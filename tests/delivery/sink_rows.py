@@ -5,14 +5,16 @@ A row is a function `(folder) -> OtherSystem`. It skips with a reason where the 
 
 import json
 import sqlite3
+import uuid
 from contextlib import closing
 
 import pytest
+from servers import kafka_broker
 from servers.mosquitto import Listener, Mosquitto, require_mosquitto
 from servers.redis_server import RedisServer, has_redis_server
 from servers.webhook_server import WebhookServer
 
-from edge_hoi.delivery import FakeSink, JsonlSink, SinkContext
+from edge_hoi.delivery import FakeSink, JsonlSink, SinkContext, settings_of
 from edge_hoi.delivery.mqtt import MqttSettings
 from edge_hoi.delivery.parquet import ParquetSink
 from edge_hoi.delivery.redis_stream import RedisStreamSink
@@ -205,6 +207,43 @@ class RedisStream(OtherSystem):
         self.server.stop()
 
 
+class Kafka(OtherSystem):
+    """A topic of its own on a broker that all tests share, for starting one takes seconds."""
+
+    secret = kafka_broker.PASSWORD
+    can_be_away = True
+
+    def __init__(self, folder):
+        pytest.importorskip("confluent_kafka", reason="no Kafka client: pip install 'edge-hoi[kafka]'")
+        if kafka_broker.missing():
+            pytest.skip(kafka_broker.missing())
+        self.broker = kafka_broker.shared_broker()
+        if not self.broker.is_running:
+            self.broker.start()
+        self.topic = f"events-{uuid.uuid4()}"
+        self.broker.create_topic(self.topic)
+
+    def make_sink(self):
+        settings = settings_of("kafka").model_validate(
+            {
+                "brokers": [self.broker.address("SASL_PLAINTEXT")],
+                "topic": self.topic,
+                "sasl": {"mechanism": "SCRAM-SHA-256", "user": kafka_broker.USER, "password": self.secret},
+                "timeout_seconds": 20,
+            }
+        )
+        return settings.make(SinkContext("site"))
+
+    def received(self):
+        return [json.loads(record.value()) for record in self.broker.records(self.topic)]
+
+    def go_away(self):
+        self.broker.kill()
+
+    def come_back(self):
+        self.broker.start()
+
+
 ROWS = [
     pytest.param(Fake, id="fake"),
     pytest.param(JsonlFile, id="jsonl"),
@@ -217,4 +256,5 @@ ROWS = [
     pytest.param(Webhook, id="webhook"),
     pytest.param(WebhookInBatches, id="batched webhook"),
     pytest.param(WebhookWithHeaders, id="binary webhook"),
+    pytest.param(Kafka, id="kafka"),
 ]
