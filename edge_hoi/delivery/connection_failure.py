@@ -24,14 +24,13 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
 
-def failure_of_connection(error: BaseException, url: str) -> SinkError:
+def failure_of_connection(error: BaseException, place: str) -> SinkError:
     """Tell what it means that there was no answer.
 
     Args:
         error: What was raised; the system's own errors are looked for among its causes.
-        url: Where the request was to go.
+        place: What the server is called, without any secret.
     """
-    place = origin(url)
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return SinkFaultError(
@@ -45,12 +44,14 @@ def failure_of_connection(error: BaseException, url: str) -> SinkError:
     if any("Timeout" in type(cause).__name__ for cause in _causes(error)):
         return SinkUnavailableError(f"{place} does not answer in time; is it up, and is the time long enough?")
     system = next((cause.strerror or str(cause) for cause in reversed(list(_causes(error))) if isinstance(cause, OSError)), None)
-    return SinkUnavailableError(f"{place}: the connection failed ({system or type(error).__name__}); is a server up there?")
+    return SinkUnavailableError(
+        f"{place}: the connection failed ({system or type(error).__name__}); is a server up there, and is the port one with TLS, or without, as the settings say?"
+    )
 
 
 def _mend_tls(reason: str) -> str:
     if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER" in reason:
-        return "no TLS is spoken there; is it an address without, such as http://?"
+        return "no TLS is spoken there; is it an address or a port without TLS, such as http://?"
     if any(alert in reason for alert in _CLIENT_CERTIFICATE_ALERTS):
         return "it wants a certificate that it trusts; name it as `certificate_file` under tls"
     return "compare the versions of TLS and the certificates of both sides"

@@ -114,7 +114,7 @@ class WebhookConnection:
                 self._loop.run_until_complete(self._knock(context))
         except self._errors as error:
             self.close()
-            raise failure_of_connection(error, self.url) from None  # an error may quote what a server repeats
+            raise failure_of_connection(error, origin(self.url)) from None  # an error may quote what a server repeats
 
     def post(self, headers: dict[str, str], body: bytes) -> Answer:
         """Send a request, and wait for the answer. A connection that failed is closed.
@@ -132,7 +132,7 @@ class WebhookConnection:
             return self._loop.run_until_complete(self._exchange(headers, body))
         except self._errors as error:
             self.close()
-            raise failure_of_connection(error, self.url) from None  # an error may quote what a server repeats
+            raise failure_of_connection(error, origin(self.url)) from None  # an error may quote what a server repeats
 
     def close(self) -> None:
         """Let go of the connection."""
