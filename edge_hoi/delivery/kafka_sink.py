@@ -23,7 +23,7 @@ from edge_hoi.errors import EventRefusedError, SinkError, SinkFaultError, SinkUn
 _SILENCE = KafkaError(KafkaError._TIMED_OUT, "the brokers did not answer in time")
 _logger = logging.getLogger(__name__)
 
-FIRST_LOOK_SECONDS = 0.5
+FIRST_LOOK_SECONDS = 0.8
 """Most brokers that are away, and most wrong passwords, are known to be so by then."""
 
 
@@ -151,6 +151,9 @@ class KafkaSink:
             raise SinkFaultError(f"{self._what(exception.args[0])}; check the sink's settings") from None
         error = self._look_up(self._producer)
         if error is None:
+            # What went wrong on the way is over: the first of a broker's addresses, say, where the second answers.
+            self._listen(self._producer.poll, 0.0)
+            self._troubles.clear()
             return
         if self._creates_topic and error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise SinkUnavailableError(
