@@ -45,7 +45,7 @@ def failure_of_connection(error: BaseException, place: str) -> SinkError:
         return SinkUnavailableError(f"{place} does not answer in time; is it up, and is the time long enough?")
     system = next((cause.strerror or str(cause) for cause in reversed(list(_causes(error))) if isinstance(cause, OSError)), None)
     return SinkUnavailableError(
-        f"{place}: the connection failed ({system or type(error).__name__}); is a server up there, and is the port one with TLS, or without, as the settings say?"
+        f"{place}: the connection failed ({system or type(error).__name__}); is a server up there, and is TLS set as it has it?"
     )
 
 
