@@ -47,7 +47,7 @@ NameOrPath = Annotated[str, Field(min_length=1), AfterValidator(_anchor_unless_n
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class SourceConfig(_Section):

@@ -1,5 +1,6 @@
 """Configuration: examples, refusals, and what relative paths and variables mean."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,12 @@ EXAMPLES = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 CONFIGURATIONS = [path for path in EXAMPLES if path.name != "people-and-things.yaml"]
 
 
+@pytest.fixture(autouse=True)
+def secrets_of_the_examples(monkeypatch):
+    for name in {name for path in EXAMPLES for name in re.findall(r"\$\{(\w+)\}", path.read_text()) if name != "NAME"}:
+        monkeypatch.setenv(name, "secret")
+
+
 def write(folder, text):
     path = folder / "config.yaml"
     path.write_text(text)
@@ -20,17 +27,14 @@ def write(folder, text):
 
 
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
-def test_every_example_loads(path, monkeypatch):
-    monkeypatch.setenv("CAMERA_PASSWORD", "secret")
-    monkeypatch.setenv("MQTT_PASSWORD", "secret")
+def test_every_example_loads(path):
     config = load_config(path)
     assert isinstance(config, RunConfig)
     assert bool(config.sources) == (path.name != "default.yaml")
 
 
-def test_there_are_examples_for_one_camera_several_files_mqtt_and_the_defaults():
-    names = {"default.yaml", "one-camera.yaml", "several-cameras.yaml", "folder-of-files.yaml", "mqtt.yaml"}
-    assert {path.name for path in CONFIGURATIONS} == names
+def test_there_are_examples_for_one_camera_several_files_and_the_defaults():
+    assert {path.name for path in CONFIGURATIONS} >= {"default.yaml", "one-camera.yaml", "several-cameras.yaml", "folder-of-files.yaml"}
 
 
 def test_the_default_example_names_every_setting_with_its_default(repository):
@@ -44,17 +48,14 @@ def test_the_default_example_names_every_setting_with_its_default(repository):
 
 
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
-def test_the_verbs_of_every_example_are_looked_for_in_it(path, monkeypatch):
-    monkeypatch.setenv("CAMERA_PASSWORD", "secret")
-    monkeypatch.setenv("MQTT_PASSWORD", "secret")
+def test_the_verbs_of_every_example_are_looked_for_in_it(path):
     config = load_config(path)
     names = {source.vocabulary or config.vocabulary or "hico_det" for source in config.sources}
     verbs = {verb for name in names for verb in load_vocabulary(name).verbs}
     assert verbs.issuperset([*config.episodes.verbs, *sum(config.episodes.exclusive_groups, ())])
 
 
-def test_the_example_vocabulary_loads_and_is_found_beside_the_example(repository, monkeypatch):
-    monkeypatch.setenv("CAMERA_PASSWORD", "secret")
+def test_the_example_vocabulary_loads_and_is_found_beside_the_example(repository):
     config = load_config(repository / "configs" / "one-camera.yaml")
     assert len(load_vocabulary(config.vocabulary)) == 6
 

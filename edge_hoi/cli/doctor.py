@@ -49,6 +49,11 @@ OPTIONAL_PACKAGES = {
     "onnx": "build",
     "onnxscript": "build",
     "torch-tensorrt": "tensorrt",
+    "paho-mqtt": "mqtt",
+    "confluent-kafka": "kafka",
+    "httpx": "webhook",
+    "pyarrow": "parquet",
+    "redis": "redis",
 }
 
 

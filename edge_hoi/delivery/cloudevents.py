@@ -31,7 +31,7 @@ def encode(event: Event) -> bytes:
     Raises:
         DeliveryError: It is larger than `MAX_BYTES`.
     """
-    line = json.dumps(render(event), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    line = _compact(render(event))
     if len(line) > MAX_BYTES:
         raise DeliveryError(f"an event has at most {MAX_BYTES} bytes, got {len(line)}; shorten the names in site, camera and vocabulary")
     return line
@@ -65,6 +65,19 @@ def render(event: Event) -> dict[str, Any]:
     if event.recorded_at is None:
         del envelope["recordedtime"]
     return envelope
+
+
+def take_apart(line: bytes) -> tuple[dict[str, str], bytes]:
+    """Take an event apart for a binary content mode, in which headers carry the attributes.
+
+    Args:
+        line: What `encode` wrote.
+
+    Returns:
+        The attributes, `datacontenttype` among them, and the data as compact JSON in UTF-8.
+    """
+    attributes = json.loads(line)
+    return attributes, _compact(attributes.pop("data"))
 
 
 def decode(line: bytes) -> Event:
@@ -115,6 +128,10 @@ def happened_at(event: Event) -> datetime:
         event: The event.
     """
     return {Phase.STARTED: event.start, Phase.UPDATED: event.last, Phase.ENDED: event.end or event.last}[event.phase].utc
+
+
+def _compact(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def _data(event: Event) -> dict[str, Any]:

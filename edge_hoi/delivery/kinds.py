@@ -13,7 +13,12 @@ from edge_hoi.errors import ConfigError
 GROUP = "edge_hoi.sinks"
 _OWN = {
     "jsonl": "edge_hoi.delivery.jsonl:JsonlSettings",
+    "kafka": "edge_hoi.delivery.kafka:KafkaSettings",
     "mqtt": "edge_hoi.delivery.mqtt:MqttSettings",
+    "parquet": "edge_hoi.delivery.parquet:ParquetSettings",
+    "redis": "edge_hoi.delivery.redis_stream:RedisSettings",
+    "sqlite": "edge_hoi.delivery.sqlite_events:SqliteSettings",
+    "webhook": "edge_hoi.delivery.webhook:WebhookSettings",
 }
 
 

@@ -1,55 +1,59 @@
-"""Settings of an encrypted connection, and the `ssl` context that they make."""
+"""How a sink knows that it talks to the right server, and shows who it is: the settings of TLS."""
 
+import logging
 import ssl
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from edge_hoi.errors import ConfigError
+from edge_hoi.errors import SinkFaultError
 from edge_hoi.fields import Location
+
+_logger = logging.getLogger(__name__)
 
 
 class TlsSettings(BaseModel):
-    """TLS 1.2 or newer; the other side's certificate and name are verified."""
+    """Certificates; without any, servers are checked against the authorities that this system trusts."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    ca: Location | None = Field(None, description="PEM file of the authorities that are trusted; the system's where absent")
-    certificate: Location | None = Field(None, description="PEM file of this client's certificate, with those between it and its CA")
-    key: Location | None = Field(None, description="PEM file of the certificate's key; where absent, it is in the certificate's file")
-    key_password: SecretStr | None = Field(None, description="Of an encrypted key")
-    verify: bool = Field(True, description="Off, anybody can pose as the other side and read along: for a bench only")
+    ca_file: Location | None = Field(None, description="Authorities (PEM) that are trusted instead of the system's")
+    certificate_file: Location | None = Field(None, description="Certificate (PEM) to show to the server, its chain behind it")
+    key_file: Location | None = Field(None, description="The certificate's private key (PEM); where absent, it is in the same file")
+    key_password: SecretStr | None = Field(None, description="What the private key is encrypted with")
+    verify: bool = Field(True, description="false takes any certificate: whoever is on the way can read and change everything")
 
+    @model_validator(mode="after")
+    def _key_has_certificate(self) -> Self:
+        if self.certificate_file is None and (self.key_file or self.key_password):
+            raise ValueError("a key is of use with its certificate only; name the `certificate_file`")
+        return self
 
-def make_context(tls: TlsSettings) -> ssl.SSLContext:
-    """Make the context of connections to a server.
+    def context(self) -> ssl.SSLContext:
+        """Read the files, as they are now.
 
-    Args:
-        tls: Its files are read now.
-
-    Raises:
-        ConfigError: A file cannot be read, or does not hold what it should.
-    """
-    try:
-        context = ssl.create_default_context(cafile=tls.ca)
-    except OSError as error:
-        raise ConfigError(f"`tls.ca` is a PEM file of certificates, {tls.ca} cannot be read as one: {_reason(error)}") from error
-    if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if tls.key and not tls.certificate:
-        raise ConfigError("`tls.key` belongs to a `tls.certificate`, which is missing; name both")
-    if tls.certificate:
-        # With a password of its own, be it empty, OpenSSL does not ask for one on the terminal.
-        password = tls.key_password.get_secret_value() if tls.key_password else ""
+        Raises:
+            SinkFaultError: A file cannot be read or is not what it should be.
+        """
         try:
-            context.load_cert_chain(tls.certificate, tls.key, password)
+            context = ssl.create_default_context(cafile=self.ca_file)
         except OSError as error:
-            raise ConfigError(
-                f"`tls.certificate` {tls.certificate} and `tls.key` {tls.key or '(in the same file)'} do not make a client's certificate: "
-                f"{_reason(error)}; both are PEM files, and an encrypted key needs its `key_password`"
-            ) from error
-    return context
+            raise _unreadable("ca_file", self.ca_file, error) from error
+        if not self.verify:
+            _logger.warning("`verify: false`: a sink does not check which server it talks to")
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.certificate_file is not None:
+            # A password is given always: without one, OpenSSL would ask for it on the terminal and wait.
+            password = self.key_password.get_secret_value() if self.key_password else ""
+            try:
+                context.load_cert_chain(self.certificate_file, self.key_file, password)
+            except OSError as error:
+                raise _unreadable("certificate_file, key_file and key_password", self.certificate_file, error) from error
+        return context
 
 
-def _reason(error: OSError) -> str:
-    return (error.reason if isinstance(error, ssl.SSLError) else error.strerror) or type(error).__name__
+def _unreadable(fields: str, path: str | None, error: OSError) -> SinkFaultError:
+    """Say which settings to look at; an `ssl.SSLError` is an OSError as well."""
+    what = "not PEM, or key and certificate do not fit" if isinstance(error, ssl.SSLError) else error.strerror
+    return SinkFaultError(f"tls: cannot use {path}: {what}; check {fields}")

@@ -15,13 +15,13 @@ PROGRAM = Path(__file__).parent / "write_until_killed.py"
 
 
 class Writer:
-    """The program in a process of its own, and the ids that it said were on disk."""
+    """A program in a process of its own, and the ids that it said were on disk."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, program=PROGRAM):
         self.known = []
         self.is_ready = threading.Event()
         self.process = subprocess.Popen(
-            [sys.executable, str(PROGRAM), *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, str(program), *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         self.reader = threading.Thread(target=self._read)
         self.reader.start()

@@ -8,7 +8,7 @@ from servers.mosquitto import Listener, Mosquitto, require_mosquitto
 
 from edge_hoi.delivery import Message, SinkContext
 from edge_hoi.delivery.mqtt import MqttSettings
-from edge_hoi.errors import ConfigError, SinkFaultError, SinkUnavailableError
+from edge_hoi.errors import SinkFaultError, SinkUnavailableError
 
 trustme = pytest.importorskip("trustme", reason="makes certificates: pip install trustme")
 # The client library leaves the socket of a handshake that failed for Python to close.
@@ -57,7 +57,7 @@ def make_sink(broker, tls, **settings):
 def test_events_go_through_tls_and_the_authority_named_is_trusted(start_broker, files):
     broker = start_broker()
     listener = Listener(broker.port, "edge-hoi/+/interactions", tls=ssl.create_default_context(cafile=files / "ca.pem"))
-    with make_sink(broker, {"ca": str(files / "ca.pem")}) as sink:
+    with make_sink(broker, {"ca_file": str(files / "ca.pem")}) as sink:
         sink.deliver(EVENTS)
         assert [message.payload for message in listener.heard()] == [message.body for message in EVENTS]
     listener.stop()
@@ -65,13 +65,13 @@ def test_events_go_through_tls_and_the_authority_named_is_trusted(start_broker, 
 
 @pytest.mark.parametrize("ca", ["other.pem", None])
 def test_a_certificate_of_another_authority_is_refused(start_broker, files, ca):
-    sink = make_sink(start_broker(), {"ca": str(files / ca)} if ca else {})
-    with pytest.raises(SinkFaultError, match=r"certificate is not trusted.*name the CA that signed it"):
+    sink = make_sink(start_broker(), {"ca_file": str(files / ca)} if ca else {})
+    with pytest.raises(SinkFaultError, match=r"certificate that is not trusted.*name its authority as `ca_file`"):
         sink.open()
 
 
 def test_a_certificate_of_another_name_is_refused(start_broker, files):
-    sink = make_sink(start_broker(name="broker.test"), {"ca": str(files / "ca.pem")})
+    sink = make_sink(start_broker(name="broker.test"), {"ca_file": str(files / "ca.pem")})
     with pytest.raises(SinkFaultError, match=r"not trusted.*127.0.0.1"):
         sink.open()
 
@@ -84,10 +84,10 @@ def test_verifying_can_be_left_out_on_purpose_only(start_broker):
 def test_a_client_certificate_lets_in_and_its_lack_is_explained(start_broker, files):
     broker = start_broker("require_certificate true")
     ca = str(files / "ca.pem")
-    with make_sink(broker, {"ca": ca, "certificate": str(files / "client.pem")}) as sink:
+    with make_sink(broker, {"ca_file": ca, "certificate_file": str(files / "client.pem")}) as sink:
         sink.deliver(EVENTS)
     with pytest.raises(SinkUnavailableError, match="does it ask for a client certificate"):
-        make_sink(broker, {"ca": ca}).open()
+        make_sink(broker, {"ca_file": ca}).open()
 
 
 def test_tls_to_a_port_without_it_and_none_to_a_port_with_it_are_explained(start_broker, files, tmp_path):
@@ -97,7 +97,7 @@ def test_tls_to_a_port_without_it_and_none_to_a_port_with_it_are_explained(start
     plain = Mosquitto(tmp_path / "plain")
     try:
         with pytest.raises((SinkFaultError, SinkUnavailableError), match=r"TLS|tls"):
-            make_sink(plain, {"ca": str(files / "ca.pem")}).open()
+            make_sink(plain, {"ca_file": str(files / "ca.pem")}).open()
     finally:
         plain.stop()
 
@@ -107,12 +107,11 @@ def test_files_that_do_not_fit_are_named_before_anything_runs(files, tmp_path):
     nonsense = tmp_path / "nonsense.pem"
     nonsense.write_text("nonsense")
     for tls, expected in [
-        ({"ca": str(tmp_path / "missing.pem")}, "`tls.ca`.*No such file"),
-        ({"ca": str(nonsense)}, "`tls.ca` is a PEM file"),
-        ({"certificate": str(nonsense)}, "`tls.certificate`"),
-        ({"key": str(nonsense)}, "name both"),
+        ({"ca_file": str(tmp_path / "missing.pem")}, "No such file.*check ca_file"),
+        ({"ca_file": str(nonsense)}, "not PEM.*check ca_file"),
+        ({"certificate_file": str(nonsense)}, "not PEM.*check certificate_file"),
     ]:
-        with pytest.raises(ConfigError, match=expected):
+        with pytest.raises(SinkFaultError, match=expected):
             MqttSettings(host="h", tls=tls).make(SinkContext("site"))
 
 
@@ -125,9 +124,9 @@ def test_the_password_of_an_encrypted_key_is_used_and_never_shown(authority, tmp
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
     (tmp_path / "key.pem").write_bytes(key.private_bytes(*form))
     client.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
-    tls = {"certificate": str(tmp_path / "cert.pem"), "key": str(tmp_path / "key.pem")}
+    tls = {"certificate_file": str(tmp_path / "cert.pem"), "key_file": str(tmp_path / "key.pem")}
     assert MqttSettings(host="h", tls={**tls, "key_password": "k@y/p%ss"}).make(SinkContext("site")) is not None
     for wrong in ({}, {"key_password": "wr@ng"}):
-        with pytest.raises(ConfigError, match="needs its `key_password`") as caught:
+        with pytest.raises(SinkFaultError, match="check certificate_file, key_file and key_password") as caught:
             MqttSettings(host="h", tls={**tls, **wrong}).make(SinkContext("site"))
         assert "wr@ng" not in str(caught.value)

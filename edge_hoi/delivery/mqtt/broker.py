@@ -1,9 +1,10 @@
 """Which broker, and as whom."""
 
-import ssl
 from dataclasses import dataclass
 
 from pydantic import SecretStr
+
+from edge_hoi.delivery.tls import TlsSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class Broker:
         version: Of the protocol.
         user: None for none.
         password: None for none.
-        tls: None for a connection in the clear.
+        tls: None for a connection in the clear; its files are read anew for each connection.
         keepalive_seconds: After 1.5 times this long without a sign of life the broker takes the client for dead.
         timeout_seconds: How long the broker may stay silent when something is asked of it.
     """
@@ -28,7 +29,7 @@ class Broker:
     version: str = "5"
     user: str | None = None
     password: SecretStr | None = None
-    tls: ssl.SSLContext | None = None
+    tls: TlsSettings | None = None
     keepalive_seconds: int = 60
     timeout_seconds: float = 5.0
 

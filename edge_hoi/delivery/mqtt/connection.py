@@ -17,6 +17,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from edge_hoi.delivery.connection_failure import failure_of_connection
 from edge_hoi.delivery.mqtt import failures
 from edge_hoi.delivery.mqtt.broker import Broker
 from edge_hoi.errors import SinkError, SinkUnavailableError
@@ -163,7 +164,7 @@ class Connection:
         if broker.user is not None:
             client.username_pw_set(broker.user, broker.password.get_secret_value() if broker.password else None)
         if broker.tls is not None:
-            client.tls_set_context(broker.tls)
+            client.tls_set_context(broker.tls.context())
         if will is not None:
             client.will_set(will.topic, will.payload, self._qos, will.retain)
         client.on_connect = self._note_answer
@@ -177,7 +178,7 @@ class Connection:
         try:
             client.connect(broker.host, broker.port, broker.keepalive_seconds)
         except (OSError, UnicodeError) as error:
-            raise failures.not_reached(broker, error) from error
+            raise failure_of_connection(error, str(broker)) from error
         self._wait(lambda: self._answer is not None)
         if self._answer is not None and self._answer.is_failure:
             raise failures.not_let_in(broker, self._answer)

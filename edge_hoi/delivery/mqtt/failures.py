@@ -1,7 +1,5 @@
 """What can go wrong with a broker, said so that a person can mend it; and whether it may pass by itself."""
 
-import ssl
-
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_hoi.delivery.mqtt.broker import Broker
@@ -11,24 +9,6 @@ from edge_hoi.errors import EventRefusedError, SinkError, SinkFaultError, SinkUn
 _PASSING = {0x80, 0x83, 0x88, 0x89, 0x91, 0x97, 0x9F}
 """Unspecified, implementation specific, unavailable, busy, identifier in use, quota exceeded, connection rate exceeded."""
 _UNSUPPORTED_VERSION, _NOT_AUTHORIZED = 0x84, 0x87
-
-
-def not_reached(broker: Broker, error: OSError | UnicodeError) -> SinkError:
-    """Explain why there is no TCP or TLS connection.
-
-    Args:
-        broker: Which one.
-        error: What connecting raised.
-    """
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return SinkFaultError(
-            f"{broker}: its certificate is not trusted ({error.verify_message}); name the CA that signed it in `tls: {{ca: FILE}}`, "
-            "and the broker as its certificate does"
-        )
-    if isinstance(error, ssl.SSLError) and not isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-        return SinkFaultError(f"{broker}: no TLS ({error.reason}); is this its port for TLS, and does it speak 1.2 or newer?")
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    return SinkUnavailableError(f"{broker} is not reached ({reason}); is it running, and are `host`, `port` and `tls` right?")
 
 
 def not_let_in(broker: Broker, reason: ReasonCode) -> SinkError:

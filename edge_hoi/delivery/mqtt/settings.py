@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from edge_hoi.delivery.mqtt.topics import Format, Topics
 from edge_hoi.delivery.settings import SinkSettings
 from edge_hoi.delivery.sink import Sink, SinkContext
-from edge_hoi.delivery.tls import TlsSettings, make_context
+from edge_hoi.delivery.tls import TlsSettings
 from edge_hoi.errors import MissingDependencyError
 
 TopicPrefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$", max_length=200)]
@@ -50,6 +50,8 @@ class MqttSettings(SinkSettings):
             import paho.mqtt.client  # noqa: F401 - only whether it is there
         except ImportError as error:
             raise MissingDependencyError("a sink of type mqtt needs paho-mqtt; pip install 'edge-hoi[mqtt]'") from error
+        if self.tls is not None:
+            self.tls.context()  # so that files which cannot be used are told of at the start
         from edge_hoi.delivery.mqtt.broker import Broker
         from edge_hoi.delivery.mqtt.sink import MqttSink
 
@@ -60,7 +62,7 @@ class MqttSettings(SinkSettings):
             version=self.version,
             user=self.user,
             password=self.password,
-            tls=make_context(self.tls) if self.tls else None,
+            tls=self.tls,
             keepalive_seconds=self.keepalive_seconds,
             timeout_seconds=self.timeout_seconds,
         )
