@@ -110,7 +110,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def _take(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:  # the connection ended meanwhile: nothing was taken
+            self.close_connection = True
+            return
         received = Received(self.command, self.path, {name.lower(): value for name, value in self.headers.items()}, body)
         self.server.owner.requests.append(received)
         behaviour = next(self.server.owner.behaviours, None) or self.server.owner.decide(received)
