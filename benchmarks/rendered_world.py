@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST = ("--longest", "288", "--fixed-size", "--workers", "1")
 FROM_NOTHING = ("--set", "precision=bf16", "--set", "schedule=cosine")
+CAUTION = "was trained in a rendered world and has never seen a photograph: what it reports of real video means nothing"
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def stages(folder: Path, *, pictures: int, processes: int) -> list[Stage]:
             resumes="runs/hoiclip",
         ),
         build("fp32"),
-        build("int8", "--precision", "int8", "--calibration", str(data / "verbs")),
+        build("int8", "--precision", "int8", "--calibration", str(data / "verbs"), "--name", "default", "--caution", CAUTION),
         judge("fp32", fp32, test),
         judge("int8", int8, test),
         judge("enhanced", fp32, test, "--enhance", "10"),
