@@ -17,6 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TRAIN = "--batch 32 --longest 288 --fixed-size --workers 1 --set precision=bf16 --set schedule=cosine"
 
+CAUTION = "was trained in a rendered world and has never seen a photograph: what it reports of real video means nothing"
+
 RECIPE = (
     ("render-train", "data/train/annotations.json", "render pictures --split train --count {pictures} --output {data}/train --captions"),
     (
@@ -68,7 +70,7 @@ RECIPE = (
         "engines/int8/manifest.json",
         (
             "build {runs}/hoiclip/model.safetensors --output {engines}/int8 --size 160x288 --half-text-tower --precision int8"
-            " --calibration {data}/verbs/images --frames 256"
+            f" --calibration {{data}}/verbs/images --frames 256 --name default --caution '{CAUTION}'"
         ),
     ),
     ("eval-fp32", "results/fp32.json", "eval hoi --dataset custom --data {data}/test --engine {engines}/fp32 --output {results}/fp32.json"),

@@ -1,6 +1,7 @@
 """Fixtures that every test folder shares."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,18 @@ def cache_home(tmp_path_factory):
 def repository() -> Path:
     """Give the root of the checkout."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def untrained_engine(tmp_path_factory) -> Path:
+    """Give an engine's folder whose manifest says that it is untrained: the embedded one, under another name."""
+    from edge_hoi.pipeline.engines import engine_folder
+    from edge_hoi.runtime import read_manifest, write_manifest
+
+    folder = tmp_path_factory.mktemp("engines") / "untrained"
+    shutil.copytree(engine_folder("default"), folder)
+    write_manifest(folder, read_manifest(folder).model_copy(update={"name": "untrained", "is_trained": False}))
+    return folder
 
 
 @pytest.fixture

@@ -59,6 +59,9 @@ def build(
     ] = True,
     half_text_tower: Annotated[bool, typer.Option("--half-text-tower", help="Store the text tower in fp16, at half the size.")] = False,
     name: Annotated[str | None, typer.Option("--name", help="The engine's name; the folder's where absent.")] = None,
+    caution: Annotated[
+        str | None, typer.Option("--caution", help="What a person must know before believing it; every run with this engine says so.")
+    ] = None,
 ) -> None:
     """Export a model, hold the result against PyTorch, and write it as an engine.
 
@@ -97,6 +100,7 @@ def build(
         name=name or output.resolve().name,
         description=f"HOICLIP from {Path(model).name if is_trained else 'made-up weights: it runs, and what it reports means nothing'}",
         is_trained=is_trained,
+        caution=caution,
         backend=backend,
         quantisation=quantisation,
         input_size=input_size,

@@ -178,7 +178,7 @@ def _video() -> Iterator[Finding]:
 
 def _engines() -> Iterator[Finding]:
     from edge_hoi.errors import EdgeHoiError
-    from edge_hoi.pipeline.engines import engine_folder
+    from edge_hoi.pipeline.engines import caution_of, engine_folder
     from edge_hoi.runtime import read_manifest
 
     try:
@@ -186,8 +186,8 @@ def _engines() -> Iterator[Finding]:
     except EdgeHoiError as error:
         yield Finding("engines", "default", "broken", str(error), "pip install --force-reinstall edge-hoi")
         return
-    trained = "trained" if manifest.is_trained else "UNTRAINED: it shows that everything runs, not what people do"
-    yield Finding("engines", "default", "ok", f"{manifest.name}, {manifest.backend}, {manifest.precision}, {trained}")
+    about = f"{manifest.default_vocabulary} on {manifest.backend}, {manifest.precision}"
+    yield Finding("engines", "default", "ok", "; ".join(filter(None, (about, caution_of(manifest)))))
 
 
 def _print_table(findings: list[Finding]) -> None:

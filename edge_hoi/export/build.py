@@ -63,6 +63,7 @@ def build_engine(
     name: str,
     description: str,
     is_trained: bool,
+    caution: str | None = None,
     backend: str = "openvino",
     quantisation: Quantisation | None = None,
     input_size: tuple[int, int] = (384, 672),
@@ -79,6 +80,7 @@ def build_engine(
         name: The engine's name.
         description: One line for people.
         is_trained: False of made-up weights.
+        caution: What a person must know before believing what it reports.
         backend: What is to run it: `openvino` or `onnxruntime`, which run the same files, or `torch`.
         quantisation: How to quantise it to INT8; None to keep it in fp32.
         input_size: Nominal `(H, W)` in pixels.
@@ -117,6 +119,7 @@ def build_engine(
             description=description,
             backend=backend,
             is_trained=is_trained,
+            caution=caution,
             architecture=config.to_json(),
             weights_sha256=_weights_sha256(checkpoint),
             precision="int8" if quantisation else "fp32",

@@ -18,7 +18,7 @@ from edge_hoi.pipeline.annotated_video import AnnotatedVideo
 from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
 from edge_hoi.pipeline.detectors import DetectorPool, EnginePool
-from edge_hoi.pipeline.engines import engine_folder
+from edge_hoi.pipeline.engines import caution_of, engine_folder
 from edge_hoi.pipeline.pipeline import Pipeline
 from edge_hoi.pipeline.sinks import open_delivery
 from edge_hoi.pipeline.source_names import RECORDINGS, name_sources
@@ -42,7 +42,7 @@ def build_pipeline(config: RunConfig, *, note: Note) -> Pipeline:
 
     Args:
         config: What to run; at least one source.
-        note: Is told what a person should know, such as that the engine is untrained.
+        note: Is told what a person should know, such as what its engine was never trained for.
 
     Raises:
         ConfigError: A vocabulary cannot be used.
@@ -86,8 +86,8 @@ class _EngineOpener:
         self._stages = stages
         self.folder = engine_folder(config.engine.path)
         self.manifest = read_manifest(self.folder)
-        if not self.manifest.is_trained:
-            note(f"engine {self.manifest.name!r} is UNTRAINED: it shows that everything runs; what it reports means nothing")
+        if caution := caution_of(self.manifest):
+            note(caution)
         self.engines = EnginePool(self._open, self.manifest.input)
         self.detectors = cache(self._detectors)
 

@@ -38,11 +38,12 @@ def load_classifier(folder: Path, manifest: Manifest, vocabulary: Vocabulary, *,
     Raises:
         EngineError: The vocabulary has prompts that are neither known to the engine nor cached, and it carries no text tower.
     """
-    if vocabulary.name in manifest.classifiers:
-        return read_classifier(folder / manifest.classifiers[vocabulary.name], vocabulary, clip_sha256=manifest.clip.weights_sha256)
     base_vocabulary = load_engine_vocabulary(folder, manifest)
     base_path = folder / manifest.classifiers[base_vocabulary.name]
     base = read_classifier(base_path, base_vocabulary, clip_sha256=manifest.clip.weights_sha256)
+    # By content: a list that was copied from the engine's own and edited still has its name.
+    if vocabulary.content_hash == base_vocabulary.content_hash:
+        return base
     prompts = prompts_to_encode(base_vocabulary, vocabulary)
     if prompts:
         note(f"{len(prompts)} prompts of {vocabulary.name!r} are new to engine {manifest.name!r}: taking them from CLIP's text tower")

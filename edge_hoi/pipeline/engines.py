@@ -4,7 +4,7 @@ import difflib
 from pathlib import Path
 
 from edge_hoi.errors import EngineError
-from edge_hoi.runtime.manifest import MANIFEST_FILE
+from edge_hoi.runtime.manifest import MANIFEST_FILE, Manifest
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -37,3 +37,17 @@ def engine_folder(name_or_path: str) -> Path:
     near = difflib.get_close_matches(name_or_path, known, n=1)
     mend = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known) or 'none'}; `edge-hoi build` makes one"
     raise EngineError(f"no engine {name_or_path!r}: neither a folder nor a name in engines/; {mend}")
+
+
+def caution_of(manifest: Manifest) -> str | None:
+    """Say what a person must know before believing what an engine reports.
+
+    Args:
+        manifest: The engine's.
+
+    Returns:
+        One line; None if there is nothing to say.
+    """
+    if not manifest.is_trained:
+        return f"engine {manifest.name!r} is UNTRAINED: it shows that everything runs; what it reports means nothing"
+    return f"engine {manifest.name!r} {manifest.caution}" if manifest.caution else None

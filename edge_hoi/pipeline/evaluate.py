@@ -13,6 +13,7 @@ from edge_hoi.datasets.pictures import picture_size, read_picture
 from edge_hoi.detection import Detector, OnnxTextEncoder, cached_text_features, enhancement
 from edge_hoi.evaluation import Benchmark, Sight
 from edge_hoi.pipeline.classifiers import load_classifier
+from edge_hoi.pipeline.engines import caution_of
 from edge_hoi.runtime import Device, Engine, Manifest, choose_input_size, open_engine, read_manifest
 from edge_hoi.runtime.manifest import WEIGHTS_FILE
 from edge_hoi.types import Clock, Frame
@@ -54,8 +55,8 @@ def evaluate(
         DatasetError: A picture is missing or damaged.
     """
     manifest = read_manifest(folder)
-    if not manifest.is_trained:
-        note(f"engine {manifest.name!r} is UNTRAINED: it shows that everything runs; its figures mean nothing")
+    if caution := caution_of(manifest):
+        note(caution)
     classifier = load_classifier(folder, manifest, dataset.vocabulary, cache=cache_folder() / "text", note=note)
     features = _text_features(dataset.vocabulary, folder, manifest) if enhanced else None
     open_for = engine_opener(folder, manifest, max_batch=max_batch, device=device)

@@ -127,6 +127,7 @@ class Manifest(_Section):
         description: One line for people.
         backend: What runs it unless another is asked for.
         is_trained: False of made-up weights, whose interactions mean nothing.
+        caution: What a person must know before believing what it reports; None if nothing.
         architecture: The model's configuration as JSON.
         weights_sha256: Hash of the weights it was built from.
         precision: Of its arithmetic: `fp32` or `int8`.
@@ -149,6 +150,7 @@ class Manifest(_Section):
     description: str
     backend: str
     is_trained: bool
+    caution: str | None = None
     architecture: dict[str, JsonValue]
     weights_sha256: Sha256
     precision: str

@@ -25,9 +25,16 @@ def test_a_whole_installation_is_reported_whole(capsys):
     assert code == 0
     assert found["backends", "openvino CPU"]["status"] == "ok"
     assert found["engines", "default"]["status"] == "ok"
-    assert "UNTRAINED" in found["engines", "default"]["detail"]
+    assert "has never seen a photograph" in found["engines", "default"]["detail"]
     assert found["video", "decode h264"]["status"] == "ok"
     assert found["machine", "edge-hoi"]["detail"] == __version__
+
+
+def test_an_untrained_engine_of_the_current_folder_is_called_so(capsys, untrained_engine, tmp_path, monkeypatch):
+    (tmp_path / "engines").mkdir()
+    (tmp_path / "engines" / "default").symlink_to(untrained_engine)
+    monkeypatch.chdir(tmp_path)
+    assert "UNTRAINED" in findings(capsys)[1]["engines", "default"]["detail"]
 
 
 @pytest.mark.parametrize("package", sorted(doctor.OPTIONAL_PACKAGES))

@@ -42,10 +42,10 @@ def hico(tmp_path_factory):
     return folder
 
 
-def test_the_given_photos_of_vcoco_run_from_end_to_end(capsys, shared_data, tmp_path):
+def test_the_given_photos_of_vcoco_run_from_end_to_end(capsys, shared_data, untrained_engine, tmp_path):
     pytest.importorskip("matplotlib", reason="needs the [train] extra")
     output, plot = tmp_path / "results.json", tmp_path / "ap.png"
-    evaluate("--dataset", "vcoco", "--data", shared_data / "vcoco", "--output", output, "--plot", plot)
+    evaluate("--engine", untrained_engine, "--dataset", "vcoco", "--data", shared_data / "vcoco", "--output", output, "--plot", plot)
     captured = capsys.readouterr()
     assert "4939 of 4946 pictures are missing" in captured.err
     assert "interactions without object" in captured.err

@@ -17,7 +17,7 @@ from edge_hoi.media import VideoWriter
 from edge_hoi.pipeline import demo_clip
 
 LOW_BARS = """
-# An untrained engine is sure of little: let everything become an event.
+# Let everything become an event, whatever is in the picture.
 detection: {score_threshold: 0.0}
 tracking: {new_track_score: 0.0}
 episodes: {enter: 0.05, leave: 0.04, min_duration_seconds: 0.2}
@@ -112,7 +112,7 @@ def test_videos_are_run_and_judged_as_a_file_of_their_events_is(capsys, watched,
     output, plot = tmp_path / "ran.json", tmp_path / "timeline.png"
     evaluate("--videos", watched, "--config", watched / "config.yaml", "--output", output, "--plot", plot)
     captured = capsys.readouterr()
-    assert captured.err.count("UNTRAINED") == 1
+    assert captured.err.count("has never seen a photograph") == 1
     assert f"{FRAMES} frames of 1 videos" in captured.out
     ran = json.loads(output.read_text())
     assert ran["results"]["overall"]["found"] == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from edge_hoi.datasets.truth import truth_path
 from edge_hoi.events import load_schema
 from edge_hoi.ingest import open_source
 from edge_hoi.pipeline import demo_clip
@@ -17,7 +18,7 @@ from edge_hoi.pipeline import demo_clip
 RUN = [sys.executable, str(Path(__file__).parent.parent.parent / "run_stream.py")]
 VIDEOS = ["intel_book.mkv", "intel_bottle-detection.mp4", "intel_one-by-one-person-detection.mp4", "mmaction2_demo.mp4", "vtest.avi"]
 LOW_BARS = """
-# An untrained engine is sure of little: let everything become an event.
+# Let everything become an event, whatever is in the picture.
 detection: {score_threshold: 0.0}
 tracking: {new_track_score: 0.0}
 episodes: {enter: 0.05, leave: 0.04, min_duration_seconds: 0.2}
@@ -65,17 +66,25 @@ def test_each_given_video_runs_to_its_end_with_valid_events(shared_data, tmp_pat
     assert f" {count} " in [line for line in result.stderr.splitlines() if line.startswith(video.stem)][-1]  # the closing table
 
 
-def test_without_arguments_the_embedded_clip_is_played_and_the_engine_is_called_untrained(tmp_path):
+def test_without_arguments_the_embedded_clip_is_played_and_the_engine_s_limits_are_told(tmp_path):
     result = run(folder=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "UNTRAINED" in result.stderr
-    read_events(tmp_path / "edge-hoi-demo.jsonl")
+    assert "has never seen a photograph" in result.stderr
+    told = read_events(tmp_path / "edge-hoi-demo.jsonl")
+    assert len(result.stdout.splitlines()) == sum(event["data"]["phase"] != "updated" for event in told)
+    assert ("episodes found" in result.stderr) == truth_path(demo_clip()).is_file()
     with (
         open_source(str(tmp_path / "edge-hoi-demo.mp4"), source_id="seen") as seen,
         open_source(str(demo_clip()), source_id="demo") as demo,
     ):
         assert sum(1 for _ in seen) == sum(1 for _ in demo)
         assert seen.info.height > demo.info.height  # the strip of episodes
+
+
+def test_an_untrained_engine_is_called_so(untrained_engine, tmp_path):
+    result = run("--source", demo_clip(), "--engine", untrained_engine, "--max-frames", 5, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "engine 'untrained' is UNTRAINED" in result.stderr
 
 
 def test_the_same_file_gives_the_same_bytes(tmp_path):

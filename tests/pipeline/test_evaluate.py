@@ -7,9 +7,10 @@ from edge_hoi.datasets import AnnotatedImages, HoiAnnotation
 from edge_hoi.detection import select_interactions
 from edge_hoi.ingest import open_source
 from edge_hoi.pipeline import demo_clip, open_detectors
+from edge_hoi.pipeline.classifiers import load_engine_vocabulary
 from edge_hoi.pipeline.engines import engine_folder
 from edge_hoi.pipeline.evaluate import evaluate
-from edge_hoi.vocabulary import load_vocabulary
+from edge_hoi.runtime import read_manifest
 
 pytest.importorskip("PIL", reason="needs the [build] extra")
 
@@ -37,18 +38,22 @@ def pictures(tmp_path):
         cv2.imwrite(str(tmp_path / f"{number}.png"), image[..., ::-1])
         none, ids = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
         annotations.append(HoiAnnotation(f"{number}.png", none, none, ids, ids, ids))
-    return AnnotatedImages("mine", "test", load_vocabulary("hico_det"), tuple(annotations), (tmp_path,))
+    folder = engine_folder("default")
+    return AnnotatedImages("mine", "test", load_engine_vocabulary(folder, read_manifest(folder)), tuple(annotations), (tmp_path,))
 
 
-def run(pictures, **options) -> tuple[Album, list[str]]:
+def run(pictures, *, engine=None, **options) -> tuple[Album, list[str]]:
     album, notes = Album(), []
-    evaluate(pictures, range(len(pictures)), album, engine_folder("default"), note=notes.append, **options)
+    evaluate(pictures, range(len(pictures)), album, engine or engine_folder("default"), note=notes.append, **options)
     return album, notes
+
+
+def test_an_untrained_engine_is_called_so(pictures, untrained_engine):
+    assert any("UNTRAINED" in note for note in run(pictures, engine=untrained_engine)[1])
 
 
 def test_evaluation_sees_what_detection_sees(pictures):
     album, notes = run(pictures, max_batch=2)
-    assert any("UNTRAINED" in note for note in notes)
     detectors = open_detectors(parse_config({"detection": {"score_threshold": 0}}, origin="test"), note=notes.append)
     for index in range(len(pictures)):
         with open_source(str(pictures.image_path(index)), source_id="picture") as source:

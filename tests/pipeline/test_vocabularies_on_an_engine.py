@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge_hoi.errors import EngineError
-from edge_hoi.pipeline.classifiers import load_classifier
+from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
 from edge_hoi.pipeline.engines import engine_folder
 from edge_hoi.pipeline.source_names import name_sources
 from edge_hoi.runtime import read_manifest
@@ -31,7 +31,7 @@ def classifier_for(engine, tmp_path):
 def test_known_phrases_take_the_engines_own_rows(engine, classifier_for):
     notes = []
     mine = classifier_for("- person riding bicycle\n- person kicking sports ball\n", notes=notes)
-    whole = load_vocabulary("hico_det")
+    whole = load_engine_vocabulary(*engine)
     full = load_classifier(*engine, whole, cache=engine[0], note=notes.append)
     rows = [
         next(row for row, hoi in enumerate(whole.hois) if hoi.text == text)
@@ -40,6 +40,24 @@ def test_known_phrases_take_the_engines_own_rows(engine, classifier_for):
     np.testing.assert_array_equal(mine.hoi_weight, full.hoi_weight[rows])
     np.testing.assert_array_equal(mine.hoi_bias, full.hoi_bias[rows])
     assert notes == []
+
+
+def test_the_engine_s_own_list_with_a_line_added_keeps_its_rows_and_gets_one(engine, classifier_for):
+    pytest.importorskip("tokenizers", reason="needs the [text] extra")
+    own = load_classifier(*engine, load_engine_vocabulary(*engine), cache=engine[0], note=print)
+    text = (engine[0] / "vocabulary.yaml").read_text()
+    edited = classifier_for(text.replace("interactions:\n", "interactions:\n- {verb: pull, object: suitcase}\n"))
+    np.testing.assert_array_equal(edited.hoi_weight[1:], own.hoi_weight)
+    assert np.linalg.norm(edited.hoi_weight[0]) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_published_vocabulary_comes_from_the_text_tower(engine, tmp_path):
+    pytest.importorskip("tokenizers", reason="needs the [text] extra")
+    notes = []
+    published = load_classifier(*engine, load_vocabulary("hico_det"), cache=tmp_path, note=notes.append)
+    assert published.hoi_weight.shape == (600, engine[1].embedding_size)
+    assert len(published.object_weight) == 81
+    assert len(notes) == 1
 
 
 def test_a_new_phrase_is_encoded_once_and_then_comes_from_the_cache(engine, classifier_for, tmp_path):
