@@ -86,7 +86,11 @@ RECIPE = (
         "eval hoi --dataset custom --data {data}/held_out --engine {engines}/int8 --output {results}/held_out.json",
     ),
     ("render-videos", "videos/000019.truth.json", "render videos --count 20 --seconds 90 --output {videos}"),
-    ("eval-events", "results/events.json", "eval events --videos {videos} --engine {engines}/int8 --output {results}/events.json"),
+    (
+        "eval-events",
+        "results/events.json",
+        "eval events --videos {videos} --engine {engines}/int8 --config configs/rendered-world.yaml --output {results}/events.json",
+    ),
 )
 """(name, what is there once it is done, the command of `edge-hoi`)."""
 

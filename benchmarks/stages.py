@@ -3,8 +3,9 @@
 Decoding is measured alone, because it runs in a thread beside the others; the rest are the pipeline's own figures. Without a video, the
 embedded clip is enlarged to 1280x720.
 
-With `--cpu` it is CPU time, which other programs do not stretch as they do the time on the wall: decoding and the engine, which have threads
-of their own, are then measured alone, and the others by the time of the pipeline's thread. What all stages need together bounds the rate.
+With `--cpu` it is CPU time, which other programs do not stretch as they do the time on the wall: decoding and the engine, which have
+threads of their own, are then measured alone, and the others by the time of the pipeline's thread. What all stages need together bounds
+the rate.
 """
 
 import argparse
