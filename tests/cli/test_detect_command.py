@@ -30,14 +30,14 @@ def picture(tmp_path):
 def test_a_picture_gives_its_interactions_best_first_inside_the_picture(capsys, picture):
     code, (answer,), _ = detect(capsys, picture, "--top", 5, "--threshold", 0)
     assert code == 0
-    assert (answer["width"], answer["height"]) == (384, 224)
+    assert (answer["width"], answer["height"]) == (576, 320)
     assert 1 <= len(answer["interactions"]) <= 5
     scores = [row["score"] for row in answer["interactions"]]
     assert scores == sorted(scores, reverse=True)
     for row in answer["interactions"]:
         left, top, right, bottom = row["human_box"]
-        assert 0 <= left <= right <= 384
-        assert 0 <= top <= bottom <= 224
+        assert 0 <= left <= right <= 576
+        assert 0 <= top <= bottom <= 320
         assert row["object"] in row["text"]
 
 
