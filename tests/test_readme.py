@@ -10,7 +10,7 @@ import yaml
 from edge_hoi.cli import main
 from edge_hoi.vocabulary import load_vocabulary
 
-GROUPS = ("datasets", "eval", "models", "outbox", "sinks")
+GROUPS = ("datasets", "eval", "models", "outbox", "pretrain", "render", "sinks")
 
 
 @pytest.fixture

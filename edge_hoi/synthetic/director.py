@@ -26,7 +26,7 @@ MOST_IDENTITIES = 255
 _SCRIPTS = Path(__file__).parent / "data" / "scripts.yaml"
 _WALKING = 0.75  # body heights a second: about 1.3 m/s
 _REACHING_SECONDS = 0.5
-_HAND_OVER_DISTANCE = 0.45
+_HAND_OVER_DISTANCE = 0.4
 _SPOTS = (0.22, 0.5, 0.78)
 
 

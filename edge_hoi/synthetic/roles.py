@@ -108,11 +108,24 @@ class Role:
         return self.ground.real + self.height * sum(part.facing * part.speed * part.seconds for part in self.parts[:parts])
 
     def _on_its_way(self, number: int, passed: float) -> tuple[Part, float]:
-        """Find the part that a moment is near to, the one before or the one after, and how near: from 0 to 0.5 where they meet."""
+        """Find the part that a moment is near to, the one before or the one after, and how much of its posture there is, in [0, 1]."""
         part = self.parts[number]
         if number and passed < _BLEND_SECONDS:
-            return self.parts[number - 1], 0.5 - passed / _BLEND_SECONDS / 2
+            before = self.parts[number - 1]
+            return before, self._share_when_it_begins(before, part) * (1 - passed / _BLEND_SECONDS)
         left = part.seconds - passed
         if number + 1 < len(self.parts) and left < _BLEND_SECONDS:
-            return self.parts[number + 1], 0.5 - left / _BLEND_SECONDS / 2
+            after = self.parts[number + 1]
+            return after, (1 - self._share_when_it_begins(part, after)) * (1 - left / _BLEND_SECONDS)
         return part, 0.0
+
+    def _share_when_it_begins(self, before: Part, after: Part) -> float:
+        """Say how much there is of the posture before when a part begins.
+
+        Hands come to a thing before they have it, and leave it after; else they would hold what is not there yet.
+        """
+        had, has = self._in_hand(before), self._in_hand(after)
+        return 0.5 + 0.5 * (bool(had - has) - bool(has - had))
+
+    def _in_hand(self, part: Part) -> set[str]:
+        return {held.category for held in self.posture(part).things if held.layer == "front"}
