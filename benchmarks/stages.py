@@ -3,8 +3,9 @@
 Decoding is measured alone, because it runs in a thread beside the others; the rest are the pipeline's own figures. Without a video, the
 embedded clip is enlarged to 1280x720.
 
-With `--cpu` it is CPU time, which other programs do not stretch as they do the time on the wall: decoding and the engine, which have threads
-of their own, are then measured alone, and the others by the time of the pipeline's thread. What all stages need together bounds the rate.
+With `--cpu` it is CPU time, which other programs do not stretch as they do the time on the wall: decoding and the engine, which have
+threads of their own, are then measured alone, and the others by the time of the pipeline's thread. What all stages need together bounds
+the rate.
 """
 
 import argparse
@@ -98,7 +99,9 @@ def report(video: Path, engine: str, frames: int, events: Path, *, is_cpu: bool)
     if is_cpu:
         all_work = sum(median for median, _ in rows.values())
         cores = os.cpu_count() or 1
-        lines.append(f"| **all work of a frame** | **{all_work * 1000:.2f}** | | at most {cores / all_work:.0f} frames a second on {cores} cores |")
+        lines.append(
+            f"| **all work of a frame** | **{all_work * 1000:.2f}** | | at most {cores / all_work:.0f} frames a second on {cores} cores |"
+        )
     return "\n".join(lines)
 
 
