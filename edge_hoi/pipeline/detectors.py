@@ -1,6 +1,7 @@
 """The detectors of a run: one for each vocabulary and input size, opened when the first frame of that shape comes."""
 
 from collections.abc import Callable
+from functools import cache
 
 from edge_hoi.detection import Detector
 from edge_hoi.runtime import Engine, InputDescription, choose_input_size
@@ -19,7 +20,8 @@ class EnginePool:
             description: The input of the engine, as its manifest gives it.
         """
         self._open = open_engine
-        self._description = description
+        # Weighing all sizes takes as long as a tenth of a small engine's run, and a camera's frames are all of one size.
+        self._input_size = cache(lambda width, height: choose_input_size(width, height, description))
         self._engines: dict[tuple[int, int], Engine] = {}
 
     def engine_for(self, frame: Frame) -> Engine:
@@ -31,7 +33,7 @@ class EnginePool:
         Raises:
             EngineError: The engine cannot be opened.
         """
-        size = choose_input_size(frame.width, frame.height, self._description)
+        size = self._input_size(frame.width, frame.height)
         if size not in self._engines:
             self._engines[size] = self._open(size)
         return self._engines[size]

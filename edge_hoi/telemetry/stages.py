@@ -28,7 +28,7 @@ class StageClock:
     One instance belongs to one thread at a time.
 
     Attributes:
-        timer: Gives the time in seconds. `time.thread_time` in its place counts the thread's own work, which a busy machine does not
+        timer: Gives the time in seconds; `time.thread_time` in its place counts the thread's own work, which a busy machine does not
             stretch.
     """
 

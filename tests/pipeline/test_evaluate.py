@@ -53,7 +53,7 @@ def test_an_untrained_engine_is_called_so(pictures, untrained_engine):
 
 
 def test_evaluation_sees_what_detection_sees(pictures):
-    album, notes = run(pictures, max_batch=2)
+    album, notes = run(pictures)
     detectors = open_detectors(parse_config({"detection": {"score_threshold": 0}}, origin="test"), note=notes.append)
     for index in range(len(pictures)):
         with open_source(str(pictures.image_path(index)), source_id="picture") as source:
@@ -67,6 +67,15 @@ def test_evaluation_sees_what_detection_sees(pictures):
         assert found.hoi_ids[:20].tolist() == expected.hoi_ids[:20].tolist()
         assert np.allclose(found.human_boxes[:20], expected.human_boxes[:20], atol=1e-2)
     detectors.close()
+
+
+def test_each_picture_of_a_batch_gets_its_own_scores(pictures):
+    single, batched = run(pictures)[0], run(pictures, max_batch=2)[0]
+    for name, sight in batched.seen.items():
+        # INT8 rounds otherwise in a batch, so the scores are near, not equal.
+        distances = {other: np.abs(sight.scores - seen.scores).mean() for other, seen in single.seen.items()}
+        assert min(distances, key=distances.get) == name
+        assert distances[name] < 0.01
 
 
 def test_enhancement_lifts_the_same_categories_of_all_queries(pictures):
