@@ -4,22 +4,29 @@ import importlib.util
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.table import Table
 
+from edge_hoi.cli.precision import Precision, PrecisionChoice
 from edge_hoi.cli.terminal import err, out
 from edge_hoi.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     from edge_hoi.model import Checkpoint
+    from edge_hoi.runtime import Manifest
     from edge_hoi.vocabulary import Vocabulary
 
 UNTRAINED = "untrained:"
-JUDGED_FRAMES = 48
-"""Frames that the accuracy gate looks at."""
-
 _NEEDED = ("torch", "torchvision", "open_clip", "onnx", "onnxscript", "onnxruntime", "tokenizers")
+
+SizeOption = Annotated[
+    str, typer.Option("--size", help="Nominal HEIGHTxWIDTH in pixels, multiples of 32; other shapes of like area work as well.")
+]
+UntrainedVocabularyOption = Annotated[
+    Literal["hico_det", "vcoco"], typer.Option("--vocabulary", help="Of an untrained model; a checkpoint brings its own.")
+]
 
 
 def build(
@@ -30,30 +37,32 @@ def build(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The engine's folder, such as engines/mine; an engine there is replaced.")],
-    size: Annotated[
-        str, typer.Option("--size", help="Nominal HEIGHTxWIDTH in pixels, multiples of 32; other shapes of like area work as well.")
-    ] = "384x672",
+    size: SizeOption = "384x672",
     backend: Annotated[Literal["openvino", "onnxruntime", "torch"], typer.Option("--backend", help="What is to run it.")] = "openvino",
     precision: Annotated[
-        Literal["fp32", "int8"], typer.Option("--precision", help="Of its arithmetic; int8 needs --calibration.")
+        Precision,
+        typer.Option("--precision", help="Of its arithmetic; auto keeps the fastest that the accuracy gate lets through on this device."),
     ] = "fp32",
     calibration: Annotated[
         list[str] | None,
-        typer.Option("--calibration", help="Video, folder of pictures or camera of the kind that int8 will see; may be given again."),
+        typer.Option(
+            "--calibration",
+            help="For int8: video, folder of pictures or camera of the kind that it will see; or a folder of `edge-hoi calibrate`.",
+        ),
     ] = None,
-    frames: Annotated[int, typer.Option("--frames", min=1, help="Frames to calibrate on, chosen to differ from each other.")] = 512,
+    frames: Annotated[int, typer.Option("--frames", min=2, help="Frames to calibrate on, chosen to differ from each other.")] = 512,
     method: Annotated[
-        Literal["minmax", "percentile"], typer.Option("--method", help="How int8's ranges follow from what the frames show.")
+        Literal["minmax", "percentile", "entropy"], typer.Option("--method", help="How int8's ranges follow from what the frames show.")
     ] = "minmax",
     keep_float: Annotated[
         list[str] | None,
-        typer.Option(
-            "--keep-float", help="Layers that int8 leaves in float, such as '*_box_head*' (these where absent); may be given again."
-        ),
+        typer.Option("--keep-float", help="Layers that int8 leaves in float, such as '*_box_head*'; those found right where absent."),
     ] = None,
-    vocabulary: Annotated[
-        Literal["hico_det", "vcoco"], typer.Option("--vocabulary", help="Of an untrained model; a checkpoint brings its own.")
-    ] = "hico_det",
+    judge: Annotated[
+        list[str] | None,
+        typer.Option("--judge", help="Sources to hold the engine against fp32 on, beside --calibration and the clip that comes along."),
+    ] = None,
+    vocabulary: UntrainedVocabularyOption = "hico_det",
     with_text_tower: Annotated[
         bool, typer.Option("--text-tower/--no-text-tower", help="Carry CLIP's text tower, so that vocabularies can be edited on the box.")
     ] = True,
@@ -62,52 +71,47 @@ def build(
     caution: Annotated[
         str | None, typer.Option("--caution", help="What a person must know before believing it; every run with this engine says so.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Build even if the folder's engine was built from the same.")] = False,
 ) -> None:
     """Export a model, hold the result against PyTorch, and write it as an engine.
 
     The folder is written whole or not at all. Needs the extra [build].
 
         edge-hoi build hoiclip.pth --output engines/hoiclip --size 384x672
-        edge-hoi build hoiclip.pth --output engines/quick --precision int8 --calibration street.mp4
+        edge-hoi build hoiclip.pth --output engines/quick --precision auto --calibration street.mp4
     """
     refuse_without_extra("building")
-    if bool(calibration) != (precision == "int8"):
-        raise ConfigError("--calibration and --precision int8 go together: name a video or a folder of pictures like those it will see")
-    from edge_hoi.export import KEEP_FLOAT, Quantisation, build_engine, collect_frames, describe_input
-    from edge_hoi.pipeline import demo_clip
+    choice = PrecisionChoice(precision, calibration or (), judge or (), frames, method, keep_float or ())
+    choice.check()
+    from edge_hoi.export import build_engine, build_fastest
 
-    input_size = _parse_size(size)
+    input_size = parse_size(size)
     started = time.monotonic()
 
     def step(text: str) -> None:
         err.print(f"[dim]{time.monotonic() - started:6.1f} s[/]  {text}")
 
     step(f"reading {model}")
-    checkpoint, its_vocabulary = _open_checkpoint(model, vocabulary)
-    quantisation = None
-    if precision == "int8":
-        step(f"choosing up to {frames} calibration frames")
-        described = describe_input(checkpoint, input_size)
-        # Judged on the clip that comes along too, so that frames which show nothing are not left to judge themselves.
-        sources = [*(calibration or []), str(demo_clip())]
-        chosen, judged = collect_frames(sources[:-1], frames, described), collect_frames(sources, JUDGED_FRAMES, described)
-        quantisation = Quantisation(chosen, judged, method, tuple(keep_float or KEEP_FLOAT))
+    checkpoint, its_vocabulary = open_model(model, vocabulary)
+    reductions = choice.reductions(checkpoint, input_size, step)
     is_trained = not model.startswith(UNTRAINED)
-    manifest = build_engine(
-        checkpoint,
-        its_vocabulary,
-        output,
-        name=name or output.resolve().name,
-        description=f"HOICLIP from {Path(model).name if is_trained else 'made-up weights: it runs, and what it reports means nothing'}",
-        is_trained=is_trained,
-        caution=caution,
-        backend=backend,
-        quantisation=quantisation,
-        input_size=input_size,
-        with_text_tower=with_text_tower,
-        half_text_tower=half_text_tower,
-        progress=step,
-    )
+    options: dict[str, Any] = {
+        "name": name or output.resolve().name,
+        "description": f"HOICLIP from {Path(model).name if is_trained else 'made-up weights: it runs, and what it reports means nothing'}",
+        "is_trained": is_trained,
+        "caution": caution,
+        "backend": backend,
+        "input_size": input_size,
+        "with_text_tower": with_text_tower,
+        "half_text_tower": half_text_tower,
+        "progress": step,
+    }
+    if precision == "auto":
+        manifest = build_fastest(checkpoint, its_vocabulary, output, reductions=reductions, **options)
+        out.print(_decision_table(manifest))
+    else:
+        reduction = reductions[0] if reductions else None
+        manifest = build_engine(checkpoint, its_vocabulary, output, reduction=reduction, is_forced=force, **options)
     step("done")
     megabytes = sum((output / path).stat().st_size for path in manifest.files) / 1e6
     out.print(f"{output}: {manifest.backend}, {manifest.precision}, {size}, {megabytes:.1f} MB; try it with", soft_wrap=True)
@@ -128,7 +132,29 @@ def refuse_without_extra(doing: str) -> None:
         raise MissingDependencyError(f"{doing} needs {', '.join(missing)}; pip install 'edge-hoi[build]'")
 
 
-def _open_checkpoint(model: str, vocabulary: str) -> "tuple[Checkpoint, Vocabulary]":
+def _decision_table(manifest: "Manifest") -> Table:
+    assert manifest.decision is not None
+    table = Table("precision", "ms a frame", "", title=f"what was chosen from, on {manifest.decision.device}")
+    for candidate in manifest.decision.candidates:
+        time_taken = "-" if candidate.milliseconds is None else f"{candidate.milliseconds:.2f}"
+        table.add_row(candidate.precision, time_taken, "chosen" if candidate.precision == manifest.precision else candidate.refused or "")
+    return table
+
+
+def open_model(model: str, vocabulary: str) -> "tuple[Checkpoint, Vocabulary]":
+    """Read a checkpoint, or make up an untrained one.
+
+    Args:
+        model: A checkpoint's path, or `untrained:VARIANT`.
+        vocabulary: Of an untrained one.
+
+    Returns:
+        The checkpoint and its vocabulary.
+
+    Raises:
+        ConfigError: There is no such variant.
+        CheckpointError: The checkpoint cannot be used.
+    """
     from edge_hoi.model import VARIANTS, load_checkpoint
     from edge_hoi.model.checkpoint_vocabulary import vocabulary_of
     from edge_hoi.model.reference_weights import untrained_checkpoint
@@ -144,7 +170,15 @@ def _open_checkpoint(model: str, vocabulary: str) -> "tuple[Checkpoint, Vocabula
     return untrained_checkpoint(VARIANTS[variant], published), published
 
 
-def _parse_size(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
+    """Read HEIGHTxWIDTH.
+
+    Args:
+        text: Such as `384x672`.
+
+    Raises:
+        ConfigError: It is none.
+    """
     match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
     if not match:
         raise ConfigError(f"--size is HEIGHTxWIDTH in pixels, such as 384x672; got {text!r}")

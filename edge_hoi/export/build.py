@@ -1,11 +1,8 @@
 """Build an engine's folder from a checkpoint: the network, the classifier, the text tower, and the manifest over them."""
 
-import hashlib
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from difflib import get_close_matches
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,15 +13,15 @@ from edge_hoi import __version__
 from edge_hoi.detection import Classifier, write_classifier
 from edge_hoi.errors import EngineError
 from edge_hoi.export.folder import files_below, order_metadata, replacing
-from edge_hoi.export.frames import FrameSet
-from edge_hoi.export.gate import LIMITS, compare
+from edge_hoi.export.gate import Comparison, compare
 from edge_hoi.export.onnx import export_onnx, largest_difference, refuse_beyond_tolerance, write_valid
-from edge_hoi.export.quantise import KEEP_FLOAT, Method, quantise, record_ranges
+from edge_hoi.export.provenance import build_inputs, current_engine, tool_versions, weights_sha256
+from edge_hoi.export.reduction import Reduction, reduced_networks
 from edge_hoi.export.text_tower import export_text_tower, write_tokenizer
 from edge_hoi.model import Checkpoint, LastLayer, save_checkpoint
 from edge_hoi.model.checkpoint_vocabulary import save_vocabulary
-from edge_hoi.runtime import Accuracy, Calibration, ClipIdentity, InputDescription, Manifest, TextTower, open_engine, write_manifest
-from edge_hoi.runtime.manifest import MODEL_FILE, WEIGHTS_FILE, sha256_of_file
+from edge_hoi.runtime import Accuracy, ClipIdentity, Decision, Engine, InputDescription, Manifest, TextTower, open_engine, write_manifest
+from edge_hoi.runtime.manifest import MANIFEST_FILE, MODEL_FILE, WEIGHTS_FILE, sha256_of_file
 from edge_hoi.runtime.open import ONNX_BACKENDS
 from edge_hoi.runtime.torch_engine import TorchEngine
 from edge_hoi.vocabulary import Vocabulary
@@ -33,26 +30,6 @@ BACKENDS = (*ONNX_BACKENDS, "torch")
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-_TOOLS = ("torch", "open_clip_torch", "onnx", "onnxscript", "onnxruntime", "safetensors", "tokenizers")
-
-
-@dataclass(frozen=True)
-class Quantisation:
-    """How a network is quantised to INT8.
-
-    Attributes:
-        frames: Of the kind that the engine will see; see `collect_frames`.
-        judged_on: Frames that the result is held against fp32 on; better not those alone that it is calibrated on.
-        method: How ranges follow from them; see `METHODS`.
-        keep_float: Patterns of names of layers that stay in float.
-        limits: How far it may part from fp32; see `edge_hoi.export.gate`.
-    """
-
-    frames: FrameSet
-    judged_on: FrameSet
-    method: Method = "minmax"
-    keep_float: tuple[str, ...] = KEEP_FLOAT
-    limits: Mapping[str, float] = field(default_factory=lambda: LIMITS)
 
 
 def build_engine(
@@ -65,7 +42,10 @@ def build_engine(
     is_trained: bool,
     caution: str | None = None,
     backend: str = "openvino",
-    quantisation: Quantisation | None = None,
+    reduction: Reduction | None = None,
+    network: Path | None = None,
+    decision: Decision | None = None,
+    is_forced: bool = True,
     input_size: tuple[int, int] = (384, 672),
     with_text_tower: bool = True,
     half_text_tower: bool = False,
@@ -82,7 +62,10 @@ def build_engine(
         is_trained: False of made-up weights.
         caution: What a person must know before believing what it reports.
         backend: What is to run it: `openvino` or `onnxruntime`, which run the same files, or `torch`.
-        quantisation: How to quantise it to INT8; None to keep it in fp32.
+        reduction: The precision below fp32 that it is to have; None for fp32.
+        network: The fp32 network, exported before by `export_network`; None to export it.
+        decision: How that precision was chosen, for the manifest.
+        is_forced: Whether to build even if the folder holds an engine that was built from the same.
         input_size: Nominal `(H, W)` in pixels.
         with_text_tower: Whether to carry the text tower, so that vocabularies can be changed without torch.
         half_text_tower: Whether to store it in fp16; see `export_text_tower`.
@@ -96,15 +79,17 @@ def build_engine(
         OSError: The folder cannot be written to.
     """
     _check_arguments(checkpoint, vocabulary, backend, input_size)
-    if quantisation and backend == "torch":
-        raise EngineError(f"int8 engines run on {' or '.join(ONNX_BACKENDS)}, got backend 'torch'; build it with precision fp32")
-    described = describe_input(checkpoint, input_size)
+    if reduction and backend == "torch":
+        raise EngineError(
+            f"{reduction.precision} engines run on {' or '.join(ONNX_BACKENDS)}, got backend 'torch'; build it with precision fp32"
+        )
+    options = {"name": name, "description": description, "is_trained": is_trained, "backend": backend, "input_size": input_size}
+    towers = {"with_text_tower": with_text_tower, "half_text_tower": half_text_tower}
+    built_from = build_inputs(checkpoint, vocabulary, reduction, {**options, **towers})
+    current = None if is_forced else current_engine(folder, built_from, progress)
+    if current is not None:
+        return current
     with replacing(folder) as partial:
-        progress("exporting the network")
-        if quantisation:
-            _write_quantised(checkpoint, partial, quantisation, described, progress)
-        else:
-            _write_network(checkpoint, partial, backend)
         text_tower = None
         if with_text_tower:
             progress("exporting the text tower")
@@ -121,27 +106,28 @@ def build_engine(
             is_trained=is_trained,
             caution=caution,
             architecture=config.to_json(),
-            weights_sha256=_weights_sha256(checkpoint),
-            precision="int8" if quantisation else "fp32",
-            calibration=_calibration(quantisation) if quantisation else None,
-            files={relative: sha256_of_file(path) for relative, path in files_below(partial).items()},
-            input=described,
+            weights_sha256=weights_sha256(checkpoint),
+            precision=reduction.precision if reduction else "fp32",
+            files=_hashes(partial),
+            input=describe_input(checkpoint, input_size),
             num_queries=config.num_queries,
             embedding_size=checkpoint.model.clip.embedding_size,
             clip=ClipIdentity(model=config.clip if isinstance(config.clip, str) else "custom", weights_sha256=clip_sha256),
             classifiers={vocabulary.name: classifier},
             default_vocabulary=vocabulary.name,
             text_tower=text_tower,
-            tools={tool: version(tool) for tool in _TOOLS},
+            tools=tool_versions(),
             created_by=__version__,
+            built_from=built_from,
+            decision=decision,
         )
-        write_manifest(partial, manifest)
-        progress("trying the engine")
-        if quantisation:
-            accuracy = _judge(checkpoint, vocabulary, partial, manifest, quantisation)
-            manifest = manifest.model_copy(update={"accuracy": accuracy})
-            write_manifest(partial, manifest)
+        if reduction:
+            manifest = _write_reduced(checkpoint, vocabulary, partial, manifest, reduction, network, progress)
         else:
+            progress("exporting the network")
+            _write_network(checkpoint, partial, backend, network)
+            manifest = _finish(partial, manifest)
+            progress("trying the engine")
             _try(checkpoint, partial, manifest)
     return manifest
 
@@ -185,31 +171,72 @@ def _check_arguments(checkpoint: Checkpoint, vocabulary: Vocabulary, backend: st
         )
 
 
-def _write_network(checkpoint: Checkpoint, folder: Path, backend: str) -> None:
+def export_network(checkpoint: Checkpoint, path: Path) -> None:
+    """Export the fp32 network, held against torch.
+
+    Args:
+        checkpoint: The network.
+        path: The file to write; see `export_onnx`.
+
+    Raises:
+        EngineError: What was exported disagrees with torch.
+    """
+    model = checkpoint.model
+    export_onnx(LastLayer(model), path, clip_size=model.clip.image_size, stride=model.config.backbone_stride)
+
+
+def _write_network(checkpoint: Checkpoint, folder: Path, backend: str, network: Path | None) -> None:
     if backend == "torch":
         save_checkpoint(checkpoint, folder / WEIGHTS_FILE)
         order_metadata(folder / WEIGHTS_FILE)
+    elif network:
+        write_valid(onnx.load(network), folder / MODEL_FILE)
     else:
-        model = checkpoint.model
-        export_onnx(LastLayer(model), folder / MODEL_FILE, clip_size=model.clip.image_size, stride=model.config.backbone_stride)
+        export_network(checkpoint, folder / MODEL_FILE)
 
 
-def _write_quantised(
-    checkpoint: Checkpoint, folder: Path, quantisation: Quantisation, described: InputDescription, progress: Callable[[str], None]
-) -> None:
+def _write_reduced(
+    checkpoint: Checkpoint,
+    vocabulary: Vocabulary,
+    folder: Path,
+    manifest: Manifest,
+    reduction: Reduction,
+    network: Path | None,
+    progress: Callable[[str], None],
+) -> Manifest:
+    """Write the first network of reduced precision that the gate lets through."""
     with TemporaryDirectory() as temporary:
-        path = Path(temporary) / MODEL_FILE
-        _write_network(checkpoint, path.parent, ONNX_BACKENDS[0])
-        progress(f"quantising the network on {len(quantisation.frames.frames)} frames")
-        ranges = record_ranges(path, quantisation.frames.inputs(described), quantisation.method)
-        write_valid(quantise(onnx.load(path), ranges, quantisation.keep_float), folder / MODEL_FILE)
-
-
-def _calibration(quantisation: Quantisation) -> Calibration:
-    frames = quantisation.frames
-    return Calibration(
-        sha256=frames.sha256, frames=len(frames.frames), method=quantisation.method, keep_float=tuple(quantisation.keep_float)
+        if network is None:
+            progress("exporting the network")
+            network = Path(temporary) / MODEL_FILE
+            export_network(checkpoint, network)
+        model = onnx.load(network)
+    for reduced, calibration in reduced_networks(model, reduction, manifest.input, progress):
+        write_valid(reduced, folder / MODEL_FILE)
+        manifest = _finish(folder, manifest.model_copy(update={"calibration": calibration}))
+        progress(f"holding the {manifest.precision} engine against fp32 on {len(reduction.judged_on.frames)} frames")
+        comparison = _compare(checkpoint, vocabulary, folder, manifest, reduction)
+        if comparison.passes(reduction.limits):
+            break
+    comparison.refuse_beyond(reduction.limits, manifest.precision)
+    accuracy = Accuracy(
+        frames_sha256=reduction.judged_on.sha256,
+        frames=len(reduction.judged_on.frames),
+        measured=comparison.measured,
+        limits={name: reduction.limits[name] for name in comparison.measured},
     )
+    return _finish(folder, manifest.model_copy(update={"accuracy": accuracy}))
+
+
+def _finish(folder: Path, manifest: Manifest) -> Manifest:
+    """Write the manifest over the files that are there."""
+    manifest = manifest.model_copy(update={"files": _hashes(folder)})
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {relative: sha256_of_file(path) for relative, path in files_below(folder).items() if relative != MANIFEST_FILE}
 
 
 def _write_text_tower(checkpoint: Checkpoint, folder: Path, *, half: bool) -> TextTower:
@@ -228,14 +255,6 @@ def _write_classifier(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Pa
     return relative
 
 
-def _weights_sha256(checkpoint: Checkpoint) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(checkpoint.model.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def _try(checkpoint: Checkpoint, folder: Path, manifest: Manifest) -> None:
     """Run the finished engine as a stream would, and hold it against torch."""
     if manifest.backend == "torch":
@@ -246,22 +265,24 @@ def _try(checkpoint: Checkpoint, folder: Path, manifest: Manifest) -> None:
         refuse_beyond_tolerance(largest_difference(reference.run(inputs), engine.run(inputs)), engine.backend)
 
 
-def _judge(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Path, manifest: Manifest, quantisation: Quantisation) -> Accuracy:
-    """Run the finished engine on frames, and refuse it if it parts too far from torch."""
+def _compare(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Path, manifest: Manifest, reduction: Reduction) -> Comparison:
+    """Run the finished engine and torch on the same frames."""
     module = LastLayer(checkpoint.model)
-    comparison = compare(
+    # On CPUs OpenVINO runs fp16 networks in fp32; ONNX Runtime rounds to fp16 after each operator, as GPUs do.
+    backend = "onnxruntime" if reduction.precision == "fp16" else manifest.backend
+
+    def opened(size: tuple[int, int]) -> Engine:
+        engine = open_engine(folder, backend=backend, input_size=size, device="cpu")
+        if engine.precision != manifest.precision:
+            engine.close()
+            raise EngineError(f"this device runs {manifest.precision} engines in {engine.precision} only; build it in fp32 or int8")
+        return engine
+
+    return compare(
         lambda size: TorchEngine(module, manifest, input_size=size, device="cpu"),
-        lambda size: open_engine(folder, input_size=size, device="cpu"),
-        quantisation.judged_on,
+        opened,
+        reduction.judged_on,
         manifest.input,
         Classifier(**checkpoint.classifier.arrays()),
         vocabulary,
-    )
-    comparison.refuse_beyond(quantisation.limits, manifest.precision)
-    frames = comparison.frames
-    return Accuracy(
-        frames_sha256=frames.sha256,
-        frames=len(frames.frames),
-        measured=comparison.measured,
-        limits={name: quantisation.limits[name] for name in comparison.measured},
     )

@@ -56,6 +56,21 @@ class FrameSet:
         """Hash of the frames in their order."""
         return hashlib.sha256("".join(frame.sha256 for frame in self.frames).encode()).hexdigest()
 
+    def spread(self, count: int) -> "FrameSet":
+        """Give at most so many of the frames, evenly from first to last."""
+        return FrameSet(self.frames[:: -(-len(self.frames) // count)])
+
+    def with_unlike(self, count: int) -> "FrameSet":
+        """Add, after these frames, as many at most that are as unlike them as the same pixels can be: upside down, and negatives.
+
+        A fixed camera's frames hardly differ. By these, an engine that looks is told from one that always gives the same answer.
+        """
+        unlike = (
+            ChosenFrame(f"the negative of {frame.name}", np.ascontiguousarray(255 - frame.image[::-1]))
+            for frame in self.spread(count).frames
+        )
+        return FrameSet((*self.frames, *unlike))
+
     def inputs(self, description: InputDescription) -> Iterator[dict[str, NDArray[np.float32]]]:
         """Preprocess the frames as streams' frames are.
 

@@ -5,51 +5,21 @@ is float until the next of them. All else stays float: norms, softmax, sums, and
 softmax are smaller than a step of INT8 and OpenVINO is no faster for it.
 """
 
-import tempfile
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from itertools import islice
-from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, create_calibrator
+from onnxruntime.quantization import CalibrationMethod, QuantType
 from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from edge_hoi.errors import EngineError
 
-Method = Literal["minmax", "percentile"]
-METHODS: tuple[Method, ...] = get_args(Method)
-"""How a range follows from what was seen: all of it, or all but the outermost 0.001 %."""
-
 KEEP_FLOAT = ("*_box_head*",)
 """Layers that stay float unless told otherwise: a pixel of a large picture is smaller than a step of INT8."""
 
-Ranges = Mapping[str, tuple[float, float]]
-"""Lowest and highest value of each quantised tensor, by name."""
-
-Inputs = dict[str, NDArray[np.float32]]
-
 _OPERATORS = ["Conv", "MatMul", "Gemm"]
-_CALIBRATION = {
-    "minmax": (CalibrationMethod.MinMax, {}),
-    "percentile": (CalibrationMethod.Percentile, {"symmetric": True, "percentile": 99.999, "num_bins": 2048}),
-}
-_AT_ONCE = 4  # frames whose activations are held in memory together
-
-
-class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Frames in memory, as ONNX Runtime's calibrators ask for them."""
-
-    def __init__(self, frames: Iterable[Inputs]) -> None:
-        self._frames = iter(frames)
-
-    def get_next(self) -> Inputs | None:
-        return next(self._frames, None)
 
 
 def quantisable_layers(model: onnx.ModelProto) -> list[str]:
@@ -85,68 +55,52 @@ def layers_to_quantise(model: onnx.ModelProto, keep_float: Sequence[str]) -> lis
     return left
 
 
-def record_ranges(path: Path, inputs: Iterable[Inputs], method: Method = "minmax") -> dict[str, tuple[float, float]]:
-    """Run the float network and note what range the input of each layer takes.
+def inputs_of(model: onnx.ModelProto, layers: Iterable[str]) -> dict[str, str]:
+    """Find the tensor that each layer multiplies with its weights.
 
     Args:
-        path: The float network's file.
-        inputs: The network's inputs, frame by frame; each may be overwritten once the next is asked for.
-        method: One of `METHODS`.
+        model: The float network.
+        layers: Names of quantisable layers.
 
     Returns:
-        The ranges, in order of name.
-
-    Raises:
-        EngineError: There are no inputs, or a range is not finite.
+        The tensors' names, by layer.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        kind, options = _CALIBRATION[method]
-        calibrator = create_calibrator(
-            path, _OPERATORS, str(Path(folder) / "augmented.onnx"), kind, extra_options=options, use_external_data_format=True
-        )
-        frames, count = iter(inputs), 0
-        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # what is not a number is refused below
-            while chunk := [{name: array.copy() for name, array in frame.items()} for frame in islice(frames, _AT_ONCE)]:
-                calibrator.collect_data(_Reader(chunk))
-                count += len(chunk)
-            if not count:
-                raise EngineError("calibration expects at least one frame, got none; give a folder of pictures or a video")
-            found = calibrator.compute_data()
-    ranges = {}
-    for name, data in sorted(found.items()):
-        low, high = (np.asarray(end).item() for end in data.range_value)
-        if not np.isfinite(low + high):
-            raise EngineError(f"in calibration {name!r} ranged from {low} to {high}, which is not finite; check the checkpoint's weights")
-        ranges[name] = (low, high)
-    return ranges
+    constants = {weight.name for weight in model.graph.initializer}
+    wanted = set(layers)
+    return {node.name: next(name for name in node.input[:2] if name not in constants) for node in model.graph.node if node.name in wanted}
 
 
-def quantise(model: onnx.ModelProto, ranges: Ranges, keep_float: Sequence[str] = KEEP_FLOAT) -> onnx.ModelProto:
+def quantise(model: onnx.ModelProto, limits: Mapping[str, float], layers: Sequence[str]) -> onnx.ModelProto:
     """Put Q/DQ pairs before the inputs and the weights of layers.
 
     Args:
         model: The float network; left as it is.
-        ranges: From `record_ranges`.
-        keep_float: See `layers_to_quantise`.
+        limits: The largest magnitude that INT8 is to tell apart, of the input of each layer.
+        layers: Names of layers, of `layers_to_quantise`.
 
     Returns:
         The quantised network, with the same inputs, outputs and free axes.
 
     Raises:
-        EngineError: See `layers_to_quantise`.
+        EngineError: The limit of an input is missing.
     """
-    layers = layers_to_quantise(model, keep_float)
+    tensors = set(inputs_of(model, layers).values())
+    missing = tensors - limits.keys()
+    if missing:
+        raise EngineError(
+            f"no range was recorded for {', '.join(sorted(missing)[:3])}: the network was exported by other versions then; calibrate again"
+        )
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    data = {name: (np.array(low, np.float32), np.array(high, np.float32)) for name, (low, high) in ranges.items()}
+    ranges = {name: (np.array(-limits[name], np.float32), np.array(limits[name], np.float32)) for name in sorted(tensors)}
     quantizer = QDQQuantizer(
         onnx.shape_inference.infer_shapes(copy),
         True,  # per channel
         False,  # the full range of eight bits
         QuantType.QInt8,
         QuantType.QInt8,
-        TensorsData(CalibrationMethod.MinMax, data),
-        layers,
+        TensorsData(CalibrationMethod.MinMax, ranges),
+        list(layers),
         [],
         _OPERATORS,
         # TensorRT takes symmetric activations and float biases only.

@@ -1,6 +1,6 @@
 """The manifest of an engine's folder: what the engine is, what it takes, and the hash of every file.
 
-Nothing in it depends on when or where it was written, so that equal weights and tools give an equal file.
+Nothing in it depends on when or where it was written, so that equal weights and tools give an equal file; but a `decision` does.
 """
 
 import hashlib
@@ -118,6 +118,32 @@ class Accuracy(_Section):
     limits: dict[str, float]
 
 
+class Candidate(_Section):
+    """One of the precisions that a build chose from.
+
+    Attributes:
+        precision: Of its arithmetic.
+        milliseconds: Median time of a frame; None if it was refused.
+        refused: Why it was; None if it was not.
+    """
+
+    precision: str
+    milliseconds: float | None
+    refused: str | None
+
+
+class Decision(_Section):
+    """How a build chose the precision: the fastest of those that are right, on one device.
+
+    Attributes:
+        device: Where the candidates were timed.
+        candidates: All of them.
+    """
+
+    device: str
+    candidates: tuple[Candidate, ...]
+
+
 class Manifest(_Section):
     """What an engine's folder holds.
 
@@ -130,7 +156,7 @@ class Manifest(_Section):
         caution: What a person must know before believing what it reports; None if nothing.
         architecture: The model's configuration as JSON.
         weights_sha256: Hash of the weights it was built from.
-        precision: Of its arithmetic: `fp32` or `int8`.
+        precision: Of its arithmetic: `fp32`, `bf16`, `fp16` or `int8`.
         calibration: See `Calibration`; None if it is not quantised.
         accuracy: See `Accuracy`; None in fp32, which is held against torch to the last digit but three.
         files: Hash of every file beside the manifest, by relative path.
@@ -143,6 +169,8 @@ class Manifest(_Section):
         text_tower: See `TextTower`; None if it is not carried along.
         tools: Version of each package that took part in building it.
         created_by: The edge-hoi that built it.
+        built_from: All that a build depends on, by name; an engine of other things is stale. Empty of engines from before that was kept.
+        decision: See `Decision`; None if the precision was named.
     """
 
     format_version: Literal[1] = 1
@@ -166,6 +194,8 @@ class Manifest(_Section):
     text_tower: TextTower | None
     tools: dict[str, str]
     created_by: str
+    built_from: dict[str, str] = {}
+    decision: Decision | None = None
 
     @model_validator(mode="after")
     def _check_references(self) -> "Manifest":

@@ -68,6 +68,8 @@ class OnnxRuntimeEngine(CheckedEngine):
             raise EngineError(f"ONNX Runtime cannot open {path}: {reason}; build it again with `edge-hoi build`") from error
         if device == "cuda" and _CUDA not in session.get_providers():
             raise EngineError("ONNX Runtime finds no CUDA device; use device 'cpu', or check the driver with nvidia-smi")
+        if manifest.precision == "bf16":
+            self.precision = "fp32"
         self._session: Any = session
 
     def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:

@@ -45,7 +45,7 @@ def open_engine(
         input_size: `(H, W)` in pixels, such as `choose_input_size` gives; None for the nominal one.
         max_batch: Most pictures in one run.
         device: `cpu`, `cuda`, or `auto` for the best there is.
-        precision_hint: `f32`, or `bf16` where the backend and the device can; None for `f32`.
+        precision_hint: `f32`, or `bf16` where the backend and the device can; None for what it was built for.
         cache_folder: Where a backend may keep what it compiled; None to keep nothing.
 
     Returns:

@@ -1,7 +1,9 @@
-"""Keep exports quick under pytest."""
+"""A tiny network, exported once for all tests that make something of it; and exports quick under pytest."""
 
 import contextlib
 import logging
+
+import pytest
 
 with contextlib.suppress(ImportError):
     import torch  # noqa: F401 - it sets its loggers up on import
@@ -9,3 +11,47 @@ with contextlib.suppress(ImportError):
     # pytest listens to each logger that does not propagate; PyTorch notes every step of an export, with its stack, once someone listens
     # to this one, and takes three times as long.
     logging.getLogger("torch.__trace").propagate = True
+
+SIZE = (96, 160)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint():
+    from edge_hoi.model import VARIANTS
+    from edge_hoi.model.reference_weights import untrained_checkpoint
+    from edge_hoi.vocabulary import load_vocabulary
+
+    return untrained_checkpoint(VARIANTS["tiny"], load_vocabulary("vcoco"))
+
+
+@pytest.fixture(scope="session")
+def tiny_network(tiny_checkpoint, tmp_path_factory):
+    """Give the file of the exported fp32 network."""
+    from edge_hoi.export import export_network
+
+    path = tmp_path_factory.mktemp("network") / "model.onnx"
+    export_network(tiny_checkpoint, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def demo_frames(tiny_checkpoint):
+    from edge_hoi.export import collect_frames, describe_input
+    from edge_hoi.pipeline import demo_clip
+
+    return collect_frames([str(demo_clip())], 8, describe_input(tiny_checkpoint, SIZE))
+
+
+@pytest.fixture(scope="session")
+def build_tiny(tiny_checkpoint, tiny_network):
+    """Give what builds the tiny engine into a folder, in any precision."""
+    from edge_hoi.export import build_engine
+    from edge_hoi.vocabulary import load_vocabulary
+
+    def build(folder, reduction=None, **options):
+        said = {"name": "tiny", "description": "for tests", "is_trained": False, "with_text_tower": False, "input_size": SIZE}
+        return build_engine(
+            tiny_checkpoint, load_vocabulary("vcoco"), folder, reduction=reduction, **said | {"network": tiny_network} | options
+        )
+
+    return build

@@ -72,7 +72,7 @@ def test_boxes_that_lie_elsewhere_lose_their_triplets():
     comparison = judge(lambda outputs: moved(outputs, 0.4))
     assert comparison.measured["lost_triplets"] > 0.7  # the rest has no object
     with pytest.raises(
-        EngineError, match=r"the int8 engine parts too far from fp32: box_error 0\.\d+ \(limit 0\.02; worst: object_boxes of "
+        EngineError, match=r"the int8 engine parts too far from fp32: box_error 0\.\d+ \(limit 0\.01; worst: object_boxes of "
     ):
         comparison.refuse_beyond(LIMITS, "int8")
 

@@ -1,0 +1,93 @@
+"""`edge-hoi calibrate`: choose calibration frames, record the ranges of a model's layers on them, and say what INT8 does to each."""
+
+import math
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from edge_hoi.cli.build import SizeOption, UntrainedVocabularyOption, open_model, parse_size, refuse_without_extra
+from edge_hoi.cli.terminal import err, out
+
+_SHOWN_LAYERS = 12
+_REPORT_FRAMES = 16
+
+
+def calibrate(
+    model: Annotated[str, typer.Argument(help="Checkpoint, as for `edge-hoi build`.")],
+    source: Annotated[list[str], typer.Option("--source", help="Video, folder of pictures or camera; may be given again.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The set's folder, such as calibration/street.")],
+    frames: Annotated[int, typer.Option("--frames", min=2, help="Frames at most, chosen to differ from each other.")] = 512,
+    size: SizeOption = "384x672",
+    vocabulary: UntrainedVocabularyOption = "hico_det",
+    parts: Annotated[
+        bool, typer.Option("--parts/--no-parts", help="Also quantise part after part, to see which the outputs suffer from.")
+    ] = True,
+) -> None:
+    """Make a calibration set: the list of its frames with their hashes, and the ranges recorded on them by every method.
+
+    The pictures stay where they are. `edge-hoi build --precision int8 --calibration FOLDER` makes an engine from the set, the same each
+    time. Needs the extra [build].
+
+        edge-hoi calibrate hoiclip.pth --source street.mp4 --frames 512 --output calibration/street
+    """
+    refuse_without_extra("calibrating")
+    import onnx
+
+    from edge_hoi.export import KEEP_FLOAT, collect_frames, describe_input, export_network, histograms_of, make_recording, weights_sha256
+    from edge_hoi.export.calibration import write_recording
+    from edge_hoi.export.quantise import layers_to_quantise, quantise
+    from edge_hoi.export.sensitivity import answers, distortion, layer_noise, sensitivities
+
+    input_size = parse_size(size)
+    started = time.monotonic()
+
+    def step(text: str) -> None:
+        err.print(f"[dim]{time.monotonic() - started:6.1f} s[/]  {text}")
+
+    step(f"reading {model}")
+    checkpoint, _ = open_model(model, vocabulary)
+    described = describe_input(checkpoint, input_size)
+    step(f"choosing up to {frames} frames")
+    chosen = collect_frames(source, frames, described)
+    step("exporting the network")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.onnx"
+        export_network(checkpoint, path)
+        network = onnx.load(path)
+    step(f"recording ranges on {len(chosen.frames)} frames")
+    histograms = histograms_of(network, chosen, described)
+    recording = make_recording(histograms, chosen, described, weights_sha256(checkpoint))
+    write_recording(recording, output)
+
+    step("comparing methods")
+    layers = layers_to_quantise(network, KEEP_FLOAT)
+    judged = chosen.spread(_REPORT_FRAMES).with_unlike(_REPORT_FRAMES // 2)
+    inputs = [{name: array.copy() for name, array in each.items()} for each in judged.inputs(described)]
+    expected = answers(network, inputs)
+    methods = Table("method", *expected, title="error of each output, as a share of how much it differs from frame to frame")
+    for method, limits in recording.ranges.items():
+        got = answers(quantise(network, limits, layers), inputs)
+        methods.add_row(method, *(f"{distortion(expected[name], got[name]):.3f}" for name in expected))
+    out.print(methods)
+    limits = recording.ranges["minmax"]
+    noisiest = Table("layer", "input", "weights", title=f"the {_SHOWN_LAYERS} noisiest of {len(layers)} layers: noise over signal, dB")
+    for layer in layer_noise(network, layers, histograms, limits)[:_SHOWN_LAYERS]:
+        noisiest.add_row(layer.name, _decibel(layer.input), _decibel(layer.weight))
+    out.print(noisiest)
+    if parts:
+        step("quantising part after part")
+        table = Table("--keep-float", "worst output", title="error where that part alone is quantised")
+        for pattern, value in sorted(sensitivities(network, limits, inputs, KEEP_FLOAT), key=lambda part: -part[1]):
+            table.add_row(pattern.replace("[", r"\["), f"{value:.3f}")
+        out.print(table)
+    step("done")
+    out.print(f"{output}: {len(chosen.frames)} frames, {recording.frames_sha256[:12]}; build with", soft_wrap=True)
+    out.print(f"    edge-hoi build {model} --output engines/NAME --precision int8 --calibration {output}", soft_wrap=True, markup=False)
+
+
+def _decibel(ratio: float) -> str:
+    return f"{10 * math.log10(max(ratio, 1e-12)):.1f}"

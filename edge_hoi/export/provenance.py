@@ -1,0 +1,94 @@
+"""What an engine was built from, so that one that is there already is kept where nothing changed and is never taken for another."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from edge_hoi import __version__
+from edge_hoi.errors import ManifestError
+from edge_hoi.export.quantise import KEEP_FLOAT
+from edge_hoi.export.reduction import Reduction
+from edge_hoi.model import Checkpoint
+from edge_hoi.runtime import Manifest, read_manifest
+from edge_hoi.runtime.manifest import MANIFEST_FILE
+from edge_hoi.vocabulary import Vocabulary
+
+_TOOLS = ("torch", "open_clip_torch", "onnx", "onnxscript", "onnxruntime", "openvino", "safetensors", "tokenizers")
+
+
+def tool_versions() -> dict[str, str]:
+    """Give the version of each package that takes part in building an engine."""
+    return {tool: version(tool) for tool in _TOOLS}
+
+
+def weights_sha256(checkpoint: Checkpoint) -> str:
+    """Hash a network's weights: names, shapes and float32 values.
+
+    Args:
+        checkpoint: The network.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(checkpoint.model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def build_inputs(
+    checkpoint: Checkpoint, vocabulary: Vocabulary, reduction: Reduction | None, options: Mapping[str, object]
+) -> dict[str, str]:
+    """List all that an engine depends on.
+
+    Args:
+        checkpoint: The network with its text tower and classifier.
+        vocabulary: The vocabulary.
+        reduction: The precision below fp32; None for fp32.
+        options: The other arguments of the build, by name.
+    """
+    classifier = hashlib.sha256()
+    for name, array in sorted(checkpoint.classifier.arrays().items()):
+        classifier.update(name.encode() + array.tobytes())
+    listed = {
+        "weights": weights_sha256(checkpoint),
+        "CLIP": checkpoint.clip_sha256(),
+        "classifier": classifier.hexdigest(),
+        "vocabulary": vocabulary.content_hash,
+        "precision": reduction.precision if reduction else "fp32",
+        "edge-hoi": __version__,
+        **{name.replace("_", " "): json.dumps(value) for name, value in options.items()},
+        **tool_versions(),
+    }
+    if reduction:
+        listed["accuracy gate"] = json.dumps([reduction.judged_on.sha256, dict(reduction.limits)])
+    if reduction and reduction.calibration:
+        listed["calibration"] = json.dumps([reduction.calibration_sha256, reduction.method])
+        listed["layers in float"] = json.dumps(reduction.keep_float or ["automatic", *KEEP_FLOAT])
+    return listed
+
+
+def current_engine(folder: Path, built_from: Mapping[str, str], progress: Callable[[str], None]) -> Manifest | None:
+    """Find out whether a folder holds the engine that a build would make.
+
+    Args:
+        folder: The engine's folder.
+        built_from: Of `build_inputs`.
+        progress: Is told what a person should know.
+
+    Returns:
+        Its manifest; None if there is none, it is damaged, or it was built from something else, and is stale.
+    """
+    if not (folder / MANIFEST_FILE).exists():
+        return None
+    try:
+        manifest = read_manifest(folder)
+    except ManifestError as error:
+        progress(f"the engine there is not usable ({error}): building it again")
+        return None
+    changed = [name for name in sorted(built_from.keys() | manifest.built_from) if built_from.get(name) != manifest.built_from.get(name)]
+    if changed:
+        progress(f"the engine there is stale, for {', '.join(changed)} changed: building it again")
+        return None
+    progress("the engine there was built from the same: keeping it")
+    return manifest

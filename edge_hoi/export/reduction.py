@@ -1,0 +1,112 @@
+"""Networks of reduced precision: what is asked for, and the networks that come into question, one after the other until one is right."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal
+
+import onnx
+
+from edge_hoi.errors import EngineError
+from edge_hoi.export.calibration import Recording, histograms_of
+from edge_hoi.export.frames import FrameSet
+from edge_hoi.export.gate import LIMITS
+from edge_hoi.export.half import to_half
+from edge_hoi.export.quantise import KEEP_FLOAT, layers_to_quantise, quantise
+from edge_hoi.export.ranges import Method
+from edge_hoi.export.sensitivity import sensitivities
+from edge_hoi.runtime import Calibration, InputDescription
+
+Reduced = Literal["bf16", "fp16", "int8"]
+
+_MOST_PARTS = 6  # kept in float one after the other before INT8 is given up
+_FRAMES = 8  # that sensitivity is measured on
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """A precision below fp32, and what makes it trustworthy.
+
+    Attributes:
+        precision: `int8`; `fp16`, norms and softmax apart; or `bf16`, which is fp32's network run in bf16.
+        judged_on: Frames that the result is held against fp32 on; better not those alone that it is calibrated on.
+        calibration: Of int8: frames of the kind that the engine will see, or what was recorded on such.
+        method: How int8's ranges follow from them; see `METHODS`.
+        keep_float: Patterns of layers that int8 leaves in float. None: `KEEP_FLOAT`, and if the gate refuses that, the parts of the
+            network that suffer most as well.
+        limits: How far it may part from fp32; see `edge_hoi.export.gate`.
+    """
+
+    precision: Reduced
+    judged_on: FrameSet
+    calibration: FrameSet | Recording | None = None
+    method: Method = "minmax"
+    keep_float: tuple[str, ...] | None = None
+    limits: Mapping[str, float] = field(default_factory=lambda: LIMITS)
+
+    def __post_init__(self) -> None:
+        """Check that int8 has what it needs, and only that."""
+        if (self.calibration is None) == (self.precision == "int8"):
+            raise EngineError(f"int8 needs calibration frames and other precisions none; that does not hold for {self.precision}")
+
+    @property
+    def calibration_sha256(self) -> str:
+        """Hash of the calibration frames; empty where there are none."""
+        if isinstance(self.calibration, Recording):
+            return self.calibration.frames_sha256
+        return self.calibration.sha256 if self.calibration else ""
+
+
+def reduced_networks(
+    model: onnx.ModelProto, reduction: Reduction, description: InputDescription, progress: Callable[[str], None]
+) -> Iterator[tuple[onnx.ModelProto, Calibration | None]]:
+    """Make a network of reduced precision; when asked for another, one that keeps more of it in float.
+
+    Args:
+        model: The float network.
+        reduction: What is asked for.
+        description: The engine's input.
+        progress: Is told each step as it begins.
+
+    Yields:
+        A network, and what it was calibrated on.
+
+    Raises:
+        EngineError: A pattern matches no layer, or calibration fails.
+    """
+    if reduction.precision != "int8":
+        yield (to_half(model) if reduction.precision == "fp16" else model), None
+        return
+    limits = _limits(model, reduction, description, progress)
+    keep_float = KEEP_FLOAT if reduction.keep_float is None else reduction.keep_float
+    yield quantise(model, limits, layers_to_quantise(model, keep_float)), _describe(reduction, keep_float)
+    if reduction.keep_float is not None:
+        return
+    progress("looking for the parts that suffer most from int8")
+    frames = reduction.judged_on.spread(_FRAMES).with_unlike(_FRAMES // 2)
+    inputs = [{name: array.copy() for name, array in each.items()} for each in frames.inputs(description)]
+    worst_first = sorted(sensitivities(model, limits, inputs, keep_float), key=lambda part: -part[1])
+    for pattern, _ in islice(worst_first, min(_MOST_PARTS, len(worst_first) - 1)):
+        keep_float = (*keep_float, pattern)
+        progress(f"leaving {pattern} in float")
+        yield quantise(model, limits, layers_to_quantise(model, keep_float)), _describe(reduction, keep_float)
+
+
+def _limits(
+    model: onnx.ModelProto, reduction: Reduction, description: InputDescription, progress: Callable[[str], None]
+) -> Mapping[str, float]:
+    calibration = reduction.calibration
+    if isinstance(calibration, Recording):
+        if reduction.method not in calibration.ranges:
+            raise EngineError(f"the calibration has no ranges by {reduction.method!r}; run `edge-hoi calibrate` again")
+        return calibration.ranges[reduction.method]
+    assert calibration is not None
+    progress(f"recording ranges on {len(calibration.frames)} frames")
+    return {name: histogram.range(reduction.method) for name, histogram in histograms_of(model, calibration, description).items()}
+
+
+def _describe(reduction: Reduction, keep_float: tuple[str, ...]) -> Calibration:
+    assert reduction.calibration is not None
+    return Calibration(
+        sha256=reduction.calibration_sha256, frames=len(reduction.calibration.frames), method=reduction.method, keep_float=keep_float
+    )
