@@ -1,4 +1,4 @@
-"""How fast the world is drawn, on one core: `python benchmarks/renderer.py [--pictures N] [--frames N] [--output FILE]`."""
+"""How fast the world is drawn, by one process: `python benchmarks/renderer.py [--pictures N] [--frames N] [--output FILE]`."""
 
 import argparse
 import os
@@ -35,7 +35,7 @@ def main() -> None:
     ]
     lines = [
         describe_machine(),
-        f"\nOne core, one after the other, {WARM_UP} left out; load average before: {os.getloadavg()[0]:.1f}\n",
+        f"\nOne process, in its processor time, the first {WARM_UP} left out; load average before: {os.getloadavg()[0]:.1f}\n",
         "| drawn | number | a second | median ms | p95 ms |",
         "|---|---:|---:|---:|---:|",
     ]

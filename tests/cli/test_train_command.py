@@ -136,3 +136,16 @@ def test_a_clip_that_is_not_there_is_named(tmp_path, yard, edge_hoi, arguments, 
     code, printed = edge_hoi("verb-classifier", "--data", yard, "--dataset", "custom", "-o", tmp_path / "verbs.safetensors", *arguments)
     assert code == 2
     assert message in printed
+
+
+def test_zero_shot_splits_of_a_custom_data_set_keep_its_unseen_categories_from_training(tmp_path, edge_hoi):
+    world, run = tmp_path / "world", tmp_path / "run"
+    assert edge_hoi("render", "pictures", "--count", 12, "--workers", 1, "--output", world)[0] == 0
+    arguments = ("train", "--data", world, "--model", "untrained:tiny", "--output", run, "--epochs", 1, *SMALL)
+    code, printed = edge_hoi(*arguments, "--zero-shot", "unseen_object")
+    assert code == 0, printed
+    checkpoint = load_checkpoint(run / "model.safetensors")
+    assert (len(checkpoint.classifier.hoi_weight), len(checkpoint.seen_classifier.hoi_weight)) == (47, 41)
+    code, printed = edge_hoi(*arguments, "--zero-shot", "unseen_objects")
+    assert code != 0
+    assert "there are unseen_composition, unseen_object, unseen_verb" in printed
