@@ -3,8 +3,9 @@
 import json
 
 import numpy as np
-import PIL.Image
 import pytest
+
+pillow = pytest.importorskip("PIL.Image", reason="needs the [train] extra")
 
 from edge_hoi.datasets.captioned import prompts_of_meanings, read_captioned, read_squares
 from edge_hoi.errors import DatasetError
@@ -27,7 +28,7 @@ def test_captions_and_meanings_are_read(tmp_path):
 def test_pictures_become_the_middle_square(tmp_path):
     pixels = np.zeros((40, 80, 3), np.uint8)
     pixels[:, 20:60] = (10, 200, 30)
-    PIL.Image.fromarray(pixels).save(tmp_path / "a.png")
+    pillow.fromarray(pixels).save(tmp_path / "a.png")
     squares = read_squares(read_captioned(write(tmp_path, [GOOD])), 40)
     assert squares.shape == (1, 40, 40, 3)
     assert (squares == (10, 200, 30)).all()

@@ -275,6 +275,7 @@ def test_a_silent_broker_is_noticed_within_the_time_out_and_close_does_not_hang(
 
 
 def test_a_server_that_takes_the_connection_and_says_nothing_is_given_up(silent_server):
+    pytest.importorskip("paho.mqtt.client")
     with pytest.raises(SinkUnavailableError, match=r"did not answer for 0\.5 s"):
         make_sink(silent_server, timeout_seconds=0.5).open()
 

@@ -8,7 +8,7 @@ from known_videos import ANNA, BOXES, make_events, still
 from scripted import FAR_HUMAN, HEIGHT, HUMAN, RIDE, THING, WIDTH, Line, make_frame, times
 
 from edge_hoi.datasets.truth import Truth, TruthEpisode, TruthVideo
-from edge_hoi.delivery import JsonlSink
+from edge_hoi.delivery import JsonlSink, Message
 from edge_hoi.delivery.cloudevents import render
 from edge_hoi.errors import DatasetError
 from edge_hoi.evaluation.events import event_results, judge, predicted_episodes, read_events
@@ -30,7 +30,7 @@ def test_what_a_sink_wrote_is_read(tmp_path):
         events += line.update(make_frame(pts), [(HUMAN, THING, RIDE, 0.9)] if 2 <= pts <= 8 else [])
     events += line.keeper.close(EndReason.SOURCE_LOST)
     with JsonlSink(tmp_path / "events.jsonl") as sink:
-        sink.deliver(events)
+        sink.deliver([Message.of(event) for event in events])
     predicted = predicted_episodes(read_events(tmp_path / "events.jsonl"))
     assert predicted == predicted_episodes(map(render, events))
     tracks = {
