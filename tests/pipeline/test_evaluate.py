@@ -72,7 +72,7 @@ def test_evaluation_sees_what_detection_sees(pictures):
 def test_each_picture_of_a_batch_gets_its_own_scores(pictures):
     single, batched = run(pictures)[0], run(pictures, max_batch=2)[0]
     for name, sight in batched.seen.items():
-        # INT8 rounds otherwise in a batch, so the scores are near, not equal.
+        # An engine opened for batches rounds INT8 otherwise than one opened for single pictures: the scores are near, not equal.
         distances = {other: np.abs(sight.scores - seen.scores).mean() for other, seen in single.seen.items()}
         assert min(distances, key=distances.get) == name
         assert distances[name] < 0.01

@@ -121,7 +121,7 @@ def test_engine_opens_at_another_input_size(make):
 
 
 @pytest.mark.parametrize(
-    ("size", "max_batch", "message"), [((100, 160), 1, r"multiples of \d+"), ((0, 0), 1, "got 0x0"), (None, 0, "max_batch")]
+    ("size", "max_batch", "message"), [((101, 160), 1, r"multiples of \d+"), ((0, 0), 1, "got 0x0"), (None, 0, "max_batch")]
 )
 def test_sizes_that_cannot_be_are_refused_at_opening(make, size, max_batch, message):
     with pytest.raises(EngineError, match=message):
