@@ -6,6 +6,7 @@ eager PyTorch, of medians and, where the machine had other work, better of the 5
 """
 
 import argparse
+import math
 import os
 import tempfile
 import time
@@ -17,10 +18,11 @@ import openvino
 import torch
 from machine import describe_machine
 
-from edge_hoi.export import build_engine
+from edge_hoi.export import KEEP_FLOAT, LIMITS, Reduction, build_engine, collect_frames
 from edge_hoi.export.onnx import largest_difference
 from edge_hoi.model import VARIANTS, LastLayer
 from edge_hoi.model.reference_weights import untrained_checkpoint
+from edge_hoi.pipeline import demo_clip
 from edge_hoi.runtime import Engine, open_engine
 from edge_hoi.runtime.torch_engine import TorchEngine
 from edge_hoi.vocabulary import load_vocabulary
@@ -50,6 +52,12 @@ def report(variant: str, size: tuple[int, int], rounds: int, folder: Path) -> st
     said = {"name": variant, "description": "made-up weights", "is_trained": False}
     manifest = build_engine(checkpoint, load_vocabulary("hico_det"), folder / "engine", input_size=size, with_text_tower=False, **said)
 
+    # Made-up weights say nothing about accuracy: no limits.
+    frames = collect_frames([str(demo_clip())], 32, manifest.input)
+    reduction = Reduction("int8", frames, frames, keep_float=KEEP_FLOAT, limits=dict.fromkeys(LIMITS, math.inf))
+    vocabulary = load_vocabulary("hico_det")
+    build_engine(checkpoint, vocabulary, folder / "int8", input_size=size, with_text_tower=False, reduction=reduction, **said)
+
     def openvino_engine(hint: str, cache: str | None = None) -> Engine:
         return open_engine(folder / "engine", backend="openvino", precision_hint=hint, cache_folder=folder / cache if cache else None)
 
@@ -58,6 +66,8 @@ def report(variant: str, size: tuple[int, int], rounds: int, folder: Path) -> st
         "ONNX Runtime": lambda: open_engine(folder / "engine", backend="onnxruntime", device="cpu"),
         "OpenVINO f32": lambda: openvino_engine("f32"),
         "OpenVINO bf16": lambda: openvino_engine("bf16"),
+        "OpenVINO int8": lambda: open_engine(folder / "int8"),
+        "OpenVINO int8, the rest bf16": lambda: open_engine(folder / "int8", precision_hint="bf16"),
     }
     openings = {name: seconds_to_open(opener) for name, opener in openers.items() if name != "PyTorch eager"}
     openings["OpenVINO f32, first time with a cache folder"] = seconds_to_open(lambda: openvino_engine("f32", "cache"))

@@ -30,11 +30,16 @@ def test_an_untrained_model_becomes_an_engine_that_runs(tmp_path, monkeypatch, c
 
 @pytest.mark.slow
 @pytest.mark.torch
-def test_an_int8_engine_is_calibrated_judged_and_can_be_verified_again(tmp_path, monkeypatch, capsys):
+def test_a_calibration_set_is_made_and_an_int8_engine_from_it_judged_and_verified_again(tmp_path, monkeypatch, capsys):
     pytest.importorskip("torch", reason="needs the [build] extra")
     monkeypatch.chdir(tmp_path)
-    options = ["--size", "96x160", "--no-text-tower", "--vocabulary", "vcoco", "--frames", 6]
-    assert command("build", "untrained:tiny", "-o", "engines/quick", "--precision", "int8", "--calibration", demo_clip(), *options) == 0
+    options = ["--size", "96x160", "--vocabulary", "vcoco"]
+    calibrate = ["--source", demo_clip(), "--frames", 6, "-o", "calibration/demo", "--no-parts"]
+    assert command("calibrate", "untrained:tiny", *calibrate, *options) == 0
+    report = capsys.readouterr().out
+    assert all(word in report for word in ("minmax", "percentile", "entropy", "model.input_projection/Conv"))
+    build = ["--precision", "int8", "--calibration", "calibration/demo", "--no-text-tower", "-o", "engines/quick"]
+    assert command("build", "untrained:tiny", *build, *options) == 0
     manifest = read_manifest(tmp_path / "engines" / "quick")
     assert (manifest.precision, manifest.calibration.frames) == ("int8", 6)
     assert manifest.accuracy.measured["box_error"] < manifest.accuracy.limits["box_error"]
