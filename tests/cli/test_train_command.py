@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
 from edge_hoi.cli import main
+from edge_hoi.errors import DatasetError
 from edge_hoi.model import load_checkpoint
 
 SMALL = ("--batch", "2", "--longest", "96", "--workers", "0", "--device", "cpu")
@@ -112,7 +113,7 @@ def test_settings_are_listed(edge_hoi):
         (["--model", "none.safetensors"], 4, "cannot read checkpoint none.safetensors"),
         (["--model", "untrained:tiny", "--batch", "9"], 7, "a batch of 9 pictures needs as many to train on, got 4"),
         (["--model", "untrained:tiny", "--set", "lr=1"], 2, "unknown setting 'lr'; did you mean 'learning_rate'?"),
-        (["--model", "untrained:tiny", "--zero-shot", "rare_first"], 2, "zero-shot splits are of hico_det"),
+        (["--model", "untrained:tiny", "--zero-shot", "rare_first"], DatasetError.exit_code, "no zero-shot splits in"),
         (["--model", "untrained:tiny", "--clip", "openai"], 2, "need the name of an open_clip model"),
         (["--model", "untrained:tiny", "--verbs", "none.safetensors"], 4, "cannot read verb classifier none.safetensors"),
     ],
