@@ -16,8 +16,8 @@ STRIDE = 0.8
 
 NEAR, FAR = 0, 1
 
-Layer = Literal["behind", "between", "front", "over"]
-"""Where a thing is drawn: before the person, between far and near limbs, before the near arm, or last."""
+Layer = Literal["behind", "between", "front"]
+"""When a thing is drawn: before the person, between far and near limbs, or last but for the near arm."""
 
 _SKINS: tuple[Colour, ...] = ((244, 208, 182), (226, 178, 142), (198, 140, 104), (150, 100, 70), (104, 68, 50), (74, 50, 40))
 _HAIRS: tuple[Colour, ...] = ((38, 30, 26), (72, 48, 32), (122, 80, 44), (196, 158, 92), (150, 146, 142), (150, 68, 36))

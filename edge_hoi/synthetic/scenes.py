@@ -214,7 +214,6 @@ def _draw_actor(canvas: Canvas, actor: Actor) -> None:
     draw_body(brush, actor.look, figure)
     _draw_layer(brush, actor, "front")
     draw_near_arm(brush, actor.look, figure)
-    _draw_layer(brush, actor, "over")
 
 
 def _draw_layer(brush: Brush, actor: Actor, layer: str) -> None:

@@ -10,22 +10,8 @@ torch = pytest.importorskip("torch", reason="needs the [build] extra")
 sys.path.insert(0, str(Path(__file__).parent.parent / "training"))
 from captioned_shapes import VOCABULARY, draw_shapes
 
-from edge_hoi.cli import main
 from edge_hoi.model import load_checkpoint
 from edge_hoi.model.checkpoint_vocabulary import vocabulary_of
-
-
-@pytest.fixture
-def edge_hoi(capsys):
-    """Run a command; give its exit code and what it printed."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as exit_:
-            main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return exit_.value.code or 0, printed.out + printed.err
-
-    return run
 
 
 @pytest.fixture

@@ -6,35 +6,15 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
-from edge_hoi.cli import main
 from edge_hoi.model import load_checkpoint
 
 SMALL = ("--batch", "2", "--longest", "96", "--workers", "0", "--device", "cpu", "--fixed-size", "--epochs", "1")
 
 
 @pytest.fixture(scope="module")
-def yard(tmp_path_factory, request):
+def yard(draw_yard):
     """A custom data set of two drawn pictures."""
-    folder = tmp_path_factory.mktemp("data") / "yard"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(request.getfixturevalue("repository") / "benchmarks"))
-        import overfit
-
-        overfit.draw_pictures(folder, 2)
-    return folder
-
-
-@pytest.fixture
-def edge_hoi(capsys):
-    """Run a command; give its exit code and what it printed."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as exit_:
-            main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return exit_.value.code or 0, printed.out + printed.err
-
-    return run
+    return draw_yard(2)
 
 
 def test_a_pre_trained_detector_is_what_training_starts_from(tmp_path, yard, edge_hoi):

@@ -6,7 +6,6 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
-from edge_hoi.cli import main
 from edge_hoi.errors import DatasetError
 from edge_hoi.model import load_checkpoint
 
@@ -14,28 +13,9 @@ SMALL = ("--batch", "2", "--longest", "96", "--workers", "0", "--device", "cpu")
 
 
 @pytest.fixture(scope="module")
-def yard(tmp_path_factory, request):
+def yard(draw_yard):
     """A custom data set of four drawn pictures."""
-    folder = tmp_path_factory.mktemp("data") / "yard"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(request.getfixturevalue("repository") / "benchmarks"))
-        import overfit
-
-        overfit.draw_pictures(folder, 4)
-    return folder
-
-
-@pytest.fixture
-def edge_hoi(capsys):
-    """Run a command; give its exit code and what it printed."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as exit_:
-            main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return exit_.value.code or 0, printed.out + printed.err
-
-    return run
+    return draw_yard(4)
 
 
 def test_training_writes_a_model_its_vocabulary_and_its_settings(tmp_path, yard, edge_hoi):

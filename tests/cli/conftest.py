@@ -1,0 +1,34 @@
+"""Fixtures of the commands' tests."""
+
+import pytest
+
+from edge_hoi.cli import main
+
+
+@pytest.fixture(scope="module")
+def draw_yard(tmp_path_factory, repository):
+    """Give a function that draws so many pictures as a custom data set called "yard"."""
+
+    def draw(pictures):
+        folder = tmp_path_factory.mktemp("data") / "yard"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(str(repository / "benchmarks"))
+            import overfit
+
+            overfit.draw_pictures(folder, pictures)
+        return folder
+
+    return draw
+
+
+@pytest.fixture
+def edge_hoi(capsys):
+    """Run a command; give its exit code and what it printed."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return exit_.value.code or 0, printed.out + printed.err
+
+    return run
