@@ -27,6 +27,7 @@ from edge_hoi.events import EpisodeKeeper
 from edge_hoi.ingest import open_source
 from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
 from edge_hoi.pipeline.engines import engine_folder
+from edge_hoi.pipeline.levels import episode_settings, tracker_settings
 from edge_hoi.runtime import choose_input_size, open_engine, read_manifest
 from edge_hoi.tracking import Tracker
 from edge_hoi.types import Clock, EndReason, Frame, Interactions, ModelInfo
@@ -76,13 +77,15 @@ def judged(videos: Sequence[tuple[Path, Sights]], engine: str, changes: dict[str
         document.setdefault(section, {})[key] = value
     config = parse_config(document, origin="--set")
     folder = engine_folder(engine)
-    vocabulary = load_engine_vocabulary(folder, read_manifest(folder))
+    manifest = read_manifest(folder)
+    vocabulary = load_engine_vocabulary(folder, manifest)
+    episodes = episode_settings(config, manifest)
     judgements = []
     for video, sights in videos:
         truth = read_truth(truth_path(video))
         blank = np.broadcast_to(np.uint8(0), (truth.video.height, truth.video.width, 3))
-        keeper = EpisodeKeeper(vocabulary, site="site", camera=video.stem, model=_MODEL, settings=config.episodes)
-        tracker = Tracker(config.tracking)
+        keeper = EpisodeKeeper(vocabulary, site="site", camera=video.stem, model=_MODEL, settings=episodes)
+        tracker = Tracker(tracker_settings(config, episodes))
         events = []
         for index, (seconds, interactions) in enumerate(sights):
             frame = Frame(blank, seconds, None, _CLOCK, 0.0, index, video.stem)

@@ -30,7 +30,7 @@ def write(folder, text):
 def test_every_example_loads(path):
     config = load_config(path)
     assert isinstance(config, RunConfig)
-    assert bool(config.sources) == (path.name not in ("default.yaml", "rendered-world.yaml"))
+    assert bool(config.sources) == (path.name != "default.yaml")
 
 
 def test_there_are_examples_for_one_camera_several_files_and_the_defaults():

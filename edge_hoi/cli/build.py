@@ -15,7 +15,7 @@ from edge_hoi.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     from edge_hoi.model import Checkpoint
-    from edge_hoi.runtime import Manifest
+    from edge_hoi.runtime import EpisodeLevels, Manifest
     from edge_hoi.vocabulary import Vocabulary
 
 UNTRAINED = "untrained:"
@@ -71,6 +71,10 @@ def build(
     caution: Annotated[
         str | None, typer.Option("--caution", help="What a person must know before believing it; every run with this engine says so.")
     ] = None,
+    levels: Annotated[
+        str | None,
+        typer.Option("--levels", help="ENTER,LEAVE: scores that start an episode and keep it up, for runs whose configuration has none."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Build even if the folder's engine was built from the same.")] = False,
 ) -> None:
     """Export a model, hold the result against PyTorch, and write it as an engine.
@@ -100,6 +104,7 @@ def build(
         "description": f"HOICLIP from {Path(model).name if is_trained else 'made-up weights: it runs, and what it reports means nothing'}",
         "is_trained": is_trained,
         "caution": caution,
+        "episodes": parse_levels(levels) if levels else None,
         "backend": backend,
         "input_size": input_size,
         "with_text_tower": with_text_tower,
@@ -116,6 +121,26 @@ def build(
     megabytes = sum((output / path).stat().st_size for path in manifest.files) / 1e6
     out.print(f"{output}: {manifest.backend}, {manifest.precision}, {size}, {megabytes:.1f} MB; try it with", soft_wrap=True)
     out.print(f"    edge-hoi run --engine {output}", soft_wrap=True, markup=False)
+
+
+def parse_levels(text: str) -> "EpisodeLevels":
+    """Read `ENTER,LEAVE`.
+
+    Args:
+        text: Two numbers in (0, 1].
+
+    Raises:
+        ConfigError: It is written otherwise, or leave is above enter.
+    """
+    from edge_hoi.events import EpisodeSettings
+    from edge_hoi.runtime import EpisodeLevels
+
+    try:
+        enter, leave = map(float, text.split(","))
+        EpisodeSettings(enter=enter, leave=leave)
+    except ValueError as error:
+        raise ConfigError(f"--levels is ENTER,LEAVE, two numbers in (0, 1], the second not above the first; got {text!r}") from error
+    return EpisodeLevels(enter=enter, leave=leave)
 
 
 def refuse_without_extra(doing: str) -> None:

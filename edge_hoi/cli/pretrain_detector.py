@@ -1,7 +1,7 @@
 """`edge-hoi pretrain detector`: a backbone and an encoder that know where people and objects are."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -26,9 +26,6 @@ from edge_hoi.cli.training_run import (
     validation_set,
     write_settings,
 )
-
-if TYPE_CHECKING:
-    pass
 
 _FROM_NOTHING = {
     "trains_whole_backbone": True,

@@ -34,6 +34,9 @@ def pictures(
     output: OutputOption,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many pictures: the split's first.")],
     split: Annotated[Split, typer.Option("--split", help="Which split; held_out shows compositions that no other has.")] = Split.TRAIN,
+    from_videos: Annotated[
+        float, typer.Option("--from-videos", min=0, max=1, help="Part of the pictures that are frames of scripted videos: fuller scenes.")
+    ] = 0.0,
     with_captions: Annotated[
         bool, typer.Option("--captions", help="Also write captioned crops into captioned/, to pretrain a CLIP on.")
     ] = False,
@@ -47,7 +50,15 @@ def pictures(
     from edge_hoi.synthetic.picture_sets import write_pictures
 
     with _progress("pictures") as progress:
-        write_pictures(output, split.value, count, with_captions=with_captions, workers=workers, progress=progress)
+        write_pictures(
+            output,
+            split.value,
+            count,
+            from_videos=from_videos,
+            with_captions=with_captions,
+            workers=workers,
+            progress=progress,
+        )
     out.print(f"{output}: {count} pictures of the split {split}", soft_wrap=True, markup=False)
 
 

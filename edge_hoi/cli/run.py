@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 DEMO_EVENTS = "edge-hoi-demo.jsonl"
 DEMO_VIDEO = "edge-hoi-demo.mp4"
-DEMO_ENTER, DEMO_LEAVE = 0.7, 0.65
-"""What tells true from false best with the embedded engine, on other videos than this (configs/rendered-world.yaml)."""
 
 SourceOption = Annotated[
     list[str] | None,
@@ -114,17 +112,14 @@ def _demo(settings: "RunConfig") -> "RunConfig":
     """Play the embedded clip, and write what is seen in it beside the terminal's lines, where the user did not say otherwise."""
     from edge_hoi.config import AnnotateConfig, SourceConfig
     from edge_hoi.delivery import JsonlSettings
-    from edge_hoi.events import EpisodeSettings
     from edge_hoi.pipeline import demo_clip
 
     print_note("no source given: playing the embedded clip; name your own with --source VIDEO or --source rtsp://...")
-    says_how = "episodes" in settings.model_fields_set
     return settings.model_copy(
         update={
             "sources": (SourceConfig(url=str(demo_clip()), id="demo"),),
             "sinks": settings.sinks or (JsonlSettings(path=DEMO_EVENTS),),
             "annotate": settings.annotate or AnnotateConfig(path=DEMO_VIDEO),
-            "episodes": settings.episodes if says_how else EpisodeSettings(enter=DEMO_ENTER, leave=DEMO_LEAVE),
         }
     )
 

@@ -1,20 +1,19 @@
 """When an episode starts, goes on and ends, in seconds of media time; with exceptions for single verbs."""
 
-from dataclasses import fields, replace
 from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass
-
-_CHECKED = ConfigDict(extra="forbid")
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Level = Annotated[float, Field(gt=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 SomeSeconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=_CHECKED)
-class VerbSettings:
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VerbSettings(_Section):
     """What differs from `EpisodeSettings` for one verb; None where nothing does. The names mean the same."""
 
     enter: Level | None = None
@@ -27,8 +26,7 @@ class VerbSettings:
     max_duration_seconds: SomeSeconds | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, config=_CHECKED)
-class EpisodeSettings:
+class EpisodeSettings(_Section):
     """When an episode starts, goes on and ends.
 
     Scores are half of (HOI probability + object probability squared), so that a certain object alone comes to 0.5: with the default
@@ -65,7 +63,8 @@ class EpisodeSettings:
     verbs: dict[str, VerbSettings] = Field(default_factory=dict)
     exclusive_groups: tuple[tuple[str, ...], ...] = ()
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check_levels_and_groups(self) -> Self:
         """Check what no single field shows, for every verb too."""
         if self.leave > self.enter:
             raise ValueError(f"`leave` is at most `enter`, got {self.leave} and {self.enter}; lower `leave`")
@@ -74,6 +73,12 @@ class EpisodeSettings:
             raise ValueError("a verb is in one exclusive group at most; join the groups that share one")
         for verb in self.verbs:
             self.of_verb(verb)
+        return self
+
+    @property
+    def lowest_leave(self) -> float:
+        """The weakest score that is evidence of anything."""
+        return min([self.leave, *(verb.leave for verb in self.verbs.values() if verb.leave is not None)])
 
     def of_verb(self, verb: str) -> Self:
         """Work out the settings that hold for a verb.
@@ -87,6 +92,5 @@ class EpisodeSettings:
         Raises:
             ValueError: The exceptions and the general settings do not go together.
         """
-        exceptions = self.verbs.get(verb, VerbSettings())
-        changed = {field.name: value for field in fields(VerbSettings) if (value := getattr(exceptions, field.name)) is not None}
-        return replace(self, verbs={}, **changed)
+        exceptions = self.verbs.get(verb, VerbSettings()).model_dump(exclude_none=True)
+        return type(self).model_validate({**self.model_dump(), **exceptions, "verbs": {}})

@@ -20,7 +20,18 @@ from edge_hoi.export.reduction import Reduction, reduced_networks
 from edge_hoi.export.text_tower import export_text_tower, write_tokenizer
 from edge_hoi.model import Checkpoint, LastLayer, save_checkpoint
 from edge_hoi.model.checkpoint_vocabulary import save_vocabulary
-from edge_hoi.runtime import Accuracy, ClipIdentity, Decision, Engine, InputDescription, Manifest, TextTower, open_engine, write_manifest
+from edge_hoi.runtime import (
+    Accuracy,
+    ClipIdentity,
+    Decision,
+    Engine,
+    EpisodeLevels,
+    InputDescription,
+    Manifest,
+    TextTower,
+    open_engine,
+    write_manifest,
+)
 from edge_hoi.runtime.manifest import MANIFEST_FILE, MODEL_FILE, WEIGHTS_FILE, sha256_of_file
 from edge_hoi.runtime.open import ONNX_BACKENDS
 from edge_hoi.runtime.torch_engine import TorchEngine
@@ -41,6 +52,7 @@ def build_engine(
     description: str,
     is_trained: bool,
     caution: str | None = None,
+    episodes: EpisodeLevels | None = None,
     backend: str = "openvino",
     reduction: Reduction | None = None,
     network: Path | None = None,
@@ -61,6 +73,7 @@ def build_engine(
         description: One line for people.
         is_trained: False of made-up weights.
         caution: What a person must know before believing what it reports.
+        episodes: What scores tell true from false best; None if the general ones do.
         backend: What is to run it: `openvino` or `onnxruntime`, which run the same files, or `torch`.
         reduction: The precision below fp32 that it is to have; None for fp32.
         network: The fp32 network, exported before by `export_network`; None to export it.
@@ -105,6 +118,7 @@ def build_engine(
             backend=backend,
             is_trained=is_trained,
             caution=caution,
+            episodes=episodes,
             architecture=config.to_json(),
             weights_sha256=weights_sha256(checkpoint),
             precision=reduction.precision if reduction else "fp32",

@@ -46,6 +46,25 @@ class Attention(nn.Module):
         result: Tensor = self.output(mixed.transpose(1, 2).flatten(2))  # (B, T, D)
         return result
 
+    def among(self, placed: Tensor, content: Tensor, groups: int) -> Tensor:
+        """Let tokens attend to those of their own group.
+
+        Args:
+            placed: `(B, T, D)` queries and keys, one group after the other.
+            content: `(B, T, D)` values, likewise.
+            groups: How many groups; divides T.
+
+        Returns:
+            `(B, T, D)`.
+        """
+        if groups == 1:
+            alone: Tensor = self(placed, placed, content)
+            return alone
+        apart = (placed.shape[0] * groups, placed.shape[1] // groups, placed.shape[2])
+        placed, values = placed.reshape(apart), content.reshape(apart)
+        result: Tensor = self(placed, placed, values).reshape(content.shape)
+        return result
+
     def _split_heads(self, tokens: Tensor) -> Tensor:
         batch, count, width = tokens.shape
         return tokens.reshape(batch, count, self.num_heads, width // self.num_heads).transpose(1, 2)

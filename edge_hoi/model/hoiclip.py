@@ -117,24 +117,32 @@ class Hoiclip(nn.Module):
         self.object_embedding_head = nn.Sequential(nn.Linear(width, clip.embedding_size), nn.LayerNorm(clip.embedding_size))
         self.verb_head = Mlp(clip.embedding_size, clip.embedding_size // 2, clip.embedding_size)
 
-    def forward(self, image: Tensor, clip_image: Tensor, padding_mask: Tensor | None = None) -> HoiclipOutputs:
+    def forward(
+        self, image: Tensor, clip_image: Tensor, padding_mask: Tensor | None = None, more_queries: Tensor | None = None
+    ) -> HoiclipOutputs:
         """Find the pairs of a batch of pictures and embed what they do.
 
         Args:
             image: `(B, 3, H, W)` float32, ImageNet-normalised RGB, zero where it is padding.
             clip_image: `(B, 3, S, S)` float32, CLIP-normalised RGB.
             padding_mask: `(B, H, W)` bool, True where `image` is padding; None where there is none.
+            more_queries: `(G, 2Q, D)` more groups of queries like `queries`, for training. There are (1 + G) Q pairs then, group by group.
         """
         memory, positions, padding, _ = self.encode(image, padding_mask)
-        queries = torch.cat([self.human_queries + self.pair_queries, self.object_queries + self.pair_queries])  # (2Q, D)
-        instances = self.instance_decoder(queries, memory, positions, padding)  # of (B, 2Q, D)
+        queries = self.queries() if more_queries is None else torch.cat([self.queries(), more_queries.flatten(0, 1)])
+        groups = 1 if more_queries is None else 1 + len(more_queries)
+        instances = self.instance_decoder(queries, memory, positions, padding, groups)  # of (B, 2Q, D)
 
         seen = self.clip(clip_image)
-        humans, objects = instances[-1].chunk(2, dim=1)
+        humans, objects = _roles(instances[-1], groups)
         content = self.interaction_queries((humans + objects) / 2)  # (B, Q, C)
-        interactions = self.interaction_decoder(content, seen.tokens, self.interaction_memory(memory))  # of (B, Q, C)
-        layers = [self._read(instance, interaction) for instance, interaction in zip(instances, interactions, strict=True)]
+        interactions = self.interaction_decoder(content, seen.tokens, self.interaction_memory(memory), groups)  # of (B, Q, C)
+        layers = [self._read(*_roles(instance, groups), interaction) for instance, interaction in zip(instances, interactions, strict=True)]
         return HoiclipOutputs(layers, functional.normalize(seen.embedding, dim=-1))
+
+    def queries(self) -> Tensor:
+        """Give the `(2Q, D)` queries of humans, then of objects, each with what ties its pair together."""
+        return torch.cat([self.human_queries + self.pair_queries, self.object_queries + self.pair_queries])
 
     def encode(self, image: Tensor, padding_mask: Tensor | None = None) -> Encoded:
         """Encode a batch of pictures as a detector does, before anything is looked for.
@@ -149,9 +157,8 @@ class Hoiclip(nn.Module):
         memory = self.encoder(features.flatten(2).transpose(1, 2), positions, padding)  # (B, h * w, D)
         return Encoded(memory, positions, padding, (features.shape[2], features.shape[3]))
 
-    def _read(self, instances: Tensor, interactions: Tensor) -> LayerOutputs:
-        """Apply the heads to one layer's `(B, 2Q, D)` and `(B, Q, C)` features."""
-        humans, objects = instances.chunk(2, dim=1)  # (B, Q, D)
+    def _read(self, humans: Tensor, objects: Tensor, interactions: Tensor) -> LayerOutputs:
+        """Apply the heads to one layer's `(B, Q, D)`, `(B, Q, D)` and `(B, Q, C)` features."""
         embeddings = interactions @ self.clip.projection  # (B, Q, E)
         return LayerOutputs(
             human_boxes=self.human_box_head(humans).sigmoid(),
@@ -160,6 +167,16 @@ class Hoiclip(nn.Module):
             interaction_embeddings=functional.normalize(embeddings, dim=-1),
             verb_embeddings=functional.normalize(self.verb_head(embeddings), dim=-1),
         )
+
+
+def _roles(instances: Tensor, groups: int) -> tuple[Tensor, Tensor]:
+    """Tell humans from objects: `(B, 2Q, D)`, group by group, to twice `(B, Q, D)`."""
+    if groups == 1:
+        humans, objects = instances.chunk(2, dim=1)
+        return humans, objects
+    batch, count, width = instances.shape
+    humans, objects = instances.reshape(batch, groups, 2, count // (2 * groups), width).unbind(dim=2)
+    return humans.flatten(1, 2), objects.flatten(1, 2)
 
 
 def _valid_cells(features: Tensor, padding_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:

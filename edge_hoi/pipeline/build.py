@@ -19,6 +19,7 @@ from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
 from edge_hoi.pipeline.detectors import DetectorPool, EnginePool
 from edge_hoi.pipeline.engines import caution_of, engine_folder
+from edge_hoi.pipeline.levels import episode_settings, tracker_settings
 from edge_hoi.pipeline.pipeline import Pipeline
 from edge_hoi.pipeline.sinks import open_delivery
 from edge_hoi.pipeline.source_names import RECORDINGS, name_sources
@@ -88,6 +89,7 @@ class _EngineOpener:
         self.manifest = read_manifest(self.folder)
         if caution := caution_of(self.manifest):
             note(caution)
+        self.episodes = episode_settings(config, self.manifest)
         self.engines = EnginePool(self._open, self.manifest.input)
         self.detectors = cache(self._detectors)
 
@@ -155,7 +157,7 @@ def _camera(config: RunConfig, source: SourceConfig, source_id: str, opener: _En
             site=config.site,
             camera=source_id,
             model=ModelInfo(opener.manifest.name, opener.manifest.weights_sha256, engine.backend, engine.precision),
-            settings=config.episodes,
+            settings=opener.episodes,
             # A recording's events are a function of the recording; a camera's must never be taken for those of another day.
             run_key="" if is_recording else started_at.isoformat(),
             wall_clock=None if is_recording else partial(datetime.now, UTC),
@@ -167,10 +169,10 @@ def _camera(config: RunConfig, source: SourceConfig, source_id: str, opener: _En
         reader=reader,
         is_recording=is_recording,
         detectors=detectors,
-        tracker=Tracker(config.tracking),
+        tracker=Tracker(tracker_settings(config, opener.episodes)),
         make_keeper=make_keeper,
         make_video=partial(AnnotatedVideo, _video_path(annotate, source_id, config), detectors.vocabulary) if annotate else None,
-        lost_after_seconds=config.episodes.patience_seconds,
+        lost_after_seconds=opener.episodes.patience_seconds,
         max_frames=config.max_frames,
     )
 

@@ -8,7 +8,17 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, PositiveInt, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PositiveInt,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from edge_hoi.errors import ManifestError
 
@@ -86,6 +96,21 @@ class TextTower(_Section):
     context_length: PositiveInt
 
 
+Level = Annotated[float, Field(gt=0, le=1)]
+
+
+class EpisodeLevels(_Section):
+    """What scores tell true from false best with this engine; `edge_hoi.events.EpisodeSettings` says what they mean.
+
+    Attributes:
+        enter: A smoothed score of at least this starts an episode.
+        leave: A score of at least this is evidence.
+    """
+
+    enter: Level
+    leave: Level
+
+
 class Calibration(_Section):
     """What a quantised engine was calibrated on.
 
@@ -154,6 +179,7 @@ class Manifest(_Section):
         backend: What runs it unless another is asked for.
         is_trained: False of made-up weights, whose interactions mean nothing.
         caution: What a person must know before believing what it reports; None if nothing.
+        episodes: See `EpisodeLevels`; None if the general ones suit it.
         architecture: The model's configuration as JSON.
         weights_sha256: Hash of the weights it was built from.
         precision: Of its arithmetic: `fp32`, `bf16`, `fp16` or `int8`.
@@ -179,6 +205,7 @@ class Manifest(_Section):
     backend: str
     is_trained: bool
     caution: str | None = None
+    episodes: EpisodeLevels | None = None
     architecture: dict[str, JsonValue]
     weights_sha256: Sha256
     precision: str

@@ -48,7 +48,7 @@ class Director:
 
     def __init__(self, rng: np.random.Generator, width: int, height: int, horizon: float, seconds: float) -> None:
         self._rng, self._width, self._height, self._horizon, self._seconds = rng, width, height, horizon, seconds
-        self._scale = rng.uniform(0.6, 0.85) * height / (0.96 * height - horizon)
+        self._scale = rng.uniform(0.75, 1.0) * height / (0.96 * height - horizon)
         self._identities = 0
         self.roles: list[Role] = []
         spots = [self._spot(x * width) for x in rng.permutation(_SPOTS)[:2]]

@@ -16,6 +16,7 @@ import numpy as np
 from edge_hoi.errors import DatasetError
 from edge_hoi.synthetic.activities import ACTIVITIES
 from edge_hoi.synthetic.captions import caption_parts
+from edge_hoi.synthetic.moments import draw_moment
 from edge_hoi.synthetic.processes import rendering_processes
 from edge_hoi.synthetic.stills import Still, draw_still
 from edge_hoi.types import Image
@@ -39,7 +40,14 @@ def world_vocabulary() -> Vocabulary:
 
 
 def write_pictures(
-    folder: Path, split: str, count: int, *, with_captions: bool = False, workers: int = 1, progress: Progress = lambda _done, _of: None
+    folder: Path,
+    split: str,
+    count: int,
+    *,
+    from_videos: float = 0.0,
+    with_captions: bool = False,
+    workers: int = 1,
+    progress: Progress = lambda _done, _of: None,
 ) -> None:
     """Render a split's first pictures, with `annotations.json`, `vocabulary.yaml` and `zero_shot.yaml`.
 
@@ -47,6 +55,7 @@ def write_pictures(
         folder: Where to; made if need be.
         split: One of `SPLITS`.
         count: How many pictures.
+        from_videos: Part of them that are frames of scripted videos; they have no captions.
         with_captions: Whether to write captioned crops too, into `captioned/`, with their `captions.json`.
         workers: Processes.
         progress: Is told how many are done, and of how many.
@@ -59,7 +68,7 @@ def write_pictures(
         images.mkdir(parents=True, exist_ok=True)
         if with_captions:
             crops.mkdir(exist_ok=True)
-        draw = partial(_write_one, folder=folder, split=split, with_captions=with_captions)
+        draw = partial(_write_one, folder=folder, split=split, from_videos=from_videos, with_captions=with_captions)
         entries, captioned = [], []
         with rendering_processes(workers) as pool:
             for done, (entry, parts) in enumerate(pool.map(draw, range(count), chunksize=32), 1):
@@ -89,13 +98,16 @@ def _held_out() -> Sequence[str]:
     return [name for name, activity in ACTIVITIES.items() if activity.is_held_out]
 
 
-def _write_one(index: int, *, folder: Path, split: str, with_captions: bool) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    still = draw_split_picture(split, index)
+def _write_one(
+    index: int, *, folder: Path, split: str, from_videos: float, with_captions: bool
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    is_from_video = int((index + 1) * from_videos) > int(index * from_videos)
+    still = draw_moment(SPLITS[split], index) if is_from_video else draw_split_picture(split, index)
     rng = np.random.default_rng((CAPTION_SEED, SPLITS[split], index))
     name = f"images/{index:06d}.jpg"
     _write_jpeg(folder / name, still.image, rng)
     parts = []
-    for number, part in enumerate(caption_parts(still, rng) if with_captions else ()):
+    for number, part in enumerate(caption_parts(still, rng) if with_captions and not is_from_video else ()):
         left, top, right, bottom = part.box
         crop_name = f"{index:06d}-{number}.jpg"
         _write_jpeg(folder / "captioned" / crop_name, still.image[top:bottom, left:right], rng)

@@ -19,6 +19,9 @@ from edge_hoi.vocabulary import NO_INTERACTION
 WIDTH, HEIGHT = 288, 160
 OVERSAMPLING = 2
 
+_WAIST = 0.45  # body heights above the ground
+_CLOSE_CHANCE = 0.75
+
 LOOSE = (things.BICYCLE, things.CHAIR, things.BALL, things.SUITCASE, things.DOG, things.BENCH, things.SKATEBOARD, things.BACKPACK)
 """What may lie about; the person nearest to it has `no_interaction` with it."""
 
@@ -104,7 +107,8 @@ class _Composer:
 
     def __init__(self, rng: np.random.Generator, width: int, height: int, horizon: float) -> None:
         self._rng, self._width, self._height, self._horizon = rng, width, height, horizon
-        self._scale = rng.uniform(0.56, 1.0) * height / (0.96 * height - horizon)  # body heights to pixels, by distance from the horizon
+        self._scale = rng.uniform(0.7, 1.1) * height / (0.96 * height - horizon)  # body heights to pixels, by distance from the horizon
+        self._low = float(height)  # where the nearest ground is, in pixels; below the picture where people are cut off
         self._identities = 0
         self.actors: list[Actor] = []
         self.props: list[Prop] = []
@@ -116,11 +120,13 @@ class _Composer:
         for number in range(rng.choice(4, p=(0.42, 0.36, 0.17, 0.05)) + 1):
             activity = ACTIVITIES[must_show[int(rng.integers(len(must_show)))]] if must_show and number == 0 else _any_activity(rng)
             identity = self._new_identity()
-            ground, size = self._place(is_first=number == 0)
             stance = int(rng.integers(len(activity.stances)))
             style = rng.uniform(-1, 1, STYLES).tolist()
             travel, time = rng.uniform(0.05, 0.75), rng.uniform(0, 10)
             figure = posture(activity, stance, travel, time, style, backpack=rng.random() < 0.06 and "backpack" not in activity.name)
+            if number == 0 and figure.things and min(held.at.imag for held in figure.things) > _WAIST and rng.random() < _CLOSE_CHANCE:
+                self._come_close()
+            ground, size = self._place(is_first=number == 0)
             belongings = {held.category: self._new_thing(held.category) for held in figure.things}
             facing = int(rng.choice((-1, 1)))
             # Children are smaller and their things with them.
@@ -153,12 +159,19 @@ class _Composer:
             form = "open" if category == things.LAPTOP else ""
             self.props.append(Prop(self._new_thing(category), at, size, int(rng.choice((-1, 1))), 0.0, form, depth=ground.imag + 0.5))
 
+    def _come_close(self) -> None:
+        """Let the frame cut people's legs off, as photographers do when what matters is above the waist."""
+        rng, height = self._rng, self._height
+        size, top = rng.uniform(1.0, 1.8) * height, rng.uniform(0.0, 0.2) * height
+        self._low = top + size
+        self._scale = size / (self._low - self._horizon)
+
     def _place(self, *, is_first: bool) -> tuple[complex, float]:
         """Find a place on the ground, mostly one where nobody stands, and give the pixels of a body height there."""
         rng = self._rng
-        low = self._horizon + 0.55 * (self._height - self._horizon)
+        high = self._horizon + 0.62 * (self._low - self._horizon)
         for _ in range(4):
-            y = rng.uniform(low, 0.99 * self._height)
+            y = rng.uniform(0.9 * self._low if is_first and self._low > self._height else high, 0.99 * self._low)
             size = self._scale * (y - self._horizon)
             x = rng.uniform(0.1, 0.9) * self._width if is_first else rng.uniform(-0.02, 1.02) * self._width
             taken: list[Actor | Prop] = [*self.actors, *self.props]

@@ -89,7 +89,7 @@ class Story:
                 shift = 0.8 * shift + rng.normal(0, 0.7, 2)
             if any(start <= time < end for start, end in self.gaps):
                 continue
-            picture = self._draw(time)
+            picture, _ = self._draw(time)
             right, down = (int(np.clip(round(value), -_SHAKE, _SHAKE)) for value in shift)
             image = picture.image
             if right or down:
@@ -97,12 +97,26 @@ class Story:
                 image = cv2.warpAffine(image, moved, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
             yield camera.take(image), Moment(index, _moved(picture.seen, right, down), picture.drawn, picture.deeds)
 
-    def _draw(self, time: float) -> Picture:
+    def still(self, time: float) -> tuple[Image, Picture, set[int]]:
+        """Draw one moment, the camera at rest.
+
+        Args:
+            time: When, in seconds.
+
+        Returns:
+            `(HEIGHT, WIDTH, 3)` uint8 RGB, what was drawn, and the identities of what nobody uses.
+        """
+        picture, loose = self._draw(time)
+        camera = Camera(self._look, WIDTH, HEIGHT, np.random.default_rng((VIDEO_SEED, self._seed, 2, round(1000 * time))))
+        return camera.take(picture.image), picture, loose
+
+    def _draw(self, time: float) -> tuple[Picture, set[int]]:
         actors = [actor for actor in (role.at(time) for role in self._cast.roles) if actor is not None]
         used = {thing.identity for actor in actors for thing in actor.belongings.values()}
         props: list[Prop] = [rest.prop for rest in self._cast.resting if rest.start <= time < rest.end]
         props = [prop for prop in props if prop.thing.identity not in used]
-        return draw_scene(Canvas(self._backdrop.copy(), 1), actors, props, self._cast.tables)
+        picture = draw_scene(Canvas(self._backdrop.copy(), 1), actors, props, self._cast.tables)
+        return picture, {prop.thing.identity for prop in props}
 
 
 def _gaps(seconds: float, rng: np.random.Generator) -> list[tuple[float, float]]:

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from pydantic import ConfigDict, Field
-from pydantic.dataclasses import dataclass as checked_dataclass
+from pydantic import BaseModel, ConfigDict, Field
 
 from edge_hoi.boxes import area
 from edge_hoi.tracking.association import associate, grow
@@ -14,12 +13,12 @@ from edge_hoi.tracking.observations import Observations, observe
 from edge_hoi.types import NO_OBJECT, NO_TRACK, Frame, Ids, Interactions, Track, TrackedInteractions, TrackState
 
 
-@checked_dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid"))
-class TrackerSettings:
+class TrackerSettings(BaseModel):
     """How persons and objects are followed.
 
     Attributes:
-        new_track_score: Weaker persons and objects only continue tracks, they begin none; at most the lowest `leave` of the episodes.
+        new_track_score: Weaker persons and objects only continue tracks, they begin none. In a pipeline the lowest `leave` of the episodes,
+            unless said otherwise: what cannot be evidence is not worth a track, and begins many that take true ones' places.
         min_iou: Least overlap of a track's predicted box with an observation that continues it.
         growth: Share of its size by which a box is enlarged on either side for what the first pass left over.
         duplicate_iou: Boxes of one frame and category that overlap this much are the same person or object.
@@ -27,7 +26,9 @@ class TrackerSettings:
         lose_after_seconds: A track without observation for longer than this is given up.
     """
 
-    new_track_score: Annotated[float, Field(ge=0, le=1)] = 0.35
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    new_track_score: Annotated[float, Field(ge=0, le=1)] = 0.5
     min_iou: Annotated[float, Field(gt=0, lt=1)] = 0.2
     growth: Annotated[float, Field(ge=0, le=2)] = 0.5
     duplicate_iou: Annotated[float, Field(gt=0, le=1)] = 0.7

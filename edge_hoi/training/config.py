@@ -38,6 +38,9 @@ class TrainConfig(RunConfig):
     trains_whole_backbone: bool = Field(
         False, description="Train the stem, the first stage and batch normalisation too, as a backbone without pre-trained weights needs"
     )
+    query_groups: int = Field(
+        1, ge=1, le=32, description="Groups of queries that learn side by side, each matched by itself; one is kept (Group DETR)"
+    )
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="The network's arithmetic; losses are always in fp32")
     ema_decay: float | None = Field(
         None, gt=0, lt=1, description="Evaluate and keep the mean of the weights over about 1 / (1 - decay) steps"

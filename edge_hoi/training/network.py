@@ -13,6 +13,7 @@ from edge_hoi.model.backbone import train_batch_norm
 from edge_hoi.training.predictions import Predictions
 
 _CLIP = "model.clip."
+_GROUPS_APART = 0.5
 
 
 class LearningNetwork(nn.Module):
@@ -66,11 +67,26 @@ class TrainedNetwork(LearningHoiclip):
         model: The network; trained in place.
         classifier: Its classifier; trained in place.
         trains_whole_backbone: Whether the stem, the first stage and batch normalisation are trained too.
+        query_groups: Groups of queries: the network's own, and others near them that only training has.
+        seed: Names the other groups' random part.
     """
 
-    def __init__(self, model: Hoiclip, classifier: HoiClassifier, *, trains_whole_backbone: bool = False) -> None:
+    def __init__(
+        self,
+        model: Hoiclip,
+        classifier: HoiClassifier,
+        *,
+        trains_whole_backbone: bool = False,
+        query_groups: int = 1,
+        seed: int = 0,
+    ) -> None:
         super().__init__(model, trains_whole_backbone=trains_whole_backbone)
         self.classifier = classifier.requires_grad_(True)
+        self.more_queries: nn.Parameter | None = None
+        if query_groups > 1:
+            own = model.queries().detach()
+            noise = torch.randn(query_groups - 1, *own.shape, generator=torch.Generator().manual_seed(seed))
+            self.more_queries = nn.Parameter(own + _GROUPS_APART * noise.to(own))
 
     def forward(self, image: Tensor, clip_image: Tensor, padding_mask: Tensor | None = None) -> list[Predictions]:
         """Predict.
@@ -81,9 +97,9 @@ class TrainedNetwork(LearningHoiclip):
             padding_mask: `(B, H, W)` bool, True where `image` is padding.
 
         Returns:
-            One entry per decoder layer, the last layer's last.
+            One entry per decoder layer, the last layer's last; pairs of all groups, group by group.
         """
-        layers = self.model(image, clip_image, padding_mask).layers
+        layers = self.model(image, clip_image, padding_mask, self.more_queries).layers
         logits = [self.classifier(layer) for layer in layers]
         return [
             Predictions(of_layer.hoi, of_layer.object, layer.human_boxes, layer.object_boxes)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from edge_hoi.datasets.batch import Target
@@ -33,21 +34,25 @@ class HoiObjective:
 
     Attributes:
         criterion: The losses.
+        query_groups: Groups of queries, each of which must find everything by itself (Group DETR, Chen et al., 2023, section 3.2).
     """
 
     criterion: Criterion = field(default_factory=Criterion)
+    query_groups: int = 1
 
     def __call__(self, layers: Sequence[Predictions], targets: Sequence[Target]) -> Costs:
         """Compute the losses of a batch.
 
         Args:
-            layers: Predictions of each decoder layer, the last layer's last.
+            layers: Predictions of each decoder layer, the last layer's last; figures are of the first group.
             targets: One for each of B pictures.
 
         Raises:
             TrainingError: A prediction is not a finite number.
         """
-        outputs = self.criterion(layers, targets)
-        top5, thing = class_errors(layers[-1], targets, outputs.matches)
-        losses = {f"loss/{name}": loss for name, loss in outputs.layers[-1]._asdict().items()}
-        return Costs(outputs.total, {**losses, "error/hoi_top5": top5, "error/object": thing})
+        groups = list(zip(*(layer.groups(self.query_groups) for layer in layers), strict=True))
+        outputs = [self.criterion(group, targets) for group in groups]
+        top5, thing = class_errors(groups[0][-1], targets, outputs[0].matches)
+        losses = {f"loss/{name}": loss for name, loss in outputs[0].layers[-1]._asdict().items()}
+        total = torch.stack([of_group.total for of_group in outputs]).mean()
+        return Costs(total, {**losses, "error/hoi_top5": top5, "error/object": thing})

@@ -23,6 +23,14 @@ class Predictions(NamedTuple):
     human_boxes: Tensor
     object_boxes: Tensor
 
+    def groups(self, count: int) -> list["Predictions"]:
+        """Take groups of pairs apart.
+
+        Args:
+            count: How many groups; divides Q.
+        """
+        return [Predictions(*each) for each in zip(*(tensor.chunk(count, dim=1) for tensor in self), strict=True)]
+
     def float(self) -> "Predictions":
         """Give all in float32: half precision has too few digits for logarithms of small probabilities."""
         return Predictions(*(tensor.float() for tensor in self))

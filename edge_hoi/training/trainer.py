@@ -70,13 +70,19 @@ class Trainer:
         """
         self._checkpoint, self._samples, self._config, self._folder = checkpoint, samples, config, folder
         self._device = torch.device(device)
-        self._objective = objective or HoiObjective()
+        self._objective = objective or HoiObjective(query_groups=config.query_groups)
         self._evaluate, self._report = evaluate, report
         checkpoint.model.to(self._device)
         classifier = (checkpoint.seen_classifier or checkpoint.classifier).to(self._device)
         checkpoint.classifier.to(self._device)
         if network is None:
-            network = TrainedNetwork(checkpoint.model, classifier, trains_whole_backbone=config.trains_whole_backbone)
+            network = TrainedNetwork(
+                checkpoint.model,
+                classifier,
+                trains_whole_backbone=config.trains_whole_backbone,
+                query_groups=config.query_groups,
+                seed=config.seed,
+            )
         network.to(self._device).train()
         self._state = TrainingState(
             network=network,

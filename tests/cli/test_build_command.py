@@ -19,11 +19,12 @@ def command(*arguments):
 def test_an_untrained_model_becomes_an_engine_that_runs(tmp_path, monkeypatch, capsys, backend):
     pytest.importorskip("torch", reason="needs the [build] extra")
     monkeypatch.chdir(tmp_path)
-    options = ["--size", "96x160", "--backend", backend, "--no-text-tower", "--vocabulary", "vcoco"]
+    options = ["--size", "96x160", "--backend", backend, "--no-text-tower", "--vocabulary", "vcoco", "--levels", "0.7,0.65"]
     assert command("build", "untrained:tiny", "--output", "engines/mine", *options) == 0
     manifest = read_manifest(tmp_path / "engines" / "mine")
     assert (manifest.name, manifest.is_trained, manifest.default_vocabulary) == ("mine", False, "vcoco")
     assert (manifest.input.height, manifest.input.width) == (96, 160)
+    assert (manifest.episodes.enter, manifest.episodes.leave) == (0.7, 0.65)
     assert command("run", "--source", demo_clip(), "--engine", "mine", "--max-frames", 5) == 0
     assert "UNTRAINED" in capsys.readouterr().err
 
@@ -56,6 +57,8 @@ def test_a_calibration_set_is_made_and_an_int8_engine_from_it_judged_and_verifie
         (["untrained:huge"], 2, "known are r50-vitb32, tiny"),
         (["no-such.pth"], 4, "no-such.pth"),
         (["untrained:tiny", "--size", "large"], 2, "--size is HEIGHTxWIDTH"),
+        (["untrained:tiny", "--levels", "0.5,0.6"], 2, "--levels is ENTER,LEAVE"),
+        (["untrained:tiny", "--levels", "high"], 2, "--levels is ENTER,LEAVE"),
         (["untrained:tiny", "--size", "100x160"], 4, "96x160 would do"),
         (["untrained:tiny", "--precision", "int8"], 2, "--precision int8 needs --calibration"),
         (["untrained:tiny", "--calibration", "street.mp4"], 2, "--calibration goes with --precision int8 or auto, got fp32"),

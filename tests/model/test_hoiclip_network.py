@@ -48,6 +48,19 @@ def test_network_sees_a_batch_as_it_sees_each_picture_alone(network):
             torch.testing.assert_close(ours[0], batch[row], rtol=1e-4, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
 
 
+def test_groups_of_queries_do_not_see_each_other(network):
+    image, clip_image, padding = pictures((96, 160), (64, 96))
+    alone = network(image, clip_image, padding)
+    others = torch.randn(2, *network.queries().shape, generator=torch.Generator().manual_seed(0))
+    together = network(image, clip_image, padding, torch.stack([others[0], network.queries(), others[1]]))
+    for of_one, of_all in zip(alone.layers, together.layers, strict=True):
+        for ours, found in zip(of_one, of_all, strict=True):
+            own, other, same, _ = found.chunk(4, dim=1)
+            torch.testing.assert_close(own, ours, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(same, ours, rtol=1e-4, atol=1e-5)
+            assert (other - ours).abs().max() > 1e-3
+
+
 def test_last_layer_gives_what_the_network_says_last(network):
     image, clip_image, _ = pictures((64, 96))
     outputs = network(image, clip_image)

@@ -26,7 +26,7 @@ def train(tmp_path_factory):
 @pytest.fixture(scope="module")
 def held_out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world") / "held_out"
-    write_pictures(folder, "held_out", 12)
+    write_pictures(folder, "held_out", 40)
     return folder
 
 
@@ -58,6 +58,20 @@ def test_the_first_pictures_are_the_same_however_many_follow_and_whoever_draws_t
         assert (tmp_path / "images" / f"{index:06d}.jpg").read_bytes() == (train / "images" / f"{index:06d}.jpg").read_bytes()
     whole = json.loads((train / "annotations.json").read_text())["images"]
     assert json.loads((tmp_path / "annotations.json").read_text())["images"] == whole[:3]
+
+
+def test_some_training_pictures_are_frames_of_videos_wherever_they_are_drawn(tmp_path):
+    for workers in (1, 2):
+        write_pictures(tmp_path / str(workers), "train", 80, from_videos=0.5, with_captions=True, workers=workers)
+    (check,) = check_dataset("custom", tmp_path / "2")
+    assert check.problems == ()
+    rows = [json.loads((tmp_path / folder / "annotations.json").read_text())["images"] for folder in "12"]
+    assert rows[0] == rows[1]
+    assert np.mean([len(row["interactions"]) for row in rows[0][1::2]]) > np.mean([len(row["interactions"]) for row in rows[0][::2]])
+    for index in (0, 1, 13, 77):
+        name = f"images/{index:06d}.jpg"
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+    assert not list((tmp_path / "1" / "captioned").glob("000001-*"))
 
 
 def test_captions_are_of_crops_that_are_there_and_short_enough_for_the_small_clip(train):

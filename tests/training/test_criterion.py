@@ -13,6 +13,7 @@ from made_up_training import made_up_predictions, made_up_target
 from edge_hoi.datasets.batch import Target
 from edge_hoi.training.box_overlap import generalised_iou
 from edge_hoi.training.criterion import Criterion, class_errors
+from edge_hoi.training.objective import HoiObjective
 from edge_hoi.training.predictions import Predictions
 
 
@@ -74,6 +75,16 @@ def test_total_adds_every_layer_with_the_published_weights():
     weights = torch.tensor([2.0, 1.0, 2.5, 2.5, 1.0, 1.0])
     expected = sum((weights * torch.stack(list(layer))).sum() for layer in outputs.layers)
     assert float(outputs.total) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_each_group_of_queries_has_to_find_everything():
+    targets = [made_up_target(1, 3, without_object=[1]), made_up_target(2, 2)]
+    groups = [[made_up_predictions(seed), made_up_predictions(seed + 1)] for seed in (0, 10)]
+    layers = [Predictions(*(torch.cat(both, dim=1) for both in zip(*layer, strict=True))) for layer in zip(*groups, strict=True)]
+    costs = HoiObjective(query_groups=2)(layers, targets)
+    alone = [HoiObjective()(group, targets) for group in groups]
+    torch.testing.assert_close(costs.total, (alone[0].total + alone[1].total) / 2)
+    assert costs.figures == alone[0].figures
 
 
 def test_each_layer_is_matched_by_its_own_predictions():

@@ -47,8 +47,14 @@ def assert_equal(found, expected):
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"ema_decay": 0.9}, {"trains_whole_backbone": True, "schedule": "cosine", "warmup_steps": 2}, {"save_every_steps": 3}],
-    ids=["plain", "mean of weights", "whole backbone", "saved a step before"],
+    [
+        {},
+        {"ema_decay": 0.9},
+        {"trains_whole_backbone": True, "schedule": "cosine", "warmup_steps": 2},
+        {"save_every_steps": 3},
+        {"query_groups": 3},
+    ],
+    ids=["plain", "mean of weights", "whole backbone", "saved a step before", "groups of queries"],
 )
 def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path, fresh, changes):
     config = settings(**{"epochs": 3} | changes)

@@ -1,0 +1,49 @@
+"""An engine's own episode levels, and what a configuration says."""
+
+import pytest
+
+from edge_hoi.config import parse_config
+from edge_hoi.errors import ConfigError
+from edge_hoi.pipeline.levels import episode_settings, tracker_settings
+from edge_hoi.runtime import EpisodeLevels, fake_manifest
+
+OWN = EpisodeLevels(enter=0.7, leave=0.65)
+
+
+@pytest.mark.parametrize(
+    ("own", "configured", "levels"),
+    [
+        (None, {}, (0.6, 0.5)),
+        (OWN, {}, (0.7, 0.65)),
+        (OWN, {"patience_seconds": 3}, (0.7, 0.65)),
+        (OWN, {"enter": 0.6, "leave": 0.5}, (0.6, 0.5)),
+        (OWN, {"leave": 0.4}, (0.7, 0.4)),
+        (None, {"enter": 0.9}, (0.9, 0.5)),
+    ],
+)
+def test_an_engines_levels_hold_where_the_configuration_names_none(own, configured, levels):
+    settings = episode_settings(parse_config({"episodes": configured}, origin="test"), fake_manifest().model_copy(update={"episodes": own}))
+    assert (settings.enter, settings.leave) == levels
+    assert settings.patience_seconds == configured.get("patience_seconds", 1.5)
+
+
+def test_levels_that_do_not_go_together_are_told():
+    config = parse_config({"episodes": {"enter": 0.6}}, origin="test")
+    with pytest.raises(ConfigError, match="give both `enter` and `leave`"):
+        episode_settings(config, fake_manifest().model_copy(update={"episodes": OWN}))
+
+
+@pytest.mark.parametrize(
+    ("configured", "score"),
+    [
+        ({}, 0.5),
+        ({"episodes": {"enter": 0.8, "leave": 0.7}}, 0.7),
+        ({"episodes": {"leave": 0.6, "verbs": {"ride": {"leave": 0.3}}}}, 0.3),
+        ({"episodes": {"leave": 0.6}, "tracking": {"new_track_score": 0.2}}, 0.2),
+    ],
+)
+def test_tracks_begin_with_what_can_be_evidence(configured, score):
+    config = parse_config(configured, origin="test")
+    settings = tracker_settings(config, config.episodes)
+    assert settings.new_track_score == score
+    assert settings.min_iou == config.tracking.min_iou
