@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import openvino
 import torch
 from machine import describe_machine
 
@@ -24,6 +23,7 @@ from edge_hoi.model import VARIANTS, LastLayer
 from edge_hoi.model.reference_weights import untrained_checkpoint
 from edge_hoi.pipeline import demo_clip
 from edge_hoi.runtime import Engine, open_engine
+from edge_hoi.runtime.openvino_core import openvino_core
 from edge_hoi.runtime.torch_engine import TorchEngine
 from edge_hoi.vocabulary import load_vocabulary
 
@@ -138,7 +138,7 @@ def frame_table(seconds: dict[str, list[float]], differences: dict[str, float], 
             f"| {eager_median / median:.2f} | {eager_p5 / p5:.2f} | {differences[name]:.1e} |"
         )
     if precisions["OpenVINO bf16"] != "bf16":
-        has = ", ".join(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+        has = ", ".join(openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         lines.append(
             f"\nThis CPU has no bf16 arithmetic (OpenVINO lists {has}): asked for bf16, OpenVINO ran fp32. That row says nothing about "
             "the speed of bf16; how far it is from the row above it shows how much else the machine was doing."

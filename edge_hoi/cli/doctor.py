@@ -136,9 +136,9 @@ def _backends() -> Iterator[Finding]:
 
 
 def _openvino() -> Iterator[Finding]:
-    import openvino
+    from edge_hoi.runtime.openvino_core import openvino_core
 
-    core = openvino.Core()
+    core = openvino_core()
     for device in core.available_devices:
         arithmetic = ", ".join(core.get_property(device, "OPTIMIZATION_CAPABILITIES"))
         yield Finding("backends", f"openvino {device}", "ok", f"{core.get_property(device, 'FULL_DEVICE_NAME')}: {arithmetic}")

@@ -59,11 +59,11 @@ class OnnxTextEncoder:
             import tokenizers
         except ImportError as error:
             raise MissingDependencyError("encoding prompts needs the package tokenizers; pip install 'edge-hoi[text]'") from error
-        import openvino
+        from edge_hoi.runtime.openvino_core import openvino_core
 
         try:
             tokenizer = tokenizers.Tokenizer.from_file(str(self._folder / self._tower.tokenizer))
-            compiled = openvino.Core().compile_model(self._folder / self._tower.path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+            compiled = openvino_core().compile_model(self._folder / self._tower.path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         except Exception as error:  # both packages raise bare Exception or RuntimeError
             reason = str(error).strip().splitlines()[-1]
             raise EngineError(f"cannot open the text tower in {self._folder} ({reason}); build it again with `edge-hoi build`") from error

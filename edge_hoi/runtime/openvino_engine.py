@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
 from edge_hoi.runtime.manifest import MODEL_FILE, Manifest, model_path
+from edge_hoi.runtime.openvino_core import openvino_core
 
 _PRODUCTS = ("Convolution", "FullyConnected", "MatMul")
 
@@ -59,7 +60,7 @@ class OpenVinoEngine(CheckedEngine):
             config["CACHE_DIR"] = str(cache_folder / manifest.files[MODEL_FILE])
         batch = openvino.Dimension(1, max_batch)
         try:
-            core = openvino.Core()
+            core = openvino_core()
             model = core.read_model(path)
             model.reshape({name: openvino.PartialShape([batch, *spec.shape[1:]]) for name, spec in self.inputs.items()})
             compiled = core.compile_model(model, "CPU", config)

@@ -6,7 +6,6 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
 import onnx
-import openvino
 from onnx import numpy_helper
 
 from edge_hoi.errors import EngineError
@@ -14,6 +13,7 @@ from edge_hoi.export import METHODS, describe_input, histograms_of
 from edge_hoi.export.onnx import write_valid
 from edge_hoi.export.quantise import KEEP_FLOAT, layers_to_quantise, quantisable_layers, quantise
 from edge_hoi.export.sensitivity import answers, distortion, layer_noise, parts, sensitivities
+from edge_hoi.runtime.openvino_core import openvino_core
 from edge_hoi.runtime.openvino_engine import layer_precisions
 
 SIZE = (96, 160)
@@ -72,7 +72,7 @@ def test_every_scale_is_symmetric_and_weights_have_one_for_each_channel(quantise
 @pytest.mark.parametrize("input_size", [SIZE, (160, 128)])
 def test_openvino_runs_every_quantised_layer_in_int8_at_any_size(quantised, float_model, tmp_path, input_size):
     write_valid(quantised, tmp_path / "model.onnx")
-    core = openvino.Core()
+    core = openvino_core()
     model = core.read_model(tmp_path / "model.onnx")
     model.reshape({"image": [1, 3, *input_size], "clip_image": [1, 3, 64, 64]})
     counts = layer_precisions(core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))

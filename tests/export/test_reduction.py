@@ -196,10 +196,10 @@ def test_pytorch_has_no_int8_here(build_tiny, int8, tmp_path):
 
 
 def test_bf16_is_fp32_s_network_and_says_so_where_the_processor_cannot(build_tiny, engines, demo_frames, tmp_path):
-    import openvino
+    from edge_hoi.runtime.openvino_core import openvino_core
 
     reduction = Reduction("bf16", demo_frames)
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" not in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         with pytest.raises(EngineError, match="this device runs bf16 engines in fp32 only"):
             build_tiny(tmp_path / "engine", reduction)
         return

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
 import open_clip
-import openvino
 import tokenizers
 
 from edge_hoi.export import export_text_tower, write_tokenizer
 from edge_hoi.model import VARIANTS, build_clip
+from edge_hoi.runtime.openvino_core import openvino_core
 from edge_hoi.vocabulary import load_vocabulary
 
 
@@ -114,7 +114,7 @@ def test_the_exported_tower_gives_the_tower_s_directions(tower, tmp_path, half, 
     tokens = REFERENCE(["a photo of a person riding a bicycle", "a dog", ""])
     with torch.inference_mode():
         expected = torch.nn.functional.normalize(tower(tokens), dim=-1).numpy()
-    run = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    run = openvino_core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     features = run({"tokens": tokens.numpy()})["text_features"]
     np.testing.assert_allclose(features, expected, atol=tolerance)
     np.testing.assert_allclose(run({"tokens": tokens.numpy()[:, :12]})["text_features"], features, atol=1e-6)

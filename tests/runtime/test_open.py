@@ -120,9 +120,9 @@ def test_torch_runs_on_cuda_as_on_the_cpu(handmade_module):
 
 
 def test_bf16_is_reported_only_where_the_cpu_has_it(handmade_folder):
-    import openvino
+    from edge_hoi.runtime.openvino_core import openvino_core
 
-    has_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    has_bf16 = "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     with open_engine(handmade_folder, backend="openvino", precision_hint="bf16") as engine:
         assert engine.precision == ("bf16" if has_bf16 else "fp32")
         assert np.isfinite(engine.run(random_inputs(engine))["verb_embeddings"]).all()
@@ -189,3 +189,21 @@ def test_importing_the_runtime_loads_no_backend():
     code = "import edge_hoi.runtime, sys; print([name for name in ('torch', 'onnxruntime', 'openvino', 'onnx') if name in sys.modules])"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert output.stdout.strip() == "[]"
+
+
+_OPEN_TWO_AND_TAKE_A_SIGNAL = """
+import os, signal, sys
+from pathlib import Path
+from edge_hoi.runtime import open_engine
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+first, second = (open_engine(Path(sys.argv[1]), backend="openvino") for _ in range(2))
+first.close()
+second.close()
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+def test_signals_are_handled_after_engines_went_in_the_order_in_which_they_came(handmade_folder):
+    command = [sys.executable, "-c", _OPEN_TWO_AND_TAKE_A_SIGNAL, str(handmade_folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
