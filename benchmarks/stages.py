@@ -25,7 +25,7 @@ from edge_hoi.ingest import open_source
 from edge_hoi.media import VideoWriter
 from edge_hoi.pipeline import CameraStatus, build_pipeline, demo_clip
 from edge_hoi.pipeline.engines import engine_folder
-from edge_hoi.runtime import choose_input_size, open_engine, read_manifest
+from edge_hoi.runtime import choose_input_size, made_up_inputs, open_engine, read_manifest
 from edge_hoi.types import Event
 
 WARM_UP_FRAMES = 20
@@ -110,8 +110,7 @@ def engine_cpu_seconds(engine: str, width: int, height: int) -> tuple[float, flo
     folder = engine_folder(engine)
     size = choose_input_size(width, height, read_manifest(folder).input)
     with open_engine(folder, input_size=size) as opened:
-        generator = np.random.default_rng(0)
-        inputs = {name: generator.standard_normal(spec.shape, np.float32) for name, spec in opened.inputs.items()}
+        inputs = made_up_inputs(opened.inputs)
         samples = []
         for _ in range(WARM_UP_FRAMES + ENGINE_RUNS):
             began = time.process_time()

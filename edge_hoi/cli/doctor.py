@@ -1,13 +1,11 @@
 """`edge-hoi doctor`: what this machine has, what works, and what to do about what does not."""
 
-import importlib.metadata
 import importlib.util
 import json
 import os
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -16,6 +14,7 @@ from rich.table import Table
 
 from edge_hoi import __version__
 from edge_hoi.cli.terminal import out
+from edge_hoi.telemetry import installed_version, processor_name
 
 Status = Literal["ok", "missing", "broken", "info"]
 
@@ -90,34 +89,19 @@ def _machine() -> Iterator[Finding]:
     yield Finding("machine", "memory", "info", f"{memory:.1f} GiB")
 
 
-def processor_name() -> str:
-    """Name the CPU as its maker does."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 def _packages() -> Iterator[Finding]:
     for package in RUNTIME_PACKAGES:
-        version = _version(package)
+        version = installed_version(package)
         if version:
             yield Finding("packages", package, "ok", version)
         else:
             yield Finding("packages", package, "broken", "not installed", f"pip install {package}")
     for package, extra in OPTIONAL_PACKAGES.items():
-        version = _version(package)
+        version = installed_version(package)
         if version:
             yield Finding("packages", package, "ok", version)
         else:
             yield Finding("packages", package, "missing", f"optional, extra [{extra}]", f"pip install 'edge-hoi[{extra}]'")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _backends() -> Iterator[Finding]:

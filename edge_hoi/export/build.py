@@ -6,7 +6,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import onnx
 
 from edge_hoi import __version__
@@ -20,7 +19,18 @@ from edge_hoi.export.reduction import Reduction, reduced_networks
 from edge_hoi.export.text_tower import export_text_tower, write_tokenizer
 from edge_hoi.model import Checkpoint, LastLayer, save_checkpoint
 from edge_hoi.model.checkpoint_vocabulary import save_vocabulary
-from edge_hoi.runtime import Accuracy, ClipIdentity, Decision, Engine, InputDescription, Manifest, TextTower, open_engine, write_manifest
+from edge_hoi.runtime import (
+    Accuracy,
+    ClipIdentity,
+    Decision,
+    Engine,
+    InputDescription,
+    Manifest,
+    TextTower,
+    made_up_inputs,
+    open_engine,
+    write_manifest,
+)
 from edge_hoi.runtime.manifest import MANIFEST_FILE, MODEL_FILE, WEIGHTS_FILE, sha256_of_file
 from edge_hoi.runtime.open import ONNX_BACKENDS
 from edge_hoi.runtime.torch_engine import TorchEngine
@@ -260,8 +270,7 @@ def _try(checkpoint: Checkpoint, folder: Path, manifest: Manifest) -> None:
     if manifest.backend == "torch":
         return
     with open_engine(folder, device="cpu") as engine, TorchEngine(LastLayer(checkpoint.model), manifest, device="cpu") as reference:
-        generator = np.random.default_rng(0)
-        inputs = {name: generator.standard_normal(spec.shape, np.float32) for name, spec in engine.inputs.items()}
+        inputs = made_up_inputs(engine.inputs)
         refuse_beyond_tolerance(largest_difference(reference.run(inputs), engine.run(inputs)), engine.backend)
 
 

@@ -39,8 +39,8 @@ def test_an_untrained_engine_of_the_current_folder_is_called_so(capsys, untraine
 
 @pytest.mark.parametrize("package", sorted(doctor.OPTIONAL_PACKAGES))
 def test_a_missing_optional_package_is_named_with_its_command_and_is_no_failure(capsys, monkeypatch, package):
-    version = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda name: None if name == package else version(name))
+    version = doctor.installed_version
+    monkeypatch.setattr(doctor, "installed_version", lambda name: None if name == package else version(name))
     code, found = findings(capsys)
     assert code == 0
     assert found["packages", package]["status"] == "missing"
@@ -58,8 +58,8 @@ def test_an_absent_backend_is_named_with_its_command_and_is_no_failure(capsys, m
 
 
 def test_a_missing_runtime_package_is_a_failure(capsys, monkeypatch):
-    version = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda name: None if name == "av" else version(name))
+    version = doctor.installed_version
+    monkeypatch.setattr(doctor, "installed_version", lambda name: None if name == "av" else version(name))
     code, found = findings(capsys)
     assert code == 1
     assert found["packages", "av"]["mend"] == "pip install av"
