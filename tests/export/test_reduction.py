@@ -50,7 +50,7 @@ def test_the_manifest_says_what_it_was_calibrated_on(engines, demo_frames):
     manifest = read_manifest(engines[1])
     assert manifest.precision == "int8"
     assert (manifest.calibration.sha256, manifest.calibration.frames) == (demo_frames.sha256, 8)
-    assert (manifest.calibration.method, manifest.calibration.keep_float) == ("minmax", ("*_box_head*",))
+    assert (manifest.calibration.method, manifest.calibration.keep_float) == ("percentile", ("*_box_head*",))
     assert read_manifest(engines[0]).calibration is None
 
 
