@@ -38,6 +38,7 @@ def plot_speed(report: SpeedReport, path: Path) -> None:
         axes.invert_yaxis()
     for axes in (latency, throughput, stages, memory):
         axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=4)
     figure.suptitle(f"{report.machine.processor}, {report.machine.cores} logical cores{''.join('; ' + gpu for gpu in report.machine.gpus)}")
     figure.savefig(path, dpi=110)
 
@@ -51,7 +52,6 @@ def _draw_latency(axes: "Axes", report: SpeedReport) -> None:
         axes.plot(times[95], row, "|", color="#444444", markersize=10, label="p95" if row == 0 else None)
         axes.text(times[99], row, f"  {times[50]:.1f}", va="center", fontsize=8)
     axes.set(title=f"time of a run, batch {report.engines[0].latencies[0].batch}", xlabel="ms")
-    axes.legend(fontsize=8)
 
 
 def _draw_throughput(axes: "Axes", report: SpeedReport) -> None:
@@ -60,7 +60,6 @@ def _draw_throughput(axes: "Axes", report: SpeedReport) -> None:
         axes.plot(batches, [latency.pictures_per_second for latency in engine.latencies], marker="o", label=engine.name)
     axes.set(title="throughput", xlabel="pictures in a run", ylabel="pictures a second", ylim=(0, None))
     axes.set_xticks(sorted({latency.batch for engine in report.engines for latency in engine.latencies}))
-    axes.legend(fontsize=8)
 
 
 def _draw_stages(axes: "Axes", report: SpeedReport) -> None:
@@ -70,7 +69,6 @@ def _draw_stages(axes: "Axes", report: SpeedReport) -> None:
         axes.barh(range(len(widths)), widths, left=left, color=colour, label=stage)
         left = [begin + width for begin, width in zip(left, widths, strict=True)]
     axes.set(title="where a frame's time goes", xlabel="ms, medians")
-    axes.legend(fontsize=8)
 
 
 def _draw_memory(axes: "Axes", report: SpeedReport) -> None:
@@ -78,4 +76,3 @@ def _draw_memory(axes: "Axes", report: SpeedReport) -> None:
     axes.barh(rows, [engine.footprint.peak_bytes / 1e6 for engine in report.engines], color="#bbbbbb", label="peak of the process")
     axes.barh(rows, [engine.footprint.added_bytes / 1e6 for engine in report.engines], color=_COLOURS[0], label="added by the engine")
     axes.set(title="main memory", xlabel="MB")
-    axes.legend(fontsize=8)
