@@ -11,6 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,10 @@ from edge_hoi.export.onnx import largest_difference
 from edge_hoi.model import VARIANTS, LastLayer
 from edge_hoi.model.reference_weights import untrained_checkpoint
 from edge_hoi.pipeline import demo_clip
-from edge_hoi.runtime import Engine, open_engine
+from edge_hoi.runtime import Engine, made_up_inputs, open_engine
 from edge_hoi.runtime.openvino_core import openvino_core
 from edge_hoi.runtime.torch_engine import TorchEngine
+from edge_hoi.telemetry import take_turns
 from edge_hoi.vocabulary import load_vocabulary
 
 WARM_UP_FRAMES, FRAMES_A_TURN = 3, 3
@@ -75,7 +77,7 @@ def report(variant: str, size: tuple[int, int], rounds: int, folder: Path) -> st
     kept = sum(path.stat().st_size for path in (folder / "cache").rglob("*") if path.is_file())
 
     engines = {name: opener() for name, opener in openers.items()}
-    seconds, differences = take_turns(engines, rounds)
+    seconds, differences = measure(engines, rounds)
     precisions = {name: engine.precision for name, engine in engines.items()}
     for engine in engines.values():
         engine.close()
@@ -103,25 +105,14 @@ def seconds_to_open(opener: Callable[[], Engine]) -> float:
     return elapsed
 
 
-def take_turns(engines: dict[str, Engine], rounds: int) -> tuple[dict[str, list[float]], dict[str, float]]:
+def measure(engines: dict[str, Engine], rounds: int) -> tuple[dict[str, list[float]], dict[str, float]]:
     """Run the engines in turn on the same picture; give seconds a frame, and the largest difference from the first engine."""
-    generator = np.random.default_rng(0)
     first = next(iter(engines.values()))
-    inputs = {name: generator.standard_normal(spec.shape, np.float32) for name, spec in first.inputs.items()}
+    inputs = made_up_inputs(first.inputs)
     expected = first.run(inputs)
-    differences = {}
-    for name, engine in engines.items():
-        for _ in range(WARM_UP_FRAMES):
-            differences[name] = largest_difference(expected, engine.run(inputs))
-    seconds: dict[str, list[float]] = {name: [] for name in engines}
-    for _ in range(rounds):
-        for name, engine in engines.items():
-            engine.run(inputs)
-            for _ in range(FRAMES_A_TURN):
-                started = time.perf_counter()
-                engine.run(inputs)
-                seconds[name].append(time.perf_counter() - started)
-    return seconds, differences
+    differences = {name: largest_difference(expected, engine.run(inputs)) for name, engine in engines.items()}
+    runs = {name: partial(engine.run, inputs) for name, engine in engines.items()}
+    return take_turns(runs, rounds=rounds, runs_a_turn=FRAMES_A_TURN, warm_up=WARM_UP_FRAMES), differences
 
 
 def frame_table(seconds: dict[str, list[float]], differences: dict[str, float], precisions: dict[str, str]) -> list[str]:

@@ -24,8 +24,9 @@ from edge_hoi.config import parse_config
 from edge_hoi.ingest import open_source
 from edge_hoi.media import VideoWriter
 from edge_hoi.pipeline import CameraStatus, build_pipeline, demo_clip
+from edge_hoi.pipeline.bench import decoded
 from edge_hoi.pipeline.engines import engine_folder
-from edge_hoi.runtime import choose_input_size, open_engine, read_manifest
+from edge_hoi.runtime import choose_input_size, made_up_inputs, open_engine, read_manifest
 from edge_hoi.types import Event
 
 WARM_UP_FRAMES = 20
@@ -110,8 +111,7 @@ def engine_cpu_seconds(engine: str, width: int, height: int) -> tuple[float, flo
     folder = engine_folder(engine)
     size = choose_input_size(width, height, read_manifest(folder).input)
     with open_engine(folder, input_size=size) as opened:
-        generator = np.random.default_rng(0)
-        inputs = {name: generator.standard_normal(spec.shape, np.float32) for name, spec in opened.inputs.items()}
+        inputs = made_up_inputs(opened.inputs)
         samples = []
         for _ in range(WARM_UP_FRAMES + ENGINE_RUNS):
             began = time.process_time()
@@ -122,17 +122,14 @@ def engine_cpu_seconds(engine: str, width: int, height: int) -> tuple[float, flo
 
 def decode_seconds(video: Path, frames: int, timer: Callable[[], float]) -> tuple[list[float], int, int]:
     """Time decoding and conversion to RGB, frame by frame, with nothing beside it."""
-    with open_source(str(video), source_id="decode") as source:
-        samples = []
-        last = timer()
-        for number, _ in enumerate(source):
-            now = timer()
-            if number >= WARM_UP_FRAMES:
-                samples.append(now - last)
-            last = now
-            if number == frames:
-                break
-        return samples, source.info.width, source.info.height
+    samples, size = [], (0, 0)
+    for number, (frame, seconds) in enumerate(decoded(str(video), timer)):
+        size = frame.width, frame.height
+        if number >= WARM_UP_FRAMES:
+            samples.append(seconds)
+        if number == frames:
+            break
+    return samples, *size
 
 
 def enlarge(video: Path, target: Path, *, width: int, height: int, frames: int) -> Path:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edge_hoi import __version__
-from edge_hoi.cli import build, calibrate, datasets, detect, doctor, models, outbox, pretrain, render, run, sinks, train, verify
+from edge_hoi.cli import bench, build, calibrate, datasets, detect, doctor, models, outbox, pretrain, render, run, sinks, train, verify
 from edge_hoi.cli import eval as evaluation
 from edge_hoi.cli.terminal import print_error, show_logs
 from edge_hoi.errors import EdgeHoiError
@@ -29,6 +29,7 @@ app.command("detect")(detect.detect)
 app.command("build")(build.build)
 app.command("calibrate")(calibrate.calibrate)
 app.command("verify")(verify.verify)
+app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")

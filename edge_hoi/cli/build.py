@@ -53,7 +53,7 @@ def build(
     frames: Annotated[int, typer.Option("--frames", min=2, help="Frames to calibrate on, chosen to differ from each other.")] = 512,
     method: Annotated[
         Literal["minmax", "percentile", "entropy"], typer.Option("--method", help="How int8's ranges follow from what the frames show.")
-    ] = "minmax",
+    ] = "percentile",
     keep_float: Annotated[
         list[str] | None,
         typer.Option("--keep-float", help="Layers that int8 leaves in float, such as '*_box_head*'; those found right where absent."),

@@ -73,7 +73,7 @@ def calibrate(
         got = answers(quantise(network, limits, layers), inputs)
         methods.add_row(method, *(f"{distortion(expected[name], got[name]):.3f}" for name in expected))
     out.print(methods)
-    limits = recording.ranges["minmax"]
+    limits = recording.ranges["percentile"]
     noisiest = Table("layer", "input", "weights", title=f"the {_SHOWN_LAYERS} noisiest of {len(layers)} layers: noise over signal, dB")
     for layer in layer_noise(network, layers, histograms, limits)[:_SHOWN_LAYERS]:
         noisiest.add_row(layer.name, _decibel(layer.input), _decibel(layer.weight))

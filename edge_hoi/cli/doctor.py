@@ -1,43 +1,20 @@
 """`edge-hoi doctor`: what this machine has, what works, and what to do about what does not."""
 
-import importlib.metadata
-import importlib.util
 import json
-import os
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from edge_hoi import __version__
+from edge_hoi.cli.doctor_backends import find_backends
+from edge_hoi.cli.finding import Finding, Status
 from edge_hoi.cli.terminal import out
-
-Status = Literal["ok", "missing", "broken", "info"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report.
-
-    Attributes:
-        topic: Heading that it stands under.
-        name: What was looked at.
-        status: `ok`, `missing` (optional and absent), `broken` (needed and not usable), `info`.
-        detail: What was found.
-        mend: The command or step that helps, or an empty string.
-    """
-
-    topic: str
-    name: str
-    status: Status
-    detail: str
-    mend: str = ""
-
+from edge_hoi.telemetry import this_machine
 
 RUNTIME_PACKAGES = ("av", "lapx", "numpy", "opencv-python", "openvino", "pydantic", "pyyaml", "rich", "safetensors", "typer")
 OPTIONAL_PACKAGES = {
@@ -48,6 +25,7 @@ OPTIONAL_PACKAGES = {
     "open_clip_torch": "build",
     "onnx": "build",
     "onnxscript": "build",
+    "matplotlib": "train",
     "torch-tensorrt": "tensorrt",
     "paho-mqtt": "mqtt",
     "confluent-kafka": "kafka",
@@ -64,7 +42,7 @@ def doctor(
 
     Exits with 1 where something that `edge-hoi run` needs does not work.
     """
-    findings = [finding for look in (_machine, _packages, _backends, _video, _engines) for finding in _guarded(look)]
+    findings = [finding for look in (_machine, _packages, find_backends, _video, _engines) for finding in _guarded(look)]
     if as_json:
         out.print_json(json.dumps([asdict(finding) for finding in findings]))
     else:
@@ -83,87 +61,28 @@ def _guarded(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
+    machine = this_machine(())
     yield Finding("machine", "edge-hoi", "info", __version__)
-    yield Finding("machine", "python", "info", f"{platform.python_version()} on {platform.system()} {platform.release()}")
-    yield Finding("machine", "processor", "info", f"{processor_name()}, {os.cpu_count()} logical cores")
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    yield Finding("machine", "memory", "info", f"{memory:.1f} GiB")
-
-
-def processor_name() -> str:
-    """Name the CPU as its maker does."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    yield Finding("machine", "python", "info", f"{machine.python} on {platform.system()} {platform.release()}")
+    instructions = " ".join(machine.instructions)
+    yield Finding("machine", "processor", "info", f"{machine.processor}, {machine.cores} logical cores, {instructions}".rstrip(", "))
+    yield Finding("machine", "memory", "info", f"{machine.memory_gib:.1f} GiB")
+    for gpu in machine.gpus or ("none that NVIDIA's driver lists",):
+        yield Finding("machine", "gpu", "info", gpu)
 
 
 def _packages() -> Iterator[Finding]:
+    versions = this_machine((*RUNTIME_PACKAGES, *OPTIONAL_PACKAGES)).versions
     for package in RUNTIME_PACKAGES:
-        version = _version(package)
-        if version:
-            yield Finding("packages", package, "ok", version)
+        if package in versions:
+            yield Finding("packages", package, "ok", versions[package])
         else:
             yield Finding("packages", package, "broken", "not installed", f"pip install {package}")
     for package, extra in OPTIONAL_PACKAGES.items():
-        version = _version(package)
-        if version:
-            yield Finding("packages", package, "ok", version)
+        if package in versions:
+            yield Finding("packages", package, "ok", versions[package])
         else:
             yield Finding("packages", package, "missing", f"optional, extra [{extra}]", f"pip install 'edge-hoi[{extra}]'")
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _backends() -> Iterator[Finding]:
-    yield from _guarded(_openvino)
-    yield from _guarded(_onnxruntime)
-    yield from _guarded(_torch)
-    for module, mend in {
-        "tensorrt": "NVIDIA's `tensorrt` package, or JetPack's system package on a Jetson",
-        "tensorrt_rtx": "pip install tensorrt-rtx",
-        "torch_tensorrt": "pip install 'edge-hoi[tensorrt]', on a machine with a CUDA GPU",
-    }.items():
-        if importlib.util.find_spec(module):
-            yield Finding("backends", module, "ok", "installed")
-        else:
-            yield Finding("backends", module, "missing", "not installed", mend)
-
-
-def _openvino() -> Iterator[Finding]:
-    from edge_hoi.runtime.openvino_core import openvino_core
-
-    core = openvino_core()
-    for device in core.available_devices:
-        arithmetic = ", ".join(core.get_property(device, "OPTIMIZATION_CAPABILITIES"))
-        yield Finding("backends", f"openvino {device}", "ok", f"{core.get_property(device, 'FULL_DEVICE_NAME')}: {arithmetic}")
-
-
-def _onnxruntime() -> Iterator[Finding]:
-    if not importlib.util.find_spec("onnxruntime"):
-        yield Finding("backends", "onnxruntime", "missing", "not installed", "pip install 'edge-hoi[onnxruntime]'")
-        return
-    import onnxruntime
-
-    yield Finding("backends", "onnxruntime", "ok", ", ".join(onnxruntime.get_available_providers()))
-
-
-def _torch() -> Iterator[Finding]:
-    if not importlib.util.find_spec("torch"):
-        yield Finding("backends", "torch", "missing", "not installed; not needed to run a stream", "pip install 'edge-hoi[build]'")
-        return
-    import torch
-
-    if torch.cuda.is_available():
-        names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
-        yield Finding("backends", "torch", "ok", f"CUDA {torch.version.cuda}: {names}")
-    else:
-        yield Finding("backends", "torch", "ok", "CPU only: no CUDA GPU, or no driver for one")
 
 
 def _video() -> Iterator[Finding]:
@@ -191,7 +110,7 @@ def _engines() -> Iterator[Finding]:
 
 
 def _print_table(findings: list[Finding]) -> None:
-    colours = {"ok": "green", "missing": "yellow", "broken": "bold red", "info": "dim"}
+    colours = {"ok": "green", "missing": "yellow", "unusable": "yellow", "broken": "bold red", "info": "dim"}
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("", "what", "status", "found", "to mend"):
         table.add_column(column, overflow="fold")

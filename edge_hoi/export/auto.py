@@ -1,10 +1,10 @@
 """Choose an engine's precision by measuring: of those that the accuracy gate lets through, the fastest on this device."""
 
 import dataclasses
-import platform
-import time
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,8 +15,9 @@ from edge_hoi.errors import EngineError
 from edge_hoi.export.build import build_engine, export_network
 from edge_hoi.export.reduction import Reduction
 from edge_hoi.model import Checkpoint
-from edge_hoi.runtime import Candidate, Decision, Engine, Manifest, open_engine
+from edge_hoi.runtime import Candidate, Decision, Manifest, made_up_inputs, open_engine
 from edge_hoi.runtime.manifest import MODEL_FILE
+from edge_hoi.telemetry import processor_name, take_turns
 from edge_hoi.vocabulary import Vocabulary
 
 WARM_UP_FRAMES, ROUNDS, FRAMES_A_TURN = 5, 12, 4
@@ -102,29 +103,13 @@ def _as_found(reduction: Reduction | None, manifest: Manifest) -> Reduction | No
 
 
 def _time(folders: dict[str, Path]) -> dict[str, float]:
-    """Give each engine's median milliseconds a frame. They take turns, so that whatever else the machine does falls on all alike."""
+    """Give each engine's median milliseconds a frame."""
     with ExitStack() as cleanup:
-        engines: dict[str, Engine] = {name: cleanup.enter_context(open_engine(folder)) for name, folder in folders.items()}
-        generator = np.random.default_rng(0)
-        specs = next(iter(engines.values())).inputs
-        inputs = {name: generator.standard_normal((1, *spec.shape[1:]), np.float32) for name, spec in specs.items()}
-        seconds: dict[str, list[float]] = {name: [] for name in engines}
-        for engine in engines.values():
-            for _ in range(WARM_UP_FRAMES):
-                engine.run(inputs)
-        for _ in range(ROUNDS):
-            for name, engine in engines.items():
-                engine.run(inputs)
-                for _ in range(FRAMES_A_TURN):
-                    started = time.perf_counter()
-                    engine.run(inputs)
-                    seconds[name].append(time.perf_counter() - started)
+        engines = {name: cleanup.enter_context(open_engine(folder)) for name, folder in folders.items()}
+        runs = {name: partial(engine.run, made_up_inputs(engine.inputs)) for name, engine in engines.items()}
+        seconds = take_turns(runs, rounds=ROUNDS, runs_a_turn=FRAMES_A_TURN, warm_up=WARM_UP_FRAMES)
     return {name: round(1e3 * float(np.median(values)), 3) for name, values in seconds.items()}
 
 
 def _device() -> str:
-    """Name the processor as well as the system can."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{models[0]}, {len(models)} logical cores" if models else platform.processor() or platform.machine()
+    return f"{processor_name()}, {os.cpu_count()} logical cores"

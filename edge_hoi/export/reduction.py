@@ -40,7 +40,7 @@ class Reduction:
     precision: Reduced
     judged_on: FrameSet
     calibration: FrameSet | Recording | None = None
-    method: Method = "minmax"
+    method: Method = "percentile"
     keep_float: tuple[str, ...] | None = None
     limits: Mapping[str, float] = field(default_factory=lambda: LIMITS)
 

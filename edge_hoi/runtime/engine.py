@@ -55,6 +55,10 @@ class Engine(Protocol):
         """Arithmetic that it really runs in on this device, such as `fp32` or `bf16`."""
 
     @property
+    def flags(self) -> Mapping[str, str]:
+        """How the backend runs it, by name: `device` or `provider`, `threads` and the like, as far as it tells."""
+
+    @property
     def max_batch(self) -> int:
         """Most pictures in one run."""
 
@@ -117,6 +121,7 @@ class CheckedEngine(ABC):
         queries, embedding = manifest.num_queries, manifest.embedding_size
         self.manifest = manifest
         self.precision = manifest.precision
+        self.flags: Mapping[str, str] = {}
         self.max_batch = max_batch
         self.input_size = (height, width)
         self.inputs: Mapping[str, TensorSpec] = {
@@ -163,6 +168,20 @@ class CheckedEngine(ABC):
     @abstractmethod
     def _release(self) -> None:
         """Free the backend's objects."""
+
+
+def made_up_inputs(specs: Mapping[str, TensorSpec], batch: int = 1) -> dict[str, NDArray[np.float32]]:
+    """Make inputs of normalised noise, always the same, to try or time an engine with.
+
+    Args:
+        specs: What the engine takes.
+        batch: B, the number of pictures.
+
+    Returns:
+        One array for each input.
+    """
+    generator = np.random.default_rng(0)
+    return {name: generator.standard_normal((batch, *spec.shape[1:]), np.float32) for name, spec in specs.items()}
 
 
 def check_inputs(inputs: Arrays, specs: Mapping[str, TensorSpec], max_batch: int) -> int:

@@ -117,7 +117,7 @@ class Calibration(_Section):
     Attributes:
         sha256: Hash of the set of frames.
         frames: Number of frames.
-        method: How ranges follow from them: `minmax` or `percentile`.
+        method: How ranges follow from them: `minmax`, `percentile` or `entropy`.
         keep_float: Patterns of names of layers that were left in float.
     """
 

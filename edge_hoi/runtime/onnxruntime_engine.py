@@ -70,6 +70,8 @@ class OnnxRuntimeEngine(CheckedEngine):
             raise EngineError("ONNX Runtime finds no CUDA device; use device 'cpu', or check the driver with nvidia-smi")
         if manifest.precision == "bf16":
             self.precision = "fp32"
+        threads = session.get_session_options().intra_op_num_threads
+        self.flags = {"provider": session.get_providers()[0], "threads": str(threads) if threads else "its own choice"}
         self._session: Any = session
 
     def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:

@@ -70,6 +70,7 @@ class OpenVinoEngine(CheckedEngine):
                 f"OpenVINO cannot open {path} at {self.input_size}: {reason}; build it again with `edge-hoi build`"
             ) from error
         self.precision = _precision(compiled)
+        self.flags = {"device": "CPU", "threads": str(compiled.get_property("INFERENCE_NUM_THREADS")), "hint": "latency"}
         self._request: Any = compiled.create_infer_request()
 
     def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:

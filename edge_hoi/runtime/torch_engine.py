@@ -51,6 +51,7 @@ class TorchEngine(CheckedEngine):
             )
         super().__init__(manifest, input_size=input_size, max_batch=max_batch)
         self._device = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+        self.flags = {"device": self._device, "threads": str(torch.get_num_threads())}
         self._module: Any = module.to(self._device).eval()
 
     def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:

@@ -1,11 +1,14 @@
 """`doctor`, the version, and help."""
 
+import importlib.metadata
 import json
+import subprocess
+import sys
 
 import pytest
 
 from edge_hoi import __version__
-from edge_hoi.cli import doctor, main
+from edge_hoi.cli import doctor, doctor_backends, main
 
 
 def command(capsys, *arguments):
@@ -37,43 +40,97 @@ def test_an_untrained_engine_of_the_current_folder_is_called_so(capsys, untraine
     assert "UNTRAINED" in findings(capsys)[1]["engines", "default"]["detail"]
 
 
+@pytest.fixture
+def without_package(monkeypatch):
+    """Give what makes a distribution look as if it were not installed."""
+    version = importlib.metadata.version
+
+    def hide(package):
+        def looked_up(name):
+            if name == package:
+                raise importlib.metadata.PackageNotFoundError(name)
+            return version(name)
+
+        monkeypatch.setattr(importlib.metadata, "version", looked_up)
+
+    return hide
+
+
 @pytest.mark.parametrize("package", sorted(doctor.OPTIONAL_PACKAGES))
-def test_a_missing_optional_package_is_named_with_its_command_and_is_no_failure(capsys, monkeypatch, package):
-    version = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda name: None if name == package else version(name))
-    code, found = findings(capsys)
-    assert code == 0
-    assert found["packages", package]["status"] == "missing"
-    assert found["packages", package]["mend"] == f"pip install 'edge-hoi[{doctor.OPTIONAL_PACKAGES[package]}]'"
+def test_a_missing_optional_package_is_named_with_its_command_and_is_no_failure(without_package, package):
+    without_package(package)
+    (finding,) = [found for found in doctor._packages() if found.name == package]
+    assert finding.status == "missing"
+    assert finding.mend == f"pip install 'edge-hoi[{doctor.OPTIONAL_PACKAGES[package]}]'"
 
 
-@pytest.mark.parametrize(("module", "mend"), [("onnxruntime", "edge-hoi[onnxruntime]"), ("torch", "edge-hoi[build]")])
-def test_an_absent_backend_is_named_with_its_command_and_is_no_failure(capsys, monkeypatch, module, mend):
-    find = doctor.importlib.util.find_spec
-    monkeypatch.setattr("edge_hoi.cli.doctor.importlib.util.find_spec", lambda name, *rest: None if name == module else find(name, *rest))
-    code, found = findings(capsys)
-    assert code == 0
-    assert found["backends", module]["status"] == "missing"
-    assert mend in found["backends", module]["mend"]
-
-
-def test_a_missing_runtime_package_is_a_failure(capsys, monkeypatch):
-    version = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda name: None if name == "av" else version(name))
+def test_a_missing_runtime_package_is_a_failure(capsys, without_package):
+    without_package("av")
     code, found = findings(capsys)
     assert code == 1
     assert found["packages", "av"]["mend"] == "pip install av"
 
 
-def test_a_broken_native_library_is_a_finding_not_a_crash(capsys, monkeypatch):
-    def _openvino():
-        raise ImportError("libGL.so.1: cannot open shared object file")
-        yield
+INSTALLING = {
+    "onnxruntime": "pip install 'edge-hoi[onnxruntime]'",
+    "torch": "pip install 'edge-hoi[build]'",
+    "tensorrt": "pip install tensorrt",
+    "tensorrt_rtx": "pip install tensorrt-rtx",
+    "torch_tensorrt": "pip install 'edge-hoi[tensorrt]'",
+}
 
-    monkeypatch.setattr(doctor, "_openvino", _openvino)
-    code, found = findings(capsys)
-    assert code == 1
-    assert "libGL.so.1" in found["openvino", "openvino"]["detail"]
+
+@pytest.mark.parametrize("backend", doctor_backends.BACKENDS, ids=lambda backend: backend.name)
+def test_an_absent_backend_is_named_with_its_command_and_fails_only_if_it_is_needed(monkeypatch, backend):
+    monkeypatch.setitem(sys.modules, backend.module, None)  # so that it can neither be found nor imported
+    (finding,) = [found for found in doctor_backends.find_backends() if found.name == backend.name]
+    needed = backend.name == "openvino"
+    assert (finding.status, finding.detail) == ("broken" if needed else "missing", "not installed")
+    assert finding.mend.startswith("pip install openvino" if needed else INSTALLING[backend.module])
+
+
+def test_without_any_backend_the_doctor_still_reports_and_fails():
+    hidden = [backend.module for backend in doctor_backends.BACKENDS]
+    script = f"import sys; sys.modules.update(dict.fromkeys({hidden})); from edge_hoi.cli import main; main(['doctor', '--json'])"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 1, ended.stderr
+    found = {finding["name"]: finding["status"] for finding in json.loads(ended.stdout) if finding["topic"] == "backends"}
+    assert found.pop("openvino") == "broken"
+    assert found == dict.fromkeys(("onnxruntime", "torch", "tensorrt", "tensorrt-rtx", "torch-tensorrt"), "missing")
+
+
+def stand_in(monkeypatch, module, source, path):
+    """Put a module of one's own in the place of a backend's."""
+    (path / f"{module}.py").write_text(source)
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.syspath_prepend(str(path))
+
+
+def test_a_gpu_s_backend_is_of_no_use_where_there_is_no_gpu(monkeypatch, tmp_path):
+    stand_in(monkeypatch, "tensorrt_rtx", "__version__ = '1.7.1'", tmp_path)
+    monkeypatch.setattr(doctor_backends, "nvidia_gpus", lambda: ())
+    monkeypatch.setattr(doctor_backends, "_JETSON", tmp_path / "none")
+    (finding,) = [found for found in doctor_backends.find_backends() if found.name == "tensorrt-rtx"]
+    assert finding.status == "unusable"
+    assert "no NVIDIA GPU is to be found" in finding.detail
+    assert "nvidia-smi" in finding.mend
+
+
+def test_a_gpu_s_backend_works_where_there_is_one(monkeypatch, tmp_path):
+    stand_in(monkeypatch, "tensorrt_rtx", "__version__ = '1.7.1'", tmp_path)
+    monkeypatch.setattr(doctor_backends, "nvidia_gpus", lambda: ("NVIDIA RTX A4000",))
+    (finding,) = [found for found in doctor_backends.find_backends() if found.name == "tensorrt-rtx"]
+    sys.modules.pop("tensorrt_rtx")
+    assert (finding.status, finding.detail) == ("ok", "1.7.1")
+
+
+@pytest.mark.parametrize(("module", "status"), [("openvino", "broken"), ("onnxruntime", "unusable")])
+def test_a_broken_native_library_is_a_finding_not_a_crash(monkeypatch, tmp_path, module, status):
+    stand_in(monkeypatch, module, "raise ImportError('libGL.so.1: cannot open shared object file')", tmp_path)
+    (finding,) = [found for found in doctor_backends.find_backends() if found.name.startswith(module)]
+    assert finding.status == status
+    assert "libGL.so.1" in finding.detail
+    assert finding.mend == f"pip install --force-reinstall {module}"
 
 
 def test_the_table_fits_people(capsys):

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
 import onnx
 
-from edge_hoi.errors import EngineError
+from edge_hoi.errors import EngineError, ManifestError
 from edge_hoi.export import (
     KEEP_FLOAT,
     FrameSet,
@@ -50,7 +50,7 @@ def test_the_manifest_says_what_it_was_calibrated_on(engines, demo_frames):
     manifest = read_manifest(engines[1])
     assert manifest.precision == "int8"
     assert (manifest.calibration.sha256, manifest.calibration.frames) == (demo_frames.sha256, 8)
-    assert (manifest.calibration.method, manifest.calibration.keep_float) == ("minmax", ("*_box_head*",))
+    assert (manifest.calibration.method, manifest.calibration.keep_float) == ("percentile", ("*_box_head*",))
     assert read_manifest(engines[0]).calibration is None
 
 
@@ -152,16 +152,46 @@ def test_fp16_keeps_norms_in_fp32_and_stays_near(build_tiny, demo_frames, tmp_pa
     assert types_of("LayerNormalization") == types_of("Softmax") == {onnx.TensorProto.FLOAT}
 
 
+def scaled(network, prefix, factor, path):
+    """Write a network with the weights below a name multiplied."""
+    model = onnx.load(network)
+    for weight in model.graph.initializer:
+        if weight.name.startswith(prefix):
+            weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight) * np.float32(factor), weight.name))
+    onnx.save(model, path)
+    return path
+
+
 def test_fp16_that_overflows_is_refused_by_the_output_that_it_spoils(build_tiny, tiny_network, demo_frames, tmp_path):
     """Scale what the encoder's first norm takes in: fp32 gives the same as before, fp16 cannot hold it."""
-    model = onnx.load(tiny_network)
-    for weight in model.graph.initializer:
-        if weight.name.startswith("model.input_projection."):
-            weight.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(weight) * np.float32(1e6), weight.name))
-    onnx.save(model, tmp_path / "large.onnx")
+    large = scaled(tiny_network, "model.input_projection.", 1e6, tmp_path / "large.onnx")
     with pytest.raises(EngineError, match=r"the fp16 engine gives human_boxes that are not finite numbers for demo\.mp4#\d+; leave"):
-        build_tiny(tmp_path / "engine", Reduction("fp16", demo_frames), network=tmp_path / "large.onnx")
+        build_tiny(tmp_path / "engine", Reduction("fp16", demo_frames), network=large)
     assert not (tmp_path / "engine").exists()
+
+
+def test_fp16_norms_that_overflow_are_refused_though_every_number_is_finite(build_tiny, tiny_network, demo_frames, tmp_path):
+    """Scale what an embedding's norm divides: each number fits into fp16, the norm does not, and a division by infinity gives 0."""
+    large = scaled(tiny_network, "model.object_embedding_head.1.", 1.3e4, tmp_path / "large.onnx")
+    with pytest.raises(
+        EngineError, match=r"the fp16 engine parts too far from fp32: .*distortion [\d.e+]+ \(limit 0\.75; worst: object_embeddings of "
+    ):
+        build_tiny(tmp_path / "engine", Reduction("fp16", demo_frames), network=large)
+    assert not (tmp_path / "engine").exists()
+
+
+def test_an_engine_whose_manifest_is_stale_is_refused_by_the_file_that_changed(build_tiny, engines, demo_frames, tmp_path):
+    """Put another network under a manifest that vouches for the one before: that gate was never passed by this one."""
+    shutil.copytree(engines[1], tmp_path / "engine")
+    shutil.copy(engines[0] / "model.onnx", tmp_path / "engine" / "model.onnx")
+    with pytest.raises(
+        ManifestError, match=r"model\.onnx differs from its manifest: expected sha256 \w{64}, got \w{64}; copy it anew or build"
+    ):
+        open_engine(tmp_path / "engine")
+    steps = []
+    build_tiny(tmp_path / "engine", is_forced=False, progress=steps.append)
+    assert steps[0].startswith("the engine there is not usable (")
+    assert (tmp_path / "engine" / "model.onnx").read_bytes() == (engines[0] / "model.onnx").read_bytes()
 
 
 @pytest.mark.slow

@@ -1,0 +1,111 @@
+"""The machine that something is measured on: processor, GPUs, memory, and versions of what matters."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "bf16")
+_GPU_QUERY = "name,memory.total,driver_version,compute_cap"
+_GPU_SECONDS = 10  # a driver that hangs must not hang what only wants to name it
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What figures depend on besides the program.
+
+    Attributes:
+        processor: The CPU, as its maker names it.
+        cores: Logical cores.
+        instructions: Those of its instruction sets that matter for speed.
+        memory_gib: Main memory in GiB.
+        gpus: A line for each NVIDIA GPU; see `nvidia_gpus`.
+        python: Version of Python.
+        versions: Version of each package that is installed, by name.
+    """
+
+    processor: str
+    cores: int
+    instructions: tuple[str, ...]
+    memory_gib: float
+    gpus: tuple[str, ...]
+    python: str
+    versions: dict[str, str]
+
+    def describe(self) -> str:
+        """Say all in one line."""
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        instructions = " ".join(self.instructions) or "no listed instruction sets"
+        gpus = "".join(f"; {gpu}" for gpu in self.gpus)
+        return f"{self.processor}, {self.cores} logical cores, {instructions}{gpus}; Python {self.python}, {versions}"
+
+
+def this_machine(packages: Iterable[str]) -> Machine:
+    """Look at the machine that this runs on.
+
+    Args:
+        packages: Distributions whose versions matter; those that are not installed are left out.
+    """
+    return Machine(
+        processor=processor_name(),
+        cores=os.cpu_count() or 1,
+        instructions=_instructions(),
+        memory_gib=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
+        gpus=nvidia_gpus(),
+        python=platform.python_version(),
+        versions={package: version for package in packages if (version := installed_version(package))},
+    )
+
+
+def processor_name() -> str:
+    """Name the CPU as its maker does."""
+    return next(iter(_cpu_info("model name")), "") or platform.processor() or platform.machine()
+
+
+def installed_version(package: str) -> str | None:
+    """Give the version of an installed distribution.
+
+    Args:
+        package: Its name.
+
+    Returns:
+        The version; None if it is not installed.
+    """
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def nvidia_gpus() -> tuple[str, ...]:
+    """Name each NVIDIA GPU with its memory, driver and compute capability; none where the driver cannot be asked."""
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return ()
+    try:
+        asked = subprocess.run(  # noqa: S603 -- the path was looked up, the arguments are fixed
+            [command, f"--query-gpu={_GPU_QUERY}", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=_GPU_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    rows = [[value.strip() for value in line.split(",")] for line in asked.stdout.splitlines()]
+    return tuple(f"{row[0]} with {row[1]}, driver {row[2]}, compute capability {row[3]}" for row in rows if len(row) == 4)
+
+
+def _instructions() -> tuple[str, ...]:
+    present = set(" ".join([*_cpu_info("flags"), *_cpu_info("Features")]).split())
+    return tuple(name for name in _INSTRUCTIONS if name in present)
+
+
+def _cpu_info(field: str) -> list[str]:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [value.strip() for name, _, value in (line.partition(":") for line in lines) if name.strip() == field]

@@ -1,0 +1,57 @@
+"""What a machine says of itself: versions, GPUs as the driver names them, and memory."""
+
+import os
+import platform
+
+import numpy as np
+import pytest
+
+from edge_hoi.telemetry import nvidia_gpus, peak_resident_bytes, resident_bytes, this_machine
+
+
+def test_the_machine_names_what_figures_depend_on():
+    machine = this_machine(["numpy", "no-such-package"])
+    assert machine.versions == {"numpy": np.__version__}
+    assert machine.python == platform.python_version()
+    assert machine.cores == os.cpu_count()
+    assert machine.processor in machine.describe()
+    assert f"numpy {np.__version__}" in machine.describe()
+
+
+@pytest.fixture
+def driver(tmp_path, monkeypatch):
+    """Give what puts a driver's tool with a script of one's own first on the path."""
+
+    def install(script):
+        tool = tmp_path / "nvidia-smi"
+        tool.write_text(f"#!/bin/sh\n{script}\n")
+        tool.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    return install
+
+
+def test_gpus_are_named_with_memory_driver_and_capability(driver):
+    driver("echo 'NVIDIA RTX A4000, 16376 MiB, 570.12, 8.6'; echo 'Orin (nvgpu), 7620 MiB, 540.4, 8.7'")
+    assert nvidia_gpus() == (
+        "NVIDIA RTX A4000 with 16376 MiB, driver 570.12, compute capability 8.6",
+        "Orin (nvgpu) with 7620 MiB, driver 540.4, compute capability 8.7",
+    )
+    assert "; NVIDIA RTX A4000 with 16376 MiB" in this_machine([]).describe()
+
+
+@pytest.mark.parametrize("script", ["echo 'NVIDIA-SMI has failed'; exit 9", "echo 'No devices were found'"])
+def test_a_driver_that_fails_or_finds_none_is_no_gpu(driver, script):
+    driver(script)
+    assert nvidia_gpus() == ()
+
+
+def test_memory_that_was_given_back_still_counts_for_the_peak():
+    before = resident_bytes()
+    if not before:
+        pytest.skip("this kernel has no /proc/self/status")
+    block = np.ones(64 * 2**20, np.uint8)
+    held = resident_bytes()
+    del block
+    assert held - before > 48 * 2**20
+    assert peak_resident_bytes() > before + 48 * 2**20  # the kernel's two counts differ by some pages
