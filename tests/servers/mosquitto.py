@@ -53,7 +53,9 @@ class Mosquitto:
             f"persistence_location {folder}/",
             f"log_dest file {self.log}",
             "log_type all",
-            "max_queued_messages 0",  # by default it keeps 1000 for a listener that is away, and drops what comes behind
+            # Unless told otherwise it keeps 1000 for a listener that is away, and drops what comes behind. With 0, no limit, version
+            # 2.0.11 hangs up on whoever publishes what he may not.
+            "max_queued_messages 1000000",
             f"allow_anonymous {'false' if users else 'true'}",
             *lines,
         ]
