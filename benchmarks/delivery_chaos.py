@@ -183,7 +183,7 @@ def kill_again_and_again(configuration: Path, events: int, kills: int, moment: r
 
 def run(folder: Path, events: int, kills: int, seed: int) -> bool:
     """Run it, and print the figures; say whether every promise was kept."""
-    mosquitto = Mosquitto(folder / "mosquitto", lines=["max_queued_messages 0"])  # as many as come for a listener that is away
+    mosquitto = Mosquitto(folder / "mosquitto")
     (folder / "kafka").mkdir()
     kafka = kafka_broker.KafkaBroker(folder / "kafka")
     kafka.create_topic(TOPIC, partitions=3)

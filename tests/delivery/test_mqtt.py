@@ -89,11 +89,12 @@ def test_every_version_and_quality_of_service_carries_events_as_they_are(broker,
     assert not any(message.retain for message in heard)
 
 
-def test_more_messages_than_the_broker_takes_at_once_all_arrive_in_order(start_broker, listen):
+@pytest.mark.parametrize(("version", "qos"), [("5", 1), ("5", 2), ("3.1.1", 1)])
+def test_more_messages_than_the_broker_takes_at_once_all_arrive_in_order(start_broker, listen, version, qos):
     broker = start_broker(lines=["max_inflight_messages 3"])
     listener = listen(broker.port, "edge-hoi/+/interactions")
     messages = messages_of(make_events(60))
-    with make_sink(broker, qos=2) as sink:
+    with make_sink(broker, version=version, qos=qos) as sink:
         sink.deliver(messages)
     assert [message.payload for message in listener.heard()] == [message.body for message in messages]
 

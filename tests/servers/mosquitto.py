@@ -53,6 +53,9 @@ class Mosquitto:
             f"persistence_location {folder}/",
             f"log_dest file {self.log}",
             "log_type all",
+            # Unless told otherwise it keeps 1000 for a listener that is away, and drops what comes behind. With 0, no limit, version
+            # 2.0.11 hangs up on whoever publishes what he may not.
+            "max_queued_messages 1000000",
             f"allow_anonymous {'false' if users else 'true'}",
             *lines,
         ]
@@ -106,7 +109,11 @@ class Mosquitto:
 
 
 class Listener:
-    """A client that keeps every message of some topics, in order, also those sent while it was reconnecting."""
+    """A client that keeps every message of some topics, in order, also those sent while it was reconnecting.
+
+    A broker that ends before it has read an acknowledgement says that message again. Of such a pair only the first is kept: what is kept
+    twice was published twice.
+    """
 
     def __init__(self, port, topics="#", *, user=None, password=None, tls=None):
         from paho.mqtt.client import Client
@@ -116,6 +123,7 @@ class Listener:
         self._topics = topics
         self._ready = threading.Event()
         self._marks = {}
+        self._by_id = {}
         self._client = Client(CallbackAPIVersion.VERSION2, client_id=f"listener-{uuid.uuid4().hex[:12]}", clean_session=False)
         self._client.reconnect_delay_set(1, 1)
         if user:
@@ -160,8 +168,13 @@ class Listener:
         if message.topic == self._mark_topic:
             if mark := self._marks.get(message.payload.decode()):
                 mark.set()
-        elif not message.topic.startswith("marks/"):
+        elif not message.topic.startswith("marks/") and not self._is_said_again(message):
             self.messages.append(message)
+
+    def _is_said_again(self, message):
+        content = (message.topic, message.payload)
+        before, self._by_id[message.mid] = self._by_id.get(message.mid), content
+        return message.dup and before == content
 
 
 def retained(port, topics="#", **access):

@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile
+from select import select
+from ssl import SSLSocket
 from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage, error_string
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -24,8 +26,10 @@ from edge_hoi.errors import SinkError, SinkUnavailableError
 
 _GOODBYE_SECONDS = 0.4
 _LONGEST_TURN_SECONDS = 1.0
-_MOST_IN_FLIGHT = {"5": 200, "3.1.1": 20}
-"""Most messages not yet acknowledged. A broker of version 5 says how many it takes; the other number is Mosquitto's default."""
+_MOST_IN_FLIGHT = {"5": 200, "3.1.1": 100}
+"""Most messages not yet acknowledged. A broker of version 5 says how many it takes; the other number is what AWS takes of QoS 1."""
+_MOST_IN_FLIGHT_UNTOLD_QOS_2 = 20
+"""The same of QoS 2 with version 3.1.1: Mosquitto's default."""
 _HEADER_BYTES = 128
 """At most this much of a PUBLISH packet is neither topic nor payload."""
 
@@ -65,7 +69,7 @@ class Connection:
         self._answer: ReasonCode | None = None
         self._end: str | None = None
         self._most_bytes: int | None = None
-        self._most_in_flight = _MOST_IN_FLIGHT[broker.version]
+        self._most_in_flight = _MOST_IN_FLIGHT_UNTOLD_QOS_2 if (broker.version, qos) == ("3.1.1", 2) else _MOST_IN_FLIGHT[broker.version]
         self._acknowledged: dict[int, ReasonCode] = {}
         self._client: Client | None = self._make_client(will)
         try:
@@ -201,7 +205,7 @@ class Connection:
         return self._client
 
     def _turn(self, client: Client, timeout_seconds: float) -> None:
-        code = client.loop(timeout_seconds)
+        code = _work(client, timeout_seconds)
         if code and self._end is None:
             self._end = error_string(code)
 
@@ -229,8 +233,28 @@ class Connection:
             self.found_topics.add(message.topic)
 
 
+def _work(client: Client, timeout_seconds: float) -> MQTTErrorCode:
+    """Receive what comes within a time, and send what waits; `Client.loop` does so too, with two more system calls for each message."""
+    connection = client.socket()
+    if connection is None:
+        return MQTTErrorCode.MQTT_ERR_NO_CONN
+    has_more = isinstance(connection, SSLSocket) and connection.pending() > 0  # decrypted already, so that `select` does not see it
+    written = [connection] if client.want_write() else []
+    readable, writable, _ = select([connection], written, [], 0.0 if has_more else timeout_seconds)
+    code = client.loop_read() if readable or has_more else MQTTErrorCode.MQTT_ERR_SUCCESS
+    if writable and not code:
+        code = client.loop_write()
+    return code or client.loop_misc()
+
+
+class _PublishProperties(Properties):
+    """Properties that many messages share."""
+
+    pack = cache(Properties.pack)
+
+
 @cache
 def _properties(content_type: str) -> Properties:
-    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties = _PublishProperties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     properties.ContentType = content_type
     return properties

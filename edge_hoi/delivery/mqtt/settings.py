@@ -33,6 +33,7 @@ class MqttSettings(SinkSettings):
     format: Format = Field("cloudevents", description="CloudEvents in JSON, or Frigate's `events` messages")
     state: bool = Field(True, description="Also publish, retained, availability and what is going on")
     home_assistant: TopicPrefix | None = Field(None, description="Home Assistant's discovery prefix (homeassistant), to be found by it")
+    batch_size: int = Field(500, ge=1, le=10_000, description="Most events handed over at once, before the states are told")
     keepalive_seconds: int = Field(60, ge=5, le=3600, description="The broker takes a client for dead after 1.5 times this long")
     timeout_seconds: float = Field(5.0, gt=0, le=30, description="How long the broker may stay silent when something is asked of it")
 
