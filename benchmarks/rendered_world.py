@@ -23,7 +23,11 @@ LEVELS = "0.7,0.65"
 """Chosen by benchmarks/event_settings.py on videos 1000 to 1007, which nothing is judged by."""
 
 RECIPE = (
-    ("render-train", "data/train/annotations.json", "render pictures --split train --count {pictures} --from-videos 0.4 --output {data}/train --captions"),
+    (
+        "render-train",
+        "data/train/annotations.json",
+        "render pictures --split train --count {pictures} --from-videos 0.4 --output {data}/train --captions",
+    ),
     (
         "render-validation",
         "data/validation/annotations.json",
