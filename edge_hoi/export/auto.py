@@ -4,7 +4,7 @@ import dataclasses
 import platform
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,7 +16,9 @@ from edge_hoi.export.build import build_engine, export_network
 from edge_hoi.export.reduction import Reduction
 from edge_hoi.model import Checkpoint
 from edge_hoi.runtime import Candidate, Decision, Engine, Manifest, open_engine
+from edge_hoi.runtime.gpu import Gpu
 from edge_hoi.runtime.manifest import MODEL_FILE
+from edge_hoi.runtime.open import PLAN_BACKENDS
 from edge_hoi.vocabulary import Vocabulary
 
 WARM_UP_FRAMES, ROUNDS, FRAMES_A_TURN = 5, 12, 4
@@ -45,8 +47,9 @@ def build_fastest(
         The manifest; its `decision` is the table that was decided by.
 
     Raises:
-        EngineError: Not even fp32 can be built.
+        EngineError: Not even fp32 can be built, or there is nothing here to time the candidates on.
     """
+    device = _device(options.get("backend", "openvino"))
     with TemporaryDirectory() as temporary:
         network = Path(temporary) / "network" / MODEL_FILE
         network.parent.mkdir()
@@ -88,7 +91,7 @@ def build_fastest(
             folder,
             reduction=built[fastest][0],
             network=network,
-            decision=Decision(device=_device(), candidates=candidates),
+            decision=Decision(device=device, candidates=candidates),
             progress=progress,
             **options,
         )
@@ -122,8 +125,11 @@ def _time(folders: dict[str, Path]) -> dict[str, float]:
     return {name: round(1e3 * float(np.median(values)), 3) for name, values in seconds.items()}
 
 
-def _device() -> str:
-    """Name the processor as well as the system can."""
+def _device(backend: str) -> str:
+    """Name what the candidates are timed on, as well as the system can."""
+    if backend in PLAN_BACKENDS:
+        with closing(Gpu(backend)) as gpu:
+            return gpu.name
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

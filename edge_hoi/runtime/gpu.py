@@ -37,6 +37,12 @@ class Gpu:
         parts = (kinds.cudaDevAttrComputeCapabilityMajor, kinds.cudaDevAttrComputeCapabilityMinor)
         return ".".join(str(self.call("cudaDeviceGetAttribute", part, 0)) for part in parts)
 
+    @property
+    def name(self) -> str:
+        """What the maker calls the device."""
+        name: bytes = self.call("cudaGetDeviceProperties", 0).name
+        return name.decode().rstrip("\0")
+
     def memory(self, size: int) -> int:
         """Take memory on the device.
 
@@ -68,9 +74,9 @@ class Gpu:
         size = max(1, math.prod(shape)) * 4
         address = self.call("cudaMallocHost", size)
         self._frees.append(lambda: self.call("cudaFreeHost", address))
-        flat = np.frombuffer((ctypes.c_byte * size).from_address(int(address)), np.float32, math.prod(shape))
-        flat[:] = 0
-        return flat.reshape(shape)
+        array = np.ndarray(shape, np.float32, (ctypes.c_byte * size).from_address(int(address)))
+        array[:] = 0
+        return array
 
     def upload(self, address: int, array: NDArray[np.float32]) -> None:
         """Queue the copy of a pinned array to the device."""
