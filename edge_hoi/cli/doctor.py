@@ -127,9 +127,9 @@ def _backends() -> Iterator[Finding]:
     yield from _guarded(_onnxruntime)
     yield from _guarded(_torch)
     for module, mend in {
-        "tensorrt": "NVIDIA's `tensorrt` package, or JetPack's system package on a Jetson",
-        "tensorrt_rtx": "pip install tensorrt-rtx",
-        "torch_tensorrt": "pip install 'edge-hoi[tensorrt]', on a machine with a CUDA GPU",
+        "tensorrt": "pip install 'edge-hoi[tensorrt]', or JetPack's system package on a Jetson",
+        "tensorrt_rtx": "pip install 'edge-hoi[tensorrt-rtx]'",
+        "torch_tensorrt": "pip install torch-tensorrt, on a machine with a CUDA GPU",
     }.items():
         if importlib.util.find_spec(module):
             yield Finding("backends", module, "ok", "installed")

@@ -1,4 +1,4 @@
-"""Plans in an engine's folder, compiled when it is built: by TensorRT-RTX for GPUs that need not be here, by TensorRT for the one that is."""
+"""Plans in an engine's folder: TensorRT-RTX compiles them for GPUs that need not be here, TensorRT for the one that is."""
 
 from collections.abc import Callable
 from contextlib import closing
