@@ -70,7 +70,9 @@ class EngineConfig(_Section):
     """Which engine sees, and on what."""
 
     path: NameOrPath = Field("default", description="Name below engines/, or a folder with a manifest")
-    backend: Literal["openvino", "onnxruntime", "torch"] | None = Field(None, description="Instead of the one that the manifest names")
+    backend: Literal["openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "torch"] | None = Field(
+        None, description="Instead of the one that the manifest names"
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     max_batch: int = Field(1, ge=1, le=64, description="Frames of several cameras taken in one run of the engine")
     precision: Literal["f32", "bf16"] | None = Field(

@@ -38,7 +38,18 @@ def build(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The engine's folder, such as engines/mine; an engine there is replaced.")],
     size: SizeOption = "384x672",
-    backend: Annotated[Literal["openvino", "onnxruntime", "torch"], typer.Option("--backend", help="What is to run it.")] = "openvino",
+    backend: Annotated[
+        Literal["openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "torch"], typer.Option("--backend", help="What is to run it.")
+    ] = "openvino",
+    compute_capability: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--compute-capability", help="Of the GPUs that tensorrt-rtx compiles for, such as 8.6; that of the GPU here where absent."
+        ),
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", min=1, max=64, help="Most pictures in one run that tensorrt and tensorrt-rtx compile for.")
+    ] = None,
     precision: Annotated[
         Precision,
         typer.Option("--precision", help="Of its arithmetic; auto keeps the fastest that the accuracy gate lets through on this device."),
@@ -83,11 +94,14 @@ def build(
 
         edge-hoi build hoiclip.pth --output engines/hoiclip --size 384x672
         edge-hoi build hoiclip.pth --output engines/quick --precision auto --calibration street.mp4
+        edge-hoi build hoiclip.pth --output engines/gpu --precision fp16 --backend tensorrt-rtx --compute-capability 8.6
     """
     refuse_without_extra("building")
-    choice = PrecisionChoice(precision, calibration or (), judge or (), frames, method, keep_float or ())
+    choice = PrecisionChoice(precision, calibration or (), judge or (), frames, method, keep_float or (), backend)
     choice.check()
-    from edge_hoi.export import build_engine, build_fastest
+    from edge_hoi.config import cache_folder
+    from edge_hoi.export import PlanTarget, build_engine, build_fastest
+    from edge_hoi.runtime.open import PLAN_BACKENDS
 
     input_size = parse_size(size)
     started = time.monotonic()
@@ -97,6 +111,8 @@ def build(
 
     step(f"reading {model}")
     checkpoint, its_vocabulary = open_model(model, vocabulary)
+    is_compiled = backend in PLAN_BACKENDS or compute_capability or batch
+    target = PlanTarget(tuple(compute_capability or ()), batch or 1, cache_folder() / "plans") if is_compiled else None
     reductions = choice.reductions(checkpoint, input_size, step)
     is_trained = not model.startswith(UNTRAINED)
     options: dict[str, Any] = {
@@ -109,6 +125,7 @@ def build(
         "input_size": input_size,
         "with_text_tower": with_text_tower,
         "half_text_tower": half_text_tower,
+        "target": target,
         "progress": step,
     }
     if precision == "auto":

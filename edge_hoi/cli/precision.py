@@ -27,6 +27,7 @@ class PrecisionChoice:
         frames: Calibration frames at most.
         method: How ranges follow from them.
         keep_float: Patterns of layers that int8 leaves in float; none for those that are found right.
+        backend: What is to run the engine.
     """
 
     precision: Precision
@@ -35,6 +36,7 @@ class PrecisionChoice:
     frames: int
     method: "Method"
     keep_float: Sequence[str]
+    backend: str = "openvino"
 
     def check(self) -> None:
         """Refuse options that do not go together.
@@ -62,7 +64,9 @@ class PrecisionChoice:
             EdgeHoiError: A source or a recorded set cannot be used.
         """
         from edge_hoi.export import FrameSet, Reduction, collect_frames, describe_input
+        from edge_hoi.export.reduction import Reduced
         from edge_hoi.pipeline import demo_clip
+        from edge_hoi.runtime.open import PLAN_BACKENDS
 
         if self.precision == "fp32":
             return []
@@ -76,7 +80,8 @@ class PrecisionChoice:
         judged = collect_frames([*self.judge, *sources, str(demo_clip())], JUDGED_FRAMES, described)
         if self.precision in ("bf16", "fp16"):
             return [Reduction(self.precision, judged)]
-        found = [Reduction("bf16", judged)] if self.precision == "auto" else []
+        half: Reduced = "fp16" if self.backend in PLAN_BACKENDS else "bf16"
+        found = [Reduction(half, judged)] if self.precision == "auto" else []
         if calibration:
             found.append(Reduction("int8", judged, calibration, self.method, tuple(self.keep_float) or None))
         return found

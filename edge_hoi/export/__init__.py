@@ -6,6 +6,7 @@ from edge_hoi.export.calibration import CALIBRATION_FILE, Recording, histograms_
 from edge_hoi.export.frames import FrameSet, collect_frames
 from edge_hoi.export.gate import LIMITS, Comparison, compare
 from edge_hoi.export.onnx import export_onnx
+from edge_hoi.export.plans import PlanTarget
 from edge_hoi.export.provenance import weights_sha256
 from edge_hoi.export.quantise import KEEP_FLOAT
 from edge_hoi.export.ranges import METHODS, Method
@@ -21,6 +22,7 @@ __all__ = [
     "Comparison",
     "FrameSet",
     "Method",
+    "PlanTarget",
     "Recording",
     "Reduction",
     "build_engine",

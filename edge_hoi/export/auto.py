@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,9 @@ from edge_hoi.export.build import build_engine, export_network
 from edge_hoi.export.reduction import Reduction
 from edge_hoi.model import Checkpoint
 from edge_hoi.runtime import Candidate, Decision, Manifest, made_up_inputs, open_engine
+from edge_hoi.runtime.gpu import Gpu
 from edge_hoi.runtime.manifest import MODEL_FILE
+from edge_hoi.runtime.open import PLAN_BACKENDS
 from edge_hoi.telemetry import processor_name, take_turns
 from edge_hoi.vocabulary import Vocabulary
 
@@ -46,8 +48,9 @@ def build_fastest(
         The manifest; its `decision` is the table that was decided by.
 
     Raises:
-        EngineError: Not even fp32 can be built.
+        EngineError: Not even fp32 can be built, or there is nothing here to time the candidates on.
     """
+    device = _device(options.get("backend", "openvino"))
     with TemporaryDirectory() as temporary:
         network = Path(temporary) / "network" / MODEL_FILE
         network.parent.mkdir()
@@ -89,7 +92,7 @@ def build_fastest(
             folder,
             reduction=built[fastest][0],
             network=network,
-            decision=Decision(device=_device(), candidates=candidates),
+            decision=Decision(device=device, candidates=candidates),
             progress=progress,
             **options,
         )
@@ -111,5 +114,9 @@ def _time(folders: dict[str, Path]) -> dict[str, float]:
     return {name: round(1e3 * float(np.median(values)), 3) for name, values in seconds.items()}
 
 
-def _device() -> str:
+def _device(backend: str) -> str:
+    """Name what the candidates are timed on, as well as the system can."""
+    if backend in PLAN_BACKENDS:
+        with closing(Gpu(backend)) as gpu:
+            return gpu.name
     return f"{processor_name()}, {os.cpu_count()} logical cores"

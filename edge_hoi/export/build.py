@@ -14,6 +14,7 @@ from edge_hoi.errors import EngineError
 from edge_hoi.export.folder import files_below, order_metadata, replacing
 from edge_hoi.export.gate import Comparison, compare
 from edge_hoi.export.onnx import export_onnx, largest_difference, refuse_beyond_tolerance, write_valid
+from edge_hoi.export.plans import PlanTarget, add_plan, judged_on, plan_for
 from edge_hoi.export.provenance import build_inputs, current_engine, tool_versions, weights_sha256
 from edge_hoi.export.reduction import Reduction, reduced_networks
 from edge_hoi.export.text_tower import export_text_tower, write_tokenizer
@@ -33,7 +34,7 @@ from edge_hoi.runtime import (
     write_manifest,
 )
 from edge_hoi.runtime.manifest import MANIFEST_FILE, MODEL_FILE, WEIGHTS_FILE, sha256_of_file
-from edge_hoi.runtime.open import ONNX_BACKENDS
+from edge_hoi.runtime.open import ONNX_BACKENDS, PLAN_BACKENDS
 from edge_hoi.runtime.torch_engine import TorchEngine
 from edge_hoi.vocabulary import Vocabulary
 
@@ -61,6 +62,7 @@ def build_engine(
     input_size: tuple[int, int] = (384, 672),
     with_text_tower: bool = True,
     half_text_tower: bool = False,
+    target: PlanTarget | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
     """Write an engine's folder, whole or not at all; an engine that is already there is replaced.
@@ -74,7 +76,8 @@ def build_engine(
         is_trained: False of made-up weights.
         caution: What a person must know before believing what it reports.
         episodes: What scores tell true from false best; None if the general ones do.
-        backend: What is to run it: `openvino` or `onnxruntime`, which run the same files, or `torch`.
+        backend: What is to run it: `openvino` or `onnxruntime`, which run the same files; `tensorrt` or `tensorrt-rtx`, which also get
+            them compiled; or `torch`.
         reduction: The precision below fp32 that it is to have; None for fp32.
         network: The fp32 network, exported before by `export_network`; None to export it.
         decision: How that precision was chosen, for the manifest.
@@ -82,6 +85,7 @@ def build_engine(
         input_size: Nominal `(H, W)` in pixels.
         with_text_tower: Whether to carry the text tower, so that vocabularies can be changed without torch.
         half_text_tower: Whether to store it in fp16; see `export_text_tower`.
+        target: What `tensorrt` and `tensorrt-rtx` compile for; None for single pictures on the GPU at hand.
         progress: Is told each step as it begins.
 
     Returns:
@@ -89,14 +93,16 @@ def build_engine(
 
     Raises:
         EngineError: An argument is not usable, the folder holds something else, or what was built disagrees with torch.
+        MissingDependencyError: What compiles it is not installed.
         OSError: The folder cannot be written to.
     """
     _check_arguments(checkpoint, vocabulary, backend, input_size)
-    if reduction and backend == "torch":
-        raise EngineError(
-            f"{reduction.precision} engines run on {' or '.join(ONNX_BACKENDS)}, got backend 'torch'; build it with precision fp32"
-        )
+    _check_precision(backend, reduction, target)
     options = {"name": name, "description": description, "is_trained": is_trained, "backend": backend, "input_size": input_size}
+    target = target or PlanTarget()
+    plan = plan_for(backend, target, input_size) if backend in PLAN_BACKENDS else None
+    if plan:
+        options["plan"] = plan.path
     towers = {"with_text_tower": with_text_tower, "half_text_tower": half_text_tower}
     built_from = build_inputs(checkpoint, vocabulary, reduction, {**options, **towers})
     current = None if is_forced else current_engine(folder, built_from, progress)
@@ -135,12 +141,16 @@ def build_engine(
             built_from=built_from,
             decision=decision,
         )
+
+        def compiled(manifest: Manifest) -> Manifest:
+            return add_plan(partial, manifest, plan, target, progress) if plan else manifest
+
         if reduction:
-            manifest = _write_reduced(checkpoint, vocabulary, partial, manifest, reduction, network, progress)
+            manifest = _write_reduced(checkpoint, vocabulary, partial, manifest, reduction, network, compiled, progress)
         else:
             progress("exporting the network")
             _write_network(checkpoint, partial, backend, network)
-            manifest = _finish(partial, manifest)
+            manifest = _finish(partial, compiled(manifest))
             progress("trying the engine")
             _try(checkpoint, partial, manifest)
     return manifest
@@ -185,6 +195,19 @@ def _check_arguments(checkpoint: Checkpoint, vocabulary: Vocabulary, backend: st
         )
 
 
+def _check_precision(backend: str, reduction: Reduction | None, target: PlanTarget | None) -> None:
+    if reduction and backend == "torch":
+        raise EngineError(
+            f"{reduction.precision} engines run on {', '.join(ONNX_BACKENDS)}, got backend 'torch'; build it with precision fp32"
+        )
+    if reduction and reduction.precision == "bf16" and backend in PLAN_BACKENDS:
+        raise EngineError(f"bf16 engines run on openvino, got backend {backend!r}; build it with precision fp16, which GPUs run as fast")
+    if target and backend not in PLAN_BACKENDS:
+        raise EngineError(
+            f"compute capabilities and a batch to compile for go with backend {' or '.join(PLAN_BACKENDS)}, got {backend!r}; leave them out"
+        )
+
+
 def export_network(checkpoint: Checkpoint, path: Path) -> None:
     """Export the fp32 network, held against torch.
 
@@ -216,6 +239,7 @@ def _write_reduced(
     manifest: Manifest,
     reduction: Reduction,
     network: Path | None,
+    compiled: Callable[[Manifest], Manifest],
     progress: Callable[[str], None],
 ) -> Manifest:
     """Write the first network of reduced precision that the gate lets through."""
@@ -227,8 +251,12 @@ def _write_reduced(
         model = onnx.load(network)
     for reduced, calibration in reduced_networks(model, reduction, manifest.input, progress):
         write_valid(reduced, folder / MODEL_FILE)
-        manifest = _finish(folder, manifest.model_copy(update={"calibration": calibration}))
-        progress(f"holding the {manifest.precision} engine against fp32 on {len(reduction.judged_on.frames)} frames")
+        manifest = _finish(folder, compiled(manifest.model_copy(update={"calibration": calibration})))
+        backend, device = judged_on(manifest)
+        progress(
+            f"holding the {manifest.precision} engine against fp32 on {len(reduction.judged_on.frames)} frames"
+            + (f", with {backend}, for there is no GPU here" if backend != manifest.backend and device == "cpu" and manifest.plans else "")
+        )
         comparison = _compare(checkpoint, vocabulary, folder, manifest, reduction)
         if comparison.passes(reduction.limits):
             break
@@ -273,7 +301,11 @@ def _try(checkpoint: Checkpoint, folder: Path, manifest: Manifest) -> None:
     """Run the finished engine as a stream would, and hold it against torch."""
     if manifest.backend == "torch":
         return
-    with open_engine(folder, device="cpu") as engine, TorchEngine(LastLayer(checkpoint.model), manifest, device="cpu") as reference:
+    backend, device = judged_on(manifest)
+    with (
+        open_engine(folder, backend=backend, device=device) as engine,
+        TorchEngine(LastLayer(checkpoint.model), manifest, device="cpu") as reference,
+    ):
         inputs = made_up_inputs(engine.inputs)
         refuse_beyond_tolerance(largest_difference(reference.run(inputs), engine.run(inputs)), engine.backend)
 
@@ -281,11 +313,10 @@ def _try(checkpoint: Checkpoint, folder: Path, manifest: Manifest) -> None:
 def _compare(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Path, manifest: Manifest, reduction: Reduction) -> Comparison:
     """Run the finished engine and torch on the same frames."""
     module = LastLayer(checkpoint.model)
-    # On CPUs OpenVINO runs fp16 networks in fp32; ONNX Runtime rounds to fp16 after each operator, as GPUs do.
-    backend = "onnxruntime" if reduction.precision == "fp16" else manifest.backend
+    backend, device = judged_on(manifest)
 
     def opened(size: tuple[int, int]) -> Engine:
-        engine = open_engine(folder, backend=backend, input_size=size, device="cpu")
+        engine = open_engine(folder, backend=backend, input_size=size, device=device)
         if engine.precision != manifest.precision:
             engine.close()
             raise EngineError(f"this device runs {manifest.precision} engines in {engine.precision} only; build it in fp32 or int8")

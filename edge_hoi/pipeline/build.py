@@ -24,6 +24,7 @@ from edge_hoi.pipeline.pipeline import Pipeline
 from edge_hoi.pipeline.sinks import open_delivery
 from edge_hoi.pipeline.source_names import RECORDINGS, name_sources
 from edge_hoi.runtime import Engine, Manifest, open_engine, read_manifest
+from edge_hoi.runtime.open import PLAN_BACKENDS
 from edge_hoi.synthetic import DEMO_CLIP
 from edge_hoi.telemetry import StageClock
 from edge_hoi.tracking import Tracker
@@ -105,6 +106,7 @@ class _EngineOpener:
             max_batch=chosen.max_batch,
             device=chosen.device,
             precision_hint=chosen.precision,
+            cache_folder=cache_folder() / "plans" if backend in PLAN_BACKENDS else None,
         )
 
     def _detectors(self, vocabulary_name: str | None) -> DetectorPool:

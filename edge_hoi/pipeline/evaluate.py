@@ -16,6 +16,7 @@ from edge_hoi.pipeline.classifiers import load_classifier
 from edge_hoi.pipeline.engines import caution_of
 from edge_hoi.runtime import Device, Engine, Manifest, choose_input_size, open_engine, read_manifest
 from edge_hoi.runtime.manifest import WEIGHTS_FILE
+from edge_hoi.runtime.open import PLAN_BACKENDS
 from edge_hoi.types import Clock, Frame
 from edge_hoi.vocabulary import Vocabulary
 
@@ -81,7 +82,8 @@ def engine_opener(folder: Path, manifest: Manifest, *, max_batch: int = 1, devic
         device: Where it runs.
     """
     if manifest.backend != "torch":
-        return lambda size: open_engine(folder, input_size=size, max_batch=max_batch, device=device)
+        plans = cache_folder() / "plans" if manifest.backend in PLAN_BACKENDS else None
+        return lambda size: open_engine(folder, input_size=size, max_batch=max_batch, device=device, cache_folder=plans)
     from edge_hoi.model import LastLayer, load_checkpoint
     from edge_hoi.runtime.torch_engine import TorchEngine
 

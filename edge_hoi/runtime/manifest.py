@@ -5,6 +5,7 @@ Nothing in it depends on when or where it was written, so that equal weights and
 
 import hashlib
 import json
+import re
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
@@ -25,6 +26,7 @@ from edge_hoi.errors import ManifestError
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "weights.safetensors"
+AMPERE_AND_LATER = "ampere+"
 
 _REBUILD = "build the engine again with `edge-hoi build`"
 
@@ -169,6 +171,52 @@ class Decision(_Section):
     candidates: tuple[Candidate, ...]
 
 
+class Plan(_Section):
+    """The engine's ONNX file compiled by TensorRT: for certain GPUs, one input size, and batches up to one size.
+
+    Attributes:
+        backend: `tensorrt` or `tensorrt-rtx`.
+        version: Of the library that compiled it, and that alone can run it.
+        compute_capabilities: Of the GPUs that it runs on, such as `8.6`; `ampere+` for 8.0 and all later ones.
+        height: Of `image` in pixels.
+        width: Likewise.
+        max_batch: Most pictures in one run.
+        recipe: Version of the way that edge-hoi has it compiled.
+    """
+
+    backend: Literal["tensorrt", "tensorrt-rtx"]
+    version: Annotated[str, StringConstraints(pattern=r"^[\w.+]+$")]
+    compute_capabilities: tuple[Annotated[str, StringConstraints(pattern=rf"^(\d+\.\d|{re.escape(AMPERE_AND_LATER)})$")], ...]
+    height: PositiveInt
+    width: PositiveInt
+    max_batch: PositiveInt
+    recipe: PositiveInt = 1
+
+    @property
+    def path(self) -> str:
+        """Its file, relative to the engine's folder."""
+        targets = "-".join(f"sm{capability.replace('.', '')}" for capability in self.compute_capabilities)
+        return f"plans/{self.backend}-{self.version}-{targets}-{self.height}x{self.width}-b{self.max_batch}-r{self.recipe}.plan"
+
+    def serves(self, wanted: "Plan") -> bool:
+        """Tell whether it can take the place of another, for which it may be good enough.
+
+        Args:
+            wanted: What is needed, for one GPU.
+        """
+        return (
+            (self.backend, self.version, self.height, self.width, self.recipe)
+            == (wanted.backend, wanted.version, wanted.height, wanted.width, wanted.recipe)
+            and self.max_batch >= wanted.max_batch
+            and all(self._runs_on(capability) for capability in wanted.compute_capabilities)
+        )
+
+    def _runs_on(self, capability: str) -> bool:
+        if capability in self.compute_capabilities:
+            return True
+        return AMPERE_AND_LATER in self.compute_capabilities and int(capability.partition(".")[0]) >= 8
+
+
 class Manifest(_Section):
     """What an engine's folder holds.
 
@@ -197,6 +245,7 @@ class Manifest(_Section):
         created_by: The edge-hoi that built it.
         built_from: All that a build depends on, by name; an engine of other things is stale. Empty of engines from before that was kept.
         decision: See `Decision`; None if the precision was named.
+        plans: Compiled forms of the ONNX file, for TensorRT; none if it is to be compiled where it runs.
     """
 
     format_version: Literal[1] = 1
@@ -223,10 +272,15 @@ class Manifest(_Section):
     created_by: str
     built_from: dict[str, str] = {}
     decision: Decision | None = None
+    plans: tuple[Plan, ...] = ()
 
     @model_validator(mode="after")
     def _check_references(self) -> "Manifest":
-        named = [*self.classifiers.values(), *((self.text_tower.path, self.text_tower.tokenizer) if self.text_tower else ())]
+        named = [
+            *self.classifiers.values(),
+            *(plan.path for plan in self.plans),
+            *((self.text_tower.path, self.text_tower.tokenizer) if self.text_tower else ()),
+        ]
         for path in named:
             if path not in self.files:
                 raise ValueError(f"{path!r} is named but has no hash in `files`")

@@ -7,6 +7,7 @@ from pathlib import Path
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime.engine import Device, Engine, PrecisionHint
 from edge_hoi.runtime.manifest import read_manifest
+from edge_hoi.runtime.tensorrt_library import MODULES
 
 
 def _openvino() -> Callable[..., Engine]:
@@ -21,10 +22,29 @@ def _onnxruntime() -> Callable[..., Engine]:
     return OnnxRuntimeEngine
 
 
+def _tensorrt() -> Callable[..., Engine]:
+    from edge_hoi.runtime.tensorrt_engine import TensorRtEngine
+
+    return TensorRtEngine
+
+
+def _tensorrt_rtx() -> Callable[..., Engine]:
+    from edge_hoi.runtime.tensorrt_engine import TensorRtRtxEngine
+
+    return TensorRtRtxEngine
+
+
 # Imported when asked for, so that no backend costs anything while another is used.
-_BACKENDS: dict[str, Callable[[], Callable[..., Engine]]] = {"openvino": _openvino, "onnxruntime": _onnxruntime}
+_BACKENDS: dict[str, Callable[[], Callable[..., Engine]]] = {
+    "openvino": _openvino,
+    "onnxruntime": _onnxruntime,
+    "tensorrt": _tensorrt,
+    "tensorrt-rtx": _tensorrt_rtx,
+}
 ONNX_BACKENDS = tuple(_BACKENDS)
 """Names of the backends that run an engine's ONNX file."""
+PLAN_BACKENDS = tuple(MODULES)
+"""Those of them that compile it first, for one kind of GPU and one input size."""
 
 
 def open_engine(
@@ -41,7 +61,7 @@ def open_engine(
 
     Args:
         folder: The engine's folder.
-        backend: `openvino` or `onnxruntime`; None for the one that the manifest names.
+        backend: `openvino`, `onnxruntime`, `tensorrt` or `tensorrt-rtx`; None for the one that the manifest names.
         input_size: `(H, W)` in pixels, such as `choose_input_size` gives; None for the nominal one.
         max_batch: Most pictures in one run.
         device: `cpu`, `cuda`, or `auto` for the best there is.

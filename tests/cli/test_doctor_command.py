@@ -74,9 +74,9 @@ def test_a_missing_runtime_package_is_a_failure(capsys, without_package):
 INSTALLING = {
     "onnxruntime": "pip install 'edge-hoi[onnxruntime]'",
     "torch": "pip install 'edge-hoi[build]'",
-    "tensorrt": "pip install tensorrt",
-    "tensorrt_rtx": "pip install tensorrt-rtx",
-    "torch_tensorrt": "pip install 'edge-hoi[tensorrt]'",
+    "tensorrt": "pip install 'edge-hoi[tensorrt]'",
+    "tensorrt_rtx": "pip install 'edge-hoi[tensorrt-rtx]'",
+    "torch_tensorrt": "pip install torch-tensorrt",
 }
 
 

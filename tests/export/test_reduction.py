@@ -221,7 +221,7 @@ def test_calibration_goes_with_int8_only(demo_frames, precision, has_frames):
 
 
 def test_pytorch_has_no_int8_here(build_tiny, int8, tmp_path):
-    with pytest.raises(EngineError, match="int8 engines run on openvino or onnxruntime, got backend 'torch'"):
+    with pytest.raises(EngineError, match="int8 engines run on openvino, onnxruntime, tensorrt, tensorrt-rtx, got backend 'torch'"):
         build_tiny(tmp_path / "engine", int8, backend="torch")
 
 

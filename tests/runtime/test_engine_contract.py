@@ -7,17 +7,28 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from fake_gpu import install
+from gpu_presence import need_gpu
 
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime import FakeEngine, fake_manifest, open_engine
 
-BACKENDS = ("fake", "openvino", "onnxruntime", "torch")
+BACKENDS = ("fake", "openvino", "onnxruntime", "torch", "tensorrt", "tensorrt-rtx")
+ON_A_GPU = ("tensorrt", "tensorrt-rtx")
+ON_A_FAKE_GPU = tuple(f"{backend} on a fake GPU" for backend in ON_A_GPU)
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(
+    scope="module",
+    params=[*(pytest.param(name, marks=pytest.mark.gpu) if name in ON_A_GPU else name for name in BACKENDS), *ON_A_FAKE_GPU],
+)
 def make(request, repository) -> Callable:
     """Give a function that opens an engine of the backend: make(max_batch=…, input_size=…)."""
     backend = request.param
+    if backend in ON_A_GPU:
+        return request.getfixturevalue("open_on_gpu")(backend)
+    if backend in ON_A_FAKE_GPU:
+        return request.getfixturevalue("open_on_fake_gpu")(backend.partition(" ")[0])
     if backend == "fake":
         return FakeEngine
     if backend == "torch":
@@ -26,13 +37,42 @@ def make(request, repository) -> Callable:
 
         return lambda **options: TorchEngine(module, fake_manifest(), device="cpu", **options)
     pytest.importorskip(backend, reason=f"needs {backend}")
+    folder = request.getfixturevalue("handmade_or_default_folder")
+    return lambda **options: open_engine(folder, backend=backend, device="cpu", **options)
+
+
+@pytest.fixture(scope="module")
+def handmade_or_default_folder(request, repository):
     try:
-        folder = request.getfixturevalue("handmade_folder")
+        return request.getfixturevalue("handmade_folder")
     except pytest.skip.Exception:
         folder = repository / "engines" / "default"
         if not folder.is_dir():
             pytest.skip("needs the [build] extra, or the checkout's engines/default")
-    return lambda **options: open_engine(folder, backend=backend, device="cpu", **options)
+        return folder
+
+
+@pytest.fixture(scope="module")
+def open_on_gpu(handmade_or_default_folder, tmp_path_factory):
+    def choose(backend):
+        need_gpu(backend)
+        cache = tmp_path_factory.mktemp("plans")
+        return lambda **options: open_engine(handmade_or_default_folder, backend=backend, cache_folder=cache, **options)
+
+    return choose
+
+
+@pytest.fixture(scope="module")
+def open_on_fake_gpu(handmade_or_default_folder):
+    """Give engines whose GPU is made up: what they compute is ONNX Runtime's, and how they go about it is their own."""
+    pytest.importorskip("onnxruntime", reason="needs the [onnxruntime] extra")
+
+    def choose(backend):
+        return lambda **options: open_engine(handmade_or_default_folder, backend=backend, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        install(patch)
+        yield choose
 
 
 def inputs_for(engine, batch: int, seed: int = 0) -> dict:

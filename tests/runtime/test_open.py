@@ -39,8 +39,9 @@ def test_backends_agree_with_each_other_and_with_torch(handmade_folder, handmade
 @pytest.mark.parametrize(
     ("backend", "message"),
     [
-        ("openvinno", r"expects backend 'openvino' or 'onnxruntime', got 'openvinno'; did you mean 'openvino'\?"),
+        ("openvinno", r"expects backend 'openvino' or .* or 'tensorrt-rtx', got 'openvinno'; did you mean 'openvino'\?"),
         ("onnx", "did you mean 'onnxruntime'"),
+        ("tensorrt_rtx", "did you mean 'tensorrt-rtx'"),
         ("torch", "open a torch engine with TorchEngine"),
         ("xyz", "use one of those"),
     ],
@@ -186,7 +187,8 @@ def test_the_fake_engine_says_what_it_is_told_to():
 
 
 def test_importing_the_runtime_loads_no_backend():
-    code = "import edge_hoi.runtime, sys; print([name for name in ('torch', 'onnxruntime', 'openvino', 'onnx') if name in sys.modules])"
+    backends = ("torch", "onnxruntime", "openvino", "onnx", "tensorrt", "tensorrt_rtx", "cuda")
+    code = f"import edge_hoi.runtime, sys; print([name for name in {backends} if name in sys.modules])"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert output.stdout.strip() == "[]"
 

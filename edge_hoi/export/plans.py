@@ -1,0 +1,136 @@
+"""Plans in an engine's folder: TensorRT-RTX compiles them for GPUs that need not be here, TensorRT for the one that is."""
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_hoi.errors import EdgeHoiError, EngineError
+from edge_hoi.runtime import Device, Manifest
+from edge_hoi.runtime.gpu import Gpu
+from edge_hoi.runtime.manifest import AMPERE_AND_LATER, MODEL_FILE, Plan
+from edge_hoi.runtime.open import PLAN_BACKENDS
+from edge_hoi.runtime.tensorrt_layers import count_products
+from edge_hoi.runtime.tensorrt_library import load_library
+from edge_hoi.runtime.tensorrt_plans import compile_plan
+
+
+@dataclass(frozen=True)
+class PlanTarget:
+    """What a plan is compiled for.
+
+    Attributes:
+        compute_capabilities: Of the GPUs, such as `8.6`; `ampere+` of TensorRT for all from 8.0 on; none for the GPU at hand.
+        max_batch: Most pictures in one run.
+        cache_folder: Where TensorRT keeps measured times of kernels, which make the next build quicker; None to keep none.
+    """
+
+    compute_capabilities: tuple[str, ...] = ()
+    max_batch: int = 1
+    cache_folder: Path | None = None
+
+
+def plan_for(backend: str, target: PlanTarget, input_size: tuple[int, int]) -> Plan:
+    """Say which plan is to be compiled, before any work is done.
+
+    Args:
+        backend: `tensorrt` or `tensorrt-rtx`.
+        target: What for.
+        input_size: `(H, W)` in pixels.
+
+    Raises:
+        EngineError: It cannot be compiled here.
+        MissingDependencyError: What compiles it is not installed.
+    """
+    version = load_library(backend).__version__
+    wanted = tuple(dict.fromkeys(target.compute_capabilities))
+    if backend == "tensorrt" or not wanted:
+        own = _capability_here(backend, is_needed=backend == "tensorrt")
+        if backend == "tensorrt" and wanted not in ((), (own,), (AMPERE_AND_LATER,)):
+            raise EngineError(
+                f"tensorrt compiles for the GPU at hand, of compute capability {own}, or for {AMPERE_AND_LATER}, got {', '.join(wanted)}; "
+                "build on a GPU of that kind, or with backend 'tensorrt-rtx'"
+            )
+        wanted = wanted or (own,)
+    height, width = input_size
+    try:
+        return Plan(
+            backend="tensorrt" if backend == "tensorrt" else "tensorrt-rtx",
+            version=version,
+            compute_capabilities=wanted,
+            height=height,
+            width=width,
+            max_batch=target.max_batch,
+        )
+    except ValueError as error:
+        raise EngineError(
+            f"build expects compute capabilities such as 8.6 and a batch of at least 1, got {', '.join(wanted)} and {target.max_batch}"
+        ) from error
+
+
+def add_plan(folder: Path, manifest: Manifest, plan: Plan, target: PlanTarget, progress: Callable[[str], None]) -> Manifest:
+    """Compile the network that is in a folder.
+
+    Args:
+        folder: The engine's folder, with its ONNX file.
+        manifest: What is to be its manifest.
+        plan: Of `plan_for`.
+        target: What it was made from.
+        progress: Is told how far it is, and what the plan multiplies in.
+
+    Returns:
+        The manifest with the plan, but without the hash of its file.
+
+    Raises:
+        EngineError: It cannot be compiled.
+    """
+    progress(f"compiling {Path(plan.path).stem}")
+    output = folder / plan.path
+    output.parent.mkdir(exist_ok=True)
+    compiled = compile_plan(folder / MODEL_FILE, plan, output, cache_folder=target.cache_folder, note=progress)
+    counts = ", ".join(f"{count} in {arithmetic}" for arithmetic, count in count_products(compiled.layers).most_common())
+    size = output.stat().st_size / 1e6
+    progress(f"compiled in {compiled.seconds:.1f} s, {size:.1f} MB" + (f"; convolutions and products: {counts}" if counts else ""))
+    return manifest.model_copy(update={"plans": (plan,)})
+
+
+def judged_on(manifest: Manifest) -> tuple[str, Device]:
+    """Say what runs an engine when it is held against torch: what runs it later, where that can be.
+
+    Args:
+        manifest: The engine's.
+
+    Returns:
+        Backend and device.
+    """
+    if manifest.backend in PLAN_BACKENDS and has_gpu(manifest.backend):
+        return manifest.backend, "cuda"
+    # On CPUs OpenVINO runs fp16 networks in fp32; ONNX Runtime rounds to fp16 after each operator, as GPUs do.
+    is_elsewhere = manifest.backend in PLAN_BACKENDS or manifest.precision == "fp16"
+    return ("onnxruntime" if is_elsewhere else manifest.backend), "cpu"
+
+
+def has_gpu(backend: str) -> bool:
+    """Tell whether there is a GPU that a backend could use.
+
+    Args:
+        backend: `tensorrt` or `tensorrt-rtx`.
+    """
+    try:
+        Gpu(backend).close()
+    except EdgeHoiError:
+        return False
+    return True
+
+
+def _capability_here(backend: str, *, is_needed: bool) -> str:
+    try:
+        with closing(Gpu(backend)) as gpu:
+            return gpu.compute_capability
+    except EngineError as error:
+        if is_needed:
+            raise
+        raise EngineError(
+            "there is no GPU here to compile for; name the compute capability of the one that is to run the engine, such as "
+            "--compute-capability 8.6 (nvidia-smi --query-gpu=compute_cap --format=csv tells it)"
+        ) from error

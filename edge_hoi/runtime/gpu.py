@@ -1,0 +1,164 @@
+"""One CUDA GPU through `cuda-bindings`: a stream, memory of both sides, and recorded work; all of it is freed together."""
+
+import ctypes
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_hoi.errors import EngineError, MissingDependencyError
+
+
+class Gpu:
+    """What one engine holds on the first CUDA device."""
+
+    def __init__(self, backend: str) -> None:
+        """Find the device and make a stream.
+
+        Args:
+            backend: Who asks, for the messages.
+
+        Raises:
+            EngineError: There is no CUDA device.
+            MissingDependencyError: `cuda-bindings` is not installed.
+        """
+        self._cuda = _bindings(backend)
+        self._refuse_absence(backend)
+        self._frees: list[Callable[[], None]] = []
+        self.stream = self.call("cudaStreamCreateWithFlags", self._cuda.cudaStreamNonBlocking)
+        self._frees.append(lambda: self.call("cudaStreamDestroy", self.stream))
+
+    @property
+    def compute_capability(self) -> str:
+        """Of the device, such as `8.6`."""
+        kinds = self._cuda.cudaDeviceAttr
+        parts = (kinds.cudaDevAttrComputeCapabilityMajor, kinds.cudaDevAttrComputeCapabilityMinor)
+        return ".".join(str(self.call("cudaDeviceGetAttribute", part, 0)) for part in parts)
+
+    @property
+    def name(self) -> str:
+        """What the maker calls the device."""
+        name: bytes = self.call("cudaGetDeviceProperties", 0).name
+        return name.decode().rstrip("\0")
+
+    def memory(self, size: int) -> int:
+        """Take memory on the device.
+
+        Args:
+            size: In bytes.
+
+        Returns:
+            Its address there.
+
+        Raises:
+            EngineError: There is not as much.
+        """
+        address = self.call("cudaMalloc", max(1, size))
+        self._frees.append(lambda: self.call("cudaFree", address))
+        return int(address)
+
+    def pinned(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Take page-locked memory on this side, which copies to and from the device without a detour.
+
+        Args:
+            shape: Of the array.
+
+        Returns:
+            A float32 array of zeros; not to be used after `close`.
+
+        Raises:
+            EngineError: There is not as much.
+        """
+        size = max(1, math.prod(shape)) * 4
+        address = self.call("cudaMallocHost", size)
+        self._frees.append(lambda: self.call("cudaFreeHost", address))
+        memory = (ctypes.c_byte * size).from_address(int(address))
+        array = np.frombuffer(memory, np.float32, math.prod(shape)).reshape(shape)
+        array[:] = 0
+        return array
+
+    def upload(self, address: int, array: NDArray[np.float32]) -> None:
+        """Queue the copy of a pinned array to the device."""
+        kind = self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
+        self.call("cudaMemcpyAsync", address, array.ctypes.data, array.nbytes, kind, self.stream)
+
+    def download(self, array: NDArray[np.float32], address: int) -> None:
+        """Queue the copy of the device's memory to a pinned array."""
+        kind = self._cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
+        self.call("cudaMemcpyAsync", array.ctypes.data, address, array.nbytes, kind, self.stream)
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Record queued work as a CUDA graph, which is launched in one call.
+
+        Args:
+            work: Queues it; it has run once before, so that nothing is set up while it is recorded.
+
+        Returns:
+            Queues the same again, with the same addresses.
+
+        Raises:
+            EngineError: It cannot be recorded; the stream is usable all the same.
+        """
+        self.call("cudaStreamBeginCapture", self.stream, self._cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal)
+        try:
+            work()
+        except BaseException:
+            self._cuda.cudaStreamEndCapture(self.stream)  # gives back an error, for the record is broken off
+            raise
+        graph = self.call("cudaStreamEndCapture", self.stream)
+        try:
+            executable = self.call("cudaGraphInstantiate", graph, 0)
+        finally:
+            self.call("cudaGraphDestroy", graph)
+        self._frees.append(lambda: self.call("cudaGraphExecDestroy", executable))
+        return lambda: self.call("cudaGraphLaunch", executable, self.stream)
+
+    def wait(self) -> None:
+        """Wait until all that was queued is done."""
+        self.call("cudaStreamSynchronize", self.stream)
+
+    def close(self) -> None:
+        """Free everything, last taken first."""
+        while self._frees:
+            self._frees.pop()()
+
+    def call(self, name: str, *arguments: Any) -> Any:  # noqa: ANN401 -- whatever that function gives
+        """Call a function of CUDA's runtime.
+
+        Args:
+            name: Of the function.
+            arguments: Its arguments.
+
+        Returns:
+            What it gives beside its status.
+
+        Raises:
+            EngineError: It fails.
+        """
+        status, *results = getattr(self._cuda, name)(*arguments)
+        if status != self._cuda.cudaError_t.cudaSuccess:
+            raise EngineError(f"CUDA's {name} fails: {self._explain(status)}; see what else uses the GPU with nvidia-smi")
+        return results[0] if results else None
+
+    def _explain(self, status: Any) -> str:  # noqa: ANN401
+        text: bytes = self._cuda.cudaGetErrorString(status)[1]
+        return text.decode()
+
+    def _refuse_absence(self, backend: str) -> None:
+        status, count = self._cuda.cudaGetDeviceCount()
+        if status != self._cuda.cudaError_t.cudaSuccess or not count:
+            reason = "none is found" if status == self._cuda.cudaError_t.cudaSuccess else self._explain(status)
+            raise EngineError(
+                f"backend {backend!r} needs an NVIDIA GPU with its driver, and here CUDA says: {reason}; use backend 'openvino', or on a "
+                f"machine with one run `nvidia-smi` and `pip install 'edge-hoi[{backend}]'`"
+            )
+
+
+def _bindings(backend: str) -> Any:  # noqa: ANN401 -- the module
+    try:
+        from cuda.bindings import runtime
+    except ImportError as error:
+        raise MissingDependencyError(f"backend {backend!r} needs cuda-bindings; pip install 'edge-hoi[{backend}]'") from error
+    return runtime

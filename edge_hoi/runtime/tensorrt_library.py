@@ -1,0 +1,52 @@
+"""TensorRT and TensorRT-RTX, which have the same API: the module is chosen by the backend's name."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from edge_hoi.errors import MissingDependencyError
+
+MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+"""Module of each backend."""
+
+_SOURCES = {
+    "tensorrt": "pip install 'edge-hoi[tensorrt]', or on a Jetson JetPack's own: sudo apt-get install python3-libnvinfer",
+    "tensorrt-rtx": "pip install 'edge-hoi[tensorrt-rtx]'",
+}
+
+
+def load_library(backend: str) -> Any:  # noqa: ANN401 -- a module without type hints
+    """Import what a backend runs on.
+
+    Args:
+        backend: `tensorrt` or `tensorrt-rtx`.
+
+    Returns:
+        The module.
+
+    Raises:
+        MissingDependencyError: It is not installed, or does not load.
+    """
+    try:
+        return importlib.import_module(MODULES[backend])
+    except (ImportError, OSError, RuntimeError) as error:  # the wheels load their libraries while they are imported
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise MissingDependencyError(f"backend {backend!r} needs the package {MODULES[backend]} ({reason}); {_SOURCES[backend]}") from error
+
+
+def make_logger(library: Any, hear: Callable[[str, str], None]) -> Any:  # noqa: ANN401
+    """Make what the library says its messages to.
+
+    Args:
+        library: Of `load_library`.
+        hear: Is told each message's severity, such as `ERROR`, and its text; from any thread.
+    """
+
+    class Logger(library.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            library.ILogger.__init__(self)  # pybind11 asks for this very call
+
+        def log(self, severity: Any, message: str) -> None:  # noqa: ANN401
+            hear(severity.name, message)
+
+    return Logger()

@@ -1,0 +1,149 @@
+"""Plans for GPUs that are not here: TensorRT-RTX compiles the small network, and says what it multiplies in."""
+
+import re
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx", reason="needs the [build] extra")
+pytest.importorskip("torch", reason="needs the [build] extra")
+
+from edge_hoi.errors import EngineError, MissingDependencyError
+from edge_hoi.export import KEEP_FLOAT, LIMITS, PlanTarget, Reduction
+from edge_hoi.export.plans import has_gpu, plan_for
+from edge_hoi.export.quantise import layers_to_quantise
+from edge_hoi.runtime import open_engine, read_manifest
+from edge_hoi.runtime.manifest import Plan
+from edge_hoi.runtime.tensorrt_layers import PRODUCTS, count_products, parse_layers
+from edge_hoi.runtime.tensorrt_plans import compile_plan
+
+SIZE = (96, 160)
+CAPABILITIES = ("8.6", "8.9", "12.0")
+
+
+@pytest.fixture(scope="module")
+def rtx():
+    return pytest.importorskip("tensorrt_rtx", reason="needs the [tensorrt-rtx] extra, which does without a GPU")
+
+
+def wanted(rtx, **changes):
+    said = {"backend": "tensorrt-rtx", "version": rtx.__version__, "compute_capabilities": CAPABILITIES, "max_batch": 4}
+    return Plan(**said | {"height": SIZE[0], "width": SIZE[1]} | changes)
+
+
+@pytest.fixture(scope="module")
+def build_plans(rtx, build_tiny, tmp_path_factory):
+    """Give what builds an engine with a plan for all of `CAPABILITIES`: its folder, and what was said meanwhile."""
+
+    def build(reduction):
+        folder, said = tmp_path_factory.mktemp("plans") / "engine", []
+        build_tiny(folder, reduction, backend="tensorrt-rtx", target=PlanTarget(CAPABILITIES, max_batch=4), progress=said.append)
+        return folder, said
+
+    return build
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_the_small_network_compiles_for_gpus_that_are_not_here(rtx, build_plans, demo_frames, precision):
+    # Made-up weights say nothing about accuracy, and the frames are few: no limits.
+    calibration = {"calibration": demo_frames, "keep_float": KEEP_FLOAT} if precision == "int8" else {}
+    folder, said = build_plans(Reduction(precision, demo_frames, limits=dict.fromkeys(LIMITS, 9.0), **calibration))
+    manifest = read_manifest(folder)
+    assert (manifest.backend, manifest.precision, manifest.plans) == ("tensorrt-rtx", precision, (wanted(rtx),))
+    plan = folder / manifest.plans[0].path
+    assert plan.stat().st_size > (folder / "model.onnx").stat().st_size
+    [figures] = [line for line in said if line.startswith("compiled in")]
+    assert re.fullmatch(r"compiled in [\d.]+ s, [\d.]+ MB; convolutions and products: .*", figures)
+    counted = {"fp16": "in Half", "int8": "in Int8"}[precision]
+    assert counted in figures
+    if not has_gpu("tensorrt-rtx"):
+        assert any("with onnxruntime, for there is no GPU here" in line for line in said)
+    with open_engine(folder, backend="openvino") as engine:  # the same folder runs on a CPU
+        inputs = {name: np.zeros((1, *spec.shape[1:]), np.float32) for name, spec in engine.inputs.items()}
+        assert engine.run(inputs)["human_boxes"].shape == (1, engine.manifest.num_queries, 4)
+
+
+def test_every_quantised_layer_multiplies_int8_with_int8(rtx, tiny_network, tmp_path):
+    from edge_hoi.export.quantise import inputs_of, quantise
+
+    model = onnx.load(tiny_network)
+    layers = layers_to_quantise(model, KEEP_FLOAT)
+    onnx.save(quantise(model, dict.fromkeys(inputs_of(model, layers).values(), 4.0), layers), tmp_path / "model.onnx")
+    compiled = compile_plan(tmp_path / "model.onnx", wanted(rtx), tmp_path / "plan")
+    in_int8 = {origin for layer in compiled.layers if layer.kind in PRODUCTS and layer.arithmetic == "Int8" for origin in layer.origins}
+    # Its input is constant: folded away.
+    assert set(layers) - in_int8 <= {"model.instance_decoder.layers.0.cross_attention.query/MatMul"}
+    assert len(in_int8.intersection(layers)) > 80
+    others = [layer for layer in compiled.layers if layer.kind in PRODUCTS and layer.arithmetic != "Int8"]
+    quantised = set(layers)
+    assert not [layer for layer in others if quantised.intersection(layer.origins)]
+    assert count_products(compiled.layers)["Int8"] > 50
+
+
+def asymmetric(zero):
+    """Give a model in the form that TensorRT cannot compute as it is: activations with a zero that is none."""
+    from onnx import helper, numpy_helper
+
+    x = helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, ["batch", 3, "height", "width"])
+    y = helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, None)
+    nodes = [
+        helper.make_node("QuantizeLinear", ["image", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"]),
+        helper.make_node("Relu", ["d"], ["out"]),
+    ]
+    constants = [numpy_helper.from_array(np.float32(0.1), "scale"), numpy_helper.from_array(np.int8(zero), "zero")]
+    graph = helper.make_graph(nodes, "asymmetric", [x], [y], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def test_what_cannot_be_compiled_is_said_in_the_builder_s_words_and_leaves_nothing(rtx, tmp_path):
+    onnx.save(asymmetric(3), tmp_path / "model.onnx")
+    with pytest.raises(EngineError, match=r"tensorrt-rtx cannot .*[zZ]ero"):
+        compile_plan(tmp_path / "model.onnx", wanted(rtx), tmp_path / "plan")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_a_compute_capability_that_it_does_not_know_is_refused_with_those_that_it_does(rtx, tiny_network, tmp_path):
+    with pytest.raises(EngineError, match=r"compiles for compute capabilities .*8\.6.*, got 5\.3; use backend 'tensorrt'"):
+        compile_plan(tiny_network, wanted(rtx, compute_capabilities=("5.3",)), tmp_path / "plan")
+
+
+def test_without_a_gpu_the_target_is_to_be_named(rtx):
+    if has_gpu("tensorrt-rtx"):
+        pytest.skip("there is a GPU here")
+    with pytest.raises(EngineError, match=r"no GPU here to compile for; name the compute capability .*--compute-capability 8\.6"):
+        plan_for("tensorrt-rtx", PlanTarget(), SIZE)
+
+
+@pytest.mark.parametrize("capabilities", [("86",), ("8.6", "latest")])
+def test_a_capability_of_another_form_is_refused(rtx, capabilities):
+    with pytest.raises(EngineError, match=r"compute capabilities such as 8\.6 .* got 86|latest"):
+        plan_for("tensorrt-rtx", PlanTarget(capabilities), SIZE)
+
+
+def test_tensorrt_that_is_not_installed_is_said_before_any_work(build_tiny, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'edge-hoi\[tensorrt\]', or on a Jetson JetPack's own"):
+        build_tiny(tmp_path / "engine", backend="tensorrt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_that_do_not_go_together_are_refused(build_tiny, demo_frames, tmp_path):
+    with pytest.raises(EngineError, match="go with backend tensorrt or tensorrt-rtx, got 'openvino'; leave them out"):
+        build_tiny(tmp_path / "engine", target=PlanTarget(("8.6",)))
+    with pytest.raises(EngineError, match="bf16 engines run on openvino, got backend 'tensorrt-rtx'; build it with precision fp16"):
+        build_tiny(tmp_path / "engine", Reduction("bf16", demo_frames), backend="tensorrt-rtx")
+
+
+def test_layers_are_read_from_the_builder_s_list():
+    sizes = "Dimensions: [-1,64], Strides: [64,1], StrideOrder: [1,0]"
+    tensor = "{{ Name: {}, " + sizes + ", Datatype: {}, Format: (Linear) Row major linear format }}"
+    inputs, weights = tensor.format("x", "Int8"), tensor.format("w", "Int8") + ", " + tensor.format("alpha", "Float")
+    message = (
+        "Engine layers:\nName: a_wait, LayerType: wait, Inputs: [], Constants: [], Outputs: [], TacticName: , StreamId: 1, Metadata: \n"
+        f"Name: a/MatMul, LayerType: gemm, Inputs: [ {inputs}], Constants: [ {weights}], Outputs: [ {tensor.format('y', 'Float')}], "
+        "TacticName: t, StreamId: 0, Metadata: [ONNX Layer: a/MatMul][ONNX Layer: x_QuantizeLinear]"
+    )
+    [layer] = parse_layers(["nothing", message])
+    assert (layer.kind, layer.operands, layer.arithmetic) == ("gemm", ("Int8", "Int8"), "Int8")
+    assert layer.origins == ("a/MatMul", "x_QuantizeLinear")

@@ -1,0 +1,25 @@
+"""Skips of tests that need a GPU, which EDGE_HOI_REQUIRE_GPU=1 turns into failures."""
+
+import os
+
+import pytest
+
+from edge_hoi.errors import EdgeHoiError
+
+
+def need_gpu(backend: str) -> None:
+    """Go on only where a backend's package and a GPU are there.
+
+    Args:
+        backend: `tensorrt` or `tensorrt-rtx`.
+    """
+    from edge_hoi.runtime.gpu import Gpu
+    from edge_hoi.runtime.tensorrt_library import load_library
+
+    try:
+        load_library(backend)
+        Gpu(backend).close()
+    except EdgeHoiError as error:
+        if os.environ.get("EDGE_HOI_REQUIRE_GPU") == "1":
+            pytest.fail(f"EDGE_HOI_REQUIRE_GPU is set, and {error}")
+        pytest.skip(f"needs a GPU: {error}")
