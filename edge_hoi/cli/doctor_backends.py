@@ -99,7 +99,7 @@ BACKENDS = (
         "tensorrt",
         "tensorrt",
         "tensorrt",
-        "pip install 'edge-hoi[tensorrt]', with the libraries of NVIDIA's own package index; on a Jetson: apt-get install python3-libnvinfer",
+        "pip install 'edge-hoi[tensorrt]', with libraries of NVIDIA's package index; on a Jetson: apt-get install python3-libnvinfer",
         _importable("tensorrt", "tensorrt"),
         needs_gpu=True,
     ),
