@@ -75,7 +75,8 @@ class OpenVinoEngine(CheckedEngine):
 
     def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         results = self._request.infer(dict(inputs), share_inputs=True)  # outputs are copies unless `share_outputs` is set
-        return {output.any_name: array for output, array in results.items()}
+        # By every name: where an fp16 network ends in a cast, its result goes by the cast's names as well.
+        return {name: array for output, array in results.items() for name in output.names}
 
     def _release(self) -> None:
         self._request = None

@@ -80,8 +80,8 @@ def test_every_quantised_layer_multiplies_int8_with_int8(rtx, tiny_network, tmp_
     assert count_products(compiled.layers)["Int8"] > 50
 
 
-def asymmetric(zero):
-    """Give a model in the form that TensorRT cannot compute as it is: activations with a zero that is none."""
+def quantised_input(zero):
+    """Give a model that quantises its input to the type of `zero`, which stands for 0."""
     from onnx import helper, numpy_helper
 
     x = helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, ["batch", 3, "height", "width"])
@@ -91,14 +91,21 @@ def asymmetric(zero):
         helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"]),
         helper.make_node("Relu", ["d"], ["out"]),
     ]
-    constants = [numpy_helper.from_array(np.float32(0.1), "scale"), numpy_helper.from_array(np.int8(zero), "zero")]
-    graph = helper.make_graph(nodes, "asymmetric", [x], [y], constants)
+    constants = [numpy_helper.from_array(np.float32(0.1), "scale"), numpy_helper.from_array(zero, "zero")]
+    graph = helper.make_graph(nodes, "quantised", [x], [y], constants)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
 
-def test_what_cannot_be_compiled_is_said_in_the_builder_s_words_and_leaves_nothing(rtx, tmp_path):
-    onnx.save(asymmetric(3), tmp_path / "model.onnx")
-    with pytest.raises(EngineError, match=r"tensorrt-rtx cannot .*[zZ]ero"):
+@pytest.mark.parametrize(
+    ("zero", "message"),
+    [
+        (np.int8(3), "tensorrt-rtx cannot read .*Non-zero zero point is not supported"),
+        (np.uint8(0), "tensorrt-rtx changes the network's numbers .*Defaulting to INT8"),
+    ],
+)
+def test_what_would_not_be_computed_as_it_is_written_is_refused_in_the_builder_s_words(rtx, tmp_path, zero, message):
+    onnx.save(quantised_input(zero), tmp_path / "model.onnx")
+    with pytest.raises(EngineError, match=message):
         compile_plan(tmp_path / "model.onnx", wanted(rtx), tmp_path / "plan")
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
