@@ -19,7 +19,7 @@ TRAIN = "--batch 32 --longest 288 --fixed-size --workers 1 --set precision=bf16 
 
 CAUTION = "was trained in a rendered world and has never seen a photograph: what it reports of real video means nothing"
 
-LEVELS = "0.7,0.65"
+LEVELS = "0.7,0.6"
 """Chosen by benchmarks/event_settings.py on videos 1000 to 1007, which nothing is judged by."""
 
 RECIPE = (
