@@ -78,7 +78,7 @@ def report(variant: str, size: tuple[int, int], folder: Path) -> str:
                 found = f"{len(in_int8 & quantised)} of {len(quantised)}"
     lines += [
         "",
-        f"Of the layers that the INT8 file quantises, {found} multiply INT8 with INT8 in the plan; the others' inputs are constant.",
+        f"Of the layers that the INT8 file quantises, {found} multiply INT8 with INT8 in the plan (constant inputs are folded away).",
     ]
     lines += ["The builder never said `Defaulting to INT8`: that would have ended the run."]
     return "\n".join(lines)
