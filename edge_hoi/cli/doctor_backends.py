@@ -60,6 +60,8 @@ def _examine(backend: Backend, *, has_gpu: bool) -> Iterator[Finding]:
 
 
 def _openvino() -> Iterator[tuple[str, str]]:
+    import openvino  # noqa: F401 -- where it is broken, this says so
+
     from edge_hoi.runtime.openvino_core import openvino_core
 
     core = openvino_core()
