@@ -2,7 +2,7 @@
 
 from edge_hoi.synthetic.stories import Story
 
-_SEED, _SECONDS, _FPS = 9235, 30.0, 15
+_SEED, _SECONDS, _FPS = 31653, 30.0, 15
 
 
 def demo_story() -> Story:
