@@ -7,14 +7,13 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Literal, Self
+from typing import BinaryIO, Literal
 
 from pydantic import Field
 
 from edge_hoi.delivery.message import Message
 from edge_hoi.delivery.settings import SinkSettings
-from edge_hoi.delivery.sink import SinkContext
+from edge_hoi.delivery.sink import Sink, SinkContext
 from edge_hoi.errors import SinkError, SinkFaultError, SinkUnavailableError
 from edge_hoi.fields import Location
 
@@ -48,7 +47,7 @@ class JsonlSettings(SinkSettings):
         )
 
 
-class JsonlSink:
+class JsonlSink(Sink):
     """Writes one CloudEvents line per event.
 
     Every batch is in the file when `deliver` returns. What cannot be written whole is taken back, and a line that an earlier run left
@@ -112,13 +111,6 @@ class JsonlSink:
         if self._stream is not None and not self._is_standard_output:
             self._stream.close()
         self._stream = None
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     def _open(self, *, append: bool) -> None:
         try:

@@ -8,8 +8,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import TracebackType
-from typing import Self
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -18,6 +16,7 @@ from edge_hoi.delivery.kafka import ContentMode
 from edge_hoi.delivery.kafka_failures import failure_of, most_telling
 from edge_hoi.delivery.masking import mask
 from edge_hoi.delivery.message import Message
+from edge_hoi.delivery.sink import Sink
 from edge_hoi.errors import EventRefusedError, SinkError, SinkFaultError, SinkUnavailableError
 
 _SILENCE = KafkaError(KafkaError._TIMED_OUT, "the brokers did not answer in time")
@@ -27,7 +26,7 @@ FIRST_LOOK_SECONDS = 0.8
 """Most brokers that are away, and most wrong passwords, are known to be so by then."""
 
 
-class KafkaSink:
+class KafkaSink(Sink):
     """Writes one record per event to a topic, with the camera as its key.
 
     A producer is used until something goes wrong and then thrown away with what it had not sent, because librdkafka goes on to send
@@ -136,13 +135,6 @@ class KafkaSink:
         """
         if _logger.isEnabledFor(logging.DEBUG):
             _logger.debug("%s", mask(template % words, self._secrets))
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     def _connect(self) -> None:
         try:

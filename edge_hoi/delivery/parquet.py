@@ -6,8 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Literal, Self
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from pydantic import Field
 
@@ -15,7 +14,7 @@ from edge_hoi.delivery.event_columns import COLUMNS, row_of, time_of
 from edge_hoi.delivery.jsonl import JsonlSink
 from edge_hoi.delivery.message import Message
 from edge_hoi.delivery.settings import SinkSettings
-from edge_hoi.delivery.sink import SinkContext
+from edge_hoi.delivery.sink import Sink, SinkContext
 from edge_hoi.errors import MissingDependencyError, SinkError, SinkFaultError, SinkUnavailableError
 from edge_hoi.fields import Location
 
@@ -41,7 +40,7 @@ class ParquetSettings(SinkSettings):
         return ParquetSink(folder, max_events=self.max_events, max_minutes=self.max_minutes, keep_days=self.keep_days)
 
 
-class ParquetSink:
+class ParquetSink(Sink):
     """Collects events as JSON lines on disk, and makes a Parquet file of them when there are many, or some are old.
 
     A Parquet file appears whole or not at all, and is never changed. What a kill leaves behind is JSON lines, of which the next run
@@ -132,13 +131,6 @@ class ParquetSink:
         if self._lock is not None:
             self._lock.close()
         self._lock = None
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     def _take_lock(self) -> BinaryIO:
         """Make sure that nobody else takes the open lines away."""

@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, SecretStr
 
 from edge_hoi.delivery.connection_failure import failure_of_connection
 from edge_hoi.delivery.message import Message
 from edge_hoi.delivery.settings import SinkSettings
-from edge_hoi.delivery.sink import SinkContext
+from edge_hoi.delivery.sink import Sink, SinkContext
 from edge_hoi.delivery.tls import TlsSettings
 from edge_hoi.errors import MissingDependencyError, SinkError, SinkFaultError, SinkUnavailableError
 
@@ -50,7 +49,7 @@ class RedisSettings(SinkSettings):
         )
 
 
-class RedisStreamSink:
+class RedisStreamSink(Sink):
     """Appends events to a stream (XADD), each batch in one transaction: all of it or nothing.
 
     An entry has the fields `source`, `id` and `type`, to filter by, and the whole `cloudevent`.
@@ -154,13 +153,6 @@ class RedisStreamSink:
         client, self._client = self._client, None
         if client is not None:
             client.close()
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     def _failure(self, error: Exception) -> SinkError:
         from redis import exceptions

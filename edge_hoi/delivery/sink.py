@@ -68,12 +68,15 @@ class Sink(Protocol):
     def close(self) -> None:
         """Let go of what the sink holds, within a second; closing twice does no harm. It may be opened again."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        self.open()
+        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
 
-class FakeSink:
+class FakeSink(Sink):
     """A sink for tests: keeps what it is given, and fails as it is told.
 
     Attributes:
@@ -116,10 +119,3 @@ class FakeSink:
     def close(self) -> None:
         """Remember that it was closed."""
         self.is_open = False
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()

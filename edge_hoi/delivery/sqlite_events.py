@@ -5,15 +5,14 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import Field
 
 from edge_hoi.delivery.event_columns import COLUMNS, Kind, Value, row_of
 from edge_hoi.delivery.message import Message
 from edge_hoi.delivery.settings import SinkSettings
-from edge_hoi.delivery.sink import SinkContext
+from edge_hoi.delivery.sink import Sink, SinkContext
 from edge_hoi.errors import SinkError, SinkFaultError, SinkUnavailableError
 from edge_hoi.fields import Location
 
@@ -59,7 +58,7 @@ class SqliteSettings(SinkSettings):
         return SqliteEventsSink(self.path, keep_days=self.keep_days)
 
 
-class SqliteEventsSink:
+class SqliteEventsSink(Sink):
     """Adds events to an SQLite file, each batch in one transaction.
 
     An event that is there already, by `source` and `id`, is not added again: a file holds each event once.
@@ -135,13 +134,6 @@ class SqliteEventsSink:
         if self._file is not None:
             self._file.close()
         self._file = None
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     def _prepare(self, file: sqlite3.Connection) -> None:
         """Make the table where the file is new; refuse what is not ours."""

@@ -5,7 +5,6 @@ import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from edge_hoi.delivery.message import Message
 from edge_hoi.delivery.settings import SinkSettings
-from edge_hoi.delivery.sink import SinkContext
+from edge_hoi.delivery.sink import Sink, SinkContext
 from edge_hoi.delivery.tls import TlsSettings
 from edge_hoi.delivery.webhook_connection import Timeouts, WebhookConnection
 from edge_hoi.delivery.webhook_outcome import failure_of_answer, retry_after
@@ -106,7 +105,7 @@ class WebhookSettings(SinkSettings):
         return WebhookSink(connection, content_mode=self.content_mode, signing_secret=secret)
 
 
-class WebhookSink:
+class WebhookSink(Sink):
     """Posts events to one address; 2xx means that they were taken.
 
     A batch is taken as a whole (2xx) or not at all. One that is refused is halved, in order, until the one event is found that the
@@ -176,13 +175,6 @@ class WebhookSink:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     def _post(self, messages: Sequence[Message]) -> None:
         self._leave_alone()

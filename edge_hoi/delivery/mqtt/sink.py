@@ -2,8 +2,6 @@
 
 from collections import ChainMap
 from collections.abc import Iterable, Sequence
-from types import TracebackType
-from typing import Self
 
 from edge_hoi.delivery.message import Message
 from edge_hoi.delivery.mqtt import frigate
@@ -12,12 +10,13 @@ from edge_hoi.delivery.mqtt.connection import Connection, Publication
 from edge_hoi.delivery.mqtt.going_on import GoingOn, ToldEpisode
 from edge_hoi.delivery.mqtt.home_assistant import announcements
 from edge_hoi.delivery.mqtt.topics import Place, Topics
+from edge_hoi.delivery.sink import Sink
 from edge_hoi.errors import EventRefusedError, SinkError, SinkFaultError, SinkUnavailableError
 
 CLOUDEVENTS = "application/cloudevents+json; charset=utf-8"
 
 
-class MqttSink:
+class MqttSink(Sink):
     """Publishes every event once it is acknowledged, and keeps retained what is going on at every camera and in every zone.
 
     What is retained is told anew with every connection, so that it is right also when the broker has lost or mixed it up. While it is
@@ -98,13 +97,6 @@ class MqttSink:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close(self._availability("offline") if self._has_state else None)
-
-    def __enter__(self) -> Self:
-        self.open()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
 
     def _reach(self) -> Connection:
         """Give a connection that stands. One that is found broken is told of, as others may have thrown this client out."""
