@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from edge_hoi.cli.terminal import err, out
+from edge_hoi.cli.terminal import out
 from edge_hoi.cli.training_run import (
     UNTRAINED,
     DeviceOption,
@@ -16,8 +16,7 @@ from edge_hoi.cli.training_run import (
     list_settings_option,
     need_packages,
     open_checkpoint,
-    show_progress,
-    write_settings,
+    run_training,
 )
 
 
@@ -43,7 +42,6 @@ def clip(
     """
     need_packages()
     from edge_hoi.datasets.captioned import read_captioned, read_squares
-    from edge_hoi.model.checkpoint_vocabulary import save_vocabulary
     from edge_hoi.training.caption_batches import CaptionBatches
     from edge_hoi.training.config import ContrastiveConfig, parse_settings
     from edge_hoi.training.contrastive import blank_unseen_words
@@ -61,8 +59,8 @@ def clip(
     if model.startswith(UNTRAINED):
         blank_unseen_words(checkpoint.text, batches.token_ids)
     judged_squares = read_squares(judged, side)
-    with show_progress(is_shown=True) as show:
-        trainer = ContrastiveTrainer(
+    run_training(
+        lambda report: ContrastiveTrainer(
             checkpoint,
             wanted,
             batches,
@@ -70,12 +68,15 @@ def clip(
             output,
             device=chosen,
             evaluate=(lambda current: rank_captioned(current, judged, judged_squares)) if judged else None,
-            report=lambda step, figures: show(step, trainer.total_steps, figures),
+            report=report,
             resumes=resume,
-        )
-        write_settings(output, config, {"model": model, "data": str(data), "vocabulary": str(vocabulary)})
-        save_vocabulary(wanted, output)
-        err.print(f"{len(pictures)} pictures, {trainer.steps_done} of {trainer.total_steps} steps done, on {chosen}")
-        trainer.run()
+        ),
+        output,
+        config,
+        wanted,
+        pictures=len(pictures),
+        device=chosen,
+        given={"model": model, "data": str(data), "vocabulary": str(vocabulary)},
+    )
     out.print(f"{output / MODEL_FILE}: CLIP trained; go on with", soft_wrap=True)
     out.print(f"    edge-hoi train --data DATA --model {output / MODEL_FILE} --output RUN", soft_wrap=True, markup=False)

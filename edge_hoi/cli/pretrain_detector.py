@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from edge_hoi.cli.terminal import err, out
+from edge_hoi.cli.terminal import out
 from edge_hoi.cli.training_run import (
     AugmentOption,
     DataOption,
@@ -22,9 +22,8 @@ from edge_hoi.cli.training_run import (
     list_settings_option,
     need_packages,
     open_checkpoint,
-    show_progress,
+    run_training,
     validation_set,
-    write_settings,
 )
 
 _FROM_NOTHING = {
@@ -66,7 +65,6 @@ def pretrain_detector(
     from edge_hoi.datasets import open_dataset
     from edge_hoi.datasets.augment import PictureSizes
     from edge_hoi.datasets.training_set import HoiTrainingSet
-    from edge_hoi.model.checkpoint_vocabulary import save_vocabulary
     from edge_hoi.training import distributed
     from edge_hoi.training.config import TrainConfig, parse_settings
     from edge_hoi.training.dense_detection import DenseDetector
@@ -79,7 +77,6 @@ def pretrain_detector(
     vocabulary = pictures.vocabulary
     judged = validation_set(dataset, data, validate_on, vocabulary)
     with distributed.joined(choose_device(device)) as chosen:
-        is_first = distributed.rank() == 0
         checkpoint = open_checkpoint(model, vocabulary, seed=config.seed)
         detector = DenseDetector(
             checkpoint.model,
@@ -92,8 +89,9 @@ def pretrain_detector(
         if judged is not None:
             look = partial(validate_detector, detector, judged, device=chosen, sizes=sizes, workers=workers)
             evaluate = lambda _checkpoint: look()  # noqa: E731 -- the detector is around the checkpoint's network
-        with show_progress(is_shown=is_first) as show:
-            trainer = Trainer(
+        given = {"model": model, "dataset": dataset, "data": str(data), "longest": longest, "augment": is_augmented}
+        is_first = run_training(
+            lambda report: Trainer(
                 checkpoint,
                 HoiTrainingSet(pictures, clip_size=checkpoint.model.clip.image_size, sizes=sizes, is_augmented=is_augmented),
                 config,
@@ -102,14 +100,15 @@ def pretrain_detector(
                 network=detector,
                 objective=DenseObjective(),
                 evaluate=evaluate,
-                report=lambda step, figures: show(step, trainer.total_steps, figures),
+                report=report,
                 resumes=resume,
-            )
-            if is_first:
-                said = {"model": model, "dataset": dataset, "data": str(data), "longest": longest, "augment": is_augmented}
-                write_settings(output, config, said | {"fixed_size": has_fixed_size})
-                save_vocabulary(vocabulary, output)
-                err.print(f"{len(pictures)} pictures, {trainer.steps_done} of {trainer.total_steps} steps done, on {chosen}")
-            trainer.run()
+            ),
+            output,
+            config,
+            vocabulary,
+            pictures=len(pictures),
+            device=chosen,
+            given=given | {"fixed_size": has_fixed_size},
+        )
     if is_first:
         out.print(f"{output / MODEL_FILE}: pre-trained; train on with `edge-hoi train --detector {output / MODEL_FILE}`", soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_hoi.cli.terminal import err, out, print_note
+from edge_hoi.cli.terminal import out, print_note
 from edge_hoi.cli.training_run import (
     UNTRAINED,
     AugmentOption,
@@ -25,9 +25,9 @@ from edge_hoi.cli.training_run import (
     list_settings_option,
     need_packages,
     open_checkpoint,
+    run_training,
     show_progress,
     validation_set,
-    write_settings,
 )
 from edge_hoi.errors import ConfigError
 
@@ -83,7 +83,6 @@ def train(
     need_packages()
     from edge_hoi.datasets.augment import PictureSizes
     from edge_hoi.datasets.training_set import HoiTrainingSet
-    from edge_hoi.model.checkpoint_vocabulary import save_vocabulary
     from edge_hoi.training import distributed
     from edge_hoi.training.config import TrainConfig, parse_settings
     from edge_hoi.training.trainer import MODEL_FILE, Trainer
@@ -95,7 +94,6 @@ def train(
     vocabulary, sizes = pictures.vocabulary, PictureSizes.for_longest(longest, is_fixed=has_fixed_size)
     judged = validation_set(dataset, data, validate_on, vocabulary)
     with distributed.joined(choose_device(device)) as chosen:
-        is_first = distributed.rank() == 0
         checkpoint = _start(model, vocabulary, seed=config.seed, detr=detr, detector=detector, clip=clip, verbs=verbs)
         checkpoint = hide_unseen(checkpoint, unseen) if unseen else replace(checkpoint, seen_classifier=None)
         samples = HoiTrainingSet(
@@ -108,23 +106,16 @@ def train(
         evaluate = None
         if judged is not None:
             evaluate = partial(validate, dataset=judged, device=chosen, sizes=sizes, unseen=unseen, workers=workers)
-        with show_progress(is_shown=is_first) as show:
-            trainer = Trainer(
-                checkpoint,
-                samples,
-                config,
-                output,
-                device=chosen,
-                evaluate=evaluate,
-                report=lambda step, figures: show(step, trainer.total_steps, figures),
-                resumes=resume,
-            )
-            if is_first:
-                said = {"model": model, "dataset": dataset, "data": str(data), "longest": longest, "augment": is_augmented}
-                write_settings(output, config, said | {"fixed_size": has_fixed_size})
-                save_vocabulary(vocabulary, output)
-                err.print(f"{len(pictures)} pictures, {trainer.steps_done} of {trainer.total_steps} steps done, on {chosen}")
-            trainer.run()
+        given = {"model": model, "dataset": dataset, "data": str(data), "longest": longest, "augment": is_augmented}
+        is_first = run_training(
+            lambda report: Trainer(checkpoint, samples, config, output, device=chosen, evaluate=evaluate, report=report, resumes=resume),
+            output,
+            config,
+            vocabulary,
+            pictures=len(pictures),
+            device=chosen,
+            given=given | {"fixed_size": has_fixed_size},
+        )
     if is_first:
         out.print(f"{output / MODEL_FILE}: trained; make an engine of it with", soft_wrap=True)
         out.print(f"    edge-hoi build {output / MODEL_FILE} --output engines/{output.name}", soft_wrap=True, markup=False)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from edge_hoi.datasets import AnnotatedImages
     from edge_hoi.model import Checkpoint
     from edge_hoi.training.config import RunConfig
+    from edge_hoi.training.contrastive_trainer import ContrastiveTrainer
+    from edge_hoi.training.trainer import Report, Trainer
     from edge_hoi.vocabulary import Vocabulary
 
 UNTRAINED = "untrained:"
@@ -165,15 +167,43 @@ def choose_device(name: str) -> "torch.device":
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
-def write_settings(folder: Path, config: "RunConfig", given: Mapping[str, Any]) -> None:
-    """Write `settings.json`: what a run was told.
+def run_training(
+    make_trainer: "Callable[[Report], Trainer | ContrastiveTrainer]",
+    folder: Path,
+    config: "RunConfig",
+    vocabulary: "Vocabulary",
+    *,
+    pictures: int,
+    device: "torch.device",
+    given: Mapping[str, Any],
+) -> bool:
+    """Train to the end, and let a person see how far it is; the first process writes down what the run was told.
 
     Args:
+        make_trainer: Makes what trains, given what it is to report to.
         folder: The run's.
         config: Its settings.
-        given: More, by name.
+        vocabulary: What it learns to look for.
+        pictures: How many it learns from.
+        device: Where it computes.
+        given: More that the run was told, by name, for `settings.json`.
+
+    Returns:
+        Whether this is the first process, which says what came of it.
     """
-    (folder / "settings.json").write_text(json.dumps({**given, **config.model_dump(mode="json")}, indent=1) + "\n", encoding="utf-8")
+    from edge_hoi.model.checkpoint_vocabulary import save_vocabulary
+    from edge_hoi.training import distributed
+
+    is_first = distributed.rank() == 0
+    with show_progress(is_shown=is_first) as show:
+        trainer = make_trainer(lambda step, figures: show(step, trainer.total_steps, figures))
+        if is_first:
+            told = json.dumps({**given, **config.model_dump(mode="json")}, indent=1)
+            (folder / "settings.json").write_text(told + "\n", encoding="utf-8")
+            save_vocabulary(vocabulary, folder)
+            err.print(f"{pictures} pictures, {trainer.steps_done} of {trainer.total_steps} steps done, on {device}")
+        trainer.run()
+    return is_first
 
 
 @contextmanager
