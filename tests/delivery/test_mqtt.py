@@ -16,6 +16,8 @@ from servers.mosquitto import Listener, Mosquitto, require_mosquitto, retained
 from edge_hoi.config import parse_config
 from edge_hoi.delivery import Delivery, Message, Outbox, Relay, RetrySettings, SinkContext
 from edge_hoi.delivery.mqtt import MqttSettings
+from edge_hoi.delivery.mqtt.broker import Broker
+from edge_hoi.delivery.mqtt.connection import Connection, Publication
 from edge_hoi.errors import ConfigError, EventRefusedError, MissingDependencyError, SinkFaultError, SinkUnavailableError
 
 CONTEXT = SinkContext("site", ("gate", "dock"))
@@ -87,6 +89,18 @@ def test_every_version_and_quality_of_service_carries_events_as_they_are(broker,
     assert [message.payload for message in heard] == [message.body for message in messages]
     assert {message.topic for message in heard} == {"edge-hoi/gate/interactions"}
     assert not any(message.retain for message in heard)
+
+
+def test_what_is_under_way_when_a_connection_closes_arrives_although_the_broker_has_answers_for_it(broker, listen):
+    listener = listen(broker.port, "told/#")
+    connection = Connection(Broker("127.0.0.1", broker.port, version="3.1.1", client_id="box", timeout_seconds=3), qos=0)
+    connection.watch(["echo"])  # version 3.1.1 sends back what one says oneself
+    time.sleep(0.3)
+    threading.Timer(0.2, broker.thaw).start()
+    broker.freeze()
+    connection.publish([Publication("echo", b"again and again")] * 50 + [Publication("told/one", b"under way")])
+    connection.close()
+    assert listener.wait_for(lambda message: message.payload == b"under way")
 
 
 @pytest.mark.parametrize(("version", "qos"), [("5", 1), ("5", 2), ("3.1.1", 1)])
@@ -201,6 +215,8 @@ import json, sys
 from made_up_events import make_episode
 from edge_hoi.delivery import Message, SinkContext
 from edge_hoi.delivery.mqtt import MqttSettings
+from edge_hoi.delivery.mqtt.broker import Broker
+from edge_hoi.delivery.mqtt.connection import Connection, Publication
 sink = MqttSettings(host="127.0.0.1", port=int(sys.argv[1])).make(SinkContext("site", ("gate",)))
 sink.open()
 sink.deliver([Message.of(make_episode()[0], 1)])

@@ -3,6 +3,9 @@
 It is worked in the caller's thread: nothing is received, and no sign of life sent, but while one of its methods runs.
 """
 
+import contextlib
+import os
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +33,7 @@ _MOST_IN_FLIGHT = {"5": 200, "3.1.1": 100}
 """Most messages not yet acknowledged. A broker of version 5 says how many it takes; the other number is what AWS takes of QoS 1."""
 _MOST_IN_FLIGHT_UNTOLD_QOS_2 = 20
 """The same of QoS 2 with version 3.1.1: Mosquitto's default."""
+_READ_BYTES = 65_536
 _HEADER_BYTES = 128
 """At most this much of a PUBLISH packet is neither topic nor payload."""
 
@@ -140,12 +144,16 @@ class Connection:
         """
         client = self._client
         if client is not None and self._end is None:
+            deadline = time.monotonic() + _GOODBYE_SECONDS
             if farewell is not None:
                 sent = self._send(farewell)
-                deadline = time.monotonic() + _GOODBYE_SECONDS
                 while sent not in self._acknowledged and self._end is None and time.monotonic() < deadline:
                     self._turn(client, _GOODBYE_SECONDS / 8)
-            client.disconnect()
+            own = client.socket()
+            if own is not None:
+                with socket.socket(fileno=os.dup(own.fileno())) as connection:  # outlives the client's own; below TLS, where there is any
+                    client.disconnect()
+                    _read_to_the_end(connection, deadline)
         self.abandon()
 
     def abandon(self) -> None:
@@ -245,6 +253,20 @@ def _work(client: Client, timeout_seconds: float) -> MQTTErrorCode:
     if writable and not code:
         code = client.loop_write()
     return code or client.loop_misc()
+
+
+def _read_to_the_end(connection: socket.socket, deadline: float) -> None:
+    """Wait until the broker hangs up: if nobody is there any more to take its answers, it leaves what follows them unread.
+
+    Args:
+        connection: On which all is sent.
+        deadline: How long at most.
+    """
+    with contextlib.suppress(OSError):
+        while (left := deadline - time.monotonic()) > 0:
+            connection.settimeout(left)
+            if not connection.recv(_READ_BYTES):
+                return
 
 
 class _PublishProperties(Properties):
