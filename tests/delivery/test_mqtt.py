@@ -17,7 +17,6 @@ from edge_hoi.config import parse_config
 from edge_hoi.delivery import Delivery, Message, Outbox, Relay, RetrySettings, SinkContext
 from edge_hoi.delivery.mqtt import MqttSettings
 from edge_hoi.delivery.mqtt.broker import Broker
-from edge_hoi.delivery.mqtt.connection import Connection, Publication
 from edge_hoi.errors import ConfigError, EventRefusedError, MissingDependencyError, SinkFaultError, SinkUnavailableError
 
 CONTEXT = SinkContext("site", ("gate", "dock"))
@@ -92,6 +91,8 @@ def test_every_version_and_quality_of_service_carries_events_as_they_are(broker,
 
 
 def test_what_is_under_way_when_a_connection_closes_arrives_although_the_broker_has_answers_for_it(broker, listen):
+    from edge_hoi.delivery.mqtt.connection import Connection, Publication  # needs the client library
+
     listener = listen(broker.port, "told/#")
     connection = Connection(Broker("127.0.0.1", broker.port, version="3.1.1", client_id="box", timeout_seconds=3), qos=0)
     connection.watch(["echo"])  # version 3.1.1 sends back what one says oneself
@@ -216,7 +217,6 @@ from made_up_events import make_episode
 from edge_hoi.delivery import Message, SinkContext
 from edge_hoi.delivery.mqtt import MqttSettings
 from edge_hoi.delivery.mqtt.broker import Broker
-from edge_hoi.delivery.mqtt.connection import Connection, Publication
 sink = MqttSettings(host="127.0.0.1", port=int(sys.argv[1])).make(SinkContext("site", ("gate",)))
 sink.open()
 sink.deliver([Message.of(make_episode()[0], 1)])
