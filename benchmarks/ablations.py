@@ -1,10 +1,11 @@
 """The paper's ablations in miniature: what each part of HOICLIP is worth in the rendered world, at an equal number of steps.
 
-    python benchmarks/ablations.py FOLDER [--steps 1000] [--only NAME …] [--list]
+    python benchmarks/ablations.py FOLDER [--steps 700] [--longest 224] [--only NAME …] [--list]
 
-FOLDER is that of `benchmarks/rendered_world.py`, with its data, its CLIP and its detector. Each run starts from these, sees as many
-pictures as every other, and is judged on the test split; `FOLDER/ablations/NAME` keeps what it took and found, and a run that is there
-already is passed over. The table is printed after each run.
+FOLDER is that of `benchmarks/rendered_world.py`, with its data, its CLIP, and its detector that learned boxes and classes only. Each run
+starts from these and takes as many steps as every other; the whole data set is what one without less of it sees once. It is judged on
+the test split; `FOLDER/ablations/NAME` keeps what it took and found, and a run that is there already is passed over. Runs with different
+names can go on side by side, with OMP_NUM_THREADS=1 each. The table is printed after each run.
 """
 
 import argparse
@@ -16,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from machine import describe_machine
 from torch import Tensor
@@ -31,21 +31,21 @@ from edge_hoi.training.config import TrainConfig
 from edge_hoi.training.start import load_detector_weights
 from edge_hoi.training.trainer import Trainer
 from edge_hoi.training.validation import validate
-from edge_hoi.training.verb_classifier import read_verb_rows
+from edge_hoi.training.verb_classifier import verb_rows
 from edge_hoi.training.zero_shot import hide_unseen, seen_hoi_ids
 
 BATCH = 32
 TEST_PICTURES = 1000
-SIZES = PictureSizes.for_longest(288, is_fixed=True)
+VERB_PICTURES = 3000
 
 
 class WithoutClip(InteractionDecoderLayer):
     """A layer of the interaction decoder that looks at the detector's memory only."""
 
-    def forward(self, content: Tensor, clip_tokens: Tensor, memory: Tensor) -> Tensor:
+    def forward(self, content: Tensor, clip_tokens: Tensor, memory: Tensor, groups: int) -> Tensor:
         """Refine `(B, Q, C)` content without CLIP's tokens."""
         del clip_tokens
-        content = self.norm1(content + self.self_attention(content, content, content))
+        content = self.norm1(content + self.self_attention.among(content, content, groups))
         content = self.norm2(content + self.cross_attention(content, memory, memory))
         result: Tensor = self.norm3(content + self.feed_forward(content))
         return result
@@ -93,28 +93,29 @@ ABLATIONS = (
 )
 
 
-def train(ablation: Ablation, folder: Path, steps: int) -> dict[str, float]:
+def train(ablation: Ablation, folder: Path, steps: int, sizes: PictureSizes) -> dict[str, float]:
     """Train and judge one run.
 
     Args:
         ablation: The run.
         folder: With data and starting points.
         steps: How many steps.
+        sizes: Of the pictures.
 
     Returns:
         The benchmark's figures on the test split, and the seconds it took.
     """
-    pictures = open_dataset("custom", folder / "data" / "train", "train")
+    pictures = first(open_dataset("custom", folder / "data" / "train", "train"), steps * BATCH)
     unseen = read_zero_shot(folder / "data" / "train", ablation.split, pictures.vocabulary) if ablation.split else ()
+    pictures = fraction(without_unseen(pictures, unseen), ablation.percent)
     checkpoint = start(folder, pictures)
     ablation.change(checkpoint)
     if unseen:
-        pictures, checkpoint = without_unseen(pictures, unseen), hide_unseen(checkpoint, unseen)
-    pictures = fraction(pictures, ablation.percent)
+        checkpoint = hide_unseen(checkpoint, unseen)
     samples = HoiTrainingSet(
         pictures,
         clip_size=checkpoint.model.clip.image_size,
-        sizes=SIZES,
+        sizes=sizes,
         seen_hoi_ids=seen_hoi_ids(len(pictures.vocabulary), unseen) if unseen else None,
     )
     config = TrainConfig(
@@ -125,45 +126,29 @@ def train(ablation: Ablation, folder: Path, steps: int) -> dict[str, float]:
         schedule="cosine",
         warmup_steps=steps // 10,
         trains_whole_backbone=True,
+        query_groups=3,
         precision="bf16",
         ema_decay=0.99,
         workers=1,
     )
-    # Epochs are whole numbers: what they leave over or lack of the steps is taken from the pictures.
-    samples = Part(samples, steps * BATCH // config.epochs)
     began = time.monotonic()
-    trainer = Trainer(checkpoint, samples, config, folder / "ablations" / ablation.name, report=tell)
-    trained = trainer.run()
-    test = open_dataset("custom", folder / "data" / "test", "test")
-    test = replace(test, annotations=test.annotations[:TEST_PICTURES])
-    return validate(trained, test, sizes=SIZES, unseen=unseen, workers=1) | {"seconds": time.monotonic() - began}
+    trained = Trainer(checkpoint, samples, config, folder / "ablations" / ablation.name, report=tell).run()
+    test = first(open_dataset("custom", folder / "data" / "test", "test"), TEST_PICTURES)
+    figures = validate(trained, test, sizes=sizes, unseen=unseen, workers=1)
+    return figures | {"seconds": time.monotonic() - began, "pictures": len(pictures)}
 
 
-class Part:
-    """The first pictures of a training set, or all of them.
-
-    Args:
-        samples: The training set.
-        count: How many at most.
-    """
-
-    def __init__(self, samples: HoiTrainingSet, count: int) -> None:
-        self._samples, self._count = samples, min(count, len(samples))
-
-    def __len__(self) -> int:
-        return self._count
-
-    def sample(self, index: int, rng: np.random.Generator) -> object:
-        """Give a picture with its target."""
-        return self._samples.sample(index, rng)
+def first(dataset: AnnotatedImages, count: int) -> AnnotatedImages:
+    """Keep a data set's first pictures."""
+    return replace(dataset, annotations=dataset.annotations[:count])
 
 
 def start(folder: Path, pictures: AnnotatedImages) -> Checkpoint:
-    """Put together what every run starts from: CLIP, detector, rows of verbs."""
+    """Put together what a run starts from: CLIP, detector, and rows of verbs from no other pictures than the run's own."""
     runs = folder / "runs"
     checkpoint = copy.deepcopy(load_checkpoint(runs / "clip" / "model.safetensors"))
-    load_detector_weights(checkpoint.model, runs / "detector" / "model.safetensors")
-    rows = read_verb_rows(runs / "verbs.safetensors", pictures.vocabulary, clip_sha256=checkpoint.clip_sha256())
+    load_detector_weights(checkpoint.model, runs / "detector-boxes" / "model.safetensors")
+    rows = verb_rows(first(pictures, VERB_PICTURES), checkpoint.model.clip, workers=1)
     checkpoint.classifier.verb_weight.data.copy_(rows)
     return checkpoint
 
@@ -176,14 +161,14 @@ def tell(step: int, figures: dict[str, float]) -> None:
 
 def table(folder: Path) -> str:
     """Lay out the runs that are done, as Markdown."""
-    lines = ["| run | full | unseen | seen | minutes |", "|---|---|---|---|---|"]
+    lines = ["| run | full | unseen | seen | pictures | minutes |", "|---|---:|---:|---:|---:|---:|"]
     for ablation in ABLATIONS:
         path = folder / "ablations" / ablation.name / "figures.json"
         if path.exists():
             figures = json.loads(path.read_text())
             shown = [figures.get(f"default/{column}") for column in ("full", "unseen", "seen")]
             cells = ["" if value is None else f"{value:.2f}" for value in shown]
-            lines.append(f"| {ablation.name} | {' | '.join(cells)} | {figures['seconds'] / 60:.0f} |")
+            lines.append(f"| {ablation.name} | {' | '.join(cells)} | {figures['pictures']} | {figures['seconds'] / 60:.0f} |")
     return "\n".join(lines)
 
 
@@ -191,7 +176,8 @@ def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--longest", type=int, default=224, help="longer side of the pictures, in pixels")
     parser.add_argument("--only", nargs="+", choices=[ablation.name for ablation in ABLATIONS])
     parser.add_argument("--list", action="store_true", help="print the table of what is done")
     arguments = parser.parse_args()
@@ -200,8 +186,8 @@ def main() -> None:
         if path.exists() or (arguments.only and ablation.name not in arguments.only):
             continue
         torch.manual_seed(0)
-        figures = train(ablation, arguments.folder, arguments.steps)
-        path.write_text(json.dumps(figures | {"steps": arguments.steps}, indent=1) + "\n")
+        figures = train(ablation, arguments.folder, arguments.steps, PictureSizes.for_longest(arguments.longest, is_fixed=True))
+        path.write_text(json.dumps(figures | {"steps": arguments.steps, "longest": arguments.longest}, indent=1) + "\n")
         print(table(arguments.folder), flush=True)
     print(describe_machine())
     print(table(arguments.folder))

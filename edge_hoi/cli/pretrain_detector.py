@@ -47,6 +47,9 @@ def pretrain_detector(
     _list: Annotated[bool, list_settings_option("TrainConfig")] = False,
     validate_on: ValidateOption = None,
     longest: LongestOption = 1333,
+    has_boxes_only: Annotated[
+        bool, typer.Option("--boxes-only", help="Learn boxes and classes and no interaction, as the detector that HOICLIP's paper starts from.")
+    ] = False,
     is_augmented: AugmentOption = True,
     has_fixed_size: FixedSizeOption = False,
     resume: ResumeOption = False,
@@ -56,7 +59,8 @@ def pretrain_detector(
     """Teach backbone and encoder where people and objects are and what happens to them, cell by cell.
 
     HOICLIP's queries learn slowly in front of a backbone that sees nothing yet. Its paper starts from a DETR; this makes such a start from
-    the same annotations. The settings learning_rate=5e-4, backbone_learning_rate=5e-4, trains_whole_backbone=true, schedule=cosine and
+    the same annotations. What is to be measured in zero-shot splits or with a part of the interactions starts --boxes-only: else the
+    backbone has seen what training then hides. The settings learning_rate=5e-4, backbone_learning_rate=5e-4, trains_whole_backbone=true, schedule=cosine and
     warmup_steps=100 hold unless --set says otherwise. Then
 
         edge-hoi train --detector runs/detector/model.safetensors ...
@@ -89,7 +93,7 @@ def pretrain_detector(
         if judged is not None:
             look = partial(validate_detector, detector, judged, device=chosen, sizes=sizes, workers=workers)
             evaluate = lambda _checkpoint: look()  # noqa: E731 -- the detector is around the checkpoint's network
-        given = {"model": model, "dataset": dataset, "data": str(data), "longest": longest, "augment": is_augmented}
+        given = {"model": model, "dataset": dataset, "data": str(data), "longest": longest, "augment": is_augmented, "boxes_only": has_boxes_only}
         is_first = run_training(
             lambda report: Trainer(
                 checkpoint,
@@ -98,7 +102,7 @@ def pretrain_detector(
                 output,
                 device=chosen,
                 network=detector,
-                objective=DenseObjective(),
+                objective=DenseObjective(hoi=0.0) if has_boxes_only else DenseObjective(),
                 evaluate=evaluate,
                 report=report,
                 resumes=resume,

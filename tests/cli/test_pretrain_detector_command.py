@@ -39,6 +39,20 @@ def test_a_pre_trained_detector_is_what_training_starts_from(tmp_path, yard, edg
         torch.testing.assert_close(after[name], before[name], atol=1e-6, rtol=0)
 
 
+def test_a_detector_of_boxes_only_learns_nothing_of_what_happens(tmp_path, yard, edge_hoi):
+    def losses(name, *options):
+        pretrain = ("pretrain", "detector", "--data", yard, "--model", "untrained:tiny", "--output", tmp_path / name, *SMALL, "--epochs", "12")
+        code, printed = edge_hoi(*pretrain, "--set", "log_every_steps=1", "--set", "warmup_steps=0", *options)
+        assert code == 0, printed
+        return [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+
+    whole, boxes = losses("whole"), losses("boxes", "--boxes-only")
+    unlearned = boxes[0]["loss"] + 2 * (boxes[0]["loss/human_hoi"] + boxes[0]["loss/object_hoi"])
+    assert unlearned == pytest.approx(whole[0]["loss"])
+    assert boxes[-1]["loss/human_class"] < boxes[0]["loss/human_class"]
+    assert whole[-1]["loss/human_hoi"] < boxes[-1]["loss/human_hoi"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
