@@ -189,8 +189,10 @@ def main() -> None:
         figures = train(ablation, arguments.folder, arguments.steps, PictureSizes.for_longest(arguments.longest, is_fixed=True))
         path.write_text(json.dumps(figures | {"steps": arguments.steps, "longest": arguments.longest}, indent=1) + "\n")
         print(table(arguments.folder), flush=True)
-    print(describe_machine())
-    print(table(arguments.folder))
+    shown = f"{table(arguments.folder)}\n\n{describe_machine()}\n"
+    print(shown)
+    if not arguments.only and not arguments.list:
+        (arguments.folder / "ablations" / "table.md").write_text(shown)
 
 
 if __name__ == "__main__":

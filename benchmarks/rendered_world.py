@@ -1,9 +1,10 @@
 """Remake the rendered world's data, its small CLIP and HOICLIP, the embedded engine, and the tables, with one command.
 
-    python benchmarks/rendered_world.py FOLDER [--only STAGE …] [--list] [--processes 2] [--pictures 60000]
+    python benchmarks/rendered_world.py FOLDER [--only STAGE …] [--list] [--processes 2] [--pictures 60000] [--try]
 
-Each stage is a command of `edge-hoi` that leaves something in FOLDER; a stage whose output is there already is
-passed over, and an interrupted training goes on where it was. On two cores all of it takes some hours, most of it training.
+Each stage is a command that leaves something in FOLDER; a stage whose output is there already is passed over, and an interrupted
+training goes on where it was. On two cores all of it takes most of a day, nearly all of it training; `--try` goes through every stage
+in a quarter of an hour, with so little data that its figures mean nothing.
 """
 
 import argparse
@@ -19,6 +20,8 @@ TRAIN = "--batch 32 --longest 288 --fixed-size --workers 1 --set precision=bf16 
 
 CAUTION = "was trained in a rendered world and has never seen a photograph: what it reports of real video means nothing"
 
+ABLATIONS = "benchmarks/ablations.py"
+
 LEVELS = "0.7,0.6"
 """Chosen by benchmarks/event_settings.py on videos 1000 to 1007, which nothing is judged by."""
 
@@ -31,11 +34,11 @@ RECIPE = (
     (
         "render-validation",
         "data/validation/annotations.json",
-        "render pictures --split validation --count 500 --output {data}/validation --captions",
+        "render pictures --split validation --count {validation} --output {data}/validation --captions",
     ),
-    ("render-test", "data/test/annotations.json", "render pictures --split test --count 2000 --output {data}/test"),
-    ("render-held-out", "data/held_out/annotations.json", "render pictures --split held_out --count 400 --output {data}/held_out"),
-    ("render-verbs", "data/verbs/annotations.json", "render pictures --split train --count 3000 --output {data}/verbs"),
+    ("render-test", "data/test/annotations.json", "render pictures --split test --count {test} --output {data}/test"),
+    ("render-held-out", "data/held_out/annotations.json", "render pictures --split held_out --count {held_out} --output {data}/held_out"),
+    ("render-verbs", "data/verbs/annotations.json", "render pictures --split train --count {verbs} --output {data}/verbs"),
     (
         "clip",
         "runs/clip/model.safetensors",
@@ -77,7 +80,7 @@ RECIPE = (
         "engines/int8/manifest.json",
         (
             "build {runs}/hoiclip/model.safetensors --output {engines}/int8 --size 160x288 --half-text-tower --precision int8"
-            f" --calibration {{data}}/validation/images --frames 256 --name default --levels {LEVELS} --caution '{CAUTION}'"
+            f" --calibration {{data}}/validation/images --frames {{calibration}} --name default --levels {LEVELS} --caution '{CAUTION}'"
         ),
     ),
     ("eval-fp32", "results/fp32.json", "eval hoi --dataset custom --data {data}/test --engine {engines}/fp32 --output {results}/fp32.json"),
@@ -92,16 +95,38 @@ RECIPE = (
         "results/held_out.json",
         "eval hoi --dataset custom --data {data}/held_out --engine {engines}/int8 --output {results}/held_out.json",
     ),
-    ("render-videos", "videos/000019.truth.json", "render videos --count 20 --seconds 90 --output {videos}"),
+    ("render-videos", "videos/000019.truth.json", "render videos --count {videos_count} --seconds {seconds} --output {videos}"),
     (
         "eval-events",
         "results/events.json",
         "eval events --videos {videos} --engine {engines}/int8 --output {results}/events.json",
     ),
+    (
+        "detector-boxes",
+        "runs/detector-boxes/model.safetensors",
+        (
+            "pretrain detector --boxes-only --data {data}/train --output {runs}/detector-boxes --model untrained:small --epochs 1"
+            f" {TRAIN.replace('288', '224')} --set learning_rate=1e-3 --set backbone_learning_rate=1e-3"
+        ),
+    ),
+    ("ablations", "ablations/table.md", f"{ABLATIONS} {{folder}} --steps {{steps}}"),
 )
-"""(name, what is there once it is done, the command of `edge-hoi`)."""
+"""(name, what is there once it is done, the command of `edge-hoi` or the script)."""
 
-SPREAD = ("detector", "hoiclip")
+WHOLE = {
+    "validation": 500,
+    "test": 2000,
+    "held_out": 400,
+    "verbs": 3000,
+    "videos_count": 20,
+    "seconds": 90,
+    "calibration": 256,
+    "steps": 700,
+}
+TRIAL = {"validation": 64, "test": 64, "held_out": 32, "verbs": 64, "videos_count": 2, "seconds": 12, "calibration": 16, "steps": 4}
+TRIAL_PICTURES = 320
+
+SPREAD = ("detector", "detector-boxes", "hoiclip")
 """Trained by several processes."""
 
 RESUMED = ("clip", *SPREAD)
@@ -124,15 +149,15 @@ class Stage:
     resumes: str | None = None
 
 
-def stages(folder: Path, *, pictures: int, processes: int) -> list[Stage]:
+def stages(folder: Path, amounts: dict[str, int], *, processes: int) -> list[Stage]:
     """List the recipe's steps in order.
 
     Args:
         folder: Where everything goes.
-        pictures: How many the networks are trained on.
+        amounts: How much of what, by the names in the recipe.
         processes: Processes that render and train.
     """
-    places = {name: str(folder / name) for name in ("data", "runs", "engines", "results", "videos")} | {"pictures": str(pictures)}
+    places = {name: folder / name for name in ("data", "runs", "engines", "results", "videos")} | {"folder": folder} | amounts
     alone = (sys.executable, "-m", "edge_hoi.cli")
     spread = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), "-m", "edge_hoi.cli")
     found = []
@@ -140,7 +165,8 @@ def stages(folder: Path, *, pictures: int, processes: int) -> list[Stage]:
         words = tuple(word.format(**places) for word in shlex.split(template))
         workers = ("--workers", str(processes)) if name.startswith("render") else ()
         resumes = f"runs/{name}" if name in RESUMED else None
-        found.append(Stage(name, output, (*(spread if name in SPREAD else alone), *words, *workers), resumes))
+        program = (sys.executable,) if name == "ablations" else spread if name in SPREAD else alone
+        found.append(Stage(name, output, (*program, *words, *workers), resumes))
     return found
 
 
@@ -177,9 +203,11 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="list the stages, and which are done")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--pictures", type=int, default=60_000)
+    parser.add_argument("--try", action="store_true", dest="is_trial", help="go through every stage with next to no data")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
-    known = stages(folder, pictures=arguments.pictures, processes=arguments.processes)
+    amounts = TRIAL | {"pictures": TRIAL_PICTURES} if arguments.is_trial else WHOLE | {"pictures": arguments.pictures}
+    known = stages(folder, amounts, processes=arguments.processes)
     if unknown := set(arguments.only or ()) - {stage.name for stage in known}:
         parser.error(f"no stage {', '.join(sorted(unknown))}; --list names them")
     for stage in known:
