@@ -46,8 +46,8 @@ def clip(
     from edge_hoi.training.config import ContrastiveConfig, parse_settings
     from edge_hoi.training.contrastive import blank_unseen_words
     from edge_hoi.training.contrastive_trainer import ContrastiveTrainer
+    from edge_hoi.training.loop import MODEL_FILE
     from edge_hoi.training.ranking import rank_captioned
-    from edge_hoi.training.trainer import MODEL_FILE
     from edge_hoi.vocabulary import load_vocabulary
 
     config = parse_settings(ContrastiveConfig, settings or [], {"epochs": epochs, "batch_size": batch})

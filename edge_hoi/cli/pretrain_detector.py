@@ -48,7 +48,8 @@ def pretrain_detector(
     validate_on: ValidateOption = None,
     longest: LongestOption = 1333,
     has_boxes_only: Annotated[
-        bool, typer.Option("--boxes-only", help="Learn boxes and classes and no interaction, as the detector that HOICLIP's paper starts from.")
+        bool,
+        typer.Option("--boxes-only", help="Learn boxes and classes and no interaction, as the detector that HOICLIP's paper starts from."),
     ] = False,
     is_augmented: AugmentOption = True,
     has_fixed_size: FixedSizeOption = False,
@@ -60,8 +61,8 @@ def pretrain_detector(
 
     HOICLIP's queries learn slowly in front of a backbone that sees nothing yet. Its paper starts from a DETR; this makes such a start from
     the same annotations. What is to be measured in zero-shot splits or with a part of the interactions starts --boxes-only: else the
-    backbone has seen what training then hides. The settings learning_rate=5e-4, backbone_learning_rate=5e-4, trains_whole_backbone=true, schedule=cosine and
-    warmup_steps=100 hold unless --set says otherwise. Then
+    backbone has seen what training then hides. The settings learning_rate=5e-4, backbone_learning_rate=5e-4, trains_whole_backbone=true,
+    schedule=cosine and warmup_steps=100 hold unless --set says otherwise. Then
 
         edge-hoi train --detector runs/detector/model.safetensors ...
     """
@@ -74,7 +75,8 @@ def pretrain_detector(
     from edge_hoi.training.dense_detection import DenseDetector
     from edge_hoi.training.dense_objective import DenseObjective
     from edge_hoi.training.dense_validation import validate_detector
-    from edge_hoi.training.trainer import MODEL_FILE, Trainer
+    from edge_hoi.training.loop import MODEL_FILE
+    from edge_hoi.training.trainer import Trainer
 
     config = parse_settings(TrainConfig, settings or [], {"epochs": epochs, "batch_size": batch, "workers": workers, **_FROM_NOTHING})
     pictures, sizes = open_dataset(dataset, data, "train"), PictureSizes.for_longest(longest, is_fixed=has_fixed_size)
@@ -93,7 +95,14 @@ def pretrain_detector(
         if judged is not None:
             look = partial(validate_detector, detector, judged, device=chosen, sizes=sizes, workers=workers)
             evaluate = lambda _checkpoint: look()  # noqa: E731 -- the detector is around the checkpoint's network
-        given = {"model": model, "dataset": dataset, "data": str(data), "longest": longest, "augment": is_augmented, "boxes_only": has_boxes_only}
+        given = {
+            "model": model,
+            "dataset": dataset,
+            "data": str(data),
+            "longest": longest,
+            "augment": is_augmented,
+            "boxes_only": has_boxes_only,
+        }
         is_first = run_training(
             lambda report: Trainer(
                 checkpoint,

@@ -85,7 +85,8 @@ def train(
     from edge_hoi.datasets.training_set import HoiTrainingSet
     from edge_hoi.training import distributed
     from edge_hoi.training.config import TrainConfig, parse_settings
-    from edge_hoi.training.trainer import MODEL_FILE, Trainer
+    from edge_hoi.training.loop import MODEL_FILE
+    from edge_hoi.training.trainer import Trainer
     from edge_hoi.training.validation import validate
     from edge_hoi.training.zero_shot import hide_unseen, seen_hoi_ids
 

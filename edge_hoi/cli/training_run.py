@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from edge_hoi.model import Checkpoint
     from edge_hoi.training.config import RunConfig
     from edge_hoi.training.contrastive_trainer import ContrastiveTrainer
-    from edge_hoi.training.trainer import Report, Trainer
+    from edge_hoi.training.loop import Report
+    from edge_hoi.training.trainer import Trainer
     from edge_hoi.vocabulary import Vocabulary
 
 UNTRAINED = "untrained:"
