@@ -1,19 +1,19 @@
 """The paper's ablations in miniature: what each part of HOICLIP is worth in the rendered world, at an equal number of steps.
 
-    python benchmarks/ablations.py FOLDER [--steps 700] [--longest 224] [--only NAME …] [--list]
+    python benchmarks/ablations.py FOLDER [--steps 350] [--longest 224] [--only NAME …] [--list]
 
-FOLDER is that of `benchmarks/rendered_world.py`, with its data, its CLIP, and its detector that learned boxes and classes only. Each run
-starts from these and takes as many steps as every other; the whole data set is what one without less of it sees once. It is judged on
-the test split; `FOLDER/ablations/NAME` keeps what it took and found, and a run that is there already is passed over. Runs with different
-names can go on side by side, with OMP_NUM_THREADS=1 each. The table is printed after each run.
+FOLDER is that of `benchmarks/rendered_world.py`, with its data, its CLIP, and its detector that learned boxes and classes only. As the
+paper starts from a DETR, all runs start from one network that learned to find pairs, but nothing of what they do (the run "pairs", first
+of all). Each takes as many steps as every other, from the pictures that the one without less of them sees once, and is judged on the
+test split. `FOLDER/ablations/NAME` keeps what it took and found, and a run that is there already is passed over. Once "pairs" is there,
+runs with different names can go on side by side, with OMP_NUM_THREADS=1 each.
 """
 
 import argparse
-import copy
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,11 @@ from edge_hoi.datasets.custom import read_zero_shot
 from edge_hoi.datasets.training_set import HoiTrainingSet
 from edge_hoi.model import Checkpoint, load_checkpoint
 from edge_hoi.model.decoders import InteractionDecoderLayer
+from edge_hoi.training import distributed
 from edge_hoi.training.config import TrainConfig
+from edge_hoi.training.criterion import Criterion
+from edge_hoi.training.matcher import Matcher
+from edge_hoi.training.objective import HoiObjective
 from edge_hoi.training.start import load_detector_weights
 from edge_hoi.training.trainer import Trainer
 from edge_hoi.training.validation import validate
@@ -35,8 +39,11 @@ from edge_hoi.training.verb_classifier import verb_rows
 from edge_hoi.training.zero_shot import hide_unseen, seen_hoi_ids
 
 BATCH = 32
+PAIRS_FACTOR = 3
+"""So many times the steps of a run teach what all start from."""
+
 TEST_PICTURES = 1000
-VERB_PICTURES = 3000
+VERB_PICTURES = 1000
 
 
 class WithoutClip(InteractionDecoderLayer):
@@ -118,24 +125,42 @@ def train(ablation: Ablation, folder: Path, steps: int, sizes: PictureSizes) -> 
         sizes=sizes,
         seen_hoi_ids=seen_hoi_ids(len(pictures.vocabulary), unseen) if unseen else None,
     )
-    config = TrainConfig(
-        epochs=max(1, round(steps * BATCH / len(pictures))),
+    config = settings(max(1, round(steps * BATCH / len(pictures))), warmup_steps=steps // 10)
+    began = time.monotonic()
+    trained = Trainer(checkpoint, samples, config, folder / "ablations" / ablation.name, report=tell).run()
+    test = first(open_dataset("custom", folder / "data" / "test", "test"), TEST_PICTURES)
+    figures = validate(trained, test, sizes=sizes, unseen=unseen, workers=1)
+    return figures | {"seconds": time.monotonic() - began, "pictures": len(pictures)}
+
+
+def settings(epochs: int, *, warmup_steps: int) -> TrainConfig:
+    """Say how every run is trained."""
+    return TrainConfig(
+        epochs=epochs,
         batch_size=BATCH,
         learning_rate=6e-4,
         backbone_learning_rate=3e-4,
         schedule="cosine",
-        warmup_steps=steps // 10,
+        warmup_steps=warmup_steps,
         trains_whole_backbone=True,
         query_groups=3,
         precision="bf16",
         ema_decay=0.99,
         workers=1,
     )
-    began = time.monotonic()
-    trained = Trainer(checkpoint, samples, config, folder / "ablations" / ablation.name, report=tell).run()
-    test = first(open_dataset("custom", folder / "data" / "test", "test"), TEST_PICTURES)
-    figures = validate(trained, test, sizes=sizes, unseen=unseen, workers=1)
-    return figures | {"seconds": time.monotonic() - began, "pictures": len(pictures)}
+
+
+def learn_pairs(folder: Path, steps: int, sizes: PictureSizes) -> None:
+    """Train what all runs start from, on other pictures than theirs: it finds people, objects and who belongs to what."""
+    pictures = open_dataset("custom", folder / "data" / "train", "train")
+    pictures = replace(pictures, annotations=pictures.annotations[-steps * BATCH :])
+    checkpoint = load_checkpoint(folder / "runs" / "clip" / "model.safetensors")
+    load_detector_weights(checkpoint.model, folder / "runs" / "detector-boxes" / "model.safetensors")
+    samples = HoiTrainingSet(pictures, clip_size=checkpoint.model.clip.image_size, sizes=sizes)
+    config = settings(1, warmup_steps=steps // 10)
+    objective = HoiObjective(Criterion(Matcher(hoi=0.0), hoi=0.0), query_groups=config.query_groups)
+    with distributed.joined(torch.device("cpu")):
+        Trainer(checkpoint, samples, config, folder / "ablations" / "pairs", objective=objective, report=tell).run()
 
 
 def first(dataset: AnnotatedImages, count: int) -> AnnotatedImages:
@@ -144,16 +169,14 @@ def first(dataset: AnnotatedImages, count: int) -> AnnotatedImages:
 
 
 def start(folder: Path, pictures: AnnotatedImages) -> Checkpoint:
-    """Put together what a run starts from: CLIP, detector, and rows of verbs from no other pictures than the run's own."""
-    runs = folder / "runs"
-    checkpoint = copy.deepcopy(load_checkpoint(runs / "clip" / "model.safetensors"))
-    load_detector_weights(checkpoint.model, runs / "detector-boxes" / "model.safetensors")
+    """Put together what a run starts from: what knows pairs, and rows of verbs from no other pictures than the run's own."""
+    checkpoint = load_checkpoint(folder / "ablations" / "pairs" / "model.safetensors")
     rows = verb_rows(first(pictures, VERB_PICTURES), checkpoint.model.clip, workers=1)
     checkpoint.classifier.verb_weight.data.copy_(rows)
     return checkpoint
 
 
-def tell(step: int, figures: dict[str, float]) -> None:
+def tell(step: int, figures: Mapping[str, float]) -> None:
     """Show how far a run is."""
     if "loss" in figures:
         print(f"{step} steps: loss {figures['loss']:.3f}, {figures['pictures_per_second']:.0f} pictures/s", file=sys.stderr)
@@ -176,17 +199,20 @@ def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--steps", type=int, default=350)
     parser.add_argument("--longest", type=int, default=224, help="longer side of the pictures, in pixels")
-    parser.add_argument("--only", nargs="+", choices=[ablation.name for ablation in ABLATIONS])
+    parser.add_argument("--only", nargs="+", choices=["pairs", *(ablation.name for ablation in ABLATIONS)])
     parser.add_argument("--list", action="store_true", help="print the table of what is done")
     arguments = parser.parse_args()
+    sizes = PictureSizes.for_longest(arguments.longest, is_fixed=True)
+    if not arguments.list and not (arguments.folder / "ablations" / "pairs" / "model.safetensors").exists():
+        learn_pairs(arguments.folder, PAIRS_FACTOR * arguments.steps, sizes)
     for ablation in () if arguments.list else ABLATIONS:
         path = arguments.folder / "ablations" / ablation.name / "figures.json"
         if path.exists() or (arguments.only and ablation.name not in arguments.only):
             continue
         torch.manual_seed(0)
-        figures = train(ablation, arguments.folder, arguments.steps, PictureSizes.for_longest(arguments.longest, is_fixed=True))
+        figures = train(ablation, arguments.folder, arguments.steps, sizes)
         path.write_text(json.dumps(figures | {"steps": arguments.steps, "longest": arguments.longest}, indent=1) + "\n")
         print(table(arguments.folder), flush=True)
     shown = f"{table(arguments.folder)}\n\n{describe_machine()}\n"
