@@ -47,16 +47,15 @@ def every_event_is_as_the_schema_says(event_validator, monkeypatch):
     """Hold every event that any test has this process emit against the published schema."""
     from edge_hoi.delivery import cloudevents
 
-    render, wrong = cloudevents.render, []
+    render, emitted = cloudevents.render, []
 
-    def render_and_check(event):
-        envelope = render(event)
-        wrong.extend(error.message for error in event_validator.iter_errors(envelope))
-        return envelope
+    def render_and_keep(event):
+        emitted.append(render(event))
+        return emitted[-1]
 
-    monkeypatch.setattr(cloudevents, "render", render_and_check)  # `encode` looks it up there
+    monkeypatch.setattr(cloudevents, "render", render_and_keep)  # `encode` looks it up there
     yield
-    assert wrong == []
+    assert [error.message for envelope in emitted for error in event_validator.iter_errors(envelope)] == []
 
 
 @pytest.fixture(scope="session")
