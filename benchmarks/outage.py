@@ -31,7 +31,7 @@ from edge_hoi.delivery.kafka import KafkaSettings  # noqa: E402
 from edge_hoi.delivery.mqtt import MqttSettings  # noqa: E402
 from edge_hoi.delivery.webhook import WebhookSettings  # noqa: E402
 
-LONGEST_DRAIN_SECONDS = 300.0
+LONGEST_DRAIN_SECONDS = 1800.0
 
 
 def put_events(delivery: Delivery, seconds: float, rate: float) -> tuple[set[str], list[float]]:
