@@ -3,8 +3,7 @@
     python benchmarks/sink_drain.py [--events 10000] [--only mqtt webhook] [--folder FOLDER]
 
 It needs Mosquitto, and for Kafka a Java runtime and its jars (`python tests/servers/kafka_broker.py`). Every server is a process of its
-own on this machine, so both share its cores; processor time is this program's alone, and what carries over to a machine less busy. The web
-server is Python's: it takes about as long for a request as the sink does.
+own on this machine, so both share its cores; processor time is this program's alone, and what carries over to a machine less busy.
 """
 
 import argparse
@@ -30,13 +29,6 @@ from edge_hoi.delivery.kafka import KafkaSettings  # noqa: E402
 from edge_hoi.delivery.mqtt import MqttSettings  # noqa: E402
 from edge_hoi.delivery.webhook import WebhookSettings  # noqa: E402
 
-SERVE = """
-import threading
-from servers.webhook_server import WebhookServer
-print(WebhookServer().origin, flush=True)
-threading.Event().wait()
-"""
-
 
 @contextmanager
 def mqtt(folder: Path) -> Iterator[dict[str, SinkSettings]]:
@@ -59,11 +51,14 @@ def kafka(folder: Path) -> Iterator[dict[str, SinkSettings]]:
 @contextmanager
 def webhook(folder: Path) -> Iterator[dict[str, SinkSettings]]:  # noqa: ARG001 — as the others
     """Start a web server; give the sinks to measure with it."""
-    environment = os.environ | {"PYTHONPATH": sys.path[0]}
-    with subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True, env=environment) as server:
+    program = Path(__file__).with_name("taking_server.py")
+    with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         url = f"{server.stdout.readline().strip()}/events"
-        yield {f"webhook {mode}": WebhookSettings.model_validate({"url": url, "content_mode": mode}) for mode in ("batched", "structured")}
+        yield {
+            f"webhook {mode}": WebhookSettings.model_validate({"url": url, "content_mode": mode})
+            for mode in ("batched", "structured", "binary")
+        }
         server.kill()
 
 

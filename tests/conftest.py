@@ -33,6 +33,32 @@ def cache_home(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def event_validator():
+    """Give what holds an event in its envelope against the published schema, formats included."""
+    from jsonschema import Draft202012Validator, FormatChecker
+
+    from edge_hoi.events import load_schema
+
+    return Draft202012Validator(load_schema(), format_checker=FormatChecker())
+
+
+@pytest.fixture(autouse=True)
+def every_event_is_as_the_schema_says(event_validator, monkeypatch):
+    """Hold every event that any test has this process emit against the published schema."""
+    from edge_hoi.delivery import cloudevents
+
+    render, emitted = cloudevents.render, []
+
+    def render_and_keep(event):
+        emitted.append(render(event))
+        return emitted[-1]
+
+    monkeypatch.setattr(cloudevents, "render", render_and_keep)  # `encode` looks it up there
+    yield
+    assert [error.message for envelope in emitted for error in event_validator.iter_errors(envelope)] == []
+
+
+@pytest.fixture(scope="session")
 def repository() -> Path:
     """Give the root of the checkout."""
     return REPOSITORY

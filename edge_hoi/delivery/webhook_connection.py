@@ -1,29 +1,28 @@
 """The HTTP side of a webhook: POST requests to one address, each within a time limit that holds for all of it."""
 
-import asyncio
 import logging
 import ssl
 from collections.abc import Mapping
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from edge_hoi import __version__
 from edge_hoi.delivery.connection_failure import failure_of_connection, origin
-from edge_hoi.delivery.event_loop import SinkEventLoop
 from edge_hoi.delivery.masking import mask
 from edge_hoi.delivery.tls import TlsSettings
 from edge_hoi.delivery.webhook_outcome import Answer
 from edge_hoi.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
-    import httpx
+    import httpcore
 
 _BODY_SECONDS = 1.0
 """The status has decided; for so long the rest of an answer is waited for, and not at all beyond `_BODY_BYTES`."""
 _BODY_BYTES = 16 * 1024
 _SHOWN_CHARACTERS = 200
-_CLOSE_SECONDS = 0.5
+_IDLE_SECONDS = 5.0
+"""A connection that has been idle for longer is not used again: many a server has closed it by then."""
 _SHORTEST_SECRET_PATH = 8
 """Shorter parts of a path are words, and may be repeated."""
 
@@ -81,21 +80,32 @@ class WebhookConnection:
             MissingDependencyError: httpx is not installed.
         """
         try:
+            import httpcore
             import httpx
+
+            from edge_hoi.delivery.webhook_network import BoundedNetwork
         except ImportError as error:
             raise MissingDependencyError("a webhook needs httpx; pip install 'edge-hoi[webhook]'") from error
         logging.getLogger("httpcore").setLevel(logging.WARNING)  # below that it logs headers, which hold secrets
-        self._errors = (httpx.TransportError, OSError)
-        self._limits = {"timeout": httpx.Timeout(timeouts.read_seconds, connect=timeouts.connect_seconds).as_dict()}
+        failures = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError)
+        self._errors = (*failures, httpcore.ConnectionNotAvailable, OSError)
+        read, connect = timeouts.read_seconds, timeouts.connect_seconds
+        self._limits = {"timeout": {"connect": connect, "read": read, "write": read, "pool": read}}
         self.url = url
-        self._proxy, self._timeouts = proxy, timeouts
-        ours = {"user-agent": f"edge-hoi/{__version__}", "accept-encoding": "identity"}
-        self._headers = ours | {name.lower(): value for name, value in headers.items()}
+        self._timeouts = timeouts
         self._secrets = (*secrets, *_secrets_of(headers, url))
         self._tls = tls or TlsSettings()
-        self._loop: SinkEventLoop | None = None
-        self._transport: httpx.AsyncHTTPTransport | None = None
-        self._check_addresses()
+        self._network = BoundedNetwork()
+        self._pool: httpcore.ConnectionPool | None = None
+        try:
+            address = httpx.URL(url)
+            self._proxy = httpx.Proxy(proxy) if proxy is not None else None
+        except (httpx.InvalidURL, ValueError):  # their texts quote the address
+            place = origin(url) if proxy is None else f"{origin(url)} or its proxy"
+            raise ConfigError(f"the address of {place} cannot be read; check it for characters that do not belong there") from None
+        self._target = httpcore.URL(scheme=address.raw_scheme, host=address.raw_host, port=address.port, target=address.raw_path)
+        ours = {"host": address.netloc.decode(), "user-agent": f"edge-hoi/{__version__}", "accept-encoding": "identity"}
+        self._headers = _in_bytes(ours | {name.lower(): value for name, value in headers.items()})
         self._context()
 
     def open(self) -> None:
@@ -105,16 +115,15 @@ class WebhookConnection:
             SinkUnavailableError: It takes none now.
             SinkFaultError: It cannot be trusted, or a file of our own cannot be used.
         """
-        if self._transport is not None:
+        if self._pool is not None:
             return
         context = self._context()
-        self._loop, self._transport = SinkEventLoop(), self._make_transport(context)
         try:
             if self._proxy is None:
-                self._loop.run_until_complete(self._knock(context))
+                self._knock(context)
         except self._errors as error:
-            self.close()
             raise failure_of_connection(error, origin(self.url)) from None  # an error may quote what a server repeats
+        self._pool = self._make_pool(context)
 
     def post(self, headers: dict[str, str], body: bytes) -> Answer:
         """Send a request, and wait for the answer. A connection that failed is closed.
@@ -127,80 +136,81 @@ class WebhookConnection:
             SinkUnavailableError: There was no answer.
             SinkFaultError: The server cannot be trusted, or does not trust us.
         """
-        assert self._loop is not None
+        assert self._pool is not None
         try:
-            return self._loop.run_until_complete(self._exchange(headers, body))
+            return self._exchange(self._pool, headers, body)
         except self._errors as error:
             self.close()
             raise failure_of_connection(error, origin(self.url)) from None  # an error may quote what a server repeats
 
     def close(self) -> None:
         """Let go of the connection."""
-        loop, transport, self._loop, self._transport = self._loop, self._transport, None, None
-        if loop is not None and transport is not None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
             with suppress(*self._errors):
-                loop.run_until_complete(asyncio.wait_for(transport.aclose(), _CLOSE_SECONDS))
-            loop.close()
-
-    def _check_addresses(self) -> None:
-        import httpx
-
-        try:
-            httpx.URL(self.url)
-            if self._proxy is not None:
-                httpx.Proxy(self._proxy)
-        except (httpx.InvalidURL, ValueError):  # their texts quote the address
-            place = origin(self.url) if self._proxy is None else f"{origin(self.url)} or its proxy"
-            raise ConfigError(f"the address of {place} cannot be read; check it for characters that do not belong there") from None
+                pool.close()
 
     def _context(self) -> ssl.SSLContext | None:
         return self._tls.context() if urlsplit(self.url).scheme == "https" else None
 
-    def _make_transport(self, context: ssl.SSLContext | None) -> "httpx.AsyncHTTPTransport":
+    def _make_pool(self, context: ssl.SSLContext | None) -> "httpcore.ConnectionPool":
         """Make what is below httpx's client, which would also read where a redirect points to, keep cookies, and log addresses."""
-        import httpx
+        import httpcore
 
-        return httpx.AsyncHTTPTransport(
-            verify=context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # one that knows no authority is made in no time
-            proxy=self._proxy,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=1),
+        if (proxy := self._proxy) is None:
+            return httpcore.ConnectionPool(
+                ssl_context=context, max_connections=1, keepalive_expiry=_IDLE_SECONDS, network_backend=self._network
+            )
+        return httpcore.HTTPProxy(
+            httpcore.URL(scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=proxy.url.raw_path),
+            proxy_auth=proxy.raw_auth,
+            ssl_context=context,
+            max_connections=1,
+            keepalive_expiry=_IDLE_SECONDS,
+            network_backend=self._network,
         )
 
-    async def _knock(self, context: ssl.SSLContext | None) -> None:
+    def _knock(self, context: ssl.SSLContext | None) -> None:
         """Connect and hang up, so that a server that is away or not trusted is found before there is an event for it."""
-        parts = urlsplit(self.url)
-        async with asyncio.timeout(self._timeouts.connect_seconds):
-            _, writer = await asyncio.open_connection(parts.hostname, parts.port or (443 if context else 80), ssl=context)
-        writer.transport.abort()
-        await asyncio.sleep(0)  # lets the loop close the socket
+        self._network.allow(self._timeouts.connect_seconds)
+        host = self._target.host.decode()
+        stream = self._network.connect_tcp(host, self._target.port or (443 if context else 80))
+        try:
+            if context is not None:
+                stream = stream.start_tls(context, host)
+        finally:
+            stream.close()
 
-    async def _exchange(self, headers: dict[str, str], body: bytes) -> Answer:
-        import httpx
+    def _exchange(self, pool: "httpcore.ConnectionPool", headers: Mapping[str, str], body: bytes) -> Answer:
+        import httpcore
 
-        assert self._transport is not None
-        request = httpx.Request("POST", self.url, headers=self._headers | headers, content=body, extensions=self._limits)
-        async with asyncio.timeout(self._timeouts.total_seconds):
-            response = await self._transport.handle_async_request(request)
+        sent = [*self._headers, (b"content-length", str(len(body)).encode()), *_in_bytes(headers)]
+        self._network.allow(self._timeouts.total_seconds)
+        response = pool.handle_request(httpcore.Request("POST", self._target, headers=sent, content=body, extensions=self._limits))
+        self._network.allow(_BODY_SECONDS)
         words = bytearray()
         try:
-            async with asyncio.timeout(_BODY_SECONDS), aclosing(response.aiter_raw()) as chunks:  # type: ignore[type-var]  # it is a generator
-                async for chunk in chunks:
-                    words += chunk
-                    if len(words) > _BODY_BYTES:
-                        break
+            for chunk in response.iter_stream():
+                words += chunk
+                if len(words) > _BODY_BYTES:
+                    break
         except self._errors:
             pass  # the status was said
         finally:
             with suppress(*self._errors):
-                await response.aclose()
-        return Answer(response.status_code, response.headers, self._shown(bytes(words)))
+                response.close()
+        answered = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+        return Answer(response.status, answered, self._shown(bytes(words)))
 
     def _shown(self, words: bytes) -> str:
         """Make one line of what a server wrote."""
         text = mask(words.decode(errors="replace"), self._secrets)
         line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
         return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}..."
+
+
+def _in_bytes(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
 def _secrets_of(headers: Mapping[str, str], url: str) -> list[str]:

@@ -134,15 +134,16 @@ def test_availability_is_online_while_open_and_offline_after_a_close(broker):
 
 
 def test_state_says_what_is_going_on_per_camera_and_zone(broker):
-    riding = in_zone(make_episode(2, event_id="ride", camera="gate"), "yard")
-    holding = [replace(event, text="person holding cup") for event in make_episode(2, event_id="hold", camera="gate")]
+    hold, ride = "a" * 32, "b" * 32
+    riding = in_zone(make_episode(2, event_id=ride, camera="gate"), "yard")
+    holding = [replace(event, text="person holding cup") for event in make_episode(2, event_id=hold, camera="gate")]
     with make_sink(broker) as sink:
         empty = {"camera": "dock", "active": 0, "text": "", "interactions": []}
         assert read_state(broker, "edge-hoi/dock/state") == empty
         sink.deliver(messages_of([riding[0], holding[0]]))
         gate = read_state(broker, "edge-hoi/gate/state")
         assert (gate["active"], gate["text"]) == (2, "person holding cup, person riding bicycle")
-        assert [each["event_id"] for each in gate["interactions"]] == ["hold", "ride"]
+        assert [each["event_id"] for each in gate["interactions"]] == [hold, ride]
         assert read_state(broker, "edge-hoi/gate/zones/yard/state")["active"] == 1
         sink.deliver(messages_of([riding[1], riding[2], riding[3]], 3))
         assert read_state(broker, "edge-hoi/gate/state")["text"] == "person holding cup"
@@ -326,8 +327,8 @@ def test_a_topic_that_may_not_be_written_is_a_fault_that_names_it_and_the_progra
 def test_an_event_larger_than_the_broker_takes_is_refused_and_the_next_is_taken(start_broker, listen):
     broker = start_broker(lines=["max_packet_size 4000"])
     listener = listen(broker.port, "edge-hoi/+/interactions")
-    small, *_, next_one = make_episode()
-    large = replace(small, text="x" * 5000, sequence=1)
+    small, large, *_, next_one = make_episode()
+    large = replace(large, text="x" * 5000)
     with make_sink(broker, state=False) as sink:
         with pytest.raises(EventRefusedError, match="packets of at most 4000 bytes") as caught:
             sink.deliver(messages_of([small, large, next_one]))

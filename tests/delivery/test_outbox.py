@@ -13,6 +13,7 @@ from made_up_events import make_episode, make_events
 from edge_hoi.delivery import FakeSink, Outbox, OutboxReader, Relay, Retention, decode, encode
 from edge_hoi.delivery import outbox as outbox_module
 from edge_hoi.delivery.outbox_file import OutboxFile
+from edge_hoi.delivery.outbox_opening import open_database
 from edge_hoi.delivery.outbox_schema import STEPS, VERSION, migrate
 from edge_hoi.errors import DeliveryError
 from edge_hoi.types import EndReason, Phase
@@ -43,6 +44,14 @@ def test_what_is_put_is_read_back_in_order_byte_for_byte(path):
         assert [message.position for message in messages] == list(range(1, len(events) + 1))
         assert reader.after(3, 2) == messages[3:5]
         assert reader.after(len(events), 10) == []
+
+
+@pytest.mark.parametrize(("is_durable", "synchronous"), [(True, 2), (False, 0)], ids=["that stays", "that ends with the run"])
+def test_a_commit_to_a_file_waits_for_the_disk_itself_unless_the_file_ends_with_the_run(path, is_durable, synchronous):
+    database = open_database(path, is_durable=is_durable)
+    assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert database.execute("PRAGMA synchronous").fetchone() == (synchronous,)  # 2 is FULL: fsync with every commit
+    database.close()
 
 
 def test_no_events_are_no_work(path, read_outbox):

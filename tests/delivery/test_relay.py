@@ -61,6 +61,20 @@ def test_events_arrive_in_order_in_batches(deliver, path):
     assert (record(path).delivered, record(path).waiting, record(path).state) == (250, 0, "up")
 
 
+def test_an_event_is_committed_before_a_sink_is_asked_to_take_it(deliver, path):
+    class Suspicious(FakeSink):
+        def deliver(self, messages):
+            with OutboxReader(path) as reader:  # another connection sees what is committed, and nothing else
+                on_disk = {message.body for message in reader.after(0, 1000)}
+            assert {message.body for message in messages} <= on_disk
+            super().deliver(messages)
+
+    sink = Suspicious()
+    delivery = deliver(sink, make_events(20))
+    assert len(sink.messages) == 100
+    assert delivery.statuses()[0].dead == 0  # as which an event would end that a sink breaks over
+
+
 def test_a_sink_is_opened_also_when_there_is_nothing_to_deliver(deliver):
     sink = FakeSink()
     deliver(sink, [])

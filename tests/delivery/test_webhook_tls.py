@@ -1,8 +1,10 @@
 import ssl
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from scripted import HUMAN, RIDE, THING, play, times
+from servers.tunnel_proxy import TunnelProxy
 from servers.webhook_server import WebhookServer
 
 from edge_hoi.delivery import Message, SinkContext
@@ -106,6 +108,26 @@ def test_without_the_right_client_certificate_it_is_a_fault(start, files, client
     with pytest.raises(SinkError):
         post(server.origin, ca_file=files / "ca.pem", **{name: files / file for name, file in client.items()})
     assert server.requests == []
+
+
+def test_through_a_proxy_tls_is_spoken_with_the_server_itself_and_its_certificate_is_checked(start, files):
+    server, proxy = start(), TunnelProxy()
+    settings = {"url": server.origin, "proxy": f"http://me:p%40ss@localhost:{proxy.port}"}
+    try:
+        with WebhookSettings(**settings, tls={"ca_file": str(files / "ca.pem")}).make(SinkContext("site")) as sink:
+            sink.deliver(MESSAGES)
+        with (
+            WebhookSettings(**settings).make(SinkContext("site")) as sink,
+            pytest.raises(SinkFaultError, match="certificate that is not trusted"),
+        ):
+            sink.deliver(MESSAGES)
+    finally:
+        proxy.stop()
+    assert len(server.accepted) == len(MESSAGES)
+    method, target, headers = proxy.asked[0]
+    assert (method, target) == ("CONNECT", f"localhost:{server.port}")
+    assert b64decode(headers["proxy-authorization"].removeprefix("Basic ")) == b"me:p@ss"
+    assert "webhook-id" not in headers
 
 
 def test_https_to_a_port_without_tls_says_so(start):

@@ -1,0 +1,138 @@
+"""An outage of every system from the start on: what it costs the pipeline, and how fast what waited is delivered when they are back.
+
+    python benchmarks/outage.py [--seconds 600] [--rate 20] [--folder FOLDER]
+
+It needs what `delivery_chaos.py` needs. Nobody listens while events of four cameras are put into an outbox; then one system after the
+other comes up, each when the one before it has everything. The rate counts from its first event on: until then a sink waits for its next
+attempt, half a minute at most. What listens is in this process and takes of its time, which `sink_drain.py` leaves out. The exit code is
+1 where an event is missing, out of order, or there twice with other bytes.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from delivery_chaos import CAMERAS, TOPIC, Verdict, judge, moments
+from machine import describe_machine
+from outbox import percentiles
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests"), str(Path(__file__).resolve().parents[1] / "tests" / "delivery")]
+
+from servers import kafka_broker  # noqa: E402 — these lie with the tests
+from servers.mosquitto import Listener, Mosquitto  # noqa: E402
+from servers.webhook_server import WebhookServer  # noqa: E402
+
+from edge_hoi.delivery import Delivery, Outbox, Relay, SinkContext  # noqa: E402
+from edge_hoi.delivery.kafka import KafkaSettings  # noqa: E402
+from edge_hoi.delivery.mqtt import MqttSettings  # noqa: E402
+from edge_hoi.delivery.webhook import WebhookSettings  # noqa: E402
+
+LONGEST_DRAIN_SECONDS = 1800.0
+
+
+def put_events(delivery: Delivery, seconds: float, rate: float) -> tuple[set[str], list[float]]:
+    """Put events at a steady rate; give their ids, and how long each `put` took the pipeline."""
+    ids: set[str] = set()
+    cost = []
+    begin = time.monotonic()
+    for number, events in enumerate(moments()):
+        due = begin + number * len(events) / rate
+        if due > begin + seconds:
+            break
+        time.sleep(max(0.0, due - time.monotonic()))
+        began = time.perf_counter()
+        delivery.put(events)
+        cost.append((time.perf_counter() - began) / len(events))
+        ids.update(f"{event.event_id}.{event.sequence:08d}" for event in events)
+    return ids, cost
+
+
+def drain(relay: Relay, count: int) -> tuple[float, float]:
+    """Wait until a sink has everything; give the seconds until its first events, and from then on the events a second."""
+    back = time.monotonic()
+    while not (before := relay.status().delivered):
+        assert time.monotonic() - back < LONGEST_DRAIN_SECONDS, relay.status()
+        time.sleep(0.001)
+    first = time.monotonic()
+    while relay.status().delivered < count:
+        assert time.monotonic() - first < LONGEST_DRAIN_SECONDS, relay.status()
+        time.sleep(0.001)
+    return first - back, (count - before) / (time.monotonic() - first)
+
+
+def run(folder: Path, seconds: float, rate: float) -> bool:
+    """Run it, and print the figures; say whether every promise was kept."""
+    mosquitto = Mosquitto(folder / "mosquitto")
+    listener = Listener(mosquitto.port, "edge-hoi/+/interactions")
+    (folder / "kafka").mkdir()
+    kafka = kafka_broker.KafkaBroker(folder / "kafka")
+    kafka.create_topic(TOPIC, partitions=3)
+    webs = {mode: WebhookServer() for mode in ("batched", "structured")}
+    sinks = {
+        "MQTT": MqttSettings(host="127.0.0.1", port=mosquitto.port),
+        "Kafka": KafkaSettings(brokers=(kafka.address(),), topic=TOPIC),
+    } | {
+        f"webhook, {mode}": WebhookSettings.model_validate({"url": f"{web.origin}/events", "content_mode": mode})
+        for mode, web in webs.items()
+    }
+    for go_away in (mosquitto.stop, kafka.kill, *(web.stop for web in webs.values())):
+        go_away()
+    outbox = Outbox(folder / "outbox.sqlite")
+    context = SinkContext("site", CAMERAS)
+    relays = {
+        name: Relay(name, settings.make(context), outbox, batch_size=settings.batch_size, retry=settings.retry)
+        for name, settings in sinks.items()
+    }
+    delivery = Delivery(outbox, list(relays.values()))
+    delivery.start()
+    ids, cost = put_events(delivery, seconds, rate)
+    assert outbox.flush(60)
+    print(f"{len(ids)} events in {seconds:.0f} s while nobody listened; time in put, an event: {percentiles(cost)}")
+    print(f"sinks then: {', '.join(f'{status.name} {status.state}, {status.waiting} wait' for status in delivery.statuses())}", flush=True)
+    come_back = (lambda: (mosquitto.start(), listener.wait_until_ready()), kafka.start, *(web.start for web in webs.values()))
+    for (name, relay), start in zip(relays.items(), come_back, strict=True):
+        start()
+        waited, drained = drain(relay, len(ids))
+        print(f"{name}: first after {waited:.1f} s, then {drained:.0f} events/s; load average {os.getloadavg()[0]:.1f}", flush=True)
+    delivery.close()
+    bodies = {
+        "MQTT": [message.payload for message in listener.heard()],
+        "Kafka": [record.value() for record in kafka.records(TOPIC)],
+    } | {
+        f"webhook, {mode}": [json.dumps(each).encode() for request in web.accepted for each in request.envelopes]
+        for mode, web in webs.items()
+    }
+    listener.stop()
+    verdicts = {name: judge(each, ids) for name, each in bodies.items()}
+    for name, verdict in verdicts.items():
+        told = f"{verdict.arrived} events arrived, {verdict.lost} lost, {verdict.repeated} came again, {verdict.out_of_order} out of order"
+        print(f"{name}: {told}")
+    for end in (mosquitto.stop, kafka.kill, *(web.stop for web in webs.values())):
+        end()
+    return all(is_kept(verdict) for verdict in verdicts.values())
+
+
+def is_kept(verdict: Verdict) -> bool:
+    """Say whether all is there, in order; episodes that are still going on have no end."""
+    return not (verdict.lost or verdict.changed or verdict.out_of_order)
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--rate", type=float, default=20.0, help="events a second")
+    parser.add_argument("--folder", type=Path, default=None)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        print(describe_machine("paho-mqtt", "confluent-kafka", "httpx"))
+        is_good = run(Path(name), options.seconds, options.rate)
+    sys.exit(0 if is_good else 1)
+
+
+if __name__ == "__main__":
+    main()
