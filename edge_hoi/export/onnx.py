@@ -227,8 +227,12 @@ def _fold_norm(graph: Any, node: Any) -> None:  # noqa: ANN401
     """Put a layer norm's result in its place; the optimizer leaves it, because of the mean and deviation that it could give as well."""
     tokens, weight, bias = (torch.from_numpy(value.const_value.numpy()) for value in node.inputs)
     result = functional.layer_norm(tokens, weight.shape, weight, bias, node.attributes["epsilon"].as_float())
-    folded = ir.Value(name=f"{node.outputs[0].name}_folded", const_value=ir.tensor(result.numpy()))
-    folded.shape, folded.dtype = folded.const_value.shape, folded.const_value.dtype
+    folded = ir.Value(
+        name=f"{node.outputs[0].name}_folded",
+        shape=ir.Shape(result.shape),
+        type=ir.TensorType(ir.DataType.FLOAT),
+        const_value=ir.tensor(result.numpy()),
+    )
     graph.register_initializer(folded)
     ir.convenience.replace_all_uses_with(node.outputs[0], folded)
     graph.remove(node, safe=True)
