@@ -225,7 +225,7 @@ def _fold(model: Any) -> None:  # noqa: ANN401 -- the exporter's own form of a m
 
 def _fold_norm(graph: Any, node: Any) -> None:  # noqa: ANN401
     """Put a layer norm's result in its place; the optimizer leaves it, because of the mean and deviation that it could give as well."""
-    tokens, weight, bias = (torch.from_numpy(value.const_value.numpy()) for value in node.inputs)
+    tokens, weight, bias = (torch.tensor(value.const_value.numpy()) for value in node.inputs)
     result = functional.layer_norm(tokens, weight.shape, weight, bias, node.attributes["epsilon"].as_float())
     folded = ir.Value(
         name=f"{node.outputs[0].name}_folded",
