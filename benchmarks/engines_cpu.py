@@ -1,140 +1,201 @@
-"""Seconds a frame of the published architecture on this CPU, by backend: `python benchmarks/engines_cpu.py [--rounds N] [--output FILE]`.
+"""How fast engines run the published architecture on this CPU: `python benchmarks/engines_cpu.py --folder FOLDER [--output FILE]`.
 
-Batch 1, made-up weights (they cost what trained ones do). Backends take turns within one run, so that whatever else the machine does
-falls on all alike. After three frames of warm-up each, a turn is one frame unmeasured and three measured. Ratios are against
-eager PyTorch, of medians and, where the machine had other work, better of the 5th percentiles.
+Batch 1, made-up weights (they cost what trained ones do). Engines take turns within one run, so that whatever else the machine does falls
+on all alike. After three frames of warm-up each, a turn is one frame unmeasured and three measured. Beside speed stand what the accuracy
+gate finds against eager PyTorch, memory, and the share of what this machine multiplies at best in the same precision.
+
+Building takes minutes and needs no quiet machine: `--only-build` does that alone, and a later run with the same `--folder` keeps what is
+current. Full size needs 8 GB of memory, 2 GB on disk, and about ten minutes on two quiet cores.
 """
 
 import argparse
+import itertools
 import os
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
+from engines_cpu_tables import Measured, gate_table, memory_table, share_table, speed_table
 from machine import describe_machine
+from matrix_work import matrix_peak, multiplications, quantised_layers
 
-from edge_hoi.export import KEEP_FLOAT, LIMITS, Reduction, build_engine, collect_frames
-from edge_hoi.export.onnx import largest_difference
-from edge_hoi.model import VARIANTS, LastLayer
+from edge_hoi.detection import Classifier
+from edge_hoi.errors import EdgeHoiError
+from edge_hoi.export import KEEP_FLOAT, LIMITS, Comparison, FrameSet, Reduction, build_engine, collect_frames, compare, describe_input
+from edge_hoi.model import VARIANTS
 from edge_hoi.model.reference_weights import untrained_checkpoint
 from edge_hoi.pipeline import demo_clip
-from edge_hoi.runtime import Engine, made_up_inputs, open_engine
-from edge_hoi.runtime.openvino_core import openvino_core
-from edge_hoi.runtime.torch_engine import TorchEngine
+from edge_hoi.pipeline.classifiers import load_classifier
+from edge_hoi.pipeline.contender import EAGER, TORCH, Contender
+from edge_hoi.runtime import Engine, InputDescription, made_up_inputs, read_manifest
+from edge_hoi.runtime.manifest import MODEL_FILE
 from edge_hoi.telemetry import take_turns
 from edge_hoi.vocabulary import load_vocabulary
 
 WARM_UP_FRAMES, FRAMES_A_TURN = 3, 3
+CALIBRATED_ON, JUDGED_ON = 32, 12  # frames of the clip that comes along
+
+Say = Callable[[str], None]
 
 
 def main() -> None:
-    """Measure and print."""
+    """Build, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variant", default="r50-vitb32", choices=VARIANTS)
     parser.add_argument("--size", default="384x672", help="height x width in pixels")
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--folder", type=Path, help="keep the engines here, and use those that are here and current")
+    parser.add_argument("--only-build", action="store_true", help="build the engines into --folder and stop")
     parser.add_argument("--output", type=Path, help="also write the tables to this file")
     arguments = parser.parse_args()
+    if arguments.only_build and not arguments.folder:
+        parser.error("--only-build needs --folder: what is built elsewhere would be gone")
     height, width = map(int, arguments.size.split("x"))
-    with tempfile.TemporaryDirectory() as folder:
-        text = report(arguments.variant, (height, width), arguments.rounds, Path(folder))
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - started:7.1f} s  {text}", file=sys.stderr, flush=True)
+
+    with folder_or_temporary(arguments.folder) as folder:
+        frames = build(arguments.variant, (height, width), folder, say)
+        if arguments.only_build:
+            return
+        text = report(arguments.variant, folder, frames, arguments.rounds, say)
     print(text)
     if arguments.output:
         arguments.output.write_text(text + "\n")
 
 
-def report(variant: str, size: tuple[int, int], rounds: int, folder: Path) -> str:
-    """Build the engine, measure it in every backend, and lay out the figures as Markdown."""
-    checkpoint = untrained_checkpoint(VARIANTS[variant], load_vocabulary("hico_det"))
-    said = {"name": variant, "description": "made-up weights", "is_trained": False}
-    manifest = build_engine(checkpoint, load_vocabulary("hico_det"), folder / "engine", input_size=size, with_text_tower=False, **said)
+@contextmanager
+def folder_or_temporary(folder: Path | None) -> Iterator[Path]:
+    """Give a folder, which goes again if none was named."""
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            yield Path(temporary)
 
-    # Made-up weights say nothing about accuracy: limits that nothing reaches; a manifest takes no infinity.
-    frames = collect_frames([str(demo_clip())], 32, manifest.input)
-    reduction = Reduction("int8", frames, frames, keep_float=KEEP_FLOAT, limits=dict.fromkeys(LIMITS, 1e9))
+
+def build(variant: str, size: tuple[int, int], folder: Path, say: Say) -> FrameSet:
+    """Build what is not there yet of the fp32 and the int8 engine; give the frames to judge on."""
+    say(f"making up weights of {variant}")
     vocabulary = load_vocabulary("hico_det")
-    build_engine(checkpoint, vocabulary, folder / "int8", input_size=size, with_text_tower=False, reduction=reduction, **said)
+    checkpoint = untrained_checkpoint(VARIANTS[variant], vocabulary)
+    frames = collect_frames([str(demo_clip())], CALIBRATED_ON, describe_input(checkpoint, size))
+    judged = frames.spread(JUDGED_ON)
+    # Built whatever the gate finds, which is reported: limits that nothing reaches; a manifest takes no infinity.
+    reduction = Reduction("int8", judged, frames, keep_float=KEEP_FLOAT, limits=dict.fromkeys(LIMITS, 1e9))
+    for name, wanted in {"fp32": None, "int8": reduction}.items():
+        build_engine(
+            checkpoint,
+            vocabulary,
+            folder / name,
+            name=variant,
+            description="made-up weights",
+            is_trained=False,
+            input_size=size,
+            with_text_tower=False,
+            reduction=wanted,
+            network=folder / "fp32" / MODEL_FILE if wanted else None,
+            is_forced=False,
+            progress=lambda text, name=name: say(f"{name}: {text}"),  # type: ignore[misc]
+        )
+    return judged
 
-    def openvino_engine(hint: str, cache: str | None = None) -> Engine:
-        return open_engine(folder / "engine", backend="openvino", precision_hint=hint, cache_folder=folder / cache if cache else None)
 
-    openers: dict[str, Callable[[], Engine]] = {
-        "PyTorch eager": lambda: TorchEngine(LastLayer(checkpoint.model), manifest, device="cpu"),
-        "ONNX Runtime": lambda: open_engine(folder / "engine", backend="onnxruntime", device="cpu"),
-        "OpenVINO f32": lambda: openvino_engine("f32"),
-        "OpenVINO bf16": lambda: openvino_engine("bf16"),
-        "OpenVINO int8": lambda: open_engine(folder / "int8"),
-        "OpenVINO int8, the rest bf16": lambda: open_engine(folder / "int8", precision_hint="bf16"),
-    }
-    openings = {name: seconds_to_open(opener) for name, opener in openers.items() if name != "PyTorch eager"}
-    openings["OpenVINO f32, first time with a cache folder"] = seconds_to_open(lambda: openvino_engine("f32", "cache"))
-    openings["OpenVINO f32, again with it"] = seconds_to_open(lambda: openvino_engine("f32", "cache"))
-    kept = sum(path.stat().st_size for path in (folder / "cache").rglob("*") if path.is_file())
-
-    engines = {name: opener() for name, opener in openers.items()}
-    seconds, differences = measure(engines, rounds)
-    precisions = {name: engine.precision for name, engine in engines.items()}
-    for engine in engines.values():
-        engine.close()
-    model_megabytes = (folder / "engine" / "model.onnx").stat().st_size / 1e6
+def report(variant: str, folder: Path, frames: FrameSet, rounds: int, say: Say) -> str:
+    """Measure the engines in every backend, and lay out the figures as Markdown."""
+    contenders = contenders_of(folder)
+    with contenders[0].open() as engine:
+        work = multiplications(folder / "fp32" / MODEL_FILE, engine.inputs)
+    quantised = sum(work[name] for name in quantised_layers(folder / "int8" / MODEL_FILE) & work.keys())
+    say("measuring the peaks of this machine")
+    peaks = {precision: matrix_peak(precision) for precision in ("fp32", "bf16", "int8")}
+    measured = measure(contenders, frames, rounds, say)
+    height, width = contenders[0].input_size
     lines = [
-        f"# {variant} at {size[0]}x{size[1]}, batch 1, on a CPU\n",
+        f"# {variant} at {height}x{width}, batch 1, on a CPU\n",
         f"{describe_machine('torch', 'onnxruntime')}; PyTorch runs {torch.get_num_threads()} threads, the others pick their own.\n",
         f"{rounds * FRAMES_A_TURN} frames each, in {rounds} rounds of turns; load average at the end {os.getloadavg()[0]:.1f}.\n",
-        *frame_table(seconds, differences, precisions),
-        "\nSeconds from an engine's folder to an engine that is ready to run, checking hashes included.",
-        f"The model file has {model_megabytes:.0f} MB, the compiled one in the cache folder {kept / 1e6:.0f} MB.\n",
-        "| opening | seconds |",
-        "|---|---:|",
-        *(f"| {name} | {value:.2f} |" for name, value in openings.items()),
+        *speed_table(measured),
+        *share_table(measured, peaks, sum(work.values()), quantised),
+        *gate_table(measured, len(frames.frames)),
+        *memory_table(measured),
     ]
     return "\n".join(lines)
 
 
-def seconds_to_open(opener: Callable[[], Engine]) -> float:
-    """Open and close an engine."""
-    started = time.perf_counter()
-    engine = opener()
-    elapsed = time.perf_counter() - started
-    engine.close()
-    return elapsed
+def contenders_of(folder: Path) -> list[Contender]:
+    """List what is measured: eager PyTorch first, which all else is held against."""
+    manifests = {name: read_manifest(folder / name) for name in ("fp32", "int8")}
+    size = (manifests["fp32"].input.height, manifests["fp32"].input.width)
 
+    def contender(name: str, engine: str, backend: str, **hint: str) -> Contender:
+        return Contender(name, folder / engine, manifests[engine], backend, "cpu", size, **hint)  # type: ignore[arg-type]
 
-def measure(engines: dict[str, Engine], rounds: int) -> tuple[dict[str, list[float]], dict[str, float]]:
-    """Run the engines in turn on the same picture; give seconds a frame, and the largest difference from the first engine."""
-    first = next(iter(engines.values()))
-    inputs = made_up_inputs(first.inputs)
-    expected = first.run(inputs)
-    differences = {name: largest_difference(expected, engine.run(inputs)) for name, engine in engines.items()}
-    runs = {name: partial(engine.run, inputs) for name, engine in engines.items()}
-    return take_turns(runs, rounds=rounds, runs_a_turn=FRAMES_A_TURN, warm_up=WARM_UP_FRAMES), differences
-
-
-def frame_table(seconds: dict[str, list[float]], differences: dict[str, float], precisions: dict[str, str]) -> list[str]:
-    """Lay out seconds a frame, saying so where a precision was asked for and another was run."""
-    lines = [
-        "| backend | runs in | median s | p5 s | p95 s | times eager, medians | times eager, p5 | largest difference from eager |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
+    return [
+        contender(EAGER, "fp32", TORCH),
+        contender("ONNX Runtime fp32", "fp32", "onnxruntime"),
+        contender("OpenVINO fp32", "fp32", "openvino", precision_hint="f32"),
+        contender("OpenVINO bf16", "fp32", "openvino", precision_hint="bf16"),
+        contender("OpenVINO int8", "int8", "openvino"),
+        contender("OpenVINO int8, the rest bf16", "int8", "openvino", precision_hint="bf16"),
     ]
-    eager_p5, eager_median = np.percentile(next(iter(seconds.values())), [5, 50])
-    for name, values in seconds.items():
-        p5, median, p95 = np.percentile(values, [5, 50, 95])
-        lines.append(
-            f"| {name} | {precisions[name]} | {median:.3f} | {p5:.3f} | {p95:.3f} "
-            f"| {eager_median / median:.2f} | {eager_p5 / p5:.2f} | {differences[name]:.1e} |"
-        )
-    if precisions["OpenVINO bf16"] != "bf16":
-        has = ", ".join(openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
-        lines.append(
-            f"\nThis CPU has no bf16 arithmetic (OpenVINO lists {has}): asked for bf16, OpenVINO ran fp32. That row says nothing about "
-            "the speed of bf16; how far it is from the row above it shows how much else the machine was doing."
-        )
-    return lines
+
+
+def measure(contenders: Sequence[Contender], frames: FrameSet, rounds: int, say: Say) -> dict[str, Measured]:
+    """Find each engine's memory and how far it parts from the first, one after the other; then time them in turns."""
+    eager = contenders[0]
+    vocabulary = load_vocabulary("hico_det")
+    classifier = load_classifier(eager.folder, eager.manifest, vocabulary, cache=eager.folder / "text", note=say)
+    footprints, gates = {}, {}
+    for contender in contenders:
+        say(f"memory of {contender.name}")
+        footprints[contender.name] = contender.footprint()
+        if contender is not eager:
+            say(f"holding {contender.name} against {eager.name} on {len(frames.frames)} frames")
+            gates[contender.name] = judge(eager, contender, frames, eager.manifest.input, classifier)
+    with ExitStack() as cleanup:
+        say("opening all")
+        engines = {contender.name: cleanup.enter_context(contender.open()) for contender in contenders}
+        seconds = in_turns(engines, rounds, say)
+        precisions = {name: engine.precision for name, engine in engines.items()}
+    return {name: Measured(precisions[name], seconds[name], gates.get(name), footprints[name]) for name in engines}
+
+
+def judge(eager: Contender, contender: Contender, frames: FrameSet, description: InputDescription, classifier: Classifier) -> Comparison:
+    """Let the accuracy gate compare two contenders, at the size that the frames have."""
+
+    def opener(of: Contender) -> Callable[[tuple[int, int]], Engine]:
+        return lambda size: Contender(of.name, of.folder, of.manifest, of.backend, of.device, size, of.precision_hint).open()
+
+    return compare(opener(eager), opener(contender), frames, description, classifier, load_vocabulary("hico_det"))
+
+
+def in_turns(engines: Mapping[str, Engine], rounds: int, say: Say) -> dict[str, list[float]]:
+    """Time the engines on the same picture, saying how long it will take."""
+    inputs = made_up_inputs(next(iter(engines.values())).inputs)
+    turns, started = itertools.count(1), time.monotonic()
+
+    def advance() -> None:
+        whole, rest = divmod(next(turns), len(engines))
+        if not rest:
+            left = (time.monotonic() - started) / whole * (rounds - whole)
+            say(f"round {whole} of {rounds}, {left:.0f} s left")
+
+    say("timing in turns")
+    runs = {name: partial(engine.run, inputs) for name, engine in engines.items()}
+    return take_turns(runs, rounds=rounds, runs_a_turn=FRAMES_A_TURN, warm_up=WARM_UP_FRAMES, advance=advance)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except EdgeHoiError as error:
+        sys.exit(str(error))

@@ -13,8 +13,9 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from onnxscript import optimizer
+from onnxscript import ir, optimizer
 from torch import Tensor, nn
+from torch.nn import functional
 
 from edge_hoi.errors import EngineError
 
@@ -208,14 +209,33 @@ def _name_nodes(graph: Iterable[Any]) -> None:
 def _fold(model: Any) -> None:  # noqa: ANN401 -- the exporter's own form of a model, which has no type hints
     """Fold constants of any size, where the exporter folds small ones only.
 
-    It left the first decoder layer's self-attention, whose content is zero, and weights that are used twice, which no quantiser would take
-    for weights behind a transposition.
+    It left the first decoder layer's self-attention, whose content is zero, up to the queries of its cross-attention, and weights that are
+    used twice, which no quantiser would take for weights behind a transposition. What remains of the position encodings depends on the
+    picture's size, which is free; engines fix that when they are opened, and fold the rest.
     """
-    for node in model.graph:
-        if node.op_type == "LayerNormalization":
-            node.resize_outputs(1)  # mean and deviation, which nothing reads, would stop the folding
-    optimizer.fold_constants(model, input_size_limit=_LARGEST_CONSTANT, output_size_limit=_LARGEST_CONSTANT)
+    while True:
+        optimizer.fold_constants(model, input_size_limit=_LARGEST_CONSTANT, output_size_limit=_LARGEST_CONSTANT)
+        norms = [node for node in model.graph if node.op_type == "LayerNormalization" and all(value.const_value for value in node.inputs)]
+        if not norms:
+            break
+        for node in norms:
+            _fold_norm(model.graph, node)
     optimizer.remove_unused_nodes(model)
+
+
+def _fold_norm(graph: Any, node: Any) -> None:  # noqa: ANN401
+    """Put a layer norm's result in its place; the optimizer leaves it, because of the mean and deviation that it could give as well."""
+    tokens, weight, bias = (torch.tensor(value.const_value.numpy()) for value in node.inputs)
+    result = functional.layer_norm(tokens, weight.shape, weight, bias, node.attributes["epsilon"].as_float())
+    folded = ir.Value(
+        name=f"{node.outputs[0].name}_folded",
+        shape=ir.Shape(result.shape),
+        type=ir.TensorType(ir.DataType.FLOAT),
+        const_value=ir.tensor(result.numpy()),
+    )
+    graph.register_initializer(folded)
+    ir.convenience.replace_all_uses_with(node.outputs[0], folded)
+    graph.remove(node, safe=True)
 
 
 def _strip(model: onnx.ModelProto) -> None:

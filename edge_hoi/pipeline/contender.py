@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge_hoi.errors import EngineError, MissingDependencyError
 from edge_hoi.evaluation.speed import Footprint
-from edge_hoi.runtime import Device, Engine, Manifest, made_up_inputs, open_engine, read_manifest
+from edge_hoi.runtime import Device, Engine, Manifest, PrecisionHint, made_up_inputs, open_engine, read_manifest
 from edge_hoi.runtime.manifest import WEIGHTS_FILE
 from edge_hoi.telemetry import peak_resident_bytes, resident_bytes
 
@@ -36,6 +36,7 @@ class Contender:
         backend: What is to run it; `torch` runs the network that the engine was built from, eagerly.
         device: Where.
         input_size: `(H, W)` in pixels.
+        precision_hint: See `open_engine`; eager PyTorch stays in fp32.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Contender:
     backend: str
     device: Device
     input_size: tuple[int, int]
+    precision_hint: PrecisionHint | None = None
 
     @property
     def architecture(self) -> str:
@@ -61,7 +63,14 @@ class Contender:
             MissingDependencyError: Its backend is not installed.
         """
         if self.backend != TORCH:
-            return open_engine(self.folder, backend=self.backend, input_size=self.input_size, max_batch=max_batch, device=self.device)
+            return open_engine(
+                self.folder,
+                backend=self.backend,
+                input_size=self.input_size,
+                max_batch=max_batch,
+                device=self.device,
+                precision_hint=self.precision_hint,
+            )
         from edge_hoi.runtime.torch_engine import TorchEngine
 
         exact = self.manifest.model_copy(update={"precision": "fp32"})
