@@ -73,13 +73,15 @@ class TensorRtEngine(CheckedEngine):
             raise
 
     def _load(self, folder: Path, cache_folder: Path | None) -> None:
+        capability, version = self._gpu.compute_capability, self._library.__version__
+        self.flags = {"device": self._gpu.name, "compute capability": capability, "version": version}
         self._complaints: list[str] = []
         self._logger = make_logger(self._library, self._hear)
         height, width = self.input_size
         wanted = Plan(
             backend="tensorrt-rtx" if self.backend == "tensorrt-rtx" else "tensorrt",
-            version=self._library.__version__,
-            compute_capabilities=(self._gpu.compute_capability,),
+            version=version,
+            compute_capabilities=(capability,),
             height=height,
             width=width,
             max_batch=self.max_batch,
@@ -158,10 +160,12 @@ class TensorRtEngine(CheckedEngine):
         queue()  # sets up what cannot be set up while a graph is recorded
         self._gpu.wait()
         try:
-            return self._gpu.record(queue)
+            run, is_graph = self._gpu.record(queue), "yes"
         except EngineError as error:
             log.info("batches of %d run without a CUDA graph: %s", batch, error)
-            return queue
+            run, is_graph = queue, "no"
+        self.flags = {**self.flags, "CUDA graph": is_graph}
+        return run
 
     def _hear(self, severity: str, text: str) -> None:
         if severity in ("ERROR", "INTERNAL_ERROR"):

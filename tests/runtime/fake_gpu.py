@@ -60,6 +60,10 @@ class FakeCuda:
         assert device == 0
         return Error.cudaSuccess, self.capability[kind.value - 1]
 
+    def cudaGetDeviceProperties(self, device):  # noqa: N802
+        assert device == 0
+        return Error.cudaSuccess, types.SimpleNamespace(name=b"Made-up GPU\0\0")
+
     def cudaStreamCreateWithFlags(self, flags):  # noqa: N802
         return self._take("stream", None, 7)
 

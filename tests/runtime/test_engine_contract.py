@@ -261,3 +261,5 @@ def test_engine_says_what_runs_it_and_in_which_precision(make):
         assert engine.backend in BACKENDS
         assert engine.precision == engine.manifest.precision
         assert engine.max_batch == 1
+        assert engine.backend == "fake" or engine.flags.get("device") or engine.flags.get("provider")
+        assert all(isinstance(text, str) and text for text in engine.flags.values())
