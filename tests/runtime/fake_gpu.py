@@ -234,7 +234,7 @@ def fake_library(cuda):
 
 def install(monkeypatch, backends=("tensorrt", "tensorrt-rtx")):
     """Put a fake GPU in place of the real one, and a compilation that copies; give the GPU."""
-    from edge_hoi.runtime import gpu, tensorrt_engine, tensorrt_plans
+    from edge_hoi.runtime import gpu, tensorrt_engine, tensorrt_plans, torch_tensorrt_engine
 
     cuda = FakeCuda()
     cuda.compiled = []
@@ -247,4 +247,5 @@ def install(monkeypatch, backends=("tensorrt", "tensorrt-rtx")):
     monkeypatch.setattr(gpu, "_bindings", lambda backend: cuda)
     monkeypatch.setattr(tensorrt_engine, "load_library", lambda backend: fake_library(cuda))
     monkeypatch.setattr(tensorrt_plans, "compile_plan", compile_plan)
+    monkeypatch.setattr(torch_tensorrt_engine, "DEVICE", "cpu")
     return cuda

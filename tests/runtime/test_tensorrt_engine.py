@@ -14,7 +14,7 @@ from edge_hoi.runtime.tensorrt_library import MODULES
 
 pytest.importorskip("onnxruntime", reason="needs the [onnxruntime] extra")
 
-BACKENDS = tuple(MODULES)
+BACKENDS = ("tensorrt", "tensorrt-rtx")
 
 
 @pytest.fixture
