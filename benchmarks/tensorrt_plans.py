@@ -15,7 +15,7 @@ import tensorrt_rtx
 from machine import describe_machine
 
 from edge_hoi.export import KEEP_FLOAT, export_network
-from edge_hoi.export.half import to_half
+from edge_hoi.export.half import to_bfloat16, to_half
 from edge_hoi.export.quantise import inputs_of, layers_to_quantise, quantise
 from edge_hoi.model import VARIANTS
 from edge_hoi.model.reference_weights import untrained_checkpoint
@@ -90,8 +90,9 @@ def make_networks(variant: str, folder: Path) -> tuple[dict[str, Path], set[str]
     model = onnx.load(folder / "fp32.onnx")
     layers = layers_to_quantise(model, KEEP_FLOAT)
     onnx.save(to_half(model), folder / "fp16.onnx")
+    onnx.save(to_bfloat16(model), folder / "bf16.onnx")
     onnx.save(quantise(model, dict.fromkeys(inputs_of(model, layers).values(), 4.0), layers), folder / "int8.onnx")
-    return {precision: folder / f"{precision}.onnx" for precision in ("fp16", "int8")}, set(layers)
+    return {precision: folder / f"{precision}.onnx" for precision in ("fp16", "bf16", "int8")}, set(layers)
 
 
 def processor_seconds() -> float:

@@ -70,7 +70,7 @@ class EngineConfig(_Section):
     """Which engine sees, and on what."""
 
     path: NameOrPath = Field("default", description="Name below engines/, or a folder with a manifest")
-    backend: Literal["openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "torch"] | None = Field(
+    backend: Literal["openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "torch-tensorrt", "torch"] | None = Field(
         None, description="Instead of the one that the manifest names"
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"

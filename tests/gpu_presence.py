@@ -11,7 +11,7 @@ def need_gpu(backend: str) -> None:
     """Go on only where a backend's package and a GPU are there.
 
     Args:
-        backend: `tensorrt` or `tensorrt-rtx`.
+        backend: One of those that run on GPUs only.
     """
     from edge_hoi.runtime.gpu import Gpu
     from edge_hoi.runtime.tensorrt_library import load_library

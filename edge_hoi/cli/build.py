@@ -39,7 +39,8 @@ def build(
     output: Annotated[Path, typer.Option("--output", "-o", help="The engine's folder, such as engines/mine; an engine there is replaced.")],
     size: SizeOption = "384x672",
     backend: Annotated[
-        Literal["openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "torch"], typer.Option("--backend", help="What is to run it.")
+        Literal["openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "torch-tensorrt", "torch"],
+        typer.Option("--backend", help="What is to run it."),
     ] = "openvino",
     compute_capability: Annotated[
         list[str] | None,
@@ -48,7 +49,7 @@ def build(
         ),
     ] = None,
     batch: Annotated[
-        int | None, typer.Option("--batch", min=1, max=64, help="Most pictures in one run that tensorrt and tensorrt-rtx compile for.")
+        int | None, typer.Option("--batch", min=1, max=64, help="Most pictures in one run that the backends of TensorRT compile for.")
     ] = None,
     precision: Annotated[
         Precision,

@@ -28,6 +28,7 @@ OPTIONAL_PACKAGES = {
     "matplotlib": "train",
     "tensorrt": "tensorrt",
     "tensorrt-rtx": "tensorrt-rtx",
+    "torch-tensorrt": "torch-tensorrt",
     "cuda-bindings": "tensorrt-rtx",
     "paho-mqtt": "mqtt",
     "confluent-kafka": "kafka",

@@ -117,7 +117,7 @@ BACKENDS = (
         "torch-tensorrt",
         "torch_tensorrt",
         "torch-tensorrt",
-        "pip install torch-tensorrt, on a machine with a CUDA GPU",
+        "pip install 'edge-hoi[torch-tensorrt]', on a machine with an NVIDIA GPU",
         _importable("torch-tensorrt", "torch_tensorrt"),
         needs_gpu=True,
     ),

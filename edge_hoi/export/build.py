@@ -15,6 +15,7 @@ from edge_hoi.export.folder import files_below, order_metadata, replacing
 from edge_hoi.export.gate import Comparison, compare
 from edge_hoi.export.onnx import export_onnx, largest_difference, refuse_beyond_tolerance, write_valid
 from edge_hoi.export.plans import PlanTarget, add_plan, judged_on, plan_for
+from edge_hoi.export.program import export_program
 from edge_hoi.export.provenance import build_inputs, current_engine, tool_versions, weights_sha256
 from edge_hoi.export.reduction import Reduction, reduced_networks
 from edge_hoi.export.text_tower import export_text_tower, write_tokenizer
@@ -33,12 +34,12 @@ from edge_hoi.runtime import (
     open_engine,
     write_manifest,
 )
-from edge_hoi.runtime.manifest import MANIFEST_FILE, MODEL_FILE, WEIGHTS_FILE, sha256_of_file
+from edge_hoi.runtime.manifest import MANIFEST_FILE, MODEL_FILE, PROGRAM_FILE, WEIGHTS_FILE, sha256_of_file
 from edge_hoi.runtime.open import ONNX_BACKENDS, PLAN_BACKENDS
 from edge_hoi.runtime.torch_engine import TorchEngine
 from edge_hoi.vocabulary import Vocabulary
 
-BACKENDS = (*ONNX_BACKENDS, "torch")
+BACKENDS = (*ONNX_BACKENDS, "torch-tensorrt", "torch")
 
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -77,7 +78,7 @@ def build_engine(
         caution: What a person must know before believing what it reports.
         episodes: What scores tell true from false best; None if the general ones do.
         backend: What is to run it: `openvino` or `onnxruntime`, which run the same files; `tensorrt` or `tensorrt-rtx`, which also get
-            them compiled; or `torch`.
+            them compiled; `torch-tensorrt`, which compiles an exported program; or `torch`.
         reduction: The precision below fp32 that it is to have; None for fp32.
         network: The fp32 network, exported before by `export_network`; None to export it.
         decision: How that precision was chosen, for the manifest.
@@ -85,7 +86,7 @@ def build_engine(
         input_size: Nominal `(H, W)` in pixels.
         with_text_tower: Whether to carry the text tower, so that vocabularies can be changed without torch.
         half_text_tower: Whether to store it in fp16; see `export_text_tower`.
-        target: What `tensorrt` and `tensorrt-rtx` compile for; None for single pictures on the GPU at hand.
+        target: What those that compile do so for; None for single pictures on the GPU at hand.
         progress: Is told each step as it begins.
 
     Returns:
@@ -196,12 +197,10 @@ def _check_arguments(checkpoint: Checkpoint, vocabulary: Vocabulary, backend: st
 
 
 def _check_precision(backend: str, reduction: Reduction | None, target: PlanTarget | None) -> None:
-    if reduction and backend == "torch":
+    if reduction and backend not in ONNX_BACKENDS:
         raise EngineError(
-            f"{reduction.precision} engines run on {', '.join(ONNX_BACKENDS)}, got backend 'torch'; build it with precision fp32"
+            f"{reduction.precision} engines run on {', '.join(ONNX_BACKENDS)}, got backend {backend!r}; build it with precision fp32"
         )
-    if reduction and reduction.precision == "bf16" and backend in PLAN_BACKENDS:
-        raise EngineError(f"bf16 engines run on openvino, got backend {backend!r}; build it with precision fp16, which GPUs run as fast")
     if target and backend not in PLAN_BACKENDS:
         raise EngineError(
             f"compute capabilities and a batch to compile for go with backend {' or '.join(PLAN_BACKENDS)}, got {backend!r}; leave them out"
@@ -226,6 +225,9 @@ def _write_network(checkpoint: Checkpoint, folder: Path, backend: str, network: 
     if backend == "torch":
         save_checkpoint(checkpoint, folder / WEIGHTS_FILE)
         order_metadata(folder / WEIGHTS_FILE)
+    elif backend == "torch-tensorrt":
+        model = checkpoint.model
+        export_program(LastLayer(model), folder / PROGRAM_FILE, clip_size=model.clip.image_size, stride=model.config.backbone_stride)
     elif network:
         write_valid(onnx.load(network), folder / MODEL_FILE)
     else:
@@ -249,8 +251,11 @@ def _write_reduced(
             network = Path(temporary) / MODEL_FILE
             export_network(checkpoint, network)
         model = onnx.load(network)
-    for reduced, calibration in reduced_networks(model, reduction, manifest.input, progress):
-        write_valid(reduced, folder / MODEL_FILE)
+    is_typed = manifest.backend in PLAN_BACKENDS
+    # ONNX Runtime has no bf16 on CPUs; those that run it read it soon enough.
+    check = (lambda _: None) if is_typed and reduction.precision == "bf16" else None
+    for reduced, calibration in reduced_networks(model, reduction, manifest.input, progress, is_typed=is_typed):
+        write_valid(reduced, folder / MODEL_FILE, check)
         manifest = _finish(folder, compiled(manifest.model_copy(update={"calibration": calibration})))
         backend, device = judged_on(manifest)
         progress(

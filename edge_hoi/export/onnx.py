@@ -27,7 +27,7 @@ _LARGEST_FILE = 2**31 - 2**20  # protobuf's limit, less room for the graph aroun
 _LARGEST_CONSTANT = 2**28  # elements: any that a network of this kind folds to
 _SCOPES = "pkg.torch.onnx.name_scopes"
 # Sizes that the exporter sees, in strides. All differ, so that none of the free sizes is taken for another.
-_EXAMPLE_BATCH, _EXAMPLE_ROWS, _EXAMPLE_COLUMNS = 2, 3, 5
+EXAMPLE_BATCH, EXAMPLE_ROWS, EXAMPLE_COLUMNS = 2, 3, 5
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -54,7 +54,7 @@ def export_onnx(module: nn.Module, path: Path, *, clip_size: int, stride: int) -
         return {name: generator.standard_normal(shape, np.float32) for name, shape in shapes.items()}
 
     free = ({0: "batch", 2: "height", 3: "width"}, {0: torch.export.Dim.DYNAMIC})  # the second is the same batch
-    model = trace(module, inputs(_EXAMPLE_BATCH, _EXAMPLE_ROWS, _EXAMPLE_COLUMNS), free)
+    model = trace(module, inputs(EXAMPLE_BATCH, EXAMPLE_ROWS, EXAMPLE_COLUMNS), free)
     return write_checked(model, path, module, [inputs(batch, *size) for size in ((4, 7), (6, 4)) for batch in (1, 2)])
 
 
@@ -107,8 +107,9 @@ def write_checked(model: onnx.ModelProto, path: Path, module: nn.Module, cases: 
     """
     difference = 0.0
 
-    def compare(session: onnxruntime.InferenceSession) -> None:
+    def compare(partial: Path) -> None:
         nonlocal difference
+        session = open_session(partial)
         difference = float(np.max([largest_difference(_run_torch(module, case), _run_session(session, case)) for case in cases]))
         refuse_beyond_tolerance(difference, "ONNX Runtime")
 
@@ -116,13 +117,13 @@ def write_checked(model: onnx.ModelProto, path: Path, module: nn.Module, cases: 
     return difference
 
 
-def write_valid(model: onnx.ModelProto, path: Path, check: Callable[[onnxruntime.InferenceSession], None] = lambda _: None) -> None:
-    """Write a model if it is valid, ONNX Runtime can read it, and a check on that passes.
+def write_valid(model: onnx.ModelProto, path: Path, check: Callable[[Path], object] | None = None) -> None:
+    """Write a model if it is valid and a check on it passes.
 
     Args:
         model: The model; changed in place where its weights go to a second file.
         path: The file to write.
-        check: Raises what is wrong with the opened model.
+        check: Raises what is wrong with a file; None for whether ONNX Runtime can read it.
 
     Raises:
         EngineError: The model is not valid; nothing is written then.
@@ -133,7 +134,7 @@ def write_valid(model: onnx.ModelProto, path: Path, check: Callable[[onnxruntime
     try:
         onnx.save_model(model, partial, save_as_external_data=is_too_large, location=data.name)
         onnx.checker.check_model(partial, full_check=True)
-        check(open_session(partial))
+        (check or open_session)(partial)
     except BaseException as error:
         partial.unlink(missing_ok=True)
         data.unlink(missing_ok=True)

@@ -1,14 +1,15 @@
-"""Plans in an engine's folder: TensorRT-RTX compiles them for GPUs that need not be here, TensorRT for the one that is."""
+"""Plans in an engine's folder: TensorRT-RTX compiles them for GPUs that need not be here, the others for the one that is."""
 
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from edge_hoi.errors import EdgeHoiError, EngineError
 from edge_hoi.runtime import Device, Manifest
 from edge_hoi.runtime.gpu import Gpu
-from edge_hoi.runtime.manifest import AMPERE_AND_LATER, MODEL_FILE, Plan
+from edge_hoi.runtime.manifest import AMPERE_AND_LATER, Plan, PlanBackend
 from edge_hoi.runtime.open import PLAN_BACKENDS
 from edge_hoi.runtime.tensorrt_layers import count_products
 from edge_hoi.runtime.tensorrt_library import load_library
@@ -34,7 +35,7 @@ def plan_for(backend: str, target: PlanTarget, input_size: tuple[int, int]) -> P
     """Say which plan is to be compiled, before any work is done.
 
     Args:
-        backend: `tensorrt` or `tensorrt-rtx`.
+        backend: One of `PLAN_BACKENDS`.
         target: What for.
         input_size: `(H, W)` in pixels.
 
@@ -44,18 +45,21 @@ def plan_for(backend: str, target: PlanTarget, input_size: tuple[int, int]) -> P
     """
     version = load_library(backend).__version__
     wanted = tuple(dict.fromkeys(target.compute_capabilities))
-    if backend == "tensorrt" or not wanted:
-        own = _capability_here(backend, is_needed=backend == "tensorrt")
-        if backend == "tensorrt" and wanted not in ((), (own,), (AMPERE_AND_LATER,)):
+    is_bound = backend != "tensorrt-rtx"
+    if is_bound or not wanted:
+        own = _capability_here(backend, is_needed=is_bound)
+        others = (AMPERE_AND_LATER,) if backend == "tensorrt" else ()
+        if is_bound and wanted not in ((), (own,), others):
+            known = ", or for ".join((own, *others))
             raise EngineError(
-                f"tensorrt compiles for the GPU at hand, of compute capability {own}, or for {AMPERE_AND_LATER}, got {', '.join(wanted)}; "
+                f"{backend} compiles for the GPU at hand, of compute capability {known}, got {', '.join(wanted)}; "
                 "build on a GPU of that kind, or with backend 'tensorrt-rtx'"
             )
         wanted = wanted or (own,)
     height, width = input_size
     try:
         return Plan(
-            backend="tensorrt" if backend == "tensorrt" else "tensorrt-rtx",
+            backend=cast(PlanBackend, backend),
             version=version,
             compute_capabilities=wanted,
             height=height,
@@ -72,7 +76,7 @@ def add_plan(folder: Path, manifest: Manifest, plan: Plan, target: PlanTarget, p
     """Compile the network that is in a folder.
 
     Args:
-        folder: The engine's folder, with its ONNX file.
+        folder: The engine's folder, with its network.
         manifest: What is to be its manifest.
         plan: Of `plan_for`.
         target: What it was made from.
@@ -87,7 +91,7 @@ def add_plan(folder: Path, manifest: Manifest, plan: Plan, target: PlanTarget, p
     progress(f"compiling {Path(plan.path).stem}")
     output = folder / plan.path
     output.parent.mkdir(exist_ok=True)
-    compiled = compile_plan(folder / MODEL_FILE, plan, output, cache_folder=target.cache_folder, note=progress)
+    compiled = compile_plan(folder / plan.network, plan, output, cache_folder=target.cache_folder, note=progress)
     counts = ", ".join(f"{count} in {arithmetic}" for arithmetic, count in count_products(compiled.layers).most_common())
     size = output.stat().st_size / 1e6
     progress(f"compiled in {compiled.seconds:.1f} s, {size:.1f} MB" + (f"; convolutions and products: {counts}" if counts else ""))
@@ -105,6 +109,8 @@ def judged_on(manifest: Manifest) -> tuple[str, Device]:
     """
     if manifest.backend in PLAN_BACKENDS and has_gpu(manifest.backend):
         return manifest.backend, "cuda"
+    if manifest.backend in PLAN_BACKENDS and manifest.precision == "bf16":
+        return "openvino", "cpu"  # for ONNX Runtime has no bf16 on CPUs
     # On CPUs OpenVINO runs fp16 networks in fp32; ONNX Runtime rounds to fp16 after each operator, as GPUs do.
     is_elsewhere = manifest.backend in PLAN_BACKENDS or manifest.precision == "fp16"
     return ("onnxruntime" if is_elsewhere else manifest.backend), "cpu"
@@ -114,7 +120,7 @@ def has_gpu(backend: str) -> bool:
     """Tell whether there is a GPU that a backend could use.
 
     Args:
-        backend: `tensorrt` or `tensorrt-rtx`.
+        backend: One of `PLAN_BACKENDS`.
     """
     try:
         Gpu(backend).close()

@@ -11,7 +11,7 @@ from edge_hoi.errors import EngineError
 from edge_hoi.export.calibration import Recording, histograms_of
 from edge_hoi.export.frames import FrameSet
 from edge_hoi.export.gate import LIMITS
-from edge_hoi.export.half import to_half
+from edge_hoi.export.half import to_bfloat16, to_half
 from edge_hoi.export.quantise import KEEP_FLOAT, layers_to_quantise, quantise
 from edge_hoi.export.ranges import Method
 from edge_hoi.export.sensitivity import sensitivities
@@ -28,7 +28,7 @@ class Reduction:
     """A precision below fp32, and what makes it trustworthy.
 
     Attributes:
-        precision: `int8`; `fp16`, norms and softmax apart; or `bf16`, which is fp32's network run in bf16.
+        precision: `int8`; `fp16`, norms and softmax apart; or `bf16`: for TensorRT likewise, else fp32's network run in bf16.
         judged_on: Frames that the result is held against fp32 on; better not those alone that it is calibrated on.
         calibration: Of int8: frames of the kind that the engine will see, or what was recorded on such.
         method: How int8's ranges follow from them; see `METHODS`.
@@ -58,7 +58,7 @@ class Reduction:
 
 
 def reduced_networks(
-    model: onnx.ModelProto, reduction: Reduction, description: InputDescription, progress: Callable[[str], None]
+    model: onnx.ModelProto, reduction: Reduction, description: InputDescription, progress: Callable[[str], None], *, is_typed: bool = False
 ) -> Iterator[tuple[onnx.ModelProto, Calibration | None]]:
     """Make a network of reduced precision; when asked for another, one that keeps more of it in float.
 
@@ -67,6 +67,7 @@ def reduced_networks(
         reduction: What is asked for.
         description: The engine's input.
         progress: Is told each step as it begins.
+        is_typed: Whether what runs it computes in the network's own types, as TensorRT does, so that bf16 must be among them.
 
     Yields:
         A network, and what it was calibrated on.
@@ -74,8 +75,11 @@ def reduced_networks(
     Raises:
         EngineError: A pattern matches no layer, or calibration fails.
     """
-    if reduction.precision != "int8":
-        yield (to_half(model) if reduction.precision == "fp16" else model), None
+    if reduction.precision == "fp16":
+        yield to_half(model), None
+        return
+    if reduction.precision == "bf16":
+        yield (to_bfloat16(model) if is_typed else model), None
         return
     limits = _limits(model, reduction, description, progress)
     keep_float = KEEP_FLOAT if reduction.keep_float is None else reduction.keep_float

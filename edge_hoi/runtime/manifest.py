@@ -25,6 +25,7 @@ from edge_hoi.errors import ManifestError
 
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.onnx"
+PROGRAM_FILE = "model.pt2"
 WEIGHTS_FILE = "weights.safetensors"
 AMPERE_AND_LATER = "ampere+"
 
@@ -42,6 +43,7 @@ def _check_inside(path: str) -> str:
 RelativePath = Annotated[str, AfterValidator(_check_inside)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Channels = tuple[float, float, float]
+PlanBackend = Literal["tensorrt", "tensorrt-rtx", "torch-tensorrt"]
 
 
 class _Section(BaseModel):
@@ -172,10 +174,10 @@ class Decision(_Section):
 
 
 class Plan(_Section):
-    """The engine's ONNX file compiled by TensorRT: for certain GPUs, one input size, and batches up to one size.
+    """The engine's network compiled by TensorRT: for certain GPUs, one input size, and batches up to one size.
 
     Attributes:
-        backend: `tensorrt` or `tensorrt-rtx`.
+        backend: `tensorrt`, `tensorrt-rtx` or `torch-tensorrt`.
         version: Of the library that compiled it, and that alone can run it.
         compute_capabilities: Of the GPUs that it runs on, such as `8.6`; `ampere+` for 8.0 and all later ones.
         height: Of `image` in pixels.
@@ -184,13 +186,18 @@ class Plan(_Section):
         recipe: Version of the way that edge-hoi has it compiled.
     """
 
-    backend: Literal["tensorrt", "tensorrt-rtx"]
+    backend: PlanBackend
     version: Annotated[str, StringConstraints(pattern=r"^[\w.+]+$")]
     compute_capabilities: tuple[Annotated[str, StringConstraints(pattern=rf"^(\d+\.\d|{re.escape(AMPERE_AND_LATER)})$")], ...]
     height: PositiveInt
     width: PositiveInt
     max_batch: PositiveInt
     recipe: PositiveInt = 1
+
+    @property
+    def network(self) -> str:
+        """The file that it is compiled from, relative to the engine's folder."""
+        return PROGRAM_FILE if self.backend == "torch-tensorrt" else MODEL_FILE
 
     @property
     def path(self) -> str:
@@ -208,6 +215,8 @@ class Plan(_Section):
             (self.backend, self.version, self.height, self.width, self.recipe)
             == (wanted.backend, wanted.version, wanted.height, wanted.width, wanted.recipe)
             and self.max_batch >= wanted.max_batch
+            # A batch that may vary begins at 2 for torch-tensorrt.
+            and (self.backend != "torch-tensorrt" or (self.max_batch > 1) == (wanted.max_batch > 1))
             and all(self._runs_on(capability) for capability in wanted.compute_capabilities)
         )
 
@@ -245,7 +254,7 @@ class Manifest(_Section):
         created_by: The edge-hoi that built it.
         built_from: All that a build depends on, by name; an engine of other things is stale. Empty of engines from before that was kept.
         decision: See `Decision`; None if the precision was named.
-        plans: Compiled forms of the ONNX file, for TensorRT; none if it is to be compiled where it runs.
+        plans: Compiled forms of the network, for TensorRT; none if it is to be compiled where it runs.
     """
 
     format_version: Literal[1] = 1
@@ -291,12 +300,13 @@ class Manifest(_Section):
         return self
 
 
-def model_path(folder: Path, manifest: Manifest) -> Path:
-    """Find an engine's ONNX file.
+def model_path(folder: Path, manifest: Manifest, file: str = MODEL_FILE) -> Path:
+    """Find an engine's network.
 
     Args:
         folder: The engine's folder.
         manifest: Its manifest.
+        file: The network's file: `MODEL_FILE` or `PROGRAM_FILE`.
 
     Returns:
         The file's path.
@@ -304,9 +314,9 @@ def model_path(folder: Path, manifest: Manifest) -> Path:
     Raises:
         ManifestError: The engine has none.
     """
-    if MODEL_FILE not in manifest.files:
-        raise ManifestError(f"{folder} holds no {MODEL_FILE}, being a {manifest.backend} engine; build one with `edge-hoi build`")
-    return folder / MODEL_FILE
+    if file not in manifest.files:
+        raise ManifestError(f"{folder} holds no {file}, being a {manifest.backend} engine; build one with `edge-hoi build`")
+    return folder / file
 
 
 def sha256_of_file(path: Path) -> str:

@@ -65,7 +65,8 @@ class OnnxRuntimeEngine(CheckedEngine):
             session = onnxruntime.InferenceSession(path, options, providers=_providers(device, onnxruntime.get_available_providers()))
         except Exception as error:  # its errors have no common base but this one
             reason = str(error).strip().splitlines()[0]
-            raise EngineError(f"ONNX Runtime cannot open {path}: {reason}; build it again with `edge-hoi build`") from error
+            mend = "use backend 'openvino'" if manifest.precision == "bf16" else "build it again with `edge-hoi build`"
+            raise EngineError(f"ONNX Runtime cannot open {path}: {reason}; {mend}") from error
         if device == "cuda" and _CUDA not in session.get_providers():
             raise EngineError("ONNX Runtime finds no CUDA device; use device 'cpu', or check the driver with nvidia-smi")
         if manifest.precision == "bf16":

@@ -34,17 +34,24 @@ def _tensorrt_rtx() -> Callable[..., Engine]:
     return TensorRtRtxEngine
 
 
+def _torch_tensorrt() -> Callable[..., Engine]:
+    from edge_hoi.runtime.torch_tensorrt_engine import TorchTensorRtEngine
+
+    return TorchTensorRtEngine
+
+
 # Imported when asked for, so that no backend costs anything while another is used.
 _BACKENDS: dict[str, Callable[[], Callable[..., Engine]]] = {
     "openvino": _openvino,
     "onnxruntime": _onnxruntime,
     "tensorrt": _tensorrt,
     "tensorrt-rtx": _tensorrt_rtx,
+    "torch-tensorrt": _torch_tensorrt,
 }
-ONNX_BACKENDS = tuple(_BACKENDS)
+ONNX_BACKENDS = tuple(name for name in _BACKENDS if name != "torch-tensorrt")
 """Names of the backends that run an engine's ONNX file."""
 PLAN_BACKENDS = tuple(MODULES)
-"""Those of them that compile it first, for one kind of GPU and one input size."""
+"""Names of those that compile the network first, for one kind of GPU and one input size."""
 
 
 def open_engine(
@@ -57,11 +64,11 @@ def open_engine(
     precision_hint: PrecisionHint | None = None,
     cache_folder: Path | None = None,
 ) -> Engine:
-    """Open an ONNX engine for one input size; a torch engine needs its module, see `TorchEngine`.
+    """Open an engine for one input size; a torch engine needs its module, see `TorchEngine`.
 
     Args:
         folder: The engine's folder.
-        backend: `openvino`, `onnxruntime`, `tensorrt` or `tensorrt-rtx`; None for the one that the manifest names.
+        backend: `openvino`, `onnxruntime`, `tensorrt`, `tensorrt-rtx` or `torch-tensorrt`; None for the one that the manifest names.
         input_size: `(H, W)` in pixels, such as `choose_input_size` gives; None for the nominal one.
         max_batch: Most pictures in one run.
         device: `cpu`, `cuda`, or `auto` for the best there is.
@@ -81,10 +88,10 @@ def open_engine(
     if name not in _BACKENDS:
         nearest = get_close_matches(name, _BACKENDS, n=1, cutoff=0.5)
         mend = (
-            f"did you mean {nearest[0]!r}?"
-            if nearest
-            else "open a torch engine with TorchEngine"
+            "open a torch engine with TorchEngine"
             if name == "torch"
+            else f"did you mean {nearest[0]!r}?"
+            if nearest
             else "use one of those"
         )
         raise EngineError(f"open_engine expects backend {' or '.join(map(repr, _BACKENDS))}, got {name!r}; {mend}")

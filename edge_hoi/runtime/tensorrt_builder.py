@@ -8,6 +8,7 @@ or `{"error": …}`.
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ class Order:
     """What is to be compiled.
 
     Attributes:
-        model: The ONNX file.
+        model: The network's file.
         output: The file to write.
         plan: What for, as JSON.
         timing_cache: Where measured times of kernels are kept for later builds; None to keep none.
@@ -40,9 +41,18 @@ class Order:
 
 def main() -> None:
     """Do what the order in the first argument says."""
+    answer(_compile)
+
+
+def answer(compile_network: Callable[[Order, Plan], dict[str, Any]]) -> None:
+    """Have the order in the first argument done, and say what came of it.
+
+    Args:
+        compile_network: Does it; gives the seconds that it took, and the layers.
+    """
     order = Order(**json.loads(sys.argv[1]))
     try:
-        _say(**_compile(order, Plan.model_validate_json(order.plan)))
+        _say(**compile_network(order, Plan.model_validate_json(order.plan)))
     except EdgeHoiError as error:
         _say(error=str(error))
 

@@ -8,7 +8,7 @@ size and largest batch, and not on how many cameras it looks for.
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
 from edge_hoi.runtime.gpu import Gpu
-from edge_hoi.runtime.manifest import Manifest, Plan
+from edge_hoi.runtime.manifest import Manifest, Plan, PlanBackend
 from edge_hoi.runtime.tensorrt_library import MODULES, load_library, make_logger
 from edge_hoi.runtime.tensorrt_plans import kept_path, read_plan, replace_file
 
@@ -52,7 +52,7 @@ class TensorRtEngine(CheckedEngine):
 
         Raises:
             EngineError: There is no GPU, or TensorRT cannot compile or load the network.
-            ManifestError: The engine has no ONNX file.
+            ManifestError: The engine has not the network that it runs.
             MissingDependencyError: TensorRT or cuda-bindings are not installed.
         """
         self._library = load_library(self.backend)
@@ -73,32 +73,39 @@ class TensorRtEngine(CheckedEngine):
             raise
 
     def _load(self, folder: Path, cache_folder: Path | None) -> None:
+        capability, version = self._gpu.compute_capability, self._library.__version__
+        self.flags = {"device": self._gpu.name, "compute capability": capability, "version": version}
         self._complaints: list[str] = []
-        self._logger = make_logger(self._library, self._hear)
         height, width = self.input_size
         wanted = Plan(
-            backend="tensorrt-rtx" if self.backend == "tensorrt-rtx" else "tensorrt",
-            version=self._library.__version__,
-            compute_capabilities=(self._gpu.compute_capability,),
+            backend=cast(PlanBackend, self.backend),
+            version=version,
+            compute_capabilities=(capability,),
             height=height,
             width=width,
             max_batch=self.max_batch,
         )
-        self._runtime = self._library.Runtime(self._logger)
-        self._engine: Any = self._runtime.deserialize_cuda_engine(
-            read_plan(folder, self.manifest, wanted, cache_folder=cache_folder, note=log.warning)
-        )
+        self._engine = self._deserialise(read_plan(folder, self.manifest, wanted, cache_folder=cache_folder, note=log.warning))
         if self._engine is None:
             log.warning("the plan that is there does not load (%s)", self._complaint())
-            self._engine = self._runtime.deserialize_cuda_engine(
+            self._engine = self._deserialise(
                 read_plan(folder, self.manifest, wanted, cache_folder=cache_folder, note=log.warning, anew=True)
             )
         if self._engine is None:
             raise EngineError(
                 f"{self.backend} does not load the plan that it compiled: {self._complaint()}; check the driver with nvidia-smi"
             )
-        kernels = kept_path(cache_folder, self.manifest, wanted).with_suffix(".kernels") if cache_folder is not None else None
-        self._prepare_contexts(kernels)
+        self._make_ready(kept_path(cache_folder, self.manifest, wanted) if cache_folder is not None else None)
+
+    def _deserialise(self, plan: bytes) -> Any:  # noqa: ANN401
+        """Make a plan's engine; None if it does not load, and the complaint is heard."""
+        self._logger = make_logger(self._library, self._hear)
+        self._runtime = self._library.Runtime(self._logger)
+        return self._runtime.deserialize_cuda_engine(plan)
+
+    def _make_ready(self, kept: Path | None) -> None:
+        """Take what runs need; `kept` is where the plan would be kept."""
+        self._prepare_contexts(kept.with_suffix(".kernels") if kept else None)
         self._take_memory()
         self._keep_kernels()
 
@@ -158,10 +165,12 @@ class TensorRtEngine(CheckedEngine):
         queue()  # sets up what cannot be set up while a graph is recorded
         self._gpu.wait()
         try:
-            return self._gpu.record(queue)
+            run, is_graph = self._gpu.record(queue), "yes"
         except EngineError as error:
             log.info("batches of %d run without a CUDA graph: %s", batch, error)
-            return queue
+            run, is_graph = queue, "no"
+        self.flags = {**self.flags, "CUDA graph": is_graph}
+        return run
 
     def _hear(self, severity: str, text: str) -> None:
         if severity in ("ERROR", "INTERNAL_ERROR"):

@@ -1,4 +1,4 @@
-"""TensorRT and TensorRT-RTX, which have the same API: the module is chosen by the backend's name."""
+"""TensorRT and TensorRT-RTX, which have the same API, and torch-tensorrt: the module is chosen by the backend's name."""
 
 import importlib
 from collections.abc import Callable
@@ -6,12 +6,13 @@ from typing import Any
 
 from edge_hoi.errors import MissingDependencyError
 
-MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx", "torch-tensorrt": "torch_tensorrt"}
 """Module of each backend."""
 
 _SOURCES = {
     "tensorrt": "pip install 'edge-hoi[tensorrt]', or on a Jetson JetPack's own: sudo apt-get install python3-libnvinfer",
     "tensorrt-rtx": "pip install 'edge-hoi[tensorrt-rtx]'",
+    "torch-tensorrt": "pip install 'edge-hoi[torch-tensorrt]', on a machine with an NVIDIA GPU and its driver: it does not load elsewhere",
 }
 
 
@@ -19,7 +20,7 @@ def load_library(backend: str) -> Any:  # noqa: ANN401 -- a module without type 
     """Import what a backend runs on.
 
     Args:
-        backend: `tensorrt` or `tensorrt-rtx`.
+        backend: A key of `MODULES`.
 
     Returns:
         The module.
@@ -29,7 +30,7 @@ def load_library(backend: str) -> Any:  # noqa: ANN401 -- a module without type 
     """
     try:
         return importlib.import_module(MODULES[backend])
-    except (ImportError, OSError, RuntimeError) as error:  # the wheels load their libraries while they are imported
+    except (ImportError, OSError, RuntimeError, AssertionError) as error:  # the wheels load libraries and look for a GPU on import
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise MissingDependencyError(f"backend {backend!r} needs the package {MODULES[backend]} ({reason}); {_SOURCES[backend]}") from error
 

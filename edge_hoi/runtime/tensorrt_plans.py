@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 from edge_hoi.errors import EngineError
-from edge_hoi.runtime.manifest import MODEL_FILE, Manifest, Plan, model_path
+from edge_hoi.runtime.manifest import Manifest, Plan, model_path
 from edge_hoi.runtime.tensorrt_builder import Order
 from edge_hoi.runtime.tensorrt_layers import PlanLayer
 
@@ -38,11 +38,11 @@ class Compiled:
 
 
 def compile_plan(model: Path, plan: Plan, output: Path, *, cache_folder: Path | None = None, note: Note = lambda _: None) -> Compiled:
-    """Compile an ONNX file for a GPU, in a process of its own.
+    """Compile a network for a GPU, in a process of its own.
 
     Args:
-        model: The ONNX file.
-        plan: What for; `tensorrt` compiles on a GPU of the kind that it compiles for, `tensorrt-rtx` anywhere.
+        model: The network's file.
+        plan: What for; `tensorrt-rtx` compiles anywhere, the others on a GPU of the kind that they compile for.
         output: The file to write, whole or not at all; its folder exists.
         cache_folder: Where TensorRT keeps measured times of kernels for the next build; None to keep none.
         note: Is told every ten seconds how far it is, and what time is left.
@@ -59,7 +59,8 @@ def compile_plan(model: Path, plan: Plan, output: Path, *, cache_folder: Path | 
         timing_cache = str(cache_folder / f"{plan.backend}-{plan.version}-{'-'.join(plan.compute_capabilities)}.timing")
     partial = output.with_name(f"{output.name}.{os.getpid()}.partial")
     order = Order(str(model), str(partial), plan.model_dump_json(), timing_cache)
-    command = [sys.executable, "-m", "edge_hoi.runtime.tensorrt_builder", json.dumps(asdict(order))]
+    builder = "torch_tensorrt_builder" if plan.backend == "torch-tensorrt" else "tensorrt_builder"
+    command = [sys.executable, "-m", f"edge_hoi.runtime.{builder}", json.dumps(asdict(order))]
     try:
         answer = _follow(command, note)
         if "error" in answer:
@@ -89,9 +90,9 @@ def read_plan(
 
     Raises:
         EngineError: It cannot be compiled.
-        ManifestError: The engine has no ONNX file.
+        ManifestError: The engine has no such network.
     """
-    model = model_path(folder, manifest)
+    model = model_path(folder, manifest, wanted.network)
     kept = kept_path(cache_folder, manifest, wanted) if cache_folder is not None else None
     if not anew:
         for plan in manifest.plans:
@@ -121,7 +122,7 @@ def kept_path(cache_folder: Path, manifest: Manifest, plan: Plan) -> Path:
         manifest: The engine's.
         plan: The plan.
     """
-    return cache_folder / manifest.files[MODEL_FILE] / Path(plan.path).name
+    return cache_folder / manifest.files[plan.network] / Path(plan.path).name
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -76,7 +76,7 @@ INSTALLING = {
     "torch": "pip install 'edge-hoi[build]'",
     "tensorrt": "pip install 'edge-hoi[tensorrt]'",
     "tensorrt_rtx": "pip install 'edge-hoi[tensorrt-rtx]'",
-    "torch_tensorrt": "pip install torch-tensorrt",
+    "torch_tensorrt": "pip install 'edge-hoi[torch-tensorrt]'",
 }
 
 

@@ -221,8 +221,11 @@ def test_calibration_goes_with_int8_only(demo_frames, precision, has_frames):
 
 
 def test_pytorch_has_no_int8_here(build_tiny, int8, tmp_path):
-    with pytest.raises(EngineError, match="int8 engines run on openvino, onnxruntime, tensorrt, tensorrt-rtx, got backend 'torch'"):
-        build_tiny(tmp_path / "engine", int8, backend="torch")
+    for backend in ("torch", "torch-tensorrt"):
+        with pytest.raises(
+            EngineError, match=f"int8 engines run on openvino, onnxruntime, tensorrt, tensorrt-rtx, got backend '{backend}'"
+        ):
+            build_tiny(tmp_path / "engine", int8, backend=backend)
 
 
 def test_bf16_is_fp32_s_network_and_says_so_where_the_processor_cannot(build_tiny, engines, demo_frames, tmp_path):

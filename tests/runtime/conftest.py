@@ -82,6 +82,19 @@ def handmade_folder(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def handmade_program_folder(handmade_module, tmp_path_factory) -> Path:
+    """Give the folder that torch-tensorrt compiles from."""
+    from edge_hoi.export.program import export_program
+
+    folder = tmp_path_factory.mktemp("engines") / "program"
+    folder.mkdir()
+    export_program(handmade_module, folder / "model.pt2", clip_size=32, stride=32)
+    files = {"model.pt2": hashlib.sha256((folder / "model.pt2").read_bytes()).hexdigest()}
+    write_manifest(folder, fake_manifest(backend="torch-tensorrt", files=files))
+    return folder
+
+
 @pytest.fixture
 def engine_folder(tmp_path) -> Path:
     """Give a folder of its own to a test that will damage it; the model in it is nothing that could run."""

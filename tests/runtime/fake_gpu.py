@@ -60,6 +60,10 @@ class FakeCuda:
         assert device == 0
         return Error.cudaSuccess, self.capability[kind.value - 1]
 
+    def cudaGetDeviceProperties(self, device):  # noqa: N802
+        assert device == 0
+        return Error.cudaSuccess, types.SimpleNamespace(name=b"Made-up GPU\0\0")
+
     def cudaStreamCreateWithFlags(self, flags):  # noqa: N802
         return self._take("stream", None, 7)
 
@@ -230,7 +234,7 @@ def fake_library(cuda):
 
 def install(monkeypatch, backends=("tensorrt", "tensorrt-rtx")):
     """Put a fake GPU in place of the real one, and a compilation that copies; give the GPU."""
-    from edge_hoi.runtime import gpu, tensorrt_engine, tensorrt_plans
+    from edge_hoi.runtime import gpu, tensorrt_engine, tensorrt_plans, torch_tensorrt_engine
 
     cuda = FakeCuda()
     cuda.compiled = []
@@ -243,4 +247,5 @@ def install(monkeypatch, backends=("tensorrt", "tensorrt-rtx")):
     monkeypatch.setattr(gpu, "_bindings", lambda backend: cuda)
     monkeypatch.setattr(tensorrt_engine, "load_library", lambda backend: fake_library(cuda))
     monkeypatch.setattr(tensorrt_plans, "compile_plan", compile_plan)
+    monkeypatch.setattr(torch_tensorrt_engine, "DEVICE", "cpu")
     return cuda

@@ -13,8 +13,8 @@ from gpu_presence import need_gpu
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime import FakeEngine, fake_manifest, open_engine
 
-BACKENDS = ("fake", "openvino", "onnxruntime", "torch", "tensorrt", "tensorrt-rtx")
-ON_A_GPU = ("tensorrt", "tensorrt-rtx")
+ON_A_GPU = ("tensorrt", "tensorrt-rtx", "torch-tensorrt")
+BACKENDS = ("fake", "openvino", "onnxruntime", "torch", *ON_A_GPU)
 ON_A_FAKE_GPU = tuple(f"{backend} on a fake GPU" for backend in ON_A_GPU)
 
 
@@ -53,22 +53,31 @@ def handmade_or_default_folder(request, repository):
 
 
 @pytest.fixture(scope="module")
-def open_on_gpu(handmade_or_default_folder, tmp_path_factory):
+def folder_for(request, handmade_or_default_folder):
     def choose(backend):
-        need_gpu(backend)
-        cache = tmp_path_factory.mktemp("plans")
-        return lambda **options: open_engine(handmade_or_default_folder, backend=backend, cache_folder=cache, **options)
+        return request.getfixturevalue("handmade_program_folder") if backend == "torch-tensorrt" else handmade_or_default_folder
 
     return choose
 
 
 @pytest.fixture(scope="module")
-def open_on_fake_gpu(handmade_or_default_folder):
-    """Give engines whose GPU is made up: what they compute is ONNX Runtime's, and how they go about it is their own."""
+def open_on_gpu(folder_for, tmp_path_factory):
+    def choose(backend):
+        need_gpu(backend)
+        folder, cache = folder_for(backend), tmp_path_factory.mktemp("plans")
+        return lambda **options: open_engine(folder, backend=backend, cache_folder=cache, **options)
+
+    return choose
+
+
+@pytest.fixture(scope="module")
+def open_on_fake_gpu(folder_for):
+    """Give engines whose GPU is made up: what they compute is ONNX Runtime's or PyTorch's, and how they go about it is their own."""
     pytest.importorskip("onnxruntime", reason="needs the [onnxruntime] extra")
 
     def choose(backend):
-        return lambda **options: open_engine(handmade_or_default_folder, backend=backend, **options)
+        folder = folder_for(backend)
+        return lambda **options: open_engine(folder, backend=backend, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         install(patch)
@@ -261,3 +270,5 @@ def test_engine_says_what_runs_it_and_in_which_precision(make):
         assert engine.backend in BACKENDS
         assert engine.precision == engine.manifest.precision
         assert engine.max_batch == 1
+        assert engine.backend == "fake" or engine.flags.get("device") or engine.flags.get("provider")
+        assert all(isinstance(text, str) and text for text in engine.flags.values())

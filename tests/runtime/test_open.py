@@ -39,9 +39,10 @@ def test_backends_agree_with_each_other_and_with_torch(handmade_folder, handmade
 @pytest.mark.parametrize(
     ("backend", "message"),
     [
-        ("openvinno", r"expects backend 'openvino' or .* or 'tensorrt-rtx', got 'openvinno'; did you mean 'openvino'\?"),
+        ("openvinno", r"expects backend 'openvino' or .* or 'torch-tensorrt', got 'openvinno'; did you mean 'openvino'\?"),
         ("onnx", "did you mean 'onnxruntime'"),
         ("tensorrt_rtx", "did you mean 'tensorrt-rtx'"),
+        ("torch_tensorrt", "did you mean 'torch-tensorrt'"),
         ("torch", "open a torch engine with TorchEngine"),
         ("xyz", "use one of those"),
     ],
@@ -187,7 +188,7 @@ def test_the_fake_engine_says_what_it_is_told_to():
 
 
 def test_importing_the_runtime_loads_no_backend():
-    backends = ("torch", "onnxruntime", "openvino", "onnx", "tensorrt", "tensorrt_rtx", "cuda")
+    backends = ("torch", "onnxruntime", "openvino", "onnx", "tensorrt", "tensorrt_rtx", "torch_tensorrt", "cuda")
     code = f"import edge_hoi.runtime, sys; print([name for name in {backends} if name in sys.modules])"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert output.stdout.strip() == "[]"

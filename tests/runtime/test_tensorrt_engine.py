@@ -14,7 +14,7 @@ from edge_hoi.runtime.tensorrt_library import MODULES
 
 pytest.importorskip("onnxruntime", reason="needs the [onnxruntime] extra")
 
-BACKENDS = tuple(MODULES)
+BACKENDS = ("tensorrt", "tensorrt-rtx")
 
 
 @pytest.fixture
@@ -81,6 +81,14 @@ def test_what_is_taken_depends_on_the_largest_batch_and_not_on_how_often_or_for_
         for _ in range(20):
             engine.run(inputs_for(engine, 2))
         assert gpu.held == taken
+
+
+def test_the_flags_say_what_it_runs_on(gpu, handmade_folder, backend):
+    with open_engine(handmade_folder, backend=backend) as engine:
+        assert engine.flags == {"device": "Made-up GPU", "compute capability": "8.6", "version": "11.4.0", "CUDA graph": "yes"}
+    gpu.can_record = False
+    with open_engine(handmade_folder, backend=backend) as engine:
+        assert engine.flags["CUDA graph"] == "no"
 
 
 def test_every_run_is_one_launch_of_a_graph(gpu, handmade_folder, backend):
