@@ -41,8 +41,8 @@ def test_a_pre_trained_detector_is_what_training_starts_from(tmp_path, yard, edg
 
 def test_a_detector_of_boxes_only_learns_nothing_of_what_happens(tmp_path, yard, edge_hoi):
     def losses(name, *options):
-        pretrain = ("pretrain", "detector", "--data", yard, "--model", "untrained:tiny", "--output", tmp_path / name, *SMALL, "--epochs", "12")
-        code, printed = edge_hoi(*pretrain, "--set", "log_every_steps=1", "--set", "warmup_steps=0", *options)
+        pretrain = ("pretrain", "detector", "--data", yard, "--model", "untrained:tiny", "--output", tmp_path / name, *SMALL)
+        code, printed = edge_hoi(*pretrain, "--epochs", "12", "--set", "log_every_steps=1", "--set", "warmup_steps=0", *options)
         assert code == 0, printed
         return [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
 
