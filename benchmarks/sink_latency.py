@@ -3,7 +3,8 @@
     python benchmarks/sink_latency.py [--rate 100] [--seconds 20] [--only mqtt kafka webhook] [--folder FOLDER]
 
 The servers are real ones, as in `sink_drain.py`. What hears the events is a subscriber, a consumer and a web server in this process; one
-clock says when they were put and when they came. Each sink is measured alone, then all of them at once.
+clock says when they were put and when they came. Each sink is measured alone, then all of them at once. The first second stands apart: a
+producer is given its number then, and a broker warms up.
 """
 
 import argparse
@@ -98,6 +99,7 @@ def webhook(folder: Path) -> Iterator[tuple[SinkSettings, Receipts]]:  # noqa: A
         server.stop()
 
 
+FIRST_SECONDS = 1.0
 SERVERS = {"mqtt": mqtt, "kafka": kafka, "webhook": webhook}
 
 
@@ -150,9 +152,11 @@ def main() -> None:
         rounds = {server: [server] for server in sinks} | ({"all at once": list(sinks)} if len(sinks) > 1 else {})
         for title, members in rounds.items():
             chosen = {member: sinks[member] for member in members}
-            for sink, latencies in measure(chosen, folder / f"{title}.sqlite", options.rate, options.seconds).items():
+            for sink, latencies in measure(chosen, folder / f"{title}.sqlite", options.rate, options.seconds + FIRST_SECONDS).items():
                 what = sink if title == sink else f"{title}, {sink}"
-                print(f"{what}: put to receipt {percentiles(latencies)}; load average {os.getloadavg()[0]:.1f}", flush=True)
+                first, later = latencies[: round(FIRST_SECONDS * options.rate)], latencies[round(FIRST_SECONDS * options.rate) :]
+                print(f"{what}: put to receipt {percentiles(later)}; first second: {percentiles(first)}", flush=True)
+        print(f"load average {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":
