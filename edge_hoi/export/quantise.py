@@ -29,10 +29,11 @@ def quantisable_layers(model: onnx.ModelProto) -> list[str]:
         model: The float network.
 
     Returns:
-        Their names, in the order of the graph: convolutions and products with constant weights.
+        Their names, in the order of the graph: convolutions and products with constant weights. Weights come second: what comes first and
+        is constant are the queries that the first decoder layer begins with, in a product inside attention.
     """
     constants = {weight.name for weight in model.graph.initializer}
-    return [node.name for node in model.graph.node if node.op_type in _OPERATORS and len(constants.intersection(node.input[:2])) == 1]
+    return [node.name for node in model.graph.node if node.op_type in _OPERATORS and node.input[1] in constants]
 
 
 def layers_to_quantise(model: onnx.ModelProto, keep_float: Sequence[str]) -> list[str]:
@@ -65,9 +66,8 @@ def inputs_of(model: onnx.ModelProto, layers: Iterable[str]) -> dict[str, str]:
     Returns:
         The tensors' names, by layer.
     """
-    constants = {weight.name for weight in model.graph.initializer}
     wanted = set(layers)
-    return {node.name: next(name for name in node.input[:2] if name not in constants) for node in model.graph.node if node.name in wanted}
+    return {node.name: node.input[0] for node in model.graph.node if node.name in wanted}
 
 
 def quantise(model: onnx.ModelProto, limits: Mapping[str, float], layers: Sequence[str]) -> onnx.ModelProto:

@@ -1,6 +1,7 @@
 """Plans for GPUs that are not here: TensorRT-RTX compiles the small network, and says what it multiplies in."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -132,11 +133,34 @@ def test_a_capability_of_another_form_is_refused(rtx, capabilities):
         plan_for("tensorrt-rtx", PlanTarget(capabilities), SIZE)
 
 
-def test_tensorrt_that_is_not_installed_is_said_before_any_work(build_tiny, tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'edge-hoi\[tensorrt\]', or on a Jetson JetPack's own"):
-        build_tiny(tmp_path / "engine", backend="tensorrt")
+@pytest.mark.parametrize(
+    ("backend", "module", "mend"),
+    [
+        ("tensorrt", "tensorrt", r"pip install 'edge-hoi\[tensorrt\]', or on a Jetson JetPack's own"),
+        ("torch-tensorrt", "torch_tensorrt", r"pip install 'edge-hoi\[torch-tensorrt\]', on a machine with an NVIDIA GPU"),
+    ],
+)
+def test_a_library_that_is_not_installed_is_said_before_any_work(build_tiny, tmp_path, monkeypatch, backend, module, mend):
+    monkeypatch.setitem(__import__("sys").modules, module, None)
+    with pytest.raises(MissingDependencyError, match=mend):
+        build_tiny(tmp_path / "engine", backend=backend)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_torch_tensorrt_compiles_for_the_gpu_at_hand_only(monkeypatch):
+    monkeypatch.setattr("edge_hoi.export.plans.load_library", lambda backend: SimpleNamespace(__version__="2.14.0"))
+    if not has_gpu("torch-tensorrt"):
+        with pytest.raises(EngineError, match="backend 'torch-tensorrt' needs an NVIDIA GPU"):
+            plan_for("torch-tensorrt", PlanTarget(), SIZE)
+    monkeypatch.setattr("edge_hoi.export.plans._capability_here", lambda backend, is_needed: "8.6")
+    plan = plan_for("torch-tensorrt", PlanTarget(max_batch=4), SIZE)
+    assert (plan.network, plan.path) == ("model.pt2", "plans/torch-tensorrt-2.14.0-sm86-96x160-b4-r1.plan")
+    single = plan.model_copy(update={"max_batch": 1})
+    assert plan.serves(plan.model_copy(update={"max_batch": 2}))
+    assert not plan.serves(single)
+    assert single.serves(single)
+    with pytest.raises(EngineError, match=r"compiles for the GPU at hand, of compute capability 8\.6, got ampere\+"):
+        plan_for("torch-tensorrt", PlanTarget(("ampere+",)), SIZE)
 
 
 def test_options_that_do_not_go_together_are_refused(build_tiny, demo_frames, tmp_path):
