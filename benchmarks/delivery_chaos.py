@@ -239,7 +239,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("--folder", type=Path, default=None, help="a folder that is there, on the disk to be used")
     parser.add_argument("--write", nargs=2, metavar=("CONFIGURATION", "EVENTS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.write:

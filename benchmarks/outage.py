@@ -126,7 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--rate", type=float, default=20.0, help="events a second")
-    parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("--folder", type=Path, default=None, help="a folder that is there, on the disk to be used")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         print(describe_machine("paho-mqtt", "confluent-kafka", "httpx"))

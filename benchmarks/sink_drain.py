@@ -89,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--events", type=int, default=10_000, help="a multiple of 100")
     parser.add_argument("--only", nargs="+", choices=SERVERS, default=list(SERVERS))
-    parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("--folder", type=Path, default=None, help="a folder that is there, on the disk to be used")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         print(describe_machine("paho-mqtt", "confluent-kafka", "httpx"))

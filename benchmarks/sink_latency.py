@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=100.0, help="events a second")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--only", nargs="+", choices=SERVERS, default=list(SERVERS))
-    parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("--folder", type=Path, default=None, help="a folder that is there, on the disk to be used")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as name, ExitStack() as servers:
         folder = Path(name)
