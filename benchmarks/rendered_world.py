@@ -123,8 +123,8 @@ WHOLE = {
     "calibration": 256,
     "steps": 700,
 }
-TRIAL = {"validation": 64, "test": 64, "held_out": 32, "verbs": 64, "videos_count": 2, "seconds": 12, "calibration": 16, "steps": 20}
-TRIAL_PICTURES = 640  # five in a hundred of them fill a batch
+TRIAL = {"validation": 64, "test": 64, "held_out": 32, "verbs": 64, "videos_count": 2, "seconds": 12, "calibration": 16, "steps": 25}
+TRIAL_PICTURES = 800  # five in a hundred of them fill a batch
 
 SPREAD = ("detector", "detector-boxes", "hoiclip")
 """Trained by several processes."""
