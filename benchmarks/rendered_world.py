@@ -4,7 +4,7 @@
 
 Each stage is a command that leaves something in FOLDER; a stage whose output is there already is passed over, and an interrupted
 training goes on where it was. On two cores all of it takes most of a day, nearly all of it training; `--try` goes through every stage
-in a quarter of an hour, with so little data that its figures mean nothing.
+in ten minutes, with so little data that its figures mean nothing.
 """
 
 import argparse
