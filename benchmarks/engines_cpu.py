@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -173,7 +174,7 @@ def judge(eager: Contender, contender: Contender, frames: FrameSet, description:
     """Let the accuracy gate compare two contenders, at the size that the frames have."""
 
     def opener(of: Contender) -> Callable[[tuple[int, int]], Engine]:
-        return lambda size: Contender(of.name, of.folder, of.manifest, of.backend, of.device, size, of.precision_hint).open()
+        return lambda size: replace(of, input_size=size).open()
 
     return compare(opener(eager), opener(contender), frames, description, classifier, load_vocabulary("hico_det"))
 

@@ -20,8 +20,6 @@ TRAIN = "--batch 32 --longest 288 --fixed-size --workers 1 --set precision=bf16 
 
 CAUTION = "was trained in a rendered world and has never seen a photograph: what it reports of real video means nothing"
 
-ABLATIONS = "benchmarks/ablations.py"
-
 LEVELS = "0.7,0.6"
 """Chosen by benchmarks/event_settings.py on videos 1000 to 1007, which nothing is judged by."""
 
@@ -106,10 +104,10 @@ RECIPE = (
         "runs/detector-boxes/model.safetensors",
         (
             "pretrain detector --boxes-only --data {data}/train --output {runs}/detector-boxes --model untrained:small --epochs 1"
-            f" {TRAIN.replace('288', '224')} --set learning_rate=1e-3 --set backbone_learning_rate=1e-3"
+            f" {TRAIN} --longest 224 --set learning_rate=1e-3 --set backbone_learning_rate=1e-3"
         ),
     ),
-    ("ablations", "ablations/table.md", f"{ABLATIONS} {{folder}} --steps {{steps}}"),
+    ("ablations", "ablations/table.md", "benchmarks/ablations.py {folder} --steps {steps}"),
 )
 """(name, what is there once it is done, the command of `edge-hoi` or the script)."""
 
@@ -123,8 +121,18 @@ WHOLE = {
     "calibration": 256,
     "steps": 700,
 }
-TRIAL = {"validation": 64, "test": 64, "held_out": 32, "verbs": 64, "videos_count": 2, "seconds": 12, "calibration": 16, "steps": 25}
-TRIAL_PICTURES = 800  # five in a hundred of them fill a batch
+TRIAL = {
+    "pictures": 800,
+    "validation": 64,
+    "test": 64,
+    "held_out": 32,
+    "verbs": 64,
+    "videos_count": 2,
+    "seconds": 12,
+    "calibration": 16,
+    "steps": 25,
+}
+"""Five in a hundred of the pictures fill a batch."""
 
 SPREAD = ("detector", "detector-boxes", "hoiclip")
 """Trained by several processes."""
@@ -206,7 +214,7 @@ def main() -> None:
     parser.add_argument("--try", action="store_true", dest="is_trial", help="go through every stage with next to no data")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
-    amounts = TRIAL | {"pictures": TRIAL_PICTURES} if arguments.is_trial else WHOLE | {"pictures": arguments.pictures}
+    amounts = TRIAL if arguments.is_trial else WHOLE | {"pictures": arguments.pictures}
     known = stages(folder, amounts, processes=arguments.processes)
     if unknown := set(arguments.only or ()) - {stage.name for stage in known}:
         parser.error(f"no stage {', '.join(sorted(unknown))}; --list names them")

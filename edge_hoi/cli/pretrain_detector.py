@@ -101,6 +101,7 @@ def pretrain_detector(
             "data": str(data),
             "longest": longest,
             "augment": is_augmented,
+            "fixed_size": has_fixed_size,
             "boxes_only": has_boxes_only,
         }
         is_first = run_training(
@@ -121,7 +122,7 @@ def pretrain_detector(
             vocabulary,
             pictures=len(pictures),
             device=chosen,
-            given=given | {"fixed_size": has_fixed_size},
+            given=given,
         )
     if is_first:
         out.print(f"{output / MODEL_FILE}: pre-trained; train on with `edge-hoi train --detector {output / MODEL_FILE}`", soft_wrap=True)

@@ -107,7 +107,14 @@ def train(
         evaluate = None
         if judged is not None:
             evaluate = partial(validate, dataset=judged, device=chosen, sizes=sizes, unseen=unseen, workers=workers)
-        given = {"model": model, "dataset": dataset, "data": str(data), "longest": longest, "augment": is_augmented}
+        given = {
+            "model": model,
+            "dataset": dataset,
+            "data": str(data),
+            "longest": longest,
+            "augment": is_augmented,
+            "fixed_size": has_fixed_size,
+        }
         is_first = run_training(
             lambda report: Trainer(checkpoint, samples, config, output, device=chosen, evaluate=evaluate, report=report, resumes=resume),
             output,
@@ -115,7 +122,7 @@ def train(
             vocabulary,
             pictures=len(pictures),
             device=chosen,
-            given=given | {"fixed_size": has_fixed_size},
+            given=given,
         )
     if is_first:
         out.print(f"{output / MODEL_FILE}: trained; make an engine of it with", soft_wrap=True)

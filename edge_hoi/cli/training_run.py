@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from edge_hoi.datasets import AnnotatedImages
     from edge_hoi.model import Checkpoint
     from edge_hoi.training.config import RunConfig
-    from edge_hoi.training.contrastive_trainer import ContrastiveTrainer
-    from edge_hoi.training.loop import Report
-    from edge_hoi.training.trainer import Trainer
+    from edge_hoi.training.loop import Report, TrainingLoop
     from edge_hoi.vocabulary import Vocabulary
 
 UNTRAINED = "untrained:"
@@ -169,7 +167,7 @@ def choose_device(name: str) -> "torch.device":
 
 
 def run_training(
-    make_trainer: "Callable[[Report], Trainer | ContrastiveTrainer]",
+    make_trainer: "Callable[[Report], TrainingLoop[Any, Any]]",
     folder: Path,
     config: "RunConfig",
     vocabulary: "Vocabulary",

@@ -1,7 +1,6 @@
 """Contrastive training: pictures with captions in, a checkpoint with a trained CLIP out, to train HOICLIP from."""
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from edge_hoi.training.text_rows import classifier_from_text
 from edge_hoi.vocabulary import Vocabulary
 
 
-class ContrastiveTrainer(TrainingLoop[list[Place]]):
+class ContrastiveTrainer(TrainingLoop[list[Place], ContrastiveConfig]):
     """Trains both CLIP towers of a checkpoint in place; its network stays as it is."""
 
     def __init__(
@@ -53,7 +52,7 @@ class ContrastiveTrainer(TrainingLoop[list[Place]]):
         Raises:
             TrainingError: The pictures do not fill a batch, or what is to be resumed is missing or of another run.
         """
-        self._checkpoint, self._vocabulary, self._pictures, self._config = checkpoint, vocabulary, pictures, config
+        self._checkpoint, self._vocabulary, self._pictures = checkpoint, vocabulary, pictures
         self._device = torch.device(device)
         self._network = ContrastiveNetwork(Clip(checkpoint.model.clip, checkpoint.text)).to(self._device).train()
         state = TrainingState(
@@ -75,10 +74,10 @@ class ContrastiveTrainer(TrainingLoop[list[Place]]):
             TrainingError: The numbers became infinite.
         """
         self._take_all_steps(self._batches)
+        self._network.cpu().eval()
         with self._as_it_would_be_kept() as checkpoint:
-            pass
-        self._network.cpu().eval().requires_grad_(False)
-        return checkpoint
+            self._network.requires_grad_(False)  # afterwards: without gradients torch computes the rows to other bits
+            return checkpoint
 
     def _step(self, batch: list[Place]) -> dict[str, Tensor]:
         state, config = self._state, self._config
@@ -102,15 +101,14 @@ class ContrastiveTrainer(TrainingLoop[list[Place]]):
         """Give the chance that belongs to a step, so that a resumed run draws what it would have drawn."""
         return np.random.default_rng((self._config.seed, step))
 
-    @contextlib.contextmanager
-    def _as_it_would_be_kept(self) -> Iterator[Checkpoint]:
+    def _as_it_would_be_kept(self) -> contextlib.AbstractContextManager[Checkpoint]:
         """Give the checkpoint with a classifier that its text tower makes now."""
-        self._network.eval()
-        yield replace(
-            self._checkpoint,
-            classifier=classifier_from_text(self._checkpoint.text, self._vocabulary).eval(),
-            seen_classifier=None,
-            vocabulary=self._vocabulary.name,
-            vocabulary_sha256=self._vocabulary.content_hash,
+        return contextlib.nullcontext(
+            replace(
+                self._checkpoint,
+                classifier=classifier_from_text(self._checkpoint.text, self._vocabulary).eval(),
+                seen_classifier=None,
+                vocabulary=self._vocabulary.name,
+                vocabulary_sha256=self._vocabulary.content_hash,
+            )
         )
-        self._network.train()

@@ -27,15 +27,16 @@ Report = Callable[[int, Mapping[str, float]], None]
 """Is told figures by name, after how many steps."""
 
 _Batch = TypeVar("_Batch")
+_Config = TypeVar("_Config", bound=RunConfig)
 
 
-class TrainingLoop(abc.ABC, Generic[_Batch]):
+class TrainingLoop(abc.ABC, Generic[_Batch, _Config]):
     """Steps one after the other, and what goes with them."""
 
     def __init__(
         self,
         state: TrainingState,
-        config: RunConfig,
+        config: _Config,
         folder: Path,
         *,
         pictures: int,
@@ -58,7 +59,7 @@ class TrainingLoop(abc.ABC, Generic[_Batch]):
             TrainingError: The pictures do not fill a batch, or what is to be resumed is missing or of another run.
         """
         self._state, self._folder, self._pictures_count = state, folder, pictures
-        self._run_config, self._evaluate, self._report = config, evaluate, report
+        self._config, self._evaluate, self._report = config, evaluate, report
         folder.mkdir(parents=True, exist_ok=True)
         if resumes:
             load_state(state, folder / STATE_FILE, config=config, pictures=pictures)
@@ -70,12 +71,16 @@ class TrainingLoop(abc.ABC, Generic[_Batch]):
     @property
     def total_steps(self) -> int:
         """Steps of the whole run."""
-        return self._run_config.epochs * self._batches.steps_per_epoch
+        return self._config.epochs * self._batches.steps_per_epoch
 
     @property
     def steps_done(self) -> int:
         """Steps done so far."""
         return self._state.progress.step
+
+    @abc.abstractmethod
+    def run(self) -> Checkpoint:
+        """Train to the end, and give the checkpoint that is also in the folder."""
 
     @abc.abstractmethod
     def _step(self, batch: _Batch) -> Mapping[str, Tensor]:
@@ -87,7 +92,7 @@ class TrainingLoop(abc.ABC, Generic[_Batch]):
 
     def _take_all_steps(self, batches: Iterable[_Batch]) -> None:
         """Train to the end, on the batches that are left of the run."""
-        progress, config = self._state.progress, self._run_config
+        progress, config = self._state.progress, self._config
         journal = Journal(self._folder, first_step=progress.step) if distributed.rank() == 0 else None
         with contextlib.closing(journal) if journal else contextlib.nullcontext():
             began = time.monotonic()
@@ -120,21 +125,21 @@ class TrainingLoop(abc.ABC, Generic[_Batch]):
 
     def _look_and_save(self, journal: Journal | None) -> None:
         """Evaluate and save where it is time for that, in the first process, while others wait at the next step."""
-        config = self._run_config
+        config = self._config
         epoch, rest = divmod(self.steps_done, self._batches.steps_per_epoch)
         if journal is None or (rest and self.steps_done % config.save_every_steps):
             return
         if rest == 0:
+            self._state.network.eval()
             with self._as_it_would_be_kept() as checkpoint:
                 if self._evaluate is not None and (self.steps_done == self.total_steps or epoch % config.evaluate_every_epochs == 0):
                     self._look(journal, self._evaluate, checkpoint)
                 save_checkpoint(checkpoint, self._folder / MODEL_FILE)
+            self._state.network.train()
         save_state(self._state, self._folder / STATE_FILE, config=config, pictures=self._pictures_count)
 
     def _look(self, journal: Journal, evaluate: Evaluate, checkpoint: Checkpoint) -> None:
-        self._state.network.eval()
         figures = dict(evaluate(checkpoint))
-        self._state.network.train()
         self._tell(journal, {f"evaluation/{name}": value for name, value in figures.items()})
         main, best = next(iter(figures.values())), self._state.progress.best
         if best is None or main > best:

@@ -25,7 +25,7 @@ from edge_hoi.training.zero_shot import share_what_was_learned
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class Trainer(TrainingLoop[Batch]):
+class Trainer(TrainingLoop[Batch, TrainConfig]):
     """Trains a checkpoint in place. The network must draw nothing random by itself: a run is a function of its configuration and data."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Trainer(TrainingLoop[Batch]):
         Raises:
             TrainingError: The data do not fill a batch, or what is to be resumed is missing or of another run.
         """
-        self._checkpoint, self._samples, self._config = checkpoint, samples, config
+        self._checkpoint, self._samples = checkpoint, samples
         self._device = torch.device(device)
         self._objective = objective or HoiObjective(query_groups=config.query_groups)
         checkpoint.model.to(self._device)
