@@ -220,7 +220,7 @@ def main() -> None:
         parser.error(f"no stage {', '.join(sorted(unknown))}; --list names them")
     for stage in known:
         if arguments.list:
-            print(f"{'done ' if (folder / stage.output).exists() else '     '}{stage.name:18} {shlex.join(stage.command[2:])}")
+            print(f"{'done ' if (folder / stage.output).exists() else '     '}{stage.name:18} {shlex.join(stage.command[1:])}")
         elif not arguments.only or stage.name in arguments.only:
             run(stage, folder)
 
