@@ -30,12 +30,10 @@ from edge_hoi.pipeline.engines import engine_folder
 from edge_hoi.pipeline.levels import episode_settings, tracker_settings
 from edge_hoi.runtime import choose_input_size, open_engine, read_manifest
 from edge_hoi.tracking import Tracker
-from edge_hoi.types import Clock, EndReason, Frame, Interactions, ModelInfo
+from edge_hoi.types import EndReason, Interactions, ModelInfo
 
 MIN_SECONDS = 1.0
 _MODEL = ModelInfo("engine", "0" * 64, "openvino", "int8")
-
-_CLOCK = Clock("media", "relative")
 _FIELDS = ("human_boxes", "object_boxes", "object_ids", "hoi_ids", "scores")
 
 Sights = list[tuple[float, Interactions]]
@@ -83,13 +81,12 @@ def judged(videos: Sequence[tuple[Path, Sights]], engine: str, changes: dict[str
     judgements = []
     for video, sights in videos:
         truth = read_truth(truth_path(video))
-        blank = np.broadcast_to(np.uint8(0), (truth.video.height, truth.video.width, 3))
         keeper = EpisodeKeeper(vocabulary, site="site", camera=video.stem, model=_MODEL, settings=episodes)
         tracker = Tracker(tracker_settings(config, episodes))
         events = []
-        for index, (seconds, interactions) in enumerate(sights):
-            frame = Frame(blank, seconds, None, _CLOCK, 0.0, index, video.stem)
-            events += keeper.update(frame, tracker.update(frame, interactions))
+        with open_source(str(video), source_id=video.stem) as source:
+            for frame, (_, interactions) in zip(source, sights, strict=True):
+                events += keeper.update(frame, tracker.update(frame, interactions))
         events += keeper.close(EndReason.SHUTDOWN)
         judgements.append(judge(truth, predicted_episodes(map(render, events)), name=video.stem, min_seconds=MIN_SECONDS))
     return event_results(judgements)

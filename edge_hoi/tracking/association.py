@@ -11,11 +11,17 @@ _FORBIDDEN = 2.0  # above every cost that a pair can have, so above every limit
 
 
 def associate(
-    track_boxes: Boxes, track_categories: Ids, observed_boxes: Boxes, observed_categories: Ids, *, min_iou: float
+    track_boxes: Boxes,
+    track_categories: Ids,
+    observed_boxes: Boxes,
+    observed_categories: Ids,
+    *,
+    min_iou: float,
+    bonus: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pair tracks with observations so that the sum of (IoU - min_iou) over the pairs is largest.
+    """Pair tracks with observations so that the sum of (IoU - min_iou + bonus) over the pairs is largest.
 
-    A pair has equal categories and an IoU of at least `min_iou`; each track and each observation is in one pair at most.
+    A pair has equal categories, an IoU of at least `min_iou` and no negative bonus; each track and each observation is in one pair at most.
 
     Args:
         track_boxes: `(T, 4)` xyxy.
@@ -23,14 +29,16 @@ def associate(
         observed_boxes: `(M, 4)` xyxy.
         observed_categories: `(M,)`.
         min_iou: In (0, 1).
+        bonus: `(T, M)` what speaks for a pair besides its overlap; 0 where None.
 
     Returns:
         `(P,)` track indices, ascending, and `(P,)` observation indices.
     """
     iou = pairwise_iou(track_boxes, observed_boxes)
-    is_allowed = (iou >= min_iou) & (track_categories[:, None] == observed_categories)
+    bonus = np.zeros_like(iou) if bonus is None else bonus
+    is_allowed = (iou >= min_iou) & (bonus >= 0) & (track_categories[:, None] == observed_categories)
     # A pair is made where its cost stays under the limit, since leaving both out costs half the limit each.
-    cost = np.where(is_allowed, 1.0 - iou, _FORBIDDEN)
+    cost = np.where(is_allowed, 1.0 - iou - bonus, _FORBIDDEN)
     observation_of, _ = lap.lapjv(cost, extend_cost=True, cost_limit=1.0 - min_iou, return_cost=False)
     tracks = np.flatnonzero(observation_of >= 0)
     return tracks, observation_of[tracks].astype(np.int64)

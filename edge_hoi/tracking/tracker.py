@@ -1,12 +1,15 @@
 """Give persons and objects the same id for as long as they are in view."""
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge_hoi.boxes import area
+from edge_hoi.boxes import area, pairwise_iou
+from edge_hoi.tracking.appearance import Appearances, describe, differences
 from edge_hoi.tracking.association import associate, grow
 from edge_hoi.tracking.kalman import KalmanBoxes
 from edge_hoi.tracking.observations import Observations, observe
@@ -21,7 +24,12 @@ class TrackerSettings(BaseModel):
             unless said otherwise: what cannot be evidence is not worth a track, and begins many that take true ones' places.
         min_iou: Least overlap of a track's predicted box with an observation that continues it.
         growth: Share of its size by which a box is enlarged on either side for what the first pass left over.
+        appearance_weight: How much overlap (IoU) a difference of colours weighs as, for each unit of L*a*b*.
+        max_appearance_difference: People whose colours differ by more, in units of L*a*b*, are not the same.
+        appearance_seconds: Time constant of a track's colours.
         duplicate_iou: Boxes of one frame and category that overlap this much are the same person or object.
+        joined_person_iou: So is, beside a person with a track, one without who overlaps this much.
+        joined_object_iou: The same for objects: whose boxes are smaller, so that those of one object overlap less.
         confirm_after_seconds: A track is confirmed when its first and last observation are this far apart.
         lose_after_seconds: A track without observation for longer than this is given up.
     """
@@ -31,7 +39,12 @@ class TrackerSettings(BaseModel):
     new_track_score: Annotated[float, Field(ge=0, le=1)] = 0.5
     min_iou: Annotated[float, Field(gt=0, lt=1)] = 0.2
     growth: Annotated[float, Field(ge=0, le=2)] = 0.5
+    appearance_weight: Annotated[float, Field(ge=0, le=1)] = 0.2
+    max_appearance_difference: Annotated[float, Field(gt=0, le=500)] = 10.0
+    appearance_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
     duplicate_iou: Annotated[float, Field(gt=0, le=1)] = 0.7
+    joined_person_iou: Annotated[float, Field(gt=0, le=1)] = 0.25
+    joined_object_iou: Annotated[float, Field(gt=0, le=1)] = 0.1
     confirm_after_seconds: Annotated[float, Field(ge=0, le=60)] = 0.15
     lose_after_seconds: Annotated[float, Field(ge=0, le=60)] = 2.0
 
@@ -45,6 +58,7 @@ class _Followed:
     score: float
     first_seen: float
     last_seen: float
+    appearance: Appearances
     followed_seconds: float = 0.0
     unseen_seconds: float = 0.0
 
@@ -54,7 +68,8 @@ class Tracker:
 
     Association has two passes: strong observations with every track, then all that is left, weak observations too
     (Zhang et al., "ByteTrack", ECCV 2022), with boxes enlarged to reach fast ones at low frame rates (Yang et al., "Hard to Track
-    Objects with Irregular Motions and Similar Appearances? Make It Easier by Buffering the Matching Space", WACV 2023).
+    Objects with Irregular Motions and Similar Appearances? Make It Easier by Buffering the Matching Space", WACV 2023). People who cross
+    are told apart by their colours (see `appearance`). What is then left and lies over what has a track is the same, seen twice.
     """
 
     def __init__(self, settings: TrackerSettings | None = None) -> None:
@@ -82,9 +97,11 @@ class Tracker:
         """
         self._advance(frame.pts_seconds)
         seen = observe(interactions, duplicate_iou=self._settings.duplicate_iou)
-        follower_of = self._continue_tracks(seen, frame.pts_seconds)
+        appearances = describe(frame.image, seen.boxes)
+        follower_of = self._continue_tracks(seen, appearances, frame.pts_seconds)
+        self._join_what_was_seen_twice(seen, follower_of)
         if not frame.is_corrupt:
-            self._begin_tracks(seen, follower_of, frame.pts_seconds)
+            self._begin_tracks(seen, appearances, follower_of, frame.pts_seconds)
 
         ids = np.array([followed.track_id for followed in self._followed] + [NO_TRACK], np.int64)
         id_of = np.append(ids[follower_of], NO_TRACK)  # both end with what index -1 means
@@ -104,11 +121,12 @@ class Tracker:
             self._filter.keep(np.array(kept, np.int64))
         self._filter.predict(elapsed)
 
-    def _continue_tracks(self, seen: Observations, pts_seconds: float) -> Ids:
+    def _continue_tracks(self, seen: Observations, appearances: Appearances, pts_seconds: float) -> Ids:
         """Associate and correct; return for each observation the row that it continues, or -1."""
         follower_of = np.full(len(seen.boxes), -1, np.int64)
         predicted = self._filter.boxes_xyxy
         categories = np.array([followed.category_id for followed in self._followed], np.int64)
+        bonus = self._bonus(categories, appearances)
         tracks_left = np.arange(len(self._followed))
         is_strong = seen.scores >= self._settings.new_track_score
         for growth, candidates in ((0.0, is_strong), (self._settings.growth, np.ones_like(is_strong))):
@@ -119,6 +137,7 @@ class Tracker:
                 grow(seen.boxes[observed], growth),
                 seen.category_ids[observed],
                 min_iou=self._settings.min_iou,
+                bonus=bonus[np.ix_(tracks_left, observed)],
             )
             follower_of[observed[observations]] = tracks_left[tracks]
             tracks_left = np.delete(tracks_left, tracks)
@@ -127,20 +146,42 @@ class Tracker:
         self._filter.correct(follower_of[matched], seen.boxes[matched])
         for observation in matched:
             followed = self._followed[follower_of[observation]]
+            share = -math.expm1(-followed.unseen_seconds / self._settings.appearance_seconds)
+            followed.appearance = followed.appearance + np.float32(share) * (appearances[observation] - followed.appearance)
             followed.followed_seconds += followed.unseen_seconds
             followed.unseen_seconds = 0.0
             followed.last_seen = pts_seconds
             followed.score = float(seen.scores[observation])
         return follower_of
 
-    def _begin_tracks(self, seen: Observations, follower_of: Ids, pts_seconds: float) -> None:
+    def _bonus(self, categories: Ids, appearances: Appearances) -> NDArray[np.float32]:
+        """Say what speaks for each track and observation being the same person, besides where they are; nothing does for objects."""
+        settings = self._settings
+        of_tracks = np.array([followed.appearance for followed in self._followed], np.float32)
+        alike = settings.max_appearance_difference - differences(of_tracks.reshape(-1, appearances.shape[1]), appearances)
+        return np.where(categories[:, None] == NO_OBJECT, settings.appearance_weight * alike, np.float32(0))
+
+    def _join_what_was_seen_twice(self, seen: Observations, follower_of: Ids) -> None:
+        """Give observations without a track that of a like one that they lie over, in `follower_of`."""
+        settings = self._settings
+        left, followed = np.flatnonzero(follower_of < 0), np.flatnonzero(follower_of >= 0)
+        if not len(followed):
+            return
+        iou = pairwise_iou(seen.boxes[left], seen.boxes[followed])
+        iou[seen.category_ids[left][:, None] != seen.category_ids[followed]] = 0
+        nearest = iou.argmax(axis=1)
+        least = np.where(seen.category_ids[left] == NO_OBJECT, settings.joined_person_iou, settings.joined_object_iou)
+        is_joined = iou[np.arange(len(left)), nearest] >= least
+        follower_of[left[is_joined]] = follower_of[followed[nearest[is_joined]]]
+
+    def _begin_tracks(self, seen: Observations, appearances: Appearances, follower_of: Ids, pts_seconds: float) -> None:
         """Begin a track for each strong observation that continues none, and enter its row in `follower_of`."""
         begun = np.flatnonzero((follower_of < 0) & (seen.scores >= self._settings.new_track_score) & (area(seen.boxes) > 0))
         follower_of[begun] = len(self._followed) + np.arange(len(begun))
         self._filter.add(seen.boxes[begun])
         for observation in begun:
             category, score = int(seen.category_ids[observation]), float(seen.scores[observation])
-            self._followed.append(_Followed(self._next_id, category, score, first_seen=pts_seconds, last_seen=pts_seconds))
+            self._followed.append(_Followed(self._next_id, category, score, pts_seconds, pts_seconds, appearances[observation]))
             self._next_id += 1
 
     def _tracks(self, seen_rows: set[int]) -> dict[int, Track]:

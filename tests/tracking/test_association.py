@@ -42,6 +42,18 @@ def test_boxes_that_overlap_too_little_are_not_paired():
     assert len(tracks) == 0
 
 
+def test_what_else_speaks_for_a_pair_outweighs_overlap_and_a_negative_bonus_forbids_it():
+    boxes = np.array([[0, 0, 10, 10], [3, 0, 13, 10]], np.float32)
+    category = np.zeros(2, np.int64)
+
+    def pairs(bonus):
+        return associate(boxes, category, boxes, category, min_iou=MIN_IOU, bonus=np.array(bonus, np.float32))[1].tolist()
+
+    assert pairs([[0, 0], [0, 0]]) == [0, 1]
+    assert pairs([[0, 1], [1, 0]]) == [1, 0]
+    assert pairs([[-1, -1], [0, 0]]) == [1]
+
+
 def test_boxes_of_other_categories_are_not_paired():
     box = np.array([[0, 0, 10, 10]], np.float32)
     tracks, _ = associate(box, np.array([0]), box, np.array([1]), min_iou=MIN_IOU)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -32,6 +34,48 @@ def test_two_people_who_cross_keep_their_ids(fps, dropped):
     apart = [tracked.human_track_ids.tolist() for pts, tracked in zip(at, results, strict=True) if abs(pts - 350 / 180) > 0.15]
     assert apart == [results[0].human_track_ids.tolist()] * len(apart)
     assert ids(results[-1]) == {1, 2}
+
+
+def in_colour(pts, people):
+    """Paint people (box, colour), those behind first, and give them as a frame."""
+    frame = make_frame(pts)
+    image = np.full_like(frame.image, 90)
+    for (left, top, right, bottom), colour in people:
+        image[int(top) : int(bottom), int(left) : int(right)] = colour
+    return replace(frame, image=image)
+
+
+@pytest.mark.parametrize("fps", [5, 30])
+def test_people_who_meet_and_turn_back_are_told_apart_by_their_colours(fps):
+    tracker, ids_of = Tracker(), {}
+    for pts in times(fps, 4):
+        way = 80 * min(pts, 4 - pts)  # to within half a body's width of each other, and back
+        people = {"red": (moved(HUMAN, way), (200, 40, 40)), "blue": (moved(HUMAN, 360 - way), (40, 60, 200))}
+        rows = [(box, None, SMILE, 0.8) for box, _ in people.values()]
+        if 1.8 < pts < 2.3:
+            del rows[0]  # one hides the other for half a second
+        tracked = tracker.update(in_colour(pts, people.values()), make_interactions(rows))
+        for box, track in zip(tracked.interactions.human_boxes, tracked.human_track_ids.tolist(), strict=True):
+            name = min(people, key=lambda who: abs(people[who][0][0] - box[0]))
+            ids_of.setdefault(name, set()).add(track)
+    assert ids_of == {"red": {1}, "blue": {2}}
+
+
+def test_whoever_takes_the_place_of_another_is_somebody_else():
+    tracker, red, blue = Tracker(), (200, 40, 40), (40, 60, 200)
+    for pts in times(10, 3):
+        colour = red if pts < 1.5 else blue
+        tracked = tracker.update(in_colour(pts, [(HUMAN, colour)]), make_interactions([(HUMAN, None, SMILE, 0.8)]))
+        assert tracked.human_track_ids.tolist() == [1 if pts < 1.5 else 2]
+
+
+@pytest.mark.parametrize(("box", "shift", "is_same"), [(THING, 70, True), (THING, 110, False), (HUMAN, 45, True), (HUMAN, 70, False)])
+def test_what_lies_over_something_with_a_track_is_the_same_seen_twice(box, shift, is_same):
+    tracker = Tracker()
+    follow(standing, times(10, 1), tracker)
+    other = (moved(HUMAN, shift), THING) if box == HUMAN else (HUMAN, moved(THING, shift))
+    tracked = follow(lambda pts: [(HUMAN, THING, RIDE, 0.8), (*other, RIDE, 0.7)], [1.0], tracker)[0]
+    assert (len(ids(tracked)) == 2) is is_same
 
 
 @pytest.mark.parametrize("fps", [5, 30])
@@ -104,8 +148,8 @@ def test_a_strong_observation_is_not_left_to_a_weak_one():
     tracker = Tracker()
     follow(lambda pts: [(HUMAN, None, SMILE, 0.8)], times(10, 1), tracker)
     tracked = follow(lambda pts: [(moved(HUMAN, 15), None, SMILE, 0.8), (moved(HUMAN, -12), None, SMILE, 0.2)], [1.0], tracker)[0]
-    assert tracked.human_track_ids.tolist() == [1]
-    np.testing.assert_array_equal(tracked.interactions.human_boxes[0], np.array(moved(HUMAN, 15), np.float32))
+    assert tracked.human_track_ids.tolist() == [1, 1]  # the weak one lies over it: the same person
+    np.testing.assert_allclose(tracked.tracks[1].box, moved(HUMAN, 15), atol=6)
 
 
 def test_a_corrupt_frame_begins_no_track():
