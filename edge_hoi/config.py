@@ -107,6 +107,9 @@ class AnnotateConfig(_Section):
     """An annotated video: boxes, links, verbs, tracks and running episodes."""
 
     path: Location = Field(description="Video file; with several sources, each source's id is put before the suffix")
+    min_score: float | None = Field(
+        None, ge=0, le=1, description="Weaker interactions are not drawn; where absent, what is too weak to be evidence of an episode"
+    )
 
 
 class RunConfig(_Section):

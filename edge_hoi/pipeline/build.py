@@ -7,19 +7,19 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 
-from edge_hoi.config import AnnotateConfig, RunConfig, SourceConfig, cache_folder
+from edge_hoi.config import RunConfig, SourceConfig, cache_folder
 from edge_hoi.detection import (
     Detector,
 )
 from edge_hoi.errors import ConfigError
-from edge_hoi.events import EpisodeKeeper
+from edge_hoi.events import EpisodeKeeper, EpisodeSettings
 from edge_hoi.ingest import SourceReader, open_source, source_kind
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
 from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
 from edge_hoi.pipeline.detectors import DetectorPool, EnginePool
 from edge_hoi.pipeline.engines import caution_of, engine_folder
-from edge_hoi.pipeline.levels import episode_settings, tracker_settings
+from edge_hoi.pipeline.levels import annotate_settings, episode_settings, tracker_settings
 from edge_hoi.pipeline.pipeline import Pipeline
 from edge_hoi.pipeline.sinks import open_delivery
 from edge_hoi.pipeline.source_names import RECORDINGS, name_sources
@@ -165,7 +165,6 @@ def _camera(config: RunConfig, source: SourceConfig, source_id: str, opener: _En
             wall_clock=None if is_recording else partial(datetime.now, UTC),
         )
 
-    annotate = config.annotate
     return Camera(
         source_id=source_id,
         reader=reader,
@@ -173,7 +172,7 @@ def _camera(config: RunConfig, source: SourceConfig, source_id: str, opener: _En
         detectors=detectors,
         tracker=Tracker(tracker_settings(config, opener.episodes)),
         make_keeper=make_keeper,
-        make_video=partial(AnnotatedVideo, _video_path(annotate, source_id, config), detectors.vocabulary) if annotate else None,
+        make_video=_video_maker(config, source_id, detectors.vocabulary, opener.episodes),
         lost_after_seconds=opener.episodes.patience_seconds,
         max_frames=config.max_frames,
     )
@@ -189,6 +188,13 @@ def _check_verbs(config: RunConfig, vocabularies: list[Vocabulary]) -> None:
             raise ConfigError(f"episodes: no vocabulary of this run has the verb {verb!r}; {mend}")
 
 
-def _video_path(annotate: AnnotateConfig, source_id: str, config: RunConfig) -> Path:
-    path = Path(annotate.path)
-    return path if len(config.sources) == 1 else path.with_stem(f"{path.stem}-{source_id}")
+def _video_maker(
+    config: RunConfig, source_id: str, vocabulary: Vocabulary, episodes: EpisodeSettings
+) -> Callable[[float | None], AnnotatedVideo] | None:
+    """Say how the annotated video of a source is made, once its frame rate is known."""
+    if config.annotate is None:
+        return None
+    path = Path(config.annotate.path)
+    if len(config.sources) > 1:
+        path = path.with_stem(f"{path.stem}-{source_id}")
+    return partial(AnnotatedVideo, path, vocabulary, annotate_settings(config.annotate, episodes))

@@ -1,8 +1,9 @@
 """What scores count for: an engine's own levels, where the configuration names none."""
 
-from edge_hoi.config import RunConfig
+from edge_hoi.config import AnnotateConfig, RunConfig
 from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeSettings
+from edge_hoi.media import AnnotateSettings
 from edge_hoi.runtime import Manifest
 from edge_hoi.tracking import TrackerSettings
 
@@ -38,3 +39,13 @@ def tracker_settings(config: RunConfig, episodes: EpisodeSettings) -> TrackerSet
     if "new_track_score" in config.tracking.model_fields_set:
         return config.tracking
     return config.tracking.model_copy(update={"new_track_score": episodes.lowest_leave})
+
+
+def annotate_settings(config: AnnotateConfig, episodes: EpisodeSettings) -> AnnotateSettings:
+    """Say what an annotated video shows: unless configured otherwise, what can be evidence of an episode, and nothing weaker.
+
+    Args:
+        config: The video's configuration.
+        episodes: The episodes' settings.
+    """
+    return AnnotateSettings(min_score=episodes.lowest_leave if config.min_score is None else config.min_score)

@@ -4,7 +4,7 @@ import pytest
 
 from edge_hoi.config import parse_config
 from edge_hoi.errors import ConfigError
-from edge_hoi.pipeline.levels import episode_settings, tracker_settings
+from edge_hoi.pipeline.levels import annotate_settings, episode_settings, tracker_settings
 from edge_hoi.runtime import EpisodeLevels, fake_manifest
 
 OWN = EpisodeLevels(enter=0.7, leave=0.65)
@@ -47,3 +47,16 @@ def test_tracks_begin_with_what_can_be_evidence(configured, score):
     settings = tracker_settings(config, config.episodes)
     assert settings.new_track_score == score
     assert settings.min_iou == config.tracking.min_iou
+
+
+@pytest.mark.parametrize(
+    ("configured", "score"),
+    [
+        ({}, 0.5),
+        ({"episodes": {"enter": 0.8, "leave": 0.7}}, 0.7),
+        ({"episodes": {"leave": 0.6}, "annotate": {"min_score": 0.0}}, 0.0),
+    ],
+)
+def test_a_video_shows_what_can_be_evidence(configured, score):
+    config = parse_config({**configured, "annotate": {"path": "seen.mp4", **configured.get("annotate", {})}}, origin="test")
+    assert annotate_settings(config.annotate, config.episodes).min_score == score
