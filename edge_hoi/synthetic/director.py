@@ -15,7 +15,7 @@ import yaml
 from edge_hoi.errors import ConfigError
 from edge_hoi.synthetic import stances, things
 from edge_hoi.synthetic.activities import ACTIVITIES, STYLES
-from edge_hoi.synthetic.figures import draw_look
+from edge_hoi.synthetic.people import draw_look
 from edge_hoi.synthetic.roles import Part, Role
 from edge_hoi.synthetic.scenes import Prop, Table, Thing
 from edge_hoi.synthetic.spots import Resting, Spot

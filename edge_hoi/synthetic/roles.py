@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from edge_hoi.synthetic.activities import ACTIVITIES, posture
-from edge_hoi.synthetic.figures import Figure, Held, Look, mixed, shifted
+from edge_hoi.synthetic.figures import Figure, Held, mixed, shifted
+from edge_hoi.synthetic.people import Look
 from edge_hoi.synthetic.scenes import Actor, Thing
 
 _BLEND_SECONDS = 0.3

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 from edge_hoi.synthetic import things
 from edge_hoi.synthetic.canvas import NOBODY, Brush, Canvas
-from edge_hoi.synthetic.figures import Figure, Held, Look, draw_body, draw_far, draw_near_arm
-from edge_hoi.synthetic.things import ThingLook, draw_thing
+from edge_hoi.synthetic.figures import Figure, Held
+from edge_hoi.synthetic.people import Look, draw_body, draw_far, draw_near_arm
+from edge_hoi.synthetic.thing_shapes import draw_thing
+from edge_hoi.synthetic.things import ThingLook
 from edge_hoi.types import HUMAN_CATEGORY, Image
 
 Box = tuple[float, float, float, float]

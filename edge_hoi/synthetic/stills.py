@@ -10,7 +10,7 @@ from edge_hoi.synthetic.activities import ACTIVITIES, STYLES, Activity, posture
 from edge_hoi.synthetic.backdrops import paint_backdrop
 from edge_hoi.synthetic.camera import Camera, draw_camera_look
 from edge_hoi.synthetic.canvas import Canvas
-from edge_hoi.synthetic.figures import Look, draw_look
+from edge_hoi.synthetic.people import Look, draw_look
 from edge_hoi.synthetic.scenes import Actor, Picture, Prop, Table, Thing, draw_scene, nearest_person
 from edge_hoi.synthetic.things import draw_thing_look
 from edge_hoi.types import HUMAN_CATEGORY, Image
