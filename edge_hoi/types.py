@@ -162,7 +162,7 @@ class Track:
         first_seen: `pts_seconds` of its first observation.
         last_seen: `pts_seconds` of its last observation.
         state: See `TrackState`.
-        merged_ids: Ids of earlier tracks that were found to be this one.
+        appearance: Its colours, float32 in units of CIE L*a*b*; None where unknown.
     """
 
     track_id: int
@@ -173,7 +173,20 @@ class Track:
     first_seen: float
     last_seen: float
     state: TrackState
-    merged_ids: tuple[int, ...] = ()
+    appearance: NDArray[np.float32] | None = None
+
+    def difference(self, other: "Track") -> float:
+        """Compare appearances.
+
+        Args:
+            other: Another track.
+
+        Returns:
+            Mean absolute difference, in units of L*a*b*; 0 where one of the two is unknown.
+        """
+        if self.appearance is None or other.appearance is None:
+            return 0.0
+        return float(np.abs(self.appearance - other.appearance).mean())
 
 
 NO_TRACK = -1

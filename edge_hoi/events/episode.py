@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from edge_hoi.events.scene import Instant, Scene
 from edge_hoi.events.settings import EpisodeSettings
-from edge_hoi.types import NO_TRACK, Event, NormalisedBox, Participant
+from edge_hoi.types import NO_TRACK, Event, NormalisedBox, Participant, Track
 
 Key = tuple[int, int, int]
 """Human track id, object track id (`NO_TRACK` where there is no object), HOI id."""
@@ -34,6 +34,7 @@ class Episode:
         merged_track_ids: Earlier tracks of the same person or object.
         told: Its latest event; None until it is started.
         told_seconds: When that event was made.
+        person: The person's track when evidence was last seen.
     """
 
     key: Key
@@ -52,6 +53,7 @@ class Episode:
     merged_track_ids: tuple[int, ...] = ()
     told: Event | None = None
     told_seconds: float = 0.0
+    person: Track | None = None
     _frames_unseen: int = 0
 
     def weigh(self, score: float, *, seconds: float, elapsed: float) -> None:
@@ -81,7 +83,7 @@ class Episode:
             scene: The frame; it holds this episode's participants.
         """
         self.last = scene.instant
-        self.human = scene.participants[self.key[0]]
+        self.human, self.person = scene.participants[self.key[0]], scene.tracks[self.key[0]]
         self.object = scene.participants.get(self.key[1])
         self.score_sum += score
         self.frames_seen += 1
@@ -107,8 +109,10 @@ class Episode:
 
         Returns:
             Sum over person and object of the distance in box sizes; None where they cannot be the same: too far for the time that
-            passed, or the episode's own track is still there and no farther.
+            passed, or the episode's own track is still there and no farther, or the other person looks different.
         """
+        if self.person is not None and self.person.difference(scene.tracks[key[0]]) > self.settings.max_appearance_difference:
+            return None
         reach = 0.5 + self.settings.max_speed * (scene.instant.seconds - self.last.seconds)
         total = 0.0
         for before, track_id in ((self.human, key[0]), (self.object, key[1])):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from edge_hoi.boxes import normalise
-from edge_hoi.types import HUMAN_CATEGORY, Clock, Frame, Moment, Participant, TrackedInteractions, TrackState
+from edge_hoi.types import HUMAN_CATEGORY, Clock, Frame, Moment, Participant, Track, TrackedInteractions, TrackState
 from edge_hoi.vocabulary import Vocabulary
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,12 +50,14 @@ class Scene:
         participants: Every live track by its id, also those not seen in this frame.
         seen: Ids of the tracks seen in this frame.
         confirmed: Ids of those of them that are no longer tentative.
+        tracks: Every live track by its id.
     """
 
     instant: Instant
     participants: dict[int, Participant]
     seen: frozenset[int]
     confirmed: frozenset[int]
+    tracks: dict[int, Track]
 
     @classmethod
     def of(cls, instant: Instant, tracked: TrackedInteractions, vocabulary: Vocabulary) -> "Scene":
@@ -73,4 +75,5 @@ class Scene:
             for track, place in zip(tracks, places, strict=True)
         }
         seen = frozenset(tracked.human_track_ids.tolist()) | frozenset(tracked.object_track_ids.tolist())
-        return cls(instant, participants, seen, frozenset(track.track_id for track in tracks if track.state is TrackState.CONFIRMED))
+        confirmed = frozenset(track.track_id for track in tracks if track.state is TrackState.CONFIRMED)
+        return cls(instant, participants, seen, confirmed, tracked.tracks)

@@ -45,6 +45,7 @@ class EpisodeSettings(_Section):
         score_tolerance: A smoothed score that moved by more than this is worth an `updated` event.
         box_tolerance: So is a box with an edge that moved by more than this share of the frame.
         max_speed: How fast a person or object may move while unseen and still be taken for the same, in its box's sizes per second.
+        max_appearance_difference: People whose colours differ by more, in units of CIE L*a*b*, are not taken for the same.
         verbs: Exceptions by the verb's name in the vocabulary.
         exclusive_groups: Groups of verbs that hide each other: of one person and object only the best-scored verb of a group holds.
     """
@@ -60,6 +61,7 @@ class EpisodeSettings(_Section):
     score_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.05
     box_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.02
     max_speed: Annotated[float, Field(ge=0, le=100)] = 1.5
+    max_appearance_difference: Annotated[float, Field(gt=0, le=500)] = 8.0
     verbs: dict[str, VerbSettings] = Field(default_factory=dict)
     exclusive_groups: tuple[tuple[str, ...], ...] = ()
 

@@ -97,7 +97,7 @@ class Tracker:
         """
         self._advance(frame.pts_seconds)
         seen = observe(interactions, duplicate_iou=self._settings.duplicate_iou)
-        appearances = describe(frame.image, seen.boxes)
+        appearances = self._describe(frame, seen)
         follower_of = self._continue_tracks(seen, appearances, frame.pts_seconds)
         self._join_what_was_seen_twice(seen, follower_of)
         if not frame.is_corrupt:
@@ -126,7 +126,7 @@ class Tracker:
         follower_of = np.full(len(seen.boxes), -1, np.int64)
         predicted = self._filter.boxes_xyxy
         categories = np.array([followed.category_id for followed in self._followed], np.int64)
-        bonus = self._bonus(categories, appearances)
+        bonus = self._bonus(appearances)
         tracks_left = np.arange(len(self._followed))
         is_strong = seen.scores >= self._settings.new_track_score
         for growth, candidates in ((0.0, is_strong), (self._settings.growth, np.ones_like(is_strong))):
@@ -154,12 +154,20 @@ class Tracker:
             followed.score = float(seen.scores[observation])
         return follower_of
 
-    def _bonus(self, categories: Ids, appearances: Appearances) -> NDArray[np.float32]:
-        """Say what speaks for each track and observation being the same person, besides where they are; nothing does for objects."""
+    def _describe(self, frame: Frame, seen: Observations) -> Appearances:
+        """Look at the people; all objects look alike."""
+        is_person = seen.category_ids == NO_OBJECT
+        of_people = describe(frame.image, seen.boxes[is_person])
+        appearances = np.zeros((len(seen.boxes), of_people.shape[1]), np.float32)
+        appearances[is_person] = of_people
+        return appearances
+
+    def _bonus(self, appearances: Appearances) -> NDArray[np.float32]:
+        """Say what speaks for each track and observation being the same, besides where they are."""
         settings = self._settings
-        of_tracks = np.array([followed.appearance for followed in self._followed], np.float32)
-        alike = settings.max_appearance_difference - differences(of_tracks.reshape(-1, appearances.shape[1]), appearances)
-        return np.where(categories[:, None] == NO_OBJECT, settings.appearance_weight * alike, np.float32(0))
+        of_tracks = np.array([followed.appearance for followed in self._followed], np.float32).reshape(-1, appearances.shape[1])
+        alike = settings.max_appearance_difference - differences(of_tracks, appearances)
+        return np.asarray(settings.appearance_weight * alike, np.float32)
 
     def _join_what_was_seen_twice(self, seen: Observations, follower_of: Ids) -> None:
         """Give observations without a track that of a like one that they lie over, in `follower_of`."""
@@ -196,6 +204,7 @@ class Tracker:
                 first_seen=followed.first_seen,
                 last_seen=followed.last_seen,
                 state=self._state(followed, is_seen=row in seen_rows),
+                appearance=followed.appearance if followed.category_id == NO_OBJECT else None,
             )
             for row, (followed, box) in enumerate(zip(self._followed, self._filter.boxes_xyxy, strict=True))
         }

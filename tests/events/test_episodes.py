@@ -50,13 +50,16 @@ def of_phase(events, phase):
     return [event for event in events if event.phase is phase]
 
 
-def hand_made(frame, rows, *, state=TrackState.CONFIRMED):
-    """Track by hand: rows of (human id, human box, object id, object box, HOI id, score)."""
+def hand_made(frame, rows, *, state=TrackState.CONFIRMED, looks=None):
+    """Track by hand: rows of (human id, human box, object id, object box, HOI id, score); a brightness for some tracks' looks."""
+    looks = {track_id: np.full(18, look, np.float32) for track_id, look in (looks or {}).items()}
     rows, tracks = sorted(rows, key=lambda row: -row[5]), {}
     for human_id, human, object_id, thing, _, score in rows:
         for track_id, category, box in ((human_id, NO_OBJECT, human), (object_id, BICYCLE, thing)):
             box = np.array(box, np.float32)
-            tracks[track_id] = Track(track_id, category == NO_OBJECT, category, box, score, 0.0, frame.pts_seconds, state)
+            tracks[track_id] = Track(
+                track_id, category == NO_OBJECT, category, box, score, 0.0, frame.pts_seconds, state, looks.get(track_id)
+            )
     interactions = make_interactions([(human, thing, hoi, score) for _, human, _, thing, hoi, score in rows])
     human_ids, object_ids = (np.array([row[column] for row in rows], np.int64) for column in (0, 2))
     return TrackedInteractions(interactions, human_ids, object_ids, tracks)
@@ -165,6 +168,17 @@ def test_a_neighbour_does_not_continue_the_episode_of_someone_still_there():
         events += keeper.update(frame, hand_made(frame, [stays, comes] if pts >= 3 else [stays]))
     assert len(of_phase(events, STARTED)) == 2
     assert all(event.merged_track_ids == () for event in events)
+
+
+@pytest.mark.parametrize(("looks", "episodes"), [({1: 20, 3: 22}, 1), ({1: 20, 3: 60}, 2), ({1: 20}, 1), ({}, 1)])
+def test_whoever_takes_the_place_of_another_begins_an_episode_unless_they_look_the_same(looks, episodes):
+    keeper, events = make_keeper(), []
+    for pts in times(10, 8):
+        frame = make_frame(pts)
+        rows = [(1 if pts < 3 else 3, HUMAN, 2, THING, RIDE, 0.8)] if not 3 <= pts < 3.6 else []
+        events += keeper.update(frame, hand_made(frame, rows, looks=looks))
+    assert len(of_phase(events, STARTED)) == episodes
+    assert (events[-1].merged_track_ids == (1,)) is (episodes == 1)
 
 
 def test_weak_evidence_of_another_track_does_not_continue_an_episode():
