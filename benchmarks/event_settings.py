@@ -1,9 +1,9 @@
 """Try settings of tracker and episodes on videos with known episodes: what is seen is kept, and only what follows from it is done again.
 
-    python benchmarks/event_settings.py VIDEOS [--engine NAME] [--set episodes.enter=0.55,0.6 …] [--keep FOLDER]
+    python benchmarks/event_settings.py VIDEOS [--engine NAME] [--set episodes.enter=0.55,0.6 …] [--keep FOLDER] [--choose levels.yaml]
 
-Each `--set` names a setting and the values to try; all combinations are tried, and printed by F1. Settings are chosen on other videos
-than those that they are judged by.
+Each `--set` names a setting and the values to try; all combinations are tried, and printed by F1. `--choose` writes the best, with
+exceptions for single verbs; `edge-hoi build --levels` takes it. Settings are chosen on other videos than those that they are judged by.
 """
 
 import argparse
@@ -22,7 +22,8 @@ from edge_hoi.config import RunConfig, parse_config
 from edge_hoi.datasets.truth import read_truth, truth_path
 from edge_hoi.delivery.cloudevents import render
 from edge_hoi.detection import Detector
-from edge_hoi.evaluation.events import EventResults, event_results, judge, predicted_episodes
+from edge_hoi.errors import ConfigError
+from edge_hoi.evaluation.events import EventResults, Judgement, event_results, judge, predicted_episodes
 from edge_hoi.events import EpisodeKeeper
 from edge_hoi.ingest import open_source
 from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
@@ -30,9 +31,10 @@ from edge_hoi.pipeline.engines import engine_folder
 from edge_hoi.pipeline.levels import episode_settings, tracker_settings
 from edge_hoi.runtime import choose_input_size, open_engine, read_manifest
 from edge_hoi.tracking import Tracker
-from edge_hoi.types import EndReason, Interactions, ModelInfo
+from edge_hoi.types import EndReason, Event, Interactions, ModelInfo
 
 MIN_SECONDS = 1.0
+WORTH = 3.0
 _MODEL = ModelInfo("engine", "0" * 64, "openvino", "int8")
 _FIELDS = ("human_boxes", "object_boxes", "object_ids", "hoi_ids", "scores")
 
@@ -61,35 +63,41 @@ def look(video: Path, engine: str) -> Sights:
             return [(frame.pts_seconds, detector.detect([frame])[0]) for frame in itertools.chain([first], frames)]
 
 
-def judged(videos: Sequence[tuple[Path, Sights]], engine: str, changes: dict[str, object]) -> EventResults:
-    """Follow what was seen with some settings, and measure the events.
+def judged(seen: tuple[Path, Sights], engine: str, tried: Sequence[dict[str, object]]) -> list[Judgement]:
+    """Follow what was seen in a video with each of some settings, all at once, and judge the events.
 
     Args:
-        videos: Each with what was seen.
+        seen: The video, and what was seen.
         engine: Whose vocabulary it was seen with.
-        changes: Settings by dotted name.
+        tried: Settings by dotted name.
     """
+    video, sights = seen
+    folder = engine_folder(engine)
+    manifest = read_manifest(folder)
+    vocabulary = load_engine_vocabulary(folder, manifest)
+    configs = [parse_config(_nested(changes), origin="--set") for changes in tried]
+    episodes = [episode_settings(config, manifest) for config in configs]
+    following = [tracker_settings(config, each) for config, each in zip(configs, episodes, strict=True)]
+    trackers = {settings: Tracker(settings) for settings in following}  # what differs in its episodes alone shares a tracker
+    keepers = [EpisodeKeeper(vocabulary, site="site", camera=video.stem, model=_MODEL, settings=each) for each in episodes]
+    events: list[list[Event]] = [[] for _ in tried]
+    with open_source(str(video), source_id=video.stem) as source:
+        for frame, (_, interactions) in zip(source, sights, strict=True):
+            tracked = {settings: tracker.update(frame, interactions) for settings, tracker in trackers.items()}
+            for told, keeper, settings in zip(events, keepers, following, strict=True):
+                told += keeper.update(frame, tracked[settings])
+    for told, keeper in zip(events, keepers, strict=True):
+        told += keeper.close(EndReason.SHUTDOWN)
+    truth = read_truth(truth_path(video))
+    return [judge(truth, predicted_episodes(map(render, told)), name=video.stem, min_seconds=MIN_SECONDS) for told in events]
+
+
+def _nested(changes: dict[str, object]) -> dict[str, dict[str, object]]:
     document: dict[str, dict[str, object]] = {}
     for name, value in changes.items():
         section, _, key = name.partition(".")
         document.setdefault(section, {})[key] = value
-    config = parse_config(document, origin="--set")
-    folder = engine_folder(engine)
-    manifest = read_manifest(folder)
-    vocabulary = load_engine_vocabulary(folder, manifest)
-    episodes = episode_settings(config, manifest)
-    judgements = []
-    for video, sights in videos:
-        truth = read_truth(truth_path(video))
-        keeper = EpisodeKeeper(vocabulary, site="site", camera=video.stem, model=_MODEL, settings=episodes)
-        tracker = Tracker(tracker_settings(config, episodes))
-        events = []
-        with open_source(str(video), source_id=video.stem) as source:
-            for frame, (_, interactions) in zip(source, sights, strict=True):
-                events += keeper.update(frame, tracker.update(frame, interactions))
-        events += keeper.close(EndReason.SHUTDOWN)
-        judgements.append(judge(truth, predicted_episodes(map(render, events)), name=video.stem, min_seconds=MIN_SECONDS))
-    return event_results(judgements)
+    return document
 
 
 def combinations(settings: Sequence[str]) -> Iterator[dict[str, object]]:
@@ -103,10 +111,10 @@ def combinations(settings: Sequence[str]) -> Iterator[dict[str, object]]:
         yield dict(zip(names, chosen, strict=True))
 
 
-def seen(folder: Path, engine: str, kept: Path | None) -> list[tuple[Path, Sights]]:
+def seen(folders: Sequence[Path], engine: str, kept: Path | None) -> list[tuple[Path, Sights]]:
     """Look at every video with a truth, or take what was kept of an earlier look."""
     found = []
-    for video in sorted(path for path in folder.glob("*.mp4") if truth_path(path).exists()):
+    for video in sorted(path for folder in folders for path in folder.glob("*.mp4") if truth_path(path).exists()):
         cache = kept / f"{video.stem}.npz" if kept else None
         if cache and cache.exists():
             sights = read_sights(cache)
@@ -136,21 +144,65 @@ def read_sights(path: Path) -> Sights:
         return [(float(seconds), Interactions(*row)) for seconds, row in zip(kept["seconds"], rows, strict=True)]
 
 
+def choose_by_verb(tried: Sequence[dict[str, object]], results: Sequence[EventResults]) -> dict[str, dict[str, object]]:
+    """Take the settings with the best F1, and for single verbs others that add to it.
+
+    At an F1 of f it grows with 2 found - f predicted, so that verbs can be settled one by one. An exception must be worth `WORTH` of these,
+    which keeps chance out.
+
+    Args:
+        tried: Settings by dotted name, of episodes only.
+        results: What each came to.
+
+    Returns:
+        A configuration with these `episodes`.
+    """
+    best = max(range(len(tried)), key=lambda index: results[index].overall.f1)
+    f1 = results[best].overall.f1
+
+    def worth(index: int, verb: str) -> float:
+        figures = results[index].by_verb.get(verb)
+        return 2 * figures.found - f1 * figures.predicted if figures else 0.0
+
+    general = _nested(tried[best])["episodes"]
+    verbs = {}
+    for verb, figures in results[best].by_verb.items():
+        index = max(range(len(tried)), key=lambda index: worth(index, verb))
+        if figures.true and worth(index, verb) - worth(best, verb) >= WORTH:
+            verbs[verb] = {name: value for name, value in _nested(tried[index])["episodes"].items() if value != general[name]}
+    return {"episodes": {**general, "verbs": verbs}}
+
+
 def main() -> None:
     """Try what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("videos", type=Path)
+    parser.add_argument("videos", type=Path, nargs="+", help="folders of videos")
     parser.add_argument("--engine", default="default")
     parser.add_argument("--set", action="append", default=[], dest="settings")
-    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--keep", type=Path, help="keep what was seen here, for another time")
+    parser.add_argument("--choose", type=Path, help="write the best settings of episodes, verb by verb, to this YAML file")
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     videos = seen(arguments.videos, arguments.engine, arguments.keep)
-    tried = list(combinations(arguments.settings))
+    tried = [changes for changes in combinations(arguments.settings) if _is_legal(changes)]
     with ProcessPoolExecutor(arguments.processes) as pool:
-        results = list(pool.map(partial(judged, videos, arguments.engine), tried))
+        judgements = list(pool.map(partial(judged, engine=arguments.engine, tried=tried), videos))
+    results = [event_results(each) for each in zip(*judgements, strict=True)]
     for changes, result in sorted(zip(tried, results, strict=True), key=lambda pair: -pair[1].overall.f1):
         print(describe(result), changes)
+    if arguments.choose:
+        text = yaml.safe_dump(choose_by_verb(tried, results), sort_keys=False)
+        arguments.choose.write_text(text)
+        print(f"{arguments.choose}:\n{text}")
+
+
+def _is_legal(changes: dict[str, object]) -> bool:
+    """Leave out combinations that no configuration may have, such as a `leave` above `enter`."""
+    try:
+        parse_config(_nested(changes), origin="--set")
+    except ConfigError:
+        return False
+    return True
 
 
 def describe(result: EventResults) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from pydantic import ValidationError
 from rich.table import Table
 
 from edge_hoi.cli.precision import Precision, PrecisionChoice
@@ -85,7 +86,11 @@ def build(
     ] = None,
     levels: Annotated[
         str | None,
-        typer.Option("--levels", help="ENTER,LEAVE: scores that start an episode and keep it up, for runs whose configuration has none."),
+        typer.Option(
+            "--levels",
+            help="ENTER,LEAVE: scores that start an episode and keep it up, for runs whose configuration has none; or a YAML file with "
+            "`episodes: {enter: …, leave: …, verbs: {VERB: {…}}}`.",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Build even if the folder's engine was built from the same.")] = False,
 ) -> None:
@@ -142,23 +147,34 @@ def build(
 
 
 def parse_levels(text: str) -> "EpisodeLevels":
-    """Read `ENTER,LEAVE`.
+    """Read `ENTER,LEAVE`, or a configuration whose `episodes` name levels, also of single verbs.
 
     Args:
-        text: Two numbers in (0, 1].
+        text: Two numbers in (0, 1], or the path of a YAML file.
 
     Raises:
-        ConfigError: It is written otherwise, or leave is above enter.
+        ConfigError: It is written otherwise, leave is above enter, or the file has what an engine does not keep.
     """
+    from edge_hoi.config import load_config
     from edge_hoi.events import EpisodeSettings
     from edge_hoi.runtime import EpisodeLevels
 
+    if Path(text).suffix in (".yaml", ".yml"):
+        kept = load_config(Path(text)).episodes.model_dump(exclude_unset=True)
+    else:
+        try:
+            enter, leave = map(float, text.split(","))
+            kept = EpisodeSettings(enter=enter, leave=leave).model_dump(exclude_unset=True)
+        except ValueError as error:
+            raise ConfigError(
+                f"--levels is ENTER,LEAVE, two numbers in (0, 1], the second not above the first, or a configuration; got {text!r}"
+            ) from error
     try:
-        enter, leave = map(float, text.split(","))
-        EpisodeSettings(enter=enter, leave=leave)
-    except ValueError as error:
-        raise ConfigError(f"--levels is ENTER,LEAVE, two numbers in (0, 1], the second not above the first; got {text!r}") from error
-    return EpisodeLevels(enter=enter, leave=leave)
+        return EpisodeLevels.model_validate(kept)
+    except ValidationError as error:
+        raise ConfigError(
+            f"{text}: an engine keeps `enter` and `leave` of `episodes`, needs both, and of single `verbs` also `min_duration_seconds`"
+        ) from error
 
 
 def refuse_without_extra(doing: str) -> None:

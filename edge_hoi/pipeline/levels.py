@@ -11,6 +11,8 @@ from edge_hoi.tracking import TrackerSettings
 def episode_settings(config: RunConfig, manifest: Manifest) -> EpisodeSettings:
     """Say when episodes start and end: as configured, and by the engine's own levels where the configuration names none.
 
+    What the engine says of single verbs holds only with its own general levels.
+
     Args:
         config: The configuration.
         manifest: The engine's.
@@ -20,9 +22,10 @@ def episode_settings(config: RunConfig, manifest: Manifest) -> EpisodeSettings:
     """
     if manifest.episodes is None:
         return config.episodes
-    own = manifest.episodes.model_dump()
+    own, configured = manifest.episodes.model_dump(exclude_none=True), config.episodes.model_dump(exclude_unset=True)
+    verbs = {} if {"enter", "leave"} & configured.keys() else own["verbs"]
     try:
-        return EpisodeSettings(**(own | config.episodes.model_dump(exclude_unset=True)))
+        return EpisodeSettings(**(own | configured | {"verbs": verbs | configured.get("verbs", {})}))
     except ValueError as error:
         raise ConfigError(
             f"the engine's own episode levels ({own}) do not go with the configuration's: give both `enter` and `leave` there"

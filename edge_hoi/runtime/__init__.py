@@ -13,6 +13,7 @@ from edge_hoi.runtime.manifest import (
     InputDescription,
     Manifest,
     TextTower,
+    VerbLevels,
     read_manifest,
     write_manifest,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "PrecisionHint",
     "TensorSpec",
     "TextTower",
+    "VerbLevels",
     "choose_input_size",
     "fake_manifest",
     "made_up_inputs",

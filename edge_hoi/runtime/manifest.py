@@ -103,16 +103,32 @@ class TextTower(_Section):
 Level = Annotated[float, Field(gt=0, le=1)]
 
 
+class VerbLevels(_Section):
+    """What differs from `EpisodeLevels` for one verb; None where nothing does.
+
+    Attributes:
+        enter: As there.
+        leave: As there.
+        min_duration_seconds: How long the smoothed score must have been at least `enter`.
+    """
+
+    enter: Level | None = None
+    leave: Level | None = None
+    min_duration_seconds: Annotated[float, Field(ge=0)] | None = None
+
+
 class EpisodeLevels(_Section):
     """What scores tell true from false best with this engine; `edge_hoi.events.EpisodeSettings` says what they mean.
 
     Attributes:
         enter: A smoothed score of at least this starts an episode.
         leave: A score of at least this is evidence.
+        verbs: Exceptions by the verb's name.
     """
 
     enter: Level
     leave: Level
+    verbs: dict[str, VerbLevels] = Field(default_factory=dict)
 
 
 class Calibration(_Section):

@@ -19,12 +19,15 @@ def command(*arguments):
 def test_an_untrained_model_becomes_an_engine_that_runs(tmp_path, monkeypatch, capsys, backend):
     pytest.importorskip("torch", reason="needs the [build] extra")
     monkeypatch.chdir(tmp_path)
-    options = ["--size", "96x160", "--backend", backend, "--no-text-tower", "--vocabulary", "vcoco", "--levels", "0.7,0.65"]
+    (tmp_path / "levels.yaml").write_text("episodes: {enter: 0.7, leave: 0.65, verbs: {ride: {min_duration_seconds: 0.2}}}\n")
+    levels = "levels.yaml" if backend == "openvino" else "0.7,0.65"
+    options = ["--size", "96x160", "--backend", backend, "--no-text-tower", "--vocabulary", "vcoco", "--levels", levels]
     assert command("build", "untrained:tiny", "--output", "engines/mine", *options) == 0
     manifest = read_manifest(tmp_path / "engines" / "mine")
     assert (manifest.name, manifest.is_trained, manifest.default_vocabulary) == ("mine", False, "vcoco")
     assert (manifest.input.height, manifest.input.width) == (96, 160)
     assert (manifest.episodes.enter, manifest.episodes.leave) == (0.7, 0.65)
+    assert [verb.min_duration_seconds for verb in manifest.episodes.verbs.values()] == ([0.2] if backend == "openvino" else [])
     assert command("run", "--source", demo_clip(), "--engine", "mine", "--max-frames", 5) == 0
     assert "UNTRAINED" in capsys.readouterr().err
 
@@ -59,6 +62,8 @@ def test_a_calibration_set_is_made_and_an_int8_engine_from_it_judged_and_verifie
         (["untrained:tiny", "--size", "large"], 2, "--size is HEIGHTxWIDTH"),
         (["untrained:tiny", "--levels", "0.5,0.6"], 2, "--levels is ENTER,LEAVE"),
         (["untrained:tiny", "--levels", "high"], 2, "--levels is ENTER,LEAVE"),
+        (["untrained:tiny", "--levels", "no-such.yaml"], 2, "no-such.yaml: cannot be read"),
+        (["untrained:tiny", "--levels", "patient.yaml"], 2, "an engine keeps `enter` and `leave`"),
         (["untrained:tiny", "--size", "100x160"], 4, "96x160 would do"),
         (["untrained:tiny", "--precision", "int8"], 2, "--precision int8 needs --calibration"),
         (["untrained:tiny", "--calibration", "street.mp4"], 2, "--calibration goes with --precision int8 or auto, got fp32"),
@@ -66,8 +71,10 @@ def test_a_calibration_set_is_made_and_an_int8_engine_from_it_judged_and_verifie
         (["untrained:tiny", "--precision", "int8", "--calibration", "no-such.mp4"], 3, "no-such.mp4"),
     ],
 )
-def test_what_cannot_be_built_is_refused_in_words(tmp_path, capsys, arguments, code, expected):
+def test_what_cannot_be_built_is_refused_in_words(tmp_path, monkeypatch, capsys, arguments, code, expected):
     pytest.importorskip("torch", reason="needs the [build] extra")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "patient.yaml").write_text("episodes: {enter: 0.7, leave: 0.6, patience_seconds: 3}\n")
     assert command("build", *arguments, "--output", tmp_path / "engine") == code
     assert expected in capsys.readouterr().err
     assert not (tmp_path / "engine").exists()

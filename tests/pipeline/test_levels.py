@@ -5,7 +5,7 @@ import pytest
 from edge_hoi.config import parse_config
 from edge_hoi.errors import ConfigError
 from edge_hoi.pipeline.levels import annotate_settings, episode_settings, tracker_settings
-from edge_hoi.runtime import EpisodeLevels, fake_manifest
+from edge_hoi.runtime import EpisodeLevels, VerbLevels, fake_manifest
 
 OWN = EpisodeLevels(enter=0.7, leave=0.65)
 
@@ -25,6 +25,24 @@ def test_an_engines_levels_hold_where_the_configuration_names_none(own, configur
     settings = episode_settings(parse_config({"episodes": configured}, origin="test"), fake_manifest().model_copy(update={"episodes": own}))
     assert (settings.enter, settings.leave) == levels
     assert settings.patience_seconds == configured.get("patience_seconds", 1.5)
+
+
+@pytest.mark.parametrize(
+    ("configured", "verbs"),
+    [
+        ({}, {"ride": (0.6, 0.5), "carry": (0.65, 0.2)}),
+        ({"verbs": {"ride": {"enter": 0.9}}}, {"ride": (0.9, 0.5), "carry": (0.65, 0.2)}),
+        ({"enter": 0.9}, {"ride": (0.9, 0.5), "carry": (0.9, 0.5)}),
+    ],
+)
+def test_what_an_engine_says_of_single_verbs_holds_with_its_own_levels(configured, verbs):
+    own = EpisodeLevels(
+        enter=0.7, leave=0.6, verbs={"ride": VerbLevels(enter=0.6), "carry": VerbLevels(enter=0.65, min_duration_seconds=0.2)}
+    )
+    settings = episode_settings(parse_config({"episodes": configured}, origin="test"), fake_manifest().model_copy(update={"episodes": own}))
+    of_verbs = {verb: settings.of_verb(verb) for verb in verbs}
+    assert {verb: (of_verb.enter, of_verb.min_duration_seconds) for verb, of_verb in of_verbs.items()} == verbs
+    assert all(of_verb.leave == 0.6 for of_verb in of_verbs.values())
 
 
 def test_levels_that_do_not_go_together_are_told():
