@@ -104,11 +104,11 @@ Level = Annotated[float, Field(gt=0, le=1)]
 
 
 class VerbLevels(_Section):
-    """What differs from `EpisodeLevels` for one verb; None where nothing does.
+    """What tells true from false best with this engine; `edge_hoi.events.EpisodeSettings` says what it means. None where nothing does.
 
     Attributes:
-        enter: As there.
-        leave: As there.
+        enter: A smoothed score of at least this starts an episode.
+        leave: A score of at least this is evidence.
         min_duration_seconds: How long the smoothed score must have been at least `enter`.
     """
 
@@ -117,14 +117,8 @@ class VerbLevels(_Section):
     min_duration_seconds: Annotated[float, Field(ge=0)] | None = None
 
 
-class EpisodeLevels(_Section):
-    """What scores tell true from false best with this engine; `edge_hoi.events.EpisodeSettings` says what they mean.
-
-    Attributes:
-        enter: A smoothed score of at least this starts an episode.
-        leave: A score of at least this is evidence.
-        verbs: Exceptions by the verb's name.
-    """
+class EpisodeLevels(VerbLevels):
+    """The same for all verbs, with `verbs`, exceptions by the verb's name."""
 
     enter: Level
     leave: Level

@@ -63,7 +63,7 @@ def test_a_calibration_set_is_made_and_an_int8_engine_from_it_judged_and_verifie
         (["untrained:tiny", "--levels", "0.5,0.6"], 2, "--levels is ENTER,LEAVE"),
         (["untrained:tiny", "--levels", "high"], 2, "--levels is ENTER,LEAVE"),
         (["untrained:tiny", "--levels", "no-such.yaml"], 2, "no-such.yaml: cannot be read"),
-        (["untrained:tiny", "--levels", "patient.yaml"], 2, "an engine keeps `enter` and `leave`"),
+        (["untrained:tiny", "--levels", "patient.yaml"], 2, "an engine keeps `enter`, `leave`"),
         (["untrained:tiny", "--size", "100x160"], 4, "96x160 would do"),
         (["untrained:tiny", "--precision", "int8"], 2, "--precision int8 needs --calibration"),
         (["untrained:tiny", "--calibration", "street.mp4"], 2, "--calibration goes with --precision int8 or auto, got fp32"),
