@@ -100,6 +100,7 @@ def build_engine(
     _check_arguments(checkpoint, vocabulary, backend, input_size)
     _check_precision(backend, reduction, target)
     options = {"name": name, "description": description, "is_trained": is_trained, "backend": backend, "input_size": input_size}
+    options |= {"caution": caution, "episodes": episodes and episodes.model_dump()}
     target = target or PlanTarget()
     plan = plan_for(backend, target, input_size) if backend in PLAN_BACKENDS else None
     if plan:

@@ -25,7 +25,7 @@ from edge_hoi.export.calibration import write_recording
 from edge_hoi.export.frames import ChosenFrame
 from edge_hoi.export.gate import LIMITS
 from edge_hoi.export.reduction import reduced_networks
-from edge_hoi.runtime import open_engine, read_manifest
+from edge_hoi.runtime import EpisodeLevels, VerbLevels, open_engine, read_manifest
 from edge_hoi.vocabulary import load_vocabulary
 
 SIZE = (96, 160)
@@ -131,8 +131,12 @@ def test_an_engine_built_from_the_same_is_kept_and_a_stale_one_is_built_again(bu
     build_tiny(folder, is_forced=False, progress=steps.append, input_size=(128, 160))
     assert steps[1] == "the engine there is stale, for input size changed: building it again"
     assert read_manifest(folder).input.height == 128
+    levels = EpisodeLevels(enter=0.7, leave=0.6, verbs={"ride": VerbLevels(enter=0.6)})
+    build_tiny(folder, is_forced=False, progress=steps.append, input_size=(128, 160), episodes=levels, caution="Sees badly")
+    assert "the engine there is stale, for caution, episodes changed: building it again" in steps
+    assert read_manifest(folder).episodes == levels
     (folder / "model.onnx").write_bytes(b"damaged")
-    build_tiny(folder, is_forced=False, progress=steps.append, input_size=(128, 160))
+    build_tiny(folder, is_forced=False, progress=steps.append, input_size=(128, 160), episodes=levels, caution="Sees badly")
     assert any("the engine there is not usable" in step for step in steps)
     assert (folder / "model.onnx").stat().st_size > 1000
 
