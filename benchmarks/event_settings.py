@@ -10,7 +10,7 @@ import argparse
 import itertools
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     videos = seen(arguments.videos, arguments.engine, arguments.keep)
-    tried = [changes for changes in combinations(arguments.settings) if _is_legal(changes)]
+    tried = legal(combinations(arguments.settings))
     with ProcessPoolExecutor(arguments.processes) as pool:
         judgements = list(pool.map(partial(judged, engine=arguments.engine, tried=tried), videos))
     results = [event_results(each) for each in zip(*judgements, strict=True)]
@@ -196,13 +196,26 @@ def main() -> None:
         print(f"{arguments.choose}:\n{text}")
 
 
-def _is_legal(changes: dict[str, object]) -> bool:
-    """Leave out combinations that no configuration may have, such as a `leave` above `enter`."""
-    try:
-        parse_config(_nested(changes), origin="--set")
-    except ConfigError:
-        return False
-    return True
+def legal(settings: Iterable[dict[str, object]]) -> list[dict[str, object]]:
+    """Leave out what no configuration may have, such as a `leave` above `enter`.
+
+    Args:
+        settings: By dotted name.
+
+    Raises:
+        ConfigError: No configuration may have any of them; a name is misspelt, most often.
+    """
+    found, refused = [], None
+    for changes in settings:
+        try:
+            parse_config(_nested(changes), origin="--set")
+        except ConfigError as error:
+            refused = error
+        else:
+            found.append(changes)
+    if refused and not found:
+        raise refused
+    return found
 
 
 def describe(result: EventResults) -> str:

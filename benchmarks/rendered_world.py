@@ -1,6 +1,6 @@
 """Remake the rendered world's data, its small CLIP and HOICLIP, the embedded engine, and the tables, with one command.
 
-    python benchmarks/rendered_world.py FOLDER [--only STAGE …] [--list] [--processes 2] [--pictures 60000] [--try]
+    python benchmarks/rendered_world.py FOLDER [--only STAGE …] [--list] [--processes 2] [--pictures 100000] [--try]
 
 Each stage is a command that leaves something in FOLDER; a stage whose output is there already is passed over, and an interrupted
 training goes on where it was. On two cores all of it takes most of a day, nearly all of it training; `--try` goes through every stage
@@ -210,7 +210,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="STAGE")
     parser.add_argument("--list", action="store_true", help="list the stages, and which are done")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--pictures", type=int, default=60_000)
+    parser.add_argument("--pictures", type=int, default=100_000)
     parser.add_argument("--try", action="store_true", dest="is_trial", help="go through every stage with next to no data")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()

@@ -149,6 +149,19 @@ class TrackState(StrEnum):
     LOST = "lost"
 
 
+def appearance_difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Compare appearances, as `Track` has them; what is known of many is compared by broadcasting.
+
+    Args:
+        one: `(..., D)`.
+        other: `(..., D)`.
+
+    Returns:
+        `(...)` mean absolute differences, in units of CIE L*a*b*.
+    """
+    return np.asarray(np.abs(one - other).mean(axis=-1), np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class Track:
     """One person or object followed through time, as of one frame.
@@ -186,7 +199,7 @@ class Track:
         """
         if self.appearance is None or other.appearance is None:
             return 0.0
-        return float(np.abs(self.appearance - other.appearance).mean())
+        return float(appearance_difference(self.appearance, other.appearance))
 
 
 NO_TRACK = -1

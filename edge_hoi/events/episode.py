@@ -22,6 +22,7 @@ class Episode:
         settings: Those of its verb.
         first: When evidence began.
         last: When evidence was last seen.
+        person: The person's track when evidence was last seen.
         human: The person when evidence was last seen.
         object: The object when evidence was last seen; None for an interaction without one.
         smoothed: Exponentially weighted score.
@@ -34,13 +35,13 @@ class Episode:
         merged_track_ids: Earlier tracks of the same person or object.
         told: Its latest event; None until it is started.
         told_seconds: When that event was made.
-        person: The person's track when evidence was last seen.
     """
 
     key: Key
     settings: EpisodeSettings
     first: Instant
     last: Instant
+    person: Track
     human: Participant
     object: Participant | None
     smoothed: float = 0.0
@@ -53,7 +54,6 @@ class Episode:
     merged_track_ids: tuple[int, ...] = ()
     told: Event | None = None
     told_seconds: float = 0.0
-    person: Track | None = None
     _frames_unseen: int = 0
 
     def weigh(self, score: float, *, seconds: float, elapsed: float) -> None:
@@ -111,7 +111,7 @@ class Episode:
             Sum over person and object of the distance in box sizes; None where they cannot be the same: too far for the time that
             passed, or the episode's own track is still there and no farther, or the other person looks different.
         """
-        if self.person is not None and self.person.difference(scene.tracks[key[0]]) > self.settings.max_appearance_difference:
+        if self.person.difference(scene.tracks[key[0]]) > self.settings.max_appearance_difference:
             return None
         reach = 0.5 + self.settings.max_speed * (scene.instant.seconds - self.last.seconds)
         total = 0.0

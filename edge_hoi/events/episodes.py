@@ -152,8 +152,8 @@ class EpisodeKeeper:
         for key, score in evidence.items():
             settings = self._settings_of_hoi[key[2]]
             if key not in self._episodes and score >= settings.leave:
-                human, object_ = scene.participants[key[0]], scene.participants.get(key[1])
-                self._episodes[key] = Episode(key, settings, scene.instant, scene.instant, human, object_)
+                person, human, object_ = scene.tracks[key[0]], scene.participants[key[0]], scene.participants.get(key[1])
+                self._episodes[key] = Episode(key, settings, scene.instant, scene.instant, person, human, object_)
         for key, episode in self._episodes.items():
             score = evidence.get(key, 0.0)
             episode.weigh(score, seconds=scene.instant.seconds, elapsed=elapsed)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_hoi.types import Boxes, Image
+from edge_hoi.types import Boxes, Image, appearance_difference
 
 Appearances = NDArray[np.float32]
 """`(..., 3 * BANDS)`: L*, a* and b* (CIE 1976) of each band from top to bottom, less the frame's own."""
@@ -49,7 +49,7 @@ def differences(one: Appearances, other: Appearances) -> NDArray[np.float32]:
         `(T, M)` mean absolute differences in units of L*a*b*: of one person from frame to frame mostly below 3, of two people mostly
         above 4.
     """
-    return np.asarray(np.abs(one[:, None] - other).mean(axis=-1), np.float32)
+    return appearance_difference(one[:, None], other)
 
 
 def _bands(image: Image, box: list[float]) -> NDArray[np.float32]:

@@ -149,6 +149,7 @@ def test_a_strong_observation_is_not_left_to_a_weak_one():
     follow(lambda pts: [(HUMAN, None, SMILE, 0.8)], times(10, 1), tracker)
     tracked = follow(lambda pts: [(moved(HUMAN, 15), None, SMILE, 0.8), (moved(HUMAN, -12), None, SMILE, 0.2)], [1.0], tracker)[0]
     assert tracked.human_track_ids.tolist() == [1, 1]  # the weak one lies over it: the same person
+    np.testing.assert_array_equal(tracked.interactions.human_boxes[0], np.array(moved(HUMAN, 15), np.float32))
     np.testing.assert_allclose(tracked.tracks[1].box, moved(HUMAN, 15), atol=6)
 
 
