@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that a checkout need not be installed
 
-from edge_hoi.datasets.batch import Target
+from edge_hoi.datasets.batch import Target, Targets
 from edge_hoi.training.criterion import Criterion, class_errors
+from edge_hoi.training.matcher import Matches
 from edge_hoi.training.predictions import Predictions
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -33,10 +34,12 @@ _TARGETS = ("sub_boxes", "obj_boxes", "obj_labels", "hoi_labels")
 _LOSSES = ("loss_hoi_labels", "loss_obj_ce", "loss_sub_bbox", "loss_obj_bbox", "loss_sub_giou", "loss_obj_giou")
 
 
-def read_targets(reference: Arrays) -> list[Target]:
+def read_targets(reference: Arrays) -> Targets:
     """Read the targets of all pictures."""
     count = len(reference["outputs/pred_sub_boxes"])
-    return [Target(*(torch.from_numpy(reference[f"targets/{index}/{name}"]) for name in _TARGETS)) for index in range(count)]
+    return Targets.of(
+        [Target(*(torch.from_numpy(reference[f"targets/{index}/{name}"]) for name in _TARGETS)) for index in range(count)]
+    )
 
 
 def read_predictions(reference: Arrays, suffix: str) -> Predictions:
@@ -44,21 +47,22 @@ def read_predictions(reference: Arrays, suffix: str) -> Predictions:
     return Predictions(*(torch.from_numpy(reference[f"outputs/{name}{suffix}"]) for name in _OUTPUTS))
 
 
-def compute(reference: Arrays, suffix: str, targets: list[Target]) -> tuple[dict[str, float], list[Any]]:
-    """Compute losses and figures by the reference's names, and the assignment of each picture."""
+def compute(reference: Arrays, suffix: str, targets: Targets) -> tuple[dict[str, float], Matches]:
+    """Compute losses and figures by the reference's names, and the assignment."""
     predictions = read_predictions(reference, suffix)
     outputs = Criterion()([predictions], targets)
-    hoi_error, object_error = class_errors(predictions, targets, outputs.matches)
+    hoi_error, object_error = class_errors(predictions, targets, outputs.matches[-1])
     found = dict(zip(_LOSSES, (float(loss) for loss in outputs.layers[-1]), strict=True))
     found |= {"hoi_class_error": float(hoi_error), "obj_class_error": float(object_error)}
-    return {f"{name}{suffix}": value for name, value in found.items()}, outputs.matches
+    return {f"{name}{suffix}": value for name, value in found.items()}, outputs.matches[-1]
 
 
-def compare_matches(matches: list[Any], reference: Arrays) -> bool:
+def compare_matches(matches: Matches, targets: Targets, reference: Arrays) -> bool:
     """Print whether each picture's pairs are the reference's."""
     is_passed = True
-    for index, match in enumerate(matches):
-        ours = set(zip(match.queries.tolist(), match.targets.tolist(), strict=True))
+    for index, start in enumerate(targets.starts):
+        own = matches.pictures == index
+        ours = set(zip(matches.queries[own].tolist(), (matches.rows[own] - start).tolist(), strict=True))
         theirs = set(zip(*(reference[f"matched/{index}/{name}"].tolist() for name in ("query", "target")), strict=True))
         is_passed &= ours == theirs
         verdict = "PASS" if ours == theirs else f"FAIL  ours {sorted(ours - theirs)} theirs {sorted(theirs - ours)}"
@@ -93,7 +97,7 @@ def main() -> int:
     for key in reference:
         if layer := re.fullmatch(r"outputs/pred_hoi_logits(_\d+)", key):
             found |= compute(reference, layer[1], targets)[0]
-    is_passed = compare_matches(matches, reference) & compare_losses(found, reference)
+    is_passed = compare_matches(matches, targets, reference) & compare_losses(found, reference)
     print("PASS" if is_passed else "FAIL")
     return 0 if is_passed else 1
 

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from edge_hoi.datasets.batch import Target
+from edge_hoi.datasets.batch import Target, Targets
 from edge_hoi.training.box_overlap import generalised_iou
 from edge_hoi.training.distributed import sum_over_processes, world_size
 from edge_hoi.training.focal_loss import clamped_probabilities, focal_loss
-from edge_hoi.training.matcher import Match, Matcher
+from edge_hoi.training.matcher import Matcher, Matches
 from edge_hoi.training.predictions import Predictions
 
 _EPSILON = 1e-4
@@ -42,12 +42,12 @@ class CriterionOutputs(NamedTuple):
     Attributes:
         total: `()` weighted sum of all losses of all layers, to be minimised.
         layers: The losses of each layer; the last layer's come last.
-        matches: The last layer's assignment for each picture.
+        matches: The assignment of each layer.
     """
 
     total: Tensor
     layers: list[Losses]
-    matches: list[Match]
+    matches: list[Matches]
 
 
 class _Matched(NamedTuple):
@@ -93,35 +93,37 @@ class Criterion:
     giou: float = 1.0
     nothing: float = 0.1
 
-    def __call__(self, layers: Sequence[Predictions], targets: Sequence[Target]) -> CriterionOutputs:
+    def __call__(self, layers: Sequence[Predictions], targets: Targets) -> CriterionOutputs:
         """Compute the losses of a batch.
 
         Args:
             layers: L layers' predictions, the last layer's last.
-            targets: One for each of B pictures.
+            targets: Of B pictures.
 
         Raises:
             TrainingError: A prediction is not a finite number.
         """
         layers = [layer.float() for layer in layers]
-        matches = [self.matcher(layer, targets) for layer in layers]
-        matched = [_gather(match, targets) for match in matches]
+        matches = self.matcher(layers, targets)
+        matched = [_gather(each, targets) for each in matches]
         losses = [self._losses(*each) for each in zip(layers, matched, self._counts(layers, matched, targets), strict=True)]
-        return CriterionOutputs(torch.stack([self.weigh(layer) for layer in losses]).sum(), losses, matches[-1])
+        return CriterionOutputs(torch.stack([self.weigh(layer) for layer in losses]).sum(), losses, matches)
 
     def weigh(self, losses: Losses) -> Tensor:
         """Add one layer's losses up by their weights."""
         boxes = self.l1 * (losses.human_l1 + losses.object_l1) + self.giou * (losses.human_giou + losses.object_giou)
         return self.hoi * losses.hoi + self.object * losses.object + boxes
 
-    def _counts(self, layers: Sequence[Predictions], matched: Sequence[_Matched], targets: Sequence[Target]) -> list[_Counts]:
-        pairs = sum(len(target.object_labels) for target in targets)  # also those for which there are too few queries
+    def _counts(self, layers: Sequence[Predictions], matched: Sequence[_Matched], targets: Targets) -> list[_Counts]:
+        device = layers[0].object_logits.device
+        pairs = torch.tensor(sum(targets.counts), device=device)  # also those for which there are too few queries
         rows = []
         for layer, found in zip(layers, matched, strict=True):
             answers = len(found.has_object)
             others = layer.object_logits.shape[0] * layer.object_logits.shape[1] - answers
-            rows.append([pairs, found.has_object.sum(), found.target.hoi_labels.sum(), answers + self.nothing * others])
-        totals = sum_over_processes(torch.tensor(rows, device=layers[0].object_logits.device))  # (L, 4)
+            weight = torch.tensor(answers + self.nothing * others, device=device)
+            rows.append(torch.stack([tensor.float() for tensor in (pairs, found.has_object.sum(), found.target.hoi_labels.sum(), weight)]))
+        totals = sum_over_processes(torch.stack(rows))  # (L, 4)
         totals[:, [0, 2]] = totals[:, [0, 2]].clamp(min=1)
         totals[:, 1] += _EPSILON
         return [_Counts(*row) for row in totals / world_size()]
@@ -148,12 +150,12 @@ class Criterion:
         return functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), weight, reduction="sum")
 
 
-def class_errors(predictions: Predictions, targets: Sequence[Target], matches: Sequence[Match]) -> tuple[Tensor, Tensor]:
+def class_errors(predictions: Predictions, targets: Targets, matches: Matches) -> tuple[Tensor, Tensor]:
     """Measure how often matched queries err, to watch while training.
 
     Args:
         predictions: One layer's.
-        targets: One for each of B pictures.
+        targets: Of B pictures.
         matches: That layer's assignment.
 
     Returns:
@@ -171,18 +173,10 @@ def class_errors(predictions: Predictions, targets: Sequence[Target], matches: S
     return 100 - 100 * found.mean(), 100 - 100 * is_right.float().mean()
 
 
-def _gather(matches: Sequence[Match], targets: Sequence[Target]) -> _Matched:
-    device = targets[0].object_labels.device
-    pictures = torch.cat([torch.full_like(match.queries, index) for index, match in enumerate(matches)])
-    rows = [match.targets.to(device) for match in matches]
-    target = Target(
-        *(
-            torch.cat([getattr(target, field)[row] for target, row in zip(targets, rows, strict=True)])
-            for field in ("human_boxes", "object_boxes", "object_labels", "hoi_labels")
-        )
-    )
-    queries = torch.cat([match.queries for match in matches])
-    return _Matched((pictures.to(device), queries.to(device)), target, (target.object_boxes != 0).any(dim=1))
+def _gather(matches: Matches, targets: Targets) -> _Matched:
+    pictures, queries, rows = torch.stack(matches).to(targets.pairs.object_labels.device, non_blocking=True)
+    target = targets.pairs.map(lambda tensor: tensor[rows])
+    return _Matched((pictures, queries), target, (target.object_boxes != 0).any(dim=1))
 
 
 def _labels(layer: Predictions, matched: _Matched) -> Tensor:

@@ -1,12 +1,11 @@
 """The losses of a dense detector, weighted as HOICLIP weighs its own."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from edge_hoi.datasets.batch import Target
+from edge_hoi.datasets.batch import Targets
 from edge_hoi.training.box_overlap import generalised_iou
 from edge_hoi.training.dense_detection import DenseOutputs, DensePredictions
 from edge_hoi.training.dense_targets import CellTargets, cell_targets, humans_of, objects_of
@@ -31,12 +30,12 @@ class DenseObjective:
     l1: float = 2.5
     giou: float = 1.0
 
-    def __call__(self, outputs: DenseOutputs, targets: Sequence[Target]) -> Costs:
+    def __call__(self, outputs: DenseOutputs, targets: Targets) -> Costs:
         """Compute the losses of a batch.
 
         Args:
             outputs: Of B pictures.
-            targets: One for each of them.
+            targets: Theirs.
         """
         weights = {"class": self.classes, "hoi": self.hoi, "l1": self.l1, "giou": self.giou}
         total = outputs.human.boxes.new_zeros(())

@@ -1,6 +1,6 @@
 """Which query answers for which annotated pair: the assignment of least total cost (DETR, section 3.1; HOICLIP, section 3.5).
 
-B batch, Q queries, n annotated pairs of one picture and M of all, N HOI categories.
+B batch, L decoder layers, Q queries, n annotated pairs of one picture and M of all, N HOI categories.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edge_hoi.datasets.batch import Target
+from edge_hoi.datasets.batch import Targets
 from edge_hoi.errors import TrainingError
 from edge_hoi.training.box_overlap import generalised_iou
 from edge_hoi.training.predictions import Predictions
@@ -20,16 +20,18 @@ from edge_hoi.training.predictions import Predictions
 _EPSILON = 1e-4
 
 
-class Match(NamedTuple):
-    """The assignment of one picture.
+class Matches(NamedTuple):
+    """The assignment of B pictures, picture after picture. In a picture, m is the smaller of Q and n.
 
     Attributes:
-        queries: `(m,)` int64, ascending; m is the smaller of Q and n.
-        targets: `(m,)` int64, the pair that each of these queries answers for.
+        pictures: `(sum of m,)` int64 numbers of pictures.
+        queries: `(sum of m,)` int64, ascending in each picture.
+        rows: `(sum of m,)` int64, the pair of all M that each of these queries answers for.
     """
 
+    pictures: Tensor
     queries: Tensor
-    targets: Tensor
+    rows: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +51,28 @@ class Matcher:
     giou: float = 1.0
 
     @torch.no_grad()
-    def __call__(self, predictions: Predictions, targets: Sequence[Target]) -> list[Match]:
-        """Match each picture.
+    def __call__(self, layers: Sequence[Predictions], targets: Targets) -> list[Matches]:
+        """Match each picture, by the predictions of each layer alone.
 
         Args:
-            predictions: One layer's, float32.
-            targets: One for each of B pictures.
+            layers: L layers' predictions, float32.
+            targets: Of B pictures.
 
         Raises:
             TrainingError: A prediction is not a finite number.
         """
-        costs = self._costs(predictions, targets).double().cpu().numpy()  # (M, Q): one transfer for all pictures
+        counts = torch.tensor(targets.counts, device=targets.pairs.object_labels.device)
+        pictures = torch.repeat_interleave(counts, output_size=sum(targets.counts))  # (M,)
+        # (L, M, Q): one transfer for all, for each makes a GPU wait.
+        costs = torch.stack([self._costs(layer, targets, pictures) for layer in layers]).double().cpu().numpy()
         if not np.isfinite(costs).all():
             raise TrainingError("the network's predictions are no finite numbers any more; lower the learning rate, or train in fp32")
-        ends = np.cumsum([len(target.object_labels) for target in targets])
-        return [_assign(cost.T) for cost in np.split(costs, ends[:-1])]
+        return [_assign_all(cost, targets) for cost in costs]
 
-    def _costs(self, predictions: Predictions, targets: Sequence[Target]) -> Tensor:
+    def _costs(self, predictions: Predictions, targets: Targets, pictures: Tensor) -> Tensor:
         """Compute `(M, Q)` costs of the M pairs of all pictures, each with the queries of its own picture."""
-        pictures = torch.cat([torch.full_like(target.object_labels, number) for number, target in enumerate(targets)])  # (M,)
-        human_boxes, object_boxes, object_labels, hoi_labels = (
-            torch.cat([getattr(target, field) for target in targets])
-            for field in ("human_boxes", "object_boxes", "object_labels", "hoi_labels")
-        )
+        human_boxes, object_boxes = targets.pairs.human_boxes, targets.pairs.object_boxes
+        object_labels, hoi_labels = targets.pairs.object_labels, targets.pairs.hoi_labels
         hoi = _hoi_cost(predictions.hoi_logits.sigmoid()[pictures], hoi_labels)
         thing = -predictions.object_logits.softmax(dim=-1)[pictures, :, object_labels]
         has_object = (object_boxes != 0).any(dim=1, keepdim=True)  # (M, 1)
@@ -104,10 +105,22 @@ def _hoi_cost(probabilities: Tensor, labels: Tensor) -> Tensor:
     return -(present + absent) / 2
 
 
-def _assign(cost: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Match:
-    """Solve one `(Q, n)` assignment."""
+def _assign_all(costs: np.ndarray[tuple[int, ...], np.dtype[np.float64]], targets: Targets) -> Matches:
+    """Solve the assignment of each picture, by `(M, Q)` costs."""
+    found = [
+        (np.full(len(queries), picture), queries, start + rows)
+        for picture, (start, count) in enumerate(zip(targets.starts, targets.counts, strict=True))
+        for queries, rows in [_assign(costs[start : start + count].T)]
+    ]
+    return Matches(*(torch.from_numpy(np.concatenate(parts).astype(np.int64)) for parts in zip(*found, strict=True)))
+
+
+def _assign(
+    cost: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """Solve one `(Q, n)` assignment: queries, ascending, and the pair of each."""
     if not cost.shape[1]:
-        return Match(torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64))
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
     target_of, _ = lap.lapjv(np.ascontiguousarray(cost), extend_cost=True, return_cost=False)
     queries = np.flatnonzero(target_of >= 0)
-    return Match(torch.from_numpy(queries), torch.from_numpy(target_of[queries].astype(np.int64)))
+    return queries, target_of[queries]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from edge_hoi.datasets.batch import Target
+from edge_hoi.datasets.batch import Targets
 from edge_hoi.training.criterion import Criterion, class_errors
 from edge_hoi.training.predictions import Predictions
 
@@ -24,8 +24,8 @@ class Costs(NamedTuple):
     figures: Mapping[str, Tensor]
 
 
-Objective = Callable[[Any, Sequence[Target]], Costs]
-"""Holds what a network predicted for B pictures against their B targets."""
+Objective = Callable[[Any, Targets], Costs]
+"""Holds what a network predicted for B pictures against their targets."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,19 @@ class HoiObjective:
     criterion: Criterion = field(default_factory=Criterion)
     query_groups: int = 1
 
-    def __call__(self, layers: Sequence[Predictions], targets: Sequence[Target]) -> Costs:
+    def __call__(self, layers: Sequence[Predictions], targets: Targets) -> Costs:
         """Compute the losses of a batch.
 
         Args:
             layers: Predictions of each decoder layer, the last layer's last; figures are of the first group.
-            targets: One for each of B pictures.
+            targets: Of B pictures.
 
         Raises:
             TrainingError: A prediction is not a finite number.
         """
-        groups = list(zip(*(layer.groups(self.query_groups) for layer in layers), strict=True))
-        outputs = [self.criterion(group, targets) for group in groups]
-        top5, thing = class_errors(groups[0][-1], targets, outputs[0].matches)
-        losses = {f"loss/{name}": loss for name, loss in outputs[0].layers[-1]._asdict().items()}
-        total = torch.stack([of_group.total for of_group in outputs]).mean()
-        return Costs(total, {**losses, "error/hoi_top5": top5, "error/object": thing})
+        groups = [layer.groups(self.query_groups) for layer in layers]
+        outputs = self.criterion([group for layer in groups for group in layer], targets)
+        shown = -self.query_groups  # the first group of the last layer
+        top5, thing = class_errors(groups[-1][0], targets, outputs.matches[shown])
+        losses = {f"loss/{name}": loss for name, loss in outputs.layers[shown]._asdict().items()}
+        return Costs(outputs.total / self.query_groups, {**losses, "error/hoi_top5": top5, "error/object": thing})

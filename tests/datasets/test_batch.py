@@ -32,4 +32,4 @@ def test_target_refuses_parts_of_unequal_length(field):
 
 def test_batch_moves_with_its_targets():
     batch = collate([Sample(torch.ones(3, side, 6), torch.zeros(3, 2, 2), target(1)) for side in (4, 5)]).to("meta")
-    assert {batch.image.device.type, batch.padding_mask.device.type, batch.targets[0].hoi_labels.device.type} == {"meta"}
+    assert {batch.image.device.type, batch.padding_mask.device.type, batch.targets.pairs.hoi_labels.device.type} == {"meta"}

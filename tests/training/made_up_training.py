@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from edge_hoi.datasets.batch import Sample, Target
+from edge_hoi.datasets.batch import Sample, Target, Targets
 from edge_hoi.training.predictions import Predictions
 
 
@@ -22,6 +22,16 @@ def made_up_target(seed, pairs, categories=5, objects=3, without_object=()):
     labels[np.arange(pairs), rng.integers(categories, size=pairs)] = 1
     humans, things = torch.from_numpy(boxes)
     return Target(humans, things, torch.from_numpy(rng.integers(objects, size=pairs)), torch.from_numpy(labels))
+
+
+def made_up_targets(*targets):
+    return Targets.of(targets)
+
+
+def pairs_of(matches, targets):
+    """Give each picture's queries and the picture's own rows that they answer for."""
+    whole = [(matches.queries[matches.pictures == picture], matches.rows[matches.pictures == picture]) for picture in range(len(targets))]
+    return [(queries.tolist(), (rows - start).tolist()) for (queries, rows), start in zip(whole, targets.starts, strict=True)]
 
 
 class MadeUpSamples:

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
-from made_up_training import made_up_predictions, made_up_target
+from made_up_training import made_up_predictions, made_up_target, made_up_targets, pairs_of
 
 from edge_hoi.datasets.batch import Target
 from edge_hoi.training.box_overlap import generalised_iou
@@ -33,8 +33,8 @@ def plain_losses(predictions, targets, matches):
     hoi, things, humans, objects = (tensor.double().numpy() for tensor in predictions)
     wanted, classes = np.zeros_like(hoi), np.full(things.shape[:2], things.shape[2] - 1)
     sums, num_objects = dict.fromkeys(["human_l1", "object_l1", "human_giou", "object_giou"], 0.0), 0
-    for picture, (match, target) in enumerate(zip(matches, targets, strict=True)):
-        for query, row in zip(match.queries.tolist(), match.targets.tolist(), strict=True):
+    for picture, (pairs, target) in enumerate(zip(pairs_of(matches, targets), targets, strict=True)):
+        for query, row in zip(*pairs, strict=True):
             wanted[picture, query], classes[picture, query] = target.hoi_labels[row], target.object_labels[row]
             for name, boxes, truth in (("human", humans, target.human_boxes), ("object", objects, target.object_boxes)):
                 truth = truth[row].double().numpy()
@@ -47,18 +47,18 @@ def plain_losses(predictions, targets, matches):
     log_softmax = things - np.log(np.exp(things).sum(-1, keepdims=True))
     weight = np.where(classes == things.shape[2] - 1, 0.1, 1)
     cross_entropy = -(weight * np.take_along_axis(log_softmax, classes[..., None], -1)[..., 0]).sum() / weight.sum()
-    num_pairs = max(sum(len(target.object_labels) for target in targets), 1)
+    num_pairs = max(sum(targets.counts), 1)
     counts = {"human": num_pairs, "object": num_objects + 1e-4}
     return [focal, cross_entropy, *(sums[name] / counts[name.partition("_")[0]] for name in sums)]
 
 
 CASES = {
-    "every pair has an object": [made_up_target(1, 3), made_up_target(2, 2)],
-    "some pairs have no object": [made_up_target(1, 3, without_object=[1]), made_up_target(2, 2, without_object=[0])],
-    "no pair has an object": [made_up_target(1, 1, without_object=[0]), made_up_target(2, 1, without_object=[0])],
-    "a picture is empty": [made_up_target(1, 0), made_up_target(2, 2)],
-    "all pictures are empty": [made_up_target(1, 0), made_up_target(2, 0)],
-    "more pairs than queries": [made_up_target(1, 9), made_up_target(2, 2)],
+    "every pair has an object": made_up_targets(made_up_target(1, 3), made_up_target(2, 2)),
+    "some pairs have no object": made_up_targets(made_up_target(1, 3, without_object=[1]), made_up_target(2, 2, without_object=[0])),
+    "no pair has an object": made_up_targets(made_up_target(1, 1, without_object=[0]), made_up_target(2, 1, without_object=[0])),
+    "a picture is empty": made_up_targets(made_up_target(1, 0), made_up_target(2, 2)),
+    "all pictures are empty": made_up_targets(made_up_target(1, 0), made_up_target(2, 0)),
+    "more pairs than queries": made_up_targets(made_up_target(1, 9), made_up_target(2, 2)),
 }
 
 
@@ -66,11 +66,11 @@ CASES = {
 def test_losses_are_those_of_a_plain_recomputation(targets):
     predictions = made_up_predictions(0)
     outputs = Criterion()([predictions], targets)
-    np.testing.assert_allclose([float(loss) for loss in outputs.layers[0]], plain_losses(predictions, targets, outputs.matches), rtol=1e-5)
+    np.testing.assert_allclose([float(loss) for loss in outputs.layers[0]], plain_losses(predictions, targets, outputs.matches[0]), rtol=1e-5)
 
 
 def test_total_adds_every_layer_with_the_published_weights():
-    targets = [made_up_target(1, 3, without_object=[1]), made_up_target(2, 2)]
+    targets = made_up_targets(made_up_target(1, 3, without_object=[1]), made_up_target(2, 2))
     outputs = Criterion()([made_up_predictions(0), made_up_predictions(1)], targets)
     weights = torch.tensor([2.0, 1.0, 2.5, 2.5, 1.0, 1.0])
     expected = sum((weights * torch.stack(list(layer))).sum() for layer in outputs.layers)
@@ -78,7 +78,7 @@ def test_total_adds_every_layer_with_the_published_weights():
 
 
 def test_each_group_of_queries_has_to_find_everything():
-    targets = [made_up_target(1, 3, without_object=[1]), made_up_target(2, 2)]
+    targets = made_up_targets(made_up_target(1, 3, without_object=[1]), made_up_target(2, 2))
     groups = [[made_up_predictions(seed), made_up_predictions(seed + 1)] for seed in (0, 10)]
     layers = [Predictions(*(torch.cat(both, dim=1) for both in zip(*layer, strict=True))) for layer in zip(*groups, strict=True)]
     costs = HoiObjective(query_groups=2)(layers, targets)
@@ -88,7 +88,7 @@ def test_each_group_of_queries_has_to_find_everything():
 
 
 def test_each_layer_is_matched_by_its_own_predictions():
-    targets = [made_up_target(1, 3), made_up_target(2, 2)]
+    targets = made_up_targets(made_up_target(1, 3), made_up_target(2, 2))
     first, last = made_up_predictions(0), made_up_predictions(1)
     together = Criterion()([first, last], targets)
     for layer, alone in zip(together.layers, (first, last), strict=True):
@@ -97,13 +97,13 @@ def test_each_layer_is_matched_by_its_own_predictions():
 
 def test_every_prediction_learns():
     predictions = Predictions(*(tensor.requires_grad_() for tensor in made_up_predictions(0)))
-    Criterion()([predictions], [made_up_target(1, 3), made_up_target(2, 2)]).total.backward()
+    Criterion()([predictions], made_up_targets(made_up_target(1, 3), made_up_target(2, 2))).total.backward()
     assert all(tensor.grad.isfinite().all() and tensor.grad.any() for tensor in predictions)
 
 
 def test_pictures_without_pairs_teach_classes_but_no_boxes():
     predictions = Predictions(*(tensor.requires_grad_() for tensor in made_up_predictions(0)))
-    Criterion()([predictions], [made_up_target(1, 0), made_up_target(2, 0)]).total.backward()
+    Criterion()([predictions], made_up_targets(made_up_target(1, 0), made_up_target(2, 0))).total.backward()
     assert predictions.hoi_logits.grad.any()
     assert predictions.object_logits.grad.any()
     assert not predictions.human_boxes.grad.any()
@@ -111,7 +111,7 @@ def test_pictures_without_pairs_teach_classes_but_no_boxes():
 
 def test_half_precision_predictions_are_weighed_in_full_precision():
     half = Predictions(*(tensor.half() for tensor in made_up_predictions(0)))
-    targets = [made_up_target(1, 3), made_up_target(2, 2)]
+    targets = made_up_targets(made_up_target(1, 3), made_up_target(2, 2))
     assert Criterion()([half], targets).total == Criterion()([half.float()], targets).total
 
 
@@ -123,14 +123,15 @@ def test_class_errors_count_what_is_not_among_the_best():
     labels[0, [0, 4, 6, 7]] = 1
     target = Target(boxes[0], boxes[0], torch.tensor([1]), labels)
     predictions = Predictions(logits, torch.tensor([[[0.0, 1.0, 0.5]]]), boxes, boxes)
-    matches = Criterion()([predictions], [target]).matches
-    assert [float(error) for error in class_errors(predictions, [target], matches)] == [50.0, 0.0]
+    targets = made_up_targets(target)
+    matches = Criterion()([predictions], targets).matches[0]
+    assert [float(error) for error in class_errors(predictions, targets, matches)] == [50.0, 0.0]
 
 
 def test_class_errors_are_whole_where_nothing_is_matched():
-    targets = [made_up_target(1, 0), made_up_target(2, 0)]
+    targets = made_up_targets(made_up_target(1, 0), made_up_target(2, 0))
     predictions = made_up_predictions(0)
-    matches = Criterion()([predictions], targets).matches
+    matches = Criterion()([predictions], targets).matches[0]
     assert [float(error) for error in class_errors(predictions, targets, matches)] == [100.0, 100.0]
 
 
@@ -159,7 +160,7 @@ def test_reference_script_passes_on_the_published_losses(shared_data, repository
 
 def reference_file(path, **changes):
     """Write a file of the reference's form, as V-COCO's would be: pairs without objects, and an intermediate layer."""
-    targets = [made_up_target(1, 3, without_object=[1]), made_up_target(2, 0)]
+    targets = made_up_targets(made_up_target(1, 3, without_object=[1]), made_up_target(2, 0))
     arrays = {}
     for suffix, seed in (("", 0), ("_0", 1)):
         predictions = made_up_predictions(seed)
@@ -168,11 +169,11 @@ def reference_file(path, **changes):
             arrays[f"outputs/{name}{suffix}"] = tensor.numpy()
         names = ("loss_hoi_labels", "loss_obj_ce", "loss_sub_bbox", "loss_obj_bbox", "loss_sub_giou", "loss_obj_giou")
         arrays |= {
-            f"losses/{name}{suffix}": loss for name, loss in zip(names, plain_losses(predictions, targets, outputs.matches), strict=True)
+            f"losses/{name}{suffix}": loss for name, loss in zip(names, plain_losses(predictions, targets, outputs.matches[0]), strict=True)
         }
         if not suffix:
-            for index, match in enumerate(outputs.matches):
-                arrays |= {f"matched/{index}/query": match.queries.numpy(), f"matched/{index}/target": match.targets.numpy()}
+            for index, (queries, rows) in enumerate(pairs_of(outputs.matches[0], targets)):
+                arrays |= {f"matched/{index}/query": np.array(queries, np.int64), f"matched/{index}/target": np.array(rows, np.int64)}
     for index, target in enumerate(targets):
         arrays |= {f"targets/{index}/sub_boxes": target.human_boxes.numpy(), f"targets/{index}/obj_boxes": target.object_boxes.numpy()}
         arrays |= {f"targets/{index}/obj_labels": target.object_labels.numpy(), f"targets/{index}/hoi_labels": target.hoi_labels.numpy()}

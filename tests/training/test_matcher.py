@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
-from made_up_training import made_up_predictions, made_up_target
+from made_up_training import made_up_predictions, made_up_target, made_up_targets, pairs_of
 
 from edge_hoi.errors import TrainingError
 from edge_hoi.training.box_overlap import generalised_iou
@@ -31,19 +31,20 @@ def plain_cost(predictions, target, row, query):
 @pytest.mark.parametrize("without_object", [(), (0,)])
 def test_matches_are_those_of_least_total_cost(pairs, without_object):
     optimize = pytest.importorskip("scipy.optimize", reason="needs SciPy to compare with")
-    predictions, targets = made_up_predictions(pairs), [made_up_target(seed, pairs, without_object=without_object) for seed in (1, 2)]
-    for picture, match in enumerate(Matcher()(predictions, targets)):
+    predictions = made_up_predictions(pairs)
+    targets = made_up_targets(*(made_up_target(seed, pairs, without_object=without_object) for seed in (1, 2)))
+    found = pairs_of(Matcher()([predictions], targets)[0], targets)
+    for picture, target in enumerate(targets):
         own = Predictions(*(tensor[picture] for tensor in predictions))
-        cost = np.array([[float(plain_cost(own, targets[picture], row, query)) for row in range(pairs)] for query in range(6)])
+        cost = np.array([[float(plain_cost(own, target, row, query)) for row in range(pairs)] for query in range(6)])
         queries, rows = optimize.linear_sum_assignment(cost)
-        assert match.queries.tolist() == queries.tolist()
-        assert match.targets.tolist() == rows.tolist()
+        assert found[picture] == (queries.tolist(), rows.tolist())
 
 
 def test_a_picture_without_pairs_matches_nothing():
-    matches = Matcher()(made_up_predictions(0), [made_up_target(1, 0), made_up_target(2, 2)])
-    assert [len(match.queries) for match in matches] == [0, 2]
-    assert matches[0].targets.dtype == torch.int64
+    matches = Matcher()([made_up_predictions(0)], made_up_targets(made_up_target(1, 0), made_up_target(2, 2)))[0]
+    assert matches.pictures.tolist() == [1, 1]
+    assert {tensor.dtype for tensor in matches} == {torch.int64}
 
 
 def test_a_perfect_query_is_matched_with_its_pair():
@@ -51,12 +52,12 @@ def test_a_perfect_query_is_matched_with_its_pair():
     predictions.human_boxes[0, [4, 1]], predictions.object_boxes[0, [4, 1]] = target.human_boxes, target.object_boxes
     predictions.hoi_logits[0, [4, 1]] = 20 * target.hoi_labels - 10
     predictions.object_logits[0, [4, 1]] = 20 * torch.nn.functional.one_hot(target.object_labels, 4).float()
-    match = Matcher()(predictions, [target])[0]
-    assert dict(zip(match.queries.tolist(), match.targets.tolist(), strict=True)) == {4: 0, 1: 1}
+    match = Matcher()([predictions], made_up_targets(target))[0]
+    assert dict(zip(match.queries.tolist(), match.rows.tolist(), strict=True)) == {4: 0, 1: 1}
 
 
 def test_predictions_that_are_no_numbers_are_refused():
     predictions = made_up_predictions(0)
     predictions.human_boxes[0, 0, 0] = float("nan")
     with pytest.raises(TrainingError, match="no finite numbers"):
-        Matcher()(predictions, [made_up_target(1, 1), made_up_target(2, 1)])
+        Matcher()([predictions], made_up_targets(made_up_target(1, 1), made_up_target(2, 1)))
