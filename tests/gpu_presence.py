@@ -1,10 +1,19 @@
 """Skips of tests that need a GPU, which EDGE_HOI_REQUIRE_GPU=1 turns into failures."""
 
 import os
+from contextlib import contextmanager
 
 import pytest
 
 from edge_hoi.errors import EdgeHoiError
+
+
+def need_cuda() -> None:
+    """Go on only where a CUDA device is there."""
+    from edge_hoi.runtime.gpu import Gpu
+
+    with _skipping():
+        Gpu("tensorrt").close()
 
 
 def need_gpu(backend: str) -> None:
@@ -13,12 +22,17 @@ def need_gpu(backend: str) -> None:
     Args:
         backend: One of those that run on GPUs only.
     """
-    from edge_hoi.runtime.gpu import Gpu
     from edge_hoi.runtime.tensorrt_library import load_library
 
-    try:
+    with _skipping():
         load_library(backend)
-        Gpu(backend).close()
+    need_cuda()
+
+
+@contextmanager
+def _skipping():
+    try:
+        yield
     except EdgeHoiError as error:
         if os.environ.get("EDGE_HOI_REQUIRE_GPU") == "1":
             pytest.fail(f"EDGE_HOI_REQUIRE_GPU is set, and {error}")
