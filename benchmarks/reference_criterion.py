@@ -37,9 +37,7 @@ _LOSSES = ("loss_hoi_labels", "loss_obj_ce", "loss_sub_bbox", "loss_obj_bbox", "
 def read_targets(reference: Arrays) -> Targets:
     """Read the targets of all pictures."""
     count = len(reference["outputs/pred_sub_boxes"])
-    return Targets.of(
-        [Target(*(torch.from_numpy(reference[f"targets/{index}/{name}"]) for name in _TARGETS)) for index in range(count)]
-    )
+    return Targets.of([Target(*(torch.from_numpy(reference[f"targets/{index}/{name}"]) for name in _TARGETS)) for index in range(count)])
 
 
 def read_predictions(reference: Arrays, suffix: str) -> Predictions:

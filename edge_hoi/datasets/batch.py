@@ -6,6 +6,7 @@ B batch, H and W picture size in pixels, S side of CLIP's picture, n pairs of on
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from operator import itemgetter
 from typing import NamedTuple
 
 import torch
@@ -76,8 +77,7 @@ class Targets:
     def __iter__(self) -> Iterator[Target]:
         """Give each picture's target."""
         for start, count in zip(self.starts, self.counts, strict=True):
-            rows = slice(start, start + count)
-            yield self.pairs.map(lambda tensor, rows=rows: tensor[rows])
+            yield self.pairs.map(itemgetter(slice(start, start + count)))
 
     @property
     def starts(self) -> tuple[int, ...]:

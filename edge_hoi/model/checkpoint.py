@@ -192,11 +192,12 @@ def _assemble(model: Hoiclip, text: ClipTextTower, tensors: Mapping[str, Tensor]
     model.load_state_dict(_part(tensors, "model"))
     text.load_state_dict(_part(tensors, "text"))
     seen = _part(tensors, "seen_classifier")
+    # `float`, as the others are by being copied into: weights that came in half precision would be trained in it.
     return Checkpoint(
         model=model.eval(),
         text=text,
-        classifier=HoiClassifier(**_part(tensors, "classifier")).eval(),
+        classifier=HoiClassifier(**_part(tensors, "classifier")).float().eval(),
         vocabulary=vocabulary,
         vocabulary_sha256=vocabulary_sha256,
-        seen_classifier=HoiClassifier(**seen).eval() if seen else None,
+        seen_classifier=HoiClassifier(**seen).float().eval() if seen else None,
     )

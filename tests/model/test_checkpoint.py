@@ -46,6 +46,17 @@ def test_published_file_survives_the_way_here_and_back(request, tmp_path, case):
     assert again.clip_sha256() == checkpoint.clip_sha256()
 
 
+@pytest.mark.parametrize("case", ["hico_det", "rare_first"])
+def test_file_in_half_precision_is_computed_with_in_full(request, tmp_path, case):
+    save_checkpoint(request.getfixturevalue(case), tmp_path / "whole.safetensors")
+    with safetensors.safe_open(tmp_path / "whole.safetensors", "pt") as file:
+        metadata, halves = file.metadata(), {name: file.get_tensor(name).half() for name in file.keys()}  # noqa: SIM118
+    safetensors.torch.save_file(halves, tmp_path / "half.safetensors", metadata)
+    loaded = load_checkpoint(tmp_path / "half.safetensors").tensors()
+    assert {tensor.dtype for tensor in loaded.values()} == {torch.float32}
+    assert_equal(loaded, {name: half.float() for name, half in halves.items()})
+
+
 @pytest.mark.parametrize("case", ["hico", "vcoco", "hico_rare_first"])
 def test_every_key_of_the_published_checkpoints_is_known(shared_data, case):
     from edge_hoi.model.published_keys import from_published, is_unused, to_published

@@ -66,7 +66,8 @@ CASES = {
 def test_losses_are_those_of_a_plain_recomputation(targets):
     predictions = made_up_predictions(0)
     outputs = Criterion()([predictions], targets)
-    np.testing.assert_allclose([float(loss) for loss in outputs.layers[0]], plain_losses(predictions, targets, outputs.matches[0]), rtol=1e-5)
+    expected = plain_losses(predictions, targets, outputs.matches[0])
+    np.testing.assert_allclose([float(loss) for loss in outputs.layers[0]], expected, rtol=1e-5)
 
 
 def test_total_adds_every_layer_with_the_published_weights():
