@@ -61,7 +61,7 @@ class EpisodeSettings(_Section):
     score_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.05
     box_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.02
     max_speed: Annotated[float, Field(ge=0, le=100)] = 1.5
-    max_appearance_difference: Annotated[float, Field(gt=0, le=500)] = 8.0
+    max_appearance_difference: Annotated[float, Field(gt=0, le=500)] = 4.0
     verbs: dict[str, VerbSettings] = Field(default_factory=dict)
     exclusive_groups: tuple[tuple[str, ...], ...] = ()
 

@@ -40,7 +40,7 @@ class TrackerSettings(BaseModel):
     min_iou: Annotated[float, Field(gt=0, lt=1)] = 0.2
     growth: Annotated[float, Field(ge=0, le=2)] = 0.5
     appearance_weight: Annotated[float, Field(ge=0, le=1)] = 0.2
-    max_appearance_difference: Annotated[float, Field(gt=0, le=500)] = 15.0
+    max_appearance_difference: Annotated[float, Field(gt=0, le=500)] = 10.0
     appearance_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
     duplicate_iou: Annotated[float, Field(gt=0, le=1)] = 0.7
     joined_person_iou: Annotated[float, Field(gt=0, le=1)] = 0.25
