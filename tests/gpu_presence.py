@@ -8,12 +8,16 @@ import pytest
 from edge_hoi.errors import EdgeHoiError
 
 
-def need_cuda() -> None:
-    """Go on only where a CUDA device is there."""
+def need_cuda(backend: str = "tensorrt") -> None:
+    """Go on only where a CUDA device is there.
+
+    Args:
+        backend: Who needs it, for the message.
+    """
     from edge_hoi.runtime.gpu import Gpu
 
     with _skipping():
-        Gpu("tensorrt").close()
+        Gpu(backend).close()
 
 
 def need_gpu(backend: str) -> None:
@@ -26,7 +30,7 @@ def need_gpu(backend: str) -> None:
 
     with _skipping():
         load_library(backend)
-    need_cuda()
+    need_cuda(backend)
 
 
 @contextmanager

@@ -27,5 +27,5 @@ class WeightMean:
             step: Steps done; the mean of the first ones forgets where it started.
         """
         decay = min(self._decay, (1 + step) / (10 + step))
-        means = list(self.tensors.values())
-        torch._foreach_lerp_(means, [weights[name].detach() for name in self.tensors], 1 - decay)
+        for name, mean in self.tensors.items():
+            mean.lerp_(weights[name].detach(), 1 - decay)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import lap
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_hoi.datasets.batch import Targets
@@ -105,7 +106,7 @@ def _hoi_cost(probabilities: Tensor, labels: Tensor) -> Tensor:
     return -(present + absent) / 2
 
 
-def _assign_all(costs: np.ndarray[tuple[int, ...], np.dtype[np.float64]], targets: Targets) -> Matches:
+def _assign_all(costs: NDArray[np.float64], targets: Targets) -> Matches:
     """Solve the assignment of each picture, by `(M, Q)` costs."""
     found = [
         (np.full(len(queries), picture), queries, start + rows)
@@ -115,9 +116,7 @@ def _assign_all(costs: np.ndarray[tuple[int, ...], np.dtype[np.float64]], target
     return Matches(*(torch.from_numpy(np.concatenate(parts).astype(np.int64)) for parts in zip(*found, strict=True)))
 
 
-def _assign(
-    cost: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def _assign(cost: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Solve one `(Q, n)` assignment: queries, ascending, and the pair of each."""
     if not cost.shape[1]:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)

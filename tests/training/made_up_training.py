@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from edge_hoi.datasets.batch import Sample, Target, Targets
+from edge_hoi.datasets.batch import Sample, Target
 from edge_hoi.training.predictions import Predictions
 
 
@@ -22,10 +22,6 @@ def made_up_target(seed, pairs, categories=5, objects=3, without_object=()):
     labels[np.arange(pairs), rng.integers(categories, size=pairs)] = 1
     humans, things = torch.from_numpy(boxes)
     return Target(humans, things, torch.from_numpy(rng.integers(objects, size=pairs)), torch.from_numpy(labels))
-
-
-def made_up_targets(*targets):
-    return Targets.of(targets)
 
 
 def pairs_of(matches, targets):

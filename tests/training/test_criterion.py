@@ -8,9 +8,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
-from made_up_training import made_up_predictions, made_up_target, made_up_targets, pairs_of
+from made_up_training import made_up_predictions, made_up_target, pairs_of
 
-from edge_hoi.datasets.batch import Target
+from edge_hoi.datasets.batch import Target, Targets
 from edge_hoi.training.box_overlap import generalised_iou
 from edge_hoi.training.criterion import Criterion, class_errors
 from edge_hoi.training.objective import HoiObjective
@@ -53,12 +53,12 @@ def plain_losses(predictions, targets, matches):
 
 
 CASES = {
-    "every pair has an object": made_up_targets(made_up_target(1, 3), made_up_target(2, 2)),
-    "some pairs have no object": made_up_targets(made_up_target(1, 3, without_object=[1]), made_up_target(2, 2, without_object=[0])),
-    "no pair has an object": made_up_targets(made_up_target(1, 1, without_object=[0]), made_up_target(2, 1, without_object=[0])),
-    "a picture is empty": made_up_targets(made_up_target(1, 0), made_up_target(2, 2)),
-    "all pictures are empty": made_up_targets(made_up_target(1, 0), made_up_target(2, 0)),
-    "more pairs than queries": made_up_targets(made_up_target(1, 9), made_up_target(2, 2)),
+    "every pair has an object": Targets.of([made_up_target(1, 3), made_up_target(2, 2)]),
+    "some pairs have no object": Targets.of([made_up_target(1, 3, without_object=[1]), made_up_target(2, 2, without_object=[0])]),
+    "no pair has an object": Targets.of([made_up_target(1, 1, without_object=[0]), made_up_target(2, 1, without_object=[0])]),
+    "a picture is empty": Targets.of([made_up_target(1, 0), made_up_target(2, 2)]),
+    "all pictures are empty": Targets.of([made_up_target(1, 0), made_up_target(2, 0)]),
+    "more pairs than queries": Targets.of([made_up_target(1, 9), made_up_target(2, 2)]),
 }
 
 
@@ -71,7 +71,7 @@ def test_losses_are_those_of_a_plain_recomputation(targets):
 
 
 def test_total_adds_every_layer_with_the_published_weights():
-    targets = made_up_targets(made_up_target(1, 3, without_object=[1]), made_up_target(2, 2))
+    targets = Targets.of([made_up_target(1, 3, without_object=[1]), made_up_target(2, 2)])
     outputs = Criterion()([made_up_predictions(0), made_up_predictions(1)], targets)
     weights = torch.tensor([2.0, 1.0, 2.5, 2.5, 1.0, 1.0])
     expected = sum((weights * torch.stack(list(layer))).sum() for layer in outputs.layers)
@@ -79,7 +79,7 @@ def test_total_adds_every_layer_with_the_published_weights():
 
 
 def test_each_group_of_queries_has_to_find_everything():
-    targets = made_up_targets(made_up_target(1, 3, without_object=[1]), made_up_target(2, 2))
+    targets = Targets.of([made_up_target(1, 3, without_object=[1]), made_up_target(2, 2)])
     groups = [[made_up_predictions(seed), made_up_predictions(seed + 1)] for seed in (0, 10)]
     layers = [Predictions(*(torch.cat(both, dim=1) for both in zip(*layer, strict=True))) for layer in zip(*groups, strict=True)]
     costs = HoiObjective(query_groups=2)(layers, targets)
@@ -89,7 +89,7 @@ def test_each_group_of_queries_has_to_find_everything():
 
 
 def test_each_layer_is_matched_by_its_own_predictions():
-    targets = made_up_targets(made_up_target(1, 3), made_up_target(2, 2))
+    targets = Targets.of([made_up_target(1, 3), made_up_target(2, 2)])
     first, last = made_up_predictions(0), made_up_predictions(1)
     together = Criterion()([first, last], targets)
     for layer, alone in zip(together.layers, (first, last), strict=True):
@@ -98,13 +98,13 @@ def test_each_layer_is_matched_by_its_own_predictions():
 
 def test_every_prediction_learns():
     predictions = Predictions(*(tensor.requires_grad_() for tensor in made_up_predictions(0)))
-    Criterion()([predictions], made_up_targets(made_up_target(1, 3), made_up_target(2, 2))).total.backward()
+    Criterion()([predictions], Targets.of([made_up_target(1, 3), made_up_target(2, 2)])).total.backward()
     assert all(tensor.grad.isfinite().all() and tensor.grad.any() for tensor in predictions)
 
 
 def test_pictures_without_pairs_teach_classes_but_no_boxes():
     predictions = Predictions(*(tensor.requires_grad_() for tensor in made_up_predictions(0)))
-    Criterion()([predictions], made_up_targets(made_up_target(1, 0), made_up_target(2, 0))).total.backward()
+    Criterion()([predictions], Targets.of([made_up_target(1, 0), made_up_target(2, 0)])).total.backward()
     assert predictions.hoi_logits.grad.any()
     assert predictions.object_logits.grad.any()
     assert not predictions.human_boxes.grad.any()
@@ -112,7 +112,7 @@ def test_pictures_without_pairs_teach_classes_but_no_boxes():
 
 def test_half_precision_predictions_are_weighed_in_full_precision():
     half = Predictions(*(tensor.half() for tensor in made_up_predictions(0)))
-    targets = made_up_targets(made_up_target(1, 3), made_up_target(2, 2))
+    targets = Targets.of([made_up_target(1, 3), made_up_target(2, 2)])
     assert Criterion()([half], targets).total == Criterion()([half.float()], targets).total
 
 
@@ -124,13 +124,13 @@ def test_class_errors_count_what_is_not_among_the_best():
     labels[0, [0, 4, 6, 7]] = 1
     target = Target(boxes[0], boxes[0], torch.tensor([1]), labels)
     predictions = Predictions(logits, torch.tensor([[[0.0, 1.0, 0.5]]]), boxes, boxes)
-    targets = made_up_targets(target)
+    targets = Targets.of([target])
     matches = Criterion()([predictions], targets).matches[0]
     assert [float(error) for error in class_errors(predictions, targets, matches)] == [50.0, 0.0]
 
 
 def test_class_errors_are_whole_where_nothing_is_matched():
-    targets = made_up_targets(made_up_target(1, 0), made_up_target(2, 0))
+    targets = Targets.of([made_up_target(1, 0), made_up_target(2, 0)])
     predictions = made_up_predictions(0)
     matches = Criterion()([predictions], targets).matches[0]
     assert [float(error) for error in class_errors(predictions, targets, matches)] == [100.0, 100.0]
@@ -161,7 +161,7 @@ def test_reference_script_passes_on_the_published_losses(shared_data, repository
 
 def reference_file(path, **changes):
     """Write a file of the reference's form, as V-COCO's would be: pairs without objects, and an intermediate layer."""
-    targets = made_up_targets(made_up_target(1, 3, without_object=[1]), made_up_target(2, 0))
+    targets = Targets.of([made_up_target(1, 3, without_object=[1]), made_up_target(2, 0)])
     arrays = {}
     for suffix, seed in (("", 0), ("_0", 1)):
         predictions = made_up_predictions(seed)

@@ -5,8 +5,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
-from made_up_training import made_up_predictions, made_up_target, made_up_targets, pairs_of
+from made_up_training import made_up_predictions, made_up_target, pairs_of
 
+from edge_hoi.datasets.batch import Targets
 from edge_hoi.errors import TrainingError
 from edge_hoi.training.box_overlap import generalised_iou
 from edge_hoi.training.matcher import Matcher
@@ -32,7 +33,7 @@ def plain_cost(predictions, target, row, query):
 def test_matches_are_those_of_least_total_cost(pairs, without_object):
     optimize = pytest.importorskip("scipy.optimize", reason="needs SciPy to compare with")
     predictions = made_up_predictions(pairs)
-    targets = made_up_targets(*(made_up_target(seed, pairs, without_object=without_object) for seed in (1, 2)))
+    targets = Targets.of([made_up_target(seed, pairs, without_object=without_object) for seed in (1, 2)])
     found = pairs_of(Matcher()([predictions], targets)[0], targets)
     for picture, target in enumerate(targets):
         own = Predictions(*(tensor[picture] for tensor in predictions))
@@ -42,7 +43,7 @@ def test_matches_are_those_of_least_total_cost(pairs, without_object):
 
 
 def test_a_picture_without_pairs_matches_nothing():
-    matches = Matcher()([made_up_predictions(0)], made_up_targets(made_up_target(1, 0), made_up_target(2, 2)))[0]
+    matches = Matcher()([made_up_predictions(0)], Targets.of([made_up_target(1, 0), made_up_target(2, 2)]))[0]
     assert matches.pictures.tolist() == [1, 1]
     assert {tensor.dtype for tensor in matches} == {torch.int64}
 
@@ -52,7 +53,7 @@ def test_a_perfect_query_is_matched_with_its_pair():
     predictions.human_boxes[0, [4, 1]], predictions.object_boxes[0, [4, 1]] = target.human_boxes, target.object_boxes
     predictions.hoi_logits[0, [4, 1]] = 20 * target.hoi_labels - 10
     predictions.object_logits[0, [4, 1]] = 20 * torch.nn.functional.one_hot(target.object_labels, 4).float()
-    match = Matcher()([predictions], made_up_targets(target))[0]
+    match = Matcher()([predictions], Targets.of([target]))[0]
     assert dict(zip(match.queries.tolist(), match.rows.tolist(), strict=True)) == {4: 0, 1: 1}
 
 
@@ -60,4 +61,4 @@ def test_predictions_that_are_no_numbers_are_refused():
     predictions = made_up_predictions(0)
     predictions.human_boxes[0, 0, 0] = float("nan")
     with pytest.raises(TrainingError, match="no finite numbers"):
-        Matcher()([predictions], made_up_targets(made_up_target(1, 1), made_up_target(2, 1)))
+        Matcher()([predictions], Targets.of([made_up_target(1, 1), made_up_target(2, 1)]))
