@@ -109,31 +109,36 @@ class Episode:
 
         Returns:
             Sum over person and object of the distance in box sizes; None where they cannot be the same: too far for the time that
-            passed, or the episode's own track is still there and no farther, or the other person looks different.
+            passed, or the episode's own track is still there and no farther, or the other person looks different. An object in the same
+            person's reach can be the same whatever its track: an object's sizes are less than a hand moves, and boxes that jump between
+            objects of a category are the detector's, more often than the person takes another.
         """
         if self.person.difference(scene.tracks[key[0]]) > self.settings.max_appearance_difference:
             return None
         reach = 0.5 + self.settings.max_speed * (scene.instant.seconds - self.last.seconds)
+        is_same_person = key[0] == self.key[0]
         total = 0.0
         for before, track_id in ((self.human, key[0]), (self.object, key[1])):
             if (before is None) != (track_id == NO_TRACK):
                 return None
             if before is None or before.track_id == track_id:
                 continue
-            distance = self._distance(before.box, scene.participants[track_id].box)
-            is_still_there = before.track_id in scene.seen
-            if distance > reach or (is_still_there and self._distance(before.box, scene.participants[before.track_id].box) <= distance):
+            size = max(self._size(before.box), self._size(self.human.box) if is_same_person else 0.0)
+            distance = self._way(before.box, scene.participants[track_id].box) / size
+            is_still_there = not is_same_person and before.track_id in scene.seen
+            if distance > reach or (is_still_there and self._way(before.box, scene.participants[before.track_id].box) / size <= distance):
                 return None
             total += distance
         return total
 
-    def _distance(self, before: NormalisedBox, now: NormalisedBox) -> float:
-        """Measure the way between two boxes' centres, in sizes (longer sides) of the first."""
-        width, height = self.last.frame_width, self.last.frame_height
-        size = max((before[2] - before[0]) * width, (before[3] - before[1]) * height, 1.0)
-        x = (now[0] + now[2] - before[0] - before[2]) / 2 * width
-        y = (now[1] + now[3] - before[1] - before[3]) / 2 * height
-        return math.hypot(x, y) / size
+    def _way(self, before: NormalisedBox, now: NormalisedBox) -> float:
+        """Measure the way between two boxes' centres, in pixels."""
+        x, y = now[0] + now[2] - before[0] - before[2], now[1] + now[3] - before[1] - before[3]
+        return math.hypot(x / 2 * self.last.frame_width, y / 2 * self.last.frame_height)
+
+    def _size(self, box: NormalisedBox) -> float:
+        """Give a box's longer side, in pixels, at least one."""
+        return max((box[2] - box[0]) * self.last.frame_width, (box[3] - box[1]) * self.last.frame_height, 1.0)
 
     def is_worth_telling(self) -> bool:
         """Say whether score, boxes or tracks changed by more than the tolerances since the latest event."""

@@ -28,7 +28,8 @@ class EpisodeKeeper:
 
     An episode begins with its first evidence (a score of at least `leave`), is started when its smoothed score has been at least
     `enter` for `min_duration_seconds`, and ends when that has been below `leave` for `patience_seconds`; its end is when evidence was
-    last seen. All durations are of media time; where that goes back it stands still instead.
+    last seen. Before it is started it is forgotten after `patience_seconds` without evidence. All durations are of media time; where
+    that goes back it stands still instead.
     """
 
     def __init__(
@@ -181,7 +182,7 @@ class EpisodeKeeper:
         if self._episodes.get(episode.key) is not episode:
             return []  # outdone by another of its group in this very frame
         if episode.told is None:
-            if not is_seen and now - episode.last.seconds > settings.smoothing_seconds:
+            if not is_seen and now - episode.last.seconds >= settings.patience_seconds:
                 return self._drop(episode, EndReason.ABSENT)
             return self._start(episode) if is_seen and self._may_start(episode, scene) else []
         if not is_seen and episode.below_since is not None and now - episode.below_since >= settings.patience_seconds:

@@ -37,8 +37,8 @@ class EpisodeSettings(_Section):
         leave: A score of at least this is evidence; an episode ends when its smoothed score has been less for `patience_seconds`.
         smoothing_seconds: Time constant of the exponentially weighted score.
         min_duration_seconds: See `enter`.
-        patience_seconds: See `leave`; occlusions and changes of track that are shorter do not end an episode. Longer than the time
-            between two frames.
+        patience_seconds: See `leave`; occlusions and changes of track that are shorter do not end an episode, started or not. Longer than
+            the time between two frames.
         cooldown_seconds: The same person, object and HOI category start no new episode for this long after one ended.
         update_interval_seconds: Least time between two events of an episode, except for its end.
         max_duration_seconds: An episode that lasts this long ends, and a new one may start.

@@ -109,11 +109,13 @@ class VerbLevels(_Section):
     Attributes:
         enter: A smoothed score of at least this starts an episode.
         leave: A score of at least this is evidence.
+        smoothing_seconds: Time constant of the smoothed score.
         min_duration_seconds: How long the smoothed score must have been at least `enter`.
     """
 
     enter: Level | None = None
     leave: Level | None = None
+    smoothing_seconds: Annotated[float, Field(gt=0)] | None = None
     min_duration_seconds: Annotated[float, Field(ge=0)] | None = None
 
 

@@ -159,6 +159,19 @@ def test_a_new_track_far_away_does_not_continue_an_episode():
     assert all(event.merged_track_ids == () for event in events)
 
 
+@pytest.mark.parametrize(("far", "merged"), [(40, (4,)), (280, ())])
+def test_evidence_that_jumps_to_another_object_in_the_same_persons_reach_goes_on(far, merged):
+    cup, keeper, events = (120, 190, 132, 202), make_keeper(), []  # smaller than any movement of the hand that holds it
+    for pts in times(10, 6):
+        frame = make_frame(pts)
+        jumps = 3 <= pts < 3.2
+        rows = [(1, HUMAN, 2, cup, RIDE, 0.2 if jumps else 0.8), (1, HUMAN, 4, moved(cup, far), RIDE, 0.8 if jumps else 0.2)]
+        events += keeper.update(frame, hand_made(frame, rows))
+    events += keeper.close(EndReason.SHUTDOWN)
+    assert len(of_phase(events, STARTED)) == len(of_phase(events, ENDED)) == 1
+    assert events[-1].merged_track_ids == merged
+
+
 def test_a_neighbour_does_not_continue_the_episode_of_someone_still_there():
     beside, keeper, events = moved(HUMAN, 70), make_keeper(), []
     for pts in times(10, 8):
@@ -210,6 +223,13 @@ def test_an_id_switch_before_the_start_does_not_delay_it():
     assert events[0].phase is STARTED
     assert events[0].start.pts_seconds == 0
     assert events[0].merged_track_ids == (1,)
+
+
+def test_evidence_with_gaps_shorter_than_patience_is_an_episode_from_its_first_on():
+    events = play(riding((0, 0.5), (1.5, 5)), times(10, 7))  # 0.5 s are too short to be believed
+    assert phases(events)[0] is STARTED
+    assert len(of_phase(events, STARTED)) == len(of_phase(events, ENDED)) == 1
+    assert events[0].start.pts_seconds == 0
 
 
 def test_flicker_that_never_lasts_makes_no_event():

@@ -30,18 +30,18 @@ def test_an_engines_levels_hold_where_the_configuration_names_none(own, configur
 @pytest.mark.parametrize(
     ("configured", "verbs"),
     [
-        ({}, {"ride": (0.6, 0.5), "carry": (0.65, 0.2)}),
-        ({"verbs": {"ride": {"enter": 0.9}}}, {"ride": (0.9, 0.5), "carry": (0.65, 0.2)}),
-        ({"enter": 0.9}, {"ride": (0.9, 0.5), "carry": (0.9, 0.5)}),
+        ({}, {"ride": (0.6, 0.5, 0.3), "carry": (0.65, 0.2, 0.4)}),
+        ({"verbs": {"ride": {"enter": 0.9}}}, {"ride": (0.9, 0.5, 0.3), "carry": (0.65, 0.2, 0.4)}),
+        ({"enter": 0.9}, {"ride": (0.9, 0.5, 0.3), "carry": (0.9, 0.5, 0.3)}),
     ],
 )
 def test_what_an_engine_says_of_single_verbs_holds_with_its_own_levels(configured, verbs):
-    own = EpisodeLevels(
-        enter=0.7, leave=0.6, verbs={"ride": VerbLevels(enter=0.6), "carry": VerbLevels(enter=0.65, min_duration_seconds=0.2)}
-    )
+    carry = VerbLevels(enter=0.65, min_duration_seconds=0.2, smoothing_seconds=0.4)
+    own = EpisodeLevels(enter=0.7, leave=0.6, verbs={"ride": VerbLevels(enter=0.6), "carry": carry})
     settings = episode_settings(parse_config({"episodes": configured}, origin="test"), fake_manifest().model_copy(update={"episodes": own}))
     of_verbs = {verb: settings.of_verb(verb) for verb in verbs}
-    assert {verb: (of_verb.enter, of_verb.min_duration_seconds) for verb, of_verb in of_verbs.items()} == verbs
+    told = {verb: (each.enter, each.min_duration_seconds, each.smoothing_seconds) for verb, each in of_verbs.items()}
+    assert told == verbs
     assert all(of_verb.leave == 0.6 for of_verb in of_verbs.values())
 
 
