@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_hoi.boxes import area, pairwise_iou
 from edge_hoi.types import Boxes, Image, appearance_difference
 
 Appearances = NDArray[np.float32]
@@ -50,6 +51,22 @@ def differences(one: Appearances, other: Appearances) -> NDArray[np.float32]:
         above 4.
     """
     return appearance_difference(one[:, None], other)
+
+
+def covered_share(boxes_xyxy: Boxes) -> NDArray[np.float64]:
+    """Say how much of each person another hides: of two, the one whose feet are lower in the picture stands in front.
+
+    Args:
+        boxes_xyxy: `(M, 4)`.
+
+    Returns:
+        `(M,)` the largest share of a box that one in front of it covers, in [0, 1].
+    """
+    areas = area(boxes_xyxy)
+    iou = pairwise_iou(boxes_xyxy, boxes_xyxy)
+    shared = iou * (areas[:, None] + areas) / (1 + iou)
+    is_in_front = boxes_xyxy[:, 3] > boxes_xyxy[:, 3, None]
+    return np.asarray((is_in_front * shared / np.maximum(areas, 1)[:, None]).max(axis=1, initial=0), np.float64)
 
 
 def _bands(image: Image, box: list[float]) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge_hoi.boxes import area, pairwise_iou
-from edge_hoi.tracking.appearance import Appearances, describe, differences
+from edge_hoi.tracking.appearance import Appearances, covered_share, describe, differences
 from edge_hoi.tracking.association import associate, grow
 from edge_hoi.tracking.kalman import KalmanBoxes
 from edge_hoi.tracking.observations import Observations, observe
@@ -27,6 +27,7 @@ class TrackerSettings(BaseModel):
         appearance_weight: How much overlap (IoU) a difference of colours weighs as, for each unit of L*a*b*.
         max_appearance_difference: People whose colours differ by more, in units of L*a*b*, are not the same.
         appearance_seconds: Time constant of a track's colours.
+        max_covered: Of a person whom somebody in front covers by a larger share no colours are learned: they would be the other's.
         duplicate_iou: Boxes of one frame and category that overlap this much are the same person or object.
         joined_person_iou: So is, beside a person with a track, one without who overlaps this much.
         joined_object_iou: The same for objects: whose boxes are smaller, so that those of one object overlap less.
@@ -42,6 +43,7 @@ class TrackerSettings(BaseModel):
     appearance_weight: Annotated[float, Field(ge=0, le=1)] = 0.2
     max_appearance_difference: Annotated[float, Field(gt=0, le=500)] = 10.0
     appearance_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    max_covered: Annotated[float, Field(ge=0, le=1)] = 0.3
     duplicate_iou: Annotated[float, Field(gt=0, le=1)] = 0.7
     joined_person_iou: Annotated[float, Field(gt=0, le=1)] = 0.25
     joined_object_iou: Annotated[float, Field(gt=0, le=1)] = 0.1
@@ -144,10 +146,12 @@ class Tracker:
 
         matched = np.flatnonzero(follower_of >= 0)
         self._filter.correct(follower_of[matched], seen.boxes[matched])
+        is_covered = self._find_covered(seen)
         for observation in matched:
             followed = self._followed[follower_of[observation]]
-            share = -math.expm1(-followed.unseen_seconds / self._settings.appearance_seconds)
-            followed.appearance = followed.appearance + np.float32(share) * (appearances[observation] - followed.appearance)
+            if not is_covered[observation]:
+                share = -math.expm1(-followed.unseen_seconds / self._settings.appearance_seconds)
+                followed.appearance = followed.appearance + np.float32(share) * (appearances[observation] - followed.appearance)
             followed.followed_seconds += followed.unseen_seconds
             followed.unseen_seconds = 0.0
             followed.last_seen = pts_seconds
@@ -161,6 +165,13 @@ class Tracker:
         appearances = np.zeros((len(seen.boxes), of_people.shape[1]), np.float32)
         appearances[is_person] = of_people
         return appearances
+
+    def _find_covered(self, seen: Observations) -> NDArray[np.bool_]:
+        """Find the people of whom too little is to be seen to learn what they look like."""
+        people = np.flatnonzero((seen.category_ids == NO_OBJECT) & (seen.scores >= self._settings.new_track_score))
+        is_covered = np.zeros(len(seen.boxes), np.bool_)
+        is_covered[people] = covered_share(seen.boxes[people]) > self._settings.max_covered
+        return is_covered
 
     def _bonus(self, appearances: Appearances) -> NDArray[np.float32]:
         """Say what speaks for each track and observation being the same, besides where they are."""
