@@ -63,13 +63,14 @@ def test_people_who_meet_and_turn_back_are_told_apart_by_their_colours(fps):
 
 @pytest.mark.parametrize(("lower", "is_learned"), [(20, False), (-20, True)])
 def test_whom_somebody_in_front_covers_keeps_the_colours_seen_before(lower, is_learned):
-    tracker, red, blue, before = Tracker(), (200, 40, 40), (40, 60, 200), None
-    for pts in times(10, 4):
-        rows = [(HUMAN, None, SMILE, 0.8), (moved(HUMAN, 250 if pts < 2 else 30, lower), None, SMILE, 0.8)]
-        tracked = tracker.update(in_colour(pts, [(HUMAN, red), (rows[1][0], blue)]), make_interactions(rows))
-        before = before if pts >= 2 else tracked.tracks[1].appearance
-    assert tracked.human_track_ids[0] == 1
-    assert (np.abs(tracked.tracks[1].appearance - before).max() > 1) is is_learned
+    tracker, red, brown, looks = Tracker(), (200, 40, 40), (170, 60, 50), []
+    for pts in times(10, 6):
+        comes = moved(HUMAN, max(30, 330 - 100 * pts), lower)  # covers some 0.6 from 3 s on
+        frame = in_colour(pts, [(HUMAN, red), (comes, brown)])
+        tracked = tracker.update(frame, make_interactions([(HUMAN, None, SMILE, 0.8), (comes, None, SMILE, 0.8)]))
+        assert tracked.human_track_ids.tolist() == [1, 2]
+        looks.append(tracked.tracks[1].appearance)
+    assert (np.abs(looks[-1] - looks[24]).max() > 1) == is_learned
 
 
 def test_whoever_takes_the_place_of_another_is_somebody_else():
