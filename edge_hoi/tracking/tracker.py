@@ -90,17 +90,18 @@ class Tracker:
         """Take in one frame.
 
         Args:
-            frame: The frame, in order of time; where its `pts_seconds` does not go on, time stands still for this frame.
+            frame: The frame, in order of time; where its `pts_seconds` does not go on, time stands still for this frame. A corrupt one
+                begins no track and teaches no colours.
             interactions: What was seen in it.
 
         Returns:
-            The interactions whose person and object are followed, with their tracks. What is weak, or in a corrupt frame, begins no track
-            and is left out where it continues none.
+            The interactions whose person and object are followed, with their tracks. What is weak begins no track and is left out where
+            it continues none.
         """
         self._advance(frame.pts_seconds)
         seen = observe(interactions, duplicate_iou=self._settings.duplicate_iou)
         appearances = self._describe(frame, seen)
-        follower_of = self._continue_tracks(seen, appearances, frame.pts_seconds)
+        follower_of = self._continue_tracks(seen, appearances, frame)
         self._join_what_was_seen_twice(seen, follower_of)
         if not frame.is_corrupt:
             self._begin_tracks(seen, appearances, follower_of, frame.pts_seconds)
@@ -123,7 +124,7 @@ class Tracker:
             self._filter.keep(np.array(kept, np.int64))
         self._filter.predict(elapsed)
 
-    def _continue_tracks(self, seen: Observations, appearances: Appearances, pts_seconds: float) -> Ids:
+    def _continue_tracks(self, seen: Observations, appearances: Appearances, frame: Frame) -> Ids:
         """Associate and correct; return for each observation the row that it continues, or -1."""
         follower_of = np.full(len(seen.boxes), -1, np.int64)
         predicted = self._filter.boxes_xyxy
@@ -146,15 +147,15 @@ class Tracker:
 
         matched = np.flatnonzero(follower_of >= 0)
         self._filter.correct(follower_of[matched], seen.boxes[matched])
-        is_covered = self._find_covered(seen)
+        is_unclear = self._find_covered(seen) | frame.is_corrupt
         for observation in matched:
             followed = self._followed[follower_of[observation]]
-            if not is_covered[observation]:
+            if not is_unclear[observation]:
                 share = -math.expm1(-followed.unseen_seconds / self._settings.appearance_seconds)
                 followed.appearance = followed.appearance + np.float32(share) * (appearances[observation] - followed.appearance)
             followed.followed_seconds += followed.unseen_seconds
             followed.unseen_seconds = 0.0
-            followed.last_seen = pts_seconds
+            followed.last_seen = frame.pts_seconds
             followed.score = float(seen.scores[observation])
         return follower_of
 

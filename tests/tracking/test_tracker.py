@@ -172,6 +172,13 @@ def test_a_corrupt_frame_begins_no_track():
     assert ids(tracked) == set()
 
 
+def test_a_corrupt_frame_teaches_no_colours():
+    tracker = Tracker()
+    frames = [replace(in_colour(pts, [(HUMAN, (200, 40 if pts < 1 else 60, 40))]), is_corrupt=pts >= 1) for pts in times(10, 2)]
+    looks = [tracker.update(frame, make_interactions(standing(0))).tracks[1].appearance for frame in frames]
+    assert (looks[-1] == looks[9]).all()
+
+
 def test_a_box_without_area_begins_no_track():
     assert ids(follow(lambda pts: [((5, 5, 5, 5), None, SMILE, 0.9)], [0.0])[0]) == set()
 
