@@ -173,8 +173,8 @@ def parse_levels(text: str) -> "EpisodeLevels":
         return EpisodeLevels.model_validate(kept)
     except ValidationError as error:
         raise ConfigError(
-            f"{text}: an engine keeps `enter`, `leave`, `smoothing_seconds`, `min_duration_seconds` and `verbs` of `episodes`, "
-            "and needs the first two"
+            f"{text}: an engine keeps `enter`, `leave`, `smoothing_seconds`, `min_duration_seconds`, `one_person_per_object` and "
+            "`verbs` of `episodes`, and needs the first two"
         ) from error
 
 

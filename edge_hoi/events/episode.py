@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
+from edge_hoi.boxes import pairwise_iou
 from edge_hoi.events.scene import Instant, Scene
 from edge_hoi.events.settings import EpisodeSettings
 from edge_hoi.types import NO_TRACK, Event, NormalisedBox, Participant, Track
@@ -10,6 +13,7 @@ from edge_hoi.types import NO_TRACK, Event, NormalisedBox, Participant, Track
 Key = tuple[int, int, int]
 """Human track id, object track id (`NO_TRACK` where there is no object), HOI id."""
 
+_SAME_OBJECT_IOU = 0.3
 _MOST_MERGED = 256  # keeps an event far below 64 KiB, however often tracks change
 
 
@@ -130,6 +134,13 @@ class Episode:
                 return None
             total += distance
         return total
+
+    def has_object_of(self, other: "Episode") -> bool:
+        """Say whether two episodes are of one HOI category and one object: the same track, or boxes of which one lies over the other."""
+        if self.key[2] != other.key[2] or self.object is None or other.object is None:
+            return False
+        mine, its = np.array([self.object.box], np.float32), np.array([other.object.box], np.float32)
+        return self.key[1] == other.key[1] or pairwise_iou(mine, its).item() >= _SAME_OBJECT_IOU
 
     def _way(self, before: NormalisedBox, now: NormalisedBox) -> float:
         """Measure the way between two boxes' centres, in pixels."""

@@ -198,7 +198,12 @@ class EpisodeKeeper:
         now, settings = scene.instant.seconds, episode.settings
         has_lasted = episode.above_since is not None and now - episode.above_since >= settings.min_duration_seconds
         tracks = {track for track in episode.key[:2] if track != NO_TRACK}
-        return has_lasted and tracks <= scene.confirmed and self._resting.get(episode.key, now) <= now
+        is_ready = has_lasted and tracks <= scene.confirmed and self._resting.get(episode.key, now) <= now
+        return is_ready and not (settings.one_person_per_object and self._is_taken(episode))
+
+    def _is_taken(self, episode: Episode) -> bool:
+        """Say whether an episode of the same HOI category that goes on is of the same object."""
+        return any(other.told and other is not episode and episode.has_object_of(other) for other in self._episodes.values())
 
     def _start(self, episode: Episode) -> list[Event]:
         """Start an episode, and end those of its exclusive group that it outdid."""

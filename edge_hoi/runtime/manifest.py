@@ -111,12 +111,14 @@ class VerbLevels(_Section):
         leave: A score of at least this is evidence.
         smoothing_seconds: Time constant of the smoothed score.
         min_duration_seconds: How long the smoothed score must have been at least `enter`.
+        one_person_per_object: Whether only one person at a time does this with an object.
     """
 
     enter: Level | None = None
     leave: Level | None = None
     smoothing_seconds: Annotated[float, Field(gt=0)] | None = None
     min_duration_seconds: Annotated[float, Field(ge=0)] | None = None
+    one_person_per_object: bool | None = None
 
 
 class EpisodeLevels(VerbLevels):

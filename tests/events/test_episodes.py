@@ -194,6 +194,27 @@ def test_whoever_takes_the_place_of_another_begins_an_episode_unless_they_look_t
     assert (events[-1].merged_track_ids == (1,)) is (episodes == 1)
 
 
+@pytest.mark.parametrize(("alone", "other_thing", "people"), [(True, 0, 1), (False, 0, 2), (True, 250, 2)])
+@pytest.mark.parametrize("has_own_track", [True, False])
+def test_what_one_person_does_with_a_thing_nobody_else_starts_meanwhile(alone, other_thing, people, has_own_track):
+    settings = EpisodeSettings(verbs={"ride": VerbSettings(one_person_per_object=alone)})
+    keeper, events = make_keeper(settings), []
+    for pts in times(10, 6):
+        frame, thing = make_frame(pts), 4 if has_own_track or other_thing else 2
+        rows = [(1, HUMAN, 2, THING, RIDE, 0.8), (3, moved(HUMAN, 300), thing, moved(THING, other_thing), RIDE, 0.75)]
+        events += keeper.update(frame, hand_made(frame, rows if pts >= 1 else rows[:1]))
+    assert {event.human.track_id for event in of_phase(events, STARTED)} == set([1, 3][:people])
+
+
+def test_a_thing_is_free_again_when_an_episode_with_it_has_ended():
+    keeper, events = make_keeper(EpisodeSettings(one_person_per_object=True)), []
+    for pts in times(10, 9):
+        frame = make_frame(pts)
+        rows = [(1, HUMAN, 2, THING, RIDE, 0.8) if pts < 3 else (3, FAR_HUMAN, 2, THING, RIDE, 0.8)]
+        events += keeper.update(frame, hand_made(frame, rows, looks={1: 20, 3: 60}))
+    assert [event.start.pts_seconds for event in of_phase(events, STARTED)] == pytest.approx([0, 3])
+
+
 def test_weak_evidence_of_another_track_does_not_continue_an_episode():
     keeper, events = make_keeper(), []
     for pts in times(10, 8):
