@@ -78,7 +78,8 @@ RECIPE = (
         "engines/int8/manifest.json",
         (
             "build {runs}/hoiclip/model.safetensors --output {engines}/int8 --size 160x288 --half-text-tower --precision int8"
-            f" --calibration {{data}}/validation/images --frames {{calibration}} --name default --levels '{LEVELS}' --caution '{CAUTION}'"
+            " --calibration {data}/validation/images --frames {calibration} --method minmax"
+            f" --name default --levels '{LEVELS}' --caution '{CAUTION}'"
         ),
     ),
     ("eval-fp32", "results/fp32.json", "eval hoi --dataset custom --data {data}/test --engine {engines}/fp32 --output {results}/fp32.json"),
