@@ -135,7 +135,7 @@ class Episode:
             total += distance
         return total
 
-    def has_object_of(self, other: "Episode") -> bool:
+    def shares_object_with(self, other: "Episode") -> bool:
         """Say whether two episodes are of one HOI category and one object: the same track, or boxes of which one lies over the other."""
         if self.key[2] != other.key[2] or self.object is None or other.object is None:
             return False

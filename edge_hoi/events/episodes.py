@@ -203,7 +203,7 @@ class EpisodeKeeper:
 
     def _is_taken(self, episode: Episode) -> bool:
         """Say whether an episode of the same HOI category that goes on is of the same object."""
-        return any(other.told and other is not episode and episode.has_object_of(other) for other in self._episodes.values())
+        return any(other.told and other is not episode and episode.shares_object_with(other) for other in self._episodes.values())
 
     def _start(self, episode: Episode) -> list[Event]:
         """Start an episode, and end those of its exclusive group that it outdid."""
