@@ -113,14 +113,15 @@ class Episode:
 
         Returns:
             Sum over person and object of the distance in box sizes; None where they cannot be the same: too far for the time that
-            passed, or the episode's own track is still there and no farther, or the other person looks different. An object in the same
-            person's reach can be the same whatever its track: an object's sizes are less than a hand moves, and boxes that jump between
-            objects of a category are the detector's, more often than the person takes another.
+            passed, or the episode's own track is still there and no farther, or the other person looks different. A person whose episode
+            it was before is the same one: whoever covered them for a moment took their place. An object in the same person's reach can be
+            the same whatever its track: an object's sizes are less than a hand moves, and boxes that jump between objects of a category
+            are the detector's, more often than the person takes another.
         """
         if self.person.difference(scene.tracks[key[0]]) > self.settings.max_appearance_difference:
             return None
         reach = 0.5 + self.settings.max_speed * (scene.instant.seconds - self.last.seconds)
-        is_same_person = key[0] == self.key[0]
+        is_same_person = key[0] in (self.key[0], *self.merged_track_ids)
         total = 0.0
         for before, track_id in ((self.human, key[0]), (self.object, key[1])):
             if (before is None) != (track_id == NO_TRACK):

@@ -172,6 +172,18 @@ def test_evidence_that_jumps_to_another_object_in_the_same_persons_reach_goes_on
     assert events[-1].merged_track_ids == merged
 
 
+def test_a_person_whom_somebody_covered_goes_on_with_the_episode_although_the_other_is_still_there():
+    keeper, events = make_keeper(), []
+    for pts in times(10, 6):
+        frame, is_covered = make_frame(pts), 3 <= pts < 3.4
+        sits = (1, HUMAN, 2 if pts < 3 else 4, THING if pts < 3 else moved(THING, 40), RIDE, 0.8)
+        passes = (3, moved(HUMAN, 10 if is_covered else 80), 2, THING, RIDE, 0.8 if is_covered else 0.1)
+        events += keeper.update(frame, hand_made(frame, [passes] if is_covered else [sits, passes]))
+    events += keeper.close(EndReason.SHUTDOWN)
+    assert len(of_phase(events, STARTED)) == len(of_phase(events, ENDED)) == 1
+    assert (events[-1].human.track_id, events[-1].merged_track_ids) == (1, (3, 2))
+
+
 def test_a_neighbour_does_not_continue_the_episode_of_someone_still_there():
     beside, keeper, events = moved(HUMAN, 70), make_keeper(), []
     for pts in times(10, 8):
