@@ -66,9 +66,10 @@ def _compile(order: Order, plan: Plan) -> dict[str, Any]:
     heard: list[tuple[str, str]] = []
     logger = make_logger(library, lambda severity, text: heard.append((severity, text)))
     started = time.monotonic()
-    builder = library.Builder(logger)
-    if builder is None:  # as pybind11 gives back where the driver is missing
-        raise EngineError(_complaint(heard) or f"{plan.backend} gives no builder")
+    try:
+        builder = library.Builder(logger)
+    except TypeError as error:  # of pybind11, which is given none where CUDA does not start
+        raise EngineError(f"{plan.backend} does not start: {_complaint(heard) or error}") from error
     network = builder.create_network(_network_flags(library))
     parser = library.OnnxParser(network, logger)
     if not parser.parse_from_file(order.model):

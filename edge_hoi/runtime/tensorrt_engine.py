@@ -5,6 +5,7 @@ graph holds on to the shapes of its context; all of them work in one piece of de
 size and largest batch, and not on how many cameras it looks for.
 """
 
+import ctypes
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -100,8 +101,16 @@ class TensorRtEngine(CheckedEngine):
     def _deserialise(self, plan: bytes) -> Any:  # noqa: ANN401
         """Make a plan's engine; None if it does not load, and the complaint is heard."""
         self._logger = make_logger(self._library, self._hear)
-        self._runtime = self._library.Runtime(self._logger)
-        return self._runtime.deserialize_cuda_engine(plan)
+        before = len(self._complaints)
+        runtime = self._library.Runtime(self._logger)
+        if len(self._complaints) > before:
+            # Where CUDA does not start for it, TensorRT gives one back that ends the process when it is used, and when it is freed.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(runtime))
+            raise EngineError(
+                f"{self.backend} does not start: {self._complaints[before]}; its CUDA may be newer than the driver: compare nvidia-smi's"
+            )
+        self._runtime = runtime
+        return runtime.deserialize_cuda_engine(plan)
 
     def _make_ready(self, kept: Path | None) -> None:
         """Take what runs need; `kept` is where the plan would be kept."""

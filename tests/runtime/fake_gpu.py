@@ -214,6 +214,11 @@ def fake_library(cuda):
     class Runtime:
         def __init__(self, logger):
             self._logger = logger
+            if not cuda.starts:
+                self._logger.log(types.SimpleNamespace(name="ERROR"), "CUDA initialization failure\nwith error: 35")
+
+        def __del__(self):
+            cuda.freed_runtimes += 1
 
         def deserialize_cuda_engine(self, serialized_engine):
             try:
@@ -237,7 +242,7 @@ def install(monkeypatch, backends=("tensorrt", "tensorrt-rtx")):
     from edge_hoi.runtime import gpu, tensorrt_engine, tensorrt_plans, torch_tensorrt_engine
 
     cuda = FakeCuda()
-    cuda.compiled = []
+    cuda.compiled, cuda.starts, cuda.freed_runtimes = [], True, 0
 
     def compile_plan(model, plan, output, **_):
         cuda.compiled.append(plan)

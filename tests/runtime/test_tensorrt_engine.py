@@ -110,6 +110,17 @@ def test_a_network_that_cannot_be_recorded_runs_all_the_same(gpu, handmade_folde
     assert gpu.held == {}
 
 
+def test_a_library_that_does_not_start_says_why_and_is_never_freed(gpu, handmade_folder, backend):
+    with open_engine(handmade_folder, backend=backend):
+        pass
+    assert gpu.freed_runtimes == 1
+    gpu.starts = False  # real ones end the process when their runtime is freed after this
+    with pytest.raises(EngineError, match="CUDA initialization failure with error: 35; its CUDA may be newer than the driver"):
+        open_engine(handmade_folder, backend=backend)
+    assert gpu.freed_runtimes == 1
+    assert gpu.held == {}
+
+
 def test_a_plan_is_compiled_once_and_kept(gpu, handmade_folder, tmp_path, backend, caplog):
     for _ in range(2):
         with open_engine(handmade_folder, backend=backend, cache_folder=tmp_path) as engine:
