@@ -27,7 +27,8 @@ HOICLIP = (
 CAUTION = "was trained in a rendered world and has never seen a photograph: what it reports of real video means nothing"
 
 LEVELS = ROOT / "benchmarks" / "results" / "rendered_world" / "levels.yaml"
-"""Chosen by benchmarks/event_settings.py on videos 1000 to 1031, which nothing is judged by; `one_person_per_object` was put in by hand."""
+"""Chosen by benchmarks/event_settings.py on videos 1000 to 1031, which nothing is judged by; `one_person_per_object` was put in by hand,
+and what differs for drag, push and walk."""
 
 RECIPE = (
     (
