@@ -39,6 +39,7 @@ class Episode:
         merged_track_ids: Earlier tracks of the same person or object.
         told: Its latest event; None until it is started.
         told_seconds: When that event was made.
+        waits_for: The episode after whose end it may start; None while there is none, and from its own start on.
     """
 
     key: Key
@@ -58,6 +59,7 @@ class Episode:
     merged_track_ids: tuple[int, ...] = ()
     told: Event | None = None
     told_seconds: float = 0.0
+    waits_for: "Episode | None" = None
     _frames_unseen: int = 0
 
     def weigh(self, score: float, *, seconds: float, elapsed: float) -> None:
@@ -97,6 +99,12 @@ class Episode:
     def miss(self) -> None:
         """Count a frame without evidence."""
         self._frames_unseen += 1
+
+    def end_wait(self) -> None:
+        """Begin no sooner than the episode that it waited for ended: what was seen of both belongs to that one."""
+        if self.waits_for and self.waits_for.last.seconds > self.first.seconds:
+            self.first = self.waits_for.last
+        self.waits_for = None
 
     def take_tracks(self, key: Key) -> None:
         """Go on with other tracks of the same HOI category."""

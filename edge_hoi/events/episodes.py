@@ -199,14 +199,16 @@ class EpisodeKeeper:
         has_lasted = episode.above_since is not None and now - episode.above_since >= settings.min_duration_seconds
         tracks = {track for track in episode.key[:2] if track != NO_TRACK}
         is_ready = has_lasted and tracks <= scene.confirmed and self._resting.get(episode.key, now) <= now
-        return is_ready and not (settings.one_person_per_object and self._is_taken(episode))
-
-    def _is_taken(self, episode: Episode) -> bool:
-        """Say whether an episode of the same HOI category that goes on is of the same object."""
-        return any(other.told and other is not episode and episode.shares_object_with(other) for other in self._episodes.values())
+        if not is_ready or not settings.one_person_per_object:
+            return is_ready
+        others = (other for other in self._episodes.values() if other.told and other is not episode)
+        holder = next((other for other in others if episode.shares_object_with(other)), None)
+        episode.waits_for = holder or episode.waits_for
+        return holder is None
 
     def _start(self, episode: Episode) -> list[Event]:
         """Start an episode, and end those of its exclusive group that it outdid."""
+        episode.end_wait()
         group = self._group_of_hoi[episode.key[2]]
         events = []
         for rival in list(self._episodes.values()):

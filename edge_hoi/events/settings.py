@@ -43,8 +43,9 @@ class EpisodeSettings(_Section):
         cooldown_seconds: The same person, object and HOI category start no new episode for this long after one ended.
         update_interval_seconds: Least time between two events of an episode, except for its end.
         max_duration_seconds: An episode that lasts this long ends, and a new one may start.
-        one_person_per_object: While an episode goes on, nobody else starts one of the same HOI category with the same object: for what only
-            one person at a time does with a thing, such as to drink with it, where another who passes by must not be told of, too.
+        one_person_per_object: While an episode goes on, nobody else starts one of the same HOI category with the same object, and one that
+            had to wait begins no sooner than that ended: for what only one person at a time does with a thing, such as to drink with it,
+            where another who passes by must not be told of, too.
         score_tolerance: A smoothed score that moved by more than this is worth an `updated` event.
         box_tolerance: So is a box with an edge that moved by more than this share of the frame.
         max_speed: How fast a person or object may move while unseen and still be taken for the same, in its box's sizes per second.

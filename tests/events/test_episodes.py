@@ -227,6 +227,20 @@ def test_a_thing_is_free_again_when_an_episode_with_it_has_ended():
     assert [event.start.pts_seconds for event in of_phase(events, STARTED)] == pytest.approx([0, 3])
 
 
+def test_who_waited_for_a_thing_begins_when_the_other_has_ended():
+    keeper, events = make_keeper(EpisodeSettings(one_person_per_object=True)), []
+    for pts in times(10, 9):
+        frame = make_frame(pts)
+        rows = [(1, HUMAN, 2, THING, RIDE, 0.8)] if pts < 4 else []
+        rows += [(3, FAR_HUMAN, 2, THING, RIDE, 0.75)] if pts >= 2 else []
+        events += keeper.update(frame, hand_made(frame, rows, looks={1: 20, 3: 60}))
+    events += keeper.close(EndReason.SHUTDOWN)
+    first, second = of_phase(events, ENDED)
+    assert (first.human.track_id, second.human.track_id) == (1, 3)
+    assert first.end.pts_seconds == second.start.pts_seconds == pytest.approx(3.9)
+    assert second.duration_seconds == pytest.approx(5)
+
+
 def test_weak_evidence_of_another_track_does_not_continue_an_episode():
     keeper, events = make_keeper(), []
     for pts in times(10, 8):
