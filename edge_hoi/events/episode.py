@@ -129,7 +129,7 @@ class Episode:
         if self.person.difference(scene.tracks[key[0]]) > self.settings.max_appearance_difference:
             return None
         reach = 0.5 + self.settings.max_speed * (scene.instant.seconds - self.last.seconds)
-        is_same_person = key[0] in (self.key[0], *self.merged_track_ids)
+        is_same_person = key[0] == self.key[0] or key[0] in self.merged_track_ids
         total = 0.0
         for before, track_id in ((self.human, key[0]), (self.object, key[1])):
             if (before is None) != (track_id == NO_TRACK):

@@ -184,7 +184,8 @@ class EpisodeKeeper:
         if episode.told is None:
             if not is_seen and now - episode.last.seconds >= settings.patience_seconds:
                 return self._drop(episode, EndReason.ABSENT)
-            return self._start(episode) if is_seen and self._may_start(episode, scene) else []
+            may_start = is_seen and self._is_ready(episode, scene) and not self._must_wait(episode)
+            return self._start(episode) if may_start else []
         if not is_seen and episode.below_since is not None and now - episode.below_since >= settings.patience_seconds:
             return self._drop(episode, EndReason.ABSENT)
         if now - episode.first.seconds >= settings.max_duration_seconds:
@@ -193,18 +194,21 @@ class EpisodeKeeper:
             return [self._tell(episode, Phase.UPDATED)]
         return []
 
-    def _may_start(self, episode: Episode, scene: Scene) -> bool:
+    def _is_ready(self, episode: Episode, scene: Scene) -> bool:
         """Say whether an episode with evidence in this frame is to be believed."""
         now, settings = scene.instant.seconds, episode.settings
         has_lasted = episode.above_since is not None and now - episode.above_since >= settings.min_duration_seconds
         tracks = {track for track in episode.key[:2] if track != NO_TRACK}
-        is_ready = has_lasted and tracks <= scene.confirmed and self._resting.get(episode.key, now) <= now
-        if not is_ready or not settings.one_person_per_object:
-            return is_ready
+        return has_lasted and tracks <= scene.confirmed and self._resting.get(episode.key, now) <= now
+
+    def _must_wait(self, episode: Episode) -> bool:
+        """Have an episode wait for another one of the same object that goes on, if only one person at a time does this with it."""
+        if not episode.settings.one_person_per_object:
+            return False
         others = (other for other in self._episodes.values() if other.told and other is not episode)
         holder = next((other for other in others if episode.shares_object_with(other)), None)
         episode.waits_for = holder or episode.waits_for
-        return holder is None
+        return holder is not None
 
     def _start(self, episode: Episode) -> list[Event]:
         """Start an episode, and end those of its exclusive group that it outdid."""
