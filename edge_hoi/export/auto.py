@@ -80,11 +80,12 @@ def build_fastest(
             built[precision] = _as_found(reduction, manifest), manifest
         progress(f"timing {', '.join(built)}")
         milliseconds = _time({precision: Path(temporary) / precision for precision in built})
+        refused |= dict.fromkeys(built.keys() - milliseconds.keys(), "this device would run it in another precision")
         fastest = min(milliseconds, key=milliseconds.__getitem__)
         progress(f"{fastest} is the fastest")
         candidates = tuple(
             Candidate(precision=precision, milliseconds=milliseconds.get(precision), refused=refused.get(precision))
-            for precision in [*built, *refused]
+            for precision in dict.fromkeys([*built, *refused])
         )
         return build_engine(
             checkpoint,
@@ -106,10 +107,10 @@ def _as_found(reduction: Reduction | None, manifest: Manifest) -> Reduction | No
 
 
 def _time(folders: dict[str, Path]) -> dict[str, float]:
-    """Give each engine's median milliseconds a frame."""
+    """Give the median milliseconds a frame of each engine that runs in the precision that it is named by."""
     with ExitStack() as cleanup:
         engines = {name: cleanup.enter_context(open_engine(folder)) for name, folder in folders.items()}
-        runs = {name: partial(engine.run, made_up_inputs(engine.inputs)) for name, engine in engines.items()}
+        runs = {name: partial(engine.run, made_up_inputs(engine.inputs)) for name, engine in engines.items() if engine.precision == name}
         seconds = take_turns(runs, rounds=ROUNDS, runs_a_turn=FRAMES_A_TURN, warm_up=WARM_UP_FRAMES)
     return {name: round(1e3 * float(np.median(values)), 3) for name, values in seconds.items()}
 

@@ -323,9 +323,9 @@ def _compare(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Path, manif
 
     def opened(size: tuple[int, int]) -> Engine:
         engine = open_engine(folder, backend=backend, input_size=size, device=device)
-        if engine.precision != manifest.precision:
+        if manifest.precision == "bf16" and engine.precision != "bf16":
             engine.close()
-            raise EngineError(f"this device runs {manifest.precision} engines in {engine.precision} only; build it in fp32 or int8")
+            raise EngineError(f"this device runs bf16 engines in {engine.precision} only; build it in fp32 or int8")
         return engine
 
     return compare(

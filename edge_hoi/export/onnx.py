@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edge_hoi.errors import EngineError
+from edge_hoi.runtime.onnxruntime_engine import session_options
 
 OPSET = 20
 TOLERANCE = 1e-3
@@ -147,14 +148,12 @@ def write_valid(model: onnx.ModelProto, path: Path, check: Callable[[Path], obje
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:
-    """Open a model with ONNX Runtime on the CPU, without its remarks on what it does not fold.
+    """Open a model with ONNX Runtime on the CPU, to see what its file says: Q/DQ is rounded as it is written and multiplied in float.
 
     Args:
         path: The model's file.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(path, session_options(with_int8=False), providers=["CPUExecutionProvider"])
 
 
 def largest_difference(reference: Arrays, candidate: Arrays) -> float:

@@ -18,7 +18,7 @@ from edge_hoi.pipeline.annotated_video import AnnotatedVideo
 from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
 from edge_hoi.pipeline.detectors import DetectorPool, EnginePool
-from edge_hoi.pipeline.engines import caution_of, engine_folder
+from edge_hoi.pipeline.engines import caution_of, engine_folder, with_precision_noted
 from edge_hoi.pipeline.levels import annotate_settings, episode_settings, tracker_settings
 from edge_hoi.pipeline.pipeline import Pipeline
 from edge_hoi.pipeline.sinks import open_delivery
@@ -99,7 +99,7 @@ class _EngineOpener:
         backend = chosen.backend or self.manifest.backend
         if backend == "torch":
             return _open_torch(self.folder, self.manifest, size, self._config)
-        return open_engine(
+        engine = open_engine(
             self.folder,
             backend=backend,
             input_size=size,
@@ -108,6 +108,7 @@ class _EngineOpener:
             precision_hint=chosen.precision,
             cache_folder=cache_folder() / "plans" if backend in PLAN_BACKENDS else None,
         )
+        return engine if chosen.precision else with_precision_noted(engine, self._note)
 
     def _detectors(self, vocabulary_name: str | None) -> DetectorPool:
         vocabulary = load_vocabulary(vocabulary_name) if vocabulary_name else load_engine_vocabulary(self.folder, self.manifest)

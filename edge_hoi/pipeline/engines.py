@@ -1,10 +1,12 @@
 """Finding engines by name."""
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 
 from edge_hoi.errors import EngineError
-from edge_hoi.runtime.manifest import MANIFEST_FILE, Manifest
+from edge_hoi.runtime import Engine, Manifest
+from edge_hoi.runtime.manifest import MANIFEST_FILE
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -51,3 +53,19 @@ def caution_of(manifest: Manifest) -> str | None:
     if not manifest.is_trained:
         return f"engine {manifest.name!r} is UNTRAINED: it shows that everything runs; what it reports means nothing"
     return f"engine {manifest.name!r} {manifest.caution}" if manifest.caution else None
+
+
+def with_precision_noted(engine: Engine, note: Callable[[str], None]) -> Engine:
+    """Say so if an engine runs in another precision here than it was built in.
+
+    Args:
+        engine: The engine.
+        note: Is told.
+
+    Returns:
+        The engine.
+    """
+    built_in = engine.manifest.precision
+    if engine.precision != built_in:
+        note(f"engine {engine.manifest.name!r} was built in {built_in} and runs in {engine.precision} here; `edge-hoi doctor` says why")
+    return engine

@@ -1,6 +1,7 @@
 """Run an engine over a data set's pictures for a benchmark."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from edge_hoi.datasets.pictures import picture_size, read_picture
 from edge_hoi.detection import Detector, OnnxTextEncoder, cached_text_features, enhancement
 from edge_hoi.evaluation import Benchmark, Sight
 from edge_hoi.pipeline.classifiers import load_classifier
-from edge_hoi.pipeline.engines import caution_of
+from edge_hoi.pipeline.engines import caution_of, with_precision_noted
 from edge_hoi.runtime import Device, Engine, Manifest, choose_input_size, open_engine, read_manifest
 from edge_hoi.runtime.manifest import WEIGHTS_FILE
 from edge_hoi.runtime.open import PLAN_BACKENDS
@@ -60,7 +61,7 @@ def evaluate(
         note(caution)
     classifier = load_classifier(folder, manifest, dataset.vocabulary, cache=cache_folder() / "text", note=note)
     features = _text_features(dataset.vocabulary, folder, manifest) if enhanced else None
-    open_for = engine_opener(folder, manifest, max_batch=max_batch, device=device)
+    open_for = engine_opener(folder, manifest, max_batch=max_batch, device=device, note=note)
     for size, pictures in _by_input_size(dataset, indices, manifest).items():
         with open_for(size) as engine:
             detector = Detector(engine, classifier, dataset.vocabulary)
@@ -72,7 +73,9 @@ def evaluate(
     return manifest
 
 
-def engine_opener(folder: Path, manifest: Manifest, *, max_batch: int = 1, device: Device = "auto") -> Callable[[tuple[int, int]], Engine]:
+def engine_opener(
+    folder: Path, manifest: Manifest, *, max_batch: int = 1, device: Device = "auto", note: Callable[[str], None]
+) -> Callable[[tuple[int, int]], Engine]:
     """Give what opens an engine for an input size, whatever runs it.
 
     Args:
@@ -80,10 +83,12 @@ def engine_opener(folder: Path, manifest: Manifest, *, max_batch: int = 1, devic
         manifest: Its manifest.
         max_batch: Most pictures in one run.
         device: Where it runs.
+        note: Is told if it runs in another precision than it was built in.
     """
     if manifest.backend != "torch":
         plans = cache_folder() / "plans" if manifest.backend in PLAN_BACKENDS else None
-        return lambda size: open_engine(folder, input_size=size, max_batch=max_batch, device=device, cache_folder=plans)
+        open_for = partial(open_engine, folder, max_batch=max_batch, device=device, cache_folder=plans)
+        return lambda size: with_precision_noted(open_for(input_size=size), note)
     from edge_hoi.model import LastLayer, load_checkpoint
     from edge_hoi.runtime.torch_engine import TorchEngine
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from edge_hoi.errors import EngineError, MissingDependencyError
 from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
 from edge_hoi.runtime.manifest import Manifest, model_path
+from edge_hoi.runtime.openvino_int8 import int8_overflows
 
 _ERRORS_ONLY = 3
 _CPU = "CPUExecutionProvider"
@@ -56,20 +57,21 @@ class OnnxRuntimeEngine(CheckedEngine):
             )
         super().__init__(manifest, input_size=input_size, max_batch=max_batch)
         path = model_path(folder, manifest)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _ERRORS_ONLY
+        providers = _providers(device, onnxruntime.get_available_providers())
+        is_simulated = manifest.precision == "int8" and providers == [_CPU] and int8_overflows()
+        options = session_options(with_int8=not is_simulated)
         height, width = self.input_size
         for name, size in {"height": height, "width": width, **({"batch": 1} if max_batch == 1 else {})}.items():
             options.add_free_dimension_override_by_name(name, size)
         try:
-            session = onnxruntime.InferenceSession(path, options, providers=_providers(device, onnxruntime.get_available_providers()))
+            session = onnxruntime.InferenceSession(path, options, providers=providers)
         except Exception as error:  # its errors have no common base but this one
             reason = str(error).strip().splitlines()[0]
             mend = "use backend 'openvino'" if manifest.precision == "bf16" else "build it again with `edge-hoi build`"
             raise EngineError(f"ONNX Runtime cannot open {path}: {reason}; {mend}") from error
         if device == "cuda" and _CUDA not in session.get_providers():
             raise EngineError("ONNX Runtime finds no CUDA device; use device 'cpu', or check the driver with nvidia-smi")
-        if manifest.precision == "bf16":
+        if manifest.precision == "bf16" or is_simulated:
             self.precision = "fp32"
         threads = session.get_session_options().intra_op_num_threads
         self.flags = {"provider": session.get_providers()[0], "threads": str(threads) if threads else "its own choice"}
@@ -81,6 +83,22 @@ class OnnxRuntimeEngine(CheckedEngine):
 
     def _release(self) -> None:
         self._session = None
+
+
+def session_options(*, with_int8: bool) -> Any:  # noqa: ANN401 -- ONNX Runtime has no type hints
+    """Give options for a session that keeps quiet about what it does not fold.
+
+    Args:
+        with_int8: Whether a Q/DQ network runs in INT8. If not, it is rounded as in INT8 and multiplied in float, which is slow, and right
+            on every CPU; see `int8_overflows`. (`session.x64quantprecision` is meant for that, and fails where layers share weights.)
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    if not with_int8:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+    return options
 
 
 def _providers(device: Device, available: list[str]) -> list[Any]:

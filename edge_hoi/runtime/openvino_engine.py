@@ -12,12 +12,13 @@ from edge_hoi.errors import EngineError
 from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
 from edge_hoi.runtime.manifest import MODEL_FILE, Manifest, model_path
 from edge_hoi.runtime.openvino_core import openvino_core
+from edge_hoi.runtime.openvino_int8 import int8_overflows, multiply_in_float
 
 _PRODUCTS = ("Convolution", "FullyConnected", "MatMul")
 
 
 class OpenVinoEngine(CheckedEngine):
-    """An ONNX engine run by OpenVINO on the CPU."""
+    """An ONNX engine run by OpenVINO on the CPU; one in INT8 in fp32 where this CPU's INT8 overflows, see `precision`."""
 
     backend = "openvino"
 
@@ -62,6 +63,8 @@ class OpenVinoEngine(CheckedEngine):
         try:
             core = openvino_core()
             model = core.read_model(path)
+            if manifest.precision == "int8" and int8_overflows():
+                multiply_in_float(model)
             model.reshape({name: openvino.PartialShape([batch, *spec.shape[1:]]) for name, spec in self.inputs.items()})
             compiled = core.compile_model(model, "CPU", config)
         except RuntimeError as error:
