@@ -1,9 +1,9 @@
 """INT8 on CPUs whose sums overflow: found out by trying, and left out where it is so.
 
 x86 processors without VNNI multiply bytes in pairs and add each pair up in 16 bits, where the largest do not fit: 2 * 255 * 127 is cut off
-at 32767. OpenVINO quantises to all 8 bits nevertheless, so that INT8 engines answer wrongly there, and without a word
-(https://docs.openvino.ai/latest/pot_saturation_issue.html). They are hardly quicker there than fp32 either, for their instructions do
-4/3 times the work at best.
+at 32767. OpenVINO and ONNX Runtime take these instructions all the same, so that INT8 answers wrongly there, and without a word
+(https://docs.openvino.ai/latest/pot_saturation_issue.html). It gains next to nothing there either: it takes three instructions for what
+fp32 does in four.
 """
 
 from collections.abc import Iterator

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
 import onnx
 import onnxruntime
+from int8_presence import int8_runs_in
 
 from edge_hoi.errors import EngineError, ManifestError
 from edge_hoi.export import (
@@ -29,7 +30,6 @@ from edge_hoi.export.frames import ChosenFrame
 from edge_hoi.export.gate import LIMITS
 from edge_hoi.export.reduction import reduced_networks
 from edge_hoi.runtime import EpisodeLevels, VerbLevels, made_up_inputs, onnxruntime_engine, open_engine, openvino_engine, read_manifest
-from edge_hoi.runtime.openvino_int8 import int8_overflows
 from edge_hoi.vocabulary import load_vocabulary
 
 SIZE = (96, 160)
@@ -78,7 +78,7 @@ def with_overflow(monkeypatch):
 def test_int8_stays_near_float_in_every_backend_size_and_batch(engines, backend, input_size, max_batch):
     options = {"input_size": input_size, "max_batch": max_batch, "device": "cpu"}
     with open_engine(engines[0], **options) as reference, open_engine(engines[1], backend=backend, **options) as engine:
-        assert engine.precision == ("fp32" if int8_overflows() else "int8")
+        assert engine.precision == int8_runs_in()
         generator = np.random.default_rng(5)
         inputs = {name: generator.standard_normal((max_batch, *spec.shape[1:]), np.float32) for name, spec in engine.inputs.items()}
         expected, outputs = reference.run(inputs), engine.run(inputs)

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from int8_presence import int8_runs_in
 
 from edge_hoi.errors import EdgeHoiError, EngineError
 from edge_hoi.evaluation.speed import STAGES
@@ -11,7 +12,6 @@ from edge_hoi.pipeline.bench import BenchSettings, bench
 from edge_hoi.pipeline.contender import EAGER, Contender, eager_contenders
 from edge_hoi.pipeline.engines import engine_folder
 from edge_hoi.runtime import fake_manifest, read_manifest
-from edge_hoi.runtime.openvino_int8 import int8_overflows
 
 SHORT = BenchSettings(str(demo_clip()), batches=(1, 2), rounds=2, runs_a_turn=2, frames=3)
 
@@ -36,7 +36,7 @@ def measured():
 def test_an_engine_is_timed_at_every_batch_and_in_every_stage(measured):
     (engine,) = measured[0].engines
     assert (engine.name, engine.backend, engine.input_size) == ("default", "openvino", (64, 96))
-    assert engine.precision == ("fp32" if int8_overflows() else "int8")
+    assert engine.precision == int8_runs_in()
     assert [(latency.batch, latency.samples) for latency in engine.latencies] == [(1, 4), (2, 4)]
     for latency in engine.latencies:
         assert 0 < latency.percentiles[50] <= latency.percentiles[99]
