@@ -27,7 +27,18 @@ from matrix_work import matrix_peak, multiplications, quantised_layers
 
 from edge_hoi.detection import Classifier
 from edge_hoi.errors import EdgeHoiError
-from edge_hoi.export import KEEP_FLOAT, LIMITS, Comparison, FrameSet, Reduction, build_engine, collect_frames, compare, describe_input
+from edge_hoi.export import (
+    KEEP_FLOAT,
+    LIMITS,
+    Comparison,
+    FrameSet,
+    Reduction,
+    build_engine,
+    collect_frames,
+    compare,
+    describe_input,
+    weight_bits_for,
+)
 from edge_hoi.model import VARIANTS
 from edge_hoi.model.reference_weights import untrained_checkpoint
 from edge_hoi.pipeline import demo_clip
@@ -91,7 +102,9 @@ def build(variant: str, size: tuple[int, int], folder: Path, say: Say) -> FrameS
     frames = collect_frames([str(demo_clip())], CALIBRATED_ON, describe_input(checkpoint, size))
     judged = frames.spread(JUDGED_ON)
     # Built whatever the gate finds, which is reported: limits that nothing reaches; a manifest takes no infinity.
-    reduction = Reduction("int8", judged, frames, keep_float=KEEP_FLOAT, limits=dict.fromkeys(LIMITS, 1e9))
+    reduction = Reduction(
+        "int8", judged, frames, keep_float=KEEP_FLOAT, weight_bits=weight_bits_for("openvino"), limits=dict.fromkeys(LIMITS, 1e9)
+    )
     for name, wanted in {"fp32": None, "int8": reduction}.items():
         build_engine(
             checkpoint,

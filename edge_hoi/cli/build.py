@@ -4,7 +4,7 @@ import importlib.util
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 from pydantic import ValidationError
@@ -17,6 +17,7 @@ from edge_hoi.errors import ConfigError, MissingDependencyError
 if TYPE_CHECKING:
     from edge_hoi.model import Checkpoint
     from edge_hoi.runtime import EpisodeLevels, Manifest
+    from edge_hoi.runtime.manifest import WeightBits
     from edge_hoi.vocabulary import Vocabulary
 
 UNTRAINED = "untrained:"
@@ -71,6 +72,15 @@ def build(
         list[str] | None,
         typer.Option("--keep-float", help="Layers that int8 leaves in float, such as '*_box_head*'; those found right where absent."),
     ] = None,
+    weight_bits: Annotated[
+        int | None,
+        typer.Option(
+            "--weight-bits",
+            min=7,
+            max=8,
+            help="Of int8 on CPUs: 7 for x86 ones without VNNI, on which 8 overflow; 8 is more exact elsewhere. Where absent, this CPU's.",
+        ),
+    ] = None,
     judge: Annotated[
         list[str] | None,
         typer.Option("--judge", help="Sources to hold the engine against fp32 on, beside --calibration and the clip that comes along."),
@@ -103,7 +113,9 @@ def build(
         edge-hoi build hoiclip.pth --output engines/gpu --precision fp16 --backend tensorrt-rtx --compute-capability 8.6
     """
     refuse_without_extra("building")
-    choice = PrecisionChoice(precision, calibration or (), judge or (), frames, method, keep_float or (), backend)
+    choice = PrecisionChoice(
+        precision, calibration or (), judge or (), frames, method, keep_float or (), backend, cast("WeightBits | None", weight_bits)
+    )
     choice.check()
     from edge_hoi.config import cache_folder
     from edge_hoi.export import PlanTarget, build_engine, build_fastest

@@ -10,6 +10,7 @@ from edge_hoi.errors import ConfigError
 if TYPE_CHECKING:
     from edge_hoi.export import Method, Recording, Reduction
     from edge_hoi.model import Checkpoint
+    from edge_hoi.runtime.manifest import WeightBits
 
 Precision = Literal["fp32", "bf16", "fp16", "int8", "auto"]
 JUDGED_FRAMES = 48
@@ -28,6 +29,7 @@ class PrecisionChoice:
         method: How ranges follow from them.
         keep_float: Patterns of layers that int8 leaves in float; none for those that are found right.
         backend: What is to run the engine.
+        weight_bits: Bits of int8's weights; None for what this CPU needs, if a CPU is to run it.
     """
 
     precision: Precision
@@ -37,6 +39,7 @@ class PrecisionChoice:
     method: "Method"
     keep_float: Sequence[str]
     backend: str = "openvino"
+    weight_bits: "WeightBits | None" = None
 
     def check(self) -> None:
         """Refuse options that do not go together.
@@ -49,6 +52,8 @@ class PrecisionChoice:
             raise ConfigError("--precision int8 needs --calibration: name a video or a folder of pictures like those it will see")
         if self.calibration and not wants:
             raise ConfigError(f"--calibration goes with --precision int8 or auto, got {self.precision}; leave one of them out")
+        if self.weight_bits and not wants:
+            raise ConfigError(f"--weight-bits goes with --precision int8 or auto, got {self.precision}; leave one of them out")
         if self.keep_float and not wants:
             raise ConfigError(f"--keep-float goes with --precision int8 or auto, got {self.precision}; leave one of them out")
 
@@ -64,7 +69,7 @@ class PrecisionChoice:
             EdgeHoiError: A source or a recorded set cannot be used.
         """
         from edge_hoi.export import FrameSet, Reduction, collect_frames, describe_input
-        from edge_hoi.export.reduction import Reduced
+        from edge_hoi.export.reduction import Reduced, weight_bits_for
         from edge_hoi.pipeline import demo_clip
         from edge_hoi.runtime.open import PLAN_BACKENDS
 
@@ -83,7 +88,8 @@ class PrecisionChoice:
         half: Reduced = "fp16" if self.backend in PLAN_BACKENDS else "bf16"
         found = [Reduction(half, judged)] if self.precision == "auto" else []
         if calibration:
-            found.append(Reduction("int8", judged, calibration, self.method, tuple(self.keep_float) or None))
+            bits = self.weight_bits or weight_bits_for(self.backend)
+            found.append(Reduction("int8", judged, calibration, self.method, tuple(self.keep_float) or None, bits))
         return found
 
     def _recorded(self, checkpoint: "Checkpoint") -> "Recording | None":

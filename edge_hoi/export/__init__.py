@@ -10,7 +10,7 @@ from edge_hoi.export.plans import PlanTarget
 from edge_hoi.export.provenance import weights_sha256
 from edge_hoi.export.quantise import KEEP_FLOAT
 from edge_hoi.export.ranges import METHODS, Method
-from edge_hoi.export.reduction import Reduction
+from edge_hoi.export.reduction import Reduction, weight_bits_for
 from edge_hoi.export.text_tower import export_text_tower, write_tokenizer
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "histograms_of",
     "make_recording",
     "read_recording",
+    "weight_bits_for",
     "weights_sha256",
     "write_tokenizer",
 ]

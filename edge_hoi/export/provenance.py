@@ -64,6 +64,7 @@ def build_inputs(
         listed["accuracy gate"] = json.dumps([reduction.judged_on.sha256, dict(reduction.limits)])
     if reduction and reduction.calibration:
         listed["calibration"] = json.dumps([reduction.calibration_sha256, reduction.method])
+        listed["bits of weights"] = json.dumps(reduction.weight_bits)
         listed["layers in float"] = json.dumps(reduction.keep_float or ["automatic", *KEEP_FLOAT])
     return listed
 

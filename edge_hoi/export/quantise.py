@@ -15,6 +15,7 @@ from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from edge_hoi.errors import EngineError
+from edge_hoi.runtime.manifest import WeightBits
 
 KEEP_FLOAT = ("*_box_head*",)
 """Layers that stay float unless told otherwise: a pixel of a large picture is smaller than a step of INT8."""
@@ -70,13 +71,14 @@ def inputs_of(model: onnx.ModelProto, layers: Iterable[str]) -> dict[str, str]:
     return {node.name: node.input[0] for node in model.graph.node if node.name in wanted}
 
 
-def quantise(model: onnx.ModelProto, limits: Mapping[str, float], layers: Sequence[str]) -> onnx.ModelProto:
+def quantise(model: onnx.ModelProto, limits: Mapping[str, float], layers: Sequence[str], *, weight_bits: WeightBits = 8) -> onnx.ModelProto:
     """Put Q/DQ pairs before the inputs and the weights of layers.
 
     Args:
         model: The float network; left as it is.
         limits: The largest magnitude that INT8 is to tell apart, of the input of each layer.
         layers: Names of layers, of `layers_to_quantise`.
+        weight_bits: Bits of the weights; of 7, so that -64 to 64, sums fit into 16 bits, see `edge_hoi.runtime.int8_sums`.
 
     Returns:
         The quantised network, with the same inputs, outputs and free axes.
@@ -96,7 +98,7 @@ def quantise(model: onnx.ModelProto, limits: Mapping[str, float], layers: Sequen
     quantizer = QDQQuantizer(
         onnx.shape_inference.infer_shapes(copy),
         True,  # per channel
-        False,  # the full range of eight bits
+        weight_bits == 7,  # whether to leave half of the weights' range out
         QuantType.QInt8,
         QuantType.QInt8,
         TensorsData(CalibrationMethod.MinMax, ranges),

@@ -16,6 +16,9 @@ from edge_hoi.export.quantise import KEEP_FLOAT, layers_to_quantise, quantise
 from edge_hoi.export.ranges import Method
 from edge_hoi.export.sensitivity import sensitivities
 from edge_hoi.runtime import Calibration, InputDescription
+from edge_hoi.runtime.int8_sums import sums_are_cut_off
+from edge_hoi.runtime.manifest import WeightBits
+from edge_hoi.runtime.open import PLAN_BACKENDS
 
 Reduced = Literal["bf16", "fp16", "int8"]
 
@@ -32,6 +35,7 @@ class Reduction:
         judged_on: Frames that the result is held against fp32 on; better not those alone that it is calibrated on.
         calibration: Of int8: frames of the kind that the engine will see, or what was recorded on such.
         method: How int8's ranges follow from them; see `METHODS`.
+        weight_bits: Of int8: bits of the weights; 7 for what is to be right and quick on x86 CPUs without VNNI.
         keep_float: Patterns of layers that int8 leaves in float. None: `KEEP_FLOAT`, and if the gate refuses that, the parts of the
             network that suffer most as well.
         limits: How far it may part from fp32; see `edge_hoi.export.gate`.
@@ -42,6 +46,7 @@ class Reduction:
     calibration: FrameSet | Recording | None = None
     method: Method = "percentile"
     keep_float: tuple[str, ...] | None = None
+    weight_bits: WeightBits = 8
     limits: Mapping[str, float] = field(default_factory=lambda: LIMITS)
 
     def __post_init__(self) -> None:
@@ -55,6 +60,15 @@ class Reduction:
         if isinstance(self.calibration, Recording):
             return self.calibration.frames_sha256
         return self.calibration.sha256 if self.calibration else ""
+
+
+def weight_bits_for(backend: str) -> WeightBits:
+    """Say how many bits INT8's weights may have for a backend to be right and quick on this machine.
+
+    Args:
+        backend: What is to run the engine.
+    """
+    return 7 if backend not in PLAN_BACKENDS and sums_are_cut_off() else 8
 
 
 def reduced_networks(
@@ -82,8 +96,13 @@ def reduced_networks(
         yield (to_bfloat16(model) if is_typed else model), None
         return
     limits = _limits(model, reduction, description, progress)
+
+    def quantised(keep_float: tuple[str, ...]) -> tuple[onnx.ModelProto, Calibration]:
+        layers = layers_to_quantise(model, keep_float)
+        return quantise(model, limits, layers, weight_bits=reduction.weight_bits), _describe(reduction, keep_float)
+
     keep_float = KEEP_FLOAT if reduction.keep_float is None else reduction.keep_float
-    yield quantise(model, limits, layers_to_quantise(model, keep_float)), _describe(reduction, keep_float)
+    yield quantised(keep_float)
     if reduction.keep_float is not None:
         return
     progress("looking for the parts that suffer most from int8")
@@ -93,7 +112,7 @@ def reduced_networks(
     for pattern, _ in islice(worst_first, min(_MOST_PARTS, len(worst_first) - 1)):
         keep_float = (*keep_float, pattern)
         progress(f"leaving {pattern} in float")
-        yield quantise(model, limits, layers_to_quantise(model, keep_float)), _describe(reduction, keep_float)
+        yield quantised(keep_float)
 
 
 def _limits(
@@ -112,5 +131,9 @@ def _limits(
 def _describe(reduction: Reduction, keep_float: tuple[str, ...]) -> Calibration:
     assert reduction.calibration is not None
     return Calibration(
-        sha256=reduction.calibration_sha256, frames=len(reduction.calibration.frames), method=reduction.method, keep_float=keep_float
+        sha256=reduction.calibration_sha256,
+        frames=len(reduction.calibration.frames),
+        method=reduction.method,
+        keep_float=keep_float,
+        weight_bits=reduction.weight_bits,
     )

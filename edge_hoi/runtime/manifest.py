@@ -44,6 +44,7 @@ RelativePath = Annotated[str, AfterValidator(_check_inside)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Channels = tuple[float, float, float]
 PlanBackend = Literal["tensorrt", "tensorrt-rtx", "torch-tensorrt"]
+WeightBits = Literal[7, 8]
 
 
 class _Section(BaseModel):
@@ -137,12 +138,14 @@ class Calibration(_Section):
         frames: Number of frames.
         method: How ranges follow from them: `minmax`, `percentile` or `entropy`.
         keep_float: Patterns of names of layers that were left in float.
+        weight_bits: Bits of the weights; with 7, INT8 is right on every CPU.
     """
 
     sha256: Sha256
     frames: PositiveInt
     method: str
     keep_float: tuple[str, ...]
+    weight_bits: WeightBits = 8
 
 
 class Accuracy(_Section):

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from edge_hoi.errors import EngineError, MissingDependencyError
 from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
+from edge_hoi.runtime.int8_sums import int8_overflows
 from edge_hoi.runtime.manifest import Manifest, model_path
-from edge_hoi.runtime.openvino_int8 import int8_overflows
 
 _ERRORS_ONLY = 3
 _CPU = "CPUExecutionProvider"
@@ -58,7 +58,7 @@ class OnnxRuntimeEngine(CheckedEngine):
         super().__init__(manifest, input_size=input_size, max_batch=max_batch)
         path = model_path(folder, manifest)
         providers = _providers(device, onnxruntime.get_available_providers())
-        is_simulated = manifest.precision == "int8" and providers == [_CPU] and int8_overflows()
+        is_simulated = providers == [_CPU] and int8_overflows(manifest)
         options = session_options(with_int8=not is_simulated)
         height, width = self.input_size
         for name, size in {"height": height, "width": width, **({"batch": 1} if max_batch == 1 else {})}.items():

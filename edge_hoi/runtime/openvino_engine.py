@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
+from edge_hoi.runtime.int8_sums import int8_overflows, multiply_in_float
 from edge_hoi.runtime.manifest import MODEL_FILE, Manifest, model_path
 from edge_hoi.runtime.openvino_core import openvino_core
-from edge_hoi.runtime.openvino_int8 import int8_overflows, multiply_in_float
 
 _PRODUCTS = ("Convolution", "FullyConnected", "MatMul")
 
@@ -63,7 +63,7 @@ class OpenVinoEngine(CheckedEngine):
         try:
             core = openvino_core()
             model = core.read_model(path)
-            if manifest.precision == "int8" and int8_overflows():
+            if int8_overflows(manifest):
                 multiply_in_float(model)
             model.reshape({name: openvino.PartialShape([batch, *spec.shape[1:]]) for name, spec in self.inputs.items()})
             compiled = core.compile_model(model, "CPU", config)

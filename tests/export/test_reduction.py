@@ -1,6 +1,7 @@
 """Engines below fp32: held to the gate, made again from a recorded set, chosen by measuring, and never stale."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ torch = pytest.importorskip("torch", reason="needs the [build] extra")
 import onnx
 import onnxruntime
 from int8_presence import int8_runs_in
+from onnx import numpy_helper
 
 from edge_hoi.errors import EngineError, ManifestError
 from edge_hoi.export import (
@@ -23,13 +25,13 @@ from edge_hoi.export import (
     read_recording,
     weights_sha256,
 )
-from edge_hoi.export import plans as export_plans
 from edge_hoi.export.auto import _time
 from edge_hoi.export.calibration import write_recording
 from edge_hoi.export.frames import ChosenFrame
 from edge_hoi.export.gate import LIMITS
+from edge_hoi.export.plans import judged_on
 from edge_hoi.export.reduction import reduced_networks
-from edge_hoi.runtime import EpisodeLevels, VerbLevels, made_up_inputs, onnxruntime_engine, open_engine, openvino_engine, read_manifest
+from edge_hoi.runtime import EpisodeLevels, VerbLevels, int8_sums, made_up_inputs, open_engine, read_manifest
 from edge_hoi.vocabulary import load_vocabulary
 
 SIZE = (96, 160)
@@ -66,11 +68,19 @@ def test_the_manifest_says_how_far_it_parts_from_float_and_the_limits_it_was_hel
     assert read_manifest(engines[0]).accuracy is None
 
 
+def run_as_written(folder, inputs):
+    """Give an engine's outputs with Q/DQ rounded as in its file, and all else in float."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+
+
 @pytest.fixture
-def with_overflow(monkeypatch):
-    """Make this CPU one whose INT8 overflows, if it is not."""
-    for user in (openvino_engine, onnxruntime_engine, export_plans):
-        monkeypatch.setattr(user, "int8_overflows", lambda: True)
+def without_vnni(monkeypatch):
+    """Make this CPU one that cuts INT8's sums off, if it is not."""
+    monkeypatch.setattr(int8_sums, "sums_are_cut_off", lambda: True)
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
@@ -195,7 +205,7 @@ def test_fp16_norms_that_overflow_are_refused_though_every_number_is_finite(buil
     assert not (tmp_path / "engine").exists()
 
 
-def test_where_int8_would_overflow_openvino_multiplies_in_float_and_onnxruntime_rounds_as_others_would(engines, with_overflow):
+def test_where_int8_would_overflow_openvino_multiplies_in_float_and_onnxruntime_rounds_as_others_would(engines, without_vnni):
     """OpenVINO then rounds weights only, and comes nearer to fp32; ONNX Runtime rounds as the file says, and is what the gate judges."""
     outputs = {}
     for name, folder, backend in (("fp32", 0, "openvino"), ("openvino", 1, "openvino"), ("onnxruntime", 1, "onnxruntime")):
@@ -203,16 +213,30 @@ def test_where_int8_would_overflow_openvino_multiplies_in_float_and_onnxruntime_
             assert engine.precision == "fp32"
             inputs = made_up_inputs(engine.inputs)
             outputs[name] = engine.run(inputs)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(engines[1] / "model.onnx", options, providers=["CPUExecutionProvider"])
+    as_written = run_as_written(engines[1], inputs)
     for name, expected in outputs["fp32"].items():
-        as_written = session.run([name], dict(inputs))[0]
-        of_int8 = np.abs(as_written - expected).mean()
+        of_int8 = np.abs(as_written[name] - expected).mean()
         assert 0 < np.abs(outputs["openvino"][name] - expected).mean() < of_int8, name
-        assert np.abs(outputs["onnxruntime"][name] - as_written).mean() < of_int8 / 2, name
-    assert export_plans.judged_on(read_manifest(engines[1])) == ("onnxruntime", "cpu")
+        assert np.abs(outputs["onnxruntime"][name] - as_written[name]).mean() < of_int8 / 2, name
+    assert judged_on(read_manifest(engines[1])) == ("onnxruntime", "cpu")
     assert _time({"fp32": engines[0], "int8": engines[1]}).keys() == {"fp32"}  # both run in fp32, so there is nothing to choose
+
+
+def test_weights_of_seven_bits_run_in_int8_on_every_processor(build_tiny, engines, int8, demo_frames, tmp_path, without_vnni):
+    """Where 8 bits would be cut off, this is seen: it then agrees with what the file says, which INT8 with 8 bits does not."""
+    manifest = build_tiny(tmp_path / "engine", replace(int8, weight_bits=7))
+    assert manifest.calibration.weight_bits == 7
+    assert judged_on(manifest) == ("openvino", "cpu")
+    weights = [numpy_helper.to_array(each) for each in onnx.load(tmp_path / "engine" / "model.onnx").graph.initializer]
+    assert {int(np.abs(each.astype(np.int16)).max()) for each in weights if each.dtype == np.int8 and each.any()} == {64}
+    for backend in ("openvino", "onnxruntime"):
+        with open_engine(tmp_path / "engine", backend=backend, device="cpu") as engine, open_engine(engines[0]) as reference:
+            assert engine.precision == "int8"
+            inputs = made_up_inputs(engine.inputs)
+            outputs, in_float = engine.run(inputs), reference.run(inputs)
+        for name, as_written in run_as_written(tmp_path / "engine", inputs).items():
+            of_int8 = np.abs(as_written - in_float[name]).mean()
+            assert np.abs(outputs[name] - as_written).mean() < of_int8, (backend, name)
 
 
 def test_an_engine_whose_manifest_is_stale_is_refused_by_the_file_that_changed(build_tiny, engines, demo_frames, tmp_path):

@@ -9,14 +9,14 @@ from openvino import Model, opset13
 
 from edge_hoi.pipeline.engines import engine_folder, with_precision_noted
 from edge_hoi.runtime import FakeEngine, fake_manifest, open_engine
+from edge_hoi.runtime.int8_sums import multiply_in_float, sums_are_cut_off
 from edge_hoi.runtime.openvino_core import openvino_core
-from edge_hoi.runtime.openvino_int8 import int8_overflows, multiply_in_float
 from edge_hoi.telemetry import this_machine
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other processors' sums of INT8 are 32 bits wide")
-def test_int8_overflows_on_processors_without_vnni_and_on_no_others():
-    assert int8_overflows() == (not {"avx_vnni", "avx512_vnni", "amx_int8"} & set(this_machine(()).instructions))
+def test_sums_are_cut_off_on_processors_without_vnni_and_on_no_others():
+    assert sums_are_cut_off() == (not {"avx_vnni", "avx512_vnni", "amx_int8"} & set(this_machine(()).instructions))
 
 
 def test_int8_steps_are_taken_out_also_where_several_layers_share_them():

@@ -2,8 +2,7 @@
 
 x86 processors without VNNI multiply bytes in pairs and add each pair up in 16 bits, where the largest do not fit: 2 * 255 * 127 is cut off
 at 32767. OpenVINO and ONNX Runtime take these instructions all the same, so that INT8 answers wrongly there, and without a word
-(https://docs.openvino.ai/latest/pot_saturation_issue.html). It gains next to nothing there either: it takes three instructions for what
-fp32 does in four.
+(https://docs.openvino.ai/latest/pot_saturation_issue.html). With weights of 7 bits they fit.
 """
 
 from collections.abc import Iterator
@@ -14,15 +13,26 @@ import numpy as np
 from openvino import Model, Node, Output, opset13
 from openvino.passes import ConstantFolding, Manager
 
+from edge_hoi.runtime.manifest import Manifest
 from edge_hoi.runtime.openvino_core import openvino_core
 
 _CHANNELS, _SIDE = 64, 4
 _LARGEST = np.int8(127)
 
 
+def int8_overflows(manifest: Manifest) -> bool:
+    """Tell whether an engine is in INT8 whose sums would be cut off on this CPU.
+
+    Args:
+        manifest: The engine's.
+    """
+    has_small_weights = manifest.calibration is not None and manifest.calibration.weight_bits == 7
+    return manifest.precision == "int8" and not has_small_weights and sums_are_cut_off()
+
+
 @cache
-def int8_overflows() -> bool:
-    """Tell whether OpenVINO's INT8 gives wrong sums on this CPU.
+def sums_are_cut_off() -> bool:
+    """Tell whether this CPU cuts INT8's sums off where weights have 8 bits.
 
     A convolution and a product of the largest numbers are tried, once in a process (some 30 ms), rather than the CPU's instructions looked
     up, for what counts is what OpenVINO makes of them.
