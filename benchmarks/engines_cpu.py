@@ -137,6 +137,7 @@ def report(variant: str, folder: Path, frames: FrameSet, rounds: int, say: Say) 
         f"# {variant} at {height}x{width}, batch 1, on a CPU\n",
         f"{describe_machine('torch', 'onnxruntime')}; PyTorch runs {torch.get_num_threads()} threads, the others pick their own.\n",
         f"{rounds * FRAMES_A_TURN} frames each, in {rounds} rounds of turns; load average at the end {os.getloadavg()[0]:.1f}.\n",
+        f"INT8's weights have {weight_bits_for('openvino')} bits, as this CPU needs.\n",
         *speed_table(measured),
         *share_table(measured, peaks, sum(work.values()), quantised),
         *gate_table(measured, len(frames.frames)),
