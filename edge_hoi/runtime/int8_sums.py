@@ -34,7 +34,7 @@ def int8_overflows(manifest: Manifest) -> bool:
 def sums_are_cut_off() -> bool:
     """Tell whether this CPU cuts INT8's sums off where weights have 8 bits.
 
-    A convolution and a product of the largest numbers are tried, once in a process (some 30 ms), rather than the CPU's instructions looked
+    A convolution and a product of the largest numbers are tried, once in a process (some 70 ms), rather than the CPU's instructions looked
     up, for what counts is what OpenVINO makes of them.
     """
     picture = opset13.parameter([1, _CHANNELS, _SIDE, _SIDE], np.float32, name="picture")
