@@ -21,22 +21,22 @@ import torch
 from machine import describe_machine
 from torch import Tensor
 
-from edge_hoi.datasets import AnnotatedImages, fraction, open_dataset, without_unseen
-from edge_hoi.datasets.augment import PictureSizes
-from edge_hoi.datasets.custom import read_zero_shot
-from edge_hoi.datasets.training_set import HoiTrainingSet
+from edge_hoi.lab.datasets import AnnotatedImages, fraction, open_dataset, without_unseen
+from edge_hoi.lab.datasets.augment import PictureSizes
+from edge_hoi.lab.datasets.custom import read_zero_shot
+from edge_hoi.lab.datasets.training_set import HoiTrainingSet
+from edge_hoi.lab.training import distributed
+from edge_hoi.lab.training.config import TrainConfig
+from edge_hoi.lab.training.criterion import Criterion
+from edge_hoi.lab.training.initialization import load_detector_weights
+from edge_hoi.lab.training.matcher import Matcher
+from edge_hoi.lab.training.objective import HoiObjective
+from edge_hoi.lab.training.trainer import Trainer
+from edge_hoi.lab.training.validation import validate
+from edge_hoi.lab.training.verb_classifier import verb_rows
+from edge_hoi.lab.training.zero_shot import hide_unseen, seen_hoi_ids
 from edge_hoi.model import Checkpoint, load_checkpoint
 from edge_hoi.model.decoders import InteractionDecoderLayer
-from edge_hoi.training import distributed
-from edge_hoi.training.config import TrainConfig
-from edge_hoi.training.criterion import Criterion
-from edge_hoi.training.matcher import Matcher
-from edge_hoi.training.objective import HoiObjective
-from edge_hoi.training.start import load_detector_weights
-from edge_hoi.training.trainer import Trainer
-from edge_hoi.training.validation import validate
-from edge_hoi.training.verb_classifier import verb_rows
-from edge_hoi.training.zero_shot import hide_unseen, seen_hoi_ids
 
 BATCH = 32
 PAIRS_FACTOR = 3

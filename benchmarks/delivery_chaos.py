@@ -30,7 +30,7 @@ from machine import describe_machine
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests"), str(Path(__file__).resolve().parents[1] / "tests" / "delivery")]
 
-from made_up_events import make_episode  # noqa: E402 — these lie with the tests
+from sample_events import make_episode  # noqa: E402 — these lie with the tests
 from servers import kafka_broker  # noqa: E402
 from servers.mosquitto import Listener, Mosquitto, program  # noqa: E402
 from servers.webhook_server import WebhookServer  # noqa: E402

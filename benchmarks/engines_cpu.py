@@ -39,14 +39,14 @@ from edge_hoi.export import (
     describe_input,
     weight_bits_for,
 )
+from edge_hoi.lab.speed.benchmark_target import EAGER, TORCH, BenchmarkTarget
 from edge_hoi.model import VARIANTS
 from edge_hoi.model.reference_weights import untrained_checkpoint
-from edge_hoi.pipeline import demo_clip
+from edge_hoi.pipeline import DEMO_CLIP
 from edge_hoi.pipeline.classifiers import load_classifier
-from edge_hoi.pipeline.contender import EAGER, TORCH, Contender
-from edge_hoi.runtime import Engine, InputDescription, made_up_inputs, read_manifest
+from edge_hoi.runtime import Engine, InputDescription, random_inputs, read_manifest
 from edge_hoi.runtime.manifest import MODEL_FILE
-from edge_hoi.telemetry import take_turns
+from edge_hoi.telemetry import time_interleaved
 from edge_hoi.vocabulary import load_vocabulary
 
 WARM_UP_FRAMES, FRAMES_A_TURN = 3, 3
@@ -99,7 +99,7 @@ def build(variant: str, size: tuple[int, int], folder: Path, say: Say) -> FrameS
     say(f"making up weights of {variant}")
     vocabulary = load_vocabulary("hico_det")
     checkpoint = untrained_checkpoint(VARIANTS[variant], vocabulary)
-    frames = collect_frames([str(demo_clip())], CALIBRATED_ON, describe_input(checkpoint, size))
+    frames = collect_frames([str(DEMO_CLIP)], CALIBRATED_ON, describe_input(checkpoint, size))
     judged = frames.spread(JUDGED_ON)
     # Built whatever the gate finds, which is reported: limits that nothing reaches; a manifest takes no infinity.
     reduction = Reduction(
@@ -146,13 +146,13 @@ def report(variant: str, folder: Path, frames: FrameSet, rounds: int, say: Say) 
     return "\n".join(lines)
 
 
-def contenders_of(folder: Path) -> list[Contender]:
+def contenders_of(folder: Path) -> list[BenchmarkTarget]:
     """List what is measured: eager PyTorch first, which all else is held against."""
     manifests = {name: read_manifest(folder / name) for name in ("fp32", "int8")}
     size = (manifests["fp32"].input.height, manifests["fp32"].input.width)
 
-    def contender(name: str, engine: str, backend: str, **hint: str) -> Contender:
-        return Contender(name, folder / engine, manifests[engine], backend, "cpu", size, **hint)  # type: ignore[arg-type]
+    def contender(name: str, engine: str, backend: str, **hint: str) -> BenchmarkTarget:
+        return BenchmarkTarget(name, folder / engine, manifests[engine], backend, "cpu", size, **hint)  # type: ignore[arg-type]
 
     return [
         contender(EAGER, "fp32", TORCH),
@@ -164,7 +164,7 @@ def contenders_of(folder: Path) -> list[Contender]:
     ]
 
 
-def measure(contenders: Sequence[Contender], frames: FrameSet, rounds: int, say: Say) -> dict[str, Measured]:
+def measure(contenders: Sequence[BenchmarkTarget], frames: FrameSet, rounds: int, say: Say) -> dict[str, Measured]:
     """Find each engine's memory and how far it parts from the first, one after the other; then time them in turns."""
     eager = contenders[0]
     vocabulary = load_vocabulary("hico_det")
@@ -184,10 +184,12 @@ def measure(contenders: Sequence[Contender], frames: FrameSet, rounds: int, say:
     return {name: Measured(precisions[name], seconds[name], gates.get(name), footprints[name]) for name in engines}
 
 
-def judge(eager: Contender, contender: Contender, frames: FrameSet, description: InputDescription, classifier: Classifier) -> Comparison:
+def judge(
+    eager: BenchmarkTarget, contender: BenchmarkTarget, frames: FrameSet, description: InputDescription, classifier: Classifier
+) -> Comparison:
     """Let the accuracy gate compare two contenders, at the size that the frames have."""
 
-    def opener(of: Contender) -> Callable[[tuple[int, int]], Engine]:
+    def opener(of: BenchmarkTarget) -> Callable[[tuple[int, int]], Engine]:
         return lambda size: replace(of, input_size=size).open()
 
     return compare(opener(eager), opener(contender), frames, description, classifier, load_vocabulary("hico_det"))
@@ -195,7 +197,7 @@ def judge(eager: Contender, contender: Contender, frames: FrameSet, description:
 
 def in_turns(engines: Mapping[str, Engine], rounds: int, say: Say) -> dict[str, list[float]]:
     """Time the engines on the same picture, saying how long it will take."""
-    inputs = made_up_inputs(next(iter(engines.values())).inputs)
+    inputs = random_inputs(next(iter(engines.values())).inputs)
     turns, started = itertools.count(1), time.monotonic()
 
     def advance() -> None:
@@ -206,7 +208,7 @@ def in_turns(engines: Mapping[str, Engine], rounds: int, say: Say) -> dict[str, 
 
     say("timing in turns")
     runs = {name: partial(engine.run, inputs) for name, engine in engines.items()}
-    return take_turns(runs, rounds=rounds, runs_a_turn=FRAMES_A_TURN, warm_up=WARM_UP_FRAMES, advance=advance)
+    return time_interleaved(runs, rounds=rounds, runs_a_turn=FRAMES_A_TURN, warm_up=WARM_UP_FRAMES, advance=advance)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_hoi.evaluation.speed import Footprint
 from edge_hoi.export import LIMITS, Comparison
-from edge_hoi.pipeline.contender import EAGER
+from edge_hoi.lab.speed.benchmark_target import EAGER
+from edge_hoi.lab.speed.report import Footprint
 from edge_hoi.runtime.openvino_core import openvino_core
 
 

@@ -17,9 +17,9 @@ from machine import describe_machine
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that a checkout need not be installed
 
-from edge_hoi.datasets import HoiAnnotation, open_dataset
 from edge_hoi.detection import select_pairs
-from edge_hoi.evaluation import HicoEvaluator
+from edge_hoi.lab.datasets import HoiAnnotation, open_dataset
+from edge_hoi.lab.evaluation import HicoEvaluator
 from edge_hoi.types import Interactions
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 

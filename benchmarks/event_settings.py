@@ -19,16 +19,16 @@ import numpy as np
 import yaml
 
 from edge_hoi.config import RunConfig, parse_config
-from edge_hoi.datasets.truth import read_truth, truth_path
-from edge_hoi.delivery.cloudevents import render
 from edge_hoi.detection import Detector
 from edge_hoi.errors import ConfigError
-from edge_hoi.evaluation.events import EventResults, Judgement, event_results, judge, predicted_episodes
 from edge_hoi.events import EpisodeKeeper
+from edge_hoi.events.cloudevents import render
 from edge_hoi.ingest import open_source
+from edge_hoi.lab.datasets.truth import read_truth, truth_path
+from edge_hoi.lab.evaluation.events import EventResults, Judgement, event_results, judge, predicted_episodes
 from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
 from edge_hoi.pipeline.engines import engine_folder
-from edge_hoi.pipeline.levels import episode_settings, tracker_settings
+from edge_hoi.pipeline.thresholds import episode_settings, tracker_settings
 from edge_hoi.runtime import choose_input_size, open_engine, read_manifest
 from edge_hoi.tracking import Tracker
 from edge_hoi.types import EndReason, Event, Interactions, ModelInfo

@@ -26,10 +26,11 @@ from servers import kafka_broker  # noqa: E402 — these lie with the tests
 from servers.mosquitto import Listener, Mosquitto  # noqa: E402
 from servers.webhook_server import WebhookServer  # noqa: E402
 
-from edge_hoi.delivery import Delivery, Outbox, Relay, SinkContext  # noqa: E402
-from edge_hoi.delivery.kafka import KafkaSettings  # noqa: E402
-from edge_hoi.delivery.mqtt import MqttSettings  # noqa: E402
-from edge_hoi.delivery.webhook import WebhookSettings  # noqa: E402
+from edge_hoi.outbox import Delivery, Outbox, Relay  # noqa: E402
+from edge_hoi.sinks import SinkContext  # noqa: E402
+from edge_hoi.sinks.kafka.settings import KafkaSettings  # noqa: E402
+from edge_hoi.sinks.mqtt import MqttSettings  # noqa: E402
+from edge_hoi.sinks.webhook.sink import WebhookSettings  # noqa: E402
 
 LONGEST_DRAIN_SECONDS = 1800.0
 

@@ -19,10 +19,12 @@ from machine import describe_machine
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests"), str(Path(__file__).resolve().parents[1] / "tests" / "delivery")]
 
-from made_up_events import make_episode, make_events  # noqa: E402 — they lie with the tests
+from sample_events import make_episode, make_events  # noqa: E402 — they lie with the tests
 from test_kill import Writer, check_episodes  # noqa: E402
 
-from edge_hoi.delivery import Delivery, FakeSink, JsonlSink, Message, Outbox, Relay, encode  # noqa: E402
+from edge_hoi.events.cloudevents import encode  # noqa: E402
+from edge_hoi.outbox import Delivery, Outbox, Relay  # noqa: E402
+from edge_hoi.sinks import FakeSink, JsonlSink, Message  # noqa: E402
 
 EVENTS_A_SECOND = 500
 

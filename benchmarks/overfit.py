@@ -89,14 +89,14 @@ def train_on(folder: Path, output: Path, *, epochs: int, batch_size: int = 4, se
     Returns:
         Each figure's course.
     """
-    from edge_hoi.datasets import open_dataset
-    from edge_hoi.datasets.augment import PictureSizes
-    from edge_hoi.datasets.training_set import HoiTrainingSet
+    from edge_hoi.lab.datasets import open_dataset
+    from edge_hoi.lab.datasets.augment import PictureSizes
+    from edge_hoi.lab.datasets.training_set import HoiTrainingSet
+    from edge_hoi.lab.training.config import TrainConfig
+    from edge_hoi.lab.training.initialization import fresh_checkpoint
+    from edge_hoi.lab.training.trainer import Trainer
+    from edge_hoi.lab.training.validation import validate
     from edge_hoi.model import VARIANTS
-    from edge_hoi.training.config import TrainConfig
-    from edge_hoi.training.start import fresh_checkpoint
-    from edge_hoi.training.trainer import Trainer
-    from edge_hoi.training.validation import validate
 
     dataset, sizes = open_dataset("custom", folder, "train"), PictureSizes.for_longest(LONGEST)
     checkpoint = fresh_checkpoint(VARIANTS["tiny"], dataset.vocabulary, seed=seed)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that a checkout need not be installed
 
 from edge_hoi.detection import join_scores, select_pairs
-from edge_hoi.evaluation import (
+from edge_hoi.lab.evaluation import (
     HicoEvaluator,
     RoleEvaluator,
     RolePredictions,

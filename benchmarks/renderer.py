@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from machine import describe_machine
 
+from edge_hoi.lab.synthetic import stills, stories
+from edge_hoi.lab.synthetic.captions import caption_parts
+from edge_hoi.lab.synthetic.picture_sets import draw_split_picture
 from edge_hoi.media import VideoWriter
-from edge_hoi.synthetic import stills, stories
-from edge_hoi.synthetic.captions import caption_parts
-from edge_hoi.synthetic.picture_sets import draw_split_picture
 
 WARM_UP = 10
 

@@ -20,14 +20,15 @@ from machine import describe_machine
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests"), str(Path(__file__).resolve().parents[1] / "tests" / "delivery")]
 
-from made_up_events import make_events  # noqa: E402 — these lie with the tests
+from sample_events import make_events  # noqa: E402 — these lie with the tests
 from servers import kafka_broker  # noqa: E402
 from servers.mosquitto import Mosquitto  # noqa: E402
 
-from edge_hoi.delivery import Delivery, Outbox, Relay, SinkContext, SinkSettings  # noqa: E402
-from edge_hoi.delivery.kafka import KafkaSettings  # noqa: E402
-from edge_hoi.delivery.mqtt import MqttSettings  # noqa: E402
-from edge_hoi.delivery.webhook import WebhookSettings  # noqa: E402
+from edge_hoi.outbox import Delivery, Outbox, Relay  # noqa: E402
+from edge_hoi.sinks import SinkContext, SinkSettings  # noqa: E402
+from edge_hoi.sinks.kafka.settings import KafkaSettings  # noqa: E402
+from edge_hoi.sinks.mqtt import MqttSettings  # noqa: E402
+from edge_hoi.sinks.webhook.sink import WebhookSettings  # noqa: E402
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def kafka(folder: Path) -> Iterator[dict[str, SinkSettings]]:
 @contextmanager
 def webhook(folder: Path) -> Iterator[dict[str, SinkSettings]]:  # noqa: ARG001 — as the others
     """Start a web server; give the sinks to measure with it."""
-    program = Path(__file__).with_name("taking_server.py")
+    program = Path(__file__).with_name("http_test_server.py")
     with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         url = f"{server.stdout.readline().strip()}/events"

@@ -23,15 +23,16 @@ from outbox import measure_fsync, percentiles
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests"), str(Path(__file__).resolve().parents[1] / "tests" / "delivery")]
 
-from made_up_events import make_events  # noqa: E402 — these lie with the tests
+from sample_events import make_events  # noqa: E402 — these lie with the tests
 from servers import kafka_broker  # noqa: E402
 from servers.mosquitto import Listener, Mosquitto  # noqa: E402
 from servers.webhook_server import Received, WebhookServer, answer_ok  # noqa: E402
 
-from edge_hoi.delivery import Delivery, Outbox, Relay, SinkContext, SinkSettings  # noqa: E402
-from edge_hoi.delivery.kafka import KafkaSettings  # noqa: E402
-from edge_hoi.delivery.mqtt import MqttSettings  # noqa: E402
-from edge_hoi.delivery.webhook import WebhookSettings  # noqa: E402
+from edge_hoi.outbox import Delivery, Outbox, Relay  # noqa: E402
+from edge_hoi.sinks import SinkContext, SinkSettings  # noqa: E402
+from edge_hoi.sinks.kafka.settings import KafkaSettings  # noqa: E402
+from edge_hoi.sinks.mqtt import MqttSettings  # noqa: E402
+from edge_hoi.sinks.webhook.sink import WebhookSettings  # noqa: E402
 
 Receipts = Callable[[], list[tuple[float, bytes]]]
 """Gives what came up to now: when, by `time.monotonic`, and the event."""

@@ -22,11 +22,11 @@ from machine import describe_machine
 
 from edge_hoi.config import parse_config
 from edge_hoi.ingest import open_source
+from edge_hoi.lab.speed.bench import decoded
 from edge_hoi.media import VideoWriter
-from edge_hoi.pipeline import CameraStatus, build_pipeline, demo_clip
-from edge_hoi.pipeline.bench import decoded
+from edge_hoi.pipeline import DEMO_CLIP, CameraStatus, build_pipeline
 from edge_hoi.pipeline.engines import engine_folder
-from edge_hoi.runtime import choose_input_size, made_up_inputs, open_engine, read_manifest
+from edge_hoi.runtime import choose_input_size, open_engine, random_inputs, read_manifest
 from edge_hoi.types import Event
 
 WARM_UP_FRAMES = 20
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="also write the table to this file")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        video = arguments.video or enlarge(demo_clip(), Path(folder) / "720p.mp4", width=1280, height=720, frames=arguments.frames)
+        video = arguments.video or enlarge(DEMO_CLIP, Path(folder) / "720p.mp4", width=1280, height=720, frames=arguments.frames)
         text = report(video, arguments.engine, arguments.frames, Path(folder) / "events.jsonl", is_cpu=arguments.cpu)
     print(text)
     if arguments.output:
@@ -111,7 +111,7 @@ def engine_cpu_seconds(engine: str, width: int, height: int) -> tuple[float, flo
     folder = engine_folder(engine)
     size = choose_input_size(width, height, read_manifest(folder).input)
     with open_engine(folder, input_size=size) as opened:
-        inputs = made_up_inputs(opened.inputs)
+        inputs = random_inputs(opened.inputs)
         samples = []
         for _ in range(WARM_UP_FRAMES + ENGINE_RUNS):
             began = time.process_time()

@@ -11,8 +11,8 @@ import sys
 from ablations import leave_clip_out
 
 from edge_hoi.cli import main
+from edge_hoi.lab.training import trainer
 from edge_hoi.model import Checkpoint
-from edge_hoi.training import trainer
 
 
 class TrainerWithoutClip(trainer.Trainer):

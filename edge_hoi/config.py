@@ -9,7 +9,7 @@ import difflib
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -25,11 +25,13 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import ErrorDetails
+from typing_extensions import Self
 
-from edge_hoi.delivery import OutboxSettings, SinkSettings, settings_of, sink_types
+from edge_hoi.config_types import Identifier, Location, anchor
 from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeSettings
-from edge_hoi.fields import Identifier, Location, anchor
+from edge_hoi.outbox import OutboxSettings
+from edge_hoi.sinks import SinkSettings, settings_of, sink_types
 from edge_hoi.tracking import TrackerSettings
 
 MAX_FILE_BYTES = 1_000_000

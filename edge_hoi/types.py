@@ -6,11 +6,12 @@ N, the number of interactions, may be 0 everywhere.
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edge_hoi.compat import StrEnum
 
 Image = NDArray[np.uint8]
 Boxes = NDArray[np.float32]
@@ -22,7 +23,7 @@ ClockQuality = Literal["synchronised", "estimated", "relative"]
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class ClockInfo:
     """Where a frame's UTC capture time comes from, and how far to trust it.
 
     Attributes:
@@ -53,7 +54,7 @@ class Frame:
     image: Image = field(repr=False)
     pts_seconds: float
     captured_at: datetime | None
-    clock: Clock
+    clock: ClockInfo
     arrived_seconds: float
     index: int
     source_id: str
@@ -348,7 +349,7 @@ class Event:
     frames_missed: int
     frame_width: int
     frame_height: int
-    clock: Clock
+    clock: ClockInfo
     model: ModelInfo
     zones: tuple[str, ...] = ()
     rule: str | None = None

@@ -45,7 +45,7 @@ def event_validator():
 @pytest.fixture(autouse=True)
 def every_event_is_as_the_schema_says(event_validator, monkeypatch):
     """Hold every event that any test has this process emit against the published schema."""
-    from edge_hoi.delivery import cloudevents
+    from edge_hoi.events import cloudevents
 
     render, emitted = cloudevents.render, []
 

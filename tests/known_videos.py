@@ -1,13 +1,14 @@
 """Videos whose truth is known, and events about them: two people who stand apart, each with a bicycle, and a cup that one holds."""
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 
-from edge_hoi.datasets.truth import Truth, TruthEpisode, TruthTrack, TruthVideo
-from edge_hoi.delivery.cloudevents import render
-from edge_hoi.types import Clock, EndReason, EpisodeScore, Event, ModelInfo, Moment, Participant, Phase
+from edge_hoi.compat import UTC
+from edge_hoi.events.cloudevents import render
+from edge_hoi.lab.datasets.truth import Truth, TruthEpisode, TruthTrack, TruthVideo
+from edge_hoi.types import ClockInfo, EndReason, EpisodeScore, Event, ModelInfo, Moment, Participant, Phase
 
 WIDTH, HEIGHT, FPS, SECONDS = 200, 100, 10.0, 60
 ANNA, BEN, HERS, HIS, CUP = range(1, 6)
@@ -74,7 +75,7 @@ def make_events(
                 frames_missed=0,
                 frame_width=WIDTH,
                 frame_height=HEIGHT,
-                clock=Clock("media", "relative"),
+                clock=ClockInfo("media", "relative"),
                 model=ModelInfo("hoiclip", "0" * 64, "openvino", "fp32"),
             )
         )

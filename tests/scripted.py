@@ -1,13 +1,14 @@
 """Invented scenes for tests of tracking, events and delivery: what would be seen at a time, played at any frame rate."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 
+from edge_hoi.compat import UTC
 from edge_hoi.events import EpisodeKeeper, EpisodeSettings
 from edge_hoi.tracking import Tracker
-from edge_hoi.types import NO_OBJECT, Clock, Event, Frame, Interactions, ModelInfo
+from edge_hoi.types import NO_OBJECT, ClockInfo, Event, Frame, Interactions, ModelInfo
 from edge_hoi.vocabulary import HoiCategory, Vocabulary
 
 WIDTH, HEIGHT = 640, 360
@@ -54,7 +55,7 @@ def moved(box: Box, x: float = 0.0, y: float = 0.0) -> Box:
 def make_frame(
     pts: float, *, index: int = 0, camera: str = "camera", captured_at: datetime | None = None, is_corrupt: bool = False
 ) -> Frame:
-    clock = Clock("media", "relative") if captured_at is None else Clock("arrival", "estimated")
+    clock = ClockInfo("media", "relative") if captured_at is None else ClockInfo("arrival", "estimated")
     return Frame(_IMAGE, pts, captured_at, clock, arrived_seconds=0.0, index=index, source_id=camera, is_corrupt=is_corrupt)
 
 

@@ -2,9 +2,9 @@
 
 import re
 import shlex
-import tomllib
 
 import pytest
+import tomllib
 import yaml
 
 from edge_hoi.cli import main

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from edge_hoi import __version__
-from edge_hoi.cli import bench, build, calibrate, datasets, detect, doctor, models, outbox, pretrain, render, run, sinks, train, verify
-from edge_hoi.cli import eval as evaluation
+from edge_hoi.cli import build_engine, calibrate, detect, doctor, models, outbox, run, sinks
+from edge_hoi.cli.lab import bench, datasets, pretrain, render, train, verify
+from edge_hoi.cli.lab import eval as evaluation
 from edge_hoi.cli.terminal import print_error, show_logs
 from edge_hoi.errors import EdgeHoiError
 
@@ -26,7 +27,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("detect")(detect.detect)
-app.command("build")(build.build)
+app.command("build")(build_engine.build)
 app.command("calibrate")(calibrate.calibrate)
 app.command("verify")(verify.verify)
 app.command("bench")(bench.bench)

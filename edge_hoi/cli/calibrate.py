@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from edge_hoi.cli.build import SizeOption, UntrainedVocabularyOption, open_model, parse_size, refuse_without_extra
+from edge_hoi.cli.build_engine import SizeOption, UntrainedVocabularyOption, open_model, parse_size, refuse_without_extra
 from edge_hoi.cli.terminal import err, out
 
 _SHOWN_LAYERS = 12

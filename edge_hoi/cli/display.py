@@ -3,11 +3,11 @@
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
 
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+from typing_extensions import Self
 
 from edge_hoi.cli.terminal import err, out
 from edge_hoi.pipeline.annotated_video import describe

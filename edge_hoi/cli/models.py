@@ -108,7 +108,8 @@ def import_(
     missing = [package for package in ("torch", "torchvision", "open_clip") if not importlib.util.find_spec(package)]
     if missing:
         raise MissingDependencyError(f"importing needs {', '.join(missing)}; pip install 'edge-hoi[build]'")
-    from edge_hoi.hub import file_sha256, known_model, write_card
+    from edge_hoi.hashing import sha256_of_file
+    from edge_hoi.hub import known_model, write_card
     from edge_hoi.model import VARIANTS, save_checkpoint
     from edge_hoi.model.checkpoint import checkpoint_from_published
     from edge_hoi.model.checkpoint_files import OtherTensorsError, is_safetensors, read_published
@@ -133,9 +134,9 @@ def import_(
     output.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(checkpoint, output)
     facts = _facts(identity, checkpoint.model.config.num_queries) | {
-        "imported from": f"{file.name}, sha256 {file_sha256(file)}",
+        "imported from": f"{file.name}, sha256 {sha256_of_file(file)}",
         "left out": f"{sum(map(is_unused, tensors))} of its {len(tensors)} tensors, which nothing reads",
-        "this file": f"{output.name}, sha256 {file_sha256(output)}",
+        "this file": f"{output.name}, sha256 {sha256_of_file(output)}",
     }
     card = output.with_suffix(".md")
     write_card(card, title=output.stem, facts=facts, models=candidates)

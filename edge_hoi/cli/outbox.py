@@ -1,7 +1,7 @@
 """`edge-hoi outbox`: what waits for which sink, what none can take, and delivering things again."""
 
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from edge_hoi.cli.terminal import out
+from edge_hoi.compat import UTC
 from edge_hoi.errors import ConfigError
 
 if TYPE_CHECKING:
-    from edge_hoi.delivery import OutboxReader
+    from edge_hoi.outbox import OutboxReader
 
 app = typer.Typer(no_args_is_help=True, help="Look into an outbox, also while a run uses it, and have events delivered again.")
 
@@ -69,7 +70,7 @@ def replay(
 
     edge-hoi outbox replay outbox.sqlite --sink kafka --since 2026-11-25T10:00:00 --until 2026-11-25T11:00:00
     """
-    from edge_hoi.delivery import Selection
+    from edge_hoi.outbox import Selection
 
     selection = Selection(since and since.replace(tzinfo=UTC), until and until.replace(tzinfo=UTC), camera, event_id)
     with _open(place) as reader:
@@ -79,7 +80,7 @@ def replay(
 
 def _open(place: Path) -> "OutboxReader":
     from edge_hoi.config import load_config
-    from edge_hoi.delivery import OutboxReader
+    from edge_hoi.outbox import OutboxReader
 
     if place.suffix not in (".yaml", ".yml"):
         return OutboxReader(place)

@@ -70,7 +70,7 @@ class PrecisionChoice:
         """
         from edge_hoi.export import FrameSet, Reduction, collect_frames, describe_input
         from edge_hoi.export.reduction import Reduced, weight_bits_for
-        from edge_hoi.pipeline import demo_clip
+        from edge_hoi.pipeline import DEMO_CLIP
         from edge_hoi.runtime.open import PLAN_BACKENDS
 
         if self.precision == "fp32":
@@ -82,7 +82,7 @@ class PrecisionChoice:
             step(f"choosing up to {self.frames} calibration frames")
             calibration = collect_frames(sources, self.frames, described)
         # Judged on the clip that comes along too, so that frames which show nothing are not left to judge themselves.
-        judged = collect_frames([*self.judge, *sources, str(demo_clip())], JUDGED_FRAMES, described)
+        judged = collect_frames([*self.judge, *sources, str(DEMO_CLIP)], JUDGED_FRAMES, described)
         if self.precision in ("bf16", "fp16"):
             return [Reduction(self.precision, judged)]
         half: Reduced = "fp16" if self.backend in PLAN_BACKENDS else "bf16"

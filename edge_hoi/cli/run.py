@@ -92,7 +92,7 @@ def run(
 
 def _files(settings: "RunConfig") -> list[str]:
     """Name the files that events are written to."""
-    from edge_hoi.delivery import JsonlSettings
+    from edge_hoi.sinks import JsonlSettings
 
     return [sink.path for sink in settings.sinks if isinstance(sink, JsonlSettings)]
 
@@ -111,13 +111,13 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def _demo(settings: "RunConfig") -> "RunConfig":
     """Play the embedded clip, and write what is seen in it beside the terminal's lines, where the user did not say otherwise."""
     from edge_hoi.config import AnnotateConfig, SourceConfig
-    from edge_hoi.delivery import JsonlSettings
-    from edge_hoi.pipeline import demo_clip
+    from edge_hoi.pipeline import DEMO_CLIP
+    from edge_hoi.sinks import JsonlSettings
 
     print_note("no source given: playing the embedded clip; name your own with --source VIDEO or --source rtsp://...")
     return settings.model_copy(
         update={
-            "sources": (SourceConfig(url=str(demo_clip()), id="demo"),),
+            "sources": (SourceConfig(url=str(DEMO_CLIP), id="demo"),),
             "sinks": settings.sinks or (JsonlSettings(path=DEMO_EVENTS),),
             "annotate": settings.annotate or AnnotateConfig(path=DEMO_VIDEO),
         }
@@ -126,12 +126,12 @@ def _demo(settings: "RunConfig") -> "RunConfig":
 
 def _compare_with_truth(events: "list[Event]") -> None:
     """Print the embedded clip's true episodes, found or missed, where its truth comes with it."""
-    from edge_hoi.datasets.truth import read_truth, truth_path
-    from edge_hoi.delivery.cloudevents import render
-    from edge_hoi.evaluation.events import episode_table, judge, predicted_episodes
-    from edge_hoi.pipeline import demo_clip
+    from edge_hoi.events.cloudevents import render
+    from edge_hoi.lab.datasets.truth import read_truth, truth_path
+    from edge_hoi.lab.evaluation.events import episode_table, judge, predicted_episodes
+    from edge_hoi.pipeline import DEMO_CLIP
 
-    path = truth_path(demo_clip())
+    path = truth_path(DEMO_CLIP)
     if path.is_file():
         predicted = predicted_episodes(render(event) for event in events)
         err.print(episode_table(judge(read_truth(path), predicted, name="the embedded clip")))

@@ -10,7 +10,7 @@ from edge_hoi.cli.terminal import out
 from edge_hoi.errors import ConfigError, DeliveryError, EdgeHoiError, SinkFaultError, SinkUnavailableError
 
 if TYPE_CHECKING:
-    from edge_hoi.delivery import SinkContext, SinkSettings
+    from edge_hoi.sinks import SinkContext, SinkSettings
 
 app = typer.Typer(no_args_is_help=True, help="Try the sinks of a configuration.")
 
@@ -30,7 +30,7 @@ def try_sinks(
     The events come from the camera "edge-hoi-sinks-test" and say "person testing edge-hoi". The running pipeline is not disturbed.
     """
     from edge_hoi.config import load_config
-    from edge_hoi.delivery import SinkContext
+    from edge_hoi.sinks import SinkContext
 
     settings = load_config(config)
     chosen = [entry for entry in settings.sinks if sink in (None, entry.known_as)]
@@ -45,7 +45,7 @@ def try_sinks(
 
 def _try(settings: "SinkSettings", context: "SinkContext") -> bool:
     """Send the test events to one sink, and print how it went."""
-    from edge_hoi.delivery import Message, make_probe
+    from edge_hoi.sinks import Message, make_probe
 
     began = time.monotonic()
     try:

@@ -10,7 +10,7 @@ from edge_hoi.detection.postprocess import pair_scores, select_interactions
 from edge_hoi.detection.preprocess import Preprocessor
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime import Engine
-from edge_hoi.telemetry import StageClock
+from edge_hoi.telemetry import StageTimer
 from edge_hoi.types import Frame, Interactions
 from edge_hoi.vocabulary import Vocabulary
 
@@ -34,7 +34,7 @@ class Detector:
         *,
         score_threshold: float = 0.0,
         max_interactions: int = 100,
-        clock: StageClock | None = None,
+        clock: StageTimer | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -63,7 +63,7 @@ class Detector:
         self.classifier = classifier
         self._score_threshold = score_threshold
         self._max_interactions = max_interactions
-        self._clock = clock or StageClock()
+        self._clock = clock or StageTimer()
         self._preprocess = Preprocessor.for_input(engine.manifest.input, height=height, width=width)
 
     def detect(self, frames: Sequence[Frame]) -> list[Interactions]:

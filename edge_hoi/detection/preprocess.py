@@ -6,11 +6,11 @@ frame; `shrink` comes within half a grey level of it on average in about 1 ms.
 
 import math
 from collections.abc import Sequence
-from typing import Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 from edge_hoi.detection.resample import ClipCrop
 from edge_hoi.runtime import InputDescription

@@ -1,12 +1,13 @@
 """A frame as episodes see it: when it was, who and what is in it, and where."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 
 from edge_hoi.boxes import normalise
-from edge_hoi.types import HUMAN_CATEGORY, Clock, Frame, Moment, Participant, Track, TrackedInteractions, TrackState
+from edge_hoi.compat import UTC
+from edge_hoi.types import HUMAN_CATEGORY, ClockInfo, Frame, Moment, Participant, Track, TrackedInteractions, TrackState
 from edge_hoi.vocabulary import Vocabulary
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -28,7 +29,7 @@ class Instant:
     seconds: float
     moment: Moment
     captured_at: datetime | None
-    clock: Clock
+    clock: ClockInfo
     frame_width: int
     frame_height: int
 
@@ -37,7 +38,7 @@ class Instant:
         """Take the time of a frame."""
         utc, clock = frame.captured_at, frame.clock
         if utc is None:
-            utc, clock = _EPOCH + timedelta(seconds=frame.pts_seconds), Clock(source="media", quality="relative")
+            utc, clock = _EPOCH + timedelta(seconds=frame.pts_seconds), ClockInfo(source="media", quality="relative")
         return cls(seconds, Moment(utc, frame.pts_seconds), frame.captured_at, clock, frame.width, frame.height)
 
 

@@ -1,8 +1,9 @@
 """When an episode starts, goes on and ends, in seconds of media time; with exceptions for single verbs."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import Self
 
 Level = Annotated[float, Field(gt=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]

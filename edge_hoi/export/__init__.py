@@ -1,8 +1,8 @@
 """From a checkpoint to an engine's folder: ONNX, reduced precision and its accuracy gate, the text tower, and the build that joins them."""
 
 from edge_hoi.export.auto import build_fastest
-from edge_hoi.export.build import BACKENDS, build_engine, describe_input, export_network
 from edge_hoi.export.calibration import CALIBRATION_FILE, Recording, histograms_of, make_recording, read_recording
+from edge_hoi.export.engine_builder import BACKENDS, build_engine, describe_input, export_network
 from edge_hoi.export.frames import FrameSet, collect_frames
 from edge_hoi.export.gate import LIMITS, Comparison, compare
 from edge_hoi.export.onnx import export_onnx

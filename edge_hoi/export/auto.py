@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from edge_hoi.errors import EngineError
-from edge_hoi.export.build import build_engine, export_network
+from edge_hoi.export.engine_builder import build_engine, export_network
 from edge_hoi.export.reduction import Reduction
 from edge_hoi.model import Checkpoint
-from edge_hoi.runtime import Candidate, Decision, Manifest, made_up_inputs, open_engine
+from edge_hoi.runtime import Candidate, Decision, Manifest, open_engine, random_inputs
 from edge_hoi.runtime.gpu import Gpu
 from edge_hoi.runtime.manifest import MODEL_FILE
 from edge_hoi.runtime.open import PLAN_BACKENDS
-from edge_hoi.telemetry import processor_name, take_turns
+from edge_hoi.telemetry import processor_name, time_interleaved
 from edge_hoi.vocabulary import Vocabulary
 
 WARM_UP_FRAMES, ROUNDS, FRAMES_A_TURN = 5, 12, 4
@@ -110,8 +110,8 @@ def _time(folders: dict[str, Path]) -> dict[str, float]:
     """Give the median milliseconds a frame of each engine that runs in the precision that it is named by."""
     with ExitStack() as cleanup:
         engines = {name: cleanup.enter_context(open_engine(folder)) for name, folder in folders.items()}
-        runs = {name: partial(engine.run, made_up_inputs(engine.inputs)) for name, engine in engines.items() if engine.precision == name}
-        seconds = take_turns(runs, rounds=ROUNDS, runs_a_turn=FRAMES_A_TURN, warm_up=WARM_UP_FRAMES)
+        runs = {name: partial(engine.run, random_inputs(engine.inputs)) for name, engine in engines.items() if engine.precision == name}
+        seconds = time_interleaved(runs, rounds=ROUNDS, runs_a_turn=FRAMES_A_TURN, warm_up=WARM_UP_FRAMES)
     return {name: round(1e3 * float(np.median(values)), 3) for name, values in seconds.items()}
 
 

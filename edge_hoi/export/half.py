@@ -26,7 +26,8 @@ def to_half(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # on weights nearer to 0 than fp16 can be
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # on weights nearer to 0 than fp16 can be
         converted: onnx.ModelProto = convert_float_to_float16(
             onnx.shape_inference.infer_shapes(copy), keep_io_types=True, op_block_list=list(KEPT_IN_FP32)
         )

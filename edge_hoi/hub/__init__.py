@@ -1,7 +1,7 @@
 """Published weights: which there are, how to fetch them, and the card that goes with them. Needs no torch."""
 
 from edge_hoi.hub.card import write_card
-from edge_hoi.hub.download import download, file_sha256
+from edge_hoi.hub.download import download
 from edge_hoi.hub.known import KnownModel, known_model, known_models
 
-__all__ = ["KnownModel", "download", "file_sha256", "known_model", "known_models", "write_card"]
+__all__ = ["KnownModel", "download", "known_model", "known_models", "write_card"]

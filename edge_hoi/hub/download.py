@@ -6,7 +6,6 @@ the server still has that version. urllib does all that is needed, so no HTTP li
 
 import contextlib
 import fcntl
-import hashlib
 import http.client
 import re
 import ssl
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 
 from edge_hoi import __version__
 from edge_hoi.errors import DownloadError
+from edge_hoi.hashing import sha256_of_file
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are there, and how many there will be, if that is known."""
@@ -54,7 +54,7 @@ def download(url: str, path: Path, *, sha256: str | None = None, progress: Progr
         with _alone(part, version) as file:
             _fetch(url, file, version, progress, pause_seconds)
             file.flush()
-            found = file_sha256(part)
+            found = sha256_of_file(part)
             if not found.startswith(sha256 or ""):
                 _start_again(file)
                 raise DownloadError(f"{_shown(url)}: expected sha256 {sha256}, got {found}; it was replaced or damaged, and not kept")
@@ -62,19 +62,6 @@ def download(url: str, path: Path, *, sha256: str | None = None, progress: Progr
             version.unlink(missing_ok=True)
     except OSError as error:
         raise DownloadError(f"cannot write {part}: {error.strerror or error}; free some space or choose another folder") from error
-
-
-def file_sha256(path: Path) -> str:
-    """Hash a file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        sha256, hexadecimal.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 
+from edge_hoi.compat import UTC, parse_datetime
 from edge_hoi.errors import ConfigError
-from edge_hoi.types import Clock
+from edge_hoi.types import ClockInfo
 
 
 class MediaClock:
@@ -83,7 +84,7 @@ class CaptureClock:
         start: UTC time of media time 0; None for live sources, which take the time of arrival, and where nothing is known.
     """
 
-    clock: Clock
+    clock: ClockInfo
     start: datetime | None
 
     @classmethod
@@ -101,15 +102,15 @@ class CaptureClock:
             ConfigError: `recorded_at` has no time zone.
         """
         if is_live:
-            return cls(Clock("arrival", "estimated"), None)
+            return cls(ClockInfo("arrival", "estimated"), None)
         if recorded_at is not None:
             if recorded_at.tzinfo is None:
                 raise ConfigError(f"recorded_at needs a time zone, got {recorded_at.isoformat()}; append Z for UTC.")
-            return cls(Clock("configured", "estimated"), recorded_at.astimezone(UTC))
+            return cls(ClockInfo("configured", "estimated"), recorded_at.astimezone(UTC))
         created_at = _parse_creation_time(creation_time)
         if created_at is not None:
-            return cls(Clock("container", "estimated"), created_at)
-        return cls(Clock("media", "relative"), None)
+            return cls(ClockInfo("container", "estimated"), created_at)
+        return cls(ClockInfo("media", "relative"), None)
 
     def captured_at(self, pts_seconds: float) -> datetime | None:
         """Give the UTC capture time of the frame that is at hand now, at this media time."""
@@ -120,7 +121,7 @@ class CaptureClock:
 
 def _parse_creation_time(text: str | None) -> datetime | None:
     try:
-        time = datetime.fromisoformat(text or "")
+        time = parse_datetime(text or "")
     except ValueError:
         return None
     if time.year <= 1970:  # writers that do not know leave the counter at 0: 1904 or 1970

@@ -7,9 +7,10 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from enum import StrEnum
-from typing import Self
 
+from typing_extensions import Self
+
+from edge_hoi.compat import StrEnum
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest.mailbox import Mailbox
 from edge_hoi.ingest.source import Source, SourceInfo, SourceTally

@@ -3,7 +3,9 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol
+
+from typing_extensions import Self
 
 from edge_hoi.ingest.clock import CaptureClock, RateLimit
 from edge_hoi.types import Frame, Image

@@ -1,10 +1,10 @@
 """Source URLs: what kind of source one names, and how it may be shown."""
 
 import re
-from enum import StrEnum
 from pathlib import Path
 from urllib.parse import unquote
 
+from edge_hoi.compat import StrEnum
 from edge_hoi.errors import SourceError
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})

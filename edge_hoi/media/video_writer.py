@@ -5,13 +5,14 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 import av
 import cv2
 from av.container import OutputContainer
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
+from typing_extensions import Self
 
 from edge_hoi.errors import ConfigError, EdgeHoiError
 from edge_hoi.types import Image

@@ -34,15 +34,15 @@ def made_up_tensor(name: str, shape: tuple[int, ...]) -> Floats:
     last = name.rpartition(".")[2]
     owner = name.split(".")[-2] if "." in name else ""
     if last == "running_var":
-        return 1 + np.float32(0.1) * np.abs(values)
+        return np.asarray(1 + np.float32(0.1) * np.abs(values), np.float32)
     if not shape:
         return np.array(math.log(1 / 0.07), np.float32)
     if len(shape) == 1 and last == "weight":
-        return 1 + np.float32(0.1) * values
+        return np.asarray(1 + np.float32(0.1) * values, np.float32)
     if len(shape) == 1 or last == "positional_embedding":
-        return np.float32(0.1) * values
+        return np.asarray(np.float32(0.1) * values, np.float32)
     if "embed" in owner and "bbox_embed" not in name:
-        return np.float32(0.5) * values
+        return np.asarray(np.float32(0.5) * values, np.float32)
     return _in_transformer(name, values / np.float32(math.sqrt(math.prod(shape[1:]))))
 
 
@@ -98,7 +98,7 @@ def published_verb_to_hoi(vocabulary: Vocabulary) -> Floats:
         `(V, N)`, 0 or 1.
     """
     if vocabulary.name != "vcoco":
-        return vocabulary.verb_to_hoi.copy()
+        return np.array(vocabulary.verb_to_hoi)
     # A slip that the published weights were trained with: the ones stand at (verb, object id) instead of (verb, HOI id).
     matrix = np.zeros_like(vocabulary.verb_to_hoi)
     matrix[vocabulary.verb_ids, vocabulary.object_ids] = 1

@@ -3,10 +3,11 @@
 import difflib
 import itertools
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
 
+from edge_hoi.compat import UTC
 from edge_hoi.config import RunConfig, SourceConfig, cache_folder
 from edge_hoi.detection import (
     Detector,
@@ -19,24 +20,18 @@ from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
 from edge_hoi.pipeline.detectors import DetectorPool, EnginePool
 from edge_hoi.pipeline.engines import caution_of, engine_folder, with_precision_noted
-from edge_hoi.pipeline.levels import annotate_settings, episode_settings, tracker_settings
 from edge_hoi.pipeline.pipeline import Pipeline
 from edge_hoi.pipeline.sinks import open_delivery
 from edge_hoi.pipeline.source_names import RECORDINGS, name_sources
+from edge_hoi.pipeline.thresholds import annotate_settings, episode_settings, tracker_settings
 from edge_hoi.runtime import Engine, Manifest, open_engine, read_manifest
 from edge_hoi.runtime.open import PLAN_BACKENDS
-from edge_hoi.synthetic import DEMO_CLIP
-from edge_hoi.telemetry import StageClock
+from edge_hoi.telemetry import StageTimer
 from edge_hoi.tracking import Tracker
 from edge_hoi.types import ModelInfo
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 
 Note = Callable[[str], None]
-
-
-def demo_clip() -> Path:
-    """Give the clip that comes with the package."""
-    return DEMO_CLIP
 
 
 def build_pipeline(config: RunConfig, *, note: Note) -> Pipeline:
@@ -52,7 +47,7 @@ def build_pipeline(config: RunConfig, *, note: Note) -> Pipeline:
         DeliveryError: The outbox or a sink's file cannot be opened.
         MissingDependencyError: A sink's client library is not installed.
     """
-    stages = StageClock()
+    stages = StageTimer()
     opener = _EngineOpener(config, note, stages)
     ids = name_sources([(source.id, source.url) for source in config.sources])
     cameras = [_camera(config, source, source_id, opener) for source, source_id in zip(config.sources, ids, strict=True)]
@@ -76,13 +71,13 @@ def open_detectors(config: RunConfig, *, note: Note) -> DetectorPool:
         ConfigError: The vocabulary cannot be used.
         EngineError: The engine is missing, damaged, or does not fit the vocabulary.
     """
-    return _EngineOpener(config, note, StageClock()).detectors(config.vocabulary)
+    return _EngineOpener(config, note, StageTimer()).detectors(config.vocabulary)
 
 
 class _EngineOpener:
     """One engine's folder, and the detectors of every vocabulary on it."""
 
-    def __init__(self, config: RunConfig, note: Note, stages: StageClock) -> None:
+    def __init__(self, config: RunConfig, note: Note, stages: StageTimer) -> None:
         self._config = config
         self._note = note
         self._stages = stages

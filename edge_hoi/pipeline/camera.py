@@ -12,7 +12,7 @@ from edge_hoi.pipeline.annotated_video import AnnotatedVideo
 from edge_hoi.pipeline.detectors import DetectorPool
 from edge_hoi.pipeline.status import CameraStatus, State
 from edge_hoi.runtime import Engine
-from edge_hoi.telemetry import StageClock
+from edge_hoi.telemetry import StageTimer
 from edge_hoi.tracking import Tracker
 from edge_hoi.types import EndReason, Event, Frame, Interactions, Phase
 
@@ -84,7 +84,7 @@ class Camera:
         self._position = 0.0
         self._first_seconds = self._last_seconds = 0.0
 
-    def process(self, frame: Frame, interactions: Interactions, engine: Engine, stages: StageClock) -> list[Event]:
+    def process(self, frame: Frame, interactions: Interactions, engine: Engine, stages: StageTimer) -> list[Event]:
         """Take in one frame and what was seen in it.
 
         Args:

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
-from edge_hoi.delivery import Delivery
 from edge_hoi.detection import Detector
 from edge_hoi.errors import EdgeHoiError
 from edge_hoi.ingest import ReaderState
+from edge_hoi.outbox import Delivery
 from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.detectors import EnginePool
 from edge_hoi.pipeline.status import CameraStatus
-from edge_hoi.telemetry import StageClock
+from edge_hoi.telemetry import StageTimer
 from edge_hoi.types import EndReason, Event, Frame
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Pipeline:
         engines: EnginePool,
         delivery: Delivery,
         *,
-        stages: StageClock,
+        stages: StageTimer,
         max_batch: int,
         waits_for_sources: bool,
     ) -> None:
@@ -102,7 +102,7 @@ class Pipeline:
             self.delivery.start()
             for camera in self.cameras:
                 camera.reader.start()
-            while not stop.is_set() and self._is_any_running() and not self.delivery.is_hopeless:
+            while not stop.is_set() and self._is_any_running() and not self.delivery.all_sinks_failed:
                 batch = self._take_frames(stop)
                 for detector, taken in _by_detector(batch).items():
                     self._process(detector, taken, observer)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_hoi.config import RunConfig
-from edge_hoi.delivery import Delivery, Outbox, Relay, Retention, SinkContext, SinkSettings
+from edge_hoi.outbox import Delivery, Outbox, Relay, Retention
+from edge_hoi.sinks import SinkContext, SinkSettings
 
 
 def open_delivery(config: RunConfig, cameras: Sequence[str]) -> Delivery:

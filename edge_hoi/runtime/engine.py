@@ -11,10 +11,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime.manifest import Manifest
@@ -170,7 +171,7 @@ class CheckedEngine(ABC):
         """Free the backend's objects."""
 
 
-def made_up_inputs(specs: Mapping[str, TensorSpec], batch: int = 1) -> dict[str, NDArray[np.float32]]:
+def random_inputs(specs: Mapping[str, TensorSpec], batch: int = 1) -> dict[str, NDArray[np.float32]]:
     """Make inputs of normalised noise, always the same, to try or time an engine with.
 
     Args:

@@ -74,7 +74,7 @@ class Gpu:
         size = max(1, math.prod(shape)) * 4
         address = self.call("cudaMallocHost", size)
         self._frees.append(lambda: self.call("cudaFreeHost", address))
-        array = np.ndarray(shape, np.float32, memoryview((ctypes.c_byte * size).from_address(int(address))))
+        array: NDArray[np.float32] = np.ndarray(shape, np.float32, memoryview((ctypes.c_byte * size).from_address(int(address))))
         array[:] = 0
         return array
 

@@ -3,7 +3,6 @@
 Nothing in it depends on when or where it was written, so that equal weights and tools give an equal file; but a `decision` does.
 """
 
-import hashlib
 import json
 import re
 from pathlib import Path, PurePosixPath
@@ -13,15 +12,17 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
-    Field,
     JsonValue,
     PositiveInt,
     StringConstraints,
     ValidationError,
+    field_serializer,
     model_validator,
 )
 
 from edge_hoi.errors import ManifestError
+from edge_hoi.events.settings import EpisodeSettings
+from edge_hoi.hashing import sha256_of_file
 
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.onnx"
@@ -99,35 +100,6 @@ class TextTower(_Section):
     path: RelativePath
     tokenizer: RelativePath
     context_length: PositiveInt
-
-
-Level = Annotated[float, Field(gt=0, le=1)]
-
-
-class VerbLevels(_Section):
-    """What tells true from false best with this engine; `edge_hoi.events.EpisodeSettings` says what it means. None where nothing does.
-
-    Attributes:
-        enter: A smoothed score of at least this starts an episode.
-        leave: A score of at least this is evidence.
-        smoothing_seconds: Time constant of the smoothed score.
-        min_duration_seconds: How long the smoothed score must have been at least `enter`.
-        one_person_per_object: Whether only one person at a time does this with an object.
-    """
-
-    enter: Level | None = None
-    leave: Level | None = None
-    smoothing_seconds: Annotated[float, Field(gt=0)] | None = None
-    min_duration_seconds: Annotated[float, Field(ge=0)] | None = None
-    one_person_per_object: bool | None = None
-
-
-class EpisodeLevels(VerbLevels):
-    """The same for all verbs, with `verbs`, exceptions by the verb's name."""
-
-    enter: Level
-    leave: Level
-    verbs: dict[str, VerbLevels] = Field(default_factory=dict)
 
 
 class Calibration(_Section):
@@ -253,7 +225,7 @@ class Manifest(_Section):
         backend: What runs it unless another is asked for.
         is_trained: False of made-up weights, whose interactions mean nothing.
         caution: What a person must know before believing what it reports; None if nothing.
-        episodes: See `EpisodeLevels`; None if the general ones suit it.
+        episodes: See `EpisodeSettings`; None if the general ones suit it.
         architecture: The model's configuration as JSON.
         weights_sha256: Hash of the weights it was built from.
         precision: Of its arithmetic: `fp32`, `bf16`, `fp16` or `int8`.
@@ -280,7 +252,7 @@ class Manifest(_Section):
     backend: str
     is_trained: bool
     caution: str | None = None
-    episodes: EpisodeLevels | None = None
+    episodes: EpisodeSettings | None = None
     architecture: dict[str, JsonValue]
     weights_sha256: Sha256
     precision: str
@@ -299,6 +271,10 @@ class Manifest(_Section):
     built_from: dict[str, str] = {}
     decision: Decision | None = None
     plans: tuple[Plan, ...] = ()
+
+    @field_serializer("episodes")
+    def _serialize_set_only(self, episodes: EpisodeSettings | None) -> dict[str, JsonValue] | None:
+        return None if episodes is None else episodes.model_dump(mode="json", exclude_unset=True)
 
     @model_validator(mode="after")
     def _check_references(self) -> "Manifest":
@@ -334,22 +310,6 @@ def model_path(folder: Path, manifest: Manifest, file: str = MODEL_FILE) -> Path
     if file not in manifest.files:
         raise ManifestError(f"{folder} holds no {file}, being a {manifest.backend} engine; build one with `edge-hoi build`")
     return folder / file
-
-
-def sha256_of_file(path: Path) -> str:
-    """Hash a file's bytes.
-
-    Args:
-        path: The file.
-
-    Returns:
-        64 hexadecimal digits.
-
-    Raises:
-        OSError: The file cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_manifest(folder: Path, verify: bool = True) -> Manifest:

@@ -1,19 +1,19 @@
 """Measuring and reporting what the program does, and on what machine."""
 
+from edge_hoi.telemetry.interleaved_timing import time_interleaved
 from edge_hoi.telemetry.machine import Machine, installed_version, nvidia_gpus, processor_name, this_machine
 from edge_hoi.telemetry.memory import peak_resident_bytes, resident_bytes
-from edge_hoi.telemetry.stages import StageClock, StageTimes
-from edge_hoi.telemetry.turns import take_turns
+from edge_hoi.telemetry.stages import StageTimer, StageTimes
 
 __all__ = [
     "Machine",
-    "StageClock",
+    "StageTimer",
     "StageTimes",
     "installed_version",
     "nvidia_gpus",
     "peak_resident_bytes",
     "processor_name",
     "resident_bytes",
-    "take_turns",
     "this_machine",
+    "time_interleaved",
 ]

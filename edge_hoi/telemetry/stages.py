@@ -22,7 +22,7 @@ class StageTimes:
     p95_seconds: float
 
 
-class StageClock:
+class StageTimer:
     """Adds up wall time per named stage.
 
     One instance belongs to one thread at a time.

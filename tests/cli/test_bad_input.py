@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_hoi.pipeline import demo_clip
+from edge_hoi.pipeline import DEMO_CLIP
 from edge_hoi.pipeline.engines import engine_folder
 
 RUN = [sys.executable, str(Path(__file__).parent.parent.parent / "run_stream.py")]
@@ -28,7 +28,7 @@ def truncated_mp4(tmp_path):
     from edge_hoi.ingest import open_source
 
     path = tmp_path / "whole.mp4"
-    with av.open(str(path), "w") as container, open_source(str(demo_clip()), source_id="demo") as source:
+    with av.open(str(path), "w") as container, open_source(str(DEMO_CLIP), source_id="demo") as source:
         stream = container.add_stream("mpeg4", rate=15)
         stream.width, stream.height, stream.pix_fmt = source.info.width, source.info.height, "yuv420p"
         for frame in source:
@@ -71,7 +71,7 @@ def test_an_unreachable_camera_with_its_password_masked(tmp_path):
 
 
 def test_a_bad_source_does_not_stop_a_good_one(tmp_path):
-    result, errors = run("--source", "no-such.mp4", "--source", str(demo_clip()), "--max-frames", "20", folder=tmp_path)
+    result, errors = run("--source", "no-such.mp4", "--source", str(DEMO_CLIP), "--max-frames", "20", folder=tmp_path)
     assert result.returncode == 3
     assert len(errors) == 1
     assert " 20 " in next(line for line in result.stderr.splitlines() if line.startswith("demo ")), result.stderr

@@ -3,7 +3,7 @@
 import pytest
 
 from edge_hoi.cli import main
-from edge_hoi.pipeline import demo_clip
+from edge_hoi.pipeline import DEMO_CLIP
 from edge_hoi.runtime import read_manifest
 
 
@@ -28,7 +28,7 @@ def test_an_untrained_model_becomes_an_engine_that_runs(tmp_path, monkeypatch, c
     assert (manifest.input.height, manifest.input.width) == (96, 160)
     assert (manifest.episodes.enter, manifest.episodes.leave) == (0.7, 0.65)
     assert [verb.min_duration_seconds for verb in manifest.episodes.verbs.values()] == ([0.2] if backend == "openvino" else [])
-    assert command("run", "--source", demo_clip(), "--engine", "mine", "--max-frames", 5) == 0
+    assert command("run", "--source", DEMO_CLIP, "--engine", "mine", "--max-frames", 5) == 0
     assert "UNTRAINED" in capsys.readouterr().err
 
 
@@ -38,7 +38,7 @@ def test_a_calibration_set_is_made_and_an_int8_engine_from_it_judged_and_verifie
     pytest.importorskip("torch", reason="needs the [build] extra")
     monkeypatch.chdir(tmp_path)
     options = ["--size", "96x160", "--vocabulary", "vcoco"]
-    calibrate = ["--source", demo_clip(), "--frames", 6, "-o", "calibration/demo", "--no-parts"]
+    calibrate = ["--source", DEMO_CLIP, "--frames", 6, "-o", "calibration/demo", "--no-parts"]
     assert command("calibrate", "untrained:tiny", *calibrate, *options) == 0
     report = capsys.readouterr().out
     assert all(word in report for word in ("minmax", "percentile", "entropy", "noisiest", "/Conv"))
@@ -81,6 +81,6 @@ def test_what_cannot_be_built_is_refused_in_words(tmp_path, monkeypatch, capsys,
 
 
 def test_without_the_extra_its_command_is_named(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("edge_hoi.cli.build.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("edge_hoi.cli.build_engine.importlib.util.find_spec", lambda name: None)
     assert command("build", "untrained:tiny", "--output", tmp_path / "engine") == 5
     assert "pip install 'edge-hoi[build]'" in capsys.readouterr().err

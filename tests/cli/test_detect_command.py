@@ -8,7 +8,7 @@ import pytest
 
 from edge_hoi.cli import main
 from edge_hoi.ingest import open_source
-from edge_hoi.pipeline import demo_clip
+from edge_hoi.pipeline import DEMO_CLIP
 
 
 def detect(capsys, *arguments):
@@ -20,7 +20,7 @@ def detect(capsys, *arguments):
 
 @pytest.fixture
 def picture(tmp_path):
-    with open_source(str(demo_clip()), source_id="demo") as source:
+    with open_source(str(DEMO_CLIP), source_id="demo") as source:
         frame = next(iter(source))
     path = tmp_path / "picture.png"
     cv2.imwrite(str(path), cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR))
@@ -51,7 +51,7 @@ def test_the_annotated_picture_differs_from_the_picture(capsys, picture, tmp_pat
 
 
 def test_a_video_gives_a_line_a_frame_and_an_annotated_video(capsys, tmp_path):
-    code, answers, _ = detect(capsys, demo_clip(), "--max-frames", 4, "--annotate", tmp_path / "seen.mp4")
+    code, answers, _ = detect(capsys, DEMO_CLIP, "--max-frames", 4, "--annotate", tmp_path / "seen.mp4")
     assert code == 0
     assert [answer["frame"] for answer in answers] == [0, 1, 2, 3]
     with open_source(str(tmp_path / "seen.mp4"), source_id="seen") as seen:

@@ -5,11 +5,12 @@ import threading
 import time
 
 import pytest
-from made_up_events import make_episode
+from sample_events import make_episode
 
 from edge_hoi.cli import main
-from edge_hoi.delivery import Delivery, FakeSink, JsonlSink, Outbox, OutboxReader, Relay, RetrySettings
 from edge_hoi.errors import EventRefusedError, SinkUnavailableError
+from edge_hoi.outbox import Delivery, Outbox, OutboxReader, Relay
+from edge_hoi.sinks import FakeSink, JsonlSink, RetrySettings
 
 GATE, DOCK = make_episode(camera="gate"), make_episode(camera="dock")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from edge_hoi.datasets.truth import truth_path
 from edge_hoi.events import load_schema
 from edge_hoi.ingest import open_source
-from edge_hoi.pipeline import demo_clip
+from edge_hoi.lab.datasets.truth import truth_path
+from edge_hoi.pipeline import DEMO_CLIP
 
 RUN = [sys.executable, str(Path(__file__).parent.parent.parent / "run_stream.py")]
 VIDEOS = ["intel_book.mkv", "intel_bottle-detection.mp4", "intel_one-by-one-person-detection.mp4", "mmaction2_demo.mp4", "vtest.avi"]
@@ -72,23 +72,23 @@ def test_without_arguments_the_embedded_clip_is_played_and_the_engine_s_limits_a
     assert "has never seen a photograph" in result.stderr
     told = read_events(tmp_path / "edge-hoi-demo.jsonl")
     assert len(result.stdout.splitlines()) == sum(event["data"]["phase"] != "updated" for event in told)
-    assert ("episodes found" in result.stderr) == truth_path(demo_clip()).is_file()
+    assert ("episodes found" in result.stderr) == truth_path(DEMO_CLIP).is_file()
     with (
         open_source(str(tmp_path / "edge-hoi-demo.mp4"), source_id="seen") as seen,
-        open_source(str(demo_clip()), source_id="demo") as demo,
+        open_source(str(DEMO_CLIP), source_id="demo") as demo,
     ):
         assert sum(1 for _ in seen) == sum(1 for _ in demo)
         assert seen.info.height > demo.info.height  # the strip of episodes
 
 
 def test_an_untrained_engine_is_called_so(untrained_engine, tmp_path):
-    result = run("--source", demo_clip(), "--engine", untrained_engine, "--max-frames", 5, folder=tmp_path)
+    result = run("--source", DEMO_CLIP, "--engine", untrained_engine, "--max-frames", 5, folder=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "engine 'untrained' is UNTRAINED" in result.stderr
 
 
 def test_the_same_file_gives_the_same_bytes(tmp_path):
-    config = config_file(tmp_path, demo_clip())
+    config = config_file(tmp_path, DEMO_CLIP)
     for name in ("first.jsonl", "second.jsonl"):
         assert run(config, "--events", name, "--max-frames", 60, folder=tmp_path).returncode == 0
     assert (tmp_path / "first.jsonl").read_bytes() == (tmp_path / "second.jsonl").read_bytes()
@@ -96,7 +96,7 @@ def test_the_same_file_gives_the_same_bytes(tmp_path):
 
 
 def test_standard_output_carries_events_and_nothing_else(tmp_path):
-    result = run(config_file(tmp_path, demo_clip()), "--events", "-", "--max-frames", 40, folder=tmp_path)
+    result = run(config_file(tmp_path, DEMO_CLIP), "--events", "-", "--max-frames", 40, folder=tmp_path)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines
@@ -104,7 +104,7 @@ def test_standard_output_carries_events_and_nothing_else(tmp_path):
 
 
 def test_two_files_are_told_apart_and_a_run_over_both_is_the_same_each_time(tmp_path):
-    config = config_file(tmp_path, demo_clip(), demo_clip())
+    config = config_file(tmp_path, DEMO_CLIP, DEMO_CLIP)
     for name in ("first.jsonl", "second.jsonl"):
         assert run(config, "--events", name, "--annotate", "seen.mp4", "--max-frames", 40, folder=tmp_path).returncode == 0
     assert {event["partitionkey"] for event in read_events(tmp_path / "first.jsonl")} == {"demo", "demo-2"}
@@ -116,7 +116,7 @@ def test_two_files_are_told_apart_and_a_run_over_both_is_the_same_each_time(tmp_
 def test_a_vocabulary_of_ones_own_is_looked_for(tmp_path):
     (tmp_path / "mine.yaml").write_text("- person riding bicycle\n- person kicking sports ball\n")
     result = run(
-        config_file(tmp_path, demo_clip()), "--vocabulary", "mine.yaml", "--events", "events.jsonl", "--max-frames", 60, folder=tmp_path
+        config_file(tmp_path, DEMO_CLIP), "--vocabulary", "mine.yaml", "--events", "events.jsonl", "--max-frames", 60, folder=tmp_path
     )
     assert result.returncode == 0, result.stderr
     assert {event["data"]["text"] for event in read_events(tmp_path / "events.jsonl")} <= {
@@ -127,7 +127,7 @@ def test_a_vocabulary_of_ones_own_is_looked_for(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_a_camera_is_followed_until_a_signal_which_ends_everything_in_order_within_5_seconds(rtsp_server, tmp_path, number):
-    camera = rtsp_server(demo_clip())
+    camera = rtsp_server(DEMO_CLIP)
     config = config_file(tmp_path, camera.url)
     command = [*RUN, str(config), "--events", "events.jsonl", "--annotate", "seen.mp4"]
     with (tmp_path / "log").open("w") as log:
@@ -151,7 +151,7 @@ def with_outbox(config, sink):
 
 
 def test_a_run_that_is_killed_and_started_again_loses_nothing_and_ends_what_it_began_once(tmp_path):
-    config = with_outbox(config_file(tmp_path, demo_clip()), "{type: jsonl, path: events.jsonl, append: true}")
+    config = with_outbox(config_file(tmp_path, DEMO_CLIP), "{type: jsonl, path: events.jsonl, append: true}")
     events = tmp_path / "events.jsonl"
     process = subprocess.Popen([*RUN, str(config)], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: events.exists() and events.stat().st_size > 0, seconds=120)
@@ -169,7 +169,7 @@ def test_a_run_that_is_killed_and_started_again_loses_nothing_and_ends_what_it_b
 def test_what_a_sink_did_not_get_waits_for_the_next_run_or_is_told_where_none_can_deliver_it(tmp_path):
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
-    config = with_outbox(config_file(tmp_path, demo_clip()), "{type: jsonl, path: /dev/full}")
+    config = with_outbox(config_file(tmp_path, DEMO_CLIP), "{type: jsonl, path: /dev/full}")
     kept = run(config, "--max-frames", 60, folder=tmp_path)
     assert kept.returncode == 0, kept.stderr
     assert "events wait for sink jsonl in the outbox" in kept.stderr
@@ -189,7 +189,7 @@ def test_a_given_video_served_as_a_camera_is_followed(shared_data, rtsp_server, 
 
 
 def test_a_silent_camera_does_not_hold_up_a_signal(silent_server, tmp_path):
-    command = [*RUN, "--source", f"rtsp://127.0.0.1:{silent_server.port}/s", "--source", str(demo_clip())]
+    command = [*RUN, "--source", f"rtsp://127.0.0.1:{silent_server.port}/s", "--source", str(DEMO_CLIP)]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: silent_server.connections, seconds=60)
     process.send_signal(signal.SIGTERM)

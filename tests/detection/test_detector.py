@@ -6,8 +6,8 @@ import pytest
 from edge_hoi.detection import Classifier, Detector, for_vocabulary
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime import FakeEngine
-from edge_hoi.telemetry import StageClock
-from edge_hoi.types import Clock, Frame, Interactions
+from edge_hoi.telemetry import StageTimer
+from edge_hoi.types import ClockInfo, Frame, Interactions
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 
 SIZE = 16  # of the fake engine's embeddings
@@ -15,7 +15,7 @@ SIZE = 16  # of the fake engine's embeddings
 
 def _frame(index: int, height: int = 90, width: int = 160) -> Frame:
     image = np.random.default_rng(index).integers(0, 256, (height, width, 3), np.uint8)
-    return Frame(image, index / 25, None, Clock("media", "relative"), 0.0, index, "camera")
+    return Frame(image, index / 25, None, ClockInfo("media", "relative"), 0.0, index, "camera")
 
 
 def _classifier(vocabulary: Vocabulary) -> Classifier:
@@ -118,6 +118,6 @@ def test_custom_subset_finds_what_the_whole_finds_of_it(tmp_path):
 
 
 def test_clock_takes_the_stages_of_every_batch():
-    clock = StageClock()
+    clock = StageTimer()
     _detector(max_batch=2, clock=clock).detect([_frame(0), _frame(1), _frame(2)])
     assert {stage: times.count for stage, times in clock.times().items()} == {"preprocess": 2, "engine": 2, "postprocess": 2}

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
@@ -27,8 +27,9 @@ from scripted import (
     times,
 )
 
+from edge_hoi.compat import UTC
 from edge_hoi.events import EpisodeSettings, VerbSettings
-from edge_hoi.types import NO_OBJECT, Clock, EndReason, Phase, Track, TrackedInteractions, TrackState
+from edge_hoi.types import NO_OBJECT, ClockInfo, EndReason, Phase, Track, TrackedInteractions, TrackState
 
 STARTED, UPDATED, ENDED = Phase.STARTED, Phase.UPDATED, Phase.ENDED
 RIDING = [(HUMAN, THING, RIDE, 0.8)]
@@ -423,14 +424,14 @@ def test_durations_are_right_though_the_wall_clock_steps_by_an_hour():
         events += line.update(make_frame(pts, captured_at=captured_at), riding((1, 6))(pts))
     ended = events[-1]
     assert ended.duration_seconds == pytest.approx(4.9, abs=0.01)
-    assert ended.clock == Clock("arrival", "estimated")
+    assert ended.clock == ClockInfo("arrival", "estimated")
     assert (ended.start.utc, ended.end.utc) == (at_noon(1.0), at_noon(5.9) + timedelta(hours=1))
 
 
 def test_a_file_without_wall_clock_counts_utc_from_1970_and_says_so():
     event = play(riding((1.5, 5)), times(10, 4))[0]
     assert event.start.utc == datetime(1970, 1, 1, 0, 0, 1, 500_000, tzinfo=UTC)
-    assert (event.clock, event.recorded_at) == (Clock("media", "relative"), None)
+    assert (event.clock, event.recorded_at) == (ClockInfo("media", "relative"), None)
 
 
 def test_a_live_source_says_when_the_event_was_made():

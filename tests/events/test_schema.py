@@ -4,8 +4,8 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from scripted import FAR_HUMAN, FAR_THING, HUMAN, RIDE, SMILE, THING, Line, at_noon, make_frame, moved, times
 
-from edge_hoi.delivery.cloudevents import DATASCHEMA, EVENT_TYPES, render
 from edge_hoi.events import load_schema
+from edge_hoi.events.cloudevents import DATASCHEMA, EVENT_TYPES, render
 from edge_hoi.types import EndReason
 
 

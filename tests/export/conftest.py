@@ -37,9 +37,9 @@ def tiny_network(tiny_checkpoint, tmp_path_factory):
 @pytest.fixture(scope="session")
 def demo_frames(tiny_checkpoint):
     from edge_hoi.export import collect_frames, describe_input
-    from edge_hoi.pipeline import demo_clip
+    from edge_hoi.pipeline import DEMO_CLIP
 
-    return collect_frames([str(demo_clip())], 8, describe_input(tiny_checkpoint, SIZE))
+    return collect_frames([str(DEMO_CLIP)], 8, describe_input(tiny_checkpoint, SIZE))
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import onnxruntime
 import openvino
 
 from edge_hoi.export.onnx import TOLERANCE, largest_difference
-from edge_hoi.runtime import TensorSpec, made_up_inputs
+from edge_hoi.runtime import TensorSpec, random_inputs
 from edge_hoi.runtime.openvino_core import openvino_core
 
 POSITIONS = {"CumSum", "Sin", "Cos"}  # nothing else in the network has these
@@ -100,7 +100,7 @@ def test_openvino_folds_positions_when_an_engine_is_opened_and_agrees(tiny_netwo
     assert "human_boxes" in executed
     assert [name for name in executed if any(name.startswith(f"model/{kind}") for kind in POSITIONS)] == []
 
-    inputs = made_up_inputs(wanted)
+    inputs = random_inputs(wanted)
     session = onnxruntime.InferenceSession(tiny_network, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     expected = dict(zip(names, session.run(names, inputs), strict=True))

@@ -6,7 +6,7 @@ import pytest
 
 from edge_hoi.detection import Preprocessor
 from edge_hoi.errors import EngineError, SourceError
-from edge_hoi.pipeline import demo_clip
+from edge_hoi.pipeline import DEMO_CLIP
 from edge_hoi.runtime import InputDescription
 
 pytest.importorskip("torch", reason="needs the [build] extra")
@@ -52,7 +52,7 @@ def test_inputs_are_what_streams_make_of_the_same_pictures(pictures):
 
 
 def test_the_same_video_gives_the_same_set_and_another_number_another_one():
-    first, second, fewer = (collect_frames([str(demo_clip())], count, DESCRIPTION) for count in (6, 6, 5))
+    first, second, fewer = (collect_frames([str(DEMO_CLIP)], count, DESCRIPTION) for count in (6, 6, 5))
     assert first.sha256 == second.sha256 != fewer.sha256
     assert len(first.frames) == 6
     assert all(frame.name.startswith("demo.mp4#") for frame in first.frames)
@@ -74,6 +74,6 @@ def test_farthest_points_spread_out():
 
 def test_what_cannot_be_used_is_refused(tmp_path):
     with pytest.raises(EngineError, match="at least one, got 0"):
-        collect_frames([str(demo_clip())], 0, DESCRIPTION)
+        collect_frames([str(DEMO_CLIP)], 0, DESCRIPTION)
     with pytest.raises(SourceError):
         collect_frames([str(tmp_path)], 4, DESCRIPTION)

@@ -14,6 +14,7 @@ from int8_presence import int8_runs_in
 from onnx import numpy_helper
 
 from edge_hoi.errors import EngineError, ManifestError
+from edge_hoi.events import EpisodeSettings, VerbSettings
 from edge_hoi.export import (
     KEEP_FLOAT,
     FrameSet,
@@ -31,7 +32,7 @@ from edge_hoi.export.frames import ChosenFrame
 from edge_hoi.export.gate import LIMITS
 from edge_hoi.export.plans import judged_on
 from edge_hoi.export.reduction import reduced_networks
-from edge_hoi.runtime import EpisodeLevels, VerbLevels, int8_sums, made_up_inputs, open_engine, read_manifest
+from edge_hoi.runtime import int8_sums, open_engine, random_inputs, read_manifest
 from edge_hoi.vocabulary import load_vocabulary
 
 SIZE = (96, 160)
@@ -152,7 +153,7 @@ def test_an_engine_built_from_the_same_is_kept_and_a_stale_one_is_built_again(bu
     build_tiny(folder, is_forced=False, progress=steps.append, input_size=(128, 160))
     assert steps[1] == "the engine there is stale, for input size changed: building it again"
     assert read_manifest(folder).input.height == 128
-    levels = EpisodeLevels(enter=0.7, leave=0.6, verbs={"ride": VerbLevels(enter=0.6)})
+    levels = EpisodeSettings(enter=0.7, leave=0.6, verbs={"ride": VerbSettings(enter=0.6)})
     build_tiny(folder, is_forced=False, progress=steps.append, input_size=(128, 160), episodes=levels, caution="Sees badly")
     assert "the engine there is stale, for caution, episodes changed: building it again" in steps
     assert read_manifest(folder).episodes == levels
@@ -211,7 +212,7 @@ def test_where_int8_would_overflow_openvino_multiplies_in_float_and_onnxruntime_
     for name, folder, backend in (("fp32", 0, "openvino"), ("openvino", 1, "openvino"), ("onnxruntime", 1, "onnxruntime")):
         with open_engine(engines[folder], backend=backend, device="cpu") as engine:
             assert engine.precision == "fp32"
-            inputs = made_up_inputs(engine.inputs)
+            inputs = random_inputs(engine.inputs)
             outputs[name] = engine.run(inputs)
     as_written = run_as_written(engines[1], inputs)
     for name, expected in outputs["fp32"].items():
@@ -232,7 +233,7 @@ def test_weights_of_seven_bits_run_in_int8_on_every_processor(build_tiny, engine
     for backend in ("openvino", "onnxruntime"):
         with open_engine(tmp_path / "engine", backend=backend, device="cpu") as engine, open_engine(engines[0]) as reference:
             assert engine.precision == "int8"
-            inputs = made_up_inputs(engine.inputs)
+            inputs = random_inputs(engine.inputs)
             outputs, in_float = engine.run(inputs), reference.run(inputs)
         for name, as_written in run_as_written(tmp_path / "engine", inputs).items():
             of_int8 = np.abs(as_written - in_float[name]).mean()

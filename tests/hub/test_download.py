@@ -7,7 +7,8 @@ import pytest
 from servers.ranges import RangeServer
 
 from edge_hoi.errors import DownloadError
-from edge_hoi.hub import download, file_sha256
+from edge_hoi.hashing import sha256_of_file
+from edge_hoi.hub import download
 
 CONTENT = np.random.RandomState(0).bytes(1_000_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -46,7 +47,7 @@ def test_file_comes_whole_and_progress_is_told(server, path):
     assert told[-1] == (1_000_000, 1_000_000)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert server.ranges == [None]
-    assert file_sha256(path) == SHA256
+    assert sha256_of_file(path) == SHA256
 
 
 def test_first_digits_of_a_hash_are_enough(server, path):

@@ -1,13 +1,14 @@
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_hoi.compat import UTC
 from edge_hoi.errors import ConfigError
 from edge_hoi.ingest.clock import CaptureClock, MediaClock, RateLimit
-from edge_hoi.types import Clock
+from edge_hoi.types import ClockInfo
 
 INTERVAL = Fraction(1, 10)
 
@@ -67,20 +68,20 @@ def test_target_rate_that_is_not_above_zero_is_refused(rate):
 def test_configured_start_comes_before_the_containers():
     start = datetime(2024, 5, 1, 12, tzinfo=timezone(timedelta(hours=2)))
     clock = CaptureClock.choose(is_live=False, recorded_at=start, creation_time="2017-09-26T16:57:49.000000Z")
-    assert clock.clock == Clock("configured", "estimated")
+    assert clock.clock == ClockInfo("configured", "estimated")
     assert clock.captured_at(1.5) == datetime(2024, 5, 1, 10, 0, 1, 500000, tzinfo=UTC)
 
 
 def test_containers_creation_time_is_taken():
     clock = CaptureClock.choose(is_live=False, creation_time="2017-09-26T16:57:49.000000Z")
-    assert clock.clock == Clock("container", "estimated")
+    assert clock.clock == ClockInfo("container", "estimated")
     assert clock.captured_at(0.0) == datetime(2017, 9, 26, 16, 57, 49, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("creation_time", [None, "", "yesterday", "1904-01-01T00:00:00Z", "1970-01-01T00:00:00Z"])
 def test_a_recording_that_says_nothing_has_media_time_only(creation_time):
     clock = CaptureClock.choose(is_live=False, creation_time=creation_time)
-    assert clock.clock == Clock("media", "relative")
+    assert clock.clock == ClockInfo("media", "relative")
     assert clock.captured_at(3.0) is None
 
 
@@ -88,7 +89,7 @@ def test_live_frames_carry_the_time_of_arrival():
     clock = CaptureClock.choose(is_live=True, recorded_at=datetime(2000, 1, 1, tzinfo=UTC))
     before = datetime.now(UTC)
     captured_at = clock.captured_at(1000.0)
-    assert clock.clock == Clock("arrival", "estimated")
+    assert clock.clock == ClockInfo("arrival", "estimated")
     assert before <= captured_at <= datetime.now(UTC)
 
 

@@ -1,9 +1,10 @@
 import struct
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from numbered_clips import HEIGHT, WIDTH, number_of, numbered_picture, write_picture
 
+from edge_hoi.compat import UTC
 from edge_hoi.errors import ConfigError
 from edge_hoi.ingest import open_source
 

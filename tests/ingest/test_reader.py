@@ -8,13 +8,13 @@ import pytest
 
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest import FakeSource, ReaderState, SourceReader, open_source
-from edge_hoi.types import Clock, Frame
+from edge_hoi.types import ClockInfo, Frame
 
 
 def frame(index, *, pts_seconds=None, arrived_seconds=0.0):
     image = np.full((2, 2, 3), index, np.uint8)
     pts_seconds = index / 10 if pts_seconds is None else pts_seconds
-    return Frame(image, pts_seconds, None, Clock("media", "relative"), arrived_seconds, index, "door")
+    return Frame(image, pts_seconds, None, ClockInfo("media", "relative"), arrived_seconds, index, "door")
 
 
 def failure(code):

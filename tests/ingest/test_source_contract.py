@@ -12,7 +12,7 @@ from numbered_clips import HEIGHT, WIDTH, number_of, numbered_picture, write_pic
 
 from edge_hoi.errors import ConfigError
 from edge_hoi.ingest import FakeSource, Source, open_source
-from edge_hoi.types import Clock, Frame
+from edge_hoi.types import ClockInfo, Frame
 
 LIVE = {"rtsp tcp", "rtsp udp", "device"}
 
@@ -74,7 +74,7 @@ def open_kind(request):
 
 
 def fake_source(target_fps=None):
-    clock = Clock("media", "relative")
+    clock = ClockInfo("media", "relative")
     frames = [Frame(numbered_picture(number), number / 25, None, clock, 0.0, number, "door") for number in range(50)]
     return FakeSource(frames if target_fps is None else frames[::5])
 
@@ -107,7 +107,7 @@ def test_only_live_sources_see_the_wall_clock(open_kind):
         frame = next(iter(source))
     is_live = open_kind.kind in LIVE
     assert source.info.is_live == is_live
-    assert frame.clock == (Clock("arrival", "estimated") if is_live else Clock("media", "relative"))
+    assert frame.clock == (ClockInfo("arrival", "estimated") if is_live else ClockInfo("media", "relative"))
     assert (frame.captured_at is not None) == is_live
 
 

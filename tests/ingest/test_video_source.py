@@ -1,13 +1,14 @@
 import hashlib
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
 from numbered_clips import HEIGHT, WIDTH, number_of, write_clip
 
+from edge_hoi.compat import UTC
 from edge_hoi.ingest import open_source
-from edge_hoi.types import Clock
+from edge_hoi.types import ClockInfo
 
 GIVEN_VIDEOS = {  # frames, width, height, time of the last frame; counted with ffprobe
     "intel_book.mkv": (109, 640, 480, 3.600),
@@ -79,10 +80,10 @@ def test_capture_time_comes_from_the_container_or_better_from_the_configuration(
     in_container, configured = datetime(2017, 9, 26, 16, 57, 49, tzinfo=UTC), datetime(2024, 5, 1, 10, tzinfo=UTC)
     frames, _ = read(path)
     assert [frame.captured_at for frame in frames] == [in_container + timedelta(milliseconds=40 * number) for number in range(3)]
-    assert frames[0].clock == Clock("container", "estimated")
+    assert frames[0].clock == ClockInfo("container", "estimated")
     frames, _ = read(path, recorded_at=configured)
     assert frames[2].captured_at == configured + timedelta(milliseconds=80)
-    assert frames[0].clock == Clock("configured", "estimated")
+    assert frames[0].clock == ClockInfo("configured", "estimated")
 
 
 @pytest.mark.parametrize("rotation", [90, 180, -90])

@@ -3,7 +3,7 @@ import pytest
 
 from edge_hoi.media import AnnotateSettings, EpisodeLine, annotate, annotate_picture
 from edge_hoi.media.canvas import DARK, GREY, PALETTE, colour_of, ink_of
-from edge_hoi.types import NO_OBJECT, NO_TRACK, Boxes, Clock, Frame, Image, Interactions, Track, TrackedInteractions, TrackState
+from edge_hoi.types import NO_OBJECT, NO_TRACK, Boxes, ClockInfo, Frame, Image, Interactions, Track, TrackedInteractions, TrackState
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 
 MID = 128
@@ -22,7 +22,7 @@ def picture(width: int = 320, height: int = 192) -> Image:
 
 
 def frame_of(image: Image) -> Frame:
-    return Frame(image, 1.0, None, Clock("media", "relative"), 0.0, 0, "camera")
+    return Frame(image, 1.0, None, ClockInfo("media", "relative"), 0.0, 0, "camera")
 
 
 def hoi_id(vocabulary: Vocabulary, text: str) -> int:

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from scripted import HUMAN, RIDE, THING, VOCABULARY, make_frame, make_interactions, make_keeper, moved
 
-from edge_hoi.delivery import Delivery, FakeSink, Outbox, Relay, RetrySettings
 from edge_hoi.errors import EngineError, SinkFaultError, SinkUnavailableError, SourceError
 from edge_hoi.ingest import FakeSource, SourceReader
+from edge_hoi.outbox import Delivery, Outbox, Relay
 from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.detectors import DetectorPool, EnginePool
 from edge_hoi.pipeline.pipeline import Pipeline
 from edge_hoi.runtime import FakeEngine, fake_manifest
-from edge_hoi.telemetry import StageClock
+from edge_hoi.sinks import FakeSink, RetrySettings
+from edge_hoi.telemetry import StageTimer
 from edge_hoi.tracking import Tracker
 from edge_hoi.types import EndReason, Phase
 
@@ -89,7 +90,7 @@ class Rig:
         quick = RetrySettings(shortest_wait_seconds=0.01, longest_wait_seconds=0.05)
         relays = [Relay(str(number), sink, outbox, retry=quick) for number, sink in enumerate(sinks or [self.sink])]
         self.delivery = Delivery(outbox, relays, drain_seconds=0.5)
-        pipeline = Pipeline(cameras, self.engines, self.delivery, stages=StageClock(), **self.options)
+        pipeline = Pipeline(cameras, self.engines, self.delivery, stages=StageTimer(), **self.options)
         return pipeline.run(stop or threading.Event(), watcher or Watcher())
 
     def events_by_camera(self):

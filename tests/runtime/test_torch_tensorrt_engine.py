@@ -12,7 +12,7 @@ from fake_gpu import install
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
 from edge_hoi.errors import EngineError, ManifestError, MissingDependencyError
-from edge_hoi.runtime import fake_manifest, made_up_inputs, open_engine, write_manifest
+from edge_hoi.runtime import fake_manifest, open_engine, random_inputs, write_manifest
 from edge_hoi.runtime import torch_tensorrt_builder as builder
 from edge_hoi.runtime.manifest import Plan, sha256_of_file
 from edge_hoi.runtime.tensorrt_builder import Order
@@ -59,7 +59,7 @@ def test_the_program_gives_what_the_module_gives_at_every_batch(gpu, handmade_pr
         open_engine(handmade_program_folder, max_batch=3) as engine,
     ):
         for batch in (2, 1, 3):
-            inputs = made_up_inputs(engine.inputs, batch)
+            inputs = random_inputs(engine.inputs, batch)
             expected = reference.run(inputs)
             for name, array in engine.run(inputs).items():
                 np.testing.assert_allclose(array, expected[name], atol=1e-6, err_msg=name)
@@ -88,7 +88,7 @@ def test_the_builder_compiles_for_one_size_in_fp32_and_leaves_nothing_to_eager_p
     outputs = []
     for folder in (tmp_path, handmade_program_folder):
         with open_engine(folder, max_batch=max_batch) as engine:
-            outputs.append([engine.run(made_up_inputs(engine.inputs, batch)) for batch in {1, max_batch}])
+            outputs.append([engine.run(random_inputs(engine.inputs, batch)) for batch in {1, max_batch}])
     for ours, expected in zip(*outputs, strict=True):
         for name, array in ours.items():
             np.testing.assert_allclose(array, expected[name], atol=1e-6, err_msg=name)

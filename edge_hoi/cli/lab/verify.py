@@ -1,0 +1,74 @@
+"""`edge-hoi verify`: whether an engine of reduced precision still says what fp32 says."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.table import Table
+
+from edge_hoi.cli.build_engine import refuse_without_extra
+from edge_hoi.cli.terminal import err, out, print_note
+
+FP32 = "fp32"
+
+
+def verify(
+    engine: Annotated[str, typer.Argument(help="Engine: a name below engines/, or a folder with a manifest.")],
+    against: Annotated[
+        str, typer.Option("--against", help="fp32 to look for such an engine of the same weights; or its name or folder; or a checkpoint.")
+    ] = FP32,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", help="Videos, cameras, folders of pictures to compare on; the clip that comes along where absent."),
+    ] = None,
+    frames: Annotated[int, typer.Option("--frames", min=2, help="Frames, chosen to differ from each other.")] = 64,
+    data: Annotated[Path | None, typer.Option("--data", help="A data set's folder, to compare mean average precision as well.")] = None,
+    dataset: Annotated[Literal["hico_det", "vcoco", "custom"], typer.Option("--dataset", help="Which data set it is.")] = "custom",
+    split: Annotated[Literal["train", "test"], typer.Option("--split", help="Which part of it.")] = "test",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Stop after so many pictures of it.")] = None,
+) -> None:
+    """Run an engine and its fp32 reference on the same frames, and fail if they part too far.
+
+    The limits are those that the engine's manifest gives. Needs the extra [build].
+
+        edge-hoi verify engines/quick --against hoiclip.safetensors --source street.mp4
+    """
+    refuse_without_extra("verifying")
+    from edge_hoi.export import LIMITS, collect_frames
+    from edge_hoi.lab.datasets import open_dataset
+    from edge_hoi.lab.evaluation.verify import precision_loss
+    from edge_hoi.lab.evaluation.verify import verify as compare
+    from edge_hoi.pipeline import DEMO_CLIP
+    from edge_hoi.pipeline.engines import engine_folder
+    from edge_hoi.runtime import read_manifest
+
+    folder = engine_folder(engine)
+    manifest = read_manifest(folder)
+    limits = {**LIMITS, **(manifest.accuracy.limits if manifest.accuracy else {})}
+    with ExitStack() as cleanup:
+        reference = _reference(folder, against, cleanup)
+        err.print("[dim]choosing frames[/]")
+        chosen = collect_frames(source or [str(DEMO_CLIP)], frames, manifest.input)
+        comparison = compare(folder, reference, chosen, note=print_note)
+        if data:
+            pictures = open_dataset(dataset, data, split)
+            ours, theirs = precision_loss(pictures, range(len(pictures))[:limit], folder, reference, note=print_note)
+            comparison.measured["map_loss"] = theirs - ours
+            comparison.where["map_loss"] = f"mAP {100 * ours:.2f} %, fp32 {100 * theirs:.2f} %"
+    table = Table("measure", "found", "limit", "worst", title=f"{manifest.name}, {manifest.precision}, {len(chosen.frames)} frames")
+    for name, value in comparison.measured.items():
+        table.add_row(name, f"{value:.4f}", f"{limits[name]:g}", comparison.where[name])
+    out.print(table)
+    comparison.refuse_beyond(limits, manifest.precision)
+
+
+def _reference(folder: Path, against: str, cleanup: ExitStack) -> Path:
+    from edge_hoi.cli.lab.eval import CHECKPOINT_SUFFIXES, checkpoint_engine
+    from edge_hoi.lab.evaluation.verify import find_reference
+    from edge_hoi.pipeline.engines import engine_folder
+
+    if against == FP32:
+        return find_reference(folder)
+    path = Path(against).expanduser()
+    return checkpoint_engine(path, cleanup) if path.suffix in CHECKPOINT_SUFFIXES else engine_folder(against)

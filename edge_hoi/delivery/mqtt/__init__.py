@@ -1,5 +1,0 @@
-"""Events to an MQTT broker; importing this needs no client library, making the sink does."""
-
-from edge_hoi.delivery.mqtt.settings import MqttSettings
-
-__all__ = ["MqttSettings"]

@@ -1,0 +1,192 @@
+"""Write and read events as CloudEvents 1.0 in structured JSON (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md).
+
+`recordedtime`, `sequence`, `correlationid` and `partitionkey` are the specification's documented extensions. Key order and the number of
+digits are fixed, so that equal events are equal bytes.
+"""
+
+import json
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, unquote
+
+from edge_hoi.compat import UTC, parse_datetime
+from edge_hoi.errors import DeliveryError
+from edge_hoi.types import HUMAN_CATEGORY, ClockInfo, EndReason, EpisodeScore, Event, ModelInfo, Moment, Participant, Phase
+
+EVENT_TYPES = {phase: f"dev.edge-hoi.interaction.{phase}.v1" for phase in Phase}
+DATASCHEMA = "urn:edge-hoi:schema:interaction-event.v1"
+MAX_BYTES = 64 * 1024
+"""Least size of event that everyone on an event's way has to carry, by the specification."""
+
+_SCORE_DIGITS = 4
+_BOX_DIGITS = 5
+_SECONDS_DIGITS = 6
+
+
+def encode(event: Event) -> bytes:
+    """Render an event as one line of compact JSON in UTF-8, without the line's end.
+
+    Args:
+        event: The event.
+
+    Raises:
+        DeliveryError: It is larger than `MAX_BYTES`.
+    """
+    line = _compact(render(event))
+    if len(line) > MAX_BYTES:
+        raise DeliveryError(f"an event has at most {MAX_BYTES} bytes, got {len(line)}; shorten the names in site, camera and vocabulary")
+    return line
+
+
+def render(event: Event) -> dict[str, Any]:
+    """Put an event into its CloudEvents envelope.
+
+    Args:
+        event: The event.
+
+    Returns:
+        What `interaction-event.v1.schema.json` describes; its `time` is what `happened_at` gives.
+    """
+    sequence = f"{event.sequence:08d}"
+    envelope = {
+        "specversion": "1.0",
+        "id": f"{event.event_id}.{sequence}",
+        "source": f"/{quote(event.site, safe='')}/{quote(event.camera, safe='')}",
+        "type": EVENT_TYPES[event.phase],
+        "subject": event.event_id,
+        "time": _utc(happened_at(event)),
+        "recordedtime": _utc(event.recorded_at) if event.recorded_at else None,
+        "sequence": sequence,
+        "correlationid": event.event_id,
+        "partitionkey": event.camera,
+        "datacontenttype": "application/json",
+        "dataschema": DATASCHEMA,
+        "data": _data(event),
+    }
+    if event.recorded_at is None:
+        del envelope["recordedtime"]
+    return envelope
+
+
+def take_apart(line: bytes) -> tuple[dict[str, str], bytes]:
+    """Take an event apart for a binary content mode, in which headers carry the attributes.
+
+    Args:
+        line: What `encode` wrote.
+
+    Returns:
+        The attributes, `datacontenttype` among them, and the data as compact JSON in UTF-8.
+    """
+    attributes = json.loads(line)
+    return attributes, _compact(attributes.pop("data"))
+
+
+def decode(line: bytes) -> Event:
+    """Read an event from what `encode` wrote; encoding it again gives the same bytes.
+
+    Args:
+        line: JSON in UTF-8.
+    """
+    envelope = json.loads(line)
+    data = envelope["data"]
+    site, camera = (unquote(name) for name in envelope["source"].split("/")[1:])
+    return Event(
+        event_id=data["event_id"],
+        sequence=int(envelope["sequence"]),
+        phase=Phase(data["phase"]),
+        end_reason=EndReason(data["end_reason"]) if data["end_reason"] else None,
+        site=site,
+        camera=camera,
+        human=_read_participant(data["human"], HUMAN_CATEGORY),
+        object=_read_participant(data["object"], data["object"]["category"]) if data["object"] else None,
+        verb=data["verb"],
+        hoi_id=data["hoi_id"],
+        text=data["text"],
+        score=EpisodeScore(**data["score"]),
+        start=_read_moment(data["start"]),
+        last=_read_moment(data["last"]),
+        end=_read_moment(data["end"]) if data["end"] else None,
+        duration_seconds=data["duration_seconds"],
+        frames_seen=data["frames"]["seen"],
+        frames_missed=data["frames"]["missed"],
+        frame_width=data["frame"]["width"],
+        frame_height=data["frame"]["height"],
+        clock=ClockInfo(**data["clock"]),
+        model=ModelInfo(**data["model"]),
+        zones=tuple(data["zones"]),
+        rule=data["rule"],
+        merged_track_ids=tuple(data["merged_track_ids"]),
+        recorded_at=parse_datetime(envelope["recordedtime"]) if "recordedtime" in envelope else None,
+        snapshot=data["snapshot"],
+        clip=data["clip"],
+    )
+
+
+def happened_at(event: Event) -> datetime:
+    """Give an event's own time: when the episode started, was last seen or ended, by the phase.
+
+    Args:
+        event: The event.
+    """
+    return {Phase.STARTED: event.start, Phase.UPDATED: event.last, Phase.ENDED: event.end or event.last}[event.phase].utc
+
+
+def _compact(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _data(event: Event) -> dict[str, Any]:
+    return {
+        "event_id": event.event_id,
+        "phase": event.phase.value,
+        "end_reason": event.end_reason.value if event.end_reason else None,
+        "human": _participant(event.human),
+        "object": {**_participant(event.object), "category": event.object.category} if event.object else None,
+        "verb": event.verb,
+        "hoi_id": event.hoi_id,
+        "text": event.text,
+        "score": {name: round(getattr(event.score, name), _SCORE_DIGITS) for name in ("now", "peak", "mean")},
+        "start": _moment(event.start),
+        "last": _moment(event.last),
+        "end": _moment(event.end) if event.end else None,
+        "duration_seconds": round(event.duration_seconds, _SECONDS_DIGITS),
+        "frames": {"seen": event.frames_seen, "missed": event.frames_missed},
+        "zones": list(event.zones),
+        "rule": event.rule,
+        "frame": {"width": event.frame_width, "height": event.frame_height},
+        "clock": {"source": event.clock.source, "quality": event.clock.quality},
+        "model": {
+            "name": event.model.name,
+            "weights": event.model.weights,
+            "engine": event.model.engine,
+            "precision": event.model.precision,
+        },
+        "merged_track_ids": list(event.merged_track_ids),
+        "snapshot": event.snapshot,
+        "clip": event.clip,
+    }
+
+
+def _participant(participant: Participant) -> dict[str, Any]:
+    return {
+        "track_id": participant.track_id,
+        "box": [round(edge, _BOX_DIGITS) for edge in participant.box],
+        "score": round(participant.score, _SCORE_DIGITS),
+    }
+
+
+def _read_participant(participant: dict[str, Any], category: str) -> Participant:
+    left, top, right, bottom = participant["box"]
+    return Participant(participant["track_id"], category, (left, top, right, bottom), participant["score"])
+
+
+def _moment(moment: Moment) -> dict[str, Any]:
+    return {"utc": _utc(moment.utc), "pts_seconds": round(moment.pts_seconds, _SECONDS_DIGITS)}
+
+
+def _read_moment(moment: dict[str, Any]) -> Moment:
+    return Moment(parse_datetime(moment["utc"]), moment["pts_seconds"])
+
+
+def _utc(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,249 @@
+"""One's own data set: a folder with pictures, and `annotations.json` beside them.
+
+    {"images": [
+        {"file": "yard/a.jpg", "interactions": [
+            {"human": [10, 20, 110, 220], "object": [60, 120, 180, 230], "text": "person riding bicycle"},
+            {"human": [10, 20, 110, 220], "object": null, "verb": "wear", "object_name": "helmet"}
+        ]},
+        {"file": "yard/b.jpg", "interactions": []}
+    ]}
+
+Boxes are left, top, right, bottom in pixels of the picture as stored; `null` where the object cannot be seen. A picture without
+interactions teaches that nothing happens there. What people do is said by `text`, or by `verb` and `object_name`, as in a vocabulary
+file (`edge_hoi.vocabulary.custom`). If a `vocabulary.yaml` stands beside, it lists all categories and their prompts; else the vocabulary is
+what the annotations mention, in the order of first sight. A `zero_shot.yaml` may name splits, and what each keeps from training:
+
+    new_objects: [person riding bicycle, {verb: wear, object: helmet}]
+"""
+
+import difflib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from edge_hoi.boxes import clip_to_frame
+from edge_hoi.errors import DatasetError, VocabularyError
+from edge_hoi.lab.datasets.annotations import AnnotatedImages, HoiAnnotation, find_image
+from edge_hoi.lab.datasets.files import as_boxes, as_file_name, as_list, as_mapping, check_keys, read_json, reading
+from edge_hoi.lab.datasets.pictures import picture_size
+from edge_hoi.vocabulary import Vocabulary, load_vocabulary
+from edge_hoi.vocabulary.custom import parse_custom
+from edge_hoi.vocabulary.data_files import parse_yaml
+
+ANNOTATIONS, VOCABULARY, ZERO_SHOT = "annotations.json", "vocabulary.yaml", "zero_shot.yaml"
+_KEYS = ("human", "object", "text", "verb", "object_name")
+
+
+def read_custom(folder: Path, *, split: str = "train") -> AnnotatedImages:
+    """Read one's own data set, and look at each picture's size.
+
+    Args:
+        folder: With the pictures, `annotations.json` and maybe `vocabulary.yaml`.
+        split: What it is used for.
+
+    Raises:
+        DatasetError: A file is missing or damaged, or an entry is not usable; the message says which and how to mend it.
+        VocabularyError: `vocabulary.yaml` is not usable.
+    """
+    path = folder / ANNOTATIONS
+    images = _images(path)
+    categories = _Categories(_vocabulary(folder, images, path))
+    annotations, seen = [], set[str]()
+    for where, image in _each(images, path):
+        with reading(where):
+            name = as_file_name(image["file"])
+            if name in seen:
+                raise DatasetError("the picture is there twice; join its entries")
+            seen.add(name)
+        annotations.append(_annotation(name, image, folder, categories, where))
+    return AnnotatedImages(folder.resolve().name, split, categories.vocabulary, tuple(annotations), (folder,))
+
+
+def read_zero_shot(folder: Path, name: str, vocabulary: Vocabulary) -> tuple[int, ...]:
+    """Read which categories a zero-shot split keeps from training.
+
+    Args:
+        folder: The data set's, with `zero_shot.yaml`.
+        name: The split's name.
+        vocabulary: The data set's.
+
+    Returns:
+        The unseen HOI ids, ascending.
+
+    Raises:
+        DatasetError: There is no such file or split, or it names what the vocabulary does not have.
+        VocabularyError: The file is not YAML.
+    """
+    path = folder / ZERO_SHOT
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"no zero-shot splits in {path} ({error.strerror}); list there, by name, what training is not to see") from error
+    with reading(str(path)):
+        splits = as_mapping(parse_yaml(content, name=path.name), "splits by name")
+        if name not in splits:
+            raise DatasetError(f"no zero-shot split is called {name!r}; there are {', '.join(splits) or 'none'}")
+        entries = as_list(splits[name], "categories")
+    categories = _Categories(vocabulary)
+    return tuple(sorted({categories.find_entry(entry, f"{path}, {name}, entry {number}") for number, entry in enumerate(entries, 1)}))
+
+
+def write_vocabulary(folder: Path) -> Path:
+    """Write the vocabulary that the annotations mention as `vocabulary.yaml`, to be edited and to be used with an engine.
+
+    Args:
+        folder: The data set's.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        DatasetError: There is such a file already, or the annotations are not usable.
+    """
+    path = folder / VOCABULARY
+    entries = _entries(_images(folder / ANNOTATIONS), folder / ANNOTATIONS)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            yaml.safe_dump(entries, file, allow_unicode=True, sort_keys=False, width=1000)
+    except OSError as error:
+        raise DatasetError(f"cannot write {path}: {error.strerror}; remove the file that is there, or edit it") from error
+    return path
+
+
+def _images(path: Path) -> list[Any]:
+    content = read_json(path)
+    with reading(str(path)):
+        images = as_list(as_mapping(content, '{"images": [...]}')["images"], "images")
+        if not images:
+            raise DatasetError("it lists no images")
+    return images
+
+
+def _each(images: list[Any], path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, image in enumerate(images, 1):
+        where = f"{path.name}, image {number}"
+        with reading(where):
+            file = as_mapping(image, "an image").get("file")
+            check_keys(image, ("file", "interactions"))
+        yield f"{where} ({str(file)[:80]})", image
+
+
+def _each_interaction(image: dict[str, Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    with reading(where):
+        interactions = as_list(image.get("interactions"), "interactions")
+    for number, interaction in enumerate(interactions, 1):
+        with reading(f"{where}, interaction {number}"):
+            check_keys(as_mapping(interaction, "an interaction"), _KEYS)
+        yield f"{where}, interaction {number}", interaction
+
+
+def _vocabulary(folder: Path, images: list[Any], path: Path) -> Vocabulary:
+    if (folder / VOCABULARY).is_file():
+        return load_vocabulary(folder / VOCABULARY)
+    entries = _entries(images, path)
+    if not entries:
+        raise DatasetError(f"{path}: no image has an interaction; annotate some, or list the categories in {VOCABULARY}")
+    return parse_custom(json.dumps(entries, ensure_ascii=False).encode(), file=path.name, name=folder.resolve().name)
+
+
+def _entries(images: list[Any], path: Path) -> list[Any]:
+    """List what the annotations mention, each category once, in the form of a vocabulary file."""
+    entries: dict[tuple[str, str], Any] = {}
+    parsed: dict[str, tuple[str, str]] = {}
+    for where, image in _each(images, path):
+        for at, interaction in _each_interaction(image, where):
+            with reading(at):
+                entry = _said(interaction)
+            key = json.dumps(entry)
+            if key not in parsed:
+                parsed[key] = _parse(entry, {}, at)
+            entries.setdefault(parsed[key], entry)
+    return list(entries.values())
+
+
+def _said(interaction: dict[str, Any]) -> Any:  # noqa: ANN401 -- an entry of a vocabulary file
+    """Put what an interaction says into the form of a vocabulary's entry."""
+    text, verb, noun = (interaction.get(key) for key in ("text", "verb", "object_name"))
+    if isinstance(text, str) and verb is None and noun is None:
+        return text
+    if text is None and isinstance(verb, str) and isinstance(noun, str):
+        return {"verb": verb, "object": noun}
+    raise DatasetError('expected "text" such as "person riding bicycle", or both "verb" and "object_name", as texts')
+
+
+def _parse(entry: Any, objects: dict[str, str], where: str) -> tuple[str, str]:  # noqa: ANN401 -- an entry of a vocabulary file
+    """Read an entry as a vocabulary of its own, into verb and object."""
+    document = {"name": "annotations", "interactions": [entry], "objects": objects}
+    try:
+        one = parse_custom(json.dumps(document, ensure_ascii=False).encode(), file="", name="")
+    except VocabularyError as error:
+        raise DatasetError(f"{where}: {str(error).removeprefix(', entry 1').lstrip(' :')}") from error
+    return one.verbs[0], one.objects[0]
+
+
+class _Categories:
+    """Finds the category that an interaction names."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self._by_text = {hoi.text: hoi_id for hoi_id, hoi in enumerate(vocabulary.hois)}
+        self._by_names = {
+            (vocabulary.verbs[hoi.verb_id], vocabulary.objects[hoi.object_id]): hoi_id for hoi_id, hoi in enumerate(vocabulary.hois)
+        }
+        own = [index for index, coco_id in enumerate(vocabulary.coco_category_ids) if coco_id is None]
+        self._objects = {vocabulary.objects[index]: vocabulary.object_prompts[index] for index in own}  # where phrases are split
+        self._found: dict[str, int] = {}
+
+    def find(self, interaction: dict[str, Any], where: str) -> int:
+        with reading(where):
+            entry = _said(interaction)
+        return self.find_entry(entry, where)
+
+    def find_entry(self, entry: Any, where: str) -> int:  # noqa: ANN401 -- an entry of a vocabulary file
+        key = json.dumps(entry)
+        if key not in self._found:
+            text = " ".join(entry.lower().split()) if isinstance(entry, str) else None
+            found = self._by_text.get(text) if text else None
+            self._found[key] = self._look_up(entry, where) if found is None else found
+        return self._found[key]
+
+    def _look_up(self, entry: Any, where: str) -> int:  # noqa: ANN401 -- an entry of a vocabulary file
+        names = _parse(entry, self._objects, where)
+        if names not in self._by_names:
+            near = difflib.get_close_matches(" ".join(names), [" ".join(known) for known in self._by_names], n=1)
+            hint = f"; the nearest there is {near[0]!r}" if near else ""
+            raise DatasetError(f"{where}: verb {names[0]!r} with object {names[1]!r} is not in {VOCABULARY}{hint}; add it there or mend it")
+        return self._by_names[names]
+
+
+def _annotation(name: str, image: dict[str, Any], folder: Path, categories: _Categories, where: str) -> HoiAnnotation:
+    path = find_image(name, (folder,))
+    if path is None:
+        raise DatasetError(f"{where}: there is no such file in {folder}; put it there, or take the entry out")
+    with reading(where):
+        width, height = picture_size(path)
+    humans, objects, hoi_ids = [], [], []
+    for at, interaction in _each_interaction(image, where):
+        with reading(at):
+            humans.append(_box(interaction["human"], "human", width, height))
+            other = interaction["object"]
+            objects.append(np.zeros(4, np.float32) if other is None else _box(other, "object", width, height))
+        hoi_ids.append(categories.find(interaction, at))
+    ids = np.array(hoi_ids, np.int64)
+    human_boxes, object_boxes = (np.array(boxes, np.float32).reshape(-1, 4) for boxes in (humans, objects))
+    vocabulary = categories.vocabulary
+    return HoiAnnotation(name, human_boxes, object_boxes, ids, vocabulary.object_ids[ids], vocabulary.verb_ids[ids])
+
+
+def _box(value: object, what: str, width: int, height: int) -> Any:  # noqa: ANN401 -- an array
+    (box,) = as_boxes([value])
+    left, top, right, bottom = box.tolist()
+    if not (left < right and top < bottom):
+        raise DatasetError(f"{what} box {value} is empty or turned inside out; write [left, top, right, bottom]")
+    if min(left, top) < -1 or right > width + 1 or bottom > height + 1:
+        raise DatasetError(f"{what} box {value} leaves the picture of {width}x{height} pixels; was it drawn on a resized or turned copy?")
+    return clip_to_frame(box, width=width, height=height)

@@ -1,0 +1,133 @@
+"""Open a data set by name and folder."""
+
+import difflib
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from edge_hoi.errors import ConfigError, DatasetError
+from edge_hoi.lab.datasets.annotations import AnnotatedImages
+from edge_hoi.lab.datasets.custom import read_custom, read_zero_shot
+from edge_hoi.lab.datasets.hico_det import read_hico_det
+from edge_hoi.lab.datasets.vcoco import read_vcoco
+from edge_hoi.vocabulary import Vocabulary, load_vocabulary, zero_shot_split
+
+Split = Literal["train", "test"]
+CUSTOM = "custom"
+
+
+@cache
+def layouts() -> dict[str, Any]:
+    """Read where the files of the known data sets lie."""
+    text = (resources.files("edge_hoi.lab.datasets") / "data" / "layouts.yaml").read_text(encoding="utf-8")
+    data: dict[str, Any] = yaml.safe_load(text)
+    return data
+
+
+def known_datasets() -> tuple[str, ...]:
+    """Name the data sets that `open_dataset` takes."""
+    return (*layouts(), CUSTOM)
+
+
+def open_dataset(name: str, folder: Path, split: Split = "test") -> AnnotatedImages:
+    """Read a data set's annotations. Its pictures are looked for when they are asked for.
+
+    A picture without annotations stays in, except in HICO-DET's training set, as in the published recipe.
+
+    Args:
+        name: One of `known_datasets()`.
+        folder: Where it lies; docs/datasets.md shows the layouts.
+        split: Which part; a custom data set has one only, whatever it is used for.
+
+    Raises:
+        DatasetError: There is no such data set, no annotation file, or it is not usable.
+    """
+    if name == CUSTOM:
+        return read_custom(folder, split=split)
+    layout = split_layout(name, split)
+    path = annotation_file(name, folder, split)
+    is_training = split == "train"
+    annotations = read_vcoco(path) if name == "vcoco" else read_hico_det(path, skips_broken=is_training)
+    if name == "hico_det" and is_training:
+        annotations = tuple(annotation for annotation in annotations if len(annotation))
+    return AnnotatedImages(name, split, load_vocabulary(name), annotations, tuple(folder / images for images in layout["images"]))
+
+
+def unseen_hoi_ids(name: str, folder: Path, vocabulary: Vocabulary, split: str | None) -> tuple[int, ...]:
+    """List the categories that a zero-shot split keeps from training.
+
+    Args:
+        name: The data set.
+        folder: Where it lies; a custom data set has its splits there, in `zero_shot.yaml`.
+        vocabulary: The data set's.
+        split: The zero-shot split's name; None for none.
+
+    Returns:
+        HOI ids, ascending.
+
+    Raises:
+        ConfigError: The data set has no such splits.
+        DatasetError: A custom data set has no such split.
+        VocabularyError: HICO-DET has no such split.
+    """
+    if not split:
+        return ()
+    if name == CUSTOM:
+        return read_zero_shot(folder, split, vocabulary)
+    if name != "hico_det":
+        raise ConfigError(f"zero-shot splits are of hico_det and custom, got --zero-shot {split} with --dataset {name}; leave it out")
+    return tuple(zero_shot_split(split))
+
+
+def splits_of(name: str) -> tuple[str, ...]:
+    """Name the parts of a known data set.
+
+    Args:
+        name: The data set.
+
+    Raises:
+        DatasetError: There is no such data set.
+    """
+    if name == CUSTOM:
+        return ("train",)
+    if name not in layouts():
+        near = difflib.get_close_matches(name.lower().replace("-", "_"), known_datasets(), n=1)
+        mend = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known_datasets())}"
+        raise DatasetError(f"no data set is called {name!r}; {mend}")
+    return tuple(layouts()[name]["splits"])
+
+
+def split_layout(name: str, split: str) -> Any:  # noqa: ANN401 -- a mapping of the data file
+    """Give the layout of one part of HICO-DET or V-COCO.
+
+    Args:
+        name: The data set.
+        split: The part.
+
+    Raises:
+        DatasetError: There is no such data set or part.
+    """
+    if split not in splits_of(name):
+        raise DatasetError(f"{name} has no split {split!r}; it has {', '.join(splits_of(name))}")
+    return layouts()[name]["splits"][split]
+
+
+def annotation_file(name: str, folder: Path, split: str) -> Path:
+    """Find the file with the annotations of one part of a data set.
+
+    Args:
+        name: The data set.
+        folder: Where it lies.
+        split: The part.
+
+    Raises:
+        DatasetError: None of the files that it may be is there.
+    """
+    candidates: list[str] = split_layout(name, split)["annotations"]
+    path = next((folder / candidate for candidate in candidates if (folder / candidate).is_file()), None)
+    if path is None:
+        raise DatasetError(f"{folder}: expected {' or '.join(candidates)}, found none; get {layouts()[name]['get']['annotations']}")
+    return path

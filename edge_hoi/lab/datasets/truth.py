@@ -1,0 +1,265 @@
+"""The truth of a video, `NAME.truth.json` beside `NAME.mp4`: who is where in each frame, and what they do from when to when.
+
+docs/event-quality.md shows the form. Renderers write it, the measures of event quality read it; both go through the checks here.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_hoi.errors import DatasetError
+from edge_hoi.lab.datasets.files import as_boxes, as_file_name, as_index, as_list, as_mapping, read_json, reading
+from edge_hoi.types import HUMAN_CATEGORY, Boxes, Ids
+
+FORMAT = "edge-hoi truth 1"
+SUFFIX = ".truth.json"
+_BOX_DIGITS = 2
+_SECONDS_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class TruthVideo:
+    """The video that a truth is about.
+
+    Attributes:
+        file: Its name, in the folder of the truth.
+        fps: Frames a second, nominally; a frame's time is its index over this, also where others were left out before it.
+        width: In pixels.
+        height: In pixels.
+        frames: How many there are, those left out included; indices go from 0 to one less.
+        duration_seconds: Of media time.
+    """
+
+    file: str
+    fps: float
+    width: int
+    height: int
+    frames: int
+    duration_seconds: float
+
+    def __post_init__(self) -> None:
+        """Check that all are usable."""
+        as_file_name(self.file)
+        for name in ("fps", "duration_seconds"):
+            _check_number(getattr(self, name), name, above_zero=True)
+        for name in ("width", "height", "frames"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise DatasetError(f"expected {name} as a whole number from 1 on, got {str(value)[:80]}")
+
+
+@dataclass(frozen=True, slots=True)
+class TruthTrack:
+    """One person or thing, wherever it can be seen.
+
+    Attributes:
+        category: What it is (`person`, `bicycle`).
+        frames: `(n,)` int64 indices of the frames in which it can be seen, ascending.
+        boxes: `(n, 4)` float32 xyxy in pixels; may reach beyond the picture.
+    """
+
+    category: str
+    frames: Ids
+    boxes: Boxes
+
+    def __post_init__(self) -> None:
+        """Check shapes, order and that no box is turned inside out."""
+        _check_name(self.category, "a track's category")
+        if self.frames.shape != (len(self.frames),) or self.boxes.shape != (len(self.frames), 4):
+            raise DatasetError(f"expected a box for each frame of a track, got {self.boxes.shape} and {self.frames.shape}")
+        if np.any(np.diff(self.frames) <= 0):
+            raise DatasetError("expected a track's boxes in the order of their frames, each frame once; sort them")
+        inside_out = np.flatnonzero((self.boxes[:, 2:] <= self.boxes[:, :2]).any(axis=1))
+        if len(inside_out):
+            box = self.boxes[inside_out[0]].tolist()
+            raise DatasetError(f"expected boxes [left, top, right, bottom] with left < right and top < bottom, got {box}")
+
+
+@dataclass(frozen=True, slots=True)
+class TruthEpisode:
+    """One person, perhaps one object, and what the person does, from start to end.
+
+    Attributes:
+        human: Track of the person.
+        object: Track of the object; None for what needs none ("person smiling").
+        verb: Its name in the vocabulary (`ride`).
+        object_name: The object's category; None without object.
+        start: Seconds of media time.
+        end: Seconds of media time.
+        difficulties: What makes it hard: `crossing`, `occlusion`, `dropout`, or other names; empty for nothing.
+    """
+
+    human: int
+    object: int | None
+    verb: str
+    object_name: str | None
+    start: float
+    end: float
+    difficulties: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check names and times."""
+        _check_name(self.verb, "a verb")
+        for difficulty in self.difficulties:
+            _check_name(difficulty, "a difficulty")
+        for name in ("start", "end"):
+            _check_number(getattr(self, name), name)
+        if not 0 <= self.start < self.end:
+            raise DatasetError(f"expected an episode to start at 0 s or later and before its end, got {self.start} and {self.end}")
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """All that is true of a video.
+
+    Attributes:
+        video: The video.
+        tracks: By track id, from 1.
+        episodes: In any order.
+        verbs: The verbs that were looked for when this was written; episodes of other verbs may have happened as well. None: all.
+    """
+
+    video: TruthVideo
+    tracks: Mapping[int, TruthTrack]
+    episodes: tuple[TruthEpisode, ...]
+    verbs: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Check that tracks and episodes fit the video and each other."""
+        for track_id, track in self.tracks.items():
+            if track_id < 1:
+                raise DatasetError(f"expected track ids from 1 on, got {track_id}")
+            if len(track.frames) and not 0 <= track.frames[0] <= track.frames[-1] < self.video.frames:
+                last = self.video.frames - 1
+                raise DatasetError(f"track {track_id}: expected frames from 0 to {last}, got {track.frames[0]} to {track.frames[-1]}")
+        for number, episode in enumerate(self.episodes):
+            with reading(f"episode {number}"):
+                self._check(episode)
+
+    def __repr__(self) -> str:
+        """Show counts, not the numbers."""
+        return f"Truth({self.video.file!r}, {len(self.tracks)} tracks, {len(self.episodes)} episodes)"
+
+    def _check(self, episode: TruthEpisode) -> None:
+        for name, category, track_id in (("human", HUMAN_CATEGORY, episode.human), ("object", episode.object_name, episode.object)):
+            if (category is None) != (track_id is None):
+                raise DatasetError(f"expected both object and object_name or neither, got {track_id} and {category}")
+            if track_id is None:
+                continue
+            if track_id not in self.tracks:
+                raise DatasetError(f"expected {name} as the id of a track, got {track_id}; tracks: {str(sorted(self.tracks))[:80]}")
+            if self.tracks[track_id].category != category:
+                raise DatasetError(f"expected a {category} as {name}, track {track_id} is a {self.tracks[track_id].category}")
+        if episode.end > self.video.duration_seconds + 1 / self.video.fps:
+            raise DatasetError(f"expected its end within the video's {self.video.duration_seconds} s, got {episode.end}")
+        if self.verbs is not None and episode.verb not in self.verbs:
+            raise DatasetError(f"expected a verb of `verbs`, got {episode.verb}; add it there")
+
+
+def truth_path(video: Path) -> Path:
+    """Give the place of a video's truth.
+
+    Args:
+        video: The video's file.
+    """
+    return video.with_suffix(SUFFIX)
+
+
+def read_truth(path: Path) -> Truth:
+    """Read and check the truth of a video.
+
+    Args:
+        path: A `NAME.truth.json`.
+
+    Raises:
+        DatasetError: It cannot be read, is not of this form, or contradicts itself; says where.
+    """
+    with reading(str(path)):
+        document = as_mapping(read_json(path), "the truth of a video")
+        if document.get("format") != FORMAT:
+            raise DatasetError(f"expected a file of format {FORMAT!r}, got {str(document.get('format'))[:80]!r}")
+        video = _read_video(as_mapping(document["video"], "the video"))
+        tracks = {}
+        for name, track in as_mapping(document["tracks"], "tracks").items():
+            with reading(f"track {name[:80]}"):
+                tracks[int(name)] = _read_track(as_mapping(track, "a track"), video.frames)
+        episodes = []
+        for number, episode in enumerate(as_list(document["episodes"], "episodes")):
+            with reading(f"episode {number}"):
+                episodes.append(_read_episode(as_mapping(episode, "an episode")))
+        verbs = document.get("verbs")
+        return Truth(video, tracks, tuple(episodes), None if verbs is None else tuple(as_list(verbs, "verbs")))
+
+
+def write_truth(truth: Truth, path: Path) -> None:
+    """Write the truth of a video: boxes to a hundredth of a pixel, times to a millionth of a second. Equal truths are equal bytes.
+
+    Args:
+        truth: What is true.
+        path: Where to; see `truth_path`.
+
+    Raises:
+        DatasetError: The file cannot be written.
+    """
+    video, document = truth.video, {"format": FORMAT}
+    parts: dict[str, Any] = {
+        "video": {name: getattr(video, name) for name in ("file", "fps", "width", "height", "frames", "duration_seconds")},
+        "tracks": {str(track_id): _track_form(truth.tracks[track_id]) for track_id in sorted(truth.tracks)},
+        "episodes": [_episode_form(episode) for episode in truth.episodes],
+    }
+    verbs = {} if truth.verbs is None else {"verbs": list(truth.verbs)}
+    try:
+        path.write_text(json.dumps(document | parts | verbs, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise DatasetError(f"cannot write {path}: {error.strerror}; choose a folder that exists and may be written to") from error
+
+
+def _read_video(form: Mapping[str, Any]) -> TruthVideo:
+    return TruthVideo(form["file"], form["fps"], form["width"], form["height"], form["frames"], form["duration_seconds"])
+
+
+def _read_track(form: Mapping[str, Any], frames: int) -> TruthTrack:
+    rows = as_list(form["boxes"], "boxes")
+    wrong = next((row for row in rows if not isinstance(row, list) or len(row) != 5), None)
+    if wrong is not None:
+        raise DatasetError(f"expected boxes as [frame, left, top, right, bottom], got {str(wrong)[:80]}")
+    indices = np.array([as_index(row[0], frames, "a frame") for row in rows], np.int64)
+    return TruthTrack(form["category"], indices, as_boxes([row[1:] for row in rows]))
+
+
+def _read_episode(form: Mapping[str, Any]) -> TruthEpisode:
+    difficulties = tuple(as_list(form["difficulties"], "difficulties"))
+    return TruthEpisode(form["human"], form["object"], form["verb"], form["object_name"], form["start"], form["end"], difficulties)
+
+
+def _track_form(track: TruthTrack) -> dict[str, Any]:
+    boxes = track.boxes.astype(np.float64).round(_BOX_DIGITS).tolist()
+    return {"category": track.category, "boxes": [[frame, *box] for frame, box in zip(track.frames.tolist(), boxes, strict=True)]}
+
+
+def _episode_form(episode: TruthEpisode) -> dict[str, Any]:
+    return {
+        "human": episode.human,
+        "object": episode.object,
+        "verb": episode.verb,
+        "object_name": episode.object_name,
+        "start": round(episode.start, _SECONDS_DIGITS),
+        "end": round(episode.end, _SECONDS_DIGITS),
+        "difficulties": list(episode.difficulties),
+    }
+
+
+def _check_number(value: float, what: str, *, above_zero: bool = False) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or (above_zero and value <= 0):
+        raise DatasetError(f"expected {what} as a number{' above 0' if above_zero else ''}, got {str(value)[:80]}")
+
+
+def _check_name(value: object, what: str) -> None:
+    if not isinstance(value, str) or not value or not value.isprintable() or len(value) > 200:
+        raise DatasetError(f"expected {what} as its name, got {str(value)[:80]!r}")

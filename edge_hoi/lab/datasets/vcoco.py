@@ -1,0 +1,120 @@
+"""V-COCO's annotations, in both forms that people have.
+
+The published recipe's files tell everything: 29 verbs, those without an object and roles whose object is not in sight included, and all
+boxes of the picture. `instances_vcoco_*.json` has 24 verbs (none that takes no object, and not `point`) and only rows with an object.
+
+Some pairs of verb and object that occur are none of the 263 categories that HOICLIP knows; such rows have `NO_HOI`. They count in
+V-COCO's own evaluation, which is by verb, and training leaves them out, as the published training does.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_hoi.errors import DatasetError
+from edge_hoi.lab.datasets.annotations import NO_HOI, HoiAnnotation, no_boxes
+from edge_hoi.lab.datasets.files import as_boxes, as_file_name, as_index, as_list, as_mapping, read_json, reading
+from edge_hoi.types import Boxes
+from edge_hoi.vocabulary import Vocabulary, load_vocabulary
+
+_NOBODY = -1
+"""`object_id` of the published form where there is no object."""
+
+
+def read_vcoco(path: Path) -> tuple[HoiAnnotation, ...]:
+    """Read `trainval_vcoco.json`, `test_vcoco.json` (the published recipe's form) or `instances_vcoco_*.json`.
+
+    Args:
+        path: The file.
+
+    Returns:
+        One for each picture, in the file's order, those without rows included.
+
+    Raises:
+        DatasetError: The file is missing, damaged or of another form.
+    """
+    content = read_json(path)
+    reader = _Reader(load_vocabulary("vcoco"))
+    if isinstance(content, dict) and "classes" in content:
+        with reading(str(path)):
+            verbs = [reader.verb(name) for name in as_list(content["classes"], "verbs")]
+            # Theirs begin with "background".
+            objects = [reader.vocabulary.objects.index(name) if name != "background" else None for name in content["objects"]]
+            pictures = as_list(content["annotations"], "pictures")
+    else:
+        with reading(str(path)):
+            pictures = as_list(content, "pictures (trainval_vcoco.json, test_vcoco.json), or the form of instances_vcoco_test.json")
+        verbs, objects = None, []
+    annotations = []
+    for number, picture in enumerate(pictures):
+        with reading(f"{path}, picture {number}"):
+            picture = as_mapping(picture, "a picture")
+            name = as_file_name(picture["file_name"])
+            with reading(name):
+                row = reader.from_published(name, picture) if verbs is None else reader.from_instances(name, picture, verbs, objects)
+        annotations.append(row)
+    return tuple(annotations)
+
+
+def read_correspondence(path: Path, vocabulary: Vocabulary) -> NDArray[np.bool_]:
+    """Read `corre_vcoco.npy`: which verbs go with which objects.
+
+    Args:
+        path: The file.
+        vocabulary: V-COCO's.
+
+    Returns:
+        `(V, K)`, K objects with "no object" last, which goes with every verb.
+
+    Raises:
+        DatasetError: It cannot be read or has another shape.
+    """
+    shape = (len(vocabulary.verbs), len(vocabulary.objects) - 1)
+    try:
+        matrix = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DatasetError(f"cannot read {path} ({error}); make it as the published recipe does") from error
+    if matrix.shape != shape:
+        raise DatasetError(f"{path}: expected {shape}, verbs by objects, got {matrix.shape}; make it as the published recipe does")
+    return np.concatenate([matrix > 0, np.ones((shape[0], 1), np.bool_)], axis=1)
+
+
+class _Reader:
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        assert vocabulary.no_object_id is not None
+        self.vocabulary = vocabulary
+        self._no_object_id = vocabulary.no_object_id
+        self._coco = {coco_id: object_id for object_id, coco_id in enumerate(vocabulary.coco_category_ids) if coco_id is not None}
+        self._hoi_ids = np.full((len(vocabulary.verbs), len(vocabulary.objects)), NO_HOI, np.int64)
+        self._hoi_ids[vocabulary.verb_ids, vocabulary.object_ids] = np.arange(len(vocabulary))
+
+    def verb(self, name: str) -> int:
+        return self.vocabulary.verbs.index(name.replace(" ", "_"))
+
+    def from_instances(self, name: str, picture: Any, verbs: list[int], objects: list[int | None]) -> HoiAnnotation:  # noqa: ANN401
+        humans, others = as_boxes(picture["boxes_h"]), as_boxes(picture["boxes_o"])
+        verb_ids = [verbs[as_index(action, len(verbs), "action")] for action in picture["actions"]]
+        object_ids = [objects[as_index(thing, len(objects), "object")] for thing in picture["objects"]]
+        if None in object_ids:
+            raise DatasetError(f"row {object_ids.index(None)} has the object 'background'")
+        return self._annotation(name, humans, others, verb_ids, [thing for thing in object_ids if thing is not None], no_boxes())
+
+    def from_published(self, name: str, picture: Any) -> HoiAnnotation:  # noqa: ANN401 -- JSON is anything
+        things = as_list(picture["annotations"], "boxes")
+        boxes = np.concatenate([as_boxes([thing["bbox"] for thing in things]), np.zeros((1, 4), np.float32)])  # the last is `_NOBODY`'s
+        labels = [*(self._coco[thing["category_id"]] for thing in things), self._no_object_id]
+        rows = as_list(picture["hoi_annotation"], "interactions")
+        humans = [as_index(row["subject_id"], len(things), "subject_id") for row in rows]
+        others = [_NOBODY if row["object_id"] == _NOBODY else as_index(row["object_id"], len(things), "object_id") for row in rows]
+        verb_ids = [as_index(row["category_id"], len(self.vocabulary.verbs), "verb") for row in rows]
+        person = self.vocabulary.objects.index("person")
+        bystanders = [index for index, label in enumerate(labels) if label == person and index not in humans]
+        return self._annotation(name, boxes[humans], boxes[others], verb_ids, [labels[other] for other in others], boxes[bystanders])
+
+    def _annotation(
+        self, name: str, humans: Boxes, others: Boxes, verb_ids: list[int], object_ids: list[int], bystanders: Boxes
+    ) -> HoiAnnotation:
+        verbs, objects = np.array(verb_ids, np.int64), np.array(object_ids, np.int64)
+        return HoiAnnotation(name, humans, others, self._hoi_ids[verbs, objects], objects, verbs, bystanders)

@@ -1,0 +1,31 @@
+"""Figures of HICO-DET and V-COCO, from arrays, image by image."""
+
+from edge_hoi.lab.evaluation.benchmark import Benchmark, HicoBenchmark, Sight, VcocoBenchmark, open_benchmark
+from edge_hoi.lab.evaluation.hico import GroundTruth, HicoEvaluator
+from edge_hoi.lab.evaluation.plot import check_plot, plot_categories
+from edge_hoi.lab.evaluation.results import CategoryResult, Results
+from edge_hoi.lab.evaluation.roles import RoleEvaluator, RolePredictions, RoleTruth
+from edge_hoi.lab.evaluation.vcoco import VcocoEvaluator, VerbPredictions, VerbTruth, correspondence, select_verbs, verb_scores
+
+__all__ = [
+    "Benchmark",
+    "CategoryResult",
+    "GroundTruth",
+    "HicoBenchmark",
+    "HicoEvaluator",
+    "Results",
+    "RoleEvaluator",
+    "RolePredictions",
+    "RoleTruth",
+    "Sight",
+    "VcocoBenchmark",
+    "VcocoEvaluator",
+    "VerbPredictions",
+    "VerbTruth",
+    "check_plot",
+    "correspondence",
+    "open_benchmark",
+    "plot_categories",
+    "select_verbs",
+    "verb_scores",
+]

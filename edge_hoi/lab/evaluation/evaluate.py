@@ -1,0 +1,140 @@
+"""Run an engine over a data set's pictures for a benchmark."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_hoi.config import cache_folder
+from edge_hoi.detection import Detector, OnnxTextEncoder, cached_text_features, enhancement
+from edge_hoi.lab.datasets import HoiDataset
+from edge_hoi.lab.datasets.pictures import picture_size, read_picture
+from edge_hoi.lab.evaluation import Benchmark, Sight
+from edge_hoi.pipeline.classifiers import load_classifier
+from edge_hoi.pipeline.engines import caution_of, with_precision_noted
+from edge_hoi.runtime import Device, Engine, Manifest, choose_input_size, open_engine, read_manifest
+from edge_hoi.runtime.manifest import WEIGHTS_FILE
+from edge_hoi.runtime.open import PLAN_BACKENDS
+from edge_hoi.types import ClockInfo, Frame
+from edge_hoi.vocabulary import Vocabulary
+
+_NO_CLOCK = ClockInfo("media", "relative")
+
+
+def evaluate(
+    dataset: HoiDataset,
+    indices: Sequence[int],
+    benchmark: Benchmark,
+    folder: Path,
+    *,
+    max_batch: int = 1,
+    device: Device = "auto",
+    enhanced: int = 0,
+    note: Callable[[str], None],
+    progress: Callable[[int], None] = lambda _: None,
+) -> Manifest:
+    """Judge an engine on pictures. They are taken by shape, so that one engine is open at a time; between pictures nothing is kept.
+
+    Args:
+        dataset: Pictures and annotations.
+        indices: Which of them.
+        benchmark: Of the data set's vocabulary; is told what was seen in each.
+        folder: The engine's folder.
+        max_batch: Most pictures in one run of the engine.
+        device: Where it runs.
+        enhanced: Categories that training-free enhancement lifts in each picture; 0 for none.
+        note: Is told what a person should know.
+        progress: Is told how many pictures were judged just now.
+
+    Returns:
+        The engine's manifest.
+
+    Raises:
+        EngineError: The engine is missing, damaged, fails, or does not fit the vocabulary.
+        DatasetError: A picture is missing or damaged.
+    """
+    manifest = read_manifest(folder)
+    if caution := caution_of(manifest):
+        note(caution)
+    classifier = load_classifier(folder, manifest, dataset.vocabulary, cache=cache_folder() / "text", note=note)
+    features = _text_features(dataset.vocabulary, folder, manifest) if enhanced else None
+    open_for = engine_opener(folder, manifest, max_batch=max_batch, device=device, note=note)
+    for size, pictures in _by_input_size(dataset, indices, manifest).items():
+        with open_for(size) as engine:
+            detector = Detector(engine, classifier, dataset.vocabulary)
+            for begin in range(0, len(pictures), max_batch):
+                batch = pictures[begin : begin + max_batch]
+                for index, sight in zip(batch, _look(detector, dataset, batch, features, enhanced), strict=True):
+                    benchmark.update(sight, dataset.annotation(index))
+                progress(len(batch))
+    return manifest
+
+
+def engine_opener(
+    folder: Path, manifest: Manifest, *, max_batch: int = 1, device: Device = "auto", note: Callable[[str], None]
+) -> Callable[[tuple[int, int]], Engine]:
+    """Give what opens an engine for an input size, whatever runs it.
+
+    Args:
+        folder: The engine's folder.
+        manifest: Its manifest.
+        max_batch: Most pictures in one run.
+        device: Where it runs.
+        note: Is told if it runs in another precision than it was built in.
+    """
+    if manifest.backend != "torch":
+        plans = cache_folder() / "plans" if manifest.backend in PLAN_BACKENDS else None
+        open_for = partial(open_engine, folder, max_batch=max_batch, device=device, cache_folder=plans)
+        return lambda size: with_precision_noted(open_for(input_size=size), note)
+    from edge_hoi.model import LastLayer, load_checkpoint
+    from edge_hoi.runtime.torch_engine import TorchEngine
+
+    module = LastLayer(load_checkpoint(folder / WEIGHTS_FILE).model)
+    return lambda size: TorchEngine(module, manifest, input_size=size, max_batch=max_batch, device=device)
+
+
+def _by_input_size(dataset: HoiDataset, indices: Sequence[int], manifest: Manifest) -> dict[tuple[int, int], list[int]]:
+    by_size: dict[tuple[int, int], list[int]] = {}
+    for index in indices:
+        size = choose_input_size(*picture_size(dataset.image_path(index)), manifest.input)
+        by_size.setdefault(size, []).append(index)
+    return by_size
+
+
+def _look(
+    detector: Detector, dataset: HoiDataset, indices: Sequence[int], features: NDArray[np.float32] | None, enhanced: int
+) -> Iterator[Sight]:
+    frames = [Frame(read_picture(dataset.image_path(index)), 0.0, None, _NO_CLOCK, 0.0, index, dataset.name) for index in indices]
+    outputs = detector.embed(frames)
+    hoi_logits, object_logits = detector.classifier.logits(outputs)
+    lifts: Any = [None] * len(frames)
+    if features is not None:
+        lifts = enhancement(outputs["image_embedding"], features, top=enhanced)
+    for row, frame in enumerate(frames):
+        yield Sight.from_logits(
+            outputs["human_boxes"][row],
+            outputs["object_boxes"][row],
+            hoi_logits[row],
+            object_logits[row],
+            dataset.vocabulary.object_ids,
+            width=frame.width,
+            height=frame.height,
+            enhancement=lifts[row],
+        )
+
+
+def _text_features(vocabulary: Vocabulary, folder: Path, manifest: Manifest) -> NDArray[np.float32]:
+    """Give the `(N, E)` text features of the categories, of length 1."""
+    prompts = [hoi.prompt for hoi in vocabulary.hois]
+    features = cached_text_features(
+        list(dict.fromkeys(prompts)),
+        clip_model=manifest.clip.model,
+        clip_sha256=manifest.clip.weights_sha256,
+        cache_folder=cache_folder() / "text",
+        encoder=OnnxTextEncoder(folder, manifest.text_tower) if manifest.text_tower else None,
+    )
+    rows = np.stack([features[prompt] for prompt in prompts])
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)

@@ -1,0 +1,149 @@
+"""HICO-DET's protocol: average precision of HOI categories, default and known-object setting.
+
+An image's predictions are held, best first, against the ground truth of their category whose min(IoU of humans, IoU of objects) is
+largest, at least a half; the first to come to a ground truth is right. 11-point average precision, mean over categories with ground truth.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_hoi.errors import ConfigError
+from edge_hoi.lab.evaluation.records import Flags, Reals, Records, best_match, eleven_point_ap, mean_or_nan, pixel_iou
+from edge_hoi.lab.evaluation.results import CategoryResult, Results
+from edge_hoi.types import Interactions
+from edge_hoi.vocabulary import Vocabulary
+
+DEFAULT, KNOWN_OBJECT, LARGEST_RECALL = "default", "known object", "largest recall"
+
+
+class BoxTruth(Protocol):
+    """Boxes of what is true of an image: G rows, each of a human and an object."""
+
+    @property
+    def human_boxes(self) -> NDArray[np.float32]:
+        """`(G, 4)` xyxy in pixels."""
+
+    @property
+    def object_boxes(self) -> NDArray[np.float32]:
+        """`(G, 4)` xyxy in pixels; all zero where there is no object."""
+
+
+class GroundTruth(BoxTruth, Protocol):
+    """What is true of an image: G triples of a human, an object and an HOI category."""
+
+    @property
+    def hoi_ids(self) -> NDArray[np.int64]:
+        """`(G,)`."""
+
+
+class HicoEvaluator:
+    """Takes image after image and keeps ten bytes of each prediction."""
+
+    def __init__(self, vocabulary: Vocabulary, *, unseen_ids: Sequence[int] = ()) -> None:
+        """Begin.
+
+        Args:
+            vocabulary: The N categories.
+            unseen_ids: Categories that a zero-shot split kept from training.
+        """
+        self._vocabulary = vocabulary
+        self._unseen = np.isin(np.arange(len(vocabulary)), unseen_ids) if len(unseen_ids) else None
+        self._records = Records(len(vocabulary))
+        self._positives = np.zeros(len(vocabulary), np.int64)
+        self._images: set[str] = set()
+
+    def update(self, image_id: str, predictions: Interactions, truth: GroundTruth) -> None:
+        """Judge an image's predictions.
+
+        Args:
+            image_id: Its name; no image counts twice.
+            predictions: At most 100, by the benchmark's rule, in pixels, not cut off at the frame's edge.
+            truth: In pixels of the same frame.
+
+        Raises:
+            ConfigError: The image came before, or an HOI id is not of the vocabulary.
+        """
+        check_image(image_id, self._images, {"prediction": predictions.hoi_ids, "ground truth": truth.hoi_ids}, len(self._vocabulary))
+        predictions = predictions.select(np.argsort(-predictions.scores, kind="stable"))
+        np.add.at(self._positives, truth.hoi_ids, 1)
+        overlaps = pair_overlaps(predictions.human_boxes, predictions.object_boxes, truth)
+        _, hits = best_match(overlaps, predictions.hoi_ids[:, None] == truth.hoi_ids)
+        objects = self._vocabulary.object_ids
+        known = np.isin(objects[predictions.hoi_ids], objects[truth.hoi_ids])
+        self._records.add(predictions.hoi_ids, predictions.scores, hits, known=known)
+
+    def result(self) -> Results:
+        """Compute the figures of all images so far."""
+        hits = self._records.by_category()
+        default = _average_precisions(hits, self._positives)
+        known = _average_precisions(self._records.by_category(only_known=True), self._positives)
+        recall = np.array([row.sum() / count if count else np.nan for row, count in zip(hits, self._positives, strict=True)])
+        columns = self._columns()
+        figures = {
+            setting: {name: mean_or_nan(values[column]) for name, column in columns.items()}
+            for setting, values in ((DEFAULT, default), (KNOWN_OBJECT, known), (LARGEST_RECALL, recall))
+        }
+        categories = [
+            CategoryResult(
+                name=hoi.text,
+                instances=int(self._positives[row]),
+                average_precision=float(default[row]),
+                others={KNOWN_OBJECT: float(known[row]), LARGEST_RECALL: float(recall[row])},
+                is_rare=hoi.is_rare,
+                is_unseen=None if self._unseen is None else bool(self._unseen[row]),
+            )
+            for row, hoi in enumerate(self._vocabulary.hois)
+        ]
+        return Results("HICO-DET", len(self._images), figures, tuple(categories))
+
+    def _columns(self) -> dict[str, Flags]:
+        rare = [hoi.is_rare for hoi in self._vocabulary.hois]
+        columns = {"full": np.ones(len(rare), np.bool_)}
+        if None not in rare:
+            columns |= {"rare": np.array(rare, np.bool_), "non-rare": ~np.array(rare, np.bool_)}
+        if self._unseen is not None:
+            columns |= {"unseen": self._unseen, "seen": ~self._unseen}
+        return columns
+
+
+def pair_overlaps(human_boxes: NDArray[np.float32], object_boxes: NDArray[np.float32], truth: BoxTruth) -> Reals:
+    """Measure how much pairs overlap: the smaller of both IoUs; the humans' alone of a ground truth without object.
+
+    Args:
+        human_boxes: `(M, 4)` xyxy in pixels.
+        object_boxes: `(M, 4)` xyxy in pixels.
+        truth: G rows.
+
+    Returns:
+        `(M, G)` in [0, 1].
+    """
+    humans = pixel_iou(human_boxes, truth.human_boxes)
+    has_object = truth.object_boxes.any(axis=1)
+    return np.where(has_object, np.minimum(humans, pixel_iou(object_boxes, truth.object_boxes)), humans)
+
+
+def check_image(image_id: str, seen: set[str], ids: dict[str, NDArray[Any]], count: int) -> None:
+    """Refuse what would spoil figures silently, and remember the image.
+
+    Args:
+        image_id: The image's name.
+        seen: The images so far; it is added.
+        ids: Category ids, by what they are of.
+        count: Categories there are.
+
+    Raises:
+        ConfigError: The image came before, or an id is out of range.
+    """
+    if image_id in seen:
+        raise ConfigError(f"image {image_id} came twice; give every image once, or its ground truth counts twice")
+    for origin, values in ids.items():
+        if values.size and not 0 <= values.min() <= values.max() < count:
+            raise ConfigError(f"image {image_id}: a {origin} has an id out of 0..{count - 1}; use one vocabulary for both")
+    seen.add(image_id)
+
+
+def _average_precisions(hits: list[Flags], positives: NDArray[np.int64]) -> Reals:
+    return np.array([eleven_point_ap(row, int(count)) for row, count in zip(hits, positives, strict=True)])

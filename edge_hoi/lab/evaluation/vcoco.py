@@ -1,0 +1,146 @@
+"""V-COCO's verbs: the figure that the published code watches while training, and the predictions that V-COCO's benchmark asks for.
+
+Q queries, N HOI categories, K objects ("nothing" is one more), V verbs, M predictions.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_hoi.detection.postprocess import best_first
+from edge_hoi.lab.evaluation.hico import BoxTruth, check_image, pair_overlaps
+from edge_hoi.lab.evaluation.records import Records, best_match, eleven_point_ap, mean_or_nan
+from edge_hoi.lab.evaluation.results import CategoryResult, Results
+from edge_hoi.vocabulary import Vocabulary
+
+Floats = NDArray[np.float32]
+
+ROLE_SUFFIXES = ("_obj", "_instr")
+NOT_IN_THESIS = "point_instr"
+"""Papers leave it out, as it has too few instances."""
+
+
+class VerbTruth(BoxTruth, Protocol):
+    """What is true of an image: G triples of a human, an object and a verb."""
+
+    @property
+    def verb_ids(self) -> NDArray[np.int64]:
+        """`(G,)`."""
+
+    @property
+    def object_ids(self) -> NDArray[np.int64]:
+        """`(G,)`; of no meaning without object."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerbPredictions:
+    """An image's M best pairs of a query and a verb, best first.
+
+    Attributes:
+        human_boxes: `(M, 4)` float32 xyxy in pixels.
+        object_boxes: `(M, 4)` float32 xyxy in pixels.
+        object_ids: `(M,)` int64.
+        verb_ids: `(M,)` int64.
+        scores: `(M,)` float32.
+    """
+
+    human_boxes: Floats
+    object_boxes: Floats
+    object_ids: NDArray[np.int64]
+    verb_ids: NDArray[np.int64]
+    scores: Floats
+
+
+def correspondence(vocabulary: Vocabulary) -> Floats:
+    """Tell which verbs go with which objects, by the vocabulary's categories; every verb may go without.
+
+    Args:
+        vocabulary: The categories.
+
+    Returns:
+        `(V, K)` float32, 0 or 1.
+    """
+    matrix = np.zeros((len(vocabulary.verbs), len(vocabulary.objects)), np.float32)
+    matrix[vocabulary.verb_ids, vocabulary.object_ids] = 1
+    if vocabulary.no_object_id is not None:
+        matrix[:, vocabulary.no_object_id] = 1
+    return matrix
+
+
+def verb_scores(scores: Floats, object_scores: Floats, verb_ids: NDArray[np.int64], allowed: NDArray[Any]) -> tuple[Floats, Any]:
+    """Score pairs of a query and a verb: the verb's best category, or 0 where the query's object does not go with the verb.
+
+    Args:
+        scores: `(Q, N)`, of `pair_scores`.
+        object_scores: `(Q, K + 1)`.
+        verb_ids: `(N,)` the verb of each category.
+        allowed: `(V, K)`, of `correspondence`.
+
+    Returns:
+        `(Q, V)` scores, and `(Q,)` int64 objects of the queries: the best but "nothing".
+    """
+    best = np.zeros((len(scores), len(allowed)), np.float32)
+    for verb in np.unique(verb_ids):
+        best[:, verb] = scores[:, verb_ids == verb].max(axis=1)
+    object_ids = object_scores[:, :-1].argmax(axis=1) if len(scores) else np.zeros(0, np.int64)
+    return np.asarray(best * allowed.T[object_ids], np.float32), object_ids
+
+
+def select_verbs(scores: Floats, object_ids: NDArray[np.int64], human_boxes: Floats, object_boxes: Floats) -> VerbPredictions:
+    """Take the 100 best pairs of a query and a verb.
+
+    Args:
+        scores: `(Q, V)`, of `verb_scores`.
+        object_ids: `(Q,)`, of `verb_scores`.
+        human_boxes: `(Q, 4)` float32 xyxy in pixels.
+        object_boxes: `(Q, 4)` float32 xyxy in pixels.
+    """
+    queries, verbs = np.divmod(best_first(scores.ravel(), 100), scores.shape[1])
+    return VerbPredictions(human_boxes[queries], object_boxes[queries], object_ids[queries], verbs, scores[queries, verbs])
+
+
+class VcocoEvaluator:
+    """The figure watched while training: 11-point average precision of verbs, where boxes match only with equal objects."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        """Begin.
+
+        Args:
+            vocabulary: V-COCO's, or one like it.
+        """
+        self._vocabulary = vocabulary
+        self._records = Records(len(vocabulary.verbs))
+        self._positives = np.zeros(len(vocabulary.verbs), np.int64)
+        self._images: set[str] = set()
+
+    def update(self, image_id: str, predictions: VerbPredictions, truth: VerbTruth) -> None:
+        """Judge an image's predictions.
+
+        Args:
+            image_id: Its name; no image counts twice.
+            predictions: Of `select_verbs`.
+            truth: In pixels of the same frame.
+
+        Raises:
+            ConfigError: The image came before, or a verb is not of the vocabulary.
+        """
+        check_image(image_id, self._images, {"prediction": predictions.verb_ids, "ground truth": truth.verb_ids}, len(self._positives))
+        np.add.at(self._positives, truth.verb_ids, 1)
+        is_same_object = (predictions.object_ids[:, None] == truth.object_ids) | ~truth.object_boxes.any(axis=1)
+        overlaps = pair_overlaps(predictions.human_boxes, predictions.object_boxes, truth)
+        _, hits = best_match(overlaps, (predictions.verb_ids[:, None] == truth.verb_ids) & is_same_object)
+        self._records.add(predictions.verb_ids, predictions.scores, hits)
+
+    def result(self) -> Results:
+        """Compute the figures of all images so far: `all` verbs with ground truth, and the `thesis` verbs, which have roles.
+
+        As published, a thesis verb without ground truth counts as 0; of V-COCO's test set there is none.
+        """
+        verbs = self._vocabulary.verbs
+        values = np.array([eleven_point_ap(hits, int(n)) for hits, n in zip(self._records.by_category(), self._positives, strict=True)])
+        in_thesis = np.array([verb.endswith(ROLE_SUFFIXES) and verb != NOT_IN_THESIS for verb in verbs], np.bool_)
+        figures = {"while training": {"all": mean_or_nan(values), "thesis": mean_or_nan(np.nan_to_num(values[in_thesis]))}}
+        categories = [CategoryResult(verb, int(n), float(value)) for verb, n, value in zip(verbs, self._positives, values, strict=True)]
+        return Results("V-COCO", len(self._images), figures, tuple(categories))

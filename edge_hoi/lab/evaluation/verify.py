@@ -1,0 +1,84 @@
+"""Hold an engine against the fp32 engine of the same weights: on frames, and by mean average precision where truth is known."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edge_hoi.config import cache_folder
+from edge_hoi.errors import EngineError
+from edge_hoi.export import Comparison, FrameSet, compare
+from edge_hoi.lab.datasets import HoiDataset
+from edge_hoi.lab.evaluation import open_benchmark
+from edge_hoi.lab.evaluation.evaluate import engine_opener, evaluate
+from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
+from edge_hoi.pipeline.engines import engine_homes
+from edge_hoi.runtime import read_manifest
+from edge_hoi.runtime.manifest import MANIFEST_FILE
+
+
+def find_reference(folder: Path) -> Path:
+    """Find the fp32 engine of the same weights, beside an engine or where engines are looked for.
+
+    Args:
+        folder: The engine's folder.
+
+    Raises:
+        EngineError: There is none.
+    """
+    wanted = read_manifest(folder, verify=False)
+    for home in (folder.resolve().parent, *engine_homes()):
+        for path in sorted(home.glob(f"*/{MANIFEST_FILE}")):
+            found = read_manifest(path.parent, verify=False)
+            if found.precision == "fp32" and found.weights_sha256 == wanted.weights_sha256:
+                return path.parent
+    raise EngineError(
+        f"no fp32 engine of the weights of {wanted.name!r} beside it or in engines/; build one, or name its checkpoint with --against"
+    )
+
+
+def verify(folder: Path, reference: Path, frames: FrameSet, *, note: Callable[[str], None]) -> Comparison:
+    """Compare an engine with its fp32 reference on frames.
+
+    Args:
+        folder: The engine's folder.
+        reference: The folder of an fp32 engine of the same weights.
+        frames: The frames.
+        note: Is told what a person should know.
+
+    Raises:
+        EngineError: The engines are not of the same weights, one cannot be opened, or gives numbers that are not finite.
+    """
+    manifest, expected = read_manifest(folder), read_manifest(reference)
+    if manifest.weights_sha256 != expected.weights_sha256:
+        raise EngineError(f"{reference} was built from other weights than {folder}; compare engines of the same checkpoint")
+    if expected.precision != "fp32":
+        raise EngineError(
+            f"the reference is to be an fp32 engine, got {reference} in {expected.precision}; build one with --precision fp32"
+        )
+    vocabulary = load_engine_vocabulary(folder, manifest)
+    classifier = load_classifier(folder, manifest, vocabulary, cache=cache_folder() / "text", note=note)
+    open_reference, open_candidate = (engine_opener(*each, note=note) for each in ((reference, expected), (folder, manifest)))
+    return compare(open_reference, open_candidate, frames, manifest.input, classifier, vocabulary)
+
+
+def precision_loss(
+    dataset: HoiDataset, indices: Sequence[int], folder: Path, reference: Path, *, note: Callable[[str], None]
+) -> tuple[float, float]:
+    """Measure the mean average precision of an engine and of its fp32 reference.
+
+    Args:
+        dataset: Pictures and annotations.
+        indices: Which of them.
+        folder: The engine's folder.
+        reference: The reference's.
+        note: Is told what a person should know.
+
+    Returns:
+        Both, in [0, 1]: the engine's, and the reference's.
+    """
+    figures = []
+    for engine in (folder, reference):
+        benchmark = open_benchmark(dataset.vocabulary)
+        evaluate(dataset, indices, benchmark, engine, note=note)
+        rows = benchmark.results()[0].figures
+        figures.append(next(iter(next(iter(rows.values())).values())))
+    return figures[0], figures[1]

@@ -1,0 +1,136 @@
+"""An engine as `edge-hoi bench` measures it: which one, run by what, on which input size."""
+
+import json
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_hoi.errors import EngineError, MissingDependencyError
+from edge_hoi.lab.speed.report import Footprint
+from edge_hoi.runtime import Device, Engine, Manifest, PrecisionHint, open_engine, random_inputs, read_manifest
+from edge_hoi.runtime.manifest import WEIGHTS_FILE
+from edge_hoi.telemetry import peak_resident_bytes, resident_bytes
+
+if TYPE_CHECKING:
+    import torch
+
+TORCH = "torch"
+EAGER = "PyTorch eager"
+_FIRST_RUNS = 3
+
+
+@dataclass(frozen=True)
+class BenchmarkTarget:
+    """An engine that is to be measured. Can be handed to another process.
+
+    Attributes:
+        name: What it is called in the report.
+        folder: The engine's folder.
+        manifest: Its manifest.
+        backend: What is to run it; `torch` runs the network that the engine was built from, eagerly.
+        device: Where.
+        input_size: `(H, W)` in pixels.
+        precision_hint: See `open_engine`; eager PyTorch stays in fp32.
+    """
+
+    name: str
+    folder: Path
+    manifest: Manifest
+    backend: str
+    device: Device
+    input_size: tuple[int, int]
+    precision_hint: PrecisionHint | None = None
+
+    @property
+    def architecture(self) -> str:
+        """The network's measures and input size: contenders with the same do the same work."""
+        return json.dumps([self.manifest.architecture, self.input_size], sort_keys=True)
+
+    def open(self, max_batch: int = 1) -> Engine:
+        """Open the engine.
+
+        Args:
+            max_batch: Most pictures in one run.
+
+        Raises:
+            EngineError: It cannot be opened.
+            MissingDependencyError: Its backend is not installed.
+        """
+        if self.backend != TORCH:
+            return open_engine(
+                self.folder,
+                backend=self.backend,
+                input_size=self.input_size,
+                max_batch=max_batch,
+                device=self.device,
+                precision_hint=self.precision_hint,
+            )
+        from edge_hoi.runtime.torch_engine import TorchEngine
+
+        exact = self.manifest.model_copy(update={"precision": "fp32"})
+        return TorchEngine(_network(self.folder), exact, input_size=self.input_size, max_batch=max_batch, device=self.device)
+
+    def footprint(self) -> Footprint:
+        """Open the engine in a process of its own, run it, and see what that costs.
+
+        Raises:
+            EngineError: It cannot be opened, or the process died of it.
+            MissingDependencyError: Its backend is not installed.
+        """
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            try:
+                return pool.submit(_footprint, self).result()
+            except BrokenProcessPool as error:
+                raise EngineError(
+                    f"the process that opened {self.name} died; see whether there is memory enough, and what the system's log says"
+                ) from error
+
+
+def eager_targets(contenders: Sequence[BenchmarkTarget]) -> list[BenchmarkTarget]:
+    """Give what engines are measured against: eager PyTorch, once for each architecture that is not run so already.
+
+    Args:
+        contenders: The engines.
+    """
+    missing = {contender.architecture: contender for contender in contenders}
+    for contender in contenders:
+        if contender.backend == TORCH:
+            missing.pop(contender.architecture, None)
+    return [
+        BenchmarkTarget(EAGER if len(missing) == 1 else f"{EAGER} of {of.name}", of.folder, of.manifest, TORCH, of.device, of.input_size)
+        for of in missing.values()
+    ]
+
+
+def _footprint(contender: BenchmarkTarget) -> Footprint:
+    before = resident_bytes()
+    started = time.perf_counter()
+    with contender.open() as engine:
+        opening_seconds = time.perf_counter() - started
+        inputs = random_inputs(engine.inputs)
+        for _ in range(_FIRST_RUNS):
+            engine.run(inputs)
+        return Footprint(opening_seconds, resident_bytes() - before, peak_resident_bytes())
+
+
+@cache
+def _network(folder: Path) -> "torch.nn.Module":
+    """Give the network that an engine was built from; with made-up weights, which cost what its own do, where it does not bring them."""
+    try:
+        import torch  # noqa: F401 -- only whether it is there
+    except ImportError as error:
+        raise MissingDependencyError("eager PyTorch needs PyTorch; pip install 'edge-hoi[build]'") from error
+    from edge_hoi.model import HoiclipConfig, LastLayer, load_checkpoint
+    from edge_hoi.model.reference_weights import untrained_checkpoint
+    from edge_hoi.vocabulary import load_vocabulary
+
+    if (folder / WEIGHTS_FILE).is_file():
+        return LastLayer(load_checkpoint(folder / WEIGHTS_FILE).model)
+    config = HoiclipConfig.from_json(read_manifest(folder, verify=False).architecture)
+    return LastLayer(untrained_checkpoint(config, load_vocabulary("vcoco")).model)  # whose vocabulary is no part of the network

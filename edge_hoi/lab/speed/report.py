@@ -1,0 +1,202 @@
+"""How fast engines are: latency, throughput by batch, stages and memory, as JSON and as tables for the terminal."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.markup import escape
+from rich.table import Table
+from typing_extensions import Self
+
+from edge_hoi.telemetry import Machine
+
+STAGES = ("decode", "preprocess", "engine", "postprocess")
+PERCENTILES = (50, 90, 95, 99)
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Durations of an engine's runs at one batch size.
+
+    Attributes:
+        batch: Pictures in a run.
+        samples: Runs that were measured.
+        percentiles: Seconds of a run on the wall, by percentile of `PERCENTILES`; 50 is the median.
+        pictures_per_second: Pictures of all runs over the seconds of all runs.
+    """
+
+    batch: int
+    samples: int
+    percentiles: Mapping[int, float]
+    pictures_per_second: float
+
+    @classmethod
+    def of(cls, batch: int, seconds: Sequence[float]) -> Self:
+        """Sum up what was measured.
+
+        Args:
+            batch: Pictures in a run.
+            seconds: Of each run; at least one.
+        """
+        values = np.percentile(seconds, PERCENTILES)
+        return cls(
+            batch=batch,
+            samples=len(seconds),
+            percentiles={percentile: float(value) for percentile, value in zip(PERCENTILES, values, strict=True)},
+            pictures_per_second=batch * len(seconds) / sum(seconds),
+        )
+
+    @property
+    def median(self) -> float:
+        """Seconds of a run."""
+        return self.percentiles[50]
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What opening an engine costs in a process of its own.
+
+    Attributes:
+        opening_seconds: From the engine's folder to an engine that is ready, checking hashes and loading libraries included.
+        added_bytes: Main memory that opening and the first runs added: libraries, weights and buffers.
+        peak_bytes: The most that the process ever occupied.
+    """
+
+    opening_seconds: float
+    added_bytes: int
+    peak_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpeed:
+    """One engine's figures.
+
+    Attributes:
+        name: What it is called in this report.
+        backend: What runs it.
+        precision: Arithmetic that it really runs in.
+        flags: How the backend runs it, by name, such as its threads.
+        input_size: `(H, W)` in pixels.
+        architecture: What tells networks apart: engines of one are measured against each other.
+        latencies: By batch size, the smallest first.
+        stages: Median seconds of a frame in each of `STAGES`, one frame at a time.
+        footprint: See `Footprint`.
+        is_baseline: Whether others of its architecture are measured against it.
+    """
+
+    name: str
+    backend: str
+    precision: str
+    flags: Mapping[str, str]
+    input_size: tuple[int, int]
+    architecture: str
+    latencies: tuple[Latency, ...]
+    stages: Mapping[str, float]
+    footprint: Footprint
+    is_baseline: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedReport:
+    """All engines' figures of one run.
+
+    Attributes:
+        machine: What they were measured on.
+        load_average: Programs that ran or waited in the last minute, at the end.
+        settings: Rounds, runs and source, by name.
+        engines: In the order asked for.
+        left_out: What could not be measured, and why.
+    """
+
+    machine: Machine
+    load_average: float
+    settings: Mapping[str, Any]
+    engines: tuple[EngineSpeed, ...]
+    left_out: tuple[str, ...]
+
+    def speedup(self, engine: EngineSpeed, latency: Latency) -> float | None:
+        """Tell how many times as fast as its baseline an engine is, by medians.
+
+        Args:
+            engine: One of `engines`.
+            latency: One of its.
+
+        Returns:
+            The ratio; None if its architecture has no baseline at that batch size.
+        """
+        for other in self.engines:
+            if other.is_baseline and other.architecture == engine.architecture:
+                return next((each.median / latency.median for each in other.latencies if each.batch == latency.batch), None)
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give all as JSON has it; times in seconds, memory in bytes."""
+        form = dataclasses.asdict(self)
+        for engine, row in zip(self.engines, form["engines"], strict=True):
+            for latency, figures in zip(engine.latencies, row["latencies"], strict=True):
+                figures["times_baseline"] = self.speedup(engine, latency)
+            row["stage_shares"] = shares(engine.stages)
+        return form
+
+    def tables(self) -> tuple[Table, Table, Table]:
+        """Lay out latency and throughput, stages, and memory."""
+        return self._latency_table(), self._stage_table(), self._memory_table()
+
+    def _latency_table(self) -> Table:
+        table = Table(title=f"Time of a run, and pictures a second ({self._samples()} runs each)", title_justify="left")
+        for column in ("engine", "backend", "runs in", "input"):
+            table.add_column(column, overflow="fold")
+        for column in ("batch", "p50 ms", *(f"p{percentile} ms" for percentile in PERCENTILES[1:]), "pictures/s", "times baseline"):
+            table.add_column(column, justify="right")
+        for engine in self.engines:
+            about = [escape(engine.name), engine.backend, engine.precision, "x".join(map(str, engine.input_size))]
+            for latency in engine.latencies:
+                ratio = self.speedup(engine, latency)
+                table.add_row(
+                    *about,
+                    str(latency.batch),
+                    *(f"{1e3 * latency.percentiles[percentile]:.2f}" for percentile in PERCENTILES),
+                    f"{latency.pictures_per_second:.1f}",
+                    "-" if ratio is None else f"{ratio:.2f}",
+                )
+                about = [""] * len(about)
+        return table
+
+    def _samples(self) -> int:
+        return self.engines[0].latencies[0].samples
+
+    def _stage_table(self) -> Table:
+        table = Table(title="Where a frame's time goes: median ms, share of the frame", title_justify="left")
+        table.add_column("engine", overflow="fold")
+        for column in (*STAGES, "frame"):
+            table.add_column(column, justify="right")
+        for engine in self.engines:
+            parts = shares(engine.stages)
+            cells = (f"{1e3 * engine.stages[stage]:.2f}  {parts[stage]:4.0%}" for stage in STAGES)
+            table.add_row(escape(engine.name), *cells, f"{1e3 * sum(engine.stages.values()):.2f}")
+        return table
+
+    def _memory_table(self) -> Table:
+        table = Table(title="Opening, in a process of its own", title_justify="left")
+        table.add_column("engine", overflow="fold")
+        for column in ("seconds", "adds MB", "peak MB"):
+            table.add_column(column, justify="right")
+        table.add_column("flags", overflow="fold")
+        for engine in self.engines:
+            cost = engine.footprint
+            flags = ", ".join(f"{name} {value}" for name, value in engine.flags.items())
+            figures = (f"{cost.opening_seconds:.2f}", f"{cost.added_bytes / 1e6:.0f}", f"{cost.peak_bytes / 1e6:.0f}")
+            table.add_row(escape(engine.name), *figures, escape(flags))
+        return table
+
+
+def shares(stages: Mapping[str, float]) -> dict[str, float]:
+    """Turn the stages' seconds into shares of their sum.
+
+    Args:
+        stages: Seconds by name; not all zero.
+    """
+    whole = sum(stages.values())
+    return {name: seconds / whole for name, seconds in stages.items()}

@@ -1,0 +1,55 @@
+"""AdamW with a slower backbone, and how the learning rate changes with time."""
+
+import math
+
+import torch
+
+from edge_hoi.lab.training.config import RunConfig, TrainConfig
+from edge_hoi.lab.training.network import LearningNetwork
+
+_BACKBONE = "model.backbone."
+
+
+def build_optimizer(network: LearningNetwork, config: TrainConfig) -> torch.optim.AdamW:
+    """Group what is trained by its learning rate.
+
+    Args:
+        network: What is trained.
+        config: The rates, and the weight decay.
+    """
+    trained = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+    backbone = [parameter for name, parameter in trained if name.startswith(_BACKBONE)]
+    others = [parameter for name, parameter in trained if not name.startswith(_BACKBONE)]
+    groups = [
+        {"params": others, "lr": config.learning_rate, "full_lr": config.learning_rate},
+        {"params": backbone, "lr": config.backbone_learning_rate, "full_lr": config.backbone_learning_rate},
+    ]
+    return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set each group's learning rate to a part of its own.
+
+    Args:
+        optimizer: Of `build_optimizer`.
+        factor: The part, in [0, 1].
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = factor * group["full_lr"]
+
+
+def learning_rate_factor(step: int, *, steps_per_epoch: int, config: RunConfig) -> float:
+    """Say what part of the learning rate holds at a step. It follows from the step alone, so resuming needs no state.
+
+    Args:
+        step: Steps done before.
+        steps_per_epoch: Steps of an epoch.
+        config: Its schedule.
+    """
+    total = config.epochs * steps_per_epoch
+    warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    if config.schedule == "cosine":
+        progress = max(0.0, step - config.warmup_steps) / max(1, total - config.warmup_steps)
+        return warmup * (1 + math.cos(math.pi * min(1.0, progress))) / 2
+    has_dropped = step // steps_per_epoch >= round(config.drop_at * config.epochs)
+    return warmup * (config.drop_factor if has_dropped else 1.0)

@@ -1,0 +1,16 @@
+"""Settings of the outbox, as they stand in a configuration's `outbox`."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edge_hoi.config_types import Location
+
+
+class OutboxSettings(BaseModel):
+    """Where events are kept until every sink has them, and for how long."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: Location | None = Field(None, description="Its file; where absent, one that ends with the run, fit for recordings")
+    max_age_days: float = Field(7.0, gt=0, le=3650, description="Older events are dropped, delivered or not")
+    max_megabytes: float = Field(1000.0, ge=1, le=1_000_000, description="When it holds more, the oldest events are dropped")
+    drain_seconds: float = Field(10.0, ge=0, le=86_400, description="At the end of a run: longest wait without progress for its sinks")

@@ -1,0 +1,6 @@
+"""The recording that comes with the package."""
+
+from pathlib import Path
+
+DEMO_CLIP = Path(__file__).resolve().parent.parent / "assets" / "demo.mp4"
+"""What `edge-hoi run` plays without a source; its ground truth lies beside it."""

@@ -1,0 +1,211 @@
+"""Events as JSON lines, to a file or to standard output."""
+
+import errno
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from pydantic import Field
+
+from edge_hoi.config_types import Location
+from edge_hoi.errors import SinkError, SinkFaultError, SinkUnavailableError
+from edge_hoi.sinks.message import Message
+from edge_hoi.sinks.settings import SinkSettings
+from edge_hoi.sinks.sink import Sink, SinkContext
+
+STANDARD_OUTPUT = "-"
+_BLOCK_BYTES = 64 * 1024
+
+
+class JsonlSettings(SinkSettings):
+    """Events as JSON lines, CloudEvents 1.0, to a file or to standard output."""
+
+    type: Literal["jsonl"] = "jsonl"
+    path: Location = Field(description="A file, or - for standard output")
+    append: bool = Field(False, description="Go on behind what the file holds instead of starting it anew")
+    sync: bool = Field(True, description="Wait until each batch is on the disk itself, not only with the operating system")
+    rotate_megabytes: float | None = Field(None, gt=0, description="Begin a new file before this size; the old one becomes FILE.1")
+    keep_files: int = Field(5, ge=1, le=1000, description="How many old files are kept: FILE.1 is the newest of them")
+
+    @property
+    def starts_anew(self) -> bool:
+        """A file begun anew, like standard output, holds its own run's events."""
+        return not self.append
+
+    def make(self, context: SinkContext) -> "JsonlSink":
+        """Open the file."""
+        return JsonlSink(
+            self.path,
+            append=self.append or context.is_test,
+            sync=self.sync,
+            rotate_bytes=round(self.rotate_megabytes * 1_000_000) if self.rotate_megabytes else None,
+            keep_files=self.keep_files,
+        )
+
+
+class JsonlSink(Sink):
+    """Writes one CloudEvents line per event.
+
+    Every batch is in the file when `deliver` returns. What cannot be written whole is taken back, and a line that an earlier run left
+    torn is taken out on opening, so that a regular file holds whole lines only.
+    """
+
+    def __init__(
+        self, path: str | Path, *, append: bool = False, sync: bool = False, rotate_bytes: int | None = None, keep_files: int = 5
+    ) -> None:
+        """Open the file.
+
+        Args:
+            path: A file, or "-" for standard output, which is not closed.
+            append: Go on behind what the file holds instead of starting it and its old files anew.
+            sync: Also wait until each batch is on the disk itself, not only with the operating system.
+            rotate_bytes: Largest size of a regular file; before a line that would exceed it, it becomes `<path>.1`, and `.1` becomes
+                `.2`. None for no limit.
+            keep_files: How many old files are kept.
+
+        Raises:
+            SinkFaultError: The file cannot be opened, or it is to be appended to and does not hold JSON lines.
+        """
+        self._path = Path(path)
+        self._sync = sync
+        self._rotate_bytes = rotate_bytes
+        self._keep_files = keep_files
+        self._is_standard_output = str(path) == STANDARD_OUTPUT
+        self._name = "standard output" if self._is_standard_output else str(path)
+        self._stream: BinaryIO | None = None
+        self._is_regular = False
+        self._open(append=append)
+
+    def open(self) -> None:
+        """Open the file again, if it was closed."""
+        if self._stream is None:
+            self._open(append=True)
+
+    def deliver(self, messages: Sequence[Message]) -> None:
+        """Write some messages.
+
+        Args:
+            messages: In order; may be none.
+
+        Raises:
+            SinkUnavailableError: They cannot be written now, for example because the disk is full.
+            SinkFaultError: Whoever read standard output or the pipe is gone.
+        """
+        taken = 0
+        for chunk, needs_new_file in self._chunks(messages):
+            try:
+                if needs_new_file:
+                    self._rotate()
+                self._write(b"".join(message.body + b"\n" for message in chunk))
+            except OSError as error:
+                kind = SinkFaultError if error.errno == errno.EPIPE else SinkUnavailableError
+                raise self._error(kind, error, "free space on its disk or name another file", taken) from error
+            taken += len(chunk)
+
+    def close(self) -> None:
+        """Close the file; standard output stays open."""
+        if self._stream is not None and not self._is_standard_output:
+            self._stream.close()
+        self._stream = None
+
+    def _open(self, *, append: bool) -> None:
+        try:
+            kept, missing = _whole_lines(self._path) if append and self._path.is_file() else (0, b"")
+            # Opened to write at the end always, so that what follows a batch that was taken back leaves no hole.
+            self._stream = sys.stdout.buffer if self._is_standard_output else self._path.open("ab", buffering=0)
+        except OSError as error:
+            raise self._error(SinkFaultError, error, "name a file in a folder that exists and may be written to") from error
+        self._is_regular = not self._is_standard_output and stat.S_ISREG(os.fstat(self._stream.fileno()).st_mode)
+        if self._is_regular:
+            self._stream.truncate(kept)
+            self._stream.write(missing)
+            if not append:
+                for old in self._old_files():
+                    old.unlink(missing_ok=True)
+
+    def _chunks(self, messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], bool]]:
+        """Cut a batch where a line would make the file too large; say of each part whether a new file is to be begun for it."""
+        limit = self._rotate_bytes if self._is_regular else None
+        size, first, needs_new_file = self._size() if limit else 0, 0, False
+        for number, message in enumerate(messages):
+            length = len(message.body) + 1
+            if limit and size and size + length > limit:
+                if number > first:
+                    yield messages[first:number], needs_new_file
+                size, first, needs_new_file = 0, number, True
+            size += length
+        if messages:
+            yield messages[first:], needs_new_file
+
+    def _write(self, content: bytes) -> None:
+        """Write all of it, or take back what was written of it."""
+        assert self._stream is not None
+        size = self._size() if self._is_regular else 0
+        rest = memoryview(content)
+        try:
+            while rest:  # an unbuffered file may take a part only
+                rest = rest[self._stream.write(rest) :]
+            self._stream.flush()
+            if self._sync and self._is_regular:
+                os.fsync(self._stream.fileno())
+        except OSError:
+            if self._is_regular:
+                self._stream.truncate(size)
+            raise
+
+    def _rotate(self) -> None:
+        """Make the file its first old one, those one older, and begin it anew."""
+        *rest, oldest = self._old_files()
+        oldest.unlink(missing_ok=True)
+        for younger, older in reversed(list(zip([self._path, *rest], [*rest, oldest], strict=True))):
+            if younger.exists():
+                younger.rename(older)
+        self.close()
+        self._open(append=True)
+
+    def _old_files(self) -> list[Path]:
+        return [self._path.with_name(f"{self._path.name}.{number}") for number in range(1, self._keep_files + 1)]
+
+    def _size(self) -> int:
+        assert self._stream is not None
+        return os.fstat(self._stream.fileno()).st_size
+
+    def _error(self, kind: type[SinkError], error: OSError, mend: str, taken: int = 0) -> SinkError:
+        return kind(f"cannot write events to {self._name}: {error.strerror}; {mend}", taken=taken)
+
+
+def _whole_lines(path: Path) -> tuple[int, bytes]:
+    """Find where a file's whole lines end.
+
+    Returns:
+        How many of its bytes to keep, and what to add to them: the last line's end, if only that is missing.
+
+    Raises:
+        SinkFaultError: The file does not hold JSON lines.
+    """
+    tail = _last_line(path)
+    size = path.stat().st_size
+    try:
+        json.loads(tail or b"{}")
+    except ValueError:
+        if not tail.startswith(b"{"):
+            raise SinkFaultError(f"expected JSON lines in {path} to append to, got other text; name another file") from None
+        return size - len(tail), b""
+    return size, b"\n" if tail else b""
+
+
+def _last_line(path: Path) -> bytes:
+    """Read what stands behind the last line's end."""
+    tail = b""
+    with path.open("rb") as file:
+        position = file.seek(0, os.SEEK_END)
+        while position and b"\n" not in tail:
+            start = max(0, position - _BLOCK_BYTES)
+            file.seek(start)
+            tail = file.read(position - start) + tail
+            position = start
+    return tail.rpartition(b"\n")[2]

@@ -1,0 +1,5 @@
+"""Events to an MQTT broker; importing this needs no client library, making the sink does."""
+
+from edge_hoi.sinks.mqtt.settings import MqttSettings
+
+__all__ = ["MqttSettings"]

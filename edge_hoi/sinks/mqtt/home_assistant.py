@@ -1,0 +1,80 @@
+"""Announce cameras and zones to Home Assistant, by its MQTT discovery.
+
+Documented in https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery, and for the two kinds of entity in
+https://www.home-assistant.io/integrations/binary_sensor.mqtt/ and https://www.home-assistant.io/integrations/sensor.mqtt/.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from edge_hoi import __version__
+from edge_hoi.sinks.mqtt.topics import Place, Topics
+
+_NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9_-]")
+_IS_ACTIVE = "{{ 'ON' if value_json.active > 0 else 'OFF' }}"
+
+
+def announcements(place: Place, topics: Topics, discovery_prefix: str, site: str) -> Iterator[tuple[str, bytes]]:
+    """Describe the entities of a place: whether anything goes on there and, of a camera, how much and what.
+
+    Args:
+        place: A camera or a zone; a camera is a device, its zones are entities of it.
+        topics: Where its state and the availability are found.
+        discovery_prefix: What Home Assistant listens below; `homeassistant` unless it was changed there.
+        site: Name of the place where the camera is.
+
+    Yields:
+        Topic and payload (JSON in UTF-8), to be published retained.
+    """
+    device = _slug(f"{topics.prefix}_{place.camera}")
+    shared = {
+        "availability_topic": topics.availability,
+        "device": {
+            "identifiers": [f"edge-hoi_{device}"],
+            "name": place.camera,
+            "manufacturer": "edge-hoi",
+            "model": "Human-object interactions",
+            "suggested_area": site,
+            "sw_version": __version__,
+        },
+        "origin": {"name": "edge-hoi", "sw_version": __version__},
+        "state_topic": topics.state(place),
+    }
+    for kind, name, own in _entities(place, topics.state(place)):
+        entity = {**own, "unique_id": f"edge-hoi_{device}_{name}", **shared}
+        yield f"{discovery_prefix}/{kind}/{device}/{name}/config", json.dumps(entity, ensure_ascii=False).encode()
+
+
+def _entities(place: Place, attributes_topic: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """Give kind, name and what is its own of each entity."""
+    is_active = {"value_template": _IS_ACTIVE, "json_attributes_topic": attributes_topic, "icon": "mdi:hand-front-right"}
+    if place.zone is not None:
+        return [("binary_sensor", f"zone_{_slug(place.zone)}", {"name": f"Interaction in {place.zone}", **is_active})]
+    return [
+        ("binary_sensor", "active", {"name": "Interaction", **is_active}),
+        (
+            "sensor",
+            "count",
+            {
+                "name": "Interactions",
+                "value_template": "{{ value_json.active }}",
+                "unit_of_measurement": "interactions",
+                "state_class": "measurement",
+                "icon": "mdi:counter",
+            },
+        ),
+        (
+            "sensor",
+            "text",
+            {"name": "Going on", "value_template": "{{ value_json.text or 'nothing' }}", "icon": "mdi:text"},
+        ),
+    ]
+
+
+def _slug(name: str) -> str:
+    """Make a name that may stand in an id; two names that differ stay different."""
+    slug = _NOT_IN_AN_ID.sub("_", name)
+    return slug if slug == name else f"{slug}_{hashlib.sha256(name.encode()).hexdigest()[:6]}"

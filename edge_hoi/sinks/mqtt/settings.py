@@ -1,0 +1,93 @@
+"""What stands in a configuration under `type: mqtt`."""
+
+import hashlib
+import platform
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from typing_extensions import Self
+
+from edge_hoi.errors import MissingDependencyError
+from edge_hoi.sinks.mqtt.topics import Format, Topics
+from edge_hoi.sinks.settings import SinkSettings
+from edge_hoi.sinks.sink import Sink, SinkContext
+from edge_hoi.sinks.tls import TlsSettings
+
+TopicPrefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$", max_length=200)]
+_PORT, _TLS_PORT = 1883, 8883
+_ID_DIGITS = 12
+
+
+class MqttSettings(SinkSettings):
+    """Events to an MQTT broker, and retained there what is going on at every camera and in every zone."""
+
+    type: Literal["mqtt"] = "mqtt"
+    host: str = Field(pattern=r"^[^\s/@]+$", description="Name or address of the broker, without scheme and port")
+    port: int | None = Field(None, ge=1, le=65535, description="1883, or 8883 with TLS, where absent")
+    version: Annotated[Literal["5", "3.1.1"], BeforeValidator(str)] = Field("5", description="Of MQTT: 5 tells of what it refuses")
+    qos: Literal[0, 1, 2] = Field(1, description="0 at most once, 1 at least once, 2 exactly once within a connection")
+    user: str | None = Field(None, min_length=1)
+    password: SecretStr | None = None
+    tls: TlsSettings | None = Field(None, description="{} for TLS with the system's authorities; in the clear where absent")
+    client_id: str | None = Field(None, min_length=1, max_length=256, description="Unique at the broker; made up, always equal")
+    prefix: TopicPrefix | None = Field(None, description="Start of all topics, one for each program; edge-hoi, or frigate in that format")
+    format: Format = Field("cloudevents", description="CloudEvents in JSON, or Frigate's `events` messages")
+    state: bool = Field(True, description="Also publish, retained, availability and what is going on")
+    home_assistant: TopicPrefix | None = Field(None, description="Home Assistant's discovery prefix (homeassistant), to be found by it")
+    batch_size: int = Field(500, ge=1, le=10_000, description="Most events handed over at once, before the states are told")
+    keepalive_seconds: int = Field(60, ge=5, le=3600, description="The broker takes a client for dead after 1.5 times this long")
+    timeout_seconds: float = Field(5.0, gt=0, le=30, description="How long the broker may stay silent when something is asked of it")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.password is not None and self.user is None:
+            raise ValueError("a `password` needs a `user`")
+        if self.home_assistant is not None and not self.state:
+            raise ValueError("`home_assistant` shows what is going on, which is not published with `state: false`; leave one of them out")
+        return self
+
+    def make(self, context: SinkContext) -> Sink:
+        """Make the sink; a test of the sink leaves alone what is retained, and has a client id of its own."""
+        try:
+            import paho.mqtt.client  # noqa: F401 - only whether it is there
+        except ImportError as error:
+            raise MissingDependencyError("a sink of type mqtt needs paho-mqtt; pip install 'edge-hoi[mqtt]'") from error
+        if self.tls is not None:
+            self.tls.context()  # so that files which cannot be used are told of at the start
+        from edge_hoi.sinks.mqtt.broker import Broker
+        from edge_hoi.sinks.mqtt.sink import MqttSink
+
+        broker = Broker(
+            host=self.host,
+            port=self.port or (_TLS_PORT if self.tls else _PORT),
+            client_id=self._client_id(context),
+            version=self.version,
+            user=self.user,
+            password=self.password,
+            tls=self.tls,
+            keepalive_seconds=self.keepalive_seconds,
+            timeout_seconds=self.timeout_seconds,
+        )
+        return MqttSink(
+            broker,
+            self._topics(),
+            qos=self.qos,
+            site=context.site,
+            cameras=context.cameras,
+            has_state=self.state and not context.is_test,
+            discovery_prefix=self.home_assistant,
+        )
+
+    def _topics(self) -> Topics:
+        return Topics(self.prefix or ("frigate" if self.format == "frigate" else "edge-hoi"), self.format)
+
+    def _client_id(self, context: SinkContext) -> str:
+        """Give an id that is the same in every run, and of no other program: two clients with one id throw each other out for ever.
+
+        It has at most the 23 letters and digits that every broker has to take.
+        """
+        end = "t" if context.is_test else ""
+        if self.client_id is not None:
+            return self.client_id + end
+        who = "\n".join((platform.node(), context.site, self.known_as, *sorted(context.cameras)))
+        return f"edgehoi{hashlib.sha256(who.encode()).hexdigest()[:_ID_DIGITS]}{end}"

@@ -1,0 +1,219 @@
+"""Events as Parquet files in a folder, for analysis."""
+
+import fcntl
+import os
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+from pydantic import Field
+
+from edge_hoi.compat import UTC
+from edge_hoi.config_types import Location
+from edge_hoi.errors import MissingDependencyError, SinkError, SinkFaultError, SinkUnavailableError
+from edge_hoi.sinks.event_columns import COLUMNS, row_of, time_of
+from edge_hoi.sinks.jsonl import JsonlSink
+from edge_hoi.sinks.message import Message
+from edge_hoi.sinks.settings import SinkSettings
+from edge_hoi.sinks.sink import Sink, SinkContext
+
+if TYPE_CHECKING:
+    import pyarrow
+
+_OPEN = "_open.jsonl"
+"""Readers of Parquet folders pass over names that begin with an underscore or a dot."""
+
+
+class ParquetSettings(SinkSettings):
+    """Events as Parquet files in a folder, for analysis."""
+
+    type: Literal["parquet"] = "parquet"
+    folder: Location = Field(description="The folder; made where there is none")
+    max_events: int = Field(10_000, ge=1, le=1_000_000, description="A file is finished when it has so many events ...")
+    max_minutes: float = Field(60.0, gt=0, le=100_000, description="... or after so long, or when the run ends")
+    keep_days: float | None = Field(None, gt=0, description="Older files are deleted; null keeps all")
+
+    def make(self, context: SinkContext) -> "ParquetSink":
+        """Make the sink; for a test in a folder beside it, because another run may be writing to this one."""
+        folder = f"{self.folder.rstrip('/')}.test" if context.is_test else self.folder
+        return ParquetSink(folder, max_events=self.max_events, max_minutes=self.max_minutes, keep_days=self.keep_days)
+
+
+class ParquetSink(Sink):
+    """Collects events as JSON lines on disk, and makes a Parquet file of them when there are many, or some are old.
+
+    A Parquet file appears whole or not at all, and is never changed. What a kill leaves behind is JSON lines, of which the next run
+    makes the file that was due, under the name that it would have had, so that no event is lost or there twice because of it.
+    """
+
+    def __init__(self, folder: str | Path, *, max_events: int = 10_000, max_minutes: float = 60.0, keep_days: float | None = None) -> None:
+        """Make the folder.
+
+        Args:
+            folder: The folder; used by one sink at a time.
+            max_events: Most events of a file.
+            max_minutes: Longest time that events wait for their file.
+            keep_days: Files last written earlier are deleted; None keeps all.
+
+        Raises:
+            SinkFaultError: The folder cannot be made.
+            MissingDependencyError: pyarrow is not installed.
+        """
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ImportError as error:
+            raise MissingDependencyError("Parquet files need pyarrow; pip install 'edge-hoi[parquet]'") from error
+        self._folder = Path(folder)
+        self._max_events = max_events
+        self._max_seconds = max_minutes * 60.0
+        self._keep_days = keep_days
+        self._lines: JsonlSink | None = None
+        self._lock: BinaryIO | None = None
+        self._count = 0
+        self._since = 0.0  # by time.monotonic(): when the first of the open lines came
+        try:
+            self._folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise SinkFaultError(
+                f"cannot make the folder {folder}: {error.strerror}; name one in a folder that may be written to"
+            ) from error
+
+    def open(self) -> None:
+        """Go on where the last run ended, and finish files that are due.
+
+        Raises:
+            SinkUnavailableError: A file cannot be written now, for example because the disk is full.
+            SinkFaultError: The folder cannot be written to, or another run writes to it.
+        """
+        if self._lock is None:
+            self._lock = self._take_lock()
+        if self._lines is None:
+            self._finish_files()
+            path = self._folder / _OPEN
+            self._lines = JsonlSink(path, append=True, sync=True)
+            self._count, self._since = len(path.read_bytes().splitlines()), time.monotonic()
+        if self._count and time.monotonic() - self._since >= self._max_seconds:
+            self._rotate()
+
+    def deliver(self, messages: Sequence[Message]) -> None:
+        """Keep some events; they are on the disk when it returns.
+
+        Args:
+            messages: In order; may be none.
+
+        Raises:
+            SinkUnavailableError: They cannot be written now, for example because the disk is full.
+        """
+        taken = 0
+        while taken < len(messages):
+            assert self._lines is not None
+            if not self._count:
+                self._since = time.monotonic()
+            chunk = messages[taken : taken + self._max_events - self._count]
+            try:
+                self._lines.deliver(chunk)
+                taken += len(chunk)
+                self._count += len(chunk)
+                if self._count >= self._max_events:
+                    self._rotate()
+            except SinkError as error:
+                error.taken = taken
+                raise
+
+    def close(self) -> None:
+        """Finish the file that was begun; what cannot be finished now is when it is opened again."""
+        if self._lines is not None:
+            try:
+                self._rotate(goes_on=False)
+            except SinkError:
+                self._lines = None
+        if self._lock is not None:
+            self._lock.close()
+        self._lock = None
+
+    def _take_lock(self) -> BinaryIO:
+        """Make sure that nobody else takes the open lines away."""
+        path = self._folder / ".lock"
+        try:
+            lock = path.open("wb")
+        except OSError as error:
+            raise SinkFaultError(
+                f"cannot write events to {self._folder}: {error.strerror}; name a folder that may be written to"
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise SinkFaultError(f"another run writes events to {self._folder}; give each run a folder of its own") from None
+        return lock
+
+    def _rotate(self, *, goes_on: bool = True) -> None:
+        """Set the open lines aside under the name of their file, and make it."""
+        assert self._lines is not None
+        self._lines.close()
+        self._lines = None
+        if self._count:
+            name = f"events-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+            try:
+                (self._folder / _OPEN).rename(self._folder / f"_{name}.jsonl")
+            except OSError as error:
+                raise self._failure(error) from error
+        else:
+            (self._folder / _OPEN).unlink(missing_ok=True)
+        self._count = 0
+        if goes_on:
+            self.open()
+        else:
+            self._finish_files()
+
+    def _finish_files(self) -> None:
+        """Make a Parquet file of all lines that were set aside; made twice, it is the same file."""
+        try:
+            for lines in sorted(self._folder.glob("_events-*.jsonl")):
+                _write_table(_table_of(lines.read_bytes().splitlines()), lines.with_name(f"{lines.stem[1:]}.parquet"))
+                lines.unlink()
+            if self._keep_days is not None:
+                for old in self._folder.glob("events-*.parquet"):
+                    if old.stat().st_mtime < time.time() - self._keep_days * 86_400:
+                        old.unlink()
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: OSError) -> SinkUnavailableError:
+        return SinkUnavailableError(f"cannot write events to {self._folder}: {error.strerror or error}; free space on its disk")
+
+
+def _table_of(lines: Sequence[bytes]) -> "pyarrow.Table":
+    """Make a table of events."""
+    import pyarrow
+
+    types = {
+        "text": pyarrow.string(),
+        "integer": pyarrow.int64(),
+        "real": pyarrow.float64(),
+        "time": pyarrow.timestamp("us", tz="UTC"),
+        "list": pyarrow.list_(pyarrow.string()),
+    }
+    schema = pyarrow.schema([*((column.name, types[column.kind]) for column in COLUMNS), ("cloudevent", pyarrow.string())])
+    times = [column.name for column in COLUMNS if column.kind == "time"]
+    rows = [row_of(Message(0, line)) for line in lines]
+    return pyarrow.Table.from_pylist([row | {name: time_of(row[name]) for name in times} for row in rows], schema)
+
+
+def _write_table(table: "pyarrow.Table", path: Path) -> None:
+    """Write a file that appears whole or not at all."""
+    from pyarrow import parquet
+
+    unfinished = path.with_name(f".{path.name}.part")
+    with unfinished.open("wb") as file:
+        parquet.write_table(table, file, compression="zstd")
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

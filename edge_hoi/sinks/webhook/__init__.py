@@ -1,0 +1,5 @@
+"""Deliver events as HTTP POST requests; importing this needs no client library, making the sink does."""
+
+from edge_hoi.sinks.webhook.settings import WebhookSettings
+
+__all__ = ["WebhookSettings"]

@@ -1,0 +1,44 @@
+"""Time several things by turns, so that whatever else the machine does falls on all alike."""
+
+import time
+from collections.abc import Callable, Hashable, Mapping
+from typing import TypeVar
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+def time_interleaved(
+    runs: Mapping[Name, Callable[[], object]],
+    *,
+    rounds: int,
+    runs_a_turn: int,
+    warm_up: int,
+    advance: Callable[[], None] = lambda: None,
+) -> dict[Name, list[float]]:
+    """Time each of several things, round by round.
+
+    A turn begins with one run that is not measured: caches still hold what the one before worked on.
+
+    Args:
+        runs: What to time, by name.
+        rounds: How often each has its turn.
+        runs_a_turn: Measured runs of a turn.
+        warm_up: Runs of each before the first round.
+        advance: Is called after each turn.
+
+    Returns:
+        `rounds * runs_a_turn` durations of each, in seconds on the wall, in the order measured.
+    """
+    for run in runs.values():
+        for _ in range(warm_up):
+            run()
+    seconds: dict[Name, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            run()
+            for _ in range(runs_a_turn):
+                started = time.perf_counter()
+                run()
+                seconds[name].append(time.perf_counter() - started)
+            advance()
+    return seconds

@@ -1,0 +1,115 @@
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from scripted import HUMAN, RIDE, SMILE, THING, at_noon, play, times
+
+from edge_hoi.compat import UTC
+from edge_hoi.errors import DeliveryError
+from edge_hoi.events.cloudevents import decode, encode, render
+from edge_hoi.types import EndReason, Moment, Phase
+
+ENVELOPE = [
+    *("specversion", "id", "source", "type", "subject", "time", "sequence", "correlationid", "partitionkey"),
+    *("datacontenttype", "dataschema", "data"),
+]
+
+
+@pytest.fixture
+def event():
+    return play(lambda pts: [(HUMAN, THING, RIDE, 0.8)], times(10, 2))[0]
+
+
+def test_the_envelope_is_as_documented(event):
+    rendered = render(event)
+    assert list(rendered) == ENVELOPE
+    assert rendered["id"] == f"{event.event_id}.00000000"
+    assert rendered["type"] == "dev.edge-hoi.interaction.started.v1"
+    assert (rendered["source"], rendered["partitionkey"]) == ("/site/camera", "camera")
+    assert rendered["subject"] == rendered["correlationid"] == rendered["data"]["event_id"] == event.event_id
+    assert rendered["time"] == "1970-01-01T00:00:00.000000Z"
+
+
+def test_names_of_attributes_are_lower_case_letters_and_digits(event):
+    assert all(name.isalnum() and name.islower() and len(name) <= 20 for name in render(event))
+
+
+def test_recorded_time_is_there_only_when_known(event):
+    assert "recordedtime" not in render(event)
+    assert render(replace(event, recorded_at=at_noon(0)))["recordedtime"] == "2026-01-01T12:00:00.000000Z"
+
+
+def test_time_is_that_of_the_phase(event):
+    moments = {name: Moment(at_noon(second), second) for name, second in (("start", 1.0), ("last", 2.0), ("end", 3.0))}
+    started = replace(event, start=moments["start"], last=moments["last"])
+    ended = replace(started, phase=Phase.ENDED, sequence=2, end=moments["end"], end_reason=EndReason.ABSENT)
+    updated = replace(started, phase=Phase.UPDATED, sequence=1)
+    assert [render(each)["time"][17:19] for each in (started, updated, ended)] == ["01", "02", "03"]
+
+
+def test_times_of_other_zones_are_told_in_utc(event):
+    noon = datetime(2026, 1, 1, 13, tzinfo=timezone(timedelta(hours=1)))
+    assert (
+        render(replace(event, start=Moment(noon, 0.0)))["time"] == render(replace(event, start=Moment(noon.astimezone(UTC), 0.0)))["time"]
+    )
+
+
+def test_names_that_no_address_may_hold_are_quoted_in_the_source(event):
+    assert render(replace(event, site="Werk 1/2", camera="Tür"))["source"] == "/Werk%201%2F2/T%C3%BCr"
+
+
+def test_numbers_have_few_digits(event):
+    event = replace(event, human=replace(event.human, box=(0.1234567, 0.0, 1 / 3, 1.0), score=2 / 3), duration_seconds=1 / 3)
+    data = render(event)["data"]
+    assert data["human"] == {"track_id": 1, "box": [0.12346, 0.0, 0.33333, 1.0], "score": 0.6667}
+    assert data["duration_seconds"] == 0.333333
+
+
+def test_an_encoded_event_is_one_line_that_reads_back(event):
+    line = encode(replace(event, text="person\nriding “bicycle”"))
+    assert b"\n" not in line
+    assert json.loads(line)["data"]["text"] == "person\nriding “bicycle”"
+
+
+def test_the_largest_event_a_keeper_makes_stays_below_the_limit(event):
+    assert len(encode(replace(event, merged_track_ids=tuple(range(10**9, 10**9 + 256))))) < 64 * 1024 / 8
+
+
+def test_an_event_beyond_64_kib_is_refused(event):
+    with pytest.raises(DeliveryError, match="65536 bytes"):
+        encode(replace(event, text="x" * 66_000))
+
+
+def test_the_sdk_of_cloudevents_reads_it(event):
+    formats = pytest.importorskip("cloudevents.core.formats.json", reason="the CloudEvents SDK is an optional referee")
+    v1 = pytest.importorskip("cloudevents.core.v1.event")
+    read = formats.JSONFormat().read(v1.CloudEvent, encode(replace(event, recorded_at=at_noon(0))))
+    assert (read.get_id(), read.get_source(), read.get_type()) == (f"{event.event_id}.00000000", "/site/camera", render(event)["type"])
+    assert read.get_time() == datetime(1970, 1, 1, tzinfo=UTC)
+    assert read.get_extension("partitionkey") == "camera"
+    assert read.get_data() == render(event)["data"]
+
+
+def test_what_was_encoded_is_read_back_and_encodes_to_the_same_bytes(event):
+    alone = play(lambda pts: [(HUMAN, None, SMILE, 0.8)], times(10, 4))[-1]
+    end = replace(
+        event,
+        phase=Phase.ENDED,
+        sequence=7,
+        end=Moment(at_noon(3), 3.0),
+        end_reason=EndReason.ABSENT,
+        site="Werk 1/2",
+        camera="Tür",
+        zones=("yard", "gate"),
+        merged_track_ids=(4, 9),
+        rule="loading",
+        recorded_at=at_noon(4),
+        snapshot="https://host/a.jpg",
+    )
+    for each in (event, alone, end):
+        read = decode(encode(each))
+        assert encode(read) == encode(each)
+        assert (read.site, read.camera, read.zones, read.recorded_at) == (each.site, each.camera, each.zones, each.recorded_at)
+        assert (read.object is None) == (each.object is None)
+        assert decode(encode(read)) == read

@@ -1,0 +1,143 @@
+import pytest
+
+pytest.importorskip("PIL", reason="needs the [build] extra")
+
+import numpy as np
+from annotation_files import picture, write_json
+
+from edge_hoi.errors import DatasetError, VocabularyError
+from edge_hoi.lab.datasets import open_dataset
+from edge_hoi.lab.datasets.custom import read_custom, write_vocabulary
+from edge_hoi.vocabulary import load_vocabulary
+
+RIDING = {"human": [10, 20, 40, 70], "object": [20, 30, 60, 75], "text": "person riding bicycle"}
+WEARING = {"human": [10, 20, 40, 70], "object": None, "verb": "wear", "object_name": "helmet"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "yard"
+    for name in ("a.jpg", "more/b.png"):
+        picture(folder / name)
+    write(folder, RIDING, WEARING)
+    return folder
+
+
+def write(folder, *interactions, **more):
+    images = [{"file": "a.jpg", "interactions": list(interactions)}, {"file": "more/b.png", "interactions": []}]
+    write_json(folder / "annotations.json", {"images": images} | more)
+
+
+def test_vocabulary_is_what_the_annotations_mention(folder):
+    dataset = open_dataset("custom", folder, "train")
+    assert dataset.name == "yard"
+    assert dataset.split == "train"
+    assert [hoi.text for hoi in dataset.vocabulary.hois] == ["person riding bicycle", "person wearing helmet"]
+    first, second = dataset.annotation(0), dataset.annotation(1)
+    assert first.hoi_ids.tolist() == [0, 1]
+    assert [dataset.vocabulary.objects[object_id] for object_id in first.object_ids] == ["bicycle", "helmet"]
+    np.testing.assert_array_equal(first.human_boxes, [[10, 20, 40, 70]] * 2)
+    np.testing.assert_array_equal(first.object_boxes, [[20, 30, 60, 75], [0, 0, 0, 0]])
+    assert len(second) == 0
+    assert dataset.image_path(1) == folder / "more" / "b.png"
+
+
+def test_interactions_said_in_other_words_are_one_category(folder):
+    write(folder, RIDING, RIDING | {"text": "A person  riding a bicycle"}, WEARING | {"verb": "ride", "object_name": "bicycle"})
+    dataset = read_custom(folder)
+    assert len(dataset.vocabulary) == 1
+    assert dataset.annotation(0).hoi_ids.tolist() == [0, 0, 0]
+
+
+def test_a_vocabulary_beside_lists_the_categories(folder):
+    (folder / "vocabulary.yaml").write_text(
+        "interactions:\n- {verb: carry, object: traffic cone}\n- person wearing helmet\n"
+        "- {prompt: a worker on a bicycle, object: bicycle}\n"
+        "objects: {traffic cone: a photo of an orange cone}\n"
+    )
+    carrying = RIDING | {"text": "person carrying traffic cone"}
+    write(folder, carrying, WEARING, RIDING | {"text": "worker on bicycle"})
+    dataset = read_custom(folder)
+    assert len(dataset.vocabulary) == 3
+    assert dataset.annotation(0).hoi_ids.tolist() == [0, 1, 2]
+    write(folder, RIDING)
+    with pytest.raises(DatasetError, match=r"verb 'ride' with object 'bicycle' is not in vocabulary.yaml; the nearest there is .*; add it"):
+        read_custom(folder)
+
+
+def test_written_vocabulary_is_the_one_that_was_derived(folder):
+    derived = read_custom(folder).vocabulary
+    path = write_vocabulary(folder)
+    assert load_vocabulary(path).content_hash == derived.content_hash == read_custom(folder).vocabulary.content_hash
+    with pytest.raises(DatasetError, match="File exists"):
+        write_vocabulary(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"human": [10, 20, 40]}, "four finite numbers"),
+        ({"human": None}, "four finite numbers"),
+        ({"human": [10, 20, float("nan"), 70]}, "four finite numbers"),
+        ({"human": [10, 20, 1e9, 70]}, "four finite numbers"),
+        ({"human": [40, 20, 10, 70]}, r"human box \[40, 20, 10, 70\] is empty or turned inside out; write \[left"),
+        ({"object": [10, 20, 10, 70]}, r"object box \[10, 20, 10, 70\] is empty"),
+        ({"object": [10, 20, 102, 70]}, r"leaves the picture of 100x80 pixels; was it drawn"),
+        ({"human": [-2, 20, 40, 70]}, "leaves the picture of 100x80 pixels"),
+        ({"text": "riding"}, "expected a phrase about a person"),
+        ({"text": ""}, "expected text"),
+        ({"text": ["person riding bicycle"]}, 'expected "text" such as'),
+        ({"text": None}, 'expected "text" such as'),
+        ({"verb": "ride"}, 'expected "text" such as'),
+        ({"txet": "person riding bicycle"}, "unknown key 'txet'; did you mean 'text'"),
+    ],
+)
+def test_unusable_interactions_are_named_with_their_place(folder, change, message):
+    write(folder, WEARING, RIDING | change)
+    with pytest.raises(DatasetError, match=message) as caught:
+        read_custom(folder)
+    assert str(caught.value).startswith("annotations.json, image 1 (a.jpg), interaction 2: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ({"file": "../secret.jpg", "interactions": []}, "file name within the data set's folder"),
+        ({"file": "/etc/hostname", "interactions": []}, "file name within the data set's folder"),
+        ({"file": "c.jpg", "interactions": []}, "no such file in .*; put it there"),
+        ({"file": "a.jpg", "interactions": []}, "the picture is there twice"),
+        ({"file": "annotations.json", "interactions": []}, "cannot read picture .*: not a picture"),
+        ({"file": "a.jpg"}, "expected a list of interactions, got NoneType"),
+        ({"interactions": []}, "expected 'file', which is missing"),
+        ({"file": "b.jpg", "boxes": []}, "unknown key 'boxes'; known are file, interactions"),
+        ("b.jpg", "expected an image as a JSON object, got str"),
+    ],
+)
+def test_unusable_images_are_named_with_their_place(folder, image, message):
+    write_json(folder / "annotations.json", {"images": [{"file": "a.jpg", "interactions": [RIDING]}, image]})
+    with pytest.raises(DatasetError, match=message) as caught:
+        read_custom(folder)
+    assert str(caught.value).startswith("annotations.json, image 2")
+
+
+@pytest.mark.parametrize("content", [[], {"images": {}}, {"images": []}, {"pictures": []}, "images", 3, None])
+def test_files_of_another_form_are_refused(folder, content):
+    write_json(folder / "annotations.json", content)
+    with pytest.raises(DatasetError, match=r"annotations\.json"):
+        read_custom(folder)
+
+
+def test_nothing_to_learn_is_refused(folder):
+    write(folder)
+    with pytest.raises(DatasetError, match="no image has an interaction; annotate some"):
+        read_custom(folder)
+    (folder / "annotations.json").unlink()
+    with pytest.raises(DatasetError, match="No such file"):
+        read_custom(folder)
+
+
+def test_broken_vocabulary_beside_is_named(folder):
+    (folder / "vocabulary.yaml").write_text("- 7: [")
+    with pytest.raises(VocabularyError, match=r"vocabulary\.yaml, line"):
+        read_custom(folder)

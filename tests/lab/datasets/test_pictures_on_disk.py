@@ -1,0 +1,59 @@
+import pytest
+
+image = pytest.importorskip("PIL.Image", reason="needs the [build] extra")
+
+import io
+
+import numpy as np
+from annotation_files import picture
+
+from edge_hoi.errors import DatasetError
+from edge_hoi.lab.datasets.pictures import open_picture, picture_size, read_picture
+
+
+def test_every_mode_becomes_rgb(tmp_path):
+    pixels = np.zeros((30, 40, 3), np.uint8) + np.array([200, 100, 50], np.uint8)
+    colour = image.fromarray(pixels)
+    for mode, name in [("L", "grey.jpg"), ("CMYK", "cmyk.jpg"), ("P", "palette.png"), ("RGBA", "alpha.png"), ("1", "bits.png")]:
+        colour.convert(mode).save(tmp_path / name)
+        read = read_picture(tmp_path / name)
+        assert read.shape == (30, 40, 3), name
+        assert read.dtype == np.uint8
+        expected = np.asarray(colour.convert(mode).convert("RGB")).astype(int)
+        assert np.abs(read.astype(int) - expected).mean() < 3, name
+
+
+def test_pictures_stay_as_stored_whatever_exif_says(tmp_path):
+    stored = image.open(picture(tmp_path / "plain.png"))
+    exif = image.Exif()
+    exif[0x0112] = 6  # a viewer would turn it by a quarter
+    stored.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    assert read_picture(tmp_path / "turned.jpg").shape == (80, 100, 3)
+    assert picture_size(tmp_path / "turned.jpg") == (100, 80)
+
+
+def test_file_cut_short_is_called_so(tmp_path):
+    path = picture(tmp_path / "a.jpg", 400, 300)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DatasetError, match=r"a\.jpg is damaged or cut short"):
+        open_picture(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"])
+def test_what_is_no_picture_is_called_so(tmp_path, content):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(DatasetError, match=r"a\.jpg: not a picture"):
+        open_picture(tmp_path / "a.jpg")
+
+
+def test_missing_picture_is_called_so(tmp_path):
+    with pytest.raises(DatasetError, match="No such file"):
+        picture_size(tmp_path / "a.jpg")
+
+
+def test_enormous_pictures_are_refused_before_they_are_decoded(tmp_path):
+    content = io.BytesIO()
+    image.new("1", (9000, 9000)).save(content, "PNG")
+    (tmp_path / "a.png").write_bytes(content.getvalue())
+    with pytest.raises(DatasetError, match="9000x9000 pixels, more than"):
+        open_picture(tmp_path / "a.png")

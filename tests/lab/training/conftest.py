@@ -1,0 +1,17 @@
+"""A small checkpoint to train, made anew for each test since training changes it."""
+
+import pytest
+
+
+@pytest.fixture
+def fresh():
+    """Give a function that makes equal fresh checkpoints of the tiny variant: `fresh(vocabulary=hico_det)`."""
+    pytest.importorskip("torch", reason="needs the [build] extra")
+    from edge_hoi.lab.training.initialization import fresh_checkpoint
+    from edge_hoi.model import VARIANTS
+    from edge_hoi.vocabulary import load_vocabulary
+
+    def make(vocabulary="hico_det"):
+        return fresh_checkpoint(VARIANTS["tiny"], load_vocabulary(vocabulary) if isinstance(vocabulary, str) else vocabulary)
+
+    return make

@@ -1,0 +1,231 @@
+"""Contrastive training: its loss against a sum done by hand, and what a small CLIP learns."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the [build] extra")
+
+from captioned_shapes import VOCABULARY, draw_shapes
+
+from edge_hoi.errors import TrainingError, VocabularyError
+from edge_hoi.lab.datasets.augment import clip_square
+from edge_hoi.lab.datasets.captioned import read_captioned, read_squares
+from edge_hoi.lab.datasets.pictures import open_picture
+from edge_hoi.lab.datasets.training_set import evaluation_inputs
+from edge_hoi.lab.training.caption_batches import CaptionBatches, clip_normalised, recoloured
+from edge_hoi.lab.training.config import ContrastiveConfig
+from edge_hoi.lab.training.contrastive import MAX_SCALE, Embeddings, blank_unseen_words, contrastive_loss
+from edge_hoi.lab.training.contrastive_trainer import ContrastiveTrainer
+from edge_hoi.lab.training.initialization import fresh_checkpoint
+from edge_hoi.lab.training.ranking import rank_captioned, ranks_of
+from edge_hoi.model import VARIANTS, build_clip, load_checkpoint
+from edge_hoi.vocabulary.custom import parse_custom
+
+SHAPES = parse_custom(VOCABULARY.encode(), file="shapes.yaml", name="shapes")
+
+
+class InterruptionError(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    return read_captioned(draw_shapes(tmp_path_factory.mktemp("shapes")))
+
+
+@pytest.fixture(scope="module")
+def squares(pictures):
+    return read_squares(pictures, 64)
+
+
+def settings(**changes):
+    defaults = {"epochs": 2, "batch_size": 12, "warmup_steps": 2, "log_every_steps": 1, "save_every_steps": 1}
+    return ContrastiveConfig(**defaults | changes)
+
+
+def trainer_of(pictures, squares, folder, config, **options):
+    checkpoint = fresh_checkpoint(VARIANTS["tiny"], SHAPES)
+    batches = CaptionBatches(pictures, squares, checkpoint.text, flips=config.flips, jitter=config.jitter)
+    return ContrastiveTrainer(checkpoint, SHAPES, batches, config, folder, **options)
+
+
+def unit(*angles):
+    return torch.tensor([[math.cos(angle), math.sin(angle)] for angle in angles], requires_grad=True)
+
+
+def test_the_loss_is_the_one_summed_by_hand():
+    image, text, scale, meanings = unit(0.0, 1.0, 2.0), unit(0.3, 0.8, 2.5), 3.0, [7, 4, 7]
+    cosines = [[math.cos(i - t) for t in (0.3, 0.8, 2.5)] for i in (0.0, 1.0, 2.0)]
+    total = 0.0
+    for rows in (cosines, list(zip(*cosines, strict=True))):
+        for own, row in enumerate(rows):
+            log_sum = math.log(sum(math.exp(scale * cosine) for cosine in row))
+            positives = [other for other in range(3) if meanings[other] == meanings[own]]
+            total -= sum(scale * row[other] - log_sum for other in positives) / len(positives) / 3
+    loss = contrastive_loss(Embeddings(image, text, torch.tensor(scale)), torch.tensor(meanings)).detach()
+    assert float(loss) == pytest.approx(total / 2, rel=1e-5)
+
+
+def test_the_loss_does_not_care_which_side_is_the_picture():
+    generator = torch.Generator().manual_seed(0)
+    image, text = (torch.nn.functional.normalize(torch.randn(6, 4, generator=generator), dim=-1) for _ in range(2))
+    meanings, scale = torch.tensor([0, 1, 0, 2, 1, 0]), torch.tensor(10.0)
+    one, other = (contrastive_loss(Embeddings(*pair, scale), meanings) for pair in ((image, text), (text, image)))
+    torch.testing.assert_close(one, other)
+
+
+def test_equal_meanings_do_not_repel_and_different_ones_do():
+    def push(meanings):
+        image, text = unit(0.5, 0.5), unit(0.7, 0.7)
+        contrastive_loss(Embeddings(image, text, torch.tensor(10.0)), torch.tensor(meanings)).backward()
+        return image.grad.abs().max() + text.grad.abs().max()
+
+    assert push([3, 3]) < 1e-6
+    image, text = unit(0.5, 0.5), unit(0.6, 0.8)
+    contrastive_loss(Embeddings(image, text, torch.tensor(10.0)), torch.tensor([3, 4])).backward()
+    # A step against the gradient turns each picture to its own caption, away from the other's.
+    turn = -(image.grad * torch.tensor([[-math.sin(0.5), math.cos(0.5)]])).sum(dim=1)
+    assert turn[0] < 0 < turn[1]
+
+
+def test_ranks_count_ties_against_the_right_one():
+    scores = torch.tensor([[0.9, 0.5, 0.1], [0.2, 0.2, 0.2], [0.1, 0.5, 0.9]])
+    assert ranks_of(scores, torch.tensor([0, 1, 0])).tolist() == [1, 3, 3]
+
+
+def test_pictures_are_prepared_as_for_the_whole_network(pictures, squares):
+    expected = evaluation_inputs(open_picture(pictures[0].path), clip_size=64)
+    assert np.array_equal(squares[0], np.asarray(clip_square(open_picture(pictures[0].path), 64)))
+    image = clip_normalised(torch.from_numpy(squares[:1]))[0]
+    # The network's own input is cut from a picture that was resized before.
+    assert image.shape == expected[1].shape
+    assert float((image - expected[1]).abs().mean()) < 0.05
+
+
+def test_recolouring_by_nothing_changes_nothing_and_each_picture_has_its_own(squares):
+    pixels = torch.from_numpy(squares[:4]).float()
+    torch.testing.assert_close(recoloured(pixels, 0.0, np.random.default_rng(0)), pixels)
+    changed = recoloured(pixels[:1].expand(4, -1, -1, -1), 0.4, np.random.default_rng(0))
+    assert len({round(float(picture.mean()), 3) for picture in changed}) == 4
+    assert changed.min() >= 0
+    assert changed.max() <= 255
+
+
+def test_recolouring_is_pillows_jitter_up_to_rounding(squares):
+    from PIL import Image, ImageEnhance
+
+    rng = np.random.default_rng(5)
+    brightness, contrast, saturation = np.random.default_rng(5).uniform(0.8, 1.2, (3, 1, 1, 1)).astype(np.float32).ravel()
+    picture = Image.fromarray(squares[3])
+    for enhancer, factor in ((ImageEnhance.Brightness, brightness), (ImageEnhance.Contrast, contrast), (ImageEnhance.Color, saturation)):
+        picture = enhancer(picture).enhance(float(factor))
+    found = recoloured(torch.from_numpy(squares[3:4]).float(), 0.2, rng)[0]
+    assert float((found - torch.from_numpy(np.asarray(picture).astype(np.float32))).abs().max()) < 3
+
+
+def test_a_tiny_clip_learns_shapes_and_colours(tmp_path):
+    shown, held_out = (read_captioned(draw_shapes(tmp_path / str(seed), each=each, seed=seed)) for seed, each in ((1, 16), (2, 3)))
+    config = settings(epochs=12, batch_size=24, learning_rate=4e-3, jitter=0.1, warmup_steps=10, log_every_steps=20, save_every_steps=1000)
+    trainer = trainer_of(shown, read_squares(shown, 64), tmp_path, config)
+    others = read_squares(held_out, 64)
+    before = rank_captioned(trainer._checkpoint, held_out, others)
+    checkpoint = trainer.run()
+    after = rank_captioned(checkpoint, held_out, others)
+    assert before["prompts"] == after["prompts"] == 12
+    assert before["top1"] < 40
+    assert after["top1"] > 90
+    assert after["top5"] >= after["top1"]
+    assert 1 <= after["mean_rank"] < 1.5
+    assert float(checkpoint.text.clip.logit_scale.exp()) <= MAX_SCALE * 1.0001
+
+
+def test_training_changes_both_towers_and_the_rows_and_nothing_else(tmp_path, pictures, squares):
+    before = fresh_checkpoint(VARIANTS["tiny"], SHAPES).tensors()
+    checkpoint = trainer_of(pictures, squares, tmp_path, settings()).run()
+    after = checkpoint.tensors()
+    changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    towers = {name for name in before if name.startswith(("model.clip.", "text."))}
+    assert changed == towers | {"classifier.hoi_weight", "classifier.object_weight", "classifier.verb_weight"}
+    assert not any(parameter.requires_grad for tower in (checkpoint.model.clip, checkpoint.text) for parameter in tower.parameters())
+    written = load_checkpoint(tmp_path / "model.safetensors")
+    assert written.vocabulary == "shapes"
+    assert all(torch.equal(tensor, after[name]) for name, tensor in written.tensors().items())
+
+
+@pytest.mark.parametrize("changes", [{}, {"hidden_patches": 0.5, "save_every_steps": 3}], ids=["plain", "patches hidden"])
+def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path, pictures, squares, changes):
+    def interrupt(step, _):
+        if step == 4:
+            raise InterruptionError
+
+    config = settings(**changes)
+    whole = trainer_of(pictures, squares, tmp_path / "whole", config).run().tensors()
+    with pytest.raises(InterruptionError):
+        trainer_of(pictures, squares, tmp_path / "parts", config, report=interrupt).run()
+    parts = trainer_of(pictures, squares, tmp_path / "parts", config, resumes=True).run().tensors()
+    assert all(torch.equal(tensor, parts[name]) for name, tensor in whole.items())
+    steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, 9))
+
+
+def test_patches_are_hidden_at_first_and_whole_at_the_end(tmp_path, pictures, squares):
+    trainer = trainer_of(pictures, squares, tmp_path, settings(hidden_patches=0.5, whole_from=0.5))
+    seen = []
+    first_block = trainer._network.image.visual.transformer.resblocks[0]
+    first_block.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[1]))
+    trainer.run()
+    assert seen == [1 + 8] * 4 + [1 + 16] * 4
+
+
+def test_half_precision_learns_alike(tmp_path, pictures, squares):
+    losses = {"fp32": [], "bf16": []}
+    for precision, seen in losses.items():
+        report = lambda _, figures, seen=seen: seen.append(figures["loss"])  # noqa: E731
+        trainer_of(pictures, squares, tmp_path / precision, settings(precision=precision), report=report).run()
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.03)
+    assert losses["bf16"] != losses["fp32"]
+
+
+def test_the_best_is_kept(tmp_path, pictures, squares):
+    figures, scales = iter([50.0, 40.0]), []
+
+    def evaluate(checkpoint):
+        scales.append(checkpoint.text.clip.logit_scale.detach().clone())
+        return {"top1": next(figures)}
+
+    trainer_of(pictures, squares, tmp_path, settings(), evaluate=evaluate).run()
+    assert torch.equal(load_checkpoint(tmp_path / "best.safetensors").text.clip.logit_scale, scales[0])
+    assert torch.equal(load_checkpoint(tmp_path / "model.safetensors").text.clip.logit_scale, scales[1])
+
+
+def test_resuming_a_changed_run_is_refused(tmp_path, pictures, squares):
+    trainer_of(pictures, squares, tmp_path, settings(epochs=1)).run()
+    with pytest.raises(TrainingError, match=r"is of a run with learning_rate 0.001, this is one with 0.01"):
+        trainer_of(pictures, squares, tmp_path, settings(epochs=1, learning_rate=0.01), resumes=True)
+
+
+def test_numbers_that_explode_are_told(tmp_path, pictures, squares):
+    trainer = trainer_of(pictures, squares, tmp_path, settings())
+    with torch.no_grad():
+        trainer._network.log_scale.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="no finite numbers any more at step 0"):
+        trainer.run()
+
+
+def test_a_caption_that_the_text_tower_cannot_read_is_named(pictures, squares):
+    checkpoint = fresh_checkpoint(VARIANTS["small"], SHAPES)
+    long = [pictures[0]._replace(captions=("word " * 40,))]
+    with pytest.raises(VocabularyError, match="more than the 32 tokens that CLIP reads"):
+        CaptionBatches(long, squares[:1], checkpoint.text, flips=False, jitter=0.0)
+
+
+def test_words_that_no_caption_has_are_blanked_and_the_others_kept():
+    text = build_clip(VARIANTS["tiny"].clip).text
+    before = text.clip.token_embedding.weight.clone()
+    blank_unseen_words(text, torch.tensor([[3, 5], [5, 7]]))
+    after = text.clip.token_embedding.weight
+    assert torch.equal(after[[3, 5, 7]], before[[3, 5, 7]])
+    assert not after[[0, 1, 4, 6, 49407]].any()

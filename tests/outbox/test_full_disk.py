@@ -1,0 +1,138 @@
+"""A disk that is really full: a small file system in memory, filled up."""
+
+import logging
+import os
+import shutil
+import subprocess
+
+import pytest
+from sample_events import make_episode, make_events
+
+from edge_hoi.outbox import Delivery, Outbox, OutboxReader, Relay
+from edge_hoi.outbox import outbox as outbox_module
+from edge_hoi.sinks import FakeSink, JsonlSink, RetrySettings
+from edge_hoi.types import Phase
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a file system of 8 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("mounting a small file system needs root")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True, text=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(outbox_module, "RETRY_SECONDS", 0.05)
+
+
+def fill_up(folder):
+    """Use up what is left of a disk."""
+    ballast = folder / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"x" * 65536)
+        except OSError:
+            pass
+        try:
+            while True:
+                file.write(b"x")
+        except OSError:
+            return ballast
+
+
+def test_a_full_disk_is_reported_the_caller_goes_on_and_all_is_written_when_there_is_room(small_disk, caplog, wait_for, read_outbox):
+    path = small_disk / "outbox.sqlite"
+    sink = FakeSink()
+    outbox = Outbox(path)
+    delivery = Delivery(outbox, [Relay("sink", sink, outbox)])
+    delivery.start()
+    before, meanwhile, after = make_events(20), make_events(200), make_events(20)
+    delivery.put(before)
+    wait_for(lambda: len(sink.events) == len(before))
+    ballast = fill_up(small_disk)
+    with caplog.at_level(logging.WARNING):
+        delivery.put(meanwhile)
+        wait_for(lambda: outbox.trouble)
+    assert "disk is full" in outbox.trouble
+    assert f"the outbox {path} cannot be written: " in caplog.text
+    ballast.unlink()
+    delivery.put(after)
+    wait_for(lambda: len(sink.events) == len(before + meanwhile + after))
+    assert outbox.trouble is None
+    assert outbox.not_kept == 0
+    delivery.close()
+    assert [event.event_id for event in sink.events] == [event.event_id for event in before + meanwhile + after]
+    assert [pair[:2] for pair in read_outbox(path)][-len(after) :] == [(event.event_id, event.sequence) for event in after]
+    Outbox(path).close()
+    assert list(small_disk.glob("*damaged*")) == []
+
+
+def test_when_memory_is_short_as_well_updates_are_done_without_and_every_start_has_its_end(small_disk, wait_for):
+    path = small_disk / "outbox.sqlite"
+    sink = FakeSink()
+    outbox = Outbox(path, held_events=50)
+    delivery = Delivery(outbox, [Relay("sink", sink, outbox)])
+    delivery.start()
+    running = [make_episode() for _ in range(5)]
+    delivery.put([episode[0] for episode in running])
+    wait_for(lambda: len(sink.events) == 5)
+    ballast = fill_up(small_disk)
+    delivery.put(make_events(300))
+    wait_for(lambda: outbox.trouble)
+    delivery.put([event for episode in running for event in episode[1:]])
+    assert outbox.not_kept > 1000
+    ballast.unlink()
+    wait_for(lambda: outbox.trouble is None and outbox.is_written)
+    last = make_episode()
+    delivery.put(last)
+    wait_for(lambda: sink.events and sink.events[-1].event_id == last[0].event_id and sink.events[-1].phase is Phase.ENDED)
+    delivery.close()
+    phases = {}
+    for event in sink.events:
+        phases.setdefault(event.event_id, []).append(event.phase)
+    assert all(told[0] is Phase.STARTED and told[-1] is Phase.ENDED and told.count(Phase.ENDED) == 1 for told in phases.values())
+    assert {episode[0].event_id for episode in running} <= phases.keys()
+
+
+def test_on_a_disk_that_gets_full_events_delivered_already_make_room_for_new_ones(small_disk, wait_for, monkeypatch):
+    monkeypatch.setattr(outbox_module, "DROP_EVERY_SECONDS", 0.02)
+    path = small_disk / "outbox.sqlite"
+    sink = FakeSink()
+    outbox = Outbox(path)
+    delivery = Delivery(outbox, [Relay("sink", sink, outbox)])
+    delivery.start()
+    for _ in range(30):  # far more than the disk holds
+        count = len(sink.messages)
+        delivery.put(make_events(40))
+        wait_for(lambda before=count: len(sink.messages) == before + 200)
+    assert outbox.not_kept == 0
+    delivery.close()
+    with OutboxReader(path) as reader:
+        assert reader.sinks()[0].dropped == 0
+
+
+def test_a_sink_on_a_full_disk_gets_everything_later(small_disk, tmp_path, wait_for):
+    path = small_disk / "events.jsonl"
+    outbox = Outbox(tmp_path / "outbox.sqlite")
+    retry = RetrySettings(shortest_wait_seconds=0.01, longest_wait_seconds=0.05)
+    delivery = Delivery(outbox, [Relay("file", JsonlSink(path, sync=True), outbox, retry=retry)])
+    delivery.start()
+    ballast = fill_up(small_disk)
+    events = make_events(200)
+    delivery.put(events)
+    wait_for(lambda: delivery.statuses()[0].failures > 2)
+    assert "free space" in delivery.statuses()[0].error
+    ballast.unlink()
+    # What waits is what is in the outbox: the last of the events may still be on their way there.
+    wait_for(lambda: len(path.read_bytes().splitlines()) == len(events))
+    delivery.close()
+    assert delivery.statuses()[0].state == "up"

@@ -1,0 +1,48 @@
+"""A program that puts episodes into an outbox and delivers them to a file until it is killed; tests run it in a process of its own.
+
+It prints, a line each, the ids of events once they are known to be on disk. With `drain` it only delivers what there is, and ends.
+
+    python write_until_killed.py OUTBOX EVENTS [drain]
+"""
+
+import sys
+import threading
+from itertools import zip_longest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from sample_events import make_episode
+
+from edge_hoi.outbox import Delivery, Outbox, Relay
+from edge_hoi.sinks import JsonlSink
+
+
+def main(outbox_path, events_path, *mode):
+    outbox = Outbox(Path(outbox_path))
+    sink = JsonlSink(events_path, append=True, sync=True)
+    delivery = Delivery(outbox, [Relay("file", sink, outbox, batch_size=7)])
+    delivery.start()
+    say("ready")
+    while not mode:
+        for events in interleaved(4):
+            delivery.put(events)
+            outbox.flush(30)
+            say("\n".join(f"{event.event_id}.{event.sequence:08d}" for event in events))
+    delivery.finish(threading.Event())
+    delivery.close()
+
+
+def say(lines):
+    sys.stdout.write(f"{lines}\n")
+    sys.stdout.flush()
+
+
+def interleaved(count):
+    """Give the events of several episodes that run at the same time, from moment to moment."""
+    episodes = [make_episode(updates) for updates in range(count)]
+    return [[event for event in row if event] for row in zip_longest(*episodes)]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

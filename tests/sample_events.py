@@ -1,0 +1,45 @@
+"""Events of live cameras in any number: episodes with a start, some updates and an end."""
+
+import uuid
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from scripted import HUMAN, RIDE, THING, play, times
+
+from edge_hoi.compat import UTC
+from edge_hoi.types import EndReason, Event, Moment, Phase
+
+(STARTED,) = play(lambda pts: [(HUMAN, THING, RIDE, 0.8)], times(10, 2))
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def make_episode(
+    updates: int = 3, *, event_id: str | None = None, camera: str = "gate", start: datetime = NOON, is_live: bool = True
+) -> list[Event]:
+    """Give one episode's events; one second lies between two of them."""
+    name = event_id or uuid.uuid4().hex
+    events = []
+    for sequence in range(updates + 2):
+        phase = Phase.STARTED if sequence == 0 else Phase.ENDED if sequence == updates + 1 else Phase.UPDATED
+        now = Moment(start + timedelta(seconds=sequence), float(sequence))
+        events.append(
+            replace(
+                STARTED,
+                event_id=name,
+                sequence=sequence,
+                phase=phase,
+                camera=camera,
+                start=Moment(start, 0.0),
+                last=now,
+                end=now if phase is Phase.ENDED else None,
+                end_reason=EndReason.ABSENT if phase is Phase.ENDED else None,
+                duration_seconds=float(sequence),
+                recorded_at=now.utc if is_live else None,
+            )
+        )
+    return events
+
+
+def make_events(episodes: int, **options) -> list[Event]:
+    """Give several episodes' events, five an episode, one episode after the other."""
+    return [event for _ in range(episodes) for event in make_episode(**options)]

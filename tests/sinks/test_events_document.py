@@ -1,0 +1,60 @@
+"""docs/events.md: its examples are what the code makes, and it says something of every key."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from sample_events import NOON, make_episode
+
+from edge_hoi.events import load_schema
+from edge_hoi.events.cloudevents import render
+from edge_hoi.sinks import Message
+from edge_hoi.sinks.mqtt.camera_state import ToldEpisode
+from edge_hoi.sinks.mqtt.frigate import render_message
+from edge_hoi.sinks.webhook.request import render as render_request
+
+EPISODE = make_episode(updates=1, event_id="6f1f3c5d2b8a4e0c9d7a1b2c3d4e5f60")
+STARTED, _, ENDED = (replace(event, zones=("driveway",)) for event in EPISODE)
+
+
+def pretty(document):
+    """Write JSON with a line for each key, and short lists on one."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda found: "[" + re.sub(r"\s*\n\s*", " ", found[1]) + "]", text)
+
+
+def binary_request(event):
+    """Write a webhook's request in the binary mode as it looks on the way, without what the connection adds."""
+    request = render_request([Message.of(event)], "binary")
+    return "\n".join(f"{name}: {value}" for name, value in request.headers.items()) + f"\n\n{request.body.decode()}"
+
+
+EXAMPLES = {
+    "json": [
+        pretty(render(STARTED)),
+        pretty({key: render(ENDED)[key] for key in ("id", "type", "time", "sequence")}),
+        pretty(json.loads(render_message(ENDED, ToldEpisode.after(STARTED, None)))),
+    ],
+    "http": [binary_request(STARTED)],
+}
+
+
+@pytest.fixture
+def document(repository):
+    return (repository / "docs" / "events.md").read_text()
+
+
+@pytest.mark.parametrize("language", EXAMPLES)
+def test_examples_are_what_the_code_makes(document, language):
+    assert re.findall(rf"```{language}\n(.*?)\n```", document, re.DOTALL) == EXAMPLES[language]
+
+
+def test_an_example_is_of_the_time_that_it_says():
+    assert STARTED.start.utc == NOON
+
+
+def test_every_key_of_an_event_is_explained(document):
+    schema = load_schema()
+    explained = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`[^|]+) \|", document, re.MULTILINE))))
+    assert explained == set(schema["properties"]) - {"data"} | set(schema["$defs"]["data"]["properties"])

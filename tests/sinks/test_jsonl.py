@@ -1,0 +1,213 @@
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scripted import FAR_HUMAN, HUMAN, RIDE, SMILE, THING, Line, moved, play, times
+
+from edge_hoi.errors import SinkFaultError, SinkUnavailableError
+from edge_hoi.events.cloudevents import encode
+from edge_hoi.sinks import JsonlSettings, JsonlSink, Message, SinkContext
+from edge_hoi.types import EndReason
+
+
+def some_events():
+    line = Line()
+    events = play(lambda pts: [(moved(HUMAN, 9 * pts), THING, RIDE, 0.8), (FAR_HUMAN, None, SMILE, 0.7)], times(10, 8, dropped=0.2), line)
+    return events + line.keeper.close(EndReason.SHUTDOWN)
+
+
+EVENTS = some_events()
+MESSAGES = [Message.of(event) for event in EVENTS]
+LINES = b"".join(encode(event) + b"\n" for event in EVENTS)
+
+
+def write(path, events, **arguments):
+    with JsonlSink(path, **arguments) as sink:
+        sink.deliver([Message.of(event) for event in events])
+    return path.read_bytes()
+
+
+def test_two_runs_write_equal_bytes(tmp_path):
+    assert write(tmp_path / "a", some_events()) == write(tmp_path / "b", some_events()) == LINES
+    assert len(LINES.splitlines()) == len(EVENTS) > 4
+
+
+def test_every_batch_is_in_the_file_when_deliver_returns(tmp_path):
+    path = tmp_path / "events.jsonl"
+    with JsonlSink(path, sync=True) as sink:
+        for count, message in enumerate(MESSAGES, 1):
+            sink.deliver([message])
+            assert len(path.read_bytes().splitlines()) == count
+
+
+def test_a_file_is_begun_anew_unless_appended_to(tmp_path):
+    path = tmp_path / "events.jsonl"
+    write(path, EVENTS)
+    assert write(path, EVENTS, append=True) == LINES * 2
+    assert write(path, EVENTS) == LINES
+
+
+def test_no_events_make_an_empty_file(tmp_path):
+    assert write(tmp_path / "events.jsonl", []) == b""
+
+
+@pytest.mark.parametrize("size", [1, 30, 300])
+def test_a_torn_last_line_is_taken_out_when_appending(tmp_path, size):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(LINES + LINES[:size])
+    assert write(path, EVENTS, append=True) == LINES * 2
+
+
+def test_a_file_of_a_single_torn_line_longer_than_a_block_is_mended(tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b'{"specversion":"' + b"x" * 200_000)
+    assert write(path, EVENTS, append=True) == LINES
+
+
+def test_a_whole_last_line_that_lacks_its_end_is_kept(tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(LINES.rstrip(b"\n"))
+    assert write(path, EVENTS, append=True) == LINES * 2
+
+
+def test_a_file_that_holds_something_else_is_not_touched(tmp_path):
+    path = tmp_path / "letter.txt"
+    path.write_bytes(b"Dear reader,\nhello")
+    with pytest.raises(SinkFaultError, match="name another file"):
+        JsonlSink(path, append=True)
+    assert path.read_bytes() == b"Dear reader,\nhello"
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(SinkFaultError, match=r"missing/events\.jsonl: No such file or directory; name a file in a folder that exists"):
+        JsonlSink(tmp_path / "missing" / "events.jsonl")
+
+
+def test_a_full_device_is_reported():
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with JsonlSink("/dev/full") as sink, pytest.raises(SinkUnavailableError, match="No space left on device; free space"):
+        sink.deliver(MESSAGES)
+
+
+@pytest.fixture
+def limited_file_size():
+    """Let files grow to just so many bytes, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(size):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+
+    yield limit
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_a_batch_that_does_not_fit_is_taken_back_and_can_be_delivered_later(tmp_path, limited_file_size, append):
+    path = tmp_path / "events.jsonl"
+    with JsonlSink(path, append=append) as sink:
+        sink.deliver(MESSAGES)
+        limited_file_size(len(LINES) + 100)
+        with pytest.raises(SinkUnavailableError, match="free space"):
+            sink.deliver(MESSAGES)
+        assert path.read_bytes() == LINES
+        limited_file_size(resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+        sink.deliver(MESSAGES)
+    assert path.read_bytes() == LINES * 2
+
+
+def test_standard_output_gets_the_same_lines_and_stays_open(capfdbinary):
+    with JsonlSink("-") as sink:
+        sink.deliver(MESSAGES)
+    sys.stdout.write("still open\n")
+    sys.stdout.flush()
+    assert capfdbinary.readouterr().out == LINES + b"still open\n"
+
+
+def test_a_reader_that_went_away_is_reported():
+    code = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        "from edge_hoi.sinks import JsonlSink, Message\n"
+        "from edge_hoi.errors import SinkFaultError\n"
+        "from scripted import *\n"
+        "events = play(lambda pts: [(HUMAN, THING, RIDE, 0.8)], times(10, 3))\n"
+        "try:\n    JsonlSink('-').deliver([Message.of(event) for event in events])\n"
+        "except SinkFaultError as error:\n    print(error, file=sys.stderr)\n"
+    )
+    reading, writing = os.pipe()
+    os.close(reading)
+    repository = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, cwd=repository, check=False, text=True)
+    os.close(writing)
+    assert "cannot write events to standard output: Broken pipe" in done.stderr
+
+
+def test_a_pipe_is_written_to_as_it_is(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with subprocess.Popen(["cat", str(path)], stdout=subprocess.PIPE) as reader:
+        with JsonlSink(path) as sink:
+            sink.deliver(MESSAGES)
+        assert reader.communicate(timeout=10)[0] == LINES
+
+
+def test_lines_are_json_with_fixed_key_order(tmp_path):
+    lines = write(tmp_path / "events.jsonl", EVENTS).splitlines()
+    orders = {tuple(json.loads(line)) for line in lines}
+    assert len(orders) == 1
+    assert len({tuple(json.loads(line)["data"]) for line in lines}) == 1
+
+
+def lines_of(folder, count):
+    old = [folder / f"events.jsonl.{number}" for number in range(count, 0, -1)]
+    return [path.read_bytes() for path in (*old, folder / "events.jsonl") if path.exists()]
+
+
+@pytest.mark.parametrize("batch", [1, 3, len(EVENTS)])
+def test_files_are_rotated_at_the_same_lines_whatever_the_batches(tmp_path, batch):
+    limit = 3 * max(len(message.body) + 1 for message in MESSAGES)
+    with JsonlSink(tmp_path / "events.jsonl", rotate_bytes=limit, keep_files=100) as sink:
+        for first in range(0, len(MESSAGES), batch):
+            sink.deliver(MESSAGES[first : first + batch])
+    files = lines_of(tmp_path, 100)
+    assert b"".join(files) == LINES
+    assert len(files) == -(-len(EVENTS) // 3)
+    assert all(len(content) <= limit for content in files)
+
+
+def test_only_so_many_old_files_are_kept_and_a_run_begun_anew_takes_them_away(tmp_path):
+    path = tmp_path / "events.jsonl"
+    with JsonlSink(path, rotate_bytes=1, keep_files=2) as sink:
+        sink.deliver(MESSAGES[:5])
+    assert lines_of(tmp_path, 9) == [message.body + b"\n" for message in MESSAGES[2:5]]
+    assert write(path, [], append=True, rotate_bytes=1, keep_files=2) == MESSAGES[4].body + b"\n"
+    assert len(lines_of(tmp_path, 9)) == 3
+    assert write(path, [], keep_files=2) == b""
+    assert len(lines_of(tmp_path, 9)) == 1
+
+
+def test_what_was_written_before_a_full_disk_counts_as_taken(tmp_path, limited_file_size):
+    first, second, third = MESSAGES[0], MESSAGES[1], MESSAGES[2]
+    limit = max(len(first.body), len(second.body)) + 1
+    with JsonlSink(tmp_path / "events.jsonl", rotate_bytes=limit, keep_files=9) as sink:
+        limited_file_size(limit)
+        oversized = Message(0, b"{" + b" " * limit + b"}")
+        with pytest.raises(SinkUnavailableError) as caught:
+            sink.deliver([first, second, oversized, third])
+        assert caught.value.taken == 2
+        sink.deliver([third])
+    assert b"".join(lines_of(tmp_path, 9)) == b"".join(message.body + b"\n" for message in (first, second, third))
+
+
+def test_a_sink_made_for_a_test_leaves_the_file_as_it_is(tmp_path):
+    path = tmp_path / "events.jsonl"
+    write(path, EVENTS)
+    settings = JsonlSettings(path=str(path))
+    settings.make(SinkContext("site", is_test=True)).close()
+    assert path.read_bytes() == LINES
+    settings.make(SinkContext("site")).close()
+    assert path.read_bytes() == b""

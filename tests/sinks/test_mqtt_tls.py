@@ -1,0 +1,132 @@
+"""TLS to a real Mosquitto, with authorities made for the test."""
+
+import ssl
+
+import pytest
+from sample_events import make_episode
+from servers.mosquitto import Listener, Mosquitto, require_mosquitto
+
+from edge_hoi.errors import SinkFaultError, SinkUnavailableError
+from edge_hoi.sinks import Message, SinkContext
+from edge_hoi.sinks.mqtt import MqttSettings
+
+trustme = pytest.importorskip("trustme", reason="makes certificates: pip install trustme")
+# The client library leaves the socket of a handshake that failed for Python to close.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
+EVENTS = [Message.of(event, position) for position, event in enumerate(make_episode(), 1)]
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def files(authority, tmp_path_factory):
+    """Give PEM files: of the authority, of another one, and of a client."""
+    folder = tmp_path_factory.mktemp("certificates")
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    trustme.CA().cert_pem.write_to_path(folder / "other.pem")
+    client = authority.issue_cert("client.test", common_name="camera")
+    client.private_key_and_cert_chain_pem.write_to_path(folder / "client.pem")
+    return folder
+
+
+@pytest.fixture
+def start_broker(authority, files, tmp_path):
+    require_mosquitto()
+    brokers = []
+
+    def start(*lines, name="127.0.0.1"):
+        certificate = authority.issue_cert(name)
+        certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+        certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+        paths = [f"cafile {files / 'ca.pem'}", f"certfile {tmp_path / 'cert.pem'}", f"keyfile {tmp_path / 'key.pem'}"]
+        brokers.append(Mosquitto(tmp_path / "broker", lines=[*paths, *lines]))
+        return brokers[-1]
+
+    yield start
+    for broker in brokers:
+        broker.stop()
+
+
+def make_sink(broker, tls, **settings):
+    return MqttSettings(host="127.0.0.1", port=broker.port, tls=tls, timeout_seconds=3, **settings).make(SinkContext("site", ("gate",)))
+
+
+def test_events_go_through_tls_and_the_authority_named_is_trusted(start_broker, files):
+    broker = start_broker()
+    listener = Listener(broker.port, "edge-hoi/+/interactions", tls=ssl.create_default_context(cafile=files / "ca.pem"))
+    with make_sink(broker, {"ca_file": str(files / "ca.pem")}) as sink:
+        sink.deliver(EVENTS)
+        assert [message.payload for message in listener.heard()] == [message.body for message in EVENTS]
+    listener.stop()
+
+
+@pytest.mark.parametrize("ca", ["other.pem", None])
+def test_a_certificate_of_another_authority_is_refused(start_broker, files, ca):
+    sink = make_sink(start_broker(), {"ca_file": str(files / ca)} if ca else {})
+    with pytest.raises(SinkFaultError, match=r"certificate that is not trusted.*name its authority as `ca_file`"):
+        sink.open()
+
+
+def test_a_certificate_of_another_name_is_refused(start_broker, files):
+    sink = make_sink(start_broker(name="broker.test"), {"ca_file": str(files / "ca.pem")})
+    with pytest.raises(SinkFaultError, match=r"not trusted.*127.0.0.1"):
+        sink.open()
+
+
+def test_verifying_can_be_left_out_on_purpose_only(start_broker):
+    with make_sink(start_broker(name="broker.test"), {"verify": False}) as sink:
+        sink.deliver(EVENTS)
+
+
+def test_a_client_certificate_lets_in_and_its_lack_is_explained(start_broker, files):
+    broker = start_broker("require_certificate true")
+    ca = str(files / "ca.pem")
+    with make_sink(broker, {"ca_file": ca, "certificate_file": str(files / "client.pem")}) as sink:
+        sink.deliver(EVENTS)
+    with pytest.raises(SinkUnavailableError, match="does it ask for a client certificate"):
+        make_sink(broker, {"ca_file": ca}).open()
+
+
+def test_tls_to_a_port_without_it_and_none_to_a_port_with_it_are_explained(start_broker, files, tmp_path):
+    encrypted = start_broker()
+    with pytest.raises(SinkUnavailableError, match="does it speak MQTT 5 on this port, without TLS"):
+        make_sink(encrypted, None).open()
+    plain = Mosquitto(tmp_path / "plain")
+    try:
+        with pytest.raises((SinkFaultError, SinkUnavailableError), match=r"TLS|tls"):
+            make_sink(plain, {"ca_file": str(files / "ca.pem")}).open()
+    finally:
+        plain.stop()
+
+
+def test_files_that_do_not_fit_are_named_before_anything_runs(files, tmp_path):
+    pytest.importorskip("paho.mqtt.client")
+    nonsense = tmp_path / "nonsense.pem"
+    nonsense.write_text("nonsense")
+    for tls, expected in [
+        ({"ca_file": str(tmp_path / "missing.pem")}, "No such file.*check ca_file"),
+        ({"ca_file": str(nonsense)}, "not PEM.*check ca_file"),
+        ({"certificate_file": str(nonsense)}, "not PEM.*check certificate_file"),
+    ]:
+        with pytest.raises(SinkFaultError, match=expected):
+            MqttSettings(host="h", tls=tls).make(SinkContext("site"))
+
+
+def test_the_password_of_an_encrypted_key_is_used_and_never_shown(authority, tmp_path):
+    pytest.importorskip("paho.mqtt.client")
+    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    client = authority.issue_cert("client.test")
+    key = serialization.load_pem_private_key(client.private_key_pem.bytes(), None)
+    encryption = serialization.BestAvailableEncryption(b"k@y/p%ss")
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+    (tmp_path / "key.pem").write_bytes(key.private_bytes(*form))
+    client.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    tls = {"certificate_file": str(tmp_path / "cert.pem"), "key_file": str(tmp_path / "key.pem")}
+    assert MqttSettings(host="h", tls={**tls, "key_password": "k@y/p%ss"}).make(SinkContext("site")) is not None
+    for wrong in ({}, {"key_password": "wr@ng"}):
+        with pytest.raises(SinkFaultError, match="check certificate_file, key_file and key_password") as caught:
+            MqttSettings(host="h", tls={**tls, **wrong}).make(SinkContext("site"))
+        assert "wr@ng" not in str(caught.value)

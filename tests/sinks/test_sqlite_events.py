@@ -1,0 +1,148 @@
+import json
+import resource
+import sqlite3
+import time
+from contextlib import closing
+
+import pytest
+from scripted import FAR_HUMAN, HUMAN, RIDE, SMILE, THING, Line, moved, play, times
+
+from edge_hoi.errors import SinkFaultError, SinkUnavailableError
+from edge_hoi.sinks import Message
+from edge_hoi.sinks.sqlite_events import SqliteEventsSink
+from edge_hoi.types import EndReason, Phase
+
+
+def some_events():
+    line = Line()
+    events = play(lambda pts: [(moved(HUMAN, 9 * pts), THING, RIDE, 0.8), (FAR_HUMAN, None, SMILE, 0.7)], times(10, 8), line)
+    return events + line.keeper.close(EndReason.SHUTDOWN)[:1]
+
+
+EVENTS = some_events()
+MESSAGES = [Message.of(event) for event in EVENTS]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "events.db"
+
+
+def write(path, messages=MESSAGES, **arguments):
+    with SqliteEventsSink(path, **arguments) as sink:
+        sink.deliver(messages)
+
+
+def ask(path, query):
+    with closing(sqlite3.connect(path)) as file:
+        file.row_factory = sqlite3.Row
+        return [dict(row) for row in file.execute(query)]
+
+
+def test_a_row_says_what_the_event_says(path):
+    write(path)
+    rows = ask(path, "SELECT * FROM events ORDER BY rowid")
+    assert [json.loads(row["cloudevent"]) for row in rows] == [json.loads(message.body) for message in MESSAGES]
+    for row, event in zip(rows, [message.event for message in MESSAGES], strict=True):
+        assert (row["event_id"], row["sequence"], row["phase"]) == (event.event_id, event.sequence, event.phase)
+        assert (row["site"], row["camera"], row["verb"], row["text"]) == (event.site, event.camera, event.verb, event.text)
+        assert row["object"] == (event.object.category if event.object else None)
+        assert row["score_peak"] == event.score.peak
+        assert json.loads(row["zones"]) == list(event.zones)
+    assert ask(path, "SELECT unixepoch(time) AS seconds FROM events LIMIT 1")[0]["seconds"] == 0
+
+
+def test_an_episode_is_one_row_that_follows_its_events(path):
+    write(path, MESSAGES[:2])
+    assert {row["is_open"] for row in ask(path, "SELECT * FROM episodes")} == {1}
+    write(path, MESSAGES[2:])
+    episodes = {row["event_id"]: row for row in ask(path, "SELECT * FROM episodes")}
+    assert len(episodes) == 2
+    ended = next(event for event in EVENTS if event.phase is Phase.ENDED)
+    assert [(row["event_id"], row["end_reason"]) for row in episodes.values() if not row["is_open"]] == [(ended.event_id, "shutdown")]
+    assert episodes[ended.event_id]["duration_seconds"] == pytest.approx(ended.duration_seconds, abs=1e-6)
+    assert sum(row["events"] for row in episodes.values()) == len(EVENTS)
+
+
+def test_an_event_that_comes_again_is_there_once(path):
+    write(path, MESSAGES[:3])
+    write(path, MESSAGES)
+    assert [row["id"] for row in ask(path, "SELECT id FROM events ORDER BY rowid")] == [message.id for message in MESSAGES]
+
+
+def test_who_reads_does_not_hold_up_who_writes(path):
+    write(path, MESSAGES[:1])
+    with closing(sqlite3.connect(path)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM events").fetchone() == (1,)
+        write(path, MESSAGES[1:])
+        assert reader.execute("SELECT count(*) FROM events").fetchone() == (1,)
+
+
+def test_rows_that_are_too_old_are_taken_out(path):
+    write(path, MESSAGES[:2])
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute("UPDATE events SET stored_at = ? WHERE rowid = 1", (time.time() - 2 * 86_400,))
+    write(path, MESSAGES[2:3], keep_days=3)
+    assert len(ask(path, "SELECT id FROM events")) == 3
+    write(path, MESSAGES[3:4], keep_days=1)
+    assert [row["id"] for row in ask(path, "SELECT id FROM events ORDER BY rowid")] == [message.id for message in MESSAGES[1:4]]
+
+
+def test_another_writer_is_waited_for_and_then_told(path):
+    write(path, MESSAGES[:1])
+    with SqliteEventsSink(path) as sink, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(SinkUnavailableError, match="locked"):
+            sink.deliver(MESSAGES[1:])
+        other.execute("ROLLBACK")
+        sink.open()
+        sink.deliver(MESSAGES[1:])
+    assert len(ask(path, "SELECT id FROM events")) == len(MESSAGES)
+
+
+def test_a_full_disk_takes_nothing_and_all_later(path):
+    many = [
+        Message(0, message.body.replace(b'"source":"/site', b'"source":"/site%d' % number)) for number in range(300) for message in MESSAGES
+    ]
+    write(path, MESSAGES[:1])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with SqliteEventsSink(path) as sink:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+        try:
+            with pytest.raises(SinkUnavailableError, match="free space"):
+                sink.deliver(many)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert len(ask(path, "SELECT id FROM events")) == 1
+        sink.open()
+        sink.deliver(many)
+    assert len(ask(path, "SELECT id FROM events")) == 1 + len(many)
+    assert ask(path, "PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (lambda path: path.write_text("Dear reader, " * 100), "not a database"),
+        (lambda path: ask_twice(path, "CREATE TABLE letters (text)"), "another program"),
+        (lambda path: (write(path), ask_twice(path, "PRAGMA user_version = 99")), "version 99"),
+        (lambda path: path.mkdir(), "unable to open"),
+    ],
+)
+def test_what_is_not_ours_is_left_as_it_is(path, prepare, words):
+    prepare(path)
+    before = path.read_bytes() if path.is_file() else b""
+    with pytest.raises(SinkFaultError, match=words):
+        write(path)
+    assert (path.read_bytes() if path.is_file() else b"") == before
+
+
+def ask_twice(path, statement):
+    with closing(sqlite3.connect(path)) as file, file:
+        file.execute(statement)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(SinkFaultError, match=r"there is no folder .*missing"):
+        SqliteEventsSink(tmp_path / "missing" / "events.db")
