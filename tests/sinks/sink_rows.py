@@ -19,7 +19,7 @@ from edge_hoi.sinks.mqtt import MqttSettings
 from edge_hoi.sinks.parquet import ParquetSink
 from edge_hoi.sinks.redis_stream import RedisStreamSink
 from edge_hoi.sinks.sqlite_events import SqliteEventsSink
-from edge_hoi.sinks.webhook.sink import WebhookSettings
+from edge_hoi.sinks.webhook.settings import WebhookSettings
 
 
 class OtherSystem:

@@ -27,7 +27,7 @@ from edge_hoi.errors import EventRefusedError, SinkFaultError, SinkUnavailableEr
 from edge_hoi.outbox import Outbox, Relay
 from edge_hoi.sinks import Message, RetrySettings, SinkContext
 from edge_hoi.sinks.webhook.outcome import LONGEST_RETRY_AFTER, Answer, retry_after
-from edge_hoi.sinks.webhook.sink import WebhookSettings
+from edge_hoi.sinks.webhook.settings import WebhookSettings
 
 pytest.importorskip("httpx", reason="the webhook needs the [webhook] extra")
 

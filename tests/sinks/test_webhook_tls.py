@@ -10,7 +10,7 @@ from servers.webhook_server import WebhookServer
 from edge_hoi.compat import UTC
 from edge_hoi.errors import SinkError, SinkFaultError, SinkUnavailableError
 from edge_hoi.sinks import Message, SinkContext
-from edge_hoi.sinks.webhook.sink import WebhookSettings
+from edge_hoi.sinks.webhook.settings import WebhookSettings
 
 pytest.importorskip("httpx", reason="the webhook needs the [webhook] extra")
 trustme = pytest.importorskip("trustme", reason="certificates are made by trustme, of the [dev] extra")
