@@ -190,7 +190,7 @@ def run(folder: Path, events: int, kills: int, seed: int) -> bool:
     web = WebhookServer()
     listener = Listener(mosquitto.port, "edge-hoi/+/interactions")
     configuration = folder / "config.yaml"
-    retry = {"longest_wait_seconds": 3}
+    retry = {"max_wait_seconds": 3}
     sinks = [
         {"type": "mqtt", "host": "127.0.0.1", "port": mosquitto.port, "retry": retry},
         {"type": "kafka", "brokers": [kafka.address()], "topic": TOPIC, "retry": retry},

@@ -140,7 +140,7 @@ class RunConfig(_Section):
 
     @model_validator(mode="after")
     def _name_sinks_once(self) -> Self:
-        names = [sink.known_as for sink in self.sinks]
+        names = [sink.sink_name for sink in self.sinks]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two sinks are called {name!r}; give each a `name` of its own")

@@ -78,35 +78,30 @@ class DeliveryError(EdgeHoiError):
 
 
 class SinkError(DeliveryError):
-    """A sink did not take all that it was handed; its three kinds say what will become of the rest.
+    """A sink did not accept the whole batch; the subclass decides what happens to the rest.
 
     Attributes:
-        taken: How many messages of the batch were taken, from the first on. The error is about the one after them.
+        delivered: How many messages of the batch were delivered, from the first on. The error is about the one after them.
     """
 
-    def __init__(self, message: str, *, taken: int = 0) -> None:
-        """Say what happened.
-
-        Args:
-            message: The line for a person, secrets masked: what was expected, what came, how to mend it.
-            taken: How many messages of the batch were taken before.
-        """
+    def __init__(self, message: str, *, delivered: int = 0) -> None:
+        """Set the message, which must contain no secrets, and how many messages were delivered before the failure."""
         super().__init__(message)
-        self.taken = taken
+        self.delivered = delivered
 
 
 class SinkUnavailableError(SinkError):
-    """It may work later (nobody answers, a time-out, too many requests): tried again for as long as it takes."""
+    """A temporary failure (no answer, a timeout, too many requests): retried until it succeeds."""
 
 
 class EventRefusedError(SinkError):
-    """This one event can never be taken (malformed, too large): a dead letter after a few refusals; the next ones are tried."""
+    """This event can never be delivered (malformed, too large): a dead letter after a few attempts; later events go on."""
 
 
 class SinkFaultError(SinkError):
-    """No event can be taken until a person mends something (a wrong password, a missing topic, a bad certificate).
+    """No event can be delivered without operator action (a wrong password, a missing topic, an untrusted certificate).
 
-    Events wait, and it is tried again seldom, in case the other side is mended.
+    Events wait, and the sink is retried at its longest interval.
     """
 
 

@@ -70,7 +70,7 @@ def test_the_example_vocabulary_loads_and_is_found_beside_the_example(repository
         ("episodes: {patience: 3}", "episodes.patience: unknown key; did you mean `patience_seconds`?"),
         ("episodes: {verbs: {ride: {entre: 0.7}}}", "episodes.verbs.ride.entre: unknown key; did you mean `enter`?"),
         ("sinks: [{type: jsonl, pth: a}]", "sinks[0].pth: unknown key; did you mean `path`?"),
-        ("sinks: [{type: jsonl, path: a, retry: {refusal: 3}}]", "sinks[0].retry.refusal: unknown key; did you mean `refusals`?"),
+        ("sinks: [{type: jsonl, path: a, retry: {max_refusal: 3}}]", "sinks[0].retry.max_refusal: unknown key; did you mean `max_refusals`?"),
         ("outbox: {pat: a}", "outbox.pat: unknown key; did you mean `path`?"),
     ],
 )

@@ -33,12 +33,12 @@ def try_sinks(
     from edge_hoi.sinks import SinkContext
 
     settings = load_config(config)
-    chosen = [entry for entry in settings.sinks if sink in (None, entry.known_as)]
+    chosen = [entry for entry in settings.sinks if sink in (None, entry.sink_name)]
     if not chosen:
-        known = ", ".join(entry.known_as for entry in settings.sinks)
+        known = ", ".join(entry.sink_name for entry in settings.sinks)
         raise ConfigError(f"{config}: there is no sink {sink!r}; known are {known}" if known else f"{config}: it names no sinks")
     context = SinkContext(settings.site, is_test=True)
-    failures = [entry.known_as for entry in chosen if not _try(entry, context)]
+    failures = [entry.sink_name for entry in chosen if not _try(entry, context)]
     if failures:
         raise typer.Exit(DeliveryError.exit_code)
 
@@ -52,10 +52,10 @@ def _try(settings: "SinkSettings", context: "SinkContext") -> bool:
         with settings.make(context) as sink:
             sink.deliver([Message.of(event) for event in make_probe(context.site)])
     except EdgeHoiError as error:
-        out.print(f"[bold red]✗[/] {settings.known_as}: ", end="")
+        out.print(f"[bold red]✗[/] {settings.sink_name}: ", end="")
         out.print(f"{error} ({_what_a_run_would_do(error)})", markup=False, soft_wrap=True)
         return False
-    out.print(f"[bold green]✓[/] {settings.known_as}: took a start and an end in {(time.monotonic() - began) * 1000:.0f} ms")
+    out.print(f"[bold green]✓[/] {settings.sink_name}: took a start and an end in {(time.monotonic() - began) * 1000:.0f} ms")
     return True
 
 

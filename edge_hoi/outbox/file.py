@@ -97,19 +97,19 @@ class OutboxFile:
         ).fetchall()
         return [decode(body) for (body,) in rows]
 
-    def register(self, sink: str, *, from_now: bool) -> int:
+    def register(self, sink: str, *, skip_backlog: bool) -> int:
         """Make a place for a sink; a new one gets what is put from now on.
 
         Args:
             sink: Its name.
-            from_now: Also one that has a place already.
+            skip_backlog: Also one that has a place already.
 
         Returns:
             The position of the last event that it need not get any more.
         """
         with self.transaction():
             self._database.execute("INSERT OR IGNORE INTO sinks (name, position) VALUES (?, ?)", (sink, self.last_position))
-            if from_now:
+            if skip_backlog:
                 self._database.execute("UPDATE sinks SET position = ? WHERE name = ?", (self.last_position, sink))
         return self._one("SELECT position FROM sinks WHERE name = ?", sink)
 

@@ -104,18 +104,18 @@ class Outbox:
             raise DeliveryError(f"cannot write to the outbox {self.path}: {error}; free space on its disk, or name another file") from error
         self._last_position = self._file.last_position
 
-    def register(self, sink: str, *, from_now: bool = False) -> int:
+    def register(self, sink: str, *, skip_backlog: bool = False) -> int:
         """Make a place for a sink, before the start. A new one gets what is put from now on.
 
         Args:
             sink: Its name.
-            from_now: Also one that has a place already.
+            skip_backlog: Also one that has a place already.
 
         Returns:
             The position of the last event that it need not get any more.
         """
         self._sinks.append(sink)
-        return self._file.register(sink, from_now=from_now)
+        return self._file.register(sink, skip_backlog=skip_backlog)
 
     def start(self) -> None:
         """Start to write."""

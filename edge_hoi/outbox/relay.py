@@ -65,7 +65,7 @@ class Relay:
         *,
         batch_size: int = 100,
         retry: RetrySettings | None = None,
-        starts_anew: bool = False,
+        skip_backlog: bool = False,
     ) -> None:
         """Make a place for the sink in the outbox; `start` starts the thread.
 
@@ -75,14 +75,14 @@ class Relay:
             outbox: Where the events are.
             batch_size: Most events handed over at once.
             retry: How long the sink is left alone after a failure.
-            starts_anew: Deliver only what is put from now on, not what an earlier run left.
+            skip_backlog: Deliver only what is put from now on, not what an earlier run left.
         """
         self.name = name
         self._sink = sink
         self._outbox = outbox
         self._batch_size = batch_size
         self._retry = retry or RetrySettings()
-        self._position = outbox.register(name, from_now=starts_anew)
+        self._position = outbox.register(name, skip_backlog=skip_backlog)
         self._state: SinkState = "connecting"
         self._error: str | None = None
         self._delivered = self._dead = self._failures = self._refusals = 0
@@ -140,7 +140,7 @@ class Relay:
             self._pause(SinkUnavailableError(f"the outbox cannot be read: {error}; check its disk"))
             return
         failure = self._hand_over(messages)
-        taken = len(messages) if failure is None else failure.taken
+        taken = len(messages) if failure is None else failure.delivered
         self._note_taken(messages[:taken], is_replay=is_replay)
         if isinstance(failure, EventRefusedError):
             self._refuse(messages[taken], failure, is_replay=is_replay)
@@ -181,8 +181,8 @@ class Relay:
     def _refuse(self, message: Message, refusal: EventRefusedError, *, is_replay: bool) -> None:
         """Try an event again a few times, then make it a dead letter."""
         self._refusals += 1
-        if self._refusals < self._retry.refusals:
-            self._stopping.wait(self._jitter(self._retry.shortest_wait_seconds))
+        if self._refusals < self._retry.max_refusals:
+            self._stopping.wait(self._jitter(self._retry.initial_wait_seconds))
             return
         _logger.error("sink %s can never take event %s, now a dead letter: %s", self.name, message.id, refusal)
         self._refusals = 0
@@ -213,8 +213,8 @@ class Relay:
             )
         if (self._state, self._error) != (state, str(failure)):
             self._report(state, str(failure))
-        longest = self._retry.longest_wait_seconds
-        growing = self._retry.shortest_wait_seconds * 2.0 ** min(self._failures - 1, 32)
+        longest = self._retry.max_wait_seconds
+        growing = self._retry.initial_wait_seconds * 2.0 ** min(self._failures - 1, 32)
         self._stopping.wait(self._jitter(longest if is_faulty else min(longest, growing)))
 
     def _note_up(self) -> None:

@@ -34,10 +34,10 @@ def open_delivery(config: RunConfig, cameras: Sequence[str]) -> Delivery:
 
 def _relay(settings: SinkSettings, context: SinkContext, outbox: Outbox) -> Relay:
     return Relay(
-        settings.known_as,
+        settings.sink_name,
         settings.make(context),
         outbox,
         batch_size=settings.batch_size,
         retry=settings.retry,
-        starts_anew=settings.starts_anew,
+        skip_backlog=settings.skips_backlog,
     )

@@ -32,7 +32,7 @@ class JsonlSettings(SinkSettings):
     keep_files: int = Field(5, ge=1, le=1000, description="How many old files are kept: FILE.1 is the newest of them")
 
     @property
-    def starts_anew(self) -> bool:
+    def skips_backlog(self) -> bool:
         """A file begun anew, like standard output, holds its own run's events."""
         return not self.append
 
@@ -175,7 +175,7 @@ class JsonlSink(Sink):
         return os.fstat(self._stream.fileno()).st_size
 
     def _error(self, kind: type[SinkError], error: OSError, mend: str, taken: int = 0) -> SinkError:
-        return kind(f"cannot write events to {self._name}: {error.strerror}; {mend}", taken=taken)
+        return kind(f"cannot write events to {self._name}: {error.strerror}; {mend}", delivered=taken)
 
 
 def _whole_lines(path: Path) -> tuple[int, bytes]:

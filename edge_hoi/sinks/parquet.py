@@ -119,7 +119,7 @@ class ParquetSink(Sink):
                 if self._count >= self._max_events:
                     self._rotate()
             except SinkError as error:
-                error.taken = taken
+                error.delivered = taken
                 raise
 
     def close(self) -> None:

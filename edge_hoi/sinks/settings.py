@@ -11,14 +11,14 @@ from edge_hoi.sinks.sink import Sink, SinkContext
 class RetrySettings(BaseModel):
     """How long a sink is left alone after a failure: exponential backoff with full jitter.
 
-    The wait is random, of up to `shortest_wait_seconds`, and twice as much with each further failure up to `longest_wait_seconds`.
+    The wait is random, of up to `initial_wait_seconds`, and twice as much with each further failure up to `max_wait_seconds`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    shortest_wait_seconds: float = Field(0.5, gt=0, le=60)
-    longest_wait_seconds: float = Field(30.0, gt=0, le=3600)
-    refusals: int = Field(3, ge=1, le=100, description="So often an event is refused for good before it becomes a dead letter")
+    initial_wait_seconds: float = Field(0.5, gt=0, le=60)
+    max_wait_seconds: float = Field(30.0, gt=0, le=3600)
+    max_refusals: int = Field(3, ge=1, le=100, description="So often an event is refused for good before it becomes a dead letter")
 
 
 class SinkSettings(BaseModel):
@@ -36,12 +36,12 @@ class SinkSettings(BaseModel):
     retry: RetrySettings = RetrySettings()
 
     @property
-    def known_as(self) -> str:
+    def sink_name(self) -> str:
         """The name that its place in the outbox is kept under."""
         return self.name or self.type
 
     @property
-    def starts_anew(self) -> bool:
+    def skips_backlog(self) -> bool:
         """Whether each run's sink gets that run's events only, and none that an earlier run left undelivered."""
         return False
 

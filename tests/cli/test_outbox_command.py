@@ -20,7 +20,7 @@ def path(tmp_path):
     """Give an outbox whose file sink has everything, and whose other sinks have nothing, or refused one event."""
     path = tmp_path / "outbox.sqlite"
     outbox = Outbox(path)
-    quick = RetrySettings(shortest_wait_seconds=0.01, longest_wait_seconds=0.01, refusals=1)
+    quick = RetrySettings(initial_wait_seconds=0.01, max_wait_seconds=0.01, max_refusals=1)
     sinks = {
         "file": JsonlSink(tmp_path / "first.jsonl"),
         "broker": FakeSink([SinkUnavailableError("nobody answers at broker:1883; start it")] * 10_000),

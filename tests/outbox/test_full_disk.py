@@ -123,7 +123,7 @@ def test_on_a_disk_that_gets_full_events_delivered_already_make_room_for_new_one
 def test_a_sink_on_a_full_disk_gets_everything_later(small_disk, tmp_path, wait_for):
     path = small_disk / "events.jsonl"
     outbox = Outbox(tmp_path / "outbox.sqlite")
-    retry = RetrySettings(shortest_wait_seconds=0.01, longest_wait_seconds=0.05)
+    retry = RetrySettings(initial_wait_seconds=0.01, max_wait_seconds=0.05)
     delivery = Delivery(outbox, [Relay("file", JsonlSink(path, sync=True), outbox, retry=retry)])
     delivery.start()
     ballast = fill_up(small_disk)

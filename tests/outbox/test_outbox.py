@@ -284,7 +284,7 @@ def test_a_sink_known_before_goes_on_where_it_was_and_a_new_one_begins_with_now(
     assert (outbox.register("old"), outbox.register("new")) == (0, 5)
     outbox.close()
     outbox = Outbox(path)
-    assert (outbox.register("old", from_now=True), outbox.register("new")) == (5, 5)
+    assert (outbox.register("old", skip_backlog=True), outbox.register("new")) == (5, 5)
     outbox.close()
 
 

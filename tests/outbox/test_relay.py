@@ -11,7 +11,7 @@ from edge_hoi.outbox import Delivery, Outbox, OutboxReader, Relay, Selection
 from edge_hoi.outbox import relay as relay_module
 from edge_hoi.sinks import FakeSink, RetrySettings
 
-QUICK = RetrySettings(shortest_wait_seconds=0.01, longest_wait_seconds=0.04, refusals=3)
+QUICK = RetrySettings(initial_wait_seconds=0.01, max_wait_seconds=0.04, max_refusals=3)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_sink_is_opened_also_when_there_is_nothing_to_deliver(deliver):
 
 
 def test_what_was_taken_before_an_outage_is_not_delivered_again(deliver):
-    sink = FakeSink([SinkUnavailableError("away", taken=2), SinkUnavailableError("away", taken=0), SinkUnavailableError("away", taken=1)])
+    sink = FakeSink([SinkUnavailableError("away", delivered=2), SinkUnavailableError("away", delivered=0), SinkUnavailableError("away", delivered=1)])
     events = make_events(4)
     deliver(sink, events)
     assert ids(sink.events) == ids(events)
@@ -123,7 +123,7 @@ def test_waits_grow_to_the_cap_with_full_jitter(monkeypatch):
     drawn = []
     monkeypatch.setattr(relay_module.random, "uniform", lambda low, high: drawn.append((low, high)) or 0.0)
     with Outbox(None) as outbox:
-        relay = Relay("sink", FakeSink(), outbox, retry=RetrySettings(shortest_wait_seconds=0.5, longest_wait_seconds=30.0))
+        relay = Relay("sink", FakeSink(), outbox, retry=RetrySettings(initial_wait_seconds=0.5, max_wait_seconds=30.0))
         for _ in range(9):
             relay._pause(SinkUnavailableError("away"))
         relay._pause(SinkFaultError("wrong password"))
@@ -141,7 +141,7 @@ class Picky(FakeSink):
         for taken, message in enumerate(messages):
             if message.id in self.bad:
                 self.refused.append(message.id)
-                raise self.error or EventRefusedError("400 Bad Request", taken=taken)
+                raise self.error or EventRefusedError("400 Bad Request", delivered=taken)
             super().deliver([message])
 
 
@@ -151,7 +151,7 @@ def test_a_poison_event_becomes_a_dead_letter_after_some_refusals_and_the_rest_i
     sink = Picky(bad)
     delivery = deliver(sink, events)
     assert ids(sink.events) == [pair for number, pair in enumerate(ids(events)) if number not in (3, 4, 11)]
-    assert sink.refused == [name for name in bad for _ in range(QUICK.refusals)]
+    assert sink.refused == [name for name in bad for _ in range(QUICK.max_refusals)]
     assert delivery.statuses()[0].dead == 3
     delivery.close()
     with OutboxReader(path) as reader:
@@ -214,10 +214,10 @@ def test_the_next_run_delivers_what_this_one_could_not_and_nothing_twice(deliver
     assert ids(taken.events + sink.events) == ids(events)
 
 
-def test_a_sink_that_starts_anew_gets_nothing_of_an_earlier_run(deliver, path):
+def test_a_sink_that_skip_backlog_gets_nothing_of_an_earlier_run(deliver, path):
     deliver(FakeSink([SinkUnavailableError("away")] * 10_000), make_events(4), waits=False).close()
     sink, events = FakeSink(), make_events(1)
-    deliver(sink, events, starts_anew=True)
+    deliver(sink, events, skip_backlog=True)
     assert ids(sink.events) == ids(events)
 
 

@@ -87,7 +87,7 @@ class Rig:
 
     def run(self, *cameras, stop=None, watcher=None, sinks=None, outbox=None):
         outbox = outbox or Outbox(None)
-        quick = RetrySettings(shortest_wait_seconds=0.01, longest_wait_seconds=0.05)
+        quick = RetrySettings(initial_wait_seconds=0.01, max_wait_seconds=0.05)
         relays = [Relay(str(number), sink, outbox, retry=quick) for number, sink in enumerate(sinks or [self.sink])]
         self.delivery = Delivery(outbox, relays, drain_seconds=0.5)
         pipeline = Pipeline(cameras, self.engines, self.delivery, stages=StageTimer(), **self.options)

@@ -198,7 +198,7 @@ def test_what_was_written_before_a_full_disk_counts_as_taken(tmp_path, limited_f
         oversized = Message(0, b"{" + b" " * limit + b"}")
         with pytest.raises(SinkUnavailableError) as caught:
             sink.deliver([first, second, oversized, third])
-        assert caught.value.taken == 2
+        assert caught.value.delivered == 2
         sink.deliver([third])
     assert b"".join(lines_of(tmp_path, 9)) == b"".join(message.body + b"\n" for message in (first, second, third))
 

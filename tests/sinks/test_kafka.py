@@ -240,7 +240,7 @@ def test_the_words_of_librdkafka_go_to_the_log_with_secrets_masked(caplog):
 def test_a_missing_topic_is_a_fault_until_someone_creates_it(broker, make_sink):
     name = f"late-{uuid.uuid4()}"
     sink = make_sink(topic=name)
-    with pytest.raises(SinkFaultError, match=r"Unknown topic.*; create it, or set `creates_topic: true`"):
+    with pytest.raises(SinkFaultError, match=r"Unknown topic.*; create it, or set `create_topic: true`"):
         sink.open()
     broker.create_topic(name)
     sink.open()
@@ -250,7 +250,7 @@ def test_a_missing_topic_is_a_fault_until_someone_creates_it(broker, make_sink):
 
 def test_a_missing_topic_is_created_where_that_is_wished(broker, make_sink):
     name = f"new-{uuid.uuid4()}"
-    sink = make_sink(topic=name, creates_topic=True)
+    sink = make_sink(topic=name, create_topic=True)
     for _ in range(50):
         try:
             sink.open()
@@ -286,7 +286,7 @@ def test_an_oversized_event_is_refused_and_those_before_it_are_taken(broker, mak
     sink = make_sink(topic=name)
     with pytest.raises(EventRefusedError, match=r"too large; the topic's `max\.message\.bytes` can be raised") as caught:
         sink.deliver(messages)
-    assert caught.value.taken == 3
+    assert caught.value.delivered == 3
     assert received(broker.records(name)) == sent(messages[:3])
     sink.deliver(messages[4:])
     assert received(broker.records(name)) == sent(messages[:3] + messages[4:])
@@ -346,7 +346,7 @@ def test_nothing_is_lost_and_order_is_kept_while_the_broker_is_killed_again_and_
     cameras = [f"camera-{number}" for number in range(4)]
     messages = messages_of(*(make_episode(500, camera=camera) for camera in cameras))
     outbox = Outbox(tmp_path / "outbox.sqlite")
-    quick = RetrySettings(shortest_wait_seconds=0.1, longest_wait_seconds=0.5)
+    quick = RetrySettings(initial_wait_seconds=0.1, max_wait_seconds=0.5)
     relay = Relay("kafka", make_sink(timeout_seconds=5), outbox, batch_size=20, retry=quick)
     delivery = Delivery(outbox, [relay])
     delivery.start()
@@ -375,7 +375,7 @@ def test_an_oversized_event_becomes_a_dead_letter_and_the_others_arrive(broker, 
     messages = messages_of(make_episode(6))
     messages[2] = oversized(messages[2])
     outbox = Outbox(tmp_path / "outbox.sqlite")
-    relay = Relay("kafka", make_sink(topic=name), outbox, retry=RetrySettings(shortest_wait_seconds=0.01, refusals=2))
+    relay = Relay("kafka", make_sink(topic=name), outbox, retry=RetrySettings(initial_wait_seconds=0.01, max_refusals=2))
     delivery = Delivery(outbox, [relay])
     delivery.start()
     delivery.put([message.event for message in messages])

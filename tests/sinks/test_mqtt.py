@@ -256,7 +256,7 @@ def open_until_reached(sink, seconds=20.0):
 
 def test_nothing_is_lost_when_the_broker_restarts_again_and_again_mid_way(broker, listen, tmp_path, wait_for):
     listener = listen(broker.port, "edge-hoi/+/interactions")
-    retry = RetrySettings(shortest_wait_seconds=0.02, longest_wait_seconds=0.2)
+    retry = RetrySettings(initial_wait_seconds=0.02, max_wait_seconds=0.2)
     outbox = Outbox(tmp_path / "outbox.sqlite")
     delivery = Delivery(outbox, [Relay("mqtt", make_sink(broker), outbox, retry=retry)])
     events = make_events(200)
@@ -321,7 +321,7 @@ def test_a_topic_that_may_not_be_written_is_a_fault_that_names_it_and_the_progra
     sink.open()
     with pytest.raises(SinkFaultError, match="does not let camera publish to edge-hoi/gate/interactions") as caught:
         sink.deliver(messages_of(make_episode()))
-    assert caught.value.taken == 0
+    assert caught.value.delivered == 0
     listener.wait_for(lambda message: message.payload == b"offline")
 
 
@@ -333,7 +333,7 @@ def test_an_event_larger_than_the_broker_takes_is_refused_and_the_next_is_taken(
     with make_sink(broker, state=False) as sink:
         with pytest.raises(EventRefusedError, match="packets of at most 4000 bytes") as caught:
             sink.deliver(messages_of([small, large, next_one]))
-        assert caught.value.taken == 1
+        assert caught.value.delivered == 1
         sink.deliver(messages_of([next_one], 3))
     assert [json.loads(message.payload)["data"]["phase"] for message in listener.heard()] == ["started", "ended"]
 

@@ -117,7 +117,7 @@ def test_a_full_disk_costs_nothing(folder):
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
         with pytest.raises(SinkUnavailableError) as caught:
             sink.deliver(MESSAGES[5:])
-        assert caught.value.taken == 0
+        assert caught.value.delivered == 0
         sink.close()
         assert ids_of(folder) == []
     finally:

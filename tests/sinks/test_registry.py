@@ -40,9 +40,9 @@ def test_a_sink_of_another_package_is_configured_by_its_type_and_works(install, 
     install(example, "bell = my_package.bell:BellSettings")
     assert "bell" in sink_types()
     path = tmp_path / "config.yaml"
-    path.write_text("sinks: [{type: bell, device: /dev/null, retry: {refusals: 5}}]")
+    path.write_text("sinks: [{type: bell, device: /dev/null, retry: {max_refusals: 5}}]")
     (settings,) = load_config(path).sinks
-    assert (settings.device, settings.known_as, settings.retry.refusals) == ("/dev/null", "bell", 5)
+    assert (settings.device, settings.sink_name, settings.retry.max_refusals) == ("/dev/null", "bell", 5)
     with settings.make(SinkContext("site")) as sink:
         sink.deliver([Message.of(event) for event in make_episode()])
         sink.device = str(tmp_path / "missing" / "bell")

@@ -41,7 +41,7 @@ def deliver_all(sink, messages, seconds=20.0):
         try:
             hand_over(sink, messages)
         except SinkUnavailableError as error:
-            messages = messages[error.taken :]
+            messages = messages[error.delivered :]
             waited.wait(0.1)
         else:
             return
@@ -117,8 +117,8 @@ def test_an_outage_between_two_batches_loses_nothing(system, sink):
     system.go_away()
     with pytest.raises(SinkUnavailableError) as caught:
         hand_over(sink, MESSAGES[3:])
-    assert 0 <= caught.value.taken < len(MESSAGES[3:])
-    rest = MESSAGES[3 + caught.value.taken :]
+    assert 0 <= caught.value.delivered < len(MESSAGES[3:])
+    rest = MESSAGES[3 + caught.value.delivered :]
     system.come_back()
     deliver_all(sink, rest)
     assert arrived_once_at_least_and_in_order(system.received())
@@ -143,7 +143,7 @@ def arrived_once_at_least_and_in_order(received):
 
 
 def test_the_fake_fails_as_it_is_told_and_keeps_what_was_taken():
-    failures = [SinkUnavailableError("away", taken=1), None, EventRefusedError("too odd"), SinkFaultError("no such topic")]
+    failures = [SinkUnavailableError("away", delivered=1), None, EventRefusedError("too odd"), SinkFaultError("no such topic")]
     with FakeSink(failures) as sink:
         assert sink.is_open
         with pytest.raises(SinkUnavailableError):

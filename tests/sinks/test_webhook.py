@@ -88,7 +88,7 @@ def test_what_the_server_does_decides_what_becomes_of_an_event(server, make, beh
     else:
         with pytest.raises(outcome, match=words) as caught:
             sink.deliver(MESSAGES[1:2])
-        assert caught.value.taken == 0
+        assert caught.value.delivered == 0
     assert time.monotonic() - started < 4.0
     assert [request.method for request in server.requests] == ["POST", "POST"]
     sink.open()
@@ -123,7 +123,7 @@ def test_what_was_taken_before_a_failure_is_told(server, make):
     server.behave(answer_ok, answer_ok, answer(503))
     with pytest.raises(SinkUnavailableError) as caught:
         sink.deliver(MESSAGES[:5])
-    assert caught.value.taken == 2
+    assert caught.value.delivered == 2
     assert len(server.requests) == 3
 
 
@@ -207,7 +207,7 @@ def test_a_refused_batch_is_halved_until_the_refused_event_is_found(server, make
     sink.open()
     with pytest.raises(EventRefusedError, match=r"422 .*odd event") as caught:
         sink.deliver(MESSAGES)
-    assert caught.value.taken == position
+    assert caught.value.delivered == position
     server.decide = lambda request: answer_ok
     sink.deliver(MESSAGES[position + 1 :])
     taken = [envelope["id"] for request in server.accepted for envelope in request.envelopes]
@@ -220,7 +220,7 @@ def test_through_the_outbox_every_event_is_taken_or_a_dead_letter(server, make, 
     server.behave(answer(503), reset)
     sink = make(server.origin, content_mode="batched")
     with Outbox(tmp_path / "outbox.db") as outbox:
-        relay = Relay("webhook", sink, outbox, retry=RetrySettings(shortest_wait_seconds=0.02, refusals=2))
+        relay = Relay("webhook", sink, outbox, retry=RetrySettings(initial_wait_seconds=0.02, max_refusals=2))
         relay.start()
         outbox.put(EVENTS)
         deadline = time.monotonic() + 20

@@ -23,8 +23,8 @@ _FAULTS = {
     KafkaError._SSL: _CERTIFICATES,
     KafkaError.TOPIC_AUTHORIZATION_FAILED: _RIGHTS,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "give the user the right IdempotentWrite on the cluster",
-    KafkaError.UNKNOWN_TOPIC_OR_PART: "create it, or set `creates_topic: true` where the brokers may create it themselves",
-    KafkaError._UNKNOWN_TOPIC: "create it, or set `creates_topic: true` where the brokers may create it themselves",
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "create it, or set `create_topic: true` where the brokers may create it themselves",
+    KafkaError._UNKNOWN_TOPIC: "create it, or set `create_topic: true` where the brokers may create it themselves",
     KafkaError.TOPIC_EXCEPTION: "choose another name for the `topic`",
     KafkaError.INVALID_TIMESTAMP: "set the clock of this machine",
     KafkaError.UNSUPPORTED_COMPRESSION_TYPE: _VERSION,
@@ -46,10 +46,10 @@ def failure_of(error: KafkaError, what: str, *, taken: int = 0) -> SinkError:
     """
     code = _code(error)
     if code in _REFUSALS:
-        return EventRefusedError(f"{what}; {_REFUSALS[code]}", taken=taken)
+        return EventRefusedError(f"{what}; {_REFUSALS[code]}", delivered=taken)
     if code in _FAULTS:
-        return SinkFaultError(f"{what}; {_FAULTS[code]}", taken=taken)
-    return SinkUnavailableError(f"{what}; {_MAY_WORK_LATER}", taken=taken)
+        return SinkFaultError(f"{what}; {_FAULTS[code]}", delivered=taken)
+    return SinkUnavailableError(f"{what}; {_MAY_WORK_LATER}", delivered=taken)
 
 
 def most_telling(errors: Sequence[KafkaError]) -> KafkaError | None:

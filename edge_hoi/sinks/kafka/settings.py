@@ -37,7 +37,7 @@ class KafkaSettings(SinkSettings):
         "structured", description="structured: whole CloudEvents as values; binary: their attributes as `ce_` headers"
     )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = "lz4"
-    creates_topic: bool = Field(False, description="A topic that is missing is created, where the brokers allow that")
+    create_topic: bool = Field(False, description="A topic that is missing is created, where the brokers allow that")
     sasl: SaslSettings | None = None
     tls: TlsSettings | None = Field(None, description="`{}` for TLS with the certificates that the system trusts")
     client_id: str = Field("edge-hoi", min_length=1, max_length=200, description="How the brokers' logs and quotas call this program")
@@ -52,12 +52,12 @@ class KafkaSettings(SinkSettings):
                 raise
             raise MissingDependencyError("a sink of type kafka needs confluent-kafka; pip install 'edge-hoi[kafka]'") from error
         if self.sasl and self.sasl.mechanism == "PLAIN" and not self.tls:
-            _logger.warning("sink %s sends its password in clear: add `tls: {}`, or use a SCRAM mechanism", self.known_as)
+            _logger.warning("sink %s sends its password in clear: add `tls: {}`, or use a SCRAM mechanism", self.sink_name)
         return KafkaSink(
             self.topic,
             self.client_settings(),
             is_binary=self.mode == "binary",
-            creates_topic=self.creates_topic,
+            create_topic=self.create_topic,
             timeout_seconds=self.timeout_seconds,
             secrets=self._secrets(),
         )

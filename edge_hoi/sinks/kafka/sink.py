@@ -38,7 +38,7 @@ class KafkaSink(Sink):
         client: Mapping[str, str | int | float | bool],
         *,
         is_binary: bool = False,
-        creates_topic: bool = False,
+        create_topic: bool = False,
         timeout_seconds: float = 5.0,
         secrets: Iterable[str] = (),
     ) -> None:
@@ -49,13 +49,13 @@ class KafkaSink(Sink):
             client: Where the brokers are and how to talk to them, in librdkafka's words.
             is_binary: How events become records, by the Kafka binding of CloudEvents: whole as the value, or their data as the value and
                 their attributes as headers.
-            creates_topic: Let the brokers create a topic that is missing.
+            create_topic: Let the brokers create a topic that is missing.
             timeout_seconds: Longest wait for the brokers, at opening and for each delivery.
             secrets: What must not show in logs and errors.
         """
         self._topic = topic
         self._is_binary = is_binary
-        self._creates_topic = creates_topic
+        self._create_topic = create_topic
         self._timeout_seconds = timeout_seconds
         self._secrets = tuple(secrets)
         self._place = f"Kafka topic {topic} at {client['bootstrap.servers']}"
@@ -69,7 +69,7 @@ class KafkaSink(Sink):
             "socket.timeout.ms": milliseconds,
             "socket.keepalive.enable": True,
             "reconnect.backoff.max.ms": 1000,
-            "allow.auto.create.topics": creates_topic,
+            "allow.auto.create.topics": create_topic,
             "partitioner": "murmur2_random",  # a camera's partition is the one that Java producers would choose
             "error_cb": self._note_trouble,
             "logger": self,
@@ -110,7 +110,7 @@ class KafkaSink(Sink):
         failure = self._send(messages, deadline)
         if isinstance(failure, EventRefusedError) and len(messages) > 1:
             # A broker refuses all records of a request together; which one is it?
-            for number in range(failure.taken, len(messages)):
+            for number in range(failure.delivered, len(messages)):
                 failure = self._send(messages[number : number + 1], deadline, before=number)
                 if failure is not None:
                     break
@@ -146,7 +146,7 @@ class KafkaSink(Sink):
             self._listen(self._producer.poll, 0.0)
             self._troubles.clear()
             return
-        if self._creates_topic and error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        if self._create_topic and error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise SinkUnavailableError(
                 f"{self._place}: the brokers were asked to create it and have not yet; if that lasts, they may not: create it yourself"
             )
@@ -178,7 +178,7 @@ class KafkaSink(Sink):
         try:
             self.open()
         except SinkError as failure:
-            failure.taken = before
+            failure.delivered = before
             return failure
         assert self._producer is not None
         reports = self._produce(self._producer, messages)
@@ -235,7 +235,7 @@ class KafkaSink(Sink):
         self._troubles.append(error)
 
     def _failure(self, error: KafkaError, taken: int = 0) -> SinkError:
-        return failure_of(error, self._what(error), taken=taken)
+        return failure_of(error, self._what(error), delivered=taken)
 
     def _what(self, error: KafkaError) -> str:
         return mask(f"{self._place}: {error.str()}", self._secrets)

@@ -113,14 +113,14 @@ class Connection:
                 ids.append(self._send(publication))
             self._wait(lambda: len(self._acknowledged) >= len(ids))
         except SinkUnavailableError as error:
-            error.taken = len(list(takewhile(lambda id_: id_ in self._acknowledged, ids)))
+            error.delivered = len(list(takewhile(lambda id_: id_ in self._acknowledged, ids)))
             raise
         for number, (id_, publication) in enumerate(zip(ids, fitting, strict=True)):
             if self._acknowledged[id_].is_failure:
-                raise failures.not_taken(self._broker, self._acknowledged[id_], publication.topic, taken=number)
+                raise failures.not_taken(self._broker, self._acknowledged[id_], publication.topic, delivered=number)
         if len(fitting) < len(publications):
             refused = publications[len(fitting)]
-            raise failures.too_large(self._broker, self._most_bytes, refused.topic, len(refused.payload), taken=len(fitting))
+            raise failures.too_large(self._broker, self._most_bytes, refused.topic, len(refused.payload), delivered=len(fitting))
 
     def watch(self, filters: Sequence[str]) -> None:
         """Ask for the retained messages of some topics; `found_topics` names them when they have come.

@@ -65,10 +65,10 @@ def not_taken(broker: Broker, reason: ReasonCode, topic: str, *, taken: int) -> 
     """
     if reason.value == _NOT_AUTHORIZED:
         return SinkFaultError(
-            f"{broker} does not let {broker.user or 'anybody'} publish to {topic}; allow it there, or change `prefix`", taken=taken
+            f"{broker} does not let {broker.user or 'anybody'} publish to {topic}; allow it there, or change `prefix`", delivered=taken
         )
     kind = SinkUnavailableError if reason.value in _PASSING else EventRefusedError
-    return kind(f"{broker} does not take a message for {topic} ({reason}); see the broker's log", taken=taken)
+    return kind(f"{broker} does not take a message for {topic} ({reason}); see the broker's log", delivered=taken)
 
 
 def too_large(broker: Broker, most_bytes: int | None, topic: str, size: int, *, taken: int) -> EventRefusedError:
@@ -82,5 +82,5 @@ def too_large(broker: Broker, most_bytes: int | None, topic: str, size: int, *, 
         taken: How many before it were taken.
     """
     return EventRefusedError(
-        f"{broker} takes packets of at most {most_bytes} bytes, got a message of {size} bytes for {topic}; raise its limit", taken=taken
+        f"{broker} takes packets of at most {most_bytes} bytes, got a message of {size} bytes for {topic}; raise its limit", delivered=taken
     )

@@ -89,5 +89,5 @@ class MqttSettings(SinkSettings):
         end = "t" if context.is_test else ""
         if self.client_id is not None:
             return self.client_id + end
-        who = "\n".join((platform.node(), context.site, self.known_as, *sorted(context.cameras)))
+        who = "\n".join((platform.node(), context.site, self.sink_name, *sorted(context.cameras)))
         return f"edgehoi{hashlib.sha256(who.encode()).hexdigest()[:_ID_DIGITS]}{end}"

@@ -85,12 +85,12 @@ class MqttSink(Sink):
             connection.publish(self._render(messages))
         except SinkError as error:
             is_refused = isinstance(error, EventRefusedError)
-            self._learn(messages[: error.taken + is_refused])  # what is refused happened all the same
+            self._learn(messages[: error.delivered + is_refused])  # what is refused happened all the same
             if not is_refused:
                 self._drop()
             raise
         self._learn(messages)
-        self._tell_changes(taken=len(messages))
+        self._tell_changes(delivered=len(messages))
 
     def close(self) -> None:
         """Say that this program is gone, and disconnect."""
@@ -164,7 +164,7 @@ class MqttSink(Sink):
             self._drop()
             # A state is no event that could be put aside.
             kind = SinkFaultError if isinstance(error, EventRefusedError) else type(error)
-            raise kind(str(error), taken=taken) from error
+            raise kind(str(error), delivered=taken) from error
 
     def _drop(self) -> None:
         """Let a connection go that is of no use."""

@@ -70,12 +70,12 @@ class WebhookSink(Sink):
                 self._post(chunk)
             except EventRefusedError as refusal:
                 if len(chunk) == 1:
-                    refusal.taken = taken
+                    refusal.delivered = taken
                     raise
                 middle = len(chunk) // 2
                 waiting += [chunk[middle:], chunk[:middle]]
             except SinkError as failure:
-                failure.taken = taken
+                failure.delivered = taken
                 raise
             else:
                 taken += len(chunk)
