@@ -49,7 +49,7 @@ from edge_hoi.runtime.manifest import MODEL_FILE
 from edge_hoi.telemetry import time_interleaved
 from edge_hoi.vocabulary import load_vocabulary
 
-WARM_UP_FRAMES, FRAMES_A_TURN = 3, 3
+WARM_UP_FRAMES, FRAMES_PER_TURN = 3, 3
 CALIBRATED_ON, JUDGED_ON = 32, 12  # frames of the clip that comes along
 
 Say = Callable[[str], None]
@@ -136,7 +136,7 @@ def report(variant: str, folder: Path, frames: FrameSet, rounds: int, say: Say) 
     lines = [
         f"# {variant} at {height}x{width}, batch 1, on a CPU\n",
         f"{describe_machine('torch', 'onnxruntime')}; PyTorch runs {torch.get_num_threads()} threads, the others pick their own.\n",
-        f"{rounds * FRAMES_A_TURN} frames each, in {rounds} rounds of turns; load average at the end {os.getloadavg()[0]:.1f}.\n",
+        f"{rounds * FRAMES_PER_TURN} frames each, in {rounds} rounds of turns; load average at the end {os.getloadavg()[0]:.1f}.\n",
         f"INT8's weights have {weight_bits_for('openvino')} bits, as this CPU needs.\n",
         *speed_table(measured),
         *share_table(measured, peaks, sum(work.values()), quantised),
@@ -208,7 +208,7 @@ def in_turns(engines: Mapping[str, Engine], rounds: int, say: Say) -> dict[str, 
 
     say("timing in turns")
     runs = {name: partial(engine.run, inputs) for name, engine in engines.items()}
-    return time_interleaved(runs, rounds=rounds, runs_a_turn=FRAMES_A_TURN, warm_up=WARM_UP_FRAMES, advance=advance)
+    return time_interleaved(runs, rounds=rounds, runs_per_turn=FRAMES_PER_TURN, warm_up=WARM_UP_FRAMES, advance=advance)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from torch.nn import functional
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that a checkout need not be installed
 
 from edge_hoi.model.checkpoint import Checkpoint, checkpoint_from_published
-from edge_hoi.model.reference_weights import made_up_checkpoint, made_up_clip_pictures, made_up_pictures
+from edge_hoi.model.reference_weights import random_checkpoint, random_clip_images, random_images
 from edge_hoi.vocabulary import known_vocabularies, load_vocabulary, zero_shot_split
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -71,7 +71,7 @@ def build(reference: Arrays, keys: Path) -> Checkpoint:
     name = next((name for name in known_vocabularies() if _letters(name).startswith(dataset)), None)
     if name is None:
         raise SystemExit(f"expected a data set of {', '.join(known_vocabularies())}, got '{reference['dataset']}'")
-    arrays = made_up_checkpoint(shapes, load_vocabulary(name), zero_shot_split(split) if split else ())
+    arrays = random_checkpoint(shapes, load_vocabulary(name), zero_shot_split(split) if split else ())
     return checkpoint_from_published({name: torch.from_numpy(array) for name, array in arrays.items()}, source=str(keys))
 
 
@@ -86,8 +86,8 @@ def compute(checkpoint: Checkpoint, reference: Arrays) -> dict[str, NDArray[Any]
     for name, probe in PROBES.items():
         checkpoint.model.get_submodule(probe.module).register_forward_hook(_recorder(name, probe, probes))
     case, sizes = str(reference["case"]), [(int(height), int(width)) for height, width in reference["sizes"]]
-    pictures, padding = (torch.from_numpy(array) for array in made_up_pictures(case, sizes))
-    clip_pictures = torch.from_numpy(made_up_clip_pictures(case, len(sizes), checkpoint.model.clip.image_size))
+    pictures, padding = (torch.from_numpy(array) for array in random_images(case, sizes))
+    clip_pictures = torch.from_numpy(random_clip_images(case, len(sizes), checkpoint.model.clip.image_size))
     outputs = checkpoint.model(pictures, clip_pictures, padding)
     last = outputs.layers[-1]
     logits = checkpoint.classifier(last)

@@ -112,7 +112,7 @@ def build(
         edge-hoi build hoiclip.pth --output engines/quick --precision auto --calibration street.mp4
         edge-hoi build hoiclip.pth --output engines/gpu --precision fp16 --backend tensorrt-rtx --compute-capability 8.6
     """
-    refuse_without_extra("building")
+    require_build_extra("building")
     choice = PrecisionChoice(
         precision, calibration or (), judge or (), frames, method, keep_float or (), backend, cast("WeightBits | None", weight_bits)
     )
@@ -184,7 +184,7 @@ def parse_thresholds(text: str) -> "EpisodeSettings":
         ) from error
 
 
-def refuse_without_extra(doing: str) -> None:
+def require_build_extra(doing: str) -> None:
     """Say how to install what is missing.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from edge_hoi.cli.build_engine import SizeOption, UntrainedVocabularyOption, open_model, parse_size, refuse_without_extra
+from edge_hoi.cli.build_engine import SizeOption, UntrainedVocabularyOption, open_model, parse_size, require_build_extra
 from edge_hoi.cli.terminal import err, out
 
 _SHOWN_LAYERS = 12
@@ -34,7 +34,7 @@ def calibrate(
 
         edge-hoi calibrate hoiclip.pth --source street.mp4 --frames 512 --output calibration/street
     """
-    refuse_without_extra("calibrating")
+    require_build_extra("calibrating")
     import onnx
 
     from edge_hoi.export import KEEP_FLOAT, collect_frames, describe_input, export_network, histograms_of, make_recording, weights_sha256
@@ -65,7 +65,7 @@ def calibrate(
 
     step("comparing methods")
     layers = layers_to_quantise(network, KEEP_FLOAT)
-    judged = chosen.spread(_REPORT_FRAMES).with_unlike(_REPORT_FRAMES // 2)
+    judged = chosen.spread(_REPORT_FRAMES).with_negatives(_REPORT_FRAMES // 2)
     inputs = [{name: array.copy() for name, array in each.items()} for each in judged.inputs(described)]
     expected = answers(network, inputs)
     methods = Table("method", *expected, title="error of each output, as a share of how much it differs from frame to frame")

@@ -201,7 +201,7 @@ def _examine(backend: Backend, *, has_gpu: bool) -> Iterator[Finding]:
 def _openvino() -> Iterator[tuple[str, str]]:
     import openvino  # noqa: F401 -- where it is broken, this says so
 
-    from edge_hoi.runtime.int8_sums import sums_are_cut_off
+    from edge_hoi.runtime.int8_saturation import int8_saturates
     from edge_hoi.runtime.openvino_core import openvino_core
 
     core = openvino_core()
@@ -209,7 +209,7 @@ def _openvino() -> Iterator[tuple[str, str]]:
         arithmetic = ", ".join(core.get_property(device, "OPTIMIZATION_CAPABILITIES"))
         caution = (
             "; its INT8 overflows, as without VNNI, so INT8 with weights of 8 bits runs in fp32"
-            if device == "CPU" and sums_are_cut_off()
+            if device == "CPU" and int8_saturates()
             else ""
         )
         yield f"openvino {device}", f"{core.get_property(device, 'FULL_DEVICE_NAME')}: {arithmetic}{caution}"

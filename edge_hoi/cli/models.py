@@ -112,7 +112,7 @@ def import_(
     from edge_hoi.hub import known_model, write_card
     from edge_hoi.model import VARIANTS, save_checkpoint
     from edge_hoi.model.checkpoint import checkpoint_from_published
-    from edge_hoi.model.checkpoint_files import OtherTensorsError, is_safetensors, read_published
+    from edge_hoi.model.checkpoint_files import TensorMismatchError, is_safetensors, read_published
     from edge_hoi.model.identity import identify
     from edge_hoi.model.published_keys import is_unused
 
@@ -125,7 +125,7 @@ def import_(
     identity = identify(tensors)
     try:
         checkpoint = checkpoint_from_published(tensors, VARIANTS[variant] if variant else None, source=str(file))
-    except OtherTensorsError as error:
+    except TensorMismatchError as error:
         _print_tensors("missing", error.missing)
         _print_tensors("unknown", error.unknown)
         raise

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edge_hoi.runtime.manifest import WeightBits
 
 Precision = Literal["fp32", "bf16", "fp16", "int8", "auto"]
-JUDGED_FRAMES = 48
+GATE_FRAMES = 48
 """Frames that the accuracy gate looks at."""
 
 
@@ -82,7 +82,7 @@ class PrecisionChoice:
             step(f"choosing up to {self.frames} calibration frames")
             calibration = collect_frames(sources, self.frames, described)
         # Judged on the clip that comes along too, so that frames which show nothing are not left to judge themselves.
-        judged = collect_frames([*self.judge, *sources, str(DEMO_CLIP)], JUDGED_FRAMES, described)
+        judged = collect_frames([*self.judge, *sources, str(DEMO_CLIP)], GATE_FRAMES, described)
         if self.precision in ("bf16", "fp16"):
             return [Reduction(self.precision, judged)]
         half: Reduced = "fp16" if self.backend in PLAN_BACKENDS else "bf16"

@@ -22,7 +22,7 @@ from edge_hoi.runtime.open import PLAN_BACKENDS
 from edge_hoi.telemetry import processor_name, time_interleaved
 from edge_hoi.vocabulary import Vocabulary
 
-WARM_UP_FRAMES, ROUNDS, FRAMES_A_TURN = 5, 12, 4
+WARM_UP_FRAMES, ROUNDS, FRAMES_PER_TURN = 5, 12, 4
 
 
 def build_fastest(
@@ -111,7 +111,7 @@ def _time(folders: dict[str, Path]) -> dict[str, float]:
     with ExitStack() as cleanup:
         engines = {name: cleanup.enter_context(open_engine(folder)) for name, folder in folders.items()}
         runs = {name: partial(engine.run, random_inputs(engine.inputs)) for name, engine in engines.items() if engine.precision == name}
-        seconds = time_interleaved(runs, rounds=ROUNDS, runs_a_turn=FRAMES_A_TURN, warm_up=WARM_UP_FRAMES)
+        seconds = time_interleaved(runs, rounds=ROUNDS, runs_per_turn=FRAMES_PER_TURN, warm_up=WARM_UP_FRAMES)
     return {name: round(1e3 * float(np.median(values)), 3) for name, values in seconds.items()}
 
 

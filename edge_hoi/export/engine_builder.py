@@ -14,7 +14,7 @@ from edge_hoi.errors import EngineError
 from edge_hoi.events import EpisodeSettings
 from edge_hoi.export.folder import files_below, order_metadata, replacing
 from edge_hoi.export.gate import Comparison, compare
-from edge_hoi.export.onnx import export_onnx, largest_difference, refuse_beyond_tolerance, write_valid
+from edge_hoi.export.onnx import check_tolerance, export_onnx, largest_difference, write_valid
 from edge_hoi.export.plans import PlanTarget, add_plan, judged_on, plan_for
 from edge_hoi.export.program import export_program
 from edge_hoi.export.provenance import build_inputs, current_engine, tool_versions, weights_sha256
@@ -267,7 +267,7 @@ def _write_reduced(
         comparison = _compare(checkpoint, vocabulary, folder, manifest, reduction)
         if comparison.passes(reduction.limits):
             break
-    comparison.refuse_beyond(reduction.limits, manifest.precision)
+    comparison.check_limits(reduction.limits, manifest.precision)
     accuracy = Accuracy(
         frames_sha256=reduction.judged_on.sha256,
         frames=len(reduction.judged_on.frames),
@@ -314,7 +314,7 @@ def _try(checkpoint: Checkpoint, folder: Path, manifest: Manifest) -> None:
         TorchEngine(LastLayer(checkpoint.model), manifest, device="cpu") as reference,
     ):
         inputs = random_inputs(engine.inputs)
-        refuse_beyond_tolerance(largest_difference(reference.run(inputs), engine.run(inputs)), engine.backend)
+        check_tolerance(largest_difference(reference.run(inputs), engine.run(inputs)), engine.backend)
 
 
 def _compare(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Path, manifest: Manifest, reduction: Reduction) -> Comparison:

@@ -60,7 +60,7 @@ class FrameSet:
         """Give at most so many of the frames, evenly from first to last."""
         return FrameSet(self.frames[:: -(-len(self.frames) // count)])
 
-    def with_unlike(self, count: int) -> "FrameSet":
+    def with_negatives(self, count: int) -> "FrameSet":
         """Add, after these frames, as many at most that are as unlike them as the same pixels can be: upside down, and negatives.
 
         A fixed camera's frames hardly differ. By these, an engine that looks is told from one that always gives the same answer.

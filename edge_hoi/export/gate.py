@@ -66,7 +66,7 @@ class Comparison:
         """Tell whether every measure is within its limit."""
         return all(value <= limits[name] for name, value in self.measured.items())
 
-    def refuse_beyond(self, limits: Mapping[str, float], precision: str) -> None:
+    def check_limits(self, limits: Mapping[str, float], precision: str) -> None:
         """Stop if the engine parts too far.
 
         Args:
@@ -108,7 +108,7 @@ def compare(
     """
     if len(frames.frames) < 2:
         raise EngineError(f"the accuracy gate needs at least two frames that differ, got {len(frames.frames)}; name another source")
-    judged = frames.with_unlike(_UNLIKE)  # what is seen in those is not judged
+    judged = frames.with_negatives(_UNLIKE)  # what is seen in those is not judged
     expected, got = _run_both(reference, candidate, judged, description)
     distortions = {name: distortion(expected[name], got[name]) for name in OUTPUT_NAMES}
     worst = max(distortions, key=distortions.__getitem__)

@@ -112,7 +112,7 @@ def write_checked(model: onnx.ModelProto, path: Path, module: nn.Module, cases: 
         nonlocal difference
         session = open_session(partial)
         difference = float(np.max([largest_difference(_run_torch(module, case), _run_session(session, case)) for case in cases]))
-        refuse_beyond_tolerance(difference, "ONNX Runtime")
+        check_tolerance(difference, "ONNX Runtime")
 
     write_valid(model, path, compare)
     return difference
@@ -169,7 +169,7 @@ def largest_difference(reference: Arrays, candidate: Arrays) -> float:
     return float(np.max([np.abs(candidate[name] - expected).max() for name, expected in reference.items()]))
 
 
-def refuse_beyond_tolerance(difference: float, runner: str) -> None:
+def check_tolerance(difference: float, runner: str) -> None:
     """Stop a build whose result is not what torch computes.
 
     Args:

@@ -9,7 +9,7 @@ from typing import cast
 from edge_hoi.errors import EdgeHoiError, EngineError
 from edge_hoi.runtime import Device, Manifest
 from edge_hoi.runtime.gpu import Gpu
-from edge_hoi.runtime.int8_sums import int8_overflows
+from edge_hoi.runtime.int8_saturation import engine_saturates
 from edge_hoi.runtime.manifest import AMPERE_AND_LATER, Plan, PlanBackend
 from edge_hoi.runtime.open import PLAN_BACKENDS
 from edge_hoi.runtime.tensorrt_layers import count_products
@@ -115,7 +115,7 @@ def judged_on(manifest: Manifest) -> tuple[str, Device]:
     # On CPUs OpenVINO runs fp16 networks in fp32; ONNX Runtime rounds to fp16 after each operator, as GPUs do.
     # Where OpenVINO cannot run int8, ONNX Runtime says what other CPUs would get.
     is_elsewhere = (
-        manifest.backend in PLAN_BACKENDS or manifest.precision == "fp16" or (manifest.backend == "openvino" and int8_overflows(manifest))
+        manifest.backend in PLAN_BACKENDS or manifest.precision == "fp16" or (manifest.backend == "openvino" and engine_saturates(manifest))
     )
     return ("onnxruntime" if is_elsewhere else manifest.backend), "cpu"
 

@@ -78,7 +78,7 @@ def quantise(model: onnx.ModelProto, limits: Mapping[str, float], layers: Sequen
         model: The float network; left as it is.
         limits: The largest magnitude that INT8 is to tell apart, of the input of each layer.
         layers: Names of layers, of `layers_to_quantise`.
-        weight_bits: Bits of the weights; of 7, so that -64 to 64, sums fit into 16 bits, see `edge_hoi.runtime.int8_sums`.
+        weight_bits: Bits of the weights; of 7, so that -64 to 64, sums fit into 16 bits, see `edge_hoi.runtime.int8_saturation`.
 
     Returns:
         The quantised network, with the same inputs, outputs and free axes.

@@ -16,7 +16,7 @@ from edge_hoi.export.quantise import KEEP_FLOAT, layers_to_quantise, quantise
 from edge_hoi.export.ranges import Method
 from edge_hoi.export.sensitivity import sensitivities
 from edge_hoi.runtime import Calibration, InputDescription
-from edge_hoi.runtime.int8_sums import sums_are_cut_off
+from edge_hoi.runtime.int8_saturation import int8_saturates
 from edge_hoi.runtime.manifest import WeightBits
 from edge_hoi.runtime.open import PLAN_BACKENDS
 
@@ -68,7 +68,7 @@ def weight_bits_for(backend: str) -> WeightBits:
     Args:
         backend: What is to run the engine.
     """
-    return 7 if backend not in PLAN_BACKENDS and sums_are_cut_off() else 8
+    return 7 if backend not in PLAN_BACKENDS and int8_saturates() else 8
 
 
 def reduced_networks(
@@ -106,7 +106,7 @@ def reduced_networks(
     if reduction.keep_float is not None:
         return
     progress("looking for the parts that suffer most from int8")
-    frames = reduction.judged_on.spread(_FRAMES).with_unlike(_FRAMES // 2)
+    frames = reduction.judged_on.spread(_FRAMES).with_negatives(_FRAMES // 2)
     inputs = [{name: array.copy() for name, array in each.items()} for each in frames.inputs(description)]
     worst_first = sorted(sensitivities(model, limits, inputs, keep_float), key=lambda part: -part[1])
     for pattern, _ in islice(worst_first, min(_MOST_PARTS, len(worst_first) - 1)):

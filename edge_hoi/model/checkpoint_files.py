@@ -12,7 +12,7 @@ from torch import Tensor
 from edge_hoi.errors import CheckpointError
 
 
-class OtherTensorsError(CheckpointError):
+class TensorMismatchError(CheckpointError):
     """A checkpoint lacks tensors, or has some that are not known.
 
     Attributes:
@@ -111,14 +111,14 @@ def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], *
         source: The file's name, for messages.
 
     Raises:
-        OtherTensorsError: If a tensor is missing or unknown.
+        TensorMismatchError: If a tensor is missing or unknown.
         CheckpointError: If one is of another shape.
     """
     missing, unknown = (tuple(name for name in names if name not in others) for names, others in ((expected, found), (found, expected)))
     if missing or unknown:
         count = f"{len(missing)} of {len(expected)} tensors are missing{_first(missing)}, {len(unknown)} are unknown{_first(unknown)}"
         message = f"{source}: expected a HOICLIP checkpoint, got {_kind(found, expected)}: {count}; use it as it was published"
-        raise OtherTensorsError(message, missing=missing, unknown=unknown)
+        raise TensorMismatchError(message, missing=missing, unknown=unknown)
     for name, tensor in expected.items():
         if found[name].shape != tensor.shape:
             shapes = f"{tuple(tensor.shape)}, got {tuple(found[name].shape)}"

@@ -118,7 +118,7 @@ class Hoiclip(nn.Module):
         self.verb_head = Mlp(clip.embedding_size, clip.embedding_size // 2, clip.embedding_size)
 
     def forward(
-        self, image: Tensor, clip_image: Tensor, padding_mask: Tensor | None = None, more_queries: Tensor | None = None
+        self, image: Tensor, clip_image: Tensor, padding_mask: Tensor | None = None, extra_queries: Tensor | None = None
     ) -> HoiclipOutputs:
         """Find the pairs of a batch of pictures and embed what they do.
 
@@ -126,11 +126,11 @@ class Hoiclip(nn.Module):
             image: `(B, 3, H, W)` float32, ImageNet-normalised RGB, zero where it is padding.
             clip_image: `(B, 3, S, S)` float32, CLIP-normalised RGB.
             padding_mask: `(B, H, W)` bool, True where `image` is padding; None where there is none.
-            more_queries: `(G, 2Q, D)` more groups of queries like `queries`, for training. There are (1 + G) Q pairs then, group by group.
+            extra_queries: `(G, 2Q, D)` more groups of queries like `queries`, for training. There are (1 + G) Q pairs then, group by group.
         """
         memory, positions, padding, _ = self.encode(image, padding_mask)
-        queries = self.queries() if more_queries is None else torch.cat([self.queries(), more_queries.flatten(0, 1)])
-        groups = 1 if more_queries is None else 1 + len(more_queries)
+        queries = self.queries() if extra_queries is None else torch.cat([self.queries(), extra_queries.flatten(0, 1)])
+        groups = 1 if extra_queries is None else 1 + len(extra_queries)
         instances = self.instance_decoder(queries, memory, positions, padding, groups)  # of (B, 2Q, D)
 
         seen = self.clip(clip_image)

@@ -20,7 +20,7 @@ from edge_hoi.vocabulary import Vocabulary
 Floats = NDArray[np.float32]
 
 
-def made_up_tensor(name: str, shape: tuple[int, ...]) -> Floats:
+def random_tensor(name: str, shape: tuple[int, ...]) -> Floats:
     """Draw one tensor at a scale that keeps signals alive through the depth of the network.
 
     Args:
@@ -57,7 +57,7 @@ def _in_transformer(name: str, weight: Floats) -> Floats:
     return weight
 
 
-def made_up_checkpoint(shapes: Mapping[str, tuple[int, ...]], vocabulary: Vocabulary, unseen: Sequence[int] = ()) -> dict[str, Floats]:
+def random_checkpoint(shapes: Mapping[str, tuple[int, ...]], vocabulary: Vocabulary, unseen: Sequence[int] = ()) -> dict[str, Floats]:
     """Draw a whole published checkpoint.
 
     Args:
@@ -70,7 +70,7 @@ def made_up_checkpoint(shapes: Mapping[str, tuple[int, ...]], vocabulary: Vocabu
     """
     verb_to_hoi = published_verb_to_hoi(vocabulary)
     given = {"verb2hoi_proj": np.delete(verb_to_hoi, list(unseen), axis=1), "verb2hoi_proj_eval": verb_to_hoi}
-    return {name: given[name] if name in given else made_up_tensor(name, shape) for name, shape in shapes.items()}
+    return {name: given[name] if name in given else random_tensor(name, shape) for name, shape in shapes.items()}
 
 
 def untrained_checkpoint(config: HoiclipConfig, vocabulary: Vocabulary, unseen: Sequence[int] = ()) -> Checkpoint:
@@ -84,7 +84,7 @@ def untrained_checkpoint(config: HoiclipConfig, vocabulary: Vocabulary, unseen: 
     clip = build_clip(config.clip)
     num_seen = len(vocabulary) - len(unseen) if unseen else None
     shapes = published_shapes(build_hoiclip(config, clip.image), clip.text, vocabulary, num_seen)
-    arrays = made_up_checkpoint({name: tuple(tensor.shape) for name, tensor in shapes.items()}, vocabulary, unseen)
+    arrays = random_checkpoint({name: tuple(tensor.shape) for name, tensor in shapes.items()}, vocabulary, unseen)
     return checkpoint_from_published({name: torch.from_numpy(array) for name, array in arrays.items()}, config, source="made-up weights")
 
 
@@ -105,7 +105,7 @@ def published_verb_to_hoi(vocabulary: Vocabulary) -> Floats:
     return matrix
 
 
-def made_up_pictures(case: str, sizes: Sequence[tuple[int, int]]) -> tuple[Floats, NDArray[np.bool_]]:
+def random_images(case: str, sizes: Sequence[tuple[int, int]]) -> tuple[Floats, NDArray[np.bool_]]:
     """Draw pictures with coarse blotches and fine noise, padded to the largest.
 
     Args:
@@ -127,7 +127,7 @@ def made_up_pictures(case: str, sizes: Sequence[tuple[int, int]]) -> tuple[Float
     return pictures, padding
 
 
-def made_up_clip_pictures(case: str, count: int, size: int) -> Floats:
+def random_clip_images(case: str, count: int, size: int) -> Floats:
     """Draw what CLIP looks at.
 
     Args:

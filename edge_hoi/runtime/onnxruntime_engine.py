@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge_hoi.errors import EngineError, MissingDependencyError
 from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
-from edge_hoi.runtime.int8_sums import int8_overflows
+from edge_hoi.runtime.int8_saturation import engine_saturates
 from edge_hoi.runtime.manifest import Manifest, model_path
 
 _ERRORS_ONLY = 3
@@ -58,7 +58,7 @@ class OnnxRuntimeEngine(CheckedEngine):
         super().__init__(manifest, input_size=input_size, max_batch=max_batch)
         path = model_path(folder, manifest)
         providers = _providers(device, onnxruntime.get_available_providers())
-        is_simulated = providers == [_CPU] and int8_overflows(manifest)
+        is_simulated = providers == [_CPU] and engine_saturates(manifest)
         options = session_options(with_int8=not is_simulated)
         height, width = self.input_size
         for name, size in {"height": height, "width": width, **({"batch": 1} if max_batch == 1 else {})}.items():
@@ -90,7 +90,7 @@ def session_options(*, with_int8: bool) -> Any:  # noqa: ANN401 -- ONNX Runtime 
 
     Args:
         with_int8: Whether a Q/DQ network runs in INT8. If not, it is rounded as in INT8 and multiplied in float, which is slow, and right
-            on every CPU; see `int8_overflows`. (`session.x64quantprecision` is meant for that, and fails where layers share weights.)
+            on every CPU; see `engine_saturates`. (`session.x64quantprecision` is meant for that, and fails where layers share weights.)
     """
     import onnxruntime
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
-from edge_hoi.runtime.int8_sums import int8_overflows, multiply_in_float
+from edge_hoi.runtime.int8_saturation import engine_saturates, remove_activation_quantisers
 from edge_hoi.runtime.manifest import MODEL_FILE, Manifest, model_path
 from edge_hoi.runtime.openvino_core import openvino_core
 
@@ -63,8 +63,8 @@ class OpenVinoEngine(CheckedEngine):
         try:
             core = openvino_core()
             model = core.read_model(path)
-            if int8_overflows(manifest):
-                multiply_in_float(model)
+            if engine_saturates(manifest):
+                remove_activation_quantisers(model)
             model.reshape({name: openvino.PartialShape([batch, *spec.shape[1:]]) for name, spec in self.inputs.items()})
             compiled = core.compile_model(model, "CPU", config)
         except RuntimeError as error:

@@ -18,7 +18,7 @@ from edge_hoi.runtime.manifest import AMPERE_AND_LATER, Plan
 from edge_hoi.runtime.tensorrt_layers import parse_layers
 from edge_hoi.runtime.tensorrt_library import load_library, make_logger
 
-NARROWED = "Defaulting to INT8"
+INT8_SUBSTITUTED = "Defaulting to INT8"
 """What TensorRT says when it takes another eight-bit type, with another zero, for INT8: the numbers would be wrong."""
 
 
@@ -84,7 +84,7 @@ def _compile(order: Order, plan: Plan) -> dict[str, Any]:
     compiled = builder.build_serialized_network(network, config)
     if compiled is None:
         raise EngineError(f"{plan.backend} cannot compile {order.model}: {_complaint(heard) or 'it does not say why'}")
-    narrowed = [text for _, text in heard if NARROWED in text]
+    narrowed = [text for _, text in heard if INT8_SUBSTITUTED in text]
     if narrowed:
         raise EngineError(f"{plan.backend} changes the network's numbers ({narrowed[0].strip()}); build it again with `edge-hoi build`")
     Path(order.output).write_bytes(compiled)

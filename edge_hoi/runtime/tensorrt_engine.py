@@ -19,7 +19,7 @@ from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
 from edge_hoi.runtime.gpu import Gpu
 from edge_hoi.runtime.manifest import Manifest, Plan, PlanBackend
 from edge_hoi.runtime.tensorrt_library import MODULES, load_library, make_logger
-from edge_hoi.runtime.tensorrt_plans import kept_path, read_plan, replace_file
+from edge_hoi.runtime.tensorrt_plans import cached_plan_path, read_plan, replace_file
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class TensorRtEngine(CheckedEngine):
             raise EngineError(
                 f"{self.backend} does not load the plan that it compiled: {self._complaint()}; check the driver with nvidia-smi"
             )
-        self._make_ready(kept_path(cache_folder, self.manifest, wanted) if cache_folder is not None else None)
+        self._make_ready(cached_plan_path(cache_folder, self.manifest, wanted) if cache_folder is not None else None)
 
     def _deserialise(self, plan: bytes) -> Any:  # noqa: ANN401
         """Make a plan's engine; None if it does not load, and the complaint is heard."""

@@ -93,7 +93,7 @@ def read_plan(
         ManifestError: The engine has no such network.
     """
     model = model_path(folder, manifest, wanted.network)
-    kept = kept_path(cache_folder, manifest, wanted) if cache_folder is not None else None
+    kept = cached_plan_path(cache_folder, manifest, wanted) if cache_folder is not None else None
     if not anew:
         for plan in manifest.plans:
             if plan.serves(wanted):
@@ -114,7 +114,7 @@ def read_plan(
     return content
 
 
-def kept_path(cache_folder: Path, manifest: Manifest, plan: Plan) -> Path:
+def cached_plan_path(cache_folder: Path, manifest: Manifest, plan: Plan) -> Path:
     """Name the file that a plan is kept in: by the network's hash, and all that its compilation depends on.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 from edge_hoi.runtime.manifest import Plan
 from edge_hoi.runtime.tensorrt_builder import Order, answer
 from edge_hoi.runtime.tensorrt_library import load_library
-from edge_hoi.runtime.torch_tensorrt_engine import DEVICE, LEAST_FREE_BATCH
+from edge_hoi.runtime.torch_tensorrt_engine import DEVICE, MIN_DYNAMIC_BATCH
 
 
 def main() -> None:
@@ -28,9 +28,9 @@ def _compile(order: Order, plan: Plan) -> dict[str, Any]:
     shapes = [(plan.max_batch, 3, plan.height, plan.width), (plan.max_batch, *clip_image.shape[1:])]
     example: Any = tuple(torch.zeros(shape, device=DEVICE) for shape in shapes)
     free, inputs = None, example
-    if plan.max_batch > LEAST_FREE_BATCH:
-        free = {0: torch.export.Dim("batch", min=LEAST_FREE_BATCH, max=plan.max_batch)}
-        least = [(LEAST_FREE_BATCH, *shape[1:]) for shape in shapes]
+    if plan.max_batch > MIN_DYNAMIC_BATCH:
+        free = {0: torch.export.Dim("batch", min=MIN_DYNAMIC_BATCH, max=plan.max_batch)}
+        least = [(MIN_DYNAMIC_BATCH, *shape[1:]) for shape in shapes]
         inputs = [
             library.Input(min_shape=low, opt_shape=high, max_shape=high, dtype=torch.float32)
             for low, high in zip(least, shapes, strict=True)

@@ -11,7 +11,7 @@ from edge_hoi.runtime.engine import OUTPUT_NAMES, Arrays
 from edge_hoi.runtime.tensorrt_engine import TensorRtEngine
 
 DEVICE = "cuda"
-LEAST_FREE_BATCH = 2
+MIN_DYNAMIC_BATCH = 2
 """PyTorch takes a dimension of 1 for a fixed one, whatever is asked of it, and torch-tensorrt 2.14 compiles from 2 on."""
 
 
@@ -36,7 +36,7 @@ class TorchTensorRtEngine(TensorRtEngine):
         import torch
 
         batch = len(inputs["image"])
-        copies = LEAST_FREE_BATCH if batch < min(LEAST_FREE_BATCH, self.max_batch) else 1
+        copies = MIN_DYNAMIC_BATCH if batch < min(MIN_DYNAMIC_BATCH, self.max_batch) else 1
         with torch.inference_mode():
             results = self._engine(*(torch.tensor(inputs[name], device=DEVICE).repeat(copies, 1, 1, 1) for name in self.inputs))
             return {name: np.array(tensor[:batch].cpu().numpy(), order="C") for name, tensor in zip(OUTPUT_NAMES, results, strict=True)}

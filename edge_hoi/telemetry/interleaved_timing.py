@@ -11,7 +11,7 @@ def time_interleaved(
     runs: Mapping[Name, Callable[[], object]],
     *,
     rounds: int,
-    runs_a_turn: int,
+    runs_per_turn: int,
     warm_up: int,
     advance: Callable[[], None] = lambda: None,
 ) -> dict[Name, list[float]]:
@@ -22,12 +22,12 @@ def time_interleaved(
     Args:
         runs: What to time, by name.
         rounds: How often each has its turn.
-        runs_a_turn: Measured runs of a turn.
+        runs_per_turn: Measured runs of a turn.
         warm_up: Runs of each before the first round.
         advance: Is called after each turn.
 
     Returns:
-        `rounds * runs_a_turn` durations of each, in seconds on the wall, in the order measured.
+        `rounds * runs_per_turn` durations of each, in seconds on the wall, in the order measured.
     """
     for run in runs.values():
         for _ in range(warm_up):
@@ -36,7 +36,7 @@ def time_interleaved(
     for _ in range(rounds):
         for name, run in runs.items():
             run()
-            for _ in range(runs_a_turn):
+            for _ in range(runs_per_turn):
                 started = time.perf_counter()
                 run()
                 seconds[name].append(time.perf_counter() - started)

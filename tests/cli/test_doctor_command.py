@@ -9,7 +9,7 @@ import pytest
 
 from edge_hoi import __version__
 from edge_hoi.cli import doctor, doctor_backends, main
-from edge_hoi.runtime.int8_sums import sums_are_cut_off
+from edge_hoi.runtime.int8_saturation import int8_saturates
 
 
 def command(capsys, *arguments):
@@ -28,7 +28,7 @@ def test_a_whole_installation_is_reported_whole(capsys):
     code, found = findings(capsys)
     assert code == 0
     assert found["backends", "openvino CPU"]["status"] == "ok"
-    assert ("8 bits runs in fp32" in found["backends", "openvino CPU"]["detail"]) == sums_are_cut_off()
+    assert ("8 bits runs in fp32" in found["backends", "openvino CPU"]["detail"]) == int8_saturates()
     assert found["engines", "default"]["status"] == "ok"
     assert "has never seen a photograph" in found["engines", "default"]["detail"]
     assert found["video", "decode h264"]["status"] == "ok"

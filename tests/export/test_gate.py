@@ -58,7 +58,7 @@ def moved(outputs, by):
 def test_the_same_answers_part_by_nothing():
     comparison = judge()
     assert comparison.measured == {"box_error": 0, "score_error": 0, "lost_triplets": 0, "distortion": 0}
-    comparison.refuse_beyond(LIMITS, "int8")
+    comparison.check_limits(LIMITS, "int8")
 
 
 def test_boxes_that_moved_are_measured_as_a_share_of_the_picture():
@@ -74,7 +74,7 @@ def test_boxes_that_lie_elsewhere_lose_their_triplets():
     with pytest.raises(
         EngineError, match=r"the int8 engine parts too far from fp32: box_error 0\.\d+ \(limit 0\.01; worst: object_boxes of "
     ):
-        comparison.refuse_beyond(LIMITS, "int8")
+        comparison.check_limits(LIMITS, "int8")
 
 
 def test_triplets_that_fall_from_the_best_are_lost():
@@ -107,7 +107,7 @@ def test_an_engine_that_does_not_look_is_caught_though_its_answer_is_near():
     )
     assert comparison.measured["box_error"] < 0.001
     with pytest.raises(EngineError, match=r"fp32: distortion [1-9]"):
-        comparison.refuse_beyond(LIMITS, "int8")
+        comparison.check_limits(LIMITS, "int8")
 
 
 def test_numbers_that_are_not_finite_are_named_with_output_and_frame():

@@ -41,7 +41,7 @@ def quantised(float_model, limits):
 
 @pytest.fixture(scope="module")
 def inputs(tiny_checkpoint, demo_frames):
-    frames = demo_frames.spread(4).with_unlike(2).inputs(describe_input(tiny_checkpoint, SIZE))
+    frames = demo_frames.spread(4).with_negatives(2).inputs(describe_input(tiny_checkpoint, SIZE))
     return [{name: array.copy() for name, array in frame.items()} for frame in frames]
 
 

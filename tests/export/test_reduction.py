@@ -32,7 +32,7 @@ from edge_hoi.export.frames import ChosenFrame
 from edge_hoi.export.gate import LIMITS
 from edge_hoi.export.plans import judged_on
 from edge_hoi.export.reduction import reduced_networks
-from edge_hoi.runtime import int8_sums, open_engine, random_inputs, read_manifest
+from edge_hoi.runtime import int8_saturation, open_engine, random_inputs, read_manifest
 from edge_hoi.vocabulary import load_vocabulary
 
 SIZE = (96, 160)
@@ -81,7 +81,7 @@ def run_as_written(folder, inputs):
 @pytest.fixture
 def without_vnni(monkeypatch):
     """Make this CPU one that cuts INT8's sums off, if it is not."""
-    monkeypatch.setattr(int8_sums, "sums_are_cut_off", lambda: True)
+    monkeypatch.setattr(int8_saturation, "int8_saturates", lambda: True)
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])

@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
 from edge_hoi.errors import ConfigError
 from edge_hoi.model import VARIANTS, HoiclipConfig, LastLayer, build_hoiclip
-from edge_hoi.model.reference_weights import made_up_clip_pictures, made_up_pictures
+from edge_hoi.model.reference_weights import random_clip_images, random_images
 
 
 @pytest.fixture(autouse=True)
@@ -21,8 +21,8 @@ def network(hico_det):
 
 
 def pictures(*sizes):
-    images, padding = (torch.from_numpy(array) for array in made_up_pictures("network", sizes))
-    return images, torch.from_numpy(made_up_clip_pictures("network", len(sizes), 64)), padding
+    images, padding = (torch.from_numpy(array) for array in random_images("network", sizes))
+    return images, torch.from_numpy(random_clip_images("network", len(sizes), 64)), padding
 
 
 def test_network_gives_boxes_and_unit_embeddings_for_every_decoder_layer(network):

@@ -6,7 +6,7 @@ import numpy as np
 
 from edge_hoi.model import VARIANTS, HoiclipConfig
 from edge_hoi.model.checkpoint import published_tensors
-from edge_hoi.model.checkpoint_files import OtherTensorsError, read_published
+from edge_hoi.model.checkpoint_files import TensorMismatchError, read_published
 from edge_hoi.model.identity import UNKNOWN_SPLIT, identify
 from edge_hoi.vocabulary import load_vocabulary, zero_shot_split, zero_shot_splits
 
@@ -72,7 +72,7 @@ def test_missing_and_unknown_tensors_can_be_read_off_the_error(hico_det):
     tensors = published_tensors(hico_det)
     tensors["input_proj.w"] = tensors.pop("input_proj.weight")
     tensors["y"] = tensors.pop("logit_scale")
-    with pytest.raises(OtherTensorsError) as caught:
+    with pytest.raises(TensorMismatchError) as caught:
         checkpoint_from_published(tensors, VARIANTS["tiny"], source="a.pth")
     assert set(caught.value.missing) == {"input_proj.weight", "logit_scale"}
     assert set(caught.value.unknown) == {"input_proj.w", "y"}

@@ -9,17 +9,17 @@ def test_everything_has_its_turn_in_every_round():
     order = []
     runs = {name: (lambda name=name: order.append(name)) for name in "ab"}
     turns = []
-    seconds = time_interleaved(runs, rounds=2, runs_a_turn=3, warm_up=1, advance=lambda: turns.append(len(order)))
+    seconds = time_interleaved(runs, rounds=2, runs_per_turn=3, warm_up=1, advance=lambda: turns.append(len(order)))
     assert "".join(order) == "ab" + ("aaaa" + "bbbb") * 2  # each turn begins with one that is not measured
     assert turns == [6, 10, 14, 18]
     assert {name: len(values) for name, values in seconds.items()} == {"a": 6, "b": 6}
 
 
 def test_what_takes_longer_is_told_to_take_longer():
-    seconds = time_interleaved({"slow": lambda: time.sleep(0.02), "quick": lambda: None}, rounds=2, runs_a_turn=2, warm_up=0)
+    seconds = time_interleaved({"slow": lambda: time.sleep(0.02), "quick": lambda: None}, rounds=2, runs_per_turn=2, warm_up=0)
     assert min(seconds["slow"]) >= 0.02
     assert min(seconds["quick"]) < 0.02
 
 
 def test_nothing_to_time_gives_nothing():
-    assert time_interleaved({}, rounds=3, runs_a_turn=1, warm_up=1) == {}
+    assert time_interleaved({}, rounds=3, runs_per_turn=1, warm_up=1) == {}

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from edge_hoi.cli.build_engine import refuse_without_extra
+from edge_hoi.cli.build_engine import require_build_extra
 from edge_hoi.cli.terminal import err, out, print_note
 
 FP32 = "fp32"
@@ -34,7 +34,7 @@ def verify(
 
         edge-hoi verify engines/quick --against hoiclip.safetensors --source street.mp4
     """
-    refuse_without_extra("verifying")
+    require_build_extra("verifying")
     from edge_hoi.export import LIMITS, collect_frames
     from edge_hoi.lab.datasets import open_dataset
     from edge_hoi.lab.evaluation.verify import precision_loss
@@ -60,7 +60,7 @@ def verify(
     for name, value in comparison.measured.items():
         table.add_row(name, f"{value:.4f}", f"{limits[name]:g}", comparison.where[name])
     out.print(table)
-    comparison.refuse_beyond(limits, manifest.precision)
+    comparison.check_limits(limits, manifest.precision)
 
 
 def _reference(folder: Path, against: str, cleanup: ExitStack) -> Path:

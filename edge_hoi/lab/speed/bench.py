@@ -43,14 +43,14 @@ class BenchSettings:
         source: A video file or a folder of pictures.
         batches: Batch sizes, each at least 1.
         rounds: Turns of each engine and batch size.
-        runs_a_turn: Measured runs of a turn.
+        runs_per_turn: Measured runs of a turn.
         frames: Frames of the source that are taken in turn.
     """
 
     source: str
     batches: tuple[int, ...] = BATCHES
     rounds: int = 25
-    runs_a_turn: int = 4
+    runs_per_turn: int = 4
     frames: int = 32
 
 
@@ -117,7 +117,7 @@ def bench(contenders: Sequence[BenchmarkTarget], settings: BenchSettings, *, pro
         seconds = time_interleaved(
             runs,
             rounds=settings.rounds,
-            runs_a_turn=settings.runs_a_turn,
+            runs_per_turn=settings.runs_per_turn,
             warm_up=WARM_UP_RUNS,
             advance=lambda: progress("turns", next(steps), settings.rounds * len(runs)),
         )
@@ -196,6 +196,6 @@ def _said(settings: BenchSettings, frames: Sequence[Frame]) -> dict[str, object]
         "frames": len(frames),
         "frame_size": [frames[0].height, frames[0].width],
         "rounds": settings.rounds,
-        "runs_a_turn": settings.runs_a_turn,
+        "runs_per_turn": settings.runs_per_turn,
         "warm_up_runs": WARM_UP_RUNS,
     }

@@ -15,15 +15,15 @@ _CLIP = "model.clip."
 _GROUPS_APART = 0.5
 
 
-class LearningNetwork(nn.Module):
+class TrainableNetwork(nn.Module):
     """A network that says what of it may change."""
 
-    def learned_state(self) -> dict[str, Tensor]:
+    def trainable_state(self) -> dict[str, Tensor]:
         """Give the tensors that training may change, by name; not copies. All of them, if a network does not say otherwise."""
         return self.state_dict()
 
 
-class LearningHoiclip(LearningNetwork):
+class TrainableHoiclip(TrainableNetwork):
     """What a trainer trains: HOICLIP, with what learns from it. CLIP stays as it is.
 
     Args:
@@ -54,12 +54,12 @@ class LearningHoiclip(LearningNetwork):
         self.model.clip.eval()
         return self
 
-    def learned_state(self) -> dict[str, Tensor]:
+    def trainable_state(self) -> dict[str, Tensor]:
         """Give the tensors that training may change, by name; not copies."""
         return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(_CLIP)}
 
 
-class TrainedNetwork(LearningHoiclip):
+class HoiclipWithClassifier(TrainableHoiclip):
     """HOICLIP up to logits, on every decoder layer.
 
     Args:
@@ -81,11 +81,11 @@ class TrainedNetwork(LearningHoiclip):
     ) -> None:
         super().__init__(model, trains_whole_backbone=trains_whole_backbone)
         self.classifier = classifier.requires_grad_(True)
-        self.more_queries: nn.Parameter | None = None
+        self.extra_queries: nn.Parameter | None = None
         if query_groups > 1:
             own = model.queries().detach()
             noise = torch.randn(query_groups - 1, *own.shape, generator=torch.Generator().manual_seed(seed))
-            self.more_queries = nn.Parameter(own + _GROUPS_APART * noise.to(own))
+            self.extra_queries = nn.Parameter(own + _GROUPS_APART * noise.to(own))
 
     def forward(self, image: Tensor, clip_image: Tensor, padding_mask: Tensor | None = None) -> list[Predictions]:
         """Predict.
@@ -98,7 +98,7 @@ class TrainedNetwork(LearningHoiclip):
         Returns:
             One entry per decoder layer, the last layer's last; pairs of all groups, group by group.
         """
-        layers = self.model(image, clip_image, padding_mask, self.more_queries).layers
+        layers = self.model(image, clip_image, padding_mask, self.extra_queries).layers
         logits = [self.classifier(layer) for layer in layers]
         return [
             Predictions(of_layer.hoi, of_layer.object, layer.human_boxes, layer.object_boxes)

@@ -13,7 +13,7 @@ from edge_hoi.pipeline import DEMO_CLIP
 from edge_hoi.pipeline.engines import engine_folder
 from edge_hoi.runtime import fake_manifest, read_manifest
 
-SHORT = BenchSettings(str(DEMO_CLIP), batches=(1, 2), rounds=2, runs_a_turn=2, frames=3)
+SHORT = BenchSettings(str(DEMO_CLIP), batches=(1, 2), rounds=2, runs_per_turn=2, frames=3)
 
 
 def embedded(name="default", backend="openvino"):

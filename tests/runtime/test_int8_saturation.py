@@ -9,14 +9,14 @@ from openvino import Model, opset13
 
 from edge_hoi.pipeline.engines import engine_folder, with_precision_noted
 from edge_hoi.runtime import FakeEngine, fake_manifest, open_engine
-from edge_hoi.runtime.int8_sums import multiply_in_float, sums_are_cut_off
+from edge_hoi.runtime.int8_saturation import int8_saturates, remove_activation_quantisers
 from edge_hoi.runtime.openvino_core import openvino_core
 from edge_hoi.telemetry import this_machine
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="other processors' sums of INT8 are 32 bits wide")
 def test_sums_are_cut_off_on_processors_without_vnni_and_on_no_others():
-    assert sums_are_cut_off() == (not {"avx_vnni", "avx512_vnni", "amx_int8"} & set(this_machine(()).instructions))
+    assert int8_saturates() == (not {"avx_vnni", "avx512_vnni", "amx_int8"} & set(this_machine(()).instructions))
 
 
 def test_int8_steps_are_taken_out_also_where_several_layers_share_them():
@@ -26,7 +26,7 @@ def test_int8_steps_are_taken_out_also_where_several_layers_share_them():
     shared = opset13.multiply(opset13.subtract(opset13.convert(bytes_, "f32"), np.float32(0)), np.float32(2 / 127))
     results = [opset13.multiply(shared, np.float32(factor)) for factor in (1, 10)]
     model = Model(results, [picture], "shared")
-    multiply_in_float(model)
+    remove_activation_quantisers(model)
     compiled = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     values = np.array([[0.123456, -1.98765, 7.5]], np.float32)  # the last lies beyond the steps' range
     outputs = compiled({"picture": values})

@@ -20,18 +20,18 @@ _CHANNELS, _SIDE = 64, 4
 _LARGEST = np.int8(127)
 
 
-def int8_overflows(manifest: Manifest) -> bool:
+def engine_saturates(manifest: Manifest) -> bool:
     """Tell whether an engine is in INT8 whose sums would be cut off on this CPU.
 
     Args:
         manifest: The engine's.
     """
     has_small_weights = manifest.calibration is not None and manifest.calibration.weight_bits == 7
-    return manifest.precision == "int8" and not has_small_weights and sums_are_cut_off()
+    return manifest.precision == "int8" and not has_small_weights and int8_saturates()
 
 
 @cache
-def sums_are_cut_off() -> bool:
+def int8_saturates() -> bool:
     """Tell whether this CPU cuts INT8's sums off where weights have 8 bits.
 
     A convolution and a product of the largest numbers are tried, once in a process (some 70 ms), rather than the CPU's instructions looked
@@ -51,7 +51,7 @@ def sums_are_cut_off() -> bool:
     return any((array != expected).any() for array in results.values())
 
 
-def multiply_in_float(model: Model) -> None:
+def remove_activation_quantisers(model: Model) -> None:
     """Take the INT8 steps of layers' inputs out of a network that was read from Q/DQ, so that OpenVINO multiplies in float.
 
     Weights stay as they were rounded; nothing else is rounded any more.
