@@ -22,7 +22,7 @@ from machine import describe_machine
 from torch import Tensor
 
 from edge_hoi.lab.datasets import AnnotatedImages, fraction, open_dataset, without_unseen
-from edge_hoi.lab.datasets.augment import PictureSizes
+from edge_hoi.lab.datasets.augment import ImageSizes
 from edge_hoi.lab.datasets.custom import read_zero_shot
 from edge_hoi.lab.datasets.training_set import HoiTrainingSet
 from edge_hoi.lab.training import distributed
@@ -33,8 +33,8 @@ from edge_hoi.lab.training.matcher import Matcher
 from edge_hoi.lab.training.objective import HoiObjective
 from edge_hoi.lab.training.trainer import Trainer
 from edge_hoi.lab.training.validation import validate
-from edge_hoi.lab.training.verb_classifier import verb_rows
-from edge_hoi.lab.training.zero_shot import hide_unseen, seen_hoi_ids
+from edge_hoi.lab.training.verb_classifier import compute_verb_weights
+from edge_hoi.lab.training.zero_shot import add_seen_classifier, seen_hoi_ids
 from edge_hoi.model import Checkpoint, load_checkpoint
 from edge_hoi.model.decoders import InteractionDecoderLayer
 
@@ -100,7 +100,7 @@ ABLATIONS = (
 )
 
 
-def train(ablation: Ablation, folder: Path, steps: int, sizes: PictureSizes) -> dict[str, float]:
+def train(ablation: Ablation, folder: Path, steps: int, sizes: ImageSizes) -> dict[str, float]:
     """Train and judge one run.
 
     Args:
@@ -118,7 +118,7 @@ def train(ablation: Ablation, folder: Path, steps: int, sizes: PictureSizes) -> 
     checkpoint = start(folder, pictures)
     ablation.change(checkpoint)
     if unseen:
-        checkpoint = hide_unseen(checkpoint, unseen)
+        checkpoint = add_seen_classifier(checkpoint, unseen)
     samples = HoiTrainingSet(
         pictures,
         clip_size=checkpoint.model.clip.image_size,
@@ -150,7 +150,7 @@ def settings(epochs: int, *, warmup_steps: int) -> TrainConfig:
     )
 
 
-def learn_pairs(folder: Path, steps: int, sizes: PictureSizes) -> None:
+def learn_pairs(folder: Path, steps: int, sizes: ImageSizes) -> None:
     """Train what all runs start from, on other pictures than theirs: it finds people, objects and who belongs to what."""
     pictures = open_dataset("custom", folder / "data" / "train", "train")
     pictures = replace(pictures, annotations=pictures.annotations[-steps * BATCH :])
@@ -171,7 +171,7 @@ def first(dataset: AnnotatedImages, count: int) -> AnnotatedImages:
 def start(folder: Path, pictures: AnnotatedImages) -> Checkpoint:
     """Put together what a run starts from: what knows pairs, and rows of verbs from no other pictures than the run's own."""
     checkpoint = load_checkpoint(folder / "ablations" / "pairs" / "model.safetensors")
-    rows = verb_rows(first(pictures, VERB_PICTURES), checkpoint.model.clip, workers=1)
+    rows = compute_verb_weights(first(pictures, VERB_PICTURES), checkpoint.model.clip, workers=1)
     checkpoint.classifier.verb_weight.data.copy_(rows)
     return checkpoint
 
@@ -179,7 +179,7 @@ def start(folder: Path, pictures: AnnotatedImages) -> Checkpoint:
 def tell(step: int, figures: Mapping[str, float]) -> None:
     """Show how far a run is."""
     if "loss" in figures:
-        print(f"{step} steps: loss {figures['loss']:.3f}, {figures['pictures_per_second']:.0f} pictures/s", file=sys.stderr)
+        print(f"{step} steps: loss {figures['loss']:.3f}, {figures['images_per_second']:.0f} pictures/s", file=sys.stderr)
 
 
 def table(folder: Path) -> str:
@@ -204,7 +204,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=["pairs", *(ablation.name for ablation in ABLATIONS)])
     parser.add_argument("--list", action="store_true", help="print the table of what is done")
     arguments = parser.parse_args()
-    sizes = PictureSizes.for_longest(arguments.longest, is_fixed=True)
+    sizes = ImageSizes.for_longest(arguments.longest, is_fixed=True)
     if not arguments.list and not (arguments.folder / "ablations" / "pairs" / "model.safetensors").exists():
         learn_pairs(arguments.folder, PAIRS_FACTOR * arguments.steps, sizes)
     for ablation in () if arguments.list else ABLATIONS:

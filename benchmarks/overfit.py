@@ -27,7 +27,7 @@ PHRASES = ("holding ball", "kicking ball", "carrying box", "pushing box", "sitti
 _COLOURS = {"ball": (40, 60, 230), "box": (200, 150, 40), "chair": (60, 180, 60)}
 
 
-def draw_pictures(folder: Path, count: int, *, seed: int = 0) -> None:
+def draw_images(folder: Path, count: int, *, seed: int = 0) -> None:
     """Draw a custom data set: in each picture one or two people, each with an object of its own.
 
     Args:
@@ -80,7 +80,7 @@ def train_on(folder: Path, output: Path, *, epochs: int, batch_size: int = 4, se
     """Train the tiny variant from scratch.
 
     Args:
-        folder: Of `draw_pictures`.
+        folder: Of `draw_images`.
         output: Where the run is kept.
         epochs: Passes over the pictures.
         batch_size: Pictures of a step.
@@ -90,16 +90,16 @@ def train_on(folder: Path, output: Path, *, epochs: int, batch_size: int = 4, se
         Each figure's course.
     """
     from edge_hoi.lab.datasets import open_dataset
-    from edge_hoi.lab.datasets.augment import PictureSizes
+    from edge_hoi.lab.datasets.augment import ImageSizes
     from edge_hoi.lab.datasets.training_set import HoiTrainingSet
     from edge_hoi.lab.training.config import TrainConfig
-    from edge_hoi.lab.training.initialization import fresh_checkpoint
+    from edge_hoi.lab.training.initialization import untrained_checkpoint
     from edge_hoi.lab.training.trainer import Trainer
     from edge_hoi.lab.training.validation import validate
     from edge_hoi.model import VARIANTS
 
-    dataset, sizes = open_dataset("custom", folder, "train"), PictureSizes.for_longest(LONGEST)
-    checkpoint = fresh_checkpoint(VARIANTS["tiny"], dataset.vocabulary, seed=seed)
+    dataset, sizes = open_dataset("custom", folder, "train"), ImageSizes.for_longest(LONGEST)
+    checkpoint = untrained_checkpoint(VARIANTS["tiny"], dataset.vocabulary, seed=seed)
     samples = HoiTrainingSet(dataset, clip_size=checkpoint.model.clip.image_size, sizes=sizes, is_augmented=False)
     config = TrainConfig(
         epochs=epochs,
@@ -136,7 +136,7 @@ def main() -> int:
     parser.add_argument("--draw", type=Path, metavar="FOLDER")
     arguments = parser.parse_args()
     if arguments.draw:
-        draw_pictures(arguments.draw, arguments.pictures, seed=arguments.seed)
+        draw_images(arguments.draw, arguments.pictures, seed=arguments.seed)
         return 0
     import torch
     from machine import describe_machine
@@ -145,7 +145,7 @@ def main() -> int:
     print(describe_machine())
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        draw_pictures(Path(folder) / "pictures", arguments.pictures, seed=arguments.seed)
+        draw_images(Path(folder) / "pictures", arguments.pictures, seed=arguments.seed)
         course = train_on(Path(folder) / "pictures", Path(folder) / "run", epochs=arguments.epochs, seed=arguments.seed)
     reached = course["evaluation/default/full"][-1]
     verdict = "PASS" if reached >= WANTED else "FAIL"

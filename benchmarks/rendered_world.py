@@ -54,7 +54,7 @@ RECIPE = (
         "runs/clip/model.safetensors",
         (
             "pretrain clip --data {data}/first/captioned --validate {data}/validation/captioned --vocabulary {data}/first/vocabulary.yaml"
-            " --output {runs}/clip --epochs 3 --set hidden_patches=0.5 --set precision=bf16"
+            " --output {runs}/clip --epochs 3 --set patch_dropout=0.5 --set precision=bf16"
         ),
     ),
     (

@@ -15,7 +15,7 @@ def draw_yard(tmp_path_factory, repository):
             patch.syspath_prepend(str(repository / "benchmarks"))
             import overfit
 
-            overfit.draw_pictures(folder, pictures)
+            overfit.draw_images(folder, pictures)
         return folder
 
     return draw

@@ -41,23 +41,23 @@ def clip(
     edge-hoi train --data yard --model runs/clip/model.safetensors --output runs/yard
     """
     need_packages()
-    from edge_hoi.lab.datasets.captioned import read_captioned, read_squares
+    from edge_hoi.lab.datasets.captions import read_captioned_images, read_squares
     from edge_hoi.lab.training.caption_batches import CaptionBatches
     from edge_hoi.lab.training.config import ContrastiveConfig, parse_settings
-    from edge_hoi.lab.training.contrastive import blank_unseen_words
+    from edge_hoi.lab.training.contrastive import zero_unused_embeddings
     from edge_hoi.lab.training.contrastive_trainer import ContrastiveTrainer
     from edge_hoi.lab.training.loop import MODEL_FILE
-    from edge_hoi.lab.training.ranking import rank_captioned
+    from edge_hoi.lab.training.ranking import rank_prompts
     from edge_hoi.vocabulary import load_vocabulary
 
     config = parse_settings(ContrastiveConfig, settings or [], {"epochs": epochs, "batch_size": batch})
     wanted, chosen = load_vocabulary(vocabulary), choose_device(device)
-    pictures, judged = read_captioned(data), read_captioned(validate_on) if validate_on else ()
+    pictures, judged = read_captioned_images(data), read_captioned_images(validate_on) if validate_on else ()
     checkpoint = open_checkpoint(model, wanted, seed=config.seed)
     side = checkpoint.model.clip.image_size
     batches = CaptionBatches(pictures, read_squares(pictures, side), checkpoint.text, flips=config.flips, jitter=config.jitter)
     if model.startswith(UNTRAINED):
-        blank_unseen_words(checkpoint.text, batches.token_ids)
+        zero_unused_embeddings(checkpoint.text, batches.token_ids)
     judged_squares = read_squares(judged, side)
     run_training(
         lambda report: ContrastiveTrainer(
@@ -67,7 +67,7 @@ def clip(
             config,
             output,
             device=chosen,
-            evaluate=(lambda current: rank_captioned(current, judged, judged_squares)) if judged else None,
+            evaluate=(lambda current: rank_prompts(current, judged, judged_squares)) if judged else None,
             report=report,
             resumes=resume,
         ),

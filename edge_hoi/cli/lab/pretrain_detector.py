@@ -68,7 +68,7 @@ def pretrain_detector(
     """
     need_packages()
     from edge_hoi.lab.datasets import open_dataset
-    from edge_hoi.lab.datasets.augment import PictureSizes
+    from edge_hoi.lab.datasets.augment import ImageSizes
     from edge_hoi.lab.datasets.training_set import HoiTrainingSet
     from edge_hoi.lab.training import distributed
     from edge_hoi.lab.training.config import TrainConfig, parse_settings
@@ -79,7 +79,7 @@ def pretrain_detector(
     from edge_hoi.lab.training.trainer import Trainer
 
     config = parse_settings(TrainConfig, settings or [], {"epochs": epochs, "batch_size": batch, "workers": workers, **_FROM_NOTHING})
-    pictures, sizes = open_dataset(dataset, data, "train"), PictureSizes.for_longest(longest, is_fixed=has_fixed_size)
+    pictures, sizes = open_dataset(dataset, data, "train"), ImageSizes.for_longest(longest, is_fixed=has_fixed_size)
     vocabulary = pictures.vocabulary
     judged = validation_set(dataset, data, validate_on, vocabulary)
     with distributed.joined(choose_device(device)) as chosen:

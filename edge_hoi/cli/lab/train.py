@@ -81,22 +81,22 @@ def train(
         edge-hoi train --data yard --model hoiclip.safetensors --output runs/yard --epochs 20 --set backbone_learning_rate=0
     """
     need_packages()
-    from edge_hoi.lab.datasets.augment import PictureSizes
+    from edge_hoi.lab.datasets.augment import ImageSizes
     from edge_hoi.lab.datasets.training_set import HoiTrainingSet
     from edge_hoi.lab.training import distributed
     from edge_hoi.lab.training.config import TrainConfig, parse_settings
     from edge_hoi.lab.training.loop import MODEL_FILE
     from edge_hoi.lab.training.trainer import Trainer
     from edge_hoi.lab.training.validation import validate
-    from edge_hoi.lab.training.zero_shot import hide_unseen, seen_hoi_ids
+    from edge_hoi.lab.training.zero_shot import add_seen_classifier, seen_hoi_ids
 
     config = parse_settings(TrainConfig, settings or [], {"epochs": epochs, "batch_size": batch, "workers": workers})
     pictures, unseen = _pictures(dataset, data, zero_shot, percent)
-    vocabulary, sizes = pictures.vocabulary, PictureSizes.for_longest(longest, is_fixed=has_fixed_size)
+    vocabulary, sizes = pictures.vocabulary, ImageSizes.for_longest(longest, is_fixed=has_fixed_size)
     judged = validation_set(dataset, data, validate_on, vocabulary)
     with distributed.joined(choose_device(device)) as chosen:
         checkpoint = _start(model, vocabulary, seed=config.seed, detr=detr, detector=detector, clip=clip, verbs=verbs)
-        checkpoint = hide_unseen(checkpoint, unseen) if unseen else replace(checkpoint, seen_classifier=None)
+        checkpoint = add_seen_classifier(checkpoint, unseen) if unseen else replace(checkpoint, seen_classifier=None)
         samples = HoiTrainingSet(
             pictures,
             clip_size=checkpoint.model.clip.image_size,
@@ -148,14 +148,14 @@ def verb_classifier(
     """
     need_packages()
     from edge_hoi.lab.datasets import open_dataset
-    from edge_hoi.lab.training.verb_classifier import verb_rows, write_verb_rows
+    from edge_hoi.lab.training.verb_classifier import compute_verb_weights, write_verb_weights
 
     pictures = open_dataset(dataset, data, "train")
     tower, clip_sha256 = _open_clip(model, clip)
     tower.to(choose_device(device))
     with show_progress(is_shown=True) as show:
-        rows = verb_rows(pictures, tower, workers=workers, progress=lambda done, of: show(done, of, {}))
-    write_verb_rows(output, rows, pictures.vocabulary, clip_sha256=clip_sha256)
+        rows = compute_verb_weights(pictures, tower, workers=workers, progress=lambda done, of: show(done, of, {}))
+    write_verb_weights(output, rows, pictures.vocabulary, clip_sha256=clip_sha256)
     if missing := [verb for verb, row in zip(pictures.vocabulary.verbs, rows, strict=True) if not row.any()]:
         print_note(f"no picture shows {', '.join(missing)}: their rows are zero and say nothing")
     out.print(f"{output}: {rows.shape[0]} verbs, {rows.shape[1]} numbers each", soft_wrap=True)
@@ -184,7 +184,7 @@ def _start(
 ) -> "Checkpoint":
     """Open or make the checkpoint that training starts from, with a classifier for the data's vocabulary."""
     from edge_hoi.lab.training.initialization import load_detector_weights, load_detr_weights
-    from edge_hoi.lab.training.verb_classifier import read_verb_rows
+    from edge_hoi.lab.training.verb_classifier import read_verb_weights
 
     checkpoint = open_checkpoint(model, vocabulary, seed=seed, clip=clip)
     if not model.startswith(UNTRAINED) and (detr or clip):
@@ -194,7 +194,7 @@ def _start(
     if detector:
         print_note(f"{load_detector_weights(checkpoint.model, detector)} tensors taken over from {detector}")
     if verbs:
-        rows = read_verb_rows(verbs, vocabulary, clip_sha256=checkpoint.clip_sha256())
+        rows = read_verb_weights(verbs, vocabulary, clip_sha256=checkpoint.clip_sha256())
         if rows.shape != checkpoint.classifier.verb_weight.shape:
             raise ConfigError(f"{verbs} has rows {tuple(rows.shape)}, the checkpoint {tuple(checkpoint.classifier.verb_weight.shape)}")
         checkpoint.classifier.verb_weight.data.copy_(rows)

@@ -29,7 +29,7 @@ _WATCHED = {
     "loss": "loss",
     "error/hoi_top5": "HOI error %",
     "error/object": "object error %",
-    "pictures_per_second": "pictures/s",
+    "images_per_second": "pictures/s",
 }
 
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="The run's folder: model, best model, state, figures.")]
@@ -127,17 +127,17 @@ def open_checkpoint(model: str, vocabulary: "Vocabulary", *, seed: int, clip: st
 
 
 def _untrained(model: str, vocabulary: "Vocabulary", seed: int, clip: str | None) -> "Checkpoint":
-    from edge_hoi.lab.training.initialization import fresh_checkpoint
+    from edge_hoi.lab.training.initialization import untrained_checkpoint
     from edge_hoi.model import VARIANTS
 
     variant = model.removeprefix(UNTRAINED)
     if variant not in VARIANTS:
         raise ConfigError(f"no model variant {variant!r}; known are {', '.join(VARIANTS)}")
-    return fresh_checkpoint(VARIANTS[variant], vocabulary, clip_weights=clip, seed=seed)
+    return untrained_checkpoint(VARIANTS[variant], vocabulary, clip_weights=clip, seed=seed)
 
 
 def _trained(path: Path, vocabulary: "Vocabulary") -> "Checkpoint":
-    from edge_hoi.lab.training.text_rows import with_vocabulary
+    from edge_hoi.lab.training.text_classifier import with_vocabulary
     from edge_hoi.model import load_checkpoint
     from edge_hoi.model.checkpoint_vocabulary import vocabulary_of
 

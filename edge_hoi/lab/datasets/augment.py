@@ -21,7 +21,7 @@ JITTER = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class PictureSizes:
+class ImageSizes:
     """Sizes of pictures in pixels; the defaults are the published ones.
 
     Attributes:
@@ -51,7 +51,7 @@ class PictureSizes:
             raise ConfigError(f"a crop's smallest side must be at least 1 and fit into all that is cropped, got {self}")
 
     @classmethod
-    def for_longest(cls, longest: int, *, is_fixed: bool = False) -> "PictureSizes":
+    def for_longest(cls, longest: int, *, is_fixed: bool = False) -> "ImageSizes":
         """Scale the published sizes, for small networks.
 
         Args:
@@ -91,7 +91,7 @@ class Scene(NamedTuple):
     boxes: Boxes
 
 
-def augment(scene: Scene, sizes: PictureSizes, rng: np.random.Generator) -> Scene:
+def augment(scene: Scene, sizes: ImageSizes, rng: np.random.Generator) -> Scene:
     """Change a picture at random, for training.
 
     Args:
@@ -191,7 +191,7 @@ def clip_square(image: PIL.Image.Image, size: int) -> PIL.Image.Image:
     return image.resize((width, height), PIL.Image.Resampling.BICUBIC).crop((left, top, left + size, top + size))
 
 
-def _random_region(size: tuple[int, int], sizes: PictureSizes, rng: np.random.Generator) -> tuple[int, int, int, int]:
+def _random_region(size: tuple[int, int], sizes: ImageSizes, rng: np.random.Generator) -> tuple[int, int, int, int]:
     width, height = (int(rng.integers(sizes.crop_min, min(side, sizes.crop_max), endpoint=True)) for side in size)
     left, top = (int(rng.integers(0, whole - part, endpoint=True)) for whole, part in zip(size, (width, height), strict=True))
     return left, top, width, height

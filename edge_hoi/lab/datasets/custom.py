@@ -29,7 +29,7 @@ from edge_hoi.boxes import clip_to_frame
 from edge_hoi.errors import DatasetError, VocabularyError
 from edge_hoi.lab.datasets.annotations import AnnotatedImages, HoiAnnotation, find_image
 from edge_hoi.lab.datasets.files import as_boxes, as_file_name, as_list, as_mapping, check_keys, read_json, reading
-from edge_hoi.lab.datasets.pictures import picture_size
+from edge_hoi.lab.datasets.images import read_image_size
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 from edge_hoi.vocabulary.custom import parse_custom
 from edge_hoi.vocabulary.data_files import parse_yaml
@@ -225,7 +225,7 @@ def _annotation(name: str, image: dict[str, Any], folder: Path, categories: _Cat
     if path is None:
         raise DatasetError(f"{where}: there is no such file in {folder}; put it there, or take the entry out")
     with reading(where):
-        width, height = picture_size(path)
+        width, height = read_image_size(path)
     humans, objects, hoi_ids = [], [], []
     for at, interaction in _each_interaction(image, where):
         with reading(at):

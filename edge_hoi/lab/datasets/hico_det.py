@@ -15,12 +15,12 @@ from edge_hoi.lab.datasets.files import as_boxes, as_file_name, as_index, as_lis
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 
 
-def read_hico_det(path: Path, *, skips_broken: bool = False) -> tuple[HoiAnnotation, ...]:
+def read_hico_det(path: Path, *, skip_invalid: bool = False) -> tuple[HoiAnnotation, ...]:
     """Read `trainval_hico.json`, `test_hico.json` (the published recipe's form) or `instances_*2015.json`.
 
     Args:
         path: The file.
-        skips_broken: Leave out a picture one of whose rows points at a box that is not there, as the published training does.
+        skip_invalid: Leave out a picture one of whose rows points at a box that is not there, as the published training does.
 
     Returns:
         One for each picture, in the file's order, those without rows included.
@@ -39,7 +39,7 @@ def read_hico_det(path: Path, *, skips_broken: bool = False) -> tuple[HoiAnnotat
     for number, picture in enumerate(pictures):
         with reading(f"{path}, picture {number}"):
             picture = as_mapping(picture, "a picture")
-            if not (skips_broken and _points_nowhere(picture)):
+            if not (skip_invalid and _points_nowhere(picture)):
                 annotations.append(_from_published(picture, coco, vocabulary))
     return tuple(annotations)
 

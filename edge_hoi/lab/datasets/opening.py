@@ -50,7 +50,7 @@ def open_dataset(name: str, folder: Path, split: Split = "test") -> AnnotatedIma
     layout = split_layout(name, split)
     path = annotation_file(name, folder, split)
     is_training = split == "train"
-    annotations = read_vcoco(path) if name == "vcoco" else read_hico_det(path, skips_broken=is_training)
+    annotations = read_vcoco(path) if name == "vcoco" else read_hico_det(path, skip_invalid=is_training)
     if name == "hico_det" and is_training:
         annotations = tuple(annotation for annotation in annotations if len(annotation))
     return AnnotatedImages(name, split, load_vocabulary(name), annotations, tuple(folder / images for images in layout["images"]))

@@ -12,9 +12,9 @@ from torch import Tensor
 from edge_hoi.boxes import clip_to_frame, cxcywh_from_xyxy
 from edge_hoi.errors import ConfigError
 from edge_hoi.lab.datasets.annotations import NO_HOI, HoiAnnotation, HoiDataset
-from edge_hoi.lab.datasets.augment import PictureSizes, Scene, augment, clip_square, resize
+from edge_hoi.lab.datasets.augment import ImageSizes, Scene, augment, clip_square, resize
 from edge_hoi.lab.datasets.batch import Sample, Target
-from edge_hoi.lab.datasets.pictures import open_picture
+from edge_hoi.lab.datasets.images import open_image
 from edge_hoi.types import Boxes, Ids
 
 IMAGE_MEAN, IMAGE_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -59,13 +59,13 @@ class HoiTrainingSet:
         dataset: HoiDataset,
         *,
         clip_size: int = 224,
-        sizes: PictureSizes | None = None,
+        sizes: ImageSizes | None = None,
         seen_hoi_ids: Sequence[int] | None = None,
         is_augmented: bool = True,
     ) -> None:
         self._dataset = dataset
         self._clip_size = clip_size
-        self._sizes = sizes or PictureSizes()
+        self._sizes = sizes or ImageSizes()
         self._is_augmented = is_augmented
         num_hois = len(dataset.vocabulary)
         seen = np.arange(num_hois) if seen_hoi_ids is None else np.array(seen_hoi_ids, np.int64)
@@ -90,7 +90,7 @@ class HoiTrainingSet:
             DatasetError: The picture is not there or damaged.
         """
         pairs = self._pairs(self._dataset.annotation(index))
-        image = open_picture(self._dataset.image_path(index))
+        image = open_image(self._dataset.image_path(index))
         boxes = clip_to_frame(np.concatenate([pairs.human_boxes, pairs.object_boxes]), width=image.width, height=image.height)
         scene = Scene(image, boxes.astype(np.float64))
         scene = augment(scene, self._sizes, rng) if self._is_augmented else resize(scene, self._sizes.test_side, self._sizes.longest)
@@ -114,7 +114,7 @@ class HoiTrainingSet:
                 raise ConfigError(f"'{text}' is annotated and not among the categories to train; remove it with `without_unseen`")
 
 
-def evaluation_inputs(image: PIL.Image.Image, *, clip_size: int = 224, sizes: PictureSizes | None = None) -> tuple[Tensor, Tensor]:
+def evaluation_inputs(image: PIL.Image.Image, *, clip_size: int = 224, sizes: ImageSizes | None = None) -> tuple[Tensor, Tensor]:
     """Prepare a picture as the published evaluation does: the shorter side 800 pixels, the longer up to 1333.
 
     Args:
@@ -125,7 +125,7 @@ def evaluation_inputs(image: PIL.Image.Image, *, clip_size: int = 224, sizes: Pi
     Returns:
         `(3, H, W)` float32, ImageNet-normalised, and `(3, clip_size, clip_size)` float32, CLIP-normalised.
     """
-    sizes = sizes or PictureSizes()
+    sizes = sizes or ImageSizes()
     return _tensors(resize(Scene(image, np.zeros((0, 4))), sizes.test_side, sizes.longest).image, clip_size)
 
 

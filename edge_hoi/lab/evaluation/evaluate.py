@@ -1,7 +1,6 @@
 """Run an engine over a data set's pictures for a benchmark."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_hoi.config import cache_folder
-from edge_hoi.detection import Detector, OnnxTextEncoder, cached_text_features, enhancement
+from edge_hoi.detection import FixedSizeDetector, OnnxTextEncoder, cached_text_features, enhancement
 from edge_hoi.lab.datasets import HoiDataset
-from edge_hoi.lab.datasets.pictures import picture_size, read_picture
+from edge_hoi.lab.datasets.images import read_image, read_image_size
 from edge_hoi.lab.evaluation import Benchmark, Sight
 from edge_hoi.pipeline.classifiers import load_classifier
-from edge_hoi.pipeline.engines import caution_of, with_precision_noted
-from edge_hoi.runtime import Device, Engine, Manifest, choose_input_size, open_engine, read_manifest
-from edge_hoi.runtime.manifest import WEIGHTS_FILE
-from edge_hoi.runtime.open import PLAN_BACKENDS
-from edge_hoi.types import ClockInfo, Frame
+from edge_hoi.pipeline.engines import caution_of, engine_opener
+from edge_hoi.runtime import Device, Manifest, choose_input_size, read_manifest
 from edge_hoi.vocabulary import Vocabulary
 
-_NO_CLOCK = ClockInfo("media", "relative")
 
 
 def evaluate(
@@ -64,7 +59,7 @@ def evaluate(
     open_for = engine_opener(folder, manifest, max_batch=max_batch, device=device, note=note)
     for size, pictures in _by_input_size(dataset, indices, manifest).items():
         with open_for(size) as engine:
-            detector = Detector(engine, classifier, dataset.vocabulary)
+            detector = FixedSizeDetector(engine, classifier, dataset.vocabulary)
             for begin in range(0, len(pictures), max_batch):
                 batch = pictures[begin : begin + max_batch]
                 for index, sight in zip(batch, _look(detector, dataset, batch, features, enhanced), strict=True):
@@ -73,55 +68,32 @@ def evaluate(
     return manifest
 
 
-def engine_opener(
-    folder: Path, manifest: Manifest, *, max_batch: int = 1, device: Device = "auto", note: Callable[[str], None]
-) -> Callable[[tuple[int, int]], Engine]:
-    """Give what opens an engine for an input size, whatever runs it.
-
-    Args:
-        folder: The engine's folder.
-        manifest: Its manifest.
-        max_batch: Most pictures in one run.
-        device: Where it runs.
-        note: Is told if it runs in another precision than it was built in.
-    """
-    if manifest.backend != "torch":
-        plans = cache_folder() / "plans" if manifest.backend in PLAN_BACKENDS else None
-        open_for = partial(open_engine, folder, max_batch=max_batch, device=device, cache_folder=plans)
-        return lambda size: with_precision_noted(open_for(input_size=size), note)
-    from edge_hoi.model import LastLayer, load_checkpoint
-    from edge_hoi.runtime.torch_engine import TorchEngine
-
-    module = LastLayer(load_checkpoint(folder / WEIGHTS_FILE).model)
-    return lambda size: TorchEngine(module, manifest, input_size=size, max_batch=max_batch, device=device)
-
-
 def _by_input_size(dataset: HoiDataset, indices: Sequence[int], manifest: Manifest) -> dict[tuple[int, int], list[int]]:
     by_size: dict[tuple[int, int], list[int]] = {}
     for index in indices:
-        size = choose_input_size(*picture_size(dataset.image_path(index)), manifest.input)
+        size = choose_input_size(*read_image_size(dataset.image_path(index)), manifest.input)
         by_size.setdefault(size, []).append(index)
     return by_size
 
 
 def _look(
-    detector: Detector, dataset: HoiDataset, indices: Sequence[int], features: NDArray[np.float32] | None, enhanced: int
+    detector: FixedSizeDetector, dataset: HoiDataset, indices: Sequence[int], features: NDArray[np.float32] | None, enhanced: int
 ) -> Iterator[Sight]:
-    frames = [Frame(read_picture(dataset.image_path(index)), 0.0, None, _NO_CLOCK, 0.0, index, dataset.name) for index in indices]
-    outputs = detector.embed(frames)
+    images = [read_image(dataset.image_path(index)) for index in indices]
+    outputs = detector.embed(images)
     hoi_logits, object_logits = detector.classifier.logits(outputs)
-    lifts: Any = [None] * len(frames)
+    lifts: Any = [None] * len(images)
     if features is not None:
         lifts = enhancement(outputs["image_embedding"], features, top=enhanced)
-    for row, frame in enumerate(frames):
+    for row, image in enumerate(images):
         yield Sight.from_logits(
             outputs["human_boxes"][row],
             outputs["object_boxes"][row],
             hoi_logits[row],
             object_logits[row],
             dataset.vocabulary.object_ids,
-            width=frame.width,
-            height=frame.height,
+            width=image.shape[1],
+            height=image.shape[0],
             enhancement=lifts[row],
         )
 

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edge_hoi.lab.datasets.captioned import CaptionedPicture
+from edge_hoi.lab.datasets.captions import CaptionedImage
 from edge_hoi.lab.datasets.training_set import CLIP_MEAN, CLIP_STD
-from edge_hoi.lab.training.text_rows import shortened, tokenize
+from edge_hoi.lab.training.text_classifier import shortened, tokenize
 from edge_hoi.model import ClipTextTower
 
 _LUMA = (0.299, 0.587, 0.114)
@@ -38,7 +38,7 @@ class CaptionBatches:
 
     Args:
         pictures: N pictures.
-        squares: `(N, S, S, 3)` uint8 RGB, of `datasets.captioned.read_squares`.
+        squares: `(N, S, S, 3)` uint8 RGB, of `datasets.captions.read_squares`.
         text: The tower that is to read the captions.
         flips: Whether half of the pictures are mirrored.
         jitter: Part by which brightness, contrast and saturation change at most.
@@ -48,7 +48,7 @@ class CaptionBatches:
     """
 
     def __init__(
-        self, pictures: Sequence[CaptionedPicture], squares: NDArray[np.uint8], text: ClipTextTower, *, flips: bool, jitter: float
+        self, pictures: Sequence[CaptionedImage], squares: NDArray[np.uint8], text: ClipTextTower, *, flips: bool, jitter: float
     ) -> None:
         self._squares = torch.from_numpy(squares)
         self._flips, self._jitter = flips, jitter
@@ -79,12 +79,12 @@ class CaptionBatches:
         if self._flips:
             is_mirrored = torch.from_numpy(rng.random(len(squares)) < 0.5)
             squares[is_mirrored] = squares[is_mirrored].flip(2)
-        image = clip_normalised(recoloured(squares.float(), self._jitter, rng) if self._jitter else squares)
+        image = normalise_for_clip(jitter_colours(squares.float(), self._jitter, rng) if self._jitter else squares)
         rows = [int(rng.choice(self._captions[number])) for number in numbers]
         return CaptionedBatch(image, shortened(self._token_ids[rows]), self._meaning_ids[list(numbers)])
 
 
-def recoloured(squares: Tensor, jitter: float, rng: np.random.Generator) -> Tensor:
+def jitter_colours(squares: Tensor, jitter: float, rng: np.random.Generator) -> Tensor:
     """Change each picture's brightness, contrast and saturation: what `datasets.augment.jitter` does, in one product of matrices.
 
     Args:
@@ -106,7 +106,7 @@ def recoloured(squares: Tensor, jitter: float, rng: np.random.Generator) -> Tens
     return torch.baddbmm(offset, pixels, brightness * contrast * colours).clamp_(0, 255).view_as(squares)
 
 
-def clip_normalised(squares: Tensor) -> Tensor:
+def normalise_for_clip(squares: Tensor) -> Tensor:
     """Turn pictures into what CLIP's image tower takes.
 
     Args:

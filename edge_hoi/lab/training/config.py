@@ -61,8 +61,8 @@ class ContrastiveConfig(RunConfig):
     precision: Literal["fp32", "bf16"] = Field("fp32", description="Of the towers; bf16 is the faster where the processor has it")
     flips: bool = Field(True, description="Mirror half of the pictures; not for captions that say left or right")
     jitter: float = Field(0.4, ge=0, lt=1, description="Brightness, contrast and saturation change by up to this part")
-    hidden_patches: float = Field(0.0, ge=0, lt=1, description="Part of a picture's patches that a step leaves out, to save time (FLIP)")
-    whole_from: float = Field(0.8, ge=0, le=1, description="Part of the run from which on no patches are left out any more")
+    patch_dropout: float = Field(0.0, ge=0, lt=1, description="Part of a picture's patches that a step leaves out, to save time (FLIP)")
+    patch_dropout_until: float = Field(0.8, ge=0, le=1, description="Part of the run from which on no patches are left out any more")
 
 
 def parse_settings(kind: type[_Config], settings: Sequence[str], given: Mapping[str, Any]) -> _Config:

@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from edge_hoi.lab.training.config import ContrastiveConfig
-from edge_hoi.lab.training.network import LearningNetwork
+from edge_hoi.lab.training.network import TrainableNetwork
 from edge_hoi.model import Clip, ClipTextTower
 
 MAX_SCALE = 100.0
@@ -52,7 +52,7 @@ def contrastive_loss(embeddings: Embeddings, meaning_ids: Tensor) -> Tensor:
     return (functional.cross_entropy(logits, targets) + functional.cross_entropy(logits.T, targets)) / 2
 
 
-class ContrastiveNetwork(LearningNetwork):
+class ContrastiveNetwork(TrainableNetwork):
     """Both towers, as they are trained.
 
     Args:
@@ -91,7 +91,7 @@ class ContrastiveNetwork(LearningNetwork):
         self.log_scale.clamp_(max=math.log(MAX_SCALE))
 
     @contextlib.contextmanager
-    def hiding_patches(self, part: float, seed: int) -> Iterator[None]:
+    def dropping_patches(self, part: float, seed: int) -> Iterator[None]:
         """Let the image tower see only some of a picture's patches for a while, drawn anew for each (FLIP, Li et al., 2023).
 
         Args:
@@ -110,7 +110,7 @@ class ContrastiveNetwork(LearningNetwork):
 
 
 @torch.no_grad()
-def blank_unseen_words(text: ClipTextTower, seen: Tensor) -> None:
+def zero_unused_embeddings(text: ClipTextTower, seen: Tensor) -> None:
     """Set the embeddings of words that no caption has to zero: untrained noise would blur a prompt, and takes room where files are packed.
 
     Args:

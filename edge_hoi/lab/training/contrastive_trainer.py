@@ -14,13 +14,13 @@ from edge_hoi.lab.training.config import ContrastiveConfig
 from edge_hoi.lab.training.contrastive import ContrastiveNetwork, build_contrastive_optimizer, contrastive_loss
 from edge_hoi.lab.training.loop import Evaluate, Report, TrainingLoop
 from edge_hoi.lab.training.resume import Progress, TrainingState
-from edge_hoi.lab.training.sampling import Place
-from edge_hoi.lab.training.text_rows import classifier_from_text
+from edge_hoi.lab.training.sampling import SampleKey
+from edge_hoi.lab.training.text_classifier import classifier_from_text
 from edge_hoi.model import Checkpoint, Clip
 from edge_hoi.vocabulary import Vocabulary
 
 
-class ContrastiveTrainer(TrainingLoop[list[Place], ContrastiveConfig]):
+class ContrastiveTrainer(TrainingLoop[list[SampleKey], ContrastiveConfig]):
     """Trains both CLIP towers of a checkpoint in place; its network stays as it is."""
 
     def __init__(
@@ -79,13 +79,13 @@ class ContrastiveTrainer(TrainingLoop[list[Place], ContrastiveConfig]):
             self._network.requires_grad_(False)  # afterwards: without gradients torch computes the rows to other bits
             return checkpoint
 
-    def _step(self, batch: list[Place]) -> dict[str, Tensor]:
+    def _step(self, batch: list[SampleKey]) -> dict[str, Tensor]:
         state, config = self._state, self._config
         step, numbers = state.progress.step, [place.picture for place in batch]
         image, token_ids, meaning_ids = (part.to(self._device) for part in self._pictures.batch(numbers, self._chance(step)))
-        hidden = config.hidden_patches if step < config.whole_from * self.total_steps else 0.0
+        hidden = config.patch_dropout if step < config.patch_dropout_until * self.total_steps else 0.0
         half = torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16")
-        with half, self._network.hiding_patches(hidden, seed=int(self._chance(step).integers(1 << 62))):
+        with half, self._network.dropping_patches(hidden, seed=int(self._chance(step).integers(1 << 62))):
             embeddings = self._network(image, token_ids)
         loss = contrastive_loss(embeddings, meaning_ids)
         torch.autograd.backward(loss)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edge_hoi.lab.training.network import LearningHoiclip
+from edge_hoi.lab.training.network import TrainableHoiclip
 from edge_hoi.model import Hoiclip
 
 _FIRST_PROBABILITY, _FIRST_DISTANCE = 0.01, 0.1
@@ -73,7 +73,7 @@ class DenseHead(nn.Module):
         return DensePredictions(self.classes(features), self.hois(features), boxes, centres)
 
 
-class DenseDetector(LearningHoiclip):
+class DenseDetector(TrainableHoiclip):
     """A network's backbone, input projection and encoder with heads on its cells; the rest of the network stays as it is.
 
     Args:

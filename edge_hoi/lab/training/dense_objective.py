@@ -11,7 +11,7 @@ from edge_hoi.lab.training.dense_detection import DenseOutputs, DensePredictions
 from edge_hoi.lab.training.dense_targets import CellTargets, cell_targets, humans_of, objects_of
 from edge_hoi.lab.training.distributed import sum_over_processes, world_size
 from edge_hoi.lab.training.focal_loss import focal_loss
-from edge_hoi.lab.training.objective import Costs
+from edge_hoi.lab.training.objective import LossOutput
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class DenseObjective:
     l1: float = 2.5
     giou: float = 1.0
 
-    def __call__(self, outputs: DenseOutputs, targets: Targets) -> Costs:
+    def __call__(self, outputs: DenseOutputs, targets: Targets) -> LossOutput:
         """Compute the losses of a batch.
 
         Args:
@@ -45,7 +45,7 @@ class DenseObjective:
             losses = _losses(cells, wanted)
             total = total + sum(weights[loss] * value for loss, value in losses.items())
             figures |= {f"loss/{name}_{loss}": value for loss, value in losses.items()}
-        return Costs(total, figures)
+        return LossOutput(total, figures)
 
 
 def _losses(found: DensePredictions, wanted: CellTargets) -> dict[str, Tensor]:

@@ -15,10 +15,10 @@ from torchvision.ops import batched_nms, box_convert
 from edge_hoi.boxes import pairwise_iou
 from edge_hoi.lab.datasets import HoiDataset
 from edge_hoi.lab.datasets.annotations import HoiAnnotation
-from edge_hoi.lab.datasets.augment import PictureSizes
+from edge_hoi.lab.datasets.augment import ImageSizes
 from edge_hoi.lab.evaluation.records import Records, best_match, eleven_point_ap, mean_or_nan
 from edge_hoi.lab.training.dense_detection import DenseDetector, DenseOutputs
-from edge_hoi.lab.training.validation import PreparedPictures
+from edge_hoi.lab.training.validation import PreparedImages
 
 _MOST = 100
 _SAME_IOU = 0.5
@@ -65,7 +65,7 @@ def validate_detector(
     dataset: HoiDataset,
     *,
     device: torch.device | str = "cpu",
-    sizes: PictureSizes | None = None,
+    sizes: ImageSizes | None = None,
     workers: int = 0,
 ) -> dict[str, float]:
     """Measure a detector. What is in a picture and in no annotated pair counts as not there.
@@ -82,7 +82,7 @@ def validate_detector(
     """
     num_classes = 1 + len(dataset.vocabulary.objects)
     records, positives = Records(num_classes), np.zeros(num_classes, np.int64)
-    pictures = PreparedPictures(dataset, detector.model.clip.image_size, sizes or PictureSizes())
+    pictures = PreparedImages(dataset, detector.model.clip.image_size, sizes or ImageSizes())
     for picture in DataLoader(pictures, batch_size=None, num_workers=workers):
         found = detect(detector(picture.image[None].to(device), picture.clip_image[None].to(device)))[0]
         boxes, classes = _truth(dataset.annotation(picture.number))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-class WeightMean:
+class WeightEma:
     """Follows weights as they are trained.
 
     Args:

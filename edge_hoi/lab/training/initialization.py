@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_hoi.errors import CheckpointError
-from edge_hoi.lab.training.text_rows import classifier_from_text
+from edge_hoi.lab.training.text_classifier import classifier_from_text
 from edge_hoi.model import Checkpoint, Hoiclip, HoiclipConfig, build_clip, build_hoiclip, load_checkpoint
 from edge_hoi.model.attention import Attention
 from edge_hoi.model.checkpoint_files import is_safetensors, read_published, read_safetensors
@@ -32,7 +32,7 @@ _DETECTOR_MEASURES = (
 """Of a network's measures, those of `_DETECTOR_PARTS`."""
 
 
-def fresh_checkpoint(config: HoiclipConfig, vocabulary: Vocabulary, *, clip_weights: str | None = None, seed: int = 0) -> Checkpoint:
+def untrained_checkpoint(config: HoiclipConfig, vocabulary: Vocabulary, *, clip_weights: str | None = None, seed: int = 0) -> Checkpoint:
     """Make a checkpoint that has learned nothing yet.
 
     Args:

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from edge_hoi.lab.training import distributed
 from edge_hoi.lab.training.config import RunConfig
-from edge_hoi.lab.training.journal import Journal
 from edge_hoi.lab.training.optimizer import learning_rate_factor, set_learning_rate
 from edge_hoi.lab.training.resume import TrainingState, load_state, save_state
 from edge_hoi.lab.training.sampling import Batches
+from edge_hoi.lab.training.training_log import TrainingLog
 from edge_hoi.model import Checkpoint, save_checkpoint
 
 MODEL_FILE, BEST_FILE, STATE_FILE = "model.safetensors", "best.safetensors", "state.safetensors"
@@ -93,7 +93,7 @@ class TrainingLoop(abc.ABC, Generic[_Batch, _Config]):
     def _take_all_steps(self, batches: Iterable[_Batch]) -> None:
         """Train to the end, on the batches that are left of the run."""
         progress, config = self._state.progress, self._config
-        journal = Journal(self._folder, first_step=progress.step) if distributed.rank() == 0 else None
+        journal = TrainingLog(self._folder, first_step=progress.step) if distributed.rank() == 0 else None
         with contextlib.closing(journal) if journal else contextlib.nullcontext():
             began = time.monotonic()
             for batch in batches:
@@ -103,7 +103,7 @@ class TrainingLoop(abc.ABC, Generic[_Batch, _Config]):
                 progress.step += 1
                 if progress.step % config.log_every_steps == 0 or progress.step == self.total_steps:
                     pictures = len(self._recent) * config.batch_size
-                    self._tell(journal, self._recent_figures() | {"pictures_per_second": pictures / (time.monotonic() - began)})
+                    self._tell(journal, self._recent_figures() | {"images_per_second": pictures / (time.monotonic() - began)})
                     began = time.monotonic()
                 self._look_and_save(journal)
 
@@ -118,12 +118,12 @@ class TrainingLoop(abc.ABC, Generic[_Batch, _Config]):
             "epoch": self.steps_done / self._batches.steps_per_epoch,
         }
 
-    def _tell(self, journal: Journal | None, figures: Mapping[str, float]) -> None:
+    def _tell(self, journal: TrainingLog | None, figures: Mapping[str, float]) -> None:
         if journal is not None:
             journal.write(self.steps_done, figures)
             self._report(self.steps_done, figures)
 
-    def _look_and_save(self, journal: Journal | None) -> None:
+    def _look_and_save(self, journal: TrainingLog | None) -> None:
         """Evaluate and save where it is time for that, in the first process, while others wait at the next step."""
         config = self._config
         epoch, rest = divmod(self.steps_done, self._batches.steps_per_epoch)
@@ -138,7 +138,7 @@ class TrainingLoop(abc.ABC, Generic[_Batch, _Config]):
             self._state.network.train()
         save_state(self._state, self._folder / STATE_FILE, config=config, pictures=self._pictures_count)
 
-    def _look(self, journal: Journal, evaluate: Evaluate, checkpoint: Checkpoint) -> None:
+    def _look(self, journal: TrainingLog, evaluate: Evaluate, checkpoint: Checkpoint) -> None:
         figures = dict(evaluate(checkpoint))
         self._tell(journal, {f"evaluation/{name}": value for name, value in figures.items()})
         main, best = next(iter(figures.values())), self._state.progress.best

@@ -11,7 +11,7 @@ from edge_hoi.lab.training.criterion import Criterion, class_errors
 from edge_hoi.lab.training.predictions import Predictions
 
 
-class Costs(NamedTuple):
+class LossOutput(NamedTuple):
     """What a batch costs.
 
     Attributes:
@@ -23,7 +23,7 @@ class Costs(NamedTuple):
     figures: Mapping[str, Tensor]
 
 
-Objective = Callable[[Any, Targets], Costs]
+Objective = Callable[[Any, Targets], LossOutput]
 """Holds what a network predicted for B pictures against their targets."""
 
 
@@ -39,7 +39,7 @@ class HoiObjective:
     criterion: Criterion = field(default_factory=Criterion)
     query_groups: int = 1
 
-    def __call__(self, layers: Sequence[Predictions], targets: Targets) -> Costs:
+    def __call__(self, layers: Sequence[Predictions], targets: Targets) -> LossOutput:
         """Compute the losses of a batch.
 
         Args:
@@ -54,4 +54,4 @@ class HoiObjective:
         shown = -self.query_groups  # the first group of the last layer
         top5, thing = class_errors(groups[-1][0], targets, outputs.matches[shown])
         losses = {f"loss/{name}": loss for name, loss in outputs.layers[shown]._asdict().items()}
-        return Costs(outputs.total / self.query_groups, {**losses, "error/hoi_top5": top5, "error/object": thing})
+        return LossOutput(outputs.total / self.query_groups, {**losses, "error/hoi_top5": top5, "error/object": thing})

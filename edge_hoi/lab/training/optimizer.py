@@ -5,12 +5,12 @@ import math
 import torch
 
 from edge_hoi.lab.training.config import RunConfig, TrainConfig
-from edge_hoi.lab.training.network import LearningNetwork
+from edge_hoi.lab.training.network import TrainableNetwork
 
 _BACKBONE = "model.backbone."
 
 
-def build_optimizer(network: LearningNetwork, config: TrainConfig) -> torch.optim.AdamW:
+def build_optimizer(network: TrainableNetwork, config: TrainConfig) -> torch.optim.AdamW:
     """Group what is trained by its learning rate.
 
     Args:

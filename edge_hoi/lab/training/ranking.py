@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from edge_hoi.lab.datasets.captioned import CaptionedPicture, prompts_of_meanings
-from edge_hoi.lab.training.caption_batches import clip_normalised
-from edge_hoi.lab.training.text_rows import encode_prompts
+from edge_hoi.lab.datasets.captions import CaptionedImage, prompts_of_meanings
+from edge_hoi.lab.training.caption_batches import normalise_for_clip
+from edge_hoi.lab.training.text_classifier import encode_prompts
 from edge_hoi.model import Checkpoint, ClipImageTower
 
 _AT_ONCE = 256
 
 
-def rank_captioned(checkpoint: Checkpoint, pictures: Sequence[CaptionedPicture], squares: NDArray[np.uint8]) -> dict[str, float]:
+def rank_prompts(checkpoint: Checkpoint, pictures: Sequence[CaptionedImage], squares: NDArray[np.uint8]) -> dict[str, float]:
     """Rank each picture's prompt among one prompt for each meaning that occurs.
 
     Args:
         checkpoint: Whose CLIP looks and reads.
         pictures: N pictures.
-        squares: `(N, S, S, 3)` uint8 RGB, of `datasets.captioned.read_squares`.
+        squares: `(N, S, S, 3)` uint8 RGB, of `datasets.captions.read_squares`.
 
     Returns:
         `top1` and `top5`, percent of the pictures whose prompt is the first or among the first five; `mean_rank`, 1 at best; `prompts`, how
@@ -69,5 +69,5 @@ def encode_squares(tower: ClipImageTower, squares: NDArray[np.uint8]) -> Tensor:
     """
     device = next(tower.parameters()).device
     chunks = torch.split(torch.from_numpy(squares), _AT_ONCE)
-    features = [tower(clip_normalised(chunk).to(device)).embedding.cpu() for chunk in chunks]
+    features = [tower(normalise_for_clip(chunk).to(device)).embedding.cpu() for chunk in chunks]
     return functional.normalize(torch.cat(features), dim=-1)

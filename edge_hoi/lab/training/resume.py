@@ -16,8 +16,8 @@ from torch import Tensor
 
 from edge_hoi.errors import TrainingError
 from edge_hoi.lab.training.config import RunConfig
-from edge_hoi.lab.training.ema import WeightMean
-from edge_hoi.lab.training.network import LearningNetwork
+from edge_hoi.lab.training.ema import WeightEma
+from edge_hoi.lab.training.network import TrainableNetwork
 from edge_hoi.model.checkpoint_files import read_safetensors
 
 FORMAT = "edge-hoi training state 1"
@@ -49,15 +49,15 @@ class TrainingState:
         progress: How far the run is.
     """
 
-    network: LearningNetwork
+    network: TrainableNetwork
     optimizer: torch.optim.AdamW
     scaler: torch.amp.GradScaler
-    mean: WeightMean | None
+    mean: WeightEma | None
     progress: Progress
 
     def tensors(self) -> dict[str, Tensor]:
         """Give every tensor by name: `network.`, `mean.` or `optimizer.`, then the name within it; not copies."""
-        tensors = {f"network.{name}": tensor for name, tensor in self.network.learned_state().items()}
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.trainable_state().items()}
         if self.mean is not None:
             tensors |= {f"mean.{name}": tensor for name, tensor in self.mean.tensors.items()}
         for name, parameter in self.network.named_parameters():

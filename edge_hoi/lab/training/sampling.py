@@ -29,14 +29,14 @@ class Samples(Protocol):
         """
 
 
-class Place(NamedTuple):
+class SampleKey(NamedTuple):
     """A picture at one time of a training run."""
 
     epoch: int
     picture: int
 
 
-class Batches(Sampler[list[Place]]):
+class Batches(Sampler[list[SampleKey]]):
     """The pictures of each step, from one step to the last of the last epoch.
 
     Each epoch has its own order. Its last pictures, too few for a batch, wait for another epoch. Processes take turns in each batch.
@@ -66,7 +66,7 @@ class Batches(Sampler[list[Place]]):
         """Count the steps that are left."""
         return len(self._steps)
 
-    def __iter__(self) -> Iterator[list[Place]]:
+    def __iter__(self) -> Iterator[list[SampleKey]]:
         """Give this process's part of each step."""
         order, order_epoch = np.zeros(0, np.int64), -1
         for step in self._steps:
@@ -74,7 +74,7 @@ class Batches(Sampler[list[Place]]):
             if epoch != order_epoch:
                 order, order_epoch = np.random.default_rng((self._seed, epoch)).permutation(self._pictures), epoch
             batch = order[number * self._batch_size : (number + 1) * self._batch_size]
-            yield [Place(epoch, int(picture)) for picture in batch[self._rank :: self._processes]]
+            yield [SampleKey(epoch, int(picture)) for picture in batch[self._rank :: self._processes]]
 
 
 class _Placed(Dataset[Any]):
@@ -84,7 +84,7 @@ class _Placed(Dataset[Any]):
         self._samples = samples
         self._seed = seed
 
-    def __getitem__(self, place: Place) -> Sample:
+    def __getitem__(self, place: SampleKey) -> Sample:
         return self._samples.sample(place.picture, np.random.default_rng((self._seed, place.epoch, place.picture)))
 
 

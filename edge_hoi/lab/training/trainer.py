@@ -12,14 +12,14 @@ from edge_hoi.errors import TrainingError
 from edge_hoi.lab.datasets.batch import Batch
 from edge_hoi.lab.training import distributed
 from edge_hoi.lab.training.config import TrainConfig
-from edge_hoi.lab.training.ema import WeightMean
+from edge_hoi.lab.training.ema import WeightEma
 from edge_hoi.lab.training.loop import Evaluate, Report, TrainingLoop
-from edge_hoi.lab.training.network import LearningNetwork, TrainedNetwork
-from edge_hoi.lab.training.objective import Costs, HoiObjective, Objective
+from edge_hoi.lab.training.network import HoiclipWithClassifier, TrainableNetwork
+from edge_hoi.lab.training.objective import HoiObjective, LossOutput, Objective
 from edge_hoi.lab.training.optimizer import build_optimizer
 from edge_hoi.lab.training.resume import Progress, TrainingState
 from edge_hoi.lab.training.sampling import Samples, load_batches
-from edge_hoi.lab.training.zero_shot import share_what_was_learned
+from edge_hoi.lab.training.zero_shot import copy_shared_weights
 from edge_hoi.model import Checkpoint
 
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -36,7 +36,7 @@ class Trainer(TrainingLoop[Batch, TrainConfig]):
         folder: Path,
         *,
         device: torch.device | str = "cpu",
-        network: LearningNetwork | None = None,
+        network: TrainableNetwork | None = None,
         objective: Objective | None = None,
         evaluate: Evaluate | None = None,
         report: Report = lambda _step, _figures: None,
@@ -66,7 +66,7 @@ class Trainer(TrainingLoop[Batch, TrainConfig]):
         classifier = (checkpoint.seen_classifier or checkpoint.classifier).to(self._device)
         checkpoint.classifier.to(self._device)
         if network is None:
-            network = TrainedNetwork(
+            network = HoiclipWithClassifier(
                 checkpoint.model,
                 classifier,
                 trains_whole_backbone=config.trains_whole_backbone,
@@ -78,7 +78,7 @@ class Trainer(TrainingLoop[Batch, TrainConfig]):
             network=network,
             optimizer=build_optimizer(network, config),
             scaler=torch.amp.GradScaler(self._device.type, enabled=config.precision == "fp16"),
-            mean=WeightMean(network.learned_state(), config.ema_decay) if config.ema_decay else None,
+            mean=WeightEma(network.trainable_state(), config.ema_decay) if config.ema_decay else None,
             progress=Progress(),
         )
         super().__init__(state, config, folder, pictures=len(samples), evaluate=evaluate, report=report, resumes=resumes)
@@ -103,8 +103,8 @@ class Trainer(TrainingLoop[Batch, TrainConfig]):
             )
         )
         if self._state.mean is not None:
-            _overwrite(self._state.network.learned_state(), self._state.mean.tensors)
-        share_what_was_learned(self._checkpoint)
+            _overwrite(self._state.network.trainable_state(), self._state.mean.tensors)
+        copy_shared_weights(self._checkpoint)
         for module in (self._state.network, self._checkpoint.classifier):
             module.cpu().eval()
         return self._checkpoint
@@ -127,16 +127,16 @@ class Trainer(TrainingLoop[Batch, TrainConfig]):
         state.scaler.update()
         state.optimizer.zero_grad()
         if state.mean is not None:
-            state.mean.update(state.network.learned_state(), state.progress.step)
+            state.mean.update(state.network.trainable_state(), state.progress.step)
         return _figures(costs, norm)
 
     @contextlib.contextmanager
     def _as_it_would_be_kept(self) -> Iterator[Checkpoint]:
         """Put the mean of the weights into the network for a while, where there is one."""
-        learned = self._state.network.learned_state()
+        learned = self._state.network.trainable_state()
         own = {name: tensor.clone() for name, tensor in learned.items()} if self._state.mean else {}
         _overwrite(learned, self._state.mean.tensors if self._state.mean else {})
-        share_what_was_learned(self._checkpoint)
+        copy_shared_weights(self._checkpoint)
         try:
             yield self._checkpoint
         finally:
@@ -149,7 +149,7 @@ def _overwrite(tensors: Mapping[str, Tensor], by: Mapping[str, Tensor]) -> None:
         tensors[name].copy_(tensor)
 
 
-def _figures(costs: Costs, norm: Tensor) -> dict[str, Tensor]:
+def _figures(costs: LossOutput, norm: Tensor) -> dict[str, Tensor]:
     """Put a step's figures together, without waiting for the device."""
     figures = {"loss": costs.total, **costs.figures, "gradient_norm": norm}
     return {name: figure.detach().to(costs.total.device, torch.float32) for name, figure in figures.items()}

@@ -7,14 +7,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from edge_hoi.lab.datasets import HoiDataset
-from edge_hoi.lab.datasets.augment import PictureSizes
-from edge_hoi.lab.datasets.pictures import open_picture
+from edge_hoi.lab.datasets.augment import ImageSizes
+from edge_hoi.lab.datasets.images import open_image
 from edge_hoi.lab.datasets.training_set import evaluation_inputs
 from edge_hoi.lab.evaluation.benchmark import Sight, open_benchmark
 from edge_hoi.model import Checkpoint
 
 
-class PreparedPicture(NamedTuple):
+class PreparedImage(NamedTuple):
     """A picture as tests see it.
 
     Attributes:
@@ -32,7 +32,7 @@ class PreparedPicture(NamedTuple):
     height: int
 
 
-class PreparedPictures(Dataset[Any]):
+class PreparedImages(Dataset[Any]):
     """A data set's pictures, prepared in a loader's processes.
 
     Args:
@@ -41,18 +41,18 @@ class PreparedPictures(Dataset[Any]):
         sizes: Sizes of pictures.
     """
 
-    def __init__(self, dataset: HoiDataset, clip_size: int, sizes: PictureSizes) -> None:
+    def __init__(self, dataset: HoiDataset, clip_size: int, sizes: ImageSizes) -> None:
         self._dataset, self._clip_size, self._sizes = dataset, clip_size, sizes
 
     def __len__(self) -> int:
         """Count the pictures."""
         return len(self._dataset)
 
-    def __getitem__(self, index: int) -> PreparedPicture:
+    def __getitem__(self, index: int) -> PreparedImage:
         """Prepare a picture."""
-        picture = open_picture(self._dataset.image_path(index))
+        picture = open_image(self._dataset.image_path(index))
         image, clip_image = evaluation_inputs(picture, clip_size=self._clip_size, sizes=self._sizes)
-        return PreparedPicture(index, image, clip_image, picture.width, picture.height)
+        return PreparedImage(index, image, clip_image, picture.width, picture.height)
 
 
 @torch.inference_mode()
@@ -61,7 +61,7 @@ def validate(
     dataset: HoiDataset,
     *,
     device: torch.device | str = "cpu",
-    sizes: PictureSizes | None = None,
+    sizes: ImageSizes | None = None,
     unseen: tuple[int, ...] = (),
     workers: int = 0,
 ) -> dict[str, float]:
@@ -79,7 +79,7 @@ def validate(
         The benchmark's figures in percent by `setting/column`, the most important first.
     """
     benchmark = open_benchmark(dataset.vocabulary, unseen_ids=unseen)
-    pictures = PreparedPictures(dataset, checkpoint.model.clip.image_size, sizes or PictureSizes())
+    pictures = PreparedImages(dataset, checkpoint.model.clip.image_size, sizes or ImageSizes())
     for picture in DataLoader(pictures, batch_size=None, num_workers=workers):
         layer = checkpoint.model(picture.image[None].to(device), picture.clip_image[None].to(device)).layers[-1]
         logits = checkpoint.classifier(layer)

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from edge_hoi.errors import CheckpointError
 from edge_hoi.lab.datasets import NO_HOI, HoiAnnotation, HoiDataset
 from edge_hoi.lab.datasets.augment import clip_square
-from edge_hoi.lab.datasets.pictures import open_picture
+from edge_hoi.lab.datasets.images import open_image
 from edge_hoi.lab.datasets.training_set import CLIP_MEAN, CLIP_STD
 from edge_hoi.model import ClipImageTower
 from edge_hoi.model.checkpoint_files import read_safetensors
@@ -73,7 +73,7 @@ def human_id(vocabulary: Vocabulary) -> int:
 
 
 @torch.inference_mode()
-def verb_rows(
+def compute_verb_weights(
     dataset: HoiDataset,
     tower: ClipImageTower,
     *,
@@ -125,7 +125,7 @@ class _Crops(Dataset[Any]):
         return len(self._dataset)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
-        image = open_picture(self._dataset.image_path(index))
+        image = open_image(self._dataset.image_path(index))
         crops: dict[Box, tuple[int, Tensor]] = {}
         numbers, rows = [], []
         for box, row in shows(self._dataset.annotation(index), self._dataset.vocabulary):
@@ -161,7 +161,7 @@ def crop_for_clip(image: PIL.Image.Image, box: Box, size: int) -> Tensor | None:
     return torch.from_numpy(np.ascontiguousarray(normalised.transpose(2, 0, 1)))
 
 
-def write_verb_rows(path: Path, rows: Tensor, vocabulary: Vocabulary, *, clip_sha256: str) -> None:
+def write_verb_weights(path: Path, rows: Tensor, vocabulary: Vocabulary, *, clip_sha256: str) -> None:
     """Write a verb classifier as safetensors.
 
     Args:
@@ -173,7 +173,7 @@ def write_verb_rows(path: Path, rows: Tensor, vocabulary: Vocabulary, *, clip_sh
     safetensors.torch.save_file({"verb_weight": rows.contiguous()}, path, {"format": FORMAT, **_identity(vocabulary, clip_sha256)})
 
 
-def read_verb_rows(path: Path, vocabulary: Vocabulary, *, clip_sha256: str) -> Tensor:
+def read_verb_weights(path: Path, vocabulary: Vocabulary, *, clip_sha256: str) -> Tensor:
     """Read a verb classifier that was made for a vocabulary and a CLIP.
 
     Args:

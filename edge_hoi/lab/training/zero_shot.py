@@ -15,7 +15,7 @@ _OWN = ("hoi_weight", "hoi_bias", "verb_to_hoi")
 """What the two classifiers do not share."""
 
 
-def hide_unseen(checkpoint: Checkpoint, unseen: Sequence[int]) -> Checkpoint:
+def add_seen_classifier(checkpoint: Checkpoint, unseen: Sequence[int]) -> Checkpoint:
     """Give a checkpoint a second classifier, of the seen categories, to be trained.
 
     The one for all categories keeps its HOI rows and loses their bias, which unseen categories could not learn. A checkpoint that was
@@ -36,7 +36,7 @@ def hide_unseen(checkpoint: Checkpoint, unseen: Sequence[int]) -> Checkpoint:
 
 
 @torch.no_grad()
-def share_what_was_learned(checkpoint: Checkpoint) -> None:
+def copy_shared_weights(checkpoint: Checkpoint) -> None:
     """Bring the classifier of all categories up to date with the trained one, if there are two.
 
     Args:

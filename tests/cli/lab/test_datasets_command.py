@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from edge_hoi.cli import datasets
+from edge_hoi.cli.lab import datasets
 from edge_hoi.cli.terminal import print_error
 from edge_hoi.errors import EdgeHoiError
 

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "training"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "lab" / "training"))
 from captioned_shapes import VOCABULARY, draw_shapes
 
 from edge_hoi.model import load_checkpoint
@@ -41,7 +41,7 @@ def test_training_interactions_goes_on_from_a_trained_clip(tmp_path, shapes, edg
     monkeypatch.syspath_prepend(str(repository / "benchmarks"))
     import overfit
 
-    overfit.draw_pictures(tmp_path / "yard", 2)
+    overfit.draw_images(tmp_path / "yard", 2)
     first, second = tmp_path / "first", tmp_path / "second"
     assert edge_hoi("pretrain", "clip", *shapes, "--output", first, "--epochs", 1, "--batch", 4)[0] == 0
     small = ("--batch", 2, "--longest", 96, "--workers", 0, "--device", "cpu", "--epochs", 1)
@@ -53,7 +53,7 @@ def test_training_interactions_goes_on_from_a_trained_clip(tmp_path, shapes, edg
 def test_settings_are_listed(edge_hoi):
     code, printed = edge_hoi("pretrain", "clip", "--list-settings")
     assert code == 0
-    assert "hidden_patches=0.0" in printed
+    assert "patch_dropout=0.0" in printed
 
 
 @pytest.mark.parametrize(

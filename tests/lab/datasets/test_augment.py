@@ -5,7 +5,7 @@ image = pytest.importorskip("PIL.Image", reason="needs the [build] extra")
 import numpy as np
 
 from edge_hoi.errors import ConfigError
-from edge_hoi.lab.datasets.augment import PictureSizes, Scene, augment, clip_square, crop, flip, jitter, resize, resized_size
+from edge_hoi.lab.datasets.augment import ImageSizes, Scene, augment, clip_square, crop, flip, jitter, resize, resized_size
 
 
 def scene(width=60, height=40, boxes=((10, 5, 30, 25),)):
@@ -28,7 +28,7 @@ def found_box(picture):
 
 
 def test_pictures_of_a_fixed_size_keep_what_they_show():
-    sizes = PictureSizes.for_longest(120, is_fixed=True)
+    sizes = ImageSizes.for_longest(120, is_fixed=True)
     boxes = set()
     for seed in range(8):
         changed = augment(marked(), sizes, np.random.default_rng(seed))
@@ -112,14 +112,14 @@ def test_jitter_is_torchvisions(order):
 
 
 def test_augmentation_depends_on_its_generator_alone():
-    once, again, other = (augment(scene(600, 450), PictureSizes(), np.random.default_rng((0, 3, seed))) for seed in (7, 7, 8))
+    once, again, other = (augment(scene(600, 450), ImageSizes(), np.random.default_rng((0, 3, seed))) for seed in (7, 7, 8))
     assert np.array_equal(np.asarray(once.image), np.asarray(again.image))
     assert np.array_equal(once.boxes, again.boxes)
     assert once.image.size != other.image.size or not np.array_equal(np.asarray(once.image), np.asarray(other.image))
 
 
 def test_boxes_stay_on_what_they_mark():
-    sizes = PictureSizes.for_longest(333)
+    sizes = ImageSizes.for_longest(333)
     seen_sizes, flips = set(), 0
     for seed in range(60):
         before = marked(240, 180, (40, 60, 120, 150))
@@ -135,18 +135,18 @@ def test_boxes_stay_on_what_they_mark():
 
 
 def test_published_sizes_are_the_default():
-    sizes = PictureSizes()
+    sizes = ImageSizes()
     assert (sizes.test_side, sizes.longest) == (800, 1333)
     assert sizes.train_sides == (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800)
-    assert PictureSizes.for_longest(1333) == sizes
+    assert ImageSizes.for_longest(1333) == sizes
 
 
 def test_small_sizes_fit_together():
     for longest in (32, 64, 320, 2000):
-        assert max(PictureSizes.for_longest(longest).train_sides) < longest
+        assert max(ImageSizes.for_longest(longest).train_sides) < longest
     with pytest.raises(ConfigError, match="at least 32"):
-        PictureSizes.for_longest(31)
+        ImageSizes.for_longest(31)
     with pytest.raises(ConfigError, match="none larger than the longest"):
-        PictureSizes(longest=700)
+        ImageSizes(longest=700)
     with pytest.raises(ConfigError, match="fit into all that is cropped"):
-        PictureSizes(crop_min=401)
+        ImageSizes(crop_min=401)

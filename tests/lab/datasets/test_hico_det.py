@@ -61,7 +61,7 @@ def test_rows_that_point_nowhere_leave_their_picture_out_of_training_and_are_ref
     content = published_hico()
     content[0]["hoi_annotation"][1]["object_id"] = 3
     path = write_json(tmp_path / "a.json", content)
-    assert [annotation.file_name for annotation in read_hico_det(path, skips_broken=True)] == ["HICO_train2015_00000002.jpg"]
+    assert [annotation.file_name for annotation in read_hico_det(path, skip_invalid=True)] == ["HICO_train2015_00000002.jpg"]
     with pytest.raises(DatasetError, match=r"a.json, picture 0: HICO_train2015_00000001.jpg: expected object_id from 0 to 2, got 3"):
         read_hico_det(path)
 

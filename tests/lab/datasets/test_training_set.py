@@ -8,12 +8,12 @@ from PIL import Image
 
 from edge_hoi.errors import ConfigError, DatasetError
 from edge_hoi.lab.datasets import open_dataset, without_unseen
-from edge_hoi.lab.datasets.augment import PictureSizes
+from edge_hoi.lab.datasets.augment import ImageSizes
 from edge_hoi.lab.datasets.batch import collate
 from edge_hoi.lab.datasets.training_set import HoiTrainingSet, evaluation_inputs
 from edge_hoi.vocabulary import load_vocabulary
 
-SMALL = PictureSizes.for_longest(320)
+SMALL = ImageSizes.for_longest(320)
 
 
 @pytest.fixture

@@ -4,14 +4,14 @@ import pytest
 
 
 @pytest.fixture
-def fresh():
-    """Give a function that makes equal fresh checkpoints of the tiny variant: `fresh(vocabulary=hico_det)`."""
+def untrained():
+    """Give a function that makes equal untrained checkpoints of the tiny variant: `untrained(vocabulary=hico_det)`."""
     pytest.importorskip("torch", reason="needs the [build] extra")
-    from edge_hoi.lab.training.initialization import fresh_checkpoint
+    from edge_hoi.lab.training.initialization import untrained_checkpoint
     from edge_hoi.model import VARIANTS
     from edge_hoi.vocabulary import load_vocabulary
 
     def make(vocabulary="hico_det"):
-        return fresh_checkpoint(VARIANTS["tiny"], load_vocabulary(vocabulary) if isinstance(vocabulary, str) else vocabulary)
+        return untrained_checkpoint(VARIANTS["tiny"], load_vocabulary(vocabulary) if isinstance(vocabulary, str) else vocabulary)
 
     return make

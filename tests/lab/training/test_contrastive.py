@@ -12,15 +12,15 @@ from captioned_shapes import VOCABULARY, draw_shapes
 
 from edge_hoi.errors import TrainingError, VocabularyError
 from edge_hoi.lab.datasets.augment import clip_square
-from edge_hoi.lab.datasets.captioned import read_captioned, read_squares
-from edge_hoi.lab.datasets.pictures import open_picture
+from edge_hoi.lab.datasets.captions import read_captioned_images, read_squares
+from edge_hoi.lab.datasets.images import open_image
 from edge_hoi.lab.datasets.training_set import evaluation_inputs
-from edge_hoi.lab.training.caption_batches import CaptionBatches, clip_normalised, recoloured
+from edge_hoi.lab.training.caption_batches import CaptionBatches, jitter_colours, normalise_for_clip
 from edge_hoi.lab.training.config import ContrastiveConfig
-from edge_hoi.lab.training.contrastive import MAX_SCALE, Embeddings, blank_unseen_words, contrastive_loss
+from edge_hoi.lab.training.contrastive import MAX_SCALE, Embeddings, contrastive_loss, zero_unused_embeddings
 from edge_hoi.lab.training.contrastive_trainer import ContrastiveTrainer
-from edge_hoi.lab.training.initialization import fresh_checkpoint
-from edge_hoi.lab.training.ranking import rank_captioned, ranks_of
+from edge_hoi.lab.training.initialization import untrained_checkpoint
+from edge_hoi.lab.training.ranking import rank_prompts, ranks_of
 from edge_hoi.model import VARIANTS, build_clip, load_checkpoint
 from edge_hoi.vocabulary.custom import parse_custom
 
@@ -33,7 +33,7 @@ class InterruptionError(Exception):
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    return read_captioned(draw_shapes(tmp_path_factory.mktemp("shapes")))
+    return read_captioned_images(draw_shapes(tmp_path_factory.mktemp("shapes")))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def settings(**changes):
 
 
 def trainer_of(pictures, squares, folder, config, **options):
-    checkpoint = fresh_checkpoint(VARIANTS["tiny"], SHAPES)
+    checkpoint = untrained_checkpoint(VARIANTS["tiny"], SHAPES)
     batches = CaptionBatches(pictures, squares, checkpoint.text, flips=config.flips, jitter=config.jitter)
     return ContrastiveTrainer(checkpoint, SHAPES, batches, config, folder, **options)
 
@@ -97,9 +97,9 @@ def test_ranks_count_ties_against_the_right_one():
 
 
 def test_pictures_are_prepared_as_for_the_whole_network(pictures, squares):
-    expected = evaluation_inputs(open_picture(pictures[0].path), clip_size=64)
-    assert np.array_equal(squares[0], np.asarray(clip_square(open_picture(pictures[0].path), 64)))
-    image = clip_normalised(torch.from_numpy(squares[:1]))[0]
+    expected = evaluation_inputs(open_image(pictures[0].path), clip_size=64)
+    assert np.array_equal(squares[0], np.asarray(clip_square(open_image(pictures[0].path), 64)))
+    image = normalise_for_clip(torch.from_numpy(squares[:1]))[0]
     # The network's own input is cut from a picture that was resized before.
     assert image.shape == expected[1].shape
     assert float((image - expected[1]).abs().mean()) < 0.05
@@ -107,8 +107,8 @@ def test_pictures_are_prepared_as_for_the_whole_network(pictures, squares):
 
 def test_recolouring_by_nothing_changes_nothing_and_each_picture_has_its_own(squares):
     pixels = torch.from_numpy(squares[:4]).float()
-    torch.testing.assert_close(recoloured(pixels, 0.0, np.random.default_rng(0)), pixels)
-    changed = recoloured(pixels[:1].expand(4, -1, -1, -1), 0.4, np.random.default_rng(0))
+    torch.testing.assert_close(jitter_colours(pixels, 0.0, np.random.default_rng(0)), pixels)
+    changed = jitter_colours(pixels[:1].expand(4, -1, -1, -1), 0.4, np.random.default_rng(0))
     assert len({round(float(picture.mean()), 3) for picture in changed}) == 4
     assert changed.min() >= 0
     assert changed.max() <= 255
@@ -122,18 +122,18 @@ def test_recolouring_is_pillows_jitter_up_to_rounding(squares):
     picture = Image.fromarray(squares[3])
     for enhancer, factor in ((ImageEnhance.Brightness, brightness), (ImageEnhance.Contrast, contrast), (ImageEnhance.Color, saturation)):
         picture = enhancer(picture).enhance(float(factor))
-    found = recoloured(torch.from_numpy(squares[3:4]).float(), 0.2, rng)[0]
+    found = jitter_colours(torch.from_numpy(squares[3:4]).float(), 0.2, rng)[0]
     assert float((found - torch.from_numpy(np.asarray(picture).astype(np.float32))).abs().max()) < 3
 
 
 def test_a_tiny_clip_learns_shapes_and_colours(tmp_path):
-    shown, held_out = (read_captioned(draw_shapes(tmp_path / str(seed), each=each, seed=seed)) for seed, each in ((1, 16), (2, 3)))
+    shown, held_out = (read_captioned_images(draw_shapes(tmp_path / str(seed), each=each, seed=seed)) for seed, each in ((1, 16), (2, 3)))
     config = settings(epochs=12, batch_size=24, learning_rate=4e-3, jitter=0.1, warmup_steps=10, log_every_steps=20, save_every_steps=1000)
     trainer = trainer_of(shown, read_squares(shown, 64), tmp_path, config)
     others = read_squares(held_out, 64)
-    before = rank_captioned(trainer._checkpoint, held_out, others)
+    before = rank_prompts(trainer._checkpoint, held_out, others)
     checkpoint = trainer.run()
-    after = rank_captioned(checkpoint, held_out, others)
+    after = rank_prompts(checkpoint, held_out, others)
     assert before["prompts"] == after["prompts"] == 12
     assert before["top1"] < 40
     assert after["top1"] > 90
@@ -143,7 +143,7 @@ def test_a_tiny_clip_learns_shapes_and_colours(tmp_path):
 
 
 def test_training_changes_both_towers_and_the_rows_and_nothing_else(tmp_path, pictures, squares):
-    before = fresh_checkpoint(VARIANTS["tiny"], SHAPES).tensors()
+    before = untrained_checkpoint(VARIANTS["tiny"], SHAPES).tensors()
     checkpoint = trainer_of(pictures, squares, tmp_path, settings()).run()
     after = checkpoint.tensors()
     changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
@@ -155,7 +155,7 @@ def test_training_changes_both_towers_and_the_rows_and_nothing_else(tmp_path, pi
     assert all(torch.equal(tensor, after[name]) for name, tensor in written.tensors().items())
 
 
-@pytest.mark.parametrize("changes", [{}, {"hidden_patches": 0.5, "save_every_steps": 3}], ids=["plain", "patches hidden"])
+@pytest.mark.parametrize("changes", [{}, {"patch_dropout": 0.5, "save_every_steps": 3}], ids=["plain", "patches hidden"])
 def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path, pictures, squares, changes):
     def interrupt(step, _):
         if step == 4:
@@ -172,7 +172,7 @@ def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path, pict
 
 
 def test_patches_are_hidden_at_first_and_whole_at_the_end(tmp_path, pictures, squares):
-    trainer = trainer_of(pictures, squares, tmp_path, settings(hidden_patches=0.5, whole_from=0.5))
+    trainer = trainer_of(pictures, squares, tmp_path, settings(patch_dropout=0.5, patch_dropout_until=0.5))
     seen = []
     first_block = trainer._network.image.visual.transformer.resblocks[0]
     first_block.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[1]))
@@ -216,7 +216,7 @@ def test_numbers_that_explode_are_told(tmp_path, pictures, squares):
 
 
 def test_a_caption_that_the_text_tower_cannot_read_is_named(pictures, squares):
-    checkpoint = fresh_checkpoint(VARIANTS["small"], SHAPES)
+    checkpoint = untrained_checkpoint(VARIANTS["small"], SHAPES)
     long = [pictures[0]._replace(captions=("word " * 40,))]
     with pytest.raises(VocabularyError, match="more than the 32 tokens that CLIP reads"):
         CaptionBatches(long, squares[:1], checkpoint.text, flips=False, jitter=0.0)
@@ -225,7 +225,7 @@ def test_a_caption_that_the_text_tower_cannot_read_is_named(pictures, squares):
 def test_words_that_no_caption_has_are_blanked_and_the_others_kept():
     text = build_clip(VARIANTS["tiny"].clip).text
     before = text.clip.token_embedding.weight.clone()
-    blank_unseen_words(text, torch.tensor([[3, 5], [5, 7]]))
+    zero_unused_embeddings(text, torch.tensor([[3, 5], [5, 7]]))
     after = text.clip.token_embedding.weight
     assert torch.equal(after[[3, 5, 7]], before[[3, 5, 7]])
     assert not after[[0, 1, 4, 6, 49407]].any()

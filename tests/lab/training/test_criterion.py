@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
-from training_samples import made_up_predictions, made_up_target, pairs_of
+from training_samples import pairs_of, random_predictions, random_target
 
 from edge_hoi.lab.datasets.batch import Target, Targets
 from edge_hoi.lab.training.box_overlap import generalised_iou
@@ -53,34 +53,34 @@ def plain_losses(predictions, targets, matches):
 
 
 CASES = {
-    "every pair has an object": Targets.of([made_up_target(1, 3), made_up_target(2, 2)]),
-    "some pairs have no object": Targets.of([made_up_target(1, 3, without_object=[1]), made_up_target(2, 2, without_object=[0])]),
-    "no pair has an object": Targets.of([made_up_target(1, 1, without_object=[0]), made_up_target(2, 1, without_object=[0])]),
-    "a picture is empty": Targets.of([made_up_target(1, 0), made_up_target(2, 2)]),
-    "all pictures are empty": Targets.of([made_up_target(1, 0), made_up_target(2, 0)]),
-    "more pairs than queries": Targets.of([made_up_target(1, 9), made_up_target(2, 2)]),
+    "every pair has an object": Targets.of([random_target(1, 3), random_target(2, 2)]),
+    "some pairs have no object": Targets.of([random_target(1, 3, without_object=[1]), random_target(2, 2, without_object=[0])]),
+    "no pair has an object": Targets.of([random_target(1, 1, without_object=[0]), random_target(2, 1, without_object=[0])]),
+    "a picture is empty": Targets.of([random_target(1, 0), random_target(2, 2)]),
+    "all pictures are empty": Targets.of([random_target(1, 0), random_target(2, 0)]),
+    "more pairs than queries": Targets.of([random_target(1, 9), random_target(2, 2)]),
 }
 
 
 @pytest.mark.parametrize("targets", CASES.values(), ids=CASES.keys())
 def test_losses_are_those_of_a_plain_recomputation(targets):
-    predictions = made_up_predictions(0)
+    predictions = random_predictions(0)
     outputs = Criterion()([predictions], targets)
     expected = plain_losses(predictions, targets, outputs.matches[0])
     np.testing.assert_allclose([float(loss) for loss in outputs.layers[0]], expected, rtol=1e-5)
 
 
 def test_total_adds_every_layer_with_the_published_weights():
-    targets = Targets.of([made_up_target(1, 3, without_object=[1]), made_up_target(2, 2)])
-    outputs = Criterion()([made_up_predictions(0), made_up_predictions(1)], targets)
+    targets = Targets.of([random_target(1, 3, without_object=[1]), random_target(2, 2)])
+    outputs = Criterion()([random_predictions(0), random_predictions(1)], targets)
     weights = torch.tensor([2.0, 1.0, 2.5, 2.5, 1.0, 1.0])
     expected = sum((weights * torch.stack(list(layer))).sum() for layer in outputs.layers)
     assert float(outputs.total) == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_each_group_of_queries_has_to_find_everything():
-    targets = Targets.of([made_up_target(1, 3, without_object=[1]), made_up_target(2, 2)])
-    groups = [[made_up_predictions(seed), made_up_predictions(seed + 1)] for seed in (0, 10)]
+    targets = Targets.of([random_target(1, 3, without_object=[1]), random_target(2, 2)])
+    groups = [[random_predictions(seed), random_predictions(seed + 1)] for seed in (0, 10)]
     layers = [Predictions(*(torch.cat(both, dim=1) for both in zip(*layer, strict=True))) for layer in zip(*groups, strict=True)]
     costs = HoiObjective(query_groups=2)(layers, targets)
     alone = [HoiObjective()(group, targets) for group in groups]
@@ -89,30 +89,30 @@ def test_each_group_of_queries_has_to_find_everything():
 
 
 def test_each_layer_is_matched_by_its_own_predictions():
-    targets = Targets.of([made_up_target(1, 3), made_up_target(2, 2)])
-    first, last = made_up_predictions(0), made_up_predictions(1)
+    targets = Targets.of([random_target(1, 3), random_target(2, 2)])
+    first, last = random_predictions(0), random_predictions(1)
     together = Criterion()([first, last], targets)
     for layer, alone in zip(together.layers, (first, last), strict=True):
         assert torch.equal(torch.stack(list(layer)), torch.stack(list(Criterion()([alone], targets).layers[0])))
 
 
 def test_every_prediction_learns():
-    predictions = Predictions(*(tensor.requires_grad_() for tensor in made_up_predictions(0)))
-    Criterion()([predictions], Targets.of([made_up_target(1, 3), made_up_target(2, 2)])).total.backward()
+    predictions = Predictions(*(tensor.requires_grad_() for tensor in random_predictions(0)))
+    Criterion()([predictions], Targets.of([random_target(1, 3), random_target(2, 2)])).total.backward()
     assert all(tensor.grad.isfinite().all() and tensor.grad.any() for tensor in predictions)
 
 
 def test_pictures_without_pairs_teach_classes_but_no_boxes():
-    predictions = Predictions(*(tensor.requires_grad_() for tensor in made_up_predictions(0)))
-    Criterion()([predictions], Targets.of([made_up_target(1, 0), made_up_target(2, 0)])).total.backward()
+    predictions = Predictions(*(tensor.requires_grad_() for tensor in random_predictions(0)))
+    Criterion()([predictions], Targets.of([random_target(1, 0), random_target(2, 0)])).total.backward()
     assert predictions.hoi_logits.grad.any()
     assert predictions.object_logits.grad.any()
     assert not predictions.human_boxes.grad.any()
 
 
 def test_half_precision_predictions_are_weighed_in_full_precision():
-    half = Predictions(*(tensor.half() for tensor in made_up_predictions(0)))
-    targets = Targets.of([made_up_target(1, 3), made_up_target(2, 2)])
+    half = Predictions(*(tensor.half() for tensor in random_predictions(0)))
+    targets = Targets.of([random_target(1, 3), random_target(2, 2)])
     assert Criterion()([half], targets).total == Criterion()([half.float()], targets).total
 
 
@@ -130,8 +130,8 @@ def test_class_errors_count_what_is_not_among_the_best():
 
 
 def test_class_errors_are_whole_where_nothing_is_matched():
-    targets = Targets.of([made_up_target(1, 0), made_up_target(2, 0)])
-    predictions = made_up_predictions(0)
+    targets = Targets.of([random_target(1, 0), random_target(2, 0)])
+    predictions = random_predictions(0)
     matches = Criterion()([predictions], targets).matches[0]
     assert [float(error) for error in class_errors(predictions, targets, matches)] == [100.0, 100.0]
 
@@ -161,10 +161,10 @@ def test_reference_script_passes_on_the_published_losses(shared_data, repository
 
 def reference_file(path, **changes):
     """Write a file of the reference's form, as V-COCO's would be: pairs without objects, and an intermediate layer."""
-    targets = Targets.of([made_up_target(1, 3, without_object=[1]), made_up_target(2, 0)])
+    targets = Targets.of([random_target(1, 3, without_object=[1]), random_target(2, 0)])
     arrays = {}
     for suffix, seed in (("", 0), ("_0", 1)):
-        predictions = made_up_predictions(seed)
+        predictions = random_predictions(seed)
         outputs = Criterion()([predictions], targets)
         for name, tensor in zip(("pred_hoi_logits", "pred_obj_logits", "pred_sub_boxes", "pred_obj_boxes"), predictions, strict=True):
             arrays[f"outputs/{name}{suffix}"] = tensor.numpy()

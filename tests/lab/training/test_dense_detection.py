@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
-from training_samples import MadeUpSamples, made_up_target
+from training_samples import RandomSamples, random_target
 
 from edge_hoi.lab.datasets.batch import Sample, Target
 from edge_hoi.lab.training.config import TrainConfig
@@ -52,7 +52,7 @@ def test_what_a_human_or_an_object_does_in_several_pairs_is_joined():
 
 
 def test_a_batch_s_cells_know_their_pictures_boxes_and_classes():
-    found = cell_targets([objects_of(made_up_target(0, 0, categories=4)), objects_of(a_target())], centres(), num_classes=3)
+    found = cell_targets([objects_of(random_target(0, 0, categories=4)), objects_of(a_target())], centres(), num_classes=3)
     pictures, cells = found.cells
     assert (pictures.tolist(), cells.tolist()) == ([1], [15])
     assert found.class_labels.nonzero().tolist() == [[1, 15, 2]]
@@ -95,7 +95,7 @@ def test_perfect_cells_cost_next_to_nothing_and_each_fault_costs():
 def test_pictures_in_which_nothing_happens_have_a_cost_and_a_gradient():
     logits = torch.zeros(2, 16, 3, requires_grad=True)
     cells = DensePredictions(logits, torch.zeros(2, 16, 5), torch.full((2, 16, 4), 0.1), centres())
-    costs = DenseObjective()(DenseOutputs(cells._replace(class_logits=logits[..., :1]), cells), [made_up_target(0, 0)] * 2)
+    costs = DenseObjective()(DenseOutputs(cells._replace(class_logits=logits[..., :1]), cells), [random_target(0, 0)] * 2)
     costs.total.backward()
     assert costs.total > 0
     assert logits.grad.abs().min() > 0
@@ -119,7 +119,7 @@ class FewPictures:
         return 4
 
     def sample(self, index, rng):
-        target = made_up_target(index, 1, categories=5, objects=3)
+        target = random_target(index, 1, categories=5, objects=3)
         image = torch.zeros(3, 64, 96)
         for channel, box in enumerate((target.human_boxes[0], target.object_boxes[0])):
             low, high = (box[:2] - box[2:] / 2).clamp(min=0), box[:2] + box[2:] / 2
@@ -143,9 +143,9 @@ def train(checkpoint, folder, samples, **changes):
     return trainer.run(), detector, course
 
 
-def test_a_handful_of_pictures_is_learned_by_heart(tmp_path, fresh):
+def test_a_handful_of_pictures_is_learned_by_heart(tmp_path, untrained):
     samples = FewPictures()
-    _, detector, course = train(fresh(), tmp_path, samples)
+    _, detector, course = train(untrained(), tmp_path, samples)
     assert course[-1]["loss"] < course[0]["loss"] / 10
     with torch.inference_mode():
         for index in range(4):
@@ -156,9 +156,9 @@ def test_a_handful_of_pictures_is_learned_by_heart(tmp_path, fresh):
             np.testing.assert_allclose((human[:2] + human[2:]) / 2, sample.target.human_boxes[0, :2], atol=0.1)
 
 
-def test_only_the_detector_s_part_changes(tmp_path, fresh):
-    before = fresh().tensors()
-    checkpoint, _, _ = train(fresh(), tmp_path, MadeUpSamples(4), epochs=2)
+def test_only_the_detector_s_part_changes(tmp_path, untrained):
+    before = untrained().tensors()
+    checkpoint, _, _ = train(untrained(), tmp_path, RandomSamples(4), epochs=2)
     after = checkpoint.tensors()
     changed = {name for name, tensor in before.items() if not torch.equal(after[name], tensor)}
     parts = ("model.backbone.", "model.input_projection.", "model.encoder.")
@@ -167,7 +167,7 @@ def test_only_the_detector_s_part_changes(tmp_path, fresh):
     assert {name for name in before if name.startswith(parts)} == changed
 
 
-def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path, fresh):
+def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path, untrained):
     class InterruptionError(Exception):
         pass
 
@@ -176,12 +176,12 @@ def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path, fres
             if step == stop_after:
                 raise InterruptionError
 
-        checkpoint = fresh()
+        checkpoint = untrained()
         config = TrainConfig(epochs=2, batch_size=2, workers=0, log_every_steps=1, save_every_steps=1, ema_decay=0.9)
         detector = DenseDetector(checkpoint.model, num_objects=80, num_hois=600)
         objective = DenseObjective()
         return Trainer(
-            checkpoint, MadeUpSamples(4), config, folder, network=detector, objective=objective, report=watch, resumes=resumes
+            checkpoint, RandomSamples(4), config, folder, network=detector, objective=objective, report=watch, resumes=resumes
         ).run()
 
     whole = run(tmp_path / "whole").tensors()

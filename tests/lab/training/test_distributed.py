@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="needs the [build] extra")
 from edge_hoi.model import load_checkpoint
 
 SCRIPT = Path(__file__).with_name("train_in_processes.py")
-TIMED = "pictures_per_second"
+TIMED = "images_per_second"
 
 
 def run(folder, *launcher):

@@ -2,12 +2,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
-from edge_hoi.lab.training.ema import WeightMean
+from edge_hoi.lab.training.ema import WeightEma
 
 
 def test_mean_follows_weights_by_its_decay():
     weights = {"a": torch.tensor([0.0])}
-    mean = WeightMean(weights, 0.9)
+    mean = WeightEma(weights, 0.9)
     weights["a"] += 1
     mean.update(weights, step=10_000)
     assert mean.tensors["a"].item() == pytest.approx(0.1)
@@ -17,7 +17,7 @@ def test_mean_follows_weights_by_its_decay():
 
 def test_mean_soon_forgets_where_it_started():
     weights = {"a": torch.tensor([5.0])}
-    mean = WeightMean({"a": torch.tensor([0.0])}, 0.9999)
+    mean = WeightEma({"a": torch.tensor([0.0])}, 0.9999)
     for step in range(20):
         mean.update(weights, step)
     assert mean.tensors["a"].item() > 4.9
@@ -25,6 +25,6 @@ def test_mean_soon_forgets_where_it_started():
 
 def test_mean_is_a_copy():
     weights = {"a": torch.tensor([1.0])}
-    mean = WeightMean(weights, 0.5)
+    mean = WeightEma(weights, 0.5)
     weights["a"] += 1
     assert mean.tensors["a"].item() == 1

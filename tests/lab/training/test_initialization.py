@@ -8,8 +8,8 @@ import numpy as np
 import safetensors.torch
 
 from edge_hoi.errors import CheckpointError, VocabularyError
-from edge_hoi.lab.training.initialization import fresh_checkpoint, load_detector_weights, load_detr_weights
-from edge_hoi.lab.training.text_rows import encode_prompts, with_vocabulary
+from edge_hoi.lab.training.initialization import load_detector_weights, load_detr_weights, untrained_checkpoint
+from edge_hoi.lab.training.text_classifier import encode_prompts, with_vocabulary
 from edge_hoi.model import VARIANTS, load_checkpoint, save_checkpoint
 from edge_hoi.model.checkpoint_vocabulary import save_vocabulary, vocabulary_of
 from edge_hoi.model.published_keys import to_published
@@ -37,15 +37,15 @@ def detr_tensors(model, layers=6):
 
 
 @pytest.fixture
-def detr(fresh):
-    return detr_tensors(fresh().model)
+def detr(untrained):
+    return detr_tensors(untrained().model)
 
 
 @pytest.mark.parametrize("form", ["pth", "safetensors"])
-def test_detr_weights_go_where_they_belong(tmp_path, fresh, detr, form):
+def test_detr_weights_go_where_they_belong(tmp_path, untrained, detr, form):
     path = tmp_path / f"detr.{form}"
     torch.save({"model": detr}, path) if form == "pth" else safetensors.torch.save_file(detr, path)
-    model, before = fresh().model, fresh().model.state_dict()
+    model, before = untrained().model, untrained().model.state_dict()
     taken = load_detr_weights(model, path)
     after = model.state_dict()
     assert torch.equal(after["backbone.layer4.0.conv2.weight"], detr["backbone.0.body.layer4.0.conv2.weight"])
@@ -63,40 +63,40 @@ def test_detr_weights_go_where_they_belong(tmp_path, fresh, detr, form):
     assert all(name.startswith(kept) for name in before.keys() - changed)
 
 
-def test_a_detr_of_other_measures_is_refused_by_name(tmp_path, fresh, detr):
+def test_a_detr_of_other_measures_is_refused_by_name(tmp_path, untrained, detr):
     del detr["transformer.encoder.layers.1.norm1.weight"]
     torch.save({"model": detr}, tmp_path / "detr.pth")
     with pytest.raises(CheckpointError, match=r"part 'encoder.layers.1.norm1.weight' has shape \(64,\), got nothing"):
-        load_detr_weights(fresh().model, tmp_path / "detr.pth")
+        load_detr_weights(untrained().model, tmp_path / "detr.pth")
 
 
-def test_a_file_that_runs_code_is_refused(tmp_path, fresh):
+def test_a_file_that_runs_code_is_refused(tmp_path, untrained):
     class Trap:
         def __reduce__(self):
             return (print, ("ran",))
 
     torch.save({"model": Trap()}, tmp_path / "detr.pth")
     with pytest.raises(CheckpointError, match="could run code"):
-        load_detr_weights(fresh().model, tmp_path / "detr.pth")
+        load_detr_weights(untrained().model, tmp_path / "detr.pth")
 
 
-def test_fresh_checkpoints_follow_from_their_seed():
+def test_untrained_checkpoints_follow_from_their_seed():
     vocabulary = load_vocabulary("vcoco")
-    first, second, other = (fresh_checkpoint(VARIANTS["tiny"], vocabulary, seed=seed).tensors() for seed in (0, 0, 1))
+    first, second, other = (untrained_checkpoint(VARIANTS["tiny"], vocabulary, seed=seed).tensors() for seed in (0, 0, 1))
     assert all(torch.equal(second[name], tensor) for name, tensor in first.items())
     assert not torch.equal(other["model.human_queries"], first["model.human_queries"])
 
 
-def test_making_a_checkpoint_leaves_other_randomness_alone(fresh):
+def test_making_a_checkpoint_leaves_other_randomness_alone(untrained):
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    fresh()
+    untrained()
     assert torch.equal(torch.rand(2), expected)
 
 
-def test_a_fresh_classifier_is_made_of_text_features(fresh):
-    checkpoint, vocabulary = fresh(), load_vocabulary("hico_det")
+def test_an_untrained_classifier_is_made_of_text_features(untrained):
+    checkpoint, vocabulary = untrained(), load_vocabulary("hico_det")
     rows = encode_prompts(checkpoint.text, [vocabulary.hois[100].prompt, vocabulary.object_prompts[-1]])
     torch.testing.assert_close(checkpoint.classifier.hoi_weight[100], rows[0], atol=1e-5, rtol=0)
     torch.testing.assert_close(checkpoint.classifier.object_weight[80], rows[1], atol=1e-5, rtol=0)
@@ -104,9 +104,9 @@ def test_a_fresh_classifier_is_made_of_text_features(fresh):
     assert not checkpoint.classifier.hoi_bias.any()
 
 
-def test_a_prompt_longer_than_clip_reads_is_refused(fresh):
+def test_a_prompt_longer_than_clip_reads_is_refused(untrained):
     with pytest.raises(VocabularyError, match="more than the 77 tokens"):
-        encode_prompts(fresh().text, ["person " * 90])
+        encode_prompts(untrained().text, ["person " * 90])
 
 
 @pytest.fixture
@@ -122,8 +122,8 @@ def yard(tmp_path):
     return load_vocabulary(path)
 
 
-def test_a_new_vocabulary_keeps_the_rows_that_were_learned(fresh, yard):
-    checkpoint, base = fresh(), load_vocabulary("hico_det")
+def test_a_new_vocabulary_keeps_the_rows_that_were_learned(untrained, yard):
+    checkpoint, base = untrained(), load_vocabulary("hico_det")
     with torch.no_grad():
         checkpoint.classifier.hoi_bias.uniform_()
         checkpoint.classifier.hoi_log_scale.fill_(2.0)
@@ -139,8 +139,8 @@ def test_a_new_vocabulary_keeps_the_rows_that_were_learned(fresh, yard):
     assert found.model is checkpoint.model
 
 
-def test_a_custom_vocabulary_goes_with_its_checkpoint(tmp_path, fresh, yard):
-    checkpoint, folder = fresh(yard), tmp_path / "run"
+def test_a_custom_vocabulary_goes_with_its_checkpoint(tmp_path, untrained, yard):
+    checkpoint, folder = untrained(yard), tmp_path / "run"
     folder.mkdir()
     save_checkpoint(checkpoint, folder / "model.safetensors")
     with pytest.raises(CheckpointError, match="needs its vocabulary 'yard' beside it"):
@@ -153,25 +153,25 @@ def test_a_custom_vocabulary_goes_with_its_checkpoint(tmp_path, fresh, yard):
 
 
 @pytest.mark.parametrize("name", ["hico_det", "vcoco"])
-def test_a_published_vocabulary_needs_no_file(tmp_path, fresh, name):
+def test_a_published_vocabulary_needs_no_file(tmp_path, untrained, name):
     save_vocabulary(load_vocabulary(name), tmp_path)
     assert not list(tmp_path.iterdir())
-    assert vocabulary_of(fresh(name), tmp_path / "model.safetensors") == load_vocabulary(name)
+    assert vocabulary_of(untrained(name), tmp_path / "model.safetensors") == load_vocabulary(name)
 
 
-def test_text_rows_are_the_same_in_any_batch(fresh):
-    text, prompts = fresh().text, [f"a photo of thing {number}" for number in range(70)]
+def test_text_rows_are_the_same_in_any_batch(untrained):
+    text, prompts = untrained().text, [f"a photo of thing {number}" for number in range(70)]
     rows = encode_prompts(text, prompts)
     np.testing.assert_allclose(rows[66:67].numpy(), encode_prompts(text, prompts[66:67]).numpy(), atol=1e-5)
 
 
-def test_a_detector_s_part_is_taken_over_and_nothing_else(tmp_path, fresh):
-    other = fresh("vcoco")
+def test_a_detector_s_part_is_taken_over_and_nothing_else(tmp_path, untrained):
+    other = untrained("vcoco")
     with torch.no_grad():
         for tensor in other.tensors().values():
             tensor.add_(1)
     save_checkpoint(other, tmp_path / "detector.safetensors")
-    model, before = fresh().model, fresh().model.state_dict()
+    model, before = untrained().model, untrained().model.state_dict()
     taken = load_detector_weights(model, tmp_path / "detector.safetensors")
     changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
     assert changed == {name for name in before if name.startswith(("backbone.", "input_projection.", "encoder."))}
@@ -187,8 +187,8 @@ def test_a_detector_s_part_is_taken_over_and_nothing_else(tmp_path, fresh):
         ("num_heads", 2, "expected a detector with num_heads 4, got 2"),
     ],
 )
-def test_a_detector_of_other_measures_is_refused_by_name(tmp_path, fresh, measure, other, message):
+def test_a_detector_of_other_measures_is_refused_by_name(tmp_path, untrained, measure, other, message):
     config = dataclasses.replace(VARIANTS["tiny"], **{measure: other})
-    save_checkpoint(fresh_checkpoint(config, load_vocabulary("vcoco")), tmp_path / "detector.safetensors")
+    save_checkpoint(untrained_checkpoint(config, load_vocabulary("vcoco")), tmp_path / "detector.safetensors")
     with pytest.raises(CheckpointError, match=message):
-        load_detector_weights(fresh().model, tmp_path / "detector.safetensors")
+        load_detector_weights(untrained().model, tmp_path / "detector.safetensors")

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
-from training_samples import made_up_predictions, made_up_target, pairs_of
+from training_samples import pairs_of, random_predictions, random_target
 
 from edge_hoi.errors import TrainingError
 from edge_hoi.lab.datasets.batch import Targets
@@ -32,8 +32,8 @@ def plain_cost(predictions, target, row, query):
 @pytest.mark.parametrize("without_object", [(), (0,)])
 def test_matches_are_those_of_least_total_cost(pairs, without_object):
     optimize = pytest.importorskip("scipy.optimize", reason="needs SciPy to compare with")
-    predictions = made_up_predictions(pairs)
-    targets = Targets.of([made_up_target(seed, pairs, without_object=without_object) for seed in (1, 2)])
+    predictions = random_predictions(pairs)
+    targets = Targets.of([random_target(seed, pairs, without_object=without_object) for seed in (1, 2)])
     found = pairs_of(Matcher()([predictions], targets)[0], targets)
     for picture, target in enumerate(targets):
         own = Predictions(*(tensor[picture] for tensor in predictions))
@@ -43,13 +43,13 @@ def test_matches_are_those_of_least_total_cost(pairs, without_object):
 
 
 def test_a_picture_without_pairs_matches_nothing():
-    matches = Matcher()([made_up_predictions(0)], Targets.of([made_up_target(1, 0), made_up_target(2, 2)]))[0]
+    matches = Matcher()([random_predictions(0)], Targets.of([random_target(1, 0), random_target(2, 2)]))[0]
     assert matches.pictures.tolist() == [1, 1]
     assert {tensor.dtype for tensor in matches} == {torch.int64}
 
 
 def test_a_perfect_query_is_matched_with_its_pair():
-    target, predictions = made_up_target(3, 2), made_up_predictions(3, pictures=1)
+    target, predictions = random_target(3, 2), random_predictions(3, pictures=1)
     predictions.human_boxes[0, [4, 1]], predictions.object_boxes[0, [4, 1]] = target.human_boxes, target.object_boxes
     predictions.hoi_logits[0, [4, 1]] = 20 * target.hoi_labels - 10
     predictions.object_logits[0, [4, 1]] = 20 * torch.nn.functional.one_hot(target.object_labels, 4).float()
@@ -58,7 +58,7 @@ def test_a_perfect_query_is_matched_with_its_pair():
 
 
 def test_predictions_that_are_no_numbers_are_refused():
-    predictions = made_up_predictions(0)
+    predictions = random_predictions(0)
     predictions.human_boxes[0, 0, 0] = float("nan")
     with pytest.raises(TrainingError, match="no finite numbers"):
-        Matcher()([predictions], Targets.of([made_up_target(1, 1), made_up_target(2, 1)]))
+        Matcher()([predictions], Targets.of([random_target(1, 1), random_target(2, 1)]))

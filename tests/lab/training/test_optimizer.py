@@ -4,7 +4,7 @@ torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
 from edge_hoi.errors import ConfigError
 from edge_hoi.lab.training.config import TrainConfig, describe_settings, parse_settings
-from edge_hoi.lab.training.network import TrainedNetwork
+from edge_hoi.lab.training.network import HoiclipWithClassifier
 from edge_hoi.lab.training.optimizer import build_optimizer, learning_rate_factor, set_learning_rate
 
 
@@ -42,9 +42,9 @@ def test_cosine_schedule_warms_up_and_falls_to_nothing():
     assert course[-1] < 0.001
 
 
-def test_groups_hold_everything_that_is_trained_once(fresh):
-    checkpoint = fresh()
-    network = TrainedNetwork(checkpoint.model, checkpoint.classifier)
+def test_groups_hold_everything_that_is_trained_once(untrained):
+    checkpoint = untrained()
+    network = HoiclipWithClassifier(checkpoint.model, checkpoint.classifier)
     others, backbone = build_optimizer(network, TrainConfig()).param_groups
     assert (others["lr"], backbone["lr"]) == (1e-4, 1e-5)
     assert others["weight_decay"] == backbone["weight_decay"] == 1e-4
@@ -57,16 +57,16 @@ def test_groups_hold_everything_that_is_trained_once(fresh):
     assert {"classifier.hoi_weight", "classifier.verb_weight", "classifier.hoi_log_scale"} <= names_of(network, others)
 
 
-def test_a_whole_backbone_trains_its_stem_and_batch_normalisation(fresh):
-    checkpoint = fresh()
-    network = TrainedNetwork(checkpoint.model, checkpoint.classifier, trains_whole_backbone=True)
+def test_a_whole_backbone_trains_its_stem_and_batch_normalisation(untrained):
+    checkpoint = untrained()
+    network = HoiclipWithClassifier(checkpoint.model, checkpoint.classifier, trains_whole_backbone=True)
     backbone = names_of(network, build_optimizer(network, TrainConfig()).param_groups[1])
     assert {"model.backbone.conv1.weight", "model.backbone.bn1.weight", "model.backbone.layer1.0.bn2.bias"} <= backbone
 
 
-def test_learning_rates_keep_their_ratio(fresh):
-    checkpoint = fresh()
-    optimizer = build_optimizer(TrainedNetwork(checkpoint.model, checkpoint.classifier), TrainConfig())
+def test_learning_rates_keep_their_ratio(untrained):
+    checkpoint = untrained()
+    optimizer = build_optimizer(HoiclipWithClassifier(checkpoint.model, checkpoint.classifier), TrainConfig())
     set_learning_rate(optimizer, 0.5)
     set_learning_rate(optimizer, 0.1)
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([1e-5, 1e-6])

@@ -10,7 +10,7 @@ def test_training_learns_its_pictures_by_heart(tmp_path, monkeypatch, repository
     monkeypatch.syspath_prepend(str(repository / "benchmarks"))
     import overfit
 
-    overfit.draw_pictures(tmp_path / "pictures", 2)
+    overfit.draw_images(tmp_path / "pictures", 2)
     course = overfit.train_on(tmp_path / "pictures", tmp_path / "run", epochs=100, batch_size=2)
     precision = course["evaluation/default/full"]
     assert precision[0] == 0

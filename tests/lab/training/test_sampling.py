@@ -3,7 +3,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
-from training_samples import MadeUpSamples
+from training_samples import RandomSamples
 
 from edge_hoi.errors import TrainingError
 from edge_hoi.lab.training import distributed
@@ -64,7 +64,7 @@ def test_a_batch_that_processes_cannot_share_is_refused(monkeypatch):
 
 
 def test_loading_gives_each_picture_the_chance_of_its_place_in_any_process():
-    samples, places = MadeUpSamples(4), batches(pictures=4, batch_size=2, epochs=2)
+    samples, places = RandomSamples(4), batches(pictures=4, batch_size=2, epochs=2)
     loads = [list(load_batches(samples, places, seed=5, workers=workers, pins_memory=False)) for workers in (0, 2)]
     for here, there in zip(*loads, strict=True):
         assert torch.equal(here.image, there.image)

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
-from training_samples import MadeUpSamples
+from training_samples import RandomSamples
 
 from edge_hoi.errors import TrainingError
 from edge_hoi.lab.training.config import TrainConfig
@@ -32,7 +32,7 @@ def train(checkpoint, folder, *, stop_after=None, samples=None, report=None, **o
             raise InterruptionError
 
     config = options.pop("config", settings())
-    return Trainer(checkpoint, samples or MadeUpSamples(), config, folder, report=watch, **options).run()
+    return Trainer(checkpoint, samples or RandomSamples(), config, folder, report=watch, **options).run()
 
 
 def tensors_of(path):
@@ -56,23 +56,23 @@ def assert_equal(found, expected):
     ],
     ids=["plain", "mean of weights", "whole backbone", "saved a step before", "groups of queries"],
 )
-def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path, fresh, changes):
+def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path, untrained, changes):
     config = settings(**{"epochs": 3} | changes)
-    train(fresh(), tmp_path / "whole", config=config)
+    train(untrained(), tmp_path / "whole", config=config)
     with pytest.raises(InterruptionError):  # in the middle of an epoch, after the state of the step before was saved
-        train(fresh(), tmp_path / "parts", config=config, stop_after=4)
-    train(fresh(), tmp_path / "parts", config=config, resumes=True)
+        train(untrained(), tmp_path / "parts", config=config, stop_after=4)
+    train(untrained(), tmp_path / "parts", config=config, resumes=True)
     assert_equal(tensors_of(tmp_path / "parts" / "model.safetensors"), tensors_of(tmp_path / "whole" / "model.safetensors"))
     journals = [(tmp_path / run / "metrics.jsonl").read_text().splitlines() for run in ("whole", "parts")]
     untimed = [
-        [{key: value for key, value in json.loads(line).items() if key != "pictures_per_second"} for line in lines] for lines in journals
+        [{key: value for key, value in json.loads(line).items() if key != "images_per_second"} for line in lines] for lines in journals
     ]
     assert untimed[0] == untimed[1]
 
 
-def test_training_changes_all_but_clip_the_first_stage_and_statistics(tmp_path, fresh):
-    before = fresh().tensors()
-    after = train(fresh(), tmp_path).tensors()
+def test_training_changes_all_but_clip_the_first_stage_and_statistics(tmp_path, untrained):
+    before = untrained().tensors()
+    after = train(untrained(), tmp_path).tensors()
     unchanged = {name for name, tensor in before.items() if torch.equal(after[name], tensor)}
     assert {name for name in before if name.startswith(("text.", "model.clip."))} <= unchanged
     assert "model.backbone.conv1.weight" in unchanged
@@ -86,48 +86,48 @@ def test_training_changes_all_but_clip_the_first_stage_and_statistics(tmp_path, 
     assert "model.backbone.layer4.0.conv1.weight" not in unchanged
 
 
-def test_a_whole_backbone_learns_its_statistics_and_loads_again(tmp_path, fresh):
-    before = fresh().tensors()
-    after = train(fresh(), tmp_path, config=settings(trains_whole_backbone=True)).tensors()
+def test_a_whole_backbone_learns_its_statistics_and_loads_again(tmp_path, untrained):
+    before = untrained().tensors()
+    after = train(untrained(), tmp_path, config=settings(trains_whole_backbone=True)).tensors()
     for name in ("conv1.weight", "bn1.weight", "bn1.running_mean", "layer1.0.bn2.running_var"):
         assert not torch.equal(after[f"model.backbone.{name}"], before[f"model.backbone.{name}"]), name
     assert_equal(tensors_of(tmp_path / "model.safetensors"), after)
 
 
-def test_what_is_returned_is_what_was_written(tmp_path, fresh):
-    checkpoint = train(fresh(), tmp_path, config=settings(ema_decay=0.5))
+def test_what_is_returned_is_what_was_written(tmp_path, untrained):
+    checkpoint = train(untrained(), tmp_path, config=settings(ema_decay=0.5))
     assert not checkpoint.model.training
     assert_equal(tensors_of(tmp_path / "model.safetensors"), checkpoint.tensors())
 
 
-def test_the_mean_of_weights_is_kept_instead_of_the_last(tmp_path, fresh):
-    plain = train(fresh(), tmp_path / "plain").tensors()
-    mean = train(fresh(), tmp_path / "mean", config=settings(ema_decay=0.5)).tensors()
+def test_the_mean_of_weights_is_kept_instead_of_the_last(tmp_path, untrained):
+    plain = train(untrained(), tmp_path / "plain").tensors()
+    mean = train(untrained(), tmp_path / "mean", config=settings(ema_decay=0.5)).tensors()
     assert not torch.equal(mean["model.human_queries"], plain["model.human_queries"])
 
 
-def test_equal_runs_are_equal_and_seeds_are_not(tmp_path, fresh):
-    runs = [train(fresh(), tmp_path / str(number), config=settings(seed=number // 2)).tensors() for number in range(3)]
+def test_equal_runs_are_equal_and_seeds_are_not(tmp_path, untrained):
+    runs = [train(untrained(), tmp_path / str(number), config=settings(seed=number // 2)).tensors() for number in range(3)]
     assert_equal(runs[1], runs[0])
     assert not torch.equal(runs[2]["model.human_queries"], runs[0]["model.human_queries"])
 
 
-def test_reading_ahead_changes_nothing(tmp_path, fresh):
-    runs = [train(fresh(), tmp_path / str(workers), config=settings(workers=workers)).tensors() for workers in (0, 2)]
+def test_reading_ahead_changes_nothing(tmp_path, untrained):
+    runs = [train(untrained(), tmp_path / str(workers), config=settings(workers=workers)).tensors() for workers in (0, 2)]
     assert_equal(runs[1], runs[0])
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_half_precision_trains_too(tmp_path, fresh, precision):
+def test_half_precision_trains_too(tmp_path, untrained, precision):
     seen = []
-    train(fresh(), tmp_path, config=settings(precision=precision, epochs=1), report=lambda _, figures: seen.append(figures["loss"]))
+    train(untrained(), tmp_path, config=settings(precision=precision, epochs=1), report=lambda _, figures: seen.append(figures["loss"]))
     full = []
-    train(fresh(), tmp_path / "full", config=settings(epochs=1), report=lambda _, figures: full.append(figures["loss"]))
+    train(untrained(), tmp_path / "full", config=settings(epochs=1), report=lambda _, figures: full.append(figures["loss"]))
     assert seen[0] == pytest.approx(full[0], rel=0.05)
     assert seen != full
 
 
-def test_gradients_are_shortened(tmp_path, fresh, monkeypatch):
+def test_gradients_are_shortened(tmp_path, untrained, monkeypatch):
     lengths = []
     step = torch.optim.AdamW.step
 
@@ -138,12 +138,12 @@ def test_gradients_are_shortened(tmp_path, fresh, monkeypatch):
 
     monkeypatch.setattr(torch.optim.AdamW, "step", measure)
     told = []
-    train(fresh(), tmp_path, config=settings(epochs=1), report=lambda _, figures: told.append(figures["gradient_norm"]))
+    train(untrained(), tmp_path, config=settings(epochs=1), report=lambda _, figures: told.append(figures["gradient_norm"]))
     assert min(told) > 0.1
     assert lengths == pytest.approx([0.1] * len(lengths), rel=1e-3)
 
 
-def test_the_best_checkpoint_is_kept_beside_the_last(tmp_path, fresh):
+def test_the_best_checkpoint_is_kept_beside_the_last(tmp_path, untrained):
     figures = iter([20.0, 10.0, 5.0])
     seen = []
 
@@ -152,17 +152,17 @@ def test_the_best_checkpoint_is_kept_beside_the_last(tmp_path, fresh):
         seen.append(checkpoint.model.human_queries.detach().clone())
         return {"mAP": next(figures), "other": 99.0}
 
-    train(fresh(), tmp_path, config=settings(epochs=3), evaluate=evaluate)
+    train(untrained(), tmp_path, config=settings(epochs=3), evaluate=evaluate)
     assert torch.equal(load_checkpoint(tmp_path / "best.safetensors").model.human_queries, seen[0])
     assert torch.equal(load_checkpoint(tmp_path / "model.safetensors").model.human_queries, seen[2])
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["evaluation/mAP"] for line in lines if "evaluation/mAP" in line] == [20, 10, 5]
 
 
-def test_evaluation_waits_for_its_epoch_and_never_misses_the_end(tmp_path, fresh):
+def test_evaluation_waits_for_its_epoch_and_never_misses_the_end(tmp_path, untrained):
     steps = []
     train(
-        fresh(),
+        untrained(),
         tmp_path,
         config=settings(epochs=3, evaluate_every_epochs=2),
         evaluate=lambda _: {"mAP": 1.0},
@@ -171,11 +171,11 @@ def test_evaluation_waits_for_its_epoch_and_never_misses_the_end(tmp_path, fresh
     assert steps == [4, 6]
 
 
-def test_figures_go_to_tensorboard(tmp_path, fresh):
+def test_figures_go_to_tensorboard(tmp_path, untrained):
     pytest.importorskip("tensorboard", reason="needs the [train] extra")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    train(fresh(), tmp_path)
+    train(untrained(), tmp_path)
     board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [event.step for event in board.Scalars("loss")] == [1, 2, 3, 4]
 
@@ -188,32 +188,32 @@ def test_figures_go_to_tensorboard(tmp_path, fresh):
         ({}, 12, "is of a run on 8 pictures, this is one on 12"),
     ],
 )
-def test_resuming_another_run_is_refused(tmp_path, fresh, changes, pictures, message):
-    train(fresh(), tmp_path)
+def test_resuming_another_run_is_refused(tmp_path, untrained, changes, pictures, message):
+    train(untrained(), tmp_path)
     with pytest.raises(TrainingError, match=message):
-        train(fresh(), tmp_path, config=settings(**changes), samples=MadeUpSamples(pictures), resumes=True)
+        train(untrained(), tmp_path, config=settings(**changes), samples=RandomSamples(pictures), resumes=True)
 
 
-def test_resuming_with_other_logging_is_allowed(tmp_path, fresh):
+def test_resuming_with_other_logging_is_allowed(tmp_path, untrained):
     with pytest.raises(InterruptionError):
-        train(fresh(), tmp_path, stop_after=3)
-    train(fresh(), tmp_path, config=settings(log_every_steps=2), resumes=True)
+        train(untrained(), tmp_path, stop_after=3)
+    train(untrained(), tmp_path, config=settings(log_every_steps=2), resumes=True)
     assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [1, 2, 4]
 
 
-def test_resuming_nothing_is_refused(tmp_path, fresh):
+def test_resuming_nothing_is_refused(tmp_path, untrained):
     with pytest.raises(TrainingError, match="nothing to resume"):
-        train(fresh(), tmp_path, resumes=True)
+        train(untrained(), tmp_path, resumes=True)
 
 
-def test_resuming_a_state_of_another_network_is_refused(tmp_path, fresh):
-    train(fresh(), tmp_path)
+def test_resuming_a_state_of_another_network_is_refused(tmp_path, untrained):
+    train(untrained(), tmp_path)
     with pytest.raises(TrainingError, match="on another network"):
-        train(fresh("vcoco"), tmp_path, samples=MadeUpSamples(categories=263, objects=81), resumes=True)
+        train(untrained("vcoco"), tmp_path, samples=RandomSamples(categories=263, objects=81), resumes=True)
 
 
-def test_numbers_that_explode_are_told_and_not_saved(tmp_path, fresh):
-    checkpoint = fresh()
+def test_numbers_that_explode_are_told_and_not_saved(tmp_path, untrained):
+    checkpoint = untrained()
     with torch.no_grad():
         checkpoint.model.human_box_head.layers[0].weight.fill_(float("inf"))
     with pytest.raises(TrainingError, match="no finite numbers any more"):
@@ -221,10 +221,10 @@ def test_numbers_that_explode_are_told_and_not_saved(tmp_path, fresh):
     assert not (tmp_path / "state.safetensors").exists()
 
 
-def test_a_state_holds_no_code_and_no_clip(tmp_path, fresh):
+def test_a_state_holds_no_code_and_no_clip(tmp_path, untrained):
     import safetensors
 
-    train(fresh(), tmp_path)
+    train(untrained(), tmp_path)
     with safetensors.safe_open(tmp_path / "state.safetensors", framework="pt") as file:
         names = set(file.keys())
     assert not any("clip" in name for name in names)

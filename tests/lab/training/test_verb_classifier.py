@@ -12,7 +12,7 @@ import PIL.Image
 from edge_hoi.errors import CheckpointError
 from edge_hoi.lab.datasets import AnnotatedImages, HoiAnnotation, open_dataset
 from edge_hoi.lab.datasets.augment import clip_square
-from edge_hoi.lab.training.verb_classifier import crop_for_clip, read_verb_rows, verb_rows, write_verb_rows
+from edge_hoi.lab.training.verb_classifier import compute_verb_weights, crop_for_clip, read_verb_weights, write_verb_weights
 from edge_hoi.vocabulary import load_vocabulary
 
 BOXES = {
@@ -65,16 +65,16 @@ def plain_rows(dataset, tower, folder):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_rows_are_those_of_a_plain_recomputation(dataset, fresh, tmp_path, workers):
-    tower, seen = fresh().model.clip, []
-    rows = verb_rows(dataset, tower, workers=workers, progress=lambda done, of: seen.append((done, of)))
+def test_rows_are_those_of_a_plain_recomputation(dataset, untrained, tmp_path, workers):
+    tower, seen = untrained().model.clip, []
+    rows = compute_verb_weights(dataset, tower, workers=workers, progress=lambda done, of: seen.append((done, of)))
     np.testing.assert_allclose(rows.numpy(), plain_rows(dataset, tower, tmp_path), atol=1e-5)
     assert seen == [(1, 3), (2, 3), (3, 3)]
     assert dict(zip(dataset.vocabulary.verbs, rows.any(dim=1).tolist(), strict=True)) == {"ride": True, "hold": True, "feed": False}
 
 
-def test_a_category_without_object_is_set_against_people(tmp_path, fresh):
-    vocabulary, tower = load_vocabulary("vcoco"), fresh("vcoco").model.clip
+def test_a_category_without_object_is_set_against_people(tmp_path, untrained):
+    vocabulary, tower = load_vocabulary("vcoco"), untrained("vcoco").model.clip
     pixels = np.random.default_rng(1).integers(0, 255, (80, 100, 3), np.uint8)
     PIL.Image.fromarray(pixels).save(tmp_path / "a.png")
     names = [(vocabulary.verbs[hoi.verb_id], hoi.object_id) for hoi in vocabulary.hois]
@@ -83,7 +83,7 @@ def test_a_category_without_object_is_set_against_people(tmp_path, fresh):
     annotation = HoiAnnotation(
         "a.png", people, np.zeros((2, 4), np.float32), hoi_ids, vocabulary.object_ids[hoi_ids], vocabulary.verb_ids[hoi_ids]
     )
-    rows = verb_rows(AnnotatedImages("made up", "train", vocabulary, (annotation,), (tmp_path,)), tower)
+    rows = compute_verb_weights(AnnotatedImages("made up", "train", vocabulary, (annotation,), (tmp_path,)), tower)
 
     crops = torch.stack([crop_for_clip(PIL.Image.fromarray(pixels), tuple(box), 64) for box in people.tolist()])
     with torch.inference_mode():
@@ -102,16 +102,16 @@ def test_a_crop_outside_of_the_picture_is_left_out():
 
 def test_rows_come_back_from_their_file(tmp_path):
     vocabulary, rows = load_vocabulary("hico_det"), torch.randn(117, 32)
-    write_verb_rows(tmp_path / "verbs.safetensors", rows, vocabulary, clip_sha256="abc")
-    assert torch.equal(read_verb_rows(tmp_path / "verbs.safetensors", vocabulary, clip_sha256="abc"), rows)
+    write_verb_weights(tmp_path / "verbs.safetensors", rows, vocabulary, clip_sha256="abc")
+    assert torch.equal(read_verb_weights(tmp_path / "verbs.safetensors", vocabulary, clip_sha256="abc"), rows)
 
 
 def test_rows_of_another_clip_or_vocabulary_are_refused(tmp_path):
     path = tmp_path / "verbs.safetensors"
-    write_verb_rows(path, torch.randn(117, 32), load_vocabulary("hico_det"), clip_sha256="abc")
+    write_verb_weights(path, torch.randn(117, 32), load_vocabulary("hico_det"), clip_sha256="abc")
     with pytest.raises(CheckpointError, match="has clip_sha256 'abc', expected 'def'"):
-        read_verb_rows(path, load_vocabulary("hico_det"), clip_sha256="def")
+        read_verb_weights(path, load_vocabulary("hico_det"), clip_sha256="def")
     with pytest.raises(CheckpointError, match="has vocabulary 'hico_det', expected 'vcoco'"):
-        read_verb_rows(path, load_vocabulary("vcoco"), clip_sha256="abc")
+        read_verb_weights(path, load_vocabulary("vcoco"), clip_sha256="abc")
     with pytest.raises(CheckpointError, match="cannot read verb classifier"):
-        read_verb_rows(tmp_path / "none.safetensors", load_vocabulary("vcoco"), clip_sha256="abc")
+        read_verb_weights(tmp_path / "none.safetensors", load_vocabulary("vcoco"), clip_sha256="abc")

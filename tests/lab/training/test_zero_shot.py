@@ -2,19 +2,19 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
-from training_samples import MadeUpSamples
+from training_samples import RandomSamples
 
 from edge_hoi.lab.training.config import TrainConfig
 from edge_hoi.lab.training.trainer import Trainer
-from edge_hoi.lab.training.zero_shot import hide_unseen, seen_hoi_ids
+from edge_hoi.lab.training.zero_shot import add_seen_classifier, seen_hoi_ids
 from edge_hoi.model import load_checkpoint
 from edge_hoi.vocabulary import load_vocabulary, zero_shot_split
 
 UNSEEN = zero_shot_split("rare_first")
 
 
-def test_the_trained_classifier_has_the_seen_rows_only(fresh):
-    checkpoint = hide_unseen(fresh(), UNSEEN)
+def test_the_trained_classifier_has_the_seen_rows_only(untrained):
+    checkpoint = add_seen_classifier(untrained(), UNSEEN)
     seen = seen_hoi_ids(600, UNSEEN)
     assert len(seen) == 480
     assert torch.equal(checkpoint.seen_classifier.hoi_weight, checkpoint.classifier.hoi_weight[seen])
@@ -22,11 +22,11 @@ def test_the_trained_classifier_has_the_seen_rows_only(fresh):
     assert checkpoint.seen_classifier.verb_to_hoi.argmax(0).tolist() == verb_ids[seen].tolist()
 
 
-def test_training_teaches_both_classifiers_what_they_share(tmp_path, fresh):
-    before = fresh().classifier
-    samples = MadeUpSamples(count=4, categories=480)
+def test_training_teaches_both_classifiers_what_they_share(tmp_path, untrained):
+    before = untrained().classifier
+    samples = RandomSamples(count=4, categories=480)
     config = TrainConfig(epochs=1, batch_size=4, workers=0)
-    checkpoint = Trainer(hide_unseen(fresh(), UNSEEN), samples, config, tmp_path).run()
+    checkpoint = Trainer(add_seen_classifier(untrained(), UNSEEN), samples, config, tmp_path).run()
     everything, trained = checkpoint.classifier, checkpoint.seen_classifier
     assert torch.equal(everything.hoi_weight, before.hoi_weight)
     assert not everything.hoi_bias.any()
@@ -39,10 +39,10 @@ def test_training_teaches_both_classifiers_what_they_share(tmp_path, fresh):
     assert torch.equal(written.seen_classifier.hoi_weight, trained.hoi_weight)
 
 
-def test_a_checkpoint_of_the_same_split_goes_on_and_one_of_another_begins_anew(fresh):
-    checkpoint = hide_unseen(fresh(), UNSEEN)
-    assert hide_unseen(checkpoint, UNSEEN) is checkpoint
+def test_a_checkpoint_of_the_same_split_goes_on_and_one_of_another_begins_anew(untrained):
+    checkpoint = add_seen_classifier(untrained(), UNSEEN)
+    assert add_seen_classifier(checkpoint, UNSEEN) is checkpoint
     other = zero_shot_split("non_rare_first")
     assert torch.equal(
-        hide_unseen(checkpoint, other).seen_classifier.hoi_weight, checkpoint.classifier.hoi_weight[seen_hoi_ids(600, other)]
+        add_seen_classifier(checkpoint, other).seen_classifier.hoi_weight, checkpoint.classifier.hoi_weight[seen_hoi_ids(600, other)]
     )

@@ -8,7 +8,7 @@ import pytest
 pillow = pytest.importorskip("PIL.Image", reason="needs the [train] extra")
 
 from edge_hoi.errors import DatasetError
-from edge_hoi.lab.datasets.captioned import prompts_of_meanings, read_captioned, read_squares
+from edge_hoi.lab.datasets.captions import prompts_of_meanings, read_captioned_images, read_squares
 
 GOOD = {"file": "a.png", "captions": ["a photo of a  man", "someone"], "meaning": "man"}
 
@@ -19,7 +19,7 @@ def write(folder, images):
 
 
 def test_captions_and_meanings_are_read(tmp_path):
-    pictures = read_captioned(write(tmp_path, [GOOD, GOOD | {"file": "in/b.png", "captions": ["one"]}]))
+    pictures = read_captioned_images(write(tmp_path, [GOOD, GOOD | {"file": "in/b.png", "captions": ["one"]}]))
     assert [picture.path for picture in pictures] == [tmp_path / "a.png", tmp_path / "in/b.png"]
     assert pictures[0].captions == ("a photo of a man", "someone")
     assert prompts_of_meanings(pictures) == {"man": "a photo of a man"}
@@ -29,7 +29,7 @@ def test_pictures_become_the_middle_square(tmp_path):
     pixels = np.zeros((40, 80, 3), np.uint8)
     pixels[:, 20:60] = (10, 200, 30)
     pillow.fromarray(pixels).save(tmp_path / "a.png")
-    squares = read_squares(read_captioned(write(tmp_path, [GOOD])), 40)
+    squares = read_squares(read_captioned_images(write(tmp_path, [GOOD])), 40)
     assert squares.shape == (1, 40, 40, 3)
     assert (squares == (10, 200, 30)).all()
 
@@ -55,11 +55,11 @@ def test_no_pictures_are_no_squares():
 )
 def test_what_cannot_be_used_is_named(tmp_path, images, message):
     with pytest.raises(DatasetError, match=message):
-        read_captioned(write(tmp_path, images))
+        read_captioned_images(write(tmp_path, images))
 
 
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(DatasetError, match=r"cannot read annotations .*captions.json"):
-        read_captioned(tmp_path)
+        read_captioned_images(tmp_path)
     with pytest.raises(DatasetError, match=r"cannot read picture .*a.png"):
-        read_squares(read_captioned(write(tmp_path, [GOOD])), 16)
+        read_squares(read_captioned_images(write(tmp_path, [GOOD])), 16)

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets.augment import clip_square
 from edge_hoi.lab.datasets.files import as_file_name, as_list, as_mapping, check_keys, read_json, reading
-from edge_hoi.lab.datasets.pictures import open_picture
+from edge_hoi.lab.datasets.images import open_image
 
 CAPTIONS = "captions.json"
 _KEYS = ("file", "captions", "meaning")
 
 
-class CaptionedPicture(NamedTuple):
+class CaptionedImage(NamedTuple):
     """A picture and what it shows.
 
     Attributes:
@@ -40,7 +40,7 @@ class CaptionedPicture(NamedTuple):
     meaning: str
 
 
-def read_captioned(folder: Path) -> tuple[CaptionedPicture, ...]:
+def read_captioned_images(folder: Path) -> tuple[CaptionedImage, ...]:
     """Read which pictures a folder has; the pictures themselves are not opened.
 
     Args:
@@ -58,7 +58,7 @@ def read_captioned(folder: Path) -> tuple[CaptionedPicture, ...]:
     return tuple(_picture(image, folder, f"{path.name}, image {number}") for number, image in enumerate(images, 1))
 
 
-def read_squares(pictures: Sequence[CaptionedPicture], side: int) -> NDArray[np.uint8]:
+def read_squares(pictures: Sequence[CaptionedImage], side: int) -> NDArray[np.uint8]:
     """Decode pictures into memory, cut as CLIP sees them; 40 000 of 128 pixels take 2 GB.
 
     Args:
@@ -74,7 +74,7 @@ def read_squares(pictures: Sequence[CaptionedPicture], side: int) -> NDArray[np.
     squares = np.empty((len(pictures), side, side, 3), np.uint8)
 
     def read(number: int) -> None:
-        squares[number] = np.asarray(clip_square(open_picture(pictures[number].path), side))
+        squares[number] = np.asarray(clip_square(open_image(pictures[number].path), side))
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow decodes and resizes without holding the interpreter's lock
         for _ in threads.map(read, range(len(pictures))):
@@ -82,7 +82,7 @@ def read_squares(pictures: Sequence[CaptionedPicture], side: int) -> NDArray[np.
     return squares
 
 
-def prompts_of_meanings(pictures: Iterable[CaptionedPicture]) -> dict[str, str]:
+def prompts_of_meanings(pictures: Iterable[CaptionedImage]) -> dict[str, str]:
     """Choose a text for each meaning: the first caption of its first picture.
 
     Args:
@@ -97,7 +97,7 @@ def prompts_of_meanings(pictures: Iterable[CaptionedPicture]) -> dict[str, str]:
     return prompts
 
 
-def _picture(image: object, folder: Path, where: str) -> CaptionedPicture:
+def _picture(image: object, folder: Path, where: str) -> CaptionedImage:
     with reading(where):
         fields = as_mapping(image, "an image")
         check_keys(fields, _KEYS)
@@ -106,7 +106,7 @@ def _picture(image: object, folder: Path, where: str) -> CaptionedPicture:
         captions = tuple(_text(caption, "a caption") for caption in as_list(fields["captions"], "captions"))
         if not captions:
             raise DatasetError("it has no captions; write at least one, or take the picture out")
-        return CaptionedPicture(folder / name, captions, _text(fields["meaning"], "the meaning"))
+        return CaptionedImage(folder / name, captions, _text(fields["meaning"], "the meaning"))
 
 
 def _text(value: object, what: str) -> str:

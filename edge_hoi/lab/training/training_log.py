@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 FILE = "metrics.jsonl"
 
 
-class Journal:
+class TrainingLog:
     """Writes figures by step.
 
     Args:

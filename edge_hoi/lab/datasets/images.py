@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_PIXELS = 1 << 26
 
 
-def open_picture(path: Path) -> "PIL.Image.Image":
+def open_image(path: Path) -> "PIL.Image.Image":
     """Read a picture for Pillow's filters.
 
     Args:
@@ -39,7 +39,7 @@ def open_picture(path: Path) -> "PIL.Image.Image":
             raise DatasetError(f"picture {path} is damaged or cut short ({error}); get it again") from error
 
 
-def read_picture(path: Path) -> Image:
+def read_image(path: Path) -> Image:
     """Read a picture as an array.
 
     Args:
@@ -51,10 +51,10 @@ def read_picture(path: Path) -> Image:
     Raises:
         DatasetError: It is not there, not a picture, cut short, or larger than `MAX_PIXELS`.
     """
-    return np.array(open_picture(path), np.uint8)
+    return np.array(open_image(path), np.uint8)
 
 
-def picture_size(path: Path) -> tuple[int, int]:
+def read_image_size(path: Path) -> tuple[int, int]:
     """Read a picture's width and height, without decoding it.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 from annotation_files import picture
 
 from edge_hoi.errors import DatasetError
-from edge_hoi.lab.datasets.pictures import open_picture, picture_size, read_picture
+from edge_hoi.lab.datasets.images import open_image, read_image, read_image_size
 
 
 def test_every_mode_becomes_rgb(tmp_path):
@@ -16,7 +16,7 @@ def test_every_mode_becomes_rgb(tmp_path):
     colour = image.fromarray(pixels)
     for mode, name in [("L", "grey.jpg"), ("CMYK", "cmyk.jpg"), ("P", "palette.png"), ("RGBA", "alpha.png"), ("1", "bits.png")]:
         colour.convert(mode).save(tmp_path / name)
-        read = read_picture(tmp_path / name)
+        read = read_image(tmp_path / name)
         assert read.shape == (30, 40, 3), name
         assert read.dtype == np.uint8
         expected = np.asarray(colour.convert(mode).convert("RGB")).astype(int)
@@ -28,27 +28,27 @@ def test_pictures_stay_as_stored_whatever_exif_says(tmp_path):
     exif = image.Exif()
     exif[0x0112] = 6  # a viewer would turn it by a quarter
     stored.save(tmp_path / "turned.jpg", exif=exif, quality=95)
-    assert read_picture(tmp_path / "turned.jpg").shape == (80, 100, 3)
-    assert picture_size(tmp_path / "turned.jpg") == (100, 80)
+    assert read_image(tmp_path / "turned.jpg").shape == (80, 100, 3)
+    assert read_image_size(tmp_path / "turned.jpg") == (100, 80)
 
 
 def test_file_cut_short_is_called_so(tmp_path):
     path = picture(tmp_path / "a.jpg", 400, 300)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(DatasetError, match=r"a\.jpg is damaged or cut short"):
-        open_picture(path)
+        open_image(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_picture_is_called_so(tmp_path, content):
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(DatasetError, match=r"a\.jpg: not a picture"):
-        open_picture(tmp_path / "a.jpg")
+        open_image(tmp_path / "a.jpg")
 
 
 def test_missing_picture_is_called_so(tmp_path):
     with pytest.raises(DatasetError, match="No such file"):
-        picture_size(tmp_path / "a.jpg")
+        read_image_size(tmp_path / "a.jpg")
 
 
 def test_enormous_pictures_are_refused_before_they_are_decoded(tmp_path):
@@ -56,4 +56,4 @@ def test_enormous_pictures_are_refused_before_they_are_decoded(tmp_path):
     image.new("1", (9000, 9000)).save(content, "PNG")
     (tmp_path / "a.png").write_bytes(content.getvalue())
     with pytest.raises(DatasetError, match="9000x9000 pixels, more than"):
-        open_picture(tmp_path / "a.png")
+        open_image(tmp_path / "a.png")
