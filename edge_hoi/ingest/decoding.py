@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import av
 from av.container import InputContainer
@@ -17,6 +17,8 @@ _HIGHEST_RATE = 240  # FFmpeg guesses rates such as 90000 for streams that decla
 _FIRST_PICTURE_SECONDS = 30.0  # longer than usual distances between key frames
 _TRUNCATION_SECONDS = 0.5  # containers round what they declare; less than this is not called truncated
 _NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
+# Metadata that is not UTF-8 must not stop a video. PyAV 19 never raises on it, and has no such argument.
+_TOLERATE_METADATA: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 _TEXT_ART_CODECS = frozenset({"ansi", "bintext", "idf", "xbin"})  # FFmpeg draws text files named .txt or .nfo
 
 
@@ -70,8 +72,8 @@ def open_container(connection: Connection) -> InputContainer:
             mode="r",
             format=connection.format,
             options=connection.options,
-            metadata_errors="replace",
             timeout=(connection.open_timeout_seconds, connection.read_timeout_seconds),
+            **_TOLERATE_METADATA,
         )
     except av.FFmpegError as error:
         is_timed_out = time.monotonic() - started >= connection.open_timeout_seconds
