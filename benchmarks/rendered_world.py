@@ -34,21 +34,21 @@ RECIPE = (
     (
         "render-first",
         "data/first/annotations.json",
-        "render pictures --split train --count {first} --output {data}/first --captions",
+        "render images --split train --count {first} --output {data}/first --captions",
     ),
     (
         "render-train",
         "data/train/annotations.json",
-        "render pictures --split train --count {pictures} --from-videos 0.7 --output {data}/train",
+        "render images --split train --count {pictures} --from-videos 0.7 --output {data}/train",
     ),
     (
         "render-validation",
         "data/validation/annotations.json",
-        "render pictures --split validation --count {validation} --output {data}/validation --captions",
+        "render images --split validation --count {validation} --output {data}/validation --captions",
     ),
-    ("render-test", "data/test/annotations.json", "render pictures --split test --count {test} --output {data}/test"),
-    ("render-held-out", "data/held_out/annotations.json", "render pictures --split held_out --count {held_out} --output {data}/held_out"),
-    ("render-verbs", "data/verbs/annotations.json", "render pictures --split train --count {verbs} --output {data}/verbs"),
+    ("render-test", "data/test/annotations.json", "render images --split test --count {test} --output {data}/test"),
+    ("render-held-out", "data/held_out/annotations.json", "render images --split held_out --count {held_out} --output {data}/held_out"),
+    ("render-verbs", "data/verbs/annotations.json", "render images --split train --count {verbs} --output {data}/verbs"),
     (
         "clip",
         "runs/clip/model.safetensors",

@@ -1,4 +1,4 @@
-"""Where scenes take place: rooms, streets, parks and plain textures, painted at random."""
+"""Backdrops of scenes: rooms, streets, parks and plain textures, generated at random."""
 
 from collections.abc import Callable
 from typing import cast
@@ -13,13 +13,13 @@ _Colour = NDArray[np.float64]
 
 
 def paint_backdrop(width: int, height: int, horizon: float, rng: np.random.Generator) -> Image:
-    """Paint an empty scene.
+    """Generate an empty scene.
 
     Args:
         width: In pixels.
         height: In pixels.
         horizon: Where the ground begins, in pixels from the top.
-        rng: All the chance.
+        rng: Source of all randomness.
 
     Returns:
         `(height, width, 3)` uint8 RGB.
@@ -32,7 +32,7 @@ def paint_backdrop(width: int, height: int, horizon: float, rng: np.random.Gener
 
 
 def _grain(height: int, width: int, cells: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Make smooth noise of about unit size, `(height, width, 1)`; `cells` of it across."""
+    """Generate smooth noise of about unit variance, `(height, width, 1)`, with `cells` cells across."""
     rows, columns = max(2, round(cells * height / width)), max(2, round(cells))
     coarse = rng.standard_normal((rows, columns)).astype(np.float32)
     fine = cast(NDArray[np.float32], cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR))

@@ -1,4 +1,4 @@
-"""What a camera makes of a scene: light, colour, blur and noise."""
+"""Camera simulation: light, colour, blur and noise."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -12,12 +12,12 @@ from edge_hoi.types import Image
 
 @dataclass(frozen=True, slots=True)
 class CameraLook:
-    """What one camera's pictures have in common.
+    """Settings of one camera.
 
     Attributes:
         gain: Factor of red, green and blue.
         gamma: Exponent of brightness.
-        gradient: How much brighter one side is than the other, and which: `(right, bottom)`.
+        gradient: How much brighter one side is than the other: `(right, bottom)`.
         blur: Standard deviation of the lens's blur in pixels.
         noise: Standard deviation of the sensor's noise in grey levels.
     """
@@ -30,7 +30,7 @@ class CameraLook:
 
 
 def draw_camera_look(rng: np.random.Generator) -> CameraLook:
-    """Choose a camera and the light of the day at random."""
+    """Sample a camera and the light of the day."""
     exposure, warmth = rng.uniform(0.7, 1.15), rng.normal(0, 0.05)
     return CameraLook(
         gain=(exposure * (1 + warmth), exposure, exposure * (1 - warmth)),
@@ -42,14 +42,7 @@ def draw_camera_look(rng: np.random.Generator) -> CameraLook:
 
 
 class Camera:
-    """Takes pictures of one size.
-
-    Args:
-        look: The camera.
-        width: In pixels.
-        height: In pixels.
-        rng: The sensor's noise; drawn anew for each picture.
-    """
+    """Applies one camera's settings to images of one size. The noise is sampled anew for each image."""
 
     def __init__(self, look: CameraLook, width: int, height: int, rng: np.random.Generator) -> None:
         self._look, self._rng = look, rng
@@ -58,26 +51,26 @@ class Camera:
         self._light: NDArray[np.float32] = (falling[..., None] * np.array(look.gain)).astype(np.float32)
         levels = np.arange(256, dtype=np.float32) / 255
         self._curve = (levels**look.gamma * 255).astype(np.float32)
-        # Noise is cut from one sheet at a place drawn anew each time: drawing it pixel by pixel costs more than all the rest.
+        # Each image takes its noise from a random place of one sheet: sampling it pixel by pixel costs more than all the rest.
         self._noise = rng.standard_normal((height + 32, width + 32, 3), np.float32) * np.float32(look.noise)
 
-    def take(self, picture: Image, *, smear: int = 0) -> Image:
-        """Take a picture.
+    def take(self, image: Image, *, smear: int = 0) -> Image:
+        """Simulate an exposure.
 
         Args:
-            picture: `(H, W, 3)` uint8 RGB, as it is.
-            smear: Pixels that the camera is moved sideways meanwhile.
+            image: `(H, W, 3)` uint8 RGB.
+            smear: Width of horizontal motion blur in pixels.
 
         Returns:
-            `(H, W, 3)` uint8 RGB, as the camera shows it.
+            `(H, W, 3)` uint8 RGB.
         """
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         down, across = self._rng.integers(0, 32, 2)
-        seen: NDArray[np.float32] = self._curve[picture] * self._light
+        exposed: NDArray[np.float32] = self._curve[image] * self._light
         if self._look.blur > 0.15:
-            seen = cast(NDArray[np.float32], cv2.GaussianBlur(seen, (0, 0), self._look.blur))
+            exposed = cast(NDArray[np.float32], cv2.GaussianBlur(exposed, (0, 0), self._look.blur))
         if smear > 1:
-            seen = cast(NDArray[np.float32], cv2.blur(seen, (smear, 1)))
-        seen += self._noise[down : down + height, across : across + width]
-        taken: Image = np.clip(seen, 0, 255).astype(np.uint8)
+            exposed = cast(NDArray[np.float32], cv2.blur(exposed, (smear, 1)))
+        exposed += self._noise[down : down + height, across : across + width]
+        taken: Image = np.clip(exposed, 0, 255).astype(np.uint8)
         return taken

@@ -1,7 +1,7 @@
-"""What is drawn on: a picture several times its size, and beside it, at its own size, whose every pixel is.
+"""The canvas: an oversampled image, and a mask at output size with the owner of each pixel.
 
-Points are complex numbers. On a body or thing x points forward and y up; lengths are in body heights of the person it belongs to. In the
-picture x points right and y down, in pixels.
+Points are complex numbers. On a body or object x points forward and y up; lengths are in body heights of its person. In the image x points
+right and y down, in pixels.
 """
 
 from collections.abc import Sequence
@@ -16,29 +16,24 @@ from edge_hoi.types import Image
 Colour = tuple[int, int, int]
 """Red, green, blue; 0 to 255."""
 
-NOBODY = 0
+BACKDROP = 0
 """Owner of the backdrop's pixels."""
 
-_SHIFT = 4  # OpenCV draws at 1/16 of a pixel: things move smoothly
+_SHIFT = 4  # OpenCV draws at 1/16 of a pixel: objects move smoothly
 
 
 def shaded(colour: Colour, factor: float) -> Colour:
-    """Make a colour darker or lighter.
-
-    Args:
-        colour: The colour.
-        factor: 1 leaves it; clipped where it would pass white.
-    """
+    """Multiply a colour by a factor, clipped at white."""
     red, green, blue = (min(255, max(0, round(value * factor))) for value in colour)
     return red, green, blue
 
 
 class Canvas:
-    """A picture being drawn.
+    """An image being drawn.
 
     Args:
-        backdrop: `(H * s, W * s, 3)` uint8 RGB; taken over, not copied.
-        oversampling: The factor s: drawn larger and averaged down, edges come out smooth.
+        backdrop: `(H * s, W * s, 3)` uint8 RGB; drawn on, not copied.
+        oversampling: The factor s; averaging down antialiases edges.
     """
 
     def __init__(self, backdrop: Image, oversampling: int) -> None:
@@ -47,7 +42,7 @@ class Canvas:
         height, width = backdrop.shape[:2]
         self.owners: NDArray[np.uint8] = np.zeros((height // oversampling, width // oversampling), np.uint8)
 
-    def picture(self) -> Image:
+    def image(self) -> Image:
         """Average down to `(H, W, 3)`."""
         height, width = self.owners.shape
         if self.oversampling == 1:
@@ -55,11 +50,11 @@ class Canvas:
         return cv2.resize(self.pixels, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
     def count(self, owner: int) -> int:
-        """Count the pixels that can be seen of an owner, at the picture's own size."""
+        """Count an owner's visible pixels at output size."""
         return int(np.count_nonzero(self.owners == owner))
 
     def box(self, owner: int) -> tuple[float, float, float, float] | None:
-        """Give the xyxy box in pixels around what can be seen of an owner; None where nothing can."""
+        """Return the xyxy box in pixels around an owner's visible pixels; None where it has none."""
         left, top, width, height = cv2.boundingRect((self.owners == owner).view(np.uint8))
         return (float(left), float(top), float(left + width), float(top + height)) if width else None
 
@@ -86,17 +81,17 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True)
 class Brush:
-    """Draws on a canvas in the coordinates of a body or thing.
+    """Draws on a canvas in the coordinates of a body or object.
 
     Attributes:
         canvas: The canvas.
-        owner: Whom the drawn pixels belong to, 1 to 255.
+        owner: Owner of the drawn pixels, 1 to 255.
         origin: Where the coordinates' origin is, in pixels.
         scale: Pixels of one unit.
-        facing: 1 where forward is right in the picture, -1 left.
-        shade: Darkens all colours.
-        offset: Where the thing is in the body's coordinates.
-        turn: Unit complex number: how the thing is turned, anticlockwise as seen facing right.
+        facing: 1 where forward is right in the image, -1 left.
+        shade: Factor of all colours.
+        offset: The object's place in the body's coordinates.
+        turn: Unit complex number: the object's rotation, anticlockwise when facing right.
     """
 
     canvas: Canvas
@@ -109,28 +104,28 @@ class Brush:
     turn: complex = 1 + 0j
 
     def placed(self, at: complex, angle: float = 0.0, *, owner: int | None = None, size: float = 1.0) -> "Brush":
-        """Make a brush for a thing at a place on this one.
+        """Return a brush for an object at a place of this brush's coordinates.
 
         Args:
-            at: Place of the thing's origin.
-            angle: Its turn in radians.
-            owner: Whose it is; this brush's where not given.
-            size: How large its unit is.
+            at: Place of the object's origin.
+            angle: Its rotation in radians.
+            owner: Its owner; this brush's if not given.
+            size: Scale of its unit.
         """
         offset = self.offset + at * self.turn
         turn = self.turn * complex(np.exp(1j * angle))
         if size != 1.0:
-            # The offset stays where it is while the unit changes.
+            # The unit changes; the offset stays.
             origin = self._pixel(offset, raw=True)
             return replace(self, origin=origin, scale=self.scale * size, offset=0j, turn=turn, owner=owner or self.owner)
         return replace(self, offset=offset, turn=turn, owner=owner or self.owner)
 
     def darker(self, factor: float = 0.72) -> "Brush":
-        """Make a brush for what lies in shade, such as a far limb."""
+        """Return a brush for what lies in shade, such as a far limb."""
         return replace(self, shade=self.shade * factor)
 
     def turned(self) -> "Brush":
-        """Make a brush that looks the other way, at the same place."""
+        """Return a brush that faces the other way, at the same place."""
         return replace(self, origin=self._pixel(0j), facing=-self.facing, offset=0j)
 
     def _pixel(self, point: complex, *, raw: bool = False) -> complex:
@@ -142,20 +137,13 @@ class Brush:
         return np.stack([self.origin.real + self.scale * self.facing * local.real, self.origin.imag - self.scale * local.imag], axis=1)
 
     def stroke(self, points: Sequence[complex], colour: Colour, width: float, *, closed: bool = False) -> None:
-        """Draw a line with round ends.
-
-        Args:
-            points: Its corners.
-            colour: Its colour.
-            width: Its width in units.
-            closed: Whether it goes back to its beginning.
-        """
+        """Draw a line with round ends, `width` units wide."""
         canvas, pixels = self.canvas, self._pixels(points)
         s, thick = canvas.oversampling, width * self.scale
         cv2.polylines(
             canvas.pixels, [_fixed(pixels * s)], closed, shaded(colour, self.shade), max(1, round(thick * s)), cv2.LINE_AA, _SHIFT
         )
-        if self.owner != NOBODY:
+        if self.owner != BACKDROP:
             cv2.polylines(canvas.owners, [_fixed(pixels)], closed, self.owner, max(1, round(thick)), cv2.LINE_8, _SHIFT)
 
     def fill(self, points: Sequence[complex], colour: Colour) -> None:
@@ -176,7 +164,7 @@ class Brush:
             cv2.circle(image, (x, y), max(r, 2 ** (_SHIFT - 1)), ink, cv2.FILLED, line, _SHIFT)
 
     def oval(self, centre: complex, half: complex, colour: Colour, angle: float = 0.0) -> None:
-        """Fill an ellipse with half axes `half.real` and `half.imag`, turned by an angle."""
+        """Fill an ellipse with half axes `half.real` and `half.imag`, rotated by an angle."""
         round_ = np.exp(1j * np.linspace(0, 2 * np.pi, 20, endpoint=False))
         self.fill(centre + (half.real * round_.real + 1j * half.imag * round_.imag) * np.exp(1j * angle), colour)
 

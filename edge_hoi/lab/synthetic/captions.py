@@ -1,4 +1,4 @@
-"""Captioned crops of pictures, for contrastive training: what two people who know the scene might write under each."""
+"""Captioned crops of images, for contrastive training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ _MOST_WORDS = 21  # the small CLIP reads 32 tokens
 
 @dataclass(frozen=True, slots=True)
 class Captioned:
-    """A part of a picture, and what may be written under it.
+    """A crop of an image with its captions.
 
     Attributes:
         box: xyxy in whole pixels.
-        captions: Different ways to say it.
-        meaning: Equal for parts that show the same.
+        captions: Paraphrases of each other.
+        meaning: Equal for crops that show the same.
     """
 
     box: tuple[int, int, int, int]
@@ -38,20 +38,15 @@ class Captioned:
 
 
 def caption_parts(still: Still, rng: np.random.Generator) -> list[Captioned]:
-    """Cut parts out of a picture and write captions for them.
-
-    Args:
-        still: The picture.
-        rng: All the chance.
-    """
+    """Choose crops of an image and write their captions."""
     height, width = still.image.shape[:2]
     pairs: dict[tuple[int, int], list[str]] = {}
     for interaction in still.interactions:
         pairs.setdefault((interaction.human, interaction.object), []).append(interaction.verb)
     parts = []
-    for (human, thing), verbs in sorted(pairs.items()):
-        category = still.picture.seen[thing].category
-        both = _union(still.picture.seen[human].box, still.picture.seen[thing].box)
+    for (human, object_id), verbs in sorted(pairs.items()):
+        category = still.scene.visible[object_id].category
+        both = _union(still.scene.visible[human].box, still.scene.visible[object_id].box)
         box = _square(both, width, height, rng.uniform(1.0, 1.4)) if rng.random() < 0.7 else _whole(both, width, height)
         captions = [_pair_caption(still, human, str(rng.choice(verbs[:1] * 3 + verbs)), category, rng) for _ in range(_WRITERS)]
         parts.append(Captioned(box, tuple(captions), "; ".join(f"{verb} {category}" for verb in sorted(verbs))))
@@ -85,51 +80,51 @@ def _clause(still: Still, human: int, verb: str, category: str, rng: np.random.G
 
 
 def _single(still: Still, rng: np.random.Generator) -> list[Captioned]:
-    """Show a person or a thing by itself."""
+    """Choose a crop of one person or object."""
     height, width = still.image.shape[:2]
-    shown = [seen for _, seen in sorted(still.picture.seen.items()) if seen.is_clear]
-    shown = [seen for seen in shown if max(seen.box[2] - seen.box[0], seen.box[3] - seen.box[1]) >= _LEAST_SIDE]
-    things = [seen for seen in shown if seen.category != HUMAN_CATEGORY]
-    chosen = things if things and rng.random() < 0.85 else shown
+    shown = [one for _, one in sorted(still.scene.visible.items()) if one.is_clear]
+    shown = [one for one in shown if max(one.box[2] - one.box[0], one.box[3] - one.box[1]) >= _LEAST_SIDE]
+    objects = [one for one in shown if one.category != HUMAN_CATEGORY]
+    chosen = objects if objects and rng.random() < 0.85 else shown
     if not chosen:
         return []
-    seen = chosen[rng.integers(len(chosen))]
+    one = chosen[rng.integers(len(chosen))]
     words = _words()
-    names = words["people"] if seen.category == HUMAN_CATEGORY else [with_article(name) for name in words["objects"][seen.category]]
+    names = words["people"] if one.category == HUMAN_CATEGORY else [with_article(name) for name in words["objects"][one.category]]
     captions = [f"a photo of {names[0]}"] + [f"{_pick(words['leads'], rng)} {_pick(names, rng)}" for _ in range(_WRITERS - 1)]
-    box = _whole(seen.box, width, height) if rng.random() < 0.6 else _square(seen.box, width, height, rng.uniform(1.0, 1.15))
-    return [Captioned(box, tuple(captions), seen.category)]
+    box = _whole(one.box, width, height) if rng.random() < 0.6 else _square(one.box, width, height, rng.uniform(1.0, 1.15))
+    return [Captioned(box, tuple(captions), one.category)]
 
 
 def _scene(still: Still, pairs: Mapping[tuple[int, int], Sequence[str]], rng: np.random.Generator) -> Captioned:
-    """Show the middle of the picture, as the network's CLIP sees it."""
+    """Take the centre square, which is what the network's CLIP receives."""
     height, width = still.image.shape[:2]
     left = (width - height) // 2
-    told = []
-    for (human, thing), verbs in sorted(pairs.items()):
-        both = _union(still.picture.seen[human].box, still.picture.seen[thing].box)
+    shown = []
+    for (human, object_id), verbs in sorted(pairs.items()):
+        both = _union(still.scene.visible[human].box, still.scene.visible[object_id].box)
         if left <= (both[0] + both[2]) / 2 <= left + height:
-            told.append((human, verbs, still.picture.seen[thing].category))
+            shown.append((human, verbs, still.scene.visible[object_id].category))
     box = (left, 0, left + height, height)
-    if not told:
+    if not shown:
         return Captioned(box, (NOTHING_PROMPT,), "nothing")
     captions = []
     for _ in range(_WRITERS):
-        clauses = [_clause(still, human, verbs[0], category, rng) for human, verbs, category in told]
+        clauses = [_clause(still, human, verbs[0], category, rng) for human, verbs, category in shown]
         order = rng.permutation(len(clauses))[:3]
         captions.append(f"{_pick(_words()['leads'], rng)} " + " and ".join(clauses[index] for index in order))
-    captions = [caption for caption in captions if len(caption.split()) <= _MOST_WORDS] or [_plain(told[0][1][0], told[0][2])]
-    return Captioned(box, tuple(captions), "; ".join(sorted(f"{verb} {category}" for _, verbs, category in told for verb in verbs)))
+    captions = [caption for caption in captions if len(caption.split()) <= _MOST_WORDS] or [_plain(shown[0][1][0], shown[0][2])]
+    return Captioned(box, tuple(captions), "; ".join(sorted(f"{verb} {category}" for _, verbs, category in shown for verb in verbs)))
 
 
 def _nothing(still: Still, rng: np.random.Generator) -> list[Captioned]:
-    """Show a part where nobody and nothing is."""
+    """Choose a crop that shows neither a person nor an object."""
     height, width = still.image.shape[:2]
     for _ in range(6):
         side = int(rng.integers(24, 80))
         left, top = int(rng.integers(0, width - side)), int(rng.integers(0, height - side))
         box = (left, top, left + side, top + side)
-        if all(_apart(box, seen.box) for seen in still.picture.seen.values()):
+        if all(_apart(box, one.box) for one in still.scene.visible.values()):
             return [Captioned(box, (NOTHING_PROMPT, "a photo of an empty place", "a picture of nothing"), "nothing")]
     return []
 
@@ -147,7 +142,7 @@ def _whole(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
 
 
 def _square(box: Box, width: int, height: int, margin: float) -> tuple[int, int, int, int]:
-    """Widen a box to a square, shifted into the picture."""
+    """Extend a box to a square, shifted into the image."""
     side = int(min(height, width, margin * max(box[2] - box[0], box[3] - box[1]) + 2))
     left = int(np.clip((box[0] + box[2] - side) / 2, 0, width - side))
     top = int(np.clip((box[1] + box[3] - side) / 2, 0, height - side))

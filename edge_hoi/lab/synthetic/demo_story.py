@@ -1,4 +1,4 @@
-"""The embedded video's story."""
+"""The story of the embedded video."""
 
 from edge_hoi.lab.synthetic.stories import Story
 
@@ -6,5 +6,5 @@ _SEED, _SECONDS, _FPS = 31653, 30.0, 15
 
 
 def demo_story() -> Story:
-    """Give the story that `DEMO_CLIP` shows."""
+    """Return the story that `DEMO_CLIP` shows."""
     return Story(_SEED, seconds=_SECONDS, fps=_FPS, drops=False)

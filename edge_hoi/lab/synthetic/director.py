@@ -1,4 +1,4 @@
-"""The director: writes roles into a video, so that people come, take up things, use them, pass them on, hide one another and leave.
+"""The director: generates the roles of a video. People come, take up objects, use them, hand them over, occlude each other and leave.
 
 Times are in seconds, lengths in body heights, places in pixels.
 """
@@ -13,37 +13,36 @@ import numpy as np
 import yaml
 
 from edge_hoi.errors import ConfigError
-from edge_hoi.lab.synthetic import poses, things
+from edge_hoi.lab.synthetic import objects, poses
 from edge_hoi.lab.synthetic.activities import ACTIVITIES, STYLES
 from edge_hoi.lab.synthetic.people import draw_look
-from edge_hoi.lab.synthetic.prop_sites import Resting, Spot
+from edge_hoi.lab.synthetic.prop_sites import PropSite, TimedProp
 from edge_hoi.lab.synthetic.roles import Part, Role
-from edge_hoi.lab.synthetic.scenes import Prop, Table, Thing
+from edge_hoi.lab.synthetic.scenes import Prop, SceneObject, Table
 
 MOST_IDENTITIES = 255
-"""As many as a canvas tells apart."""
+"""The canvas's mask holds one byte a pixel."""
 
 _SCRIPTS = Path(__file__).parent / "data" / "scripts.yaml"
 _WALKING = 0.75  # body heights a second: about 1.3 m/s
 _REACHING_SECONDS = 0.5
 _HAND_OVER_DISTANCE = 0.4
-_SPOTS = (0.22, 0.5, 0.78)
+_SITES = (0.22, 0.5, 0.78)
 
 
 class Director:
-    """Writes roles into a video.
+    """Generates the roles of a video.
 
     Args:
-        rng: All the chance.
-        width: Of the picture, in pixels.
-        height: Of the picture, in pixels.
+        rng: Source of all randomness.
+        width: Of the image, in pixels.
+        height: Of the image, in pixels.
         horizon: In pixels from the top.
         seconds: Length of the video.
 
     Attributes:
-        roles: Who comes.
-        resting: What nobody uses, and when.
-        tables: What things lie on.
+        timed_props: Unused objects, each with its interval.
+        tables: What objects may lie on.
     """
 
     def __init__(self, rng: np.random.Generator, width: int, height: int, horizon: float, seconds: float) -> None:
@@ -51,29 +50,33 @@ class Director:
         self._scale = rng.uniform(0.75, 1.0) * height / (0.96 * height - horizon)
         self._identities = 0
         self.roles: list[Role] = []
-        spots = [self._spot(x * width) for x in rng.permutation(_SPOTS)[:2]]
-        self.tables: list[Table] = [spot.table for spot in spots if spot.table is not None]
-        self.resting = self._scatter(int(rng.integers(0, 3)), [spot.ground.real for spot in spots])
-        for spot in spots:
-            self._use(spot)
+        sites = [self._site(x * width) for x in rng.permutation(_SITES)[:2]]
+        self.tables: list[Table] = [site.table for site in sites if site.table is not None]
+        self.timed_props = self._scatter(int(rng.integers(0, 3)), [site.ground.real for site in sites])
+        for site in sites:
+            self._fill_site(site)
         start = rng.uniform(-4, 8)
         while start < seconds - 5:
             self._cross(start)
             start += rng.uniform(6, 16)
 
-    def _use(self, spot: Spot) -> None:
-        """Let people come to a spot, one after the other, all through the video."""
+    def _fill_site(self, site: PropSite) -> None:
+        """Send people to a site, one after the other, all through the video."""
         rng = self._rng
         start = rng.uniform(-8, 4)
         while start < self._seconds - 8:
-            act = self._sit if spot.kind == "seat" else (self._busy, self._busy, self._phone, self._hand_over)[rng.integers(4)]
-            start = act(start, spot) + rng.uniform(-1, 4)
-        if spot.thing is not None:
-            spot.take(self._seconds)
-        self.resting += spot.resting
+            act = (
+                self._sit
+                if site.kind == "seat"
+                else (self._use_object, self._use_object, self._use_phone, self._hand_over)[rng.integers(4)]
+            )
+            start = act(start, site) + rng.uniform(-1, 4)
+        if site.object is not None:
+            site.take(self._seconds)
+        self.timed_props += site.timed_props
 
     def _cross(self, start: float) -> None:
-        """Let somebody come in on one side, with something, and leave on the other."""
+        """Let a person enter on one side with an object and leave on the other."""
         rng = self._rng
         crossings = _scripts()["crossings"]
         script = crossings[rng.integers(len(crossings))]
@@ -89,89 +92,92 @@ class Director:
             role.parts.append(Part(pause, 0, seconds, meanwhile, facing))
             first += meanwhile * seconds
         role.parts.append(Part(name, pose, (whole - first) / speed, speed, facing))
-        self._engage(role)
+        self._add_role(role)
 
-    def _busy(self, start: float, spot: Spot) -> float:
-        """Let somebody use a thing in several ways: one that lies at the spot, or one that they bring; they may leave it there."""
+    def _use_object(self, start: float, site: PropSite) -> float:
+        """Let a person use an object in several ways: one that lies at the site or one that they bring and may leave there."""
         rng = self._rng
-        uses = _scripts()["uses"][spot.kind]
-        role = self._visitor(start, spot)
-        if spot.thing is None and not spot.resting and rng.random() < 0.6:
-            spot.put(self._thing(_pick(tuple(uses), rng)), 0.0)
-        if spot.thing is not None:
-            category = spot.thing.category
-            self._walk_to(role, spot.ground.real, "stand")
-            self._reach(role, spot)
-            role.belongings[category] = spot.take(role.end)
-            self._reach(role, spot, category)
+        uses = _scripts()["uses"][site.kind]
+        role = self._visitor(start, site)
+        if site.object is None and not site.timed_props and rng.random() < 0.6:
+            site.put(self._object(_pick(tuple(uses), rng)), 0.0)
+        if site.object is not None:
+            category = site.object.category
+            self._walk_to(role, site.ground.real, "stand")
+            self._reach(role, site)
+            role.belongings[category] = site.take(role.end)
+            self._reach(role, site, category)
         else:
             category = _pick(tuple(uses), rng)
-            self._walk_to(role, spot.ground.real, uses[category][0])
+            self._walk_to(role, site.ground.real, uses[category][0])
         for name in (uses[category][0], *rng.permutation(uses[category])[: rng.integers(1, 4)]):
-            self._stay(role, str(name), poses.stand, spot.facing)
-        is_left = spot.thing is None and rng.random() < 0.5
-        self._equip(role)
+            self._stay(role, str(name), poses.stand, site.facing)
+        is_left = site.object is None and rng.random() < 0.5
+        self._create_objects(role)
         if is_left:
-            self._reach(role, spot, category)
-            spot.put(role.belongings[category], role.end)
-            self._reach(role, spot)
+            self._reach(role, site, category)
+            site.put(role.belongings[category], role.end)
+            self._reach(role, site)
         return self._leave(role, "stand" if is_left else uses[category][0])
 
-    def _phone(self, start: float, spot: Spot) -> float:
-        """Let somebody use the phone from the pocket."""
-        role = self._visitor(start, spot)
-        self._walk_to(role, spot.ground.real, "stand")
+    def _use_phone(self, start: float, site: PropSite) -> float:
+        """Let a person use the phone from the pocket."""
+        role = self._visitor(start, site)
+        self._walk_to(role, site.ground.real, "stand")
         for name in self._rng.permutation(_scripts()["phone"])[: self._rng.integers(1, 4)]:
             self._stay(role, str(name), poses.stand, role.parts[0].facing)
         return self._leave(role, "stand")
 
-    def _sit(self, start: float, spot: Spot) -> float:
-        """Let somebody sit down on a bench or chair, pass the time, get up and go."""
+    def _sit(self, start: float, site: PropSite) -> float:
+        """Let a person sit down on a bench or chair, stay a while, get up and leave."""
         rng = self._rng
-        if spot.thing is None:
-            spot.put(self._thing(things.BENCH if rng.random() < 0.6 else things.CHAIR), 0.0)
-        assert spot.thing is not None
-        seat = spot.thing.category
+        if site.object is None:
+            site.put(self._object(objects.BENCH if rng.random() < 0.6 else objects.CHAIR), 0.0)
+        assert site.object is not None
+        seat = site.object.category
         sits = f"sit_on {seat}"
-        pose = poses.sit_on_bench if seat == things.BENCH else poses.sit_on_chair
-        role = self._visitor(start, spot)
-        at = role.posture(Part(sits, 0, 0.0)).things[0].at.real  # on the seat, which stays where it is
+        pose = poses.sit_on_bench if seat == objects.BENCH else poses.sit_on_chair
+        role = self._visitor(start, site)
+        at = role.posture(Part(sits, 0, 0.0)).objects[0].at.real  # on the seat, which stays where it is
         pastime = _pick(_scripts()["pastimes"], rng)
-        self._walk_to(role, spot.ground.real - spot.facing * role.height * at, pastime["comes"])
-        role.belongings[seat] = spot.take(role.end)
+        self._walk_to(role, site.ground.real - site.facing * role.height * at, pastime["comes"])
+        role.belongings[seat] = site.take(role.end)
         if pastime["comes"] == "stand":
-            role.parts.append(Part(sits, 0, rng.uniform(2, 4), facing=spot.facing))
+            role.parts.append(Part(sits, 0, rng.uniform(2, 4), facing=site.facing))
         for name in rng.permutation(pastime["does"])[: rng.integers(1, 3)]:
-            self._stay(role, str(name), pose, spot.facing)
-        if seat == things.BENCH and pastime["comes"] == "stand" and rng.random() < 0.6:
-            lies = Part("lie_on bench", 0, rng.uniform(4, 8), facing=spot.facing)
-            role.parts.append(replace(lies, shift=at - role.posture(lies).things[0].at.real))
-        spot.put(role.belongings[seat], role.end)
+            self._stay(role, str(name), pose, site.facing)
+        if seat == objects.BENCH and pastime["comes"] == "stand" and rng.random() < 0.6:
+            lies = Part("lie_on bench", 0, rng.uniform(4, 8), facing=site.facing)
+            role.parts.append(replace(lies, shift=at - role.posture(lies).objects[0].at.real))
+        site.put(role.belongings[seat], role.end)
         return self._leave(role, pastime["comes"])
 
-    def _hand_over(self, start: float, spot: Spot) -> float:
-        """Let somebody bring something to somebody else who comes from the other side, and both go."""
+    def _hand_over(self, start: float, site: PropSite) -> float:
+        """Let a person hand an object to another who comes from the other side; both leave."""
         rng = self._rng
         gift = str(_pick(_scripts()["gifts"], rng))
-        giver, taker = self._person(start, -spot.facing, *_of(spot)), self._person(start, spot.facing, *_of(spot))
+        giver, taker = (
+            self._person(start, -site.facing, site.ground.imag, site.height),
+            self._person(start, site.facing, site.ground.imag, site.height),
+        )
         taker.ground += 0.5j  # drawn after the giver
-        self._walk_to(giver, spot.ground.real, gift)
-        self._walk_to(taker, spot.ground.real - spot.facing * _HAND_OVER_DISTANCE * spot.height, "stand")
+        self._walk_to(giver, site.ground.real, gift)
+        self._walk_to(taker, site.ground.real - site.facing * _HAND_OVER_DISTANCE * site.height, "stand")
         met = max(giver.end, taker.end)
         holds = ACTIVITIES[gift].pose(poses.stand)
-        giver.parts.append(Part(gift, holds, met - giver.end + 2.0, facing=-spot.facing))
-        taker.parts.append(Part("stand", 0, met - taker.end + 2.0, facing=spot.facing))
-        giver.parts.append(Part("stand", 0, 1.0, facing=-spot.facing))
-        taker.parts.append(Part(gift, holds, rng.uniform(3, 6), facing=spot.facing))
+        giver.parts.append(Part(gift, holds, met - giver.end + 2.0, facing=-site.facing))
+        taker.parts.append(Part("stand", 0, met - taker.end + 2.0, facing=site.facing))
+        giver.parts.append(Part("stand", 0, 1.0, facing=-site.facing))
+        taker.parts.append(Part(gift, holds, rng.uniform(3, 6), facing=site.facing))
         self._leave(giver, "stand")
-        taker.belongings = {category: thing for category, thing in giver.belongings.items() if category != things.BACKPACK}
+        taker.belongings = {category: item for category, item in giver.belongings.items() if category != objects.BACKPACK}
         return self._leave(taker, gift)
 
-    def _visitor(self, start: float, spot: Spot) -> Role:
-        return self._person(start, int(self._rng.choice((-1, 1))), *_of(spot))
+    def _visitor(self, start: float, site: PropSite) -> Role:
+        return self._person(start, int(self._rng.choice((-1, 1))), site.ground.imag, site.height)
 
     def _person(self, start: float, facing: int, y: float, height: float) -> Role:
-        """Let somebody come in on the side that they look away from."""
+        """Create a person who enters on the side behind them."""
         rng = self._rng
         x = -0.8 * height if facing > 0 else self._width + 0.8 * height
         role = Role(self._identity(), draw_look(rng), rng.uniform(-1, 1, STYLES).tolist(), complex(x, y), height, start)
@@ -186,46 +192,46 @@ class Director:
     def _stay(self, role: Role, name: str, pose: poses.Move, facing: int) -> None:
         role.parts.append(Part(name, ACTIVITIES[name].pose(pose), self._rng.uniform(3, 7), facing=facing))
 
-    def _reach(self, role: Role, spot: Spot, category: str | None = None) -> None:
-        name = "reach_out" if spot.kind == "table" else "reach_down"
-        held = None if category is None else spot.in_reach(category)
-        role.parts.append(Part(name, 0, _REACHING_SECONDS, facing=spot.facing, in_reach=held))
+    def _reach(self, role: Role, site: PropSite, category: str | None = None) -> None:
+        name = "reach_out" if site.kind == "table" else "reach_down"
+        held = None if category is None else site.in_reach(category)
+        role.parts.append(Part(name, 0, _REACHING_SECONDS, facing=site.facing, in_reach=held))
 
     def _leave(self, role: Role, name: str) -> float:
-        """Let somebody go to either side; gives when they begin to."""
+        """Let a person leave to either side; return when they start to."""
         facing, began, x = int(self._rng.choice((-1, 1))), role.end, role.x
         distance = (self._width - x if facing > 0 else x) / role.height + 0.8
         role.parts.append(Part(name, ACTIVITIES[name].pose(poses.walk), distance / _WALKING, _WALKING, facing))
-        self._engage(role)
+        self._add_role(role)
         return began
 
-    def _engage(self, role: Role) -> None:
-        self._equip(role)
+    def _add_role(self, role: Role) -> None:
+        self._create_objects(role)
         self.roles.append(role)
 
-    def _equip(self, role: Role) -> None:
-        """Give a person all the things that their parts need."""
-        role.wears_backpack &= not any(things.BACKPACK in part.activity for part in role.parts)
+    def _create_objects(self, role: Role) -> None:
+        """Create the objects that a person's parts need."""
+        role.wears_backpack &= not any(objects.BACKPACK in part.activity for part in role.parts)
         for part in role.parts:
-            for held in role.posture(part).things:
+            for held in role.posture(part).objects:
                 if held.category not in role.belongings:
-                    role.belongings[held.category] = self._thing(held.category)
+                    role.belongings[held.category] = self._object(held.category)
 
-    def _spot(self, x: float) -> Spot:
+    def _site(self, x: float) -> PropSite:
         y, height = self._depth()
         kind = _pick(("seat", "seat", "ground", "table"), self._rng)
-        return Spot(kind, complex(x, y), height, int(self._rng.choice((-1, 1))))
+        return PropSite(kind, complex(x, y), height, int(self._rng.choice((-1, 1))))
 
-    def _scatter(self, count: int, taken: Sequence[float]) -> list[Resting]:
-        """Lay things about, away from some places, that nobody ever uses."""
+    def _scatter(self, count: int, taken: Sequence[float]) -> list[TimedProp]:
+        """Place objects that nobody uses, away from the places that are taken."""
         rng, found = self._rng, []
         for _ in range(count):
             category = str(_pick(_scripts()["scattered"], rng))
             y, height = self._depth()
             x = max(rng.uniform(0.05, 0.95, 8) * self._width, key=lambda place: min(abs(place - one) for one in taken))
-            ground = complex(x, y - things.HALF_HEIGHT.get(category, 0.0) * height)
-            prop = Prop(self._thing(category), ground, height, int(rng.choice((-1, 1))), depth=y)
-            found.append(Resting(prop, 0.0, self._seconds))
+            ground = complex(x, y - objects.HALF_HEIGHT.get(category, 0.0) * height)
+            prop = Prop(self._object(category), ground, height, int(rng.choice((-1, 1))), depth=y)
+            found.append(TimedProp(prop, 0.0, self._seconds))
             taken = [*taken, x]
         return found
 
@@ -233,23 +239,19 @@ class Director:
         y = self._rng.uniform(self._horizon + 0.62 * (self._height - self._horizon), 0.98 * self._height)
         return float(y), float(self._scale * (y - self._horizon))
 
-    def _thing(self, category: str) -> Thing:
-        look = things.draw_thing_look(category, self._rng)
-        # What fits bodies has their size also while nobody uses it, or it would change when somebody does.
-        return Thing(self._identity(), category, replace(look, size=1.0) if category in things.FITTED else look)
+    def _object(self, category: str) -> SceneObject:
+        look = objects.draw_object_look(category, self._rng)
+        # What fits a body always has that size, or it would change when a person uses it.
+        return SceneObject(self._identity(), category, replace(look, size=1.0) if category in objects.FITTED else look)
 
     def _identity(self) -> int:
         self._identities += 1
         if self._identities > MOST_IDENTITIES:
             raise ConfigError(
-                f"a video of {self._seconds:g} s has more people and things than the {MOST_IDENTITIES} that can be told apart; render "
-                "several shorter ones"
+                f"a video of {self._seconds:g} s needs more than {MOST_IDENTITIES} people and objects, the most that one video can hold; "
+                "render several shorter ones"
             )
         return self._identities
-
-
-def _of(spot: Spot) -> tuple[float, float]:
-    return spot.ground.imag, spot.height
 
 
 def _pick(choices: Sequence[Any], rng: np.random.Generator) -> Any:  # noqa: ANN401 -- one of them

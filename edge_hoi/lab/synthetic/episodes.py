@@ -1,9 +1,11 @@
-"""Episodes and tracks: what is true of a video as a whole, told from what is true of its frames."""
+"""Ground truth of a video: its episodes and tracks, from the ground truth of its frames."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-from edge_hoi.lab.synthetic.scenes import LEAST_SHARE, Box, Deed
+import numpy as np
+
+from edge_hoi.lab.datasets.truth import TruthEpisode, TruthTrack
+from edge_hoi.lab.synthetic.scenes import LEAST_SHARE, Box, SceneInteraction
 from edge_hoi.lab.synthetic.stories import StoryFrame
 from edge_hoi.types import HUMAN_CATEGORY
 
@@ -15,131 +17,86 @@ _HARD_SECONDS = 0.3
 _CROSSED_SHARE = 0.3
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
-    """What somebody did with something for a while.
-
-    Attributes:
-        human: Identity.
-        object: Identity.
-        verb: Name of the verb.
-        category: Name of the object.
-        start: Media time in seconds.
-        end: Media time in seconds.
-        difficulties: What makes it hard to see.
-    """
-
-    human: int
-    object: int
-    verb: str
-    category: str
-    start: float
-    end: float
-    difficulties: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """One person or thing, wherever enough of it can be seen.
-
-    Attributes:
-        category: What it is.
-        frames: Indices of frames, ascending.
-        boxes: xyxy in pixels, one for each.
-    """
-
-    category: str
-    frames: list[int]
-    boxes: list[Box]
-
-
-def tracks_of(moments: Sequence[StoryFrame]) -> dict[int, Track]:
-    """Collect where everybody and everything is.
-
-    Args:
-        moments: One for each frame.
-
-    Returns:
-        By identity.
-    """
-    tracks: dict[int, Track] = {}
-    for moment in moments:
-        for identity, one in moment.seen.items():
+def tracks_of(frames: Sequence[StoryFrame]) -> dict[int, TruthTrack]:
+    """Collect the tracks of a video's frames, by identity."""
+    rows: dict[int, list[tuple[str, int, Box]]] = {}
+    for frame in frames:
+        for identity, one in frame.visible.items():
             if one.is_clear:
-                track = tracks.setdefault(identity, Track(one.category, [], []))
-                track.frames.append(moment.index)
-                track.boxes.append(one.box)
-    return dict(sorted(tracks.items()))
+                rows.setdefault(identity, []).append((one.category, frame.index, one.box))
+    return {
+        identity: TruthTrack(of_one[0][0], np.array([row[1] for row in of_one]), np.array([row[2] for row in of_one], np.float32))
+        for identity, of_one in sorted(rows.items())
+    }
 
 
-def episodes_of(moments: Sequence[StoryFrame], fps: float, gaps: Sequence[tuple[float, float]] = ()) -> list[Episode]:
-    """Tell the episodes.
+def episodes_of(frames: Sequence[StoryFrame], fps: float, gaps: Sequence[tuple[float, float]] = ()) -> list[TruthEpisode]:
+    """Compute the episodes of a video's frames.
 
-    Somebody does something for as long as the script says so and both are mostly in the picture; what hides them for a while does not
-    end it.
+    An episode lasts as long as the script says so and both participants are mostly inside the image. Occlusion does not end it.
 
     Args:
-        moments: One for each frame.
+        frames: All that were rendered.
         fps: Frames a second.
-        gaps: From when to when there are no frames.
+        gaps: Start and end of each interval without frames.
 
     Returns:
-        By start; those that last or can be seen for less than a second are left out.
+        By start, without those that last or are visible for less than a second.
     """
     found = []
-    for (human, thing, verb, category), done in _done(moments).items():
+    for (human, object_id, verb, category), done in _done(frames).items():
         for run in _runs(done, round(_LONGEST_BREAK_SECONDS * fps)):
             start, end = run[0].index / fps, (run[-1].index + 1) / fps
-            hidden = sum(not _is_clear(moment, human, thing) for moment in run)
+            hidden = sum(not _is_clear(frame, human, object_id) for frame in run)
             if min(end - start, (len(run) - hidden) / fps) >= _SHORTEST_SECONDS:
                 is_hard = {
-                    CROSSING: sum(_is_crossed(moment, human) for moment in run) >= max(1, _HARD_SECONDS * fps),
+                    CROSSING: sum(_is_crossed(frame, human) for frame in run) >= max(1, _HARD_SECONDS * fps),
                     OCCLUSION: hidden >= max(1, _HARD_SECONDS * fps),
                     DROPOUT: any(start < last and first < end for first, last in gaps),
                 }
                 difficulties = tuple(name for name, is_so in is_hard.items() if is_so)
-                found.append(Episode(human, thing, verb, category, start, end, difficulties))
-    return sorted(found, key=lambda episode: (episode.start, episode.human, episode.object, episode.verb))
+                found.append(TruthEpisode(human, object_id, verb, category, start, end, difficulties))
+    return sorted(found, key=lambda episode: (episode.start, episode.human, episode.object or 0, episode.verb))
 
 
-def _done(moments: Sequence[StoryFrame]) -> dict[tuple[int, int, str, str], list[StoryFrame]]:
-    """List when each verb is done, by human, object, verb and category: in the script, and mostly inside the picture."""
-    # Half a bicycle has fewer pixels than the whole, and so has a closed umbrella than an open one: each deed has its own whole.
-    whole: dict[tuple[int, Deed], int] = {}
-    for moment in moments:
-        for deed in moment.deeds:
-            for identity in (deed.human, deed.object):
-                whole[identity, deed] = max(whole.get((identity, deed), 1), moment.drawn.get(identity, 0))
+def _done(frames: Sequence[StoryFrame]) -> dict[tuple[int, int, str, str], list[StoryFrame]]:
+    """Group frames by human, object, verb and category, where the script has the interaction and it is mostly inside the image."""
+    # Half a bicycle has fewer pixels than the whole, and so has a closed umbrella than an open one: the whole is measured by interaction.
+    whole: dict[tuple[int, SceneInteraction], int] = {}
+    for frame in frames:
+        for interaction in frame.interactions:
+            for identity in (interaction.human, interaction.object):
+                whole[identity, interaction] = max(whole.get((identity, interaction), 1), frame.drawn.get(identity, 0))
     done: dict[tuple[int, int, str, str], list[StoryFrame]] = {}
-    for moment in moments:
-        for deed in moment.deeds:
-            if all(moment.drawn.get(one, 0) >= LEAST_SHARE * whole[one, deed] for one in (deed.human, deed.object)):
-                for verb in deed.verbs:
-                    done.setdefault((deed.human, deed.object, verb, deed.category), []).append(moment)
+    for frame in frames:
+        for interaction in frame.interactions:
+            if all(frame.drawn.get(one, 0) >= LEAST_SHARE * whole[one, interaction] for one in (interaction.human, interaction.object)):
+                for verb in interaction.verbs:
+                    done.setdefault((interaction.human, interaction.object, verb, interaction.category), []).append(frame)
     return done
 
 
-def _runs(moments: Sequence[StoryFrame], longest_break: int) -> Iterator[list[StoryFrame]]:
-    """Split where more than so many frames are missing."""
-    run = [moments[0]]
-    for moment in moments[1:]:
-        if moment.index - run[-1].index > longest_break + 1:
+def _runs(frames: Sequence[StoryFrame], longest_break: int) -> Iterator[list[StoryFrame]]:
+    """Split where more than `longest_break` frames are missing."""
+    run = [frames[0]]
+    for frame in frames[1:]:
+        if frame.index - run[-1].index > longest_break + 1:
             yield run
             run = []
-        run.append(moment)
+        run.append(frame)
     yield run
 
 
-def _is_clear(moment: StoryFrame, *identities: int) -> bool:
-    return all(identity in moment.seen and moment.seen[identity].is_clear for identity in identities)
+def _is_clear(frame: StoryFrame, *identities: int) -> bool:
+    return all(identity in frame.visible and frame.visible[identity].is_clear for identity in identities)
 
 
-def _is_crossed(moment: StoryFrame, human: int) -> bool:
-    """Tell whether another person's box covers much of somebody's."""
-    if human not in moment.seen:
+def _is_crossed(frame: StoryFrame, human: int) -> bool:
+    """Whether another person's box covers much of a person's."""
+    if human not in frame.visible:
         return False
-    box = moment.seen[human].box
-    others = [one.box for one in moment.seen.values() if one.category == HUMAN_CATEGORY and one.identity != human]
+    box = frame.visible[human].box
+    others = [one.box for one in frame.visible.values() if one.category == HUMAN_CATEGORY and one.identity != human]
     return any(_common(box, other) > _CROSSED_SHARE * (box[2] - box[0]) * (box[3] - box[1]) for other in others)
 
 

@@ -1,4 +1,4 @@
-"""Postures: how people stand, and what belongs to it.
+"""Figures: how people stand, and the objects that belong to that.
 
 Lengths are in body heights, points on the body: x forward, y up from the ground, the origin on the ground below the standing hip.
 """
@@ -15,21 +15,21 @@ STRIDE = 0.8
 NEAR, FAR = 0, 1
 
 Layer = Literal["behind", "between", "front"]
-"""When a thing is drawn: before the person, between far and near limbs, or last but for the near arm."""
+"""When an object is drawn: before the person, between far and near limbs, or last but for the near arm."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A thing that belongs to a posture.
+    """An object that belongs to a figure.
 
     Attributes:
         category: Its COCO name.
-        at: Place of its origin on the body (see `things`).
-        angle: Its turn in radians.
+        at: Place of its origin on the body (see `objects`).
+        angle: Its rotation in radians.
         layer: When it is drawn.
-        verbs: What the person does with it; empty where it only belongs to the scene.
+        verbs: What the person does with it; empty for no interaction.
         form: Which of its forms, such as `open`.
-        phase: Turns wheels and legs.
+        phase: Phase of wheels and legs.
         is_turned: Whether it faces the person.
         tether: Where a leash begins; None for none.
     """
@@ -47,16 +47,16 @@ class Held:
 
 @dataclass(slots=True)
 class Figure:
-    """A posture being worked out. Pairs are near limb, far limb.
+    """A person's posture. Pairs are near limb, far limb.
 
     Attributes:
         hip: Joint of legs and torso.
         feet: Soles, below the ankle.
-        hands: Where they reach.
-        lean: Radians that the torso leans forward.
-        bow: Radians that the head leans further.
-        things: What is held, sat on, ridden.
-        lift: How far all of it is above the ground.
+        hands: Targets of the hands.
+        lean: Forward lean of the torso in radians.
+        bow: Further lean of the head in radians.
+        objects: What is held, sat on, ridden.
+        lift: Height of the whole above the ground.
     """
 
     hip: complex = 0.49j
@@ -64,7 +64,7 @@ class Figure:
     hands: list[complex] = field(default_factory=lambda: [0.05 + 0.45j, -0.02 + 0.45j])
     lean: float = 0.0
     bow: float = 0.0
-    things: list[Held] = field(default_factory=list)
+    objects: list[Held] = field(default_factory=list)
     lift: float = 0.0
 
     @property
@@ -80,7 +80,7 @@ class Figure:
     @property
     def head(self) -> complex:
         """Middle of the head."""
-        return self.shoulder + 0.115 * complex(np.sin(self.lean + self.bow), np.cos(self.lean + self.bow))
+        return self.shoulder + 0.115 * self.up_of_head
 
     @property
     def gaze(self) -> complex:
@@ -93,12 +93,12 @@ class Figure:
         return complex(np.sin(self.lean + self.bow), np.cos(self.lean + self.bow))
 
     def before(self, forward: float, up: float) -> complex:
-        """Give a point before the shoulder, along gaze and torso."""
+        """Return a point in front of the shoulder, along gaze and torso."""
         return self.shoulder + forward * (self.up * -1j) + up * self.up
 
 
 def bend(root: complex, target: complex, length: float, side: int) -> list[complex]:
-    """Place the middle joint of a limb of two equal bones (Pythagoras); a target out of reach is drawn near.
+    """Place the middle joint of a limb of two equal bones (Pythagoras); a target out of reach is moved near.
 
     Args:
         root: Where the limb begins.
@@ -115,13 +115,10 @@ def bend(root: complex, target: complex, length: float, side: int) -> list[compl
 
 
 def step(distance: float) -> tuple[complex, list[complex]]:
-    """Walk: the standing foot stays on its place on the ground, the other swings. At distance 0 the feet are side by side.
+    """Compute hip and feet of a walk: the standing foot stays in place, the other swings. At distance 0 the feet are side by side.
 
     Args:
         distance: Walked so far, in body heights.
-
-    Returns:
-        Hip and feet.
     """
     feet = []
     for phase in ((distance / STRIDE + offset) % 1 for offset in (0.25, 0.75)):
@@ -133,42 +130,31 @@ def step(distance: float) -> tuple[complex, list[complex]]:
 
 
 def mixed(one: Figure, other: Figure, share: float) -> Figure:
-    """Go part of the way from one posture to another; what is held moves along.
-
-    Args:
-        one: Posture at share 0; its things are the result's.
-        other: Posture at share 1.
-        share: In [0, 1].
-    """
+    """Interpolate two figures by a share in [0, 1]. The objects are those of the first."""
 
     def between(a: complex, b: complex) -> complex:
         return a + share * (b - a)
 
-    places = {held.category: held for held in other.things}
+    places = {held.category: held for held in other.objects}
     return Figure(
         hip=between(one.hip, other.hip),
         feet=[between(a, b) for a, b in zip(one.feet, other.feet, strict=True)],
         hands=[between(a, b) for a, b in zip(one.hands, other.hands, strict=True)],
         lean=one.lean + share * (other.lean - one.lean),
         bow=one.bow + share * (other.bow - one.bow),
-        things=[_moved(held, places.get(held.category, held), share) for held in one.things],
+        objects=[_moved(held, places.get(held.category, held), share) for held in one.objects],
         lift=one.lift + share * (other.lift - one.lift),
     )
 
 
 def shifted(figure: Figure, forward: float) -> Figure:
-    """Move a posture forward as it is, with all that belongs to it.
-
-    Args:
-        figure: The posture.
-        forward: In body heights.
-    """
+    """Move a figure forward, with its objects."""
     return replace(
         figure,
         hip=figure.hip + forward,
         feet=[foot + forward for foot in figure.feet],
         hands=[hand + forward for hand in figure.hands],
-        things=[replace(held, at=held.at + forward) for held in figure.things],
+        objects=[replace(held, at=held.at + forward) for held in figure.objects],
     )
 
 

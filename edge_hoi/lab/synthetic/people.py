@@ -34,19 +34,13 @@ _TROUSERS: tuple[Colour, ...] = ((52, 64, 96), (40, 42, 48), (96, 84, 70), (140,
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one person looks like all through a scene.
+    """One person's looks, constant through a scene.
 
     Attributes:
-        skin: Colour.
-        hair: Colour.
-        shirt: Colour.
-        trousers: Colour.
-        shoes: Colour.
         has_sleeves: Long sleeves; else the lower arm is bare.
-        legwear: What covers the legs.
         has_long_hair: Hair down to the shoulder.
         hat: Its colour; None for none.
-        build: Widens limbs and torso; about 1.
+        build: Width of limbs and torso; about 1.
     """
 
     skin: Colour
@@ -62,7 +56,7 @@ class Look:
 
 
 def draw_look(rng: np.random.Generator) -> Look:
-    """Dress a person at random."""
+    """Sample a person's looks."""
 
     def pick(colours: tuple[Colour, ...]) -> Colour:
         tint = rng.uniform(0.85, 1.12)
@@ -83,7 +77,7 @@ def draw_look(rng: np.random.Generator) -> Look:
 
 
 def draw_far(brush: Brush, look: Look, figure: Figure) -> None:
-    """Draw the limbs that the body hides."""
+    """Draw the limbs behind the body."""
     dark = brush.darker()
     _arm(dark, look, figure, FAR)
     _leg(dark, look, figure, FAR)
@@ -106,7 +100,7 @@ def draw_body(brush: Brush, look: Look, figure: Figure) -> None:
 
 
 def draw_near_arm(brush: Brush, look: Look, figure: Figure) -> None:
-    """Draw the arm that is before everything."""
+    """Draw the arm in front of everything else."""
     _arm(brush, look, figure, NEAR)
 
 

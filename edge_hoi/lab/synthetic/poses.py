@@ -1,18 +1,19 @@
-"""Poses: what legs and torso do, and the things that belong to that.
+"""Poses and gestures: what legs, torso and hands do, and the objects that belong to that.
 
-The verb shows in posture and contact. All are moves, which change a figure: `travel` is the distance walked or ridden so far in body
-heights, `time` is in seconds, `style` are eight numbers in [-1, 1] that tell one person's manner from another's.
+The verb shows in posture and contact. Each is a `Move`.
 """
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from edge_hoi.lab.synthetic import things
+from edge_hoi.lab.synthetic import objects
 from edge_hoi.lab.synthetic.figures import FAR, NEAR, Figure, Held, step
 
 Move = Callable[[Figure, float, float, Sequence[float]], None]
-"""Changes a figure: `(figure, travel, time, style)`."""
+"""Changes a figure: `(figure, travel, time, style)`. `travel` is the distance walked or ridden so far in body heights, `time` is in
+seconds, `style` are eight numbers in [-1, 1] that set one person's manner.
+"""
 
 
 def stand(figure: Figure, _travel: float, time: float, style: Sequence[float]) -> None:
@@ -27,7 +28,7 @@ def stand(figure: Figure, _travel: float, time: float, style: Sequence[float]) -
 
 
 def walk(figure: Figure, travel: float, _time: float, style: Sequence[float]) -> None:
-    """Walk as far as was travelled."""
+    """Walk the distance travelled."""
     figure.hip, figure.feet = step(travel)
     figure.lean = 0.06 + 0.03 * style[2]
     figure.bow = 0.02 + 0.06 * style[3]
@@ -35,14 +36,14 @@ def walk(figure: Figure, travel: float, _time: float, style: Sequence[float]) ->
 
 
 def reach_down(figure: Figure, _travel: float, _time: float, style: Sequence[float]) -> None:
-    """Bend down to the ground before the feet."""
+    """Bend down to the ground in front of the feet."""
     figure.hip, figure.lean, figure.bow = -0.08 + 0.36j, 0.95 + 0.1 * style[2], -0.2
     figure.feet = [0.06 + 0j, -0.08 + 0j]
     figure.hands = [0.27 + 0.12j, 0.2 + 0.2j]
 
 
 def reach_out(figure: Figure, _travel: float, _time: float, style: Sequence[float]) -> None:
-    """Reach for what lies on a table."""
+    """Reach for an object on a table."""
     figure.hip, figure.lean, figure.bow = -0.03 + 0.48j, 0.42 + 0.05 * style[2], 0.05
     figure.feet = [0.06 + 0j, -0.08 + 0j]
     figure.hands = [0.3 + 0.5j, 0.06 + 0.42j]
@@ -59,48 +60,44 @@ def _sit(figure: Figure, seat: float, time: float, style: Sequence[float]) -> No
 
 def sit_on_chair(figure: Figure, _travel: float, time: float, style: Sequence[float]) -> None:
     """Sit on a chair."""
-    _sit(figure, things.SEAT[things.CHAIR], time, style)
-    figure.things.append(Held(things.CHAIR, 0j, 0.0, "behind", ("sit_on",)))
+    _sit(figure, objects.SEAT[objects.CHAIR], time, style)
+    figure.objects.append(Held(objects.CHAIR, 0j, 0.0, "behind", ("sit_on",)))
 
 
 def sit_on_bench(figure: Figure, _travel: float, time: float, style: Sequence[float]) -> None:
-    """Sit on a bench, more to its one end or its other."""
-    _sit(figure, things.SEAT[things.BENCH], time, style)
-    figure.things.append(Held(things.BENCH, complex(0.3 * style[4]), 0.0, "behind", ("sit_on",)))
+    """Sit on a bench, near one end or the other."""
+    _sit(figure, objects.SEAT[objects.BENCH], time, style)
+    figure.objects.append(Held(objects.BENCH, complex(0.3 * style[4]), 0.0, "behind", ("sit_on",)))
 
 
 def sit_on_suitcase(figure: Figure, _travel: float, time: float, style: Sequence[float]) -> None:
     """Sit on a suitcase."""
-    _sit(figure, things.SEAT[things.SUITCASE] + 0.02, time, style)
-    figure.things.append(Held(things.SUITCASE, -0.02 + 0j, 0.0, "behind", ("sit_on",)))
+    _sit(figure, objects.SEAT[objects.SUITCASE] + 0.02, time, style)
+    figure.objects.append(Held(objects.SUITCASE, -0.02 + 0j, 0.0, "behind", ("sit_on",)))
 
 
 def lie_on_bench(figure: Figure, _travel: float, time: float, style: Sequence[float]) -> None:
     """Lie on a bench on one's back."""
-    seat = things.SEAT[things.BENCH]
+    seat = objects.SEAT[objects.BENCH]
     figure.hip = complex(0.02, seat + 0.085)
     figure.lean = -1.5
     figure.bow = 0.25 + 0.1 * style[3]
     knee = 0.05 + 0.05 * style[0]
     figure.feet = [complex(0.4, seat + 0.02), complex(0.46 - knee, seat + 0.03)]
     figure.hands = [figure.hip + complex(-0.08, 0.07 + 0.005 * np.sin(time)), figure.hip + complex(-0.03, 0.07)]
-    figure.things.append(Held(things.BENCH, complex(0.04 * style[4]), 0.0, "behind", ("lie_on",)))
+    figure.objects.append(Held(objects.BENCH, complex(0.04 * style[4]), 0.0, "behind", ("lie_on",)))
 
 
 def stand_on(category: str) -> Move:
-    """Make a pose on top of something.
-
-    Args:
-        category: What.
-    """
+    """Return a pose on top of an object."""
 
     def move(figure: Figure, travel: float, time: float, style: Sequence[float]) -> None:
         stand(figure, travel, time, style)
-        _raise(figure, things.SEAT[category] * 1j + 0.02j)
+        _raise(figure, objects.SEAT[category] * 1j + 0.02j)
         figure.feet = [foot * 0.8 + 0.03 + 0.2j * foot.imag for foot in figure.feet]
         figure.hands[NEAR] = figure.before(0.14, 0.26) if style[5] > 0 else figure.hands[NEAR]
-        at = 0j if category == things.CHAIR else complex(0.3 * style[4])
-        figure.things.append(Held(category, at, 0.0, "behind", ("stand_on",)))
+        at = 0j if category == objects.CHAIR else complex(0.3 * style[4])
+        figure.objects.append(Held(category, at, 0.0, "behind", ("stand_on",)))
 
     return move
 
@@ -112,13 +109,13 @@ def _raise(figure: Figure, by: complex) -> None:
 
 
 def ride_bicycle(figure: Figure, travel: float, _time: float, style: Sequence[float]) -> None:
-    """Ride, pedalling as far as was travelled."""
-    phase = travel / things.WHEEL
-    pedal = things.PEDAL * complex(np.exp(-0.5j * phase))
-    figure.hip, figure.lean, figure.bow = things.SADDLE + 0.06j, 0.45 + 0.12 * style[2], -0.2
-    figure.feet = [things.CRANK + pedal, things.CRANK - pedal]
-    figure.hands = [things.BAR, things.BAR + 0.01]
-    figure.things.append(Held(things.BICYCLE, 0j, 0.0, "between", ("ride",), phase=phase))
+    """Ride, pedalling the distance travelled."""
+    phase = travel / objects.WHEEL
+    pedal = objects.PEDAL * complex(np.exp(-0.5j * phase))
+    figure.hip, figure.lean, figure.bow = objects.SADDLE + 0.06j, 0.45 + 0.12 * style[2], -0.2
+    figure.feet = [objects.CRANK + pedal, objects.CRANK - pedal]
+    figure.hands = [objects.BAR, objects.BAR + 0.01]
+    figure.objects.append(Held(objects.BICYCLE, 0j, 0.0, "between", ("ride",), phase=phase))
 
 
 def push_bicycle(figure: Figure, travel: float, time: float, style: Sequence[float]) -> None:
@@ -126,8 +123,8 @@ def push_bicycle(figure: Figure, travel: float, time: float, style: Sequence[flo
     walk(figure, travel, time, style)
     at = 0.14 + 0.03 * style[4]
     figure.lean = 0.12
-    figure.hands = [at + things.BAR - 0.03, at + things.BAR - 0.04]
-    figure.things.append(Held(things.BICYCLE, complex(at), 0.0, "behind", ("push",), phase=travel / things.WHEEL))
+    figure.hands = [at + objects.BAR - 0.03, at + objects.BAR - 0.04]
+    figure.objects.append(Held(objects.BICYCLE, complex(at), 0.0, "behind", ("push",), phase=travel / objects.WHEEL))
 
 
 def straddle_bicycle(figure: Figure, _travel: float, time: float, style: Sequence[float]) -> None:
@@ -135,8 +132,8 @@ def straddle_bicycle(figure: Figure, _travel: float, time: float, style: Sequenc
     figure.hip = complex(-0.02 + 0.008 * np.sin(time), 0.5)
     figure.feet = [complex(0.02 + 0.04 * style[0]), complex(-0.06 + 0.03 * style[1])]
     figure.lean, figure.bow = 0.22 + 0.08 * style[2], -0.1
-    figure.hands = [0.04 + things.BAR, 0.04 + things.BAR]
-    figure.things.append(Held(things.BICYCLE, 0.04 + 0j, 0.0, "between", ("straddle",)))
+    figure.hands = [0.04 + objects.BAR, 0.04 + objects.BAR]
+    figure.objects.append(Held(objects.BICYCLE, 0.04 + 0j, 0.0, "between", ("straddle",)))
 
 
 def ride_skateboard(figure: Figure, _travel: float, time: float, style: Sequence[float]) -> None:
@@ -145,7 +142,7 @@ def ride_skateboard(figure: Figure, _travel: float, time: float, style: Sequence
     figure.hip = complex(0.01, 0.45 + 0.02 * style[0] + 0.01 * np.sin(3 * time))
     figure.lean, figure.bow = 0.16 + 0.1 * style[2], -0.1
     figure.hands = [figure.shoulder + 0.28 - 0.1j + 0.04j * style[5], figure.shoulder - 0.28 - 0.06j]
-    figure.things.append(Held(things.SKATEBOARD, 0j, 0.0, "behind", ("ride",)))
+    figure.objects.append(Held(objects.SKATEBOARD, 0j, 0.0, "behind", ("ride",)))
 
 
 def jump_skateboard(figure: Figure, _travel: float, time: float, style: Sequence[float]) -> None:
@@ -157,7 +154,7 @@ def jump_skateboard(figure: Figure, _travel: float, time: float, style: Sequence
     figure.hip = 0.36j
     figure.lean, figure.bow = 0.3 + 0.1 * style[2], -0.2
     figure.hands = [figure.shoulder + 0.27 + 0.12j, figure.shoulder - 0.26 + 0.14j]
-    figure.things.append(Held(things.SKATEBOARD, 0j, turn, "behind", ("jump",)))
+    figure.objects.append(Held(objects.SKATEBOARD, 0j, turn, "behind", ("jump",)))
 
 
 def kick_ball(figure: Figure, _travel: float, time: float, style: Sequence[float]) -> None:
@@ -166,7 +163,7 @@ def kick_ball(figure: Figure, _travel: float, time: float, style: Sequence[float
     figure.feet = [complex(0.33 + reach, 0.12 + 0.05 * style[1]), -0.06 + 0j]
     figure.hip, figure.lean, figure.bow = 0.485j, -0.14 + 0.06 * style[2], 0.2
     figure.hands = [figure.shoulder - 0.18 - 0.18j, figure.shoulder + 0.2 - 0.16j]
-    figure.things.append(Held(things.BALL, figure.feet[NEAR] + 0.16 + 0.02j, 0.0, "front", ("kick",), phase=time))
+    figure.objects.append(Held(objects.BALL, figure.feet[NEAR] + 0.16 + 0.02j, 0.0, "front", ("kick",), phase=time))
 
 
 def throw_ball(figure: Figure, _travel: float, time: float, style: Sequence[float]) -> None:
@@ -174,7 +171,7 @@ def throw_ball(figure: Figure, _travel: float, time: float, style: Sequence[floa
     figure.feet = [0.16 + 0j, -0.14 + 0j]
     figure.hip, figure.lean, figure.bow = 0.46j, -0.16 + 0.08 * style[2], 0.1
     figure.hands = [figure.head + complex(-0.1 + 0.05 * style[0] + 0.02 * np.sin(3 * time), 0.19), figure.before(0.26, -0.02)]
-    figure.things.append(Held(things.BALL, figure.hands[NEAR] + 0.01 + 0.07j, 0.0, "front", ("throw",), phase=style[6]))
+    figure.objects.append(Held(objects.BALL, figure.hands[NEAR] + 0.01 + 0.07j, 0.0, "front", ("throw",), phase=style[6]))
 
 
 def dribble_ball(figure: Figure, travel: float, time: float, style: Sequence[float]) -> None:
@@ -188,7 +185,7 @@ def dribble_ball(figure: Figure, travel: float, time: float, style: Sequence[flo
     height = 0.09 + 0.27 * abs(np.cos(5.5 * time + 2 * style[5]))
     figure.hands[NEAR] = complex(0.25, max(0.36, height + 0.1))
     figure.hands[FAR] = figure.before(0.2, -0.2)
-    figure.things.append(Held(things.BALL, complex(0.27, height), 0.0, "front", ("dribble",), phase=time))
+    figure.objects.append(Held(objects.BALL, complex(0.27, height), 0.0, "front", ("dribble",), phase=time))
 
 
 def walk_dog(figure: Figure, travel: float, time: float, style: Sequence[float]) -> None:
@@ -196,60 +193,60 @@ def walk_dog(figure: Figure, travel: float, time: float, style: Sequence[float])
     walk(figure, travel, time, style)
     figure.hands[NEAR] = figure.before(0.2, -0.24)
     ahead = 0.62 + 0.1 * style[4] + 0.02 * np.sin(1.3 * time)
-    figure.things.append(Held(things.DOG, complex(ahead), 0.0, "front", ("walk",), phase=travel * 9, tether=figure.hands[NEAR]))
+    figure.objects.append(Held(objects.DOG, complex(ahead), 0.0, "front", ("walk",), phase=travel * 9, tether=figure.hands[NEAR]))
 
 
 def pet_dog(figure: Figure, _travel: float, time: float, style: Sequence[float]) -> None:
-    """Crouch before a dog, a hand on its head."""
+    """Crouch in front of a dog, a hand on its head."""
     figure.hip, figure.lean, figure.bow = -0.06 + 0.25j, 0.5 + 0.08 * style[2], -0.1
     figure.feet = [0.08 + 0j, -0.06 + 0j]
     stroke = 0.025 * np.sin(3.5 * time)
     figure.hands = [complex(0.27 + stroke, 0.4), complex(0.1, 0.24)]
     form = "sits" if style[4] > 0 else "stands"
-    figure.things.append(Held(things.DOG, 0.47 + 0j, 0.0, "front", ("pet",), form, phase=time, is_turned=True))
+    figure.objects.append(Held(objects.DOG, 0.47 + 0j, 0.0, "front", ("pet",), form, phase=time, is_turned=True))
 
 
 def drag_suitcase(figure: Figure, travel: float, time: float, style: Sequence[float]) -> None:
-    """Walk before a suitcase on wheels."""
+    """Walk in front of a suitcase on wheels."""
     walk(figure, travel, time, style)
     tilt = -0.5 + 0.08 * style[4]
     hand = figure.shoulder - 0.2 - 0.28j
     figure.hands[NEAR] = hand
-    figure.things.append(Held(things.SUITCASE, hand - 0.46j * complex(np.exp(1j * tilt)), tilt, "front", ("drag",), "pulled"))
+    figure.objects.append(Held(objects.SUITCASE, hand - 0.46j * complex(np.exp(1j * tilt)), tilt, "front", ("drag",), "pulled"))
 
 
 def wear_backpack(figure: Figure, _travel: float, _time: float, _style: Sequence[float]) -> None:
-    """Have a backpack on."""
+    """Wear a backpack."""
     at = figure.before(-0.13, -0.11)
-    figure.things.append(Held(things.BACKPACK, at, -figure.lean, "between", ("wear",)))
+    figure.objects.append(Held(objects.BACKPACK, at, -figure.lean, "between", ("wear",)))
 
 
-def in_hand(category: str, verbs: tuple[str, ...], forward: float, up: float, *, grip: complex = 0j, angle: float = 0.0) -> Move:
-    """Hold something in the near hand, before the body."""
+def in_hand(category: str, forward: float, up: float, *, grip: complex = 0j, angle: float = 0.0) -> Move:
+    """Return a gesture: hold an object in the near hand, in front of the body."""
 
     def move(figure: Figure, _travel: float, time: float, style: Sequence[float]) -> None:
         hand = figure.before(forward + 0.02 * style[5], up + 0.03 * style[6] + 0.006 * np.sin(1.7 * time))
         figure.hands[NEAR] = hand
         turn = angle + 0.12 * style[7]
-        figure.things.append(Held(category, hand - grip * complex(np.exp(1j * turn)), turn, "front", verbs))
+        figure.objects.append(Held(category, hand - grip * complex(np.exp(1j * turn)), turn, "front", ("hold",)))
 
     return move
 
 
 def in_both_hands(category: str, verbs: tuple[str, ...], forward: float, up: float, *, bow: float, form: str, spread: float) -> Move:
-    """Hold something in both hands, before the body."""
+    """Return a gesture: hold an object in both hands, in front of the body."""
 
     def move(figure: Figure, _travel: float, time: float, style: Sequence[float]) -> None:
         at = figure.before(forward + 0.02 * style[5], up + 0.03 * style[6] + 0.004 * np.sin(1.7 * time))
         figure.hands = [at - 0.01 - spread * 1j, at + 0.02 - spread * 1j]
         figure.bow += bow
-        figure.things.append(Held(category, at, 0.1 * style[7], "front", verbs, form))
+        figure.objects.append(Held(category, at, 0.1 * style[7], "front", verbs, form))
 
     return move
 
 
 def drink(category: str, length: float, tilt: float) -> Move:
-    """Drink: the upper end at the mouth, the head tilted back."""
+    """Return a gesture: drink, with the upper end at the mouth and the head tilted back."""
 
     def move(figure: Figure, _travel: float, time: float, style: Sequence[float]) -> None:
         figure.bow = -0.22 + 0.06 * style[3]
@@ -257,7 +254,7 @@ def drink(category: str, length: float, tilt: float) -> Move:
         mouth = figure.head + 0.075 * figure.gaze - 0.035 * figure.up_of_head
         at = mouth - length * 1j * complex(np.exp(1j * turn))
         figure.hands[NEAR] = at + 0.005
-        figure.things.append(Held(category, at, turn, "front", ("drink_with", "hold")))
+        figure.objects.append(Held(category, at, turn, "front", ("drink_with", "hold")))
 
     return move
 
@@ -267,7 +264,7 @@ def talk_on_phone(figure: Figure, _travel: float, time: float, style: Sequence[f
     figure.bow = 0.1 + 0.06 * style[3] + 0.02 * np.sin(2 * time)
     at = figure.head + 0.012 * figure.gaze - 0.025 * figure.up_of_head
     figure.hands[NEAR] = at - 0.035 * figure.up_of_head + 0.01
-    figure.things.append(Held(things.PHONE, at, 0.25 - figure.bow, "front", ("talk_on", "hold")))
+    figure.objects.append(Held(objects.PHONE, at, 0.25 - figure.bow, "front", ("talk_on", "hold")))
 
 
 def open_umbrella(figure: Figure, _travel: float, time: float, style: Sequence[float]) -> None:
@@ -275,31 +272,29 @@ def open_umbrella(figure: Figure, _travel: float, time: float, style: Sequence[f
     hand = figure.before(0.13 + 0.02 * style[5], -0.1 + 0.03 * style[6])
     figure.hands[NEAR] = hand
     angle = 0.12 * style[7] + 0.02 * np.sin(time)
-    figure.things.append(Held(things.UMBRELLA, hand, angle, "front", ("hold", "stand_under"), "open"))
+    figure.objects.append(Held(objects.UMBRELLA, hand, angle, "front", ("hold", "stand_under"), "open"))
 
 
-def carry_at_side(
-    category: str, *, grip: complex, angle: float = 0.0, form: str = "", verbs: tuple[str, ...] = ("carry",), forward: float = 0.0
-) -> Move:
-    """Let something hang from the near hand, arm stretched."""
+def carry_at_side(category: str, *, grip: complex, angle: float = 0.0) -> Move:
+    """Return a gesture: an object hangs from the near hand, arm stretched."""
 
     def move(figure: Figure, travel: float, _time: float, style: Sequence[float]) -> None:
         swing = 0.04 * np.sin(2 * np.pi * travel / 0.8)
-        hand = figure.shoulder + complex(0.02 + forward + swing, -0.345)
+        hand = figure.shoulder + complex(0.02 + swing, -0.345)
         figure.hands[NEAR] = hand
         turn = angle + 0.08 * style[7]
-        figure.things.append(Held(category, hand - grip * complex(np.exp(1j * turn)), turn, "front", verbs, form))
+        figure.objects.append(Held(category, hand - grip * complex(np.exp(1j * turn)), turn, "front", ("carry",)))
 
     return move
 
 
-def carry_under_arm(category: str, *, angle: float, hand: complex, form: str = "") -> Move:
-    """Clamp something between the near arm and the hip."""
+def carry_under_arm(category: str, *, angle: float, hand: complex) -> Move:
+    """Return a gesture: clamp an object between the near arm and the hip."""
 
     def move(figure: Figure, _travel: float, _time: float, style: Sequence[float]) -> None:
         at = figure.hip + complex(0.02 + 0.02 * style[5], 0.09 + 0.02 * style[6])
         figure.hands[NEAR] = at + hand
-        figure.things.append(Held(category, at, angle + 0.15 * style[7], "front", ("carry",), form))
+        figure.objects.append(Held(category, at, angle + 0.15 * style[7], "front", ("carry",)))
 
     return move
 
@@ -310,7 +305,7 @@ def type_on_laptop(figure: Figure, _travel: float, time: float, style: Sequence[
     tap = 0.008 * np.sin(9 * time)
     figure.hands = [at - 0.03 + (0.035 + tap) * 1j, at + 0.02 + (0.035 - tap) * 1j]
     figure.bow = 0.35 + 0.08 * style[3]
-    figure.things.append(Held(things.LAPTOP, at, 0.0, "front", ("type_on",), "open"))
+    figure.objects.append(Held(objects.LAPTOP, at, 0.0, "front", ("type_on",), "open"))
 
 
 def hold_laptop(figure: Figure, _travel: float, time: float, style: Sequence[float]) -> None:
@@ -318,28 +313,28 @@ def hold_laptop(figure: Figure, _travel: float, time: float, style: Sequence[flo
     at = figure.before(0.2, -0.2 + 0.03 * style[6] + 0.004 * np.sin(1.3 * time))
     figure.hands = [at - 0.02 - 0.025j, at + 0.03 - 0.03j]
     figure.bow += 0.2
-    figure.things.append(Held(things.LAPTOP, at, 0.08 * style[7], "front", ("hold",), "open"))
+    figure.objects.append(Held(objects.LAPTOP, at, 0.08 * style[7], "front", ("hold",), "open"))
 
 
 def hold_dog(figure: Figure, _travel: float, time: float, style: Sequence[float]) -> None:
     """Hold a dog in the arms."""
     at = figure.hip + complex(0.1, 0.02 + 0.02 * style[6])
     figure.hands = [at + 0.06 + 0.12j, at + 0.02 + 0.05j]
-    figure.things.append(Held(things.DOG, at, 0.15 + 0.1 * style[7], "front", ("hold",), "stands", phase=0.6 * np.sin(time)))
+    figure.objects.append(Held(objects.DOG, at, 0.15 + 0.1 * style[7], "front", ("hold",), "stands", phase=0.6 * np.sin(time)))
 
 
 def carry_chair(figure: Figure, _travel: float, _time: float, style: Sequence[float]) -> None:
-    """Carry a chair before the body."""
+    """Carry a chair in front of the body."""
     at = figure.hip + complex(0.17, -0.12 + 0.04 * style[6])
     turn = 0.45 + 0.2 * style[7]
     seat = at + 0.27j * complex(np.exp(1j * turn))
     figure.hands = [seat - 0.02 - 0.03j, seat + 0.06 - 0.02j]
     figure.lean -= 0.1
-    figure.things.append(Held(things.CHAIR, at, turn, "front", ("carry",)))
+    figure.objects.append(Held(objects.CHAIR, at, turn, "front", ("carry",)))
 
 
 def hold_ball(figure: Figure, _travel: float, time: float, style: Sequence[float]) -> None:
     """Hold a ball with both hands."""
     at = figure.before(0.2 + 0.02 * style[5], -0.14 + 0.04 * style[6] + 0.005 * np.sin(1.7 * time))
     figure.hands = [at - 0.01 - 0.062j, at + 0.02 + 0.066j]
-    figure.things.append(Held(things.BALL, at, 0.0, "front", ("hold",), phase=style[7]))
+    figure.objects.append(Held(objects.BALL, at, 0.0, "front", ("hold",), phase=style[7]))

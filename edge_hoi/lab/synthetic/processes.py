@@ -1,16 +1,26 @@
 """Rendering in several processes."""
 
 import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from typing import TypeVar
 
 import cv2
 
+Progress = Callable[[int, int], None]
+"""Called with how many are done, and of how many."""
 
-def rendering_processes(count: int) -> ProcessPoolExecutor:
-    """Make processes that render, each on one core.
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
-    Args:
-        count: How many.
-    """
-    # A forked process would take over other libraries' threads half alive.
-    return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,))
+
+def render_each(
+    render: Callable[[_Item], _Result], items: Sequence[_Item], *, workers: int, progress: Progress, chunk: int = 1
+) -> Iterator[_Result]:
+    """Call `render` for each item in worker processes of one core each, `chunk` items at a time; yields the results in order."""
+    # A forked process would inherit other libraries' threads half alive.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+        for done, result in enumerate(pool.map(render, items, chunksize=chunk), 1):
+            yield result
+            progress(done, len(items))

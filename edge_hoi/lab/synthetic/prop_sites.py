@@ -1,19 +1,19 @@
-"""Spots: where people stop, one after the other, and where a thing lies or stands meanwhile."""
+"""Prop sites: where people stop, one after the other, and where an object lies or stands meanwhile."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from edge_hoi.lab.synthetic import things
+from edge_hoi.lab.synthetic import objects
 from edge_hoi.lab.synthetic.figures import Held
-from edge_hoi.lab.synthetic.scenes import Prop, Table, Thing
+from edge_hoi.lab.synthetic.scenes import Prop, SceneObject, Table
 
 REACH = 0.32
-"""How far before one's feet something lies that one takes up, in body heights."""
+"""Distance from the feet to an object that is picked up, in body heights."""
 
 
 @dataclass(frozen=True, slots=True)
-class Resting:
-    """A thing that nobody uses from one time to another."""
+class TimedProp:
+    """An unused object from one time to another."""
 
     prop: Prop
     start: float
@@ -21,66 +21,53 @@ class Resting:
 
 
 @dataclass(slots=True)
-class Spot:
-    """A place where people stop. They are all of one height: things keep their size in their hands.
+class PropSite:
+    """A place where people stop. They all have one height, so that objects keep their size in their hands.
 
     Attributes:
-        kind: Whether one sits there, or takes things from the ground or from a table.
-        ground: Where they stand, in pixels; a seat stands there itself.
+        kind: Whether one sits there, or takes objects from the ground or a table.
+        ground: Where people stand, in pixels; a seat stands there itself.
         height: Pixels of a body height.
-        facing: Where they look at what lies there, 1 right, -1 left.
-        thing: What is there now, used by nobody; None for nothing.
-        since: From when on, in seconds.
-        resting: What was there, and when.
+        facing: Direction from the person to the object, 1 right, -1 left.
+        object: The unused object that is there now; None for none.
+        since: When it was put there, in seconds.
+        timed_props: What was there, and when.
     """
 
     kind: Literal["seat", "ground", "table"]
     ground: complex
     height: float
     facing: int
-    thing: Thing | None = None
+    object: SceneObject | None = None
     since: float = 0.0
-    resting: list[Resting] = field(default_factory=list)
+    timed_props: list[TimedProp] = field(default_factory=list)
 
     @property
     def table(self) -> Table | None:
-        """The table that is there, just behind who stands before it."""
+        """The table of the site, just behind the person at it; None without one."""
         if self.kind != "table":
             return None
         return Table(self.ground + REACH * self.facing * self.height - 1j, self.height, 0.4)
 
     def in_reach(self, category: str) -> Held:
-        """Say how a thing lies, as seen from who stands here.
+        """Return an object of a category as it lies here, in the coordinates of a person at the site."""
+        high = objects.HALF_HEIGHT.get(category, 0.0) + (Table.TOP if self.kind == "table" else 0.0)
+        return Held(category, complex(REACH, high), 0.0, "front", (), "open" if category == objects.LAPTOP else "")
 
-        Args:
-            category: What it is.
-        """
-        high = things.HALF_HEIGHT.get(category, 0.0) + (Table.TOP if self.kind == "table" else 0.0)
-        return Held(category, complex(REACH, high), 0.0, "front", (), "open" if category == things.LAPTOP else "")
+    def put(self, item: SceneObject, time: float) -> None:
+        """Leave an object here at a time."""
+        self.object, self.since = item, time
 
-    def put(self, thing: Thing, time: float) -> None:
-        """Leave something here.
+    def take(self, time: float) -> SceneObject:
+        """Remove and return the object that is here, at a time."""
+        assert self.object is not None
+        item, self.object = self.object, None
+        self.timed_props.append(TimedProp(self._prop(item), self.since, time))
+        return item
 
-        Args:
-            thing: What.
-            time: When.
-        """
-        self.thing, self.since = thing, time
-
-    def take(self, time: float) -> Thing:
-        """Take away what is here.
-
-        Args:
-            time: When.
-        """
-        assert self.thing is not None
-        thing, self.thing = self.thing, None
-        self.resting.append(Resting(self._prop(thing), self.since, time))
-        return thing
-
-    def _prop(self, thing: Thing) -> Prop:
+    def _prop(self, item: SceneObject) -> Prop:
         if self.kind == "seat":
-            return Prop(thing, self.ground, self.height, self.facing)
-        held = self.in_reach(thing.category)
+            return Prop(item, self.ground, self.height, self.facing)
+        held = self.in_reach(item.category)
         place = self.ground + self.height * complex(self.facing * held.at.real, -held.at.imag)
-        return Prop(thing, place, self.height, self.facing, held.angle, held.form, depth=self.ground.imag - 0.5)
+        return Prop(item, place, self.height, self.facing, held.angle, held.form, depth=self.ground.imag - 0.5)

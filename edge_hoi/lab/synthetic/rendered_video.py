@@ -1,21 +1,17 @@
-"""Write rendered videos, each with its truth beside it."""
+"""Rendered videos on disk, each with its ground truth."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from edge_hoi.errors import EdgeHoiError
-from edge_hoi.lab.datasets.truth import Truth, TruthEpisode, TruthTrack, TruthVideo, truth_path, write_truth
+from edge_hoi.lab.datasets.truth import Truth, TruthVideo, truth_path, write_truth
 from edge_hoi.lab.synthetic.episodes import episodes_of, tracks_of
-from edge_hoi.lab.synthetic.picture_sets import world_vocabulary
-from edge_hoi.lab.synthetic.processes import rendering_processes
+from edge_hoi.lab.synthetic.image_sets import world_vocabulary
+from edge_hoi.lab.synthetic.processes import Progress, render_each
 from edge_hoi.lab.synthetic.stories import HEIGHT, WIDTH, Story, StoryFrame
 from edge_hoi.media import VideoWriter
 from edge_hoi.vocabulary import NO_INTERACTION
-
-Progress = Callable[[int, int], None]
 
 
 def render_videos(
@@ -27,15 +23,15 @@ def render_videos(
     workers: int = 1,
     progress: Progress = lambda _done, _of: None,
 ) -> None:
-    """Render the stories of some seeds as `SEED.mp4` and `SEED.truth.json`, each in a process of its own.
+    """Render the stories of seeds as `SEED.mp4` and `SEED.truth.json`, in worker processes.
 
     Args:
-        folder: Where to; made if need be.
+        folder: Target folder; created if missing.
         seeds: Of the stories.
         seconds: Length of each.
         fps: Frames a second; chosen by the seeds if not given.
         workers: Processes.
-        progress: Is told how many videos are done, and of how many.
+        progress: Called with the number of videos done, and of all.
 
     Raises:
         ConfigError: The videos are too long.
@@ -44,55 +40,43 @@ def render_videos(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EdgeHoiError(f"cannot write {folder}: {error.strerror}; choose a folder of yours") from error
+        raise EdgeHoiError(f"cannot write {folder}: {error.strerror}; choose a folder that you can write to") from error
     render = partial(_render_seed, folder=folder, seconds=seconds, fps=fps)
-    with rendering_processes(workers) as pool:
-        for done, _ in enumerate(pool.map(render, seeds), 1):
-            progress(done, len(seeds))
+    for _ in render_each(render, seeds, workers=workers, progress=progress):
+        pass
 
 
 def render_video(story: Story, path: Path) -> Truth:
-    """Render a story as a video with its truth beside it.
+    """Render a story as a video, write its ground truth beside it, and return that.
 
     Args:
-        story: What happens.
+        story: The story.
         path: The video's file, `.mp4`.
-
-    Returns:
-        What was written as its truth.
 
     Raises:
         EdgeHoiError: The files cannot be written.
     """
-    moments = []
+    frames = []
     with VideoWriter(path, WIDTH, HEIGHT, story.fps) as writer:
-        for image, moment in story.moments():
-            writer.write(image, moment.index / story.fps)
-            moments.append(moment)
-    truth = truth_of(story, moments, path.name)
+        for image, frame in story.render():
+            writer.write(image, frame.index / story.fps)
+            frames.append(frame)
+    truth = truth_of(story, frames, path.name)
     write_truth(truth, truth_path(path))
     return truth
 
 
-def truth_of(story: Story, moments: Sequence[StoryFrame], file: str) -> Truth:
-    """Put together what is true of a story's video.
+def truth_of(story: Story, frames: Sequence[StoryFrame], file: str) -> Truth:
+    """Compute the ground truth of a story's video.
 
     Args:
         story: The story.
-        moments: Those of all its frames.
+        frames: All frames that it renders.
         file: The video's name.
     """
-    tracks = {
-        identity: TruthTrack(track.category, np.array(track.frames, np.int64), np.array(track.boxes, np.float32))
-        for identity, track in tracks_of(moments).items()
-    }
-    episodes = [
-        TruthEpisode(one.human, one.object, one.verb, one.category, one.start, one.end, one.difficulties)
-        for one in episodes_of(moments, story.fps, story.gaps)
-    ]
-    video = TruthVideo(file, float(story.fps), WIDTH, HEIGHT, story.frames, story.frames / story.fps)
+    video = TruthVideo(file, float(story.fps), WIDTH, HEIGHT, story.frame_count, story.frame_count / story.fps)
     verbs = tuple(verb for verb in world_vocabulary().verbs if verb != NO_INTERACTION)
-    return Truth(video, tracks, tuple(episodes), verbs)
+    return Truth(video, tracks_of(frames), tuple(episodes_of(frames, story.fps, story.gaps)), verbs)
 
 
 def _render_seed(seed: int, *, folder: Path, seconds: float, fps: int | None) -> None:

@@ -1,51 +1,43 @@
-"""Scenes: people with what they do and things that lie about, drawn from back to front, with what can be seen of each."""
+"""Scenes: people, their objects and unused props, drawn from back to front, with the visible part of each."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from edge_hoi.lab.synthetic import things
-from edge_hoi.lab.synthetic.canvas import NOBODY, Brush, Canvas
+from edge_hoi.lab.synthetic import objects
+from edge_hoi.lab.synthetic.canvas import BACKDROP, Brush, Canvas
 from edge_hoi.lab.synthetic.figures import Figure, Held
+from edge_hoi.lab.synthetic.object_shapes import draw_object
+from edge_hoi.lab.synthetic.objects import ObjectLook
 from edge_hoi.lab.synthetic.people import Look, draw_body, draw_far, draw_near_arm
-from edge_hoi.lab.synthetic.thing_shapes import draw_thing
-from edge_hoi.lab.synthetic.things import ThingLook
 from edge_hoi.types import HUMAN_CATEGORY, Image
 
 Box = tuple[float, float, float, float]
 
 LEAST_SHARE = 0.35
-"""What of a person or thing must be seen for it to be annotated."""
+"""Visible share from which a person or object is annotated."""
 
 _LEAST_PIXELS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
-    """A thing with its identity.
-
-    Attributes:
-        identity: 1 to 255; no person or other thing of the scene has it.
-        category: What it is.
-        look: What it looks like.
-    """
+class SceneObject:
+    """An object of a scene. Its identity, 1 to 255, is unique in the scene, people included."""
 
     identity: int
     category: str
-    look: ThingLook
+    look: ObjectLook
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """A person at one moment.
+    """A person at one time.
 
     Attributes:
         identity: 1 to 255.
-        look: What they look like.
-        figure: How they stand.
-        ground: Where, in pixels.
+        ground: Place in pixels.
         height: Pixels of one body height.
         facing: 1 right, -1 left.
-        belongings: What they use, by category: each category that the figure's things name.
+        belongings: Their objects by category: each category that the figure's objects name.
     """
 
     identity: int
@@ -54,25 +46,24 @@ class Actor:
     ground: complex
     height: float
     facing: int
-    belongings: Mapping[str, Thing]
+    belongings: Mapping[str, SceneObject]
 
 
 @dataclass(frozen=True, slots=True)
 class Prop:
-    """A thing that nobody uses.
+    """An unused object.
 
     Attributes:
-        thing: The thing.
-        ground: Where its origin is, in pixels.
+        ground: Place of its origin in pixels.
         height: Pixels of a body height there.
         facing: 1 right, -1 left.
-        angle: Its turn.
-        form: Its form.
-        phase: Its phase.
-        depth: What it is sorted by, in pixels, where that is not its origin: something on a table is as near as the table.
+        angle: Its rotation in radians.
+        form: See `object_shapes.draw_object`.
+        phase: See `object_shapes.draw_object`.
+        depth: Sort key in pixels; None for its origin's. An object on a table is as near as the table.
     """
 
-    thing: Thing
+    object: SceneObject
     ground: complex
     height: float
     facing: int = 1
@@ -84,7 +75,7 @@ class Prop:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Something to put things on. It is part of the backdrop."""
+    """A table. It is part of the backdrop."""
 
     ground: complex
     height: float
@@ -94,15 +85,13 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What can be seen of a person or thing.
+class VisibleObject:
+    """The visible part of a person or object.
 
     Attributes:
-        identity: Whose.
-        category: What it is.
-        box: xyxy in pixels around all that can be seen.
-        share: Part of what was drawn of it inside the picture that nothing else hides, in [0, 1].
-        is_clear: Whether enough of it can be seen to be annotated.
+        box: xyxy in pixels around all visible pixels.
+        share: Visible share of what was drawn inside the image, in [0, 1].
+        is_clear: Whether enough is visible to be annotated.
     """
 
     identity: int
@@ -113,8 +102,8 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
-    """Who does what with what, by identity."""
+class SceneInteraction:
+    """An interaction as scripted, visible or not."""
 
     human: int
     object: int
@@ -123,69 +112,57 @@ class Deed:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Scene:
     """A drawn scene.
 
     Attributes:
         image: `(H, W, 3)` uint8 RGB, before the camera.
-        seen: By identity, all of which anything can be seen.
-        drawn: By identity, the pixels drawn inside the picture, whatever hides them.
-        deeds: All that is done, seen or not.
+        visible: By identity, all with a visible pixel.
+        drawn: By identity, the pixels drawn inside the image before occlusion.
+        interactions: All, visible or not.
     """
 
     image: Image = field(repr=False)
-    seen: Mapping[int, Seen]
+    visible: Mapping[int, VisibleObject]
     drawn: Mapping[int, int]
-    deeds: Sequence[Deed]
+    interactions: Sequence[SceneInteraction]
 
 
-def draw_scene(canvas: Canvas, actors: Sequence[Actor], props: Sequence[Prop] = (), tables: Sequence[Table] = ()) -> Picture:
-    """Draw everything, the farthest first.
-
-    Args:
-        canvas: With its backdrop; drawn on.
-        actors: The people.
-        props: Things that nobody uses.
-        tables: What things may stand on.
-    """
+def draw_scene(canvas: Canvas, actors: Sequence[Actor], props: Sequence[Prop] = (), tables: Sequence[Table] = ()) -> Scene:
+    """Draw everything on a canvas, the farthest first."""
     drawn: dict[int, tuple[str, int]] = {}
     everything: list[Actor | Prop | Table] = [*tables, *props, *actors]
     for one in sorted(everything, key=_depth):
         if isinstance(one, Actor):
             _draw_actor(canvas, one)
-            owners = {one.identity: HUMAN_CATEGORY} | {thing.identity: thing.category for thing in _used(one)}
+            owners = {one.identity: HUMAN_CATEGORY} | {item.identity: item.category for item in _used(one)}
         elif isinstance(one, Prop):
             _draw_prop(canvas, one)
-            owners = {one.thing.identity: one.thing.category}
+            owners = {one.object.identity: one.object.category}
         else:
             _draw_table(canvas, one)
             owners = {}
         drawn |= {identity: (category, canvas.count(identity)) for identity, category in owners.items()}
-    seen = {}
+    visible = {}
     for identity, (category, pixels) in drawn.items():
         box = canvas.box(identity)
         if box is not None:
             share = min(1.0, canvas.count(identity) / max(1, pixels))
             is_clear = share >= LEAST_SHARE and pixels >= _LEAST_PIXELS and min(box[2] - box[0], box[3] - box[1]) >= 2
-            seen[identity] = Seen(identity, category, box, share, is_clear)
-    deeds = [
-        Deed(actor.identity, actor.belongings[held.category].identity, held.category, held.verbs)
+            visible[identity] = VisibleObject(identity, category, box, share, is_clear)
+    interactions = [
+        SceneInteraction(actor.identity, actor.belongings[held.category].identity, held.category, held.verbs)
         for actor in actors
-        for held in actor.figure.things
+        for held in actor.figure.objects
         if held.verbs
     ]
-    return Picture(canvas.picture(), seen, {identity: pixels for identity, (_, pixels) in drawn.items()}, deeds)
+    return Scene(canvas.image(), visible, {identity: pixels for identity, (_, pixels) in drawn.items()}, interactions)
 
 
-def nearest_person(box: Box, people: Iterable[Seen]) -> Seen | None:
-    """Find who is nearest to a thing, from the middle of one box to the middle of the other.
+def nearest_person(box: Box, people: Iterable[VisibleObject]) -> VisibleObject | None:
+    """Return the person whose box's centre is nearest to that of a box; None where nobody is."""
 
-    Args:
-        box: The thing's.
-        people: Who may be.
-    """
-
-    def distance(person: Seen) -> float:
+    def distance(person: VisibleObject) -> float:
         return abs(complex(*_middle(person.box)) - complex(*_middle(box)))
 
     return min(people, key=distance, default=None)
@@ -201,8 +178,8 @@ def _depth(one: Actor | Prop | Table) -> float:
     return one.ground.imag
 
 
-def _used(actor: Actor) -> list[Thing]:
-    return [actor.belongings[held.category] for held in actor.figure.things]
+def _used(actor: Actor) -> list[SceneObject]:
+    return [actor.belongings[held.category] for held in actor.figure.objects]
 
 
 def _draw_actor(canvas: Canvas, actor: Actor) -> None:
@@ -219,33 +196,35 @@ def _draw_actor(canvas: Canvas, actor: Actor) -> None:
 
 
 def _draw_layer(brush: Brush, actor: Actor, layer: str) -> None:
-    for held in actor.figure.things:
+    for held in actor.figure.objects:
         if held.layer == layer:
             _draw_held(brush, held, actor.belongings[held.category])
 
 
-def _draw_held(brush: Brush, held: Held, thing: Thing) -> None:
+def _draw_held(brush: Brush, held: Held, item: SceneObject) -> None:
     if held.tether is not None:
-        leash = Brush(brush.canvas, NOBODY, brush.origin, brush.scale, brush.facing)
+        leash = Brush(brush.canvas, BACKDROP, brush.origin, brush.scale, brush.facing)
         leash.stroke([held.tether, held.at + 0.13 + 0.26j], (60, 40, 40), 0.008)
-    placed = brush.placed(held.at, held.angle, owner=thing.identity)
+    placed = brush.placed(held.at, held.angle, owner=item.identity)
     if held.is_turned:
         placed = placed.turned()
-    # What one sits or rides on fits the body; what is held may be larger or smaller.
-    is_fitted = thing.category in (*things.SEAT, things.BICYCLE)
-    draw_thing(
-        placed if is_fitted else placed.placed(0j, size=thing.look.size), thing.category, thing.look, form=held.form, phase=held.phase
+    draw_object(
+        placed if item.category in objects.FITTED else placed.placed(0j, size=item.look.size),
+        item.category,
+        item.look,
+        form=held.form,
+        phase=held.phase,
     )
 
 
 def _draw_prop(canvas: Canvas, prop: Prop) -> None:
     canvas.shadow(prop.ground, 0.16 * prop.height, 0.2)
-    brush = Brush(canvas, prop.thing.identity, prop.ground, prop.height * prop.thing.look.size, prop.facing)
-    draw_thing(brush.placed(0j, prop.angle), prop.thing.category, prop.thing.look, form=prop.form, phase=prop.phase)
+    brush = Brush(canvas, prop.object.identity, prop.ground, prop.height * prop.object.look.size, prop.facing)
+    draw_object(brush.placed(0j, prop.angle), prop.object.category, prop.object.look, form=prop.form, phase=prop.phase)
 
 
 def _draw_table(canvas: Canvas, table: Table) -> None:
-    brush = Brush(canvas, NOBODY, table.ground, table.height)
+    brush = Brush(canvas, BACKDROP, table.ground, table.height)
     canvas.shadow(table.ground, 0.6 * table.width * table.height, 0.25)
     half = table.width / 2
     for x in (-half + 0.06, half - 0.06):

@@ -1,4 +1,4 @@
-"""A sheet of all activities, with boxes and names, for a person to look at."""
+"""A sheet that shows all activities with boxes and names."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 
 from edge_hoi.lab.synthetic.activities import ACTIVITIES
-from edge_hoi.lab.synthetic.picture_sets import world_vocabulary
+from edge_hoi.lab.synthetic.image_sets import world_vocabulary
 from edge_hoi.lab.synthetic.stills import HEIGHT, WIDTH, Still, draw_still
-from edge_hoi.media import AnnotateSettings, annotate_picture
+from edge_hoi.media import annotate
 from edge_hoi.types import Image, Interactions
 from edge_hoi.vocabulary import Vocabulary
 
@@ -17,21 +17,21 @@ _TRIES = 40
 
 
 def shown_activities() -> tuple[str, ...]:
-    """Name the activities that are done with something and that training pictures show."""
+    """List the activities with an object that training images show."""
     return tuple(name for name, activity in ACTIVITIES.items() if " " in name and not activity.is_held_out)
 
 
 def draw_sheet(*, seed: int = 0, columns: int = 6, width: int = 1800, activities: Sequence[str] | None = None) -> Image:
-    """Draw each activity once, row by row, in the order of their names' list.
+    """Draw each activity once, row by row.
 
     Args:
-        seed: Which scenes.
-        columns: Pictures in a row.
+        seed: Seed of the scenes.
+        columns: Images in a row.
         width: Of the sheet, in pixels.
-        activities: Which; all of `shown_activities()` if not given.
+        activities: Their names; all of `shown_activities()` if not given.
 
     Returns:
-        `(H, width, 3)` uint8 RGB; H follows from the pictures' shape. What is left over is black.
+        `(H, width, 3)` uint8 RGB; H follows from the images' aspect. Unused cells are black.
     """
     cell_width = width // columns
     cell_height = cell_width * HEIGHT // WIDTH
@@ -46,7 +46,7 @@ def draw_sheet(*, seed: int = 0, columns: int = 6, width: int = 1800, activities
 
 
 def _still_of(name: str, seed: tuple[int, ...]) -> Still:
-    """Find a picture of few people in which the first can be seen doing something."""
+    """Search for an image of few people in which the first one's activity is visible."""
     still = draw_still((*seed, 0), must_show=(name,))
     for attempt in range(1, _TRIES):
         first = min(still.activities)
@@ -59,13 +59,13 @@ def _still_of(name: str, seed: tuple[int, ...]) -> Still:
 def _cell(still: Still, vocabulary: Vocabulary, width: int, height: int) -> Image:
     image = cv2.resize(still.image, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
     ids = {(vocabulary.verbs[hoi.verb_id], vocabulary.objects[hoi.object_id]): hoi_id for hoi_id, hoi in enumerate(vocabulary.hois)}
-    seen = still.picture.seen
-    rows = [(one, ids.get((one.verb, seen[one.object].category))) for one in still.interactions]
-    known = [(seen[one.human].box, seen[one.object].box, hoi_id) for one, hoi_id in rows if hoi_id is not None]
+    visible = still.scene.visible
+    rows = [(one, ids.get((one.verb, visible[one.object].category))) for one in still.interactions]
+    known = [(visible[one.human].box, visible[one.object].box, hoi_id) for one, hoi_id in rows if hoi_id is not None]
     hoi_ids = np.array([hoi_id for _, _, hoi_id in known], np.int64)
     scale = np.float32(width / still.image.shape[1])
     humans, objects = (
         np.array(boxes, np.float32).reshape(-1, 4) * scale for boxes in ([row[0] for row in known], [row[1] for row in known])
     )
-    interactions = Interactions(humans, objects, vocabulary.object_ids[hoi_ids], hoi_ids, np.ones(len(known), np.float32))
-    return annotate_picture(image, interactions, vocabulary, AnnotateSettings(strip_rows=0))
+    interactions = Interactions(vocabulary, humans, objects, vocabulary.object_ids[hoi_ids], hoi_ids, np.ones(len(known), np.float32))
+    return annotate(image, interactions)

@@ -1,18 +1,18 @@
-"""Still pictures: scenes put together at random, each a function of its seed alone."""
+"""Stills: random scenes, each a function of its seed alone."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from edge_hoi.lab.synthetic import things
+from edge_hoi.lab.synthetic import objects
 from edge_hoi.lab.synthetic.activities import ACTIVITIES, STYLES, Activity, posture
 from edge_hoi.lab.synthetic.backdrops import paint_backdrop
 from edge_hoi.lab.synthetic.camera import Camera, draw_camera_look
 from edge_hoi.lab.synthetic.canvas import Canvas
+from edge_hoi.lab.synthetic.objects import draw_object_look
 from edge_hoi.lab.synthetic.people import Look, draw_look
-from edge_hoi.lab.synthetic.scenes import Actor, Picture, Prop, Table, Thing, draw_scene, nearest_person
-from edge_hoi.lab.synthetic.things import draw_thing_look
+from edge_hoi.lab.synthetic.scenes import Actor, Prop, Scene, SceneObject, Table, draw_scene, nearest_person
 from edge_hoi.types import HUMAN_CATEGORY, Image
 from edge_hoi.vocabulary import NO_INTERACTION
 
@@ -22,19 +22,22 @@ OVERSAMPLING = 2
 _WAIST = 0.45  # body heights above the ground
 _CLOSE_CHANCE = 0.75
 
-LOOSE = (things.BICYCLE, things.CHAIR, things.BALL, things.SUITCASE, things.DOG, things.BENCH, things.SKATEBOARD, things.BACKPACK)
-"""What may lie about; the person nearest to it has `no_interaction` with it."""
+STANDALONE = (
+    objects.BICYCLE,
+    objects.CHAIR,
+    objects.BALL,
+    objects.SUITCASE,
+    objects.DOG,
+    objects.BENCH,
+    objects.SKATEBOARD,
+    objects.BACKPACK,
+)
+"""Categories of unused props; the nearest person has `no_interaction` with them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """One thing that is to be seen in a picture.
-
-    Attributes:
-        human: Identity.
-        object: Identity.
-        verb: A verb's name.
-    """
+    """A visible interaction of two identities."""
 
     human: int
     object: int
@@ -43,29 +46,28 @@ class Interaction:
 
 @dataclass(frozen=True)
 class Still:
-    """A picture with all that is known about it.
+    """An image with its ground truth.
 
     Attributes:
         image: `(HEIGHT, WIDTH, 3)` uint8 RGB.
-        picture: What was drawn.
-        interactions: What is to be seen.
-        looks: What people look like, by identity.
-        activities: What they do, by identity.
+        interactions: The visible ones.
+        looks: People's looks by identity.
+        activities: People's activities by identity.
     """
 
     image: Image = field(repr=False)
-    picture: Picture = field(repr=False)
+    scene: Scene = field(repr=False)
     interactions: tuple[Interaction, ...]
     looks: dict[int, Look]
     activities: dict[int, str]
 
 
 def draw_still(seed: int | Sequence[int], *, must_show: Sequence[str] = (), width: int = WIDTH, height: int = HEIGHT) -> Still:
-    """Draw a picture.
+    """Render a still.
 
     Args:
-        seed: Names the picture.
-        must_show: Names of activities of which one is to be done by the first person; held-out ones are shown in no other way.
+        seed: Determines the still.
+        must_show: Names of activities, one of which the first person does; held-out ones are shown in no other way.
         width: In pixels.
         height: In pixels.
     """
@@ -75,40 +77,35 @@ def draw_still(seed: int | Sequence[int], *, must_show: Sequence[str] = (), widt
     composer = _Composer(rng, width, height, horizon)
     activities = composer.add_people(must_show)
     composer.add_props()
-    picture = draw_scene(Canvas(backdrop, OVERSAMPLING), composer.actors, composer.props, composer.tables)
+    scene = draw_scene(Canvas(backdrop, OVERSAMPLING), composer.actors, composer.props, composer.tables)
     camera = Camera(draw_camera_look(rng), width, height, rng)
-    image = camera.take(picture.image, smear=int(rng.integers(2, 5)) if rng.random() < 0.12 else 0)
+    image = camera.take(scene.image, smear=int(rng.integers(2, 5)) if rng.random() < 0.12 else 0)
     looks = {actor.identity: actor.look for actor in composer.actors}
-    loose = {prop.thing.identity for prop in composer.props}
-    return Still(image, picture, tuple(visible_interactions(picture, loose)), looks, activities)
+    unused = {prop.object.identity for prop in composer.props}
+    return Still(image, scene, tuple(visible_interactions(scene, unused)), looks, activities)
 
 
-def visible_interactions(picture: Picture, loose: set[int]) -> Iterable[Interaction]:
-    """List what is to be seen: what people do with what, and with what lies about near them nothing.
-
-    Args:
-        picture: What was drawn.
-        loose: Identities of things that nobody uses.
-    """
-    clear = {identity: seen for identity, seen in picture.seen.items() if seen.is_clear}
-    for deed in picture.deeds:
-        if deed.human in clear and deed.object in clear:
-            yield from (Interaction(deed.human, deed.object, verb) for verb in deed.verbs)
+def visible_interactions(scene: Scene, unused: set[int]) -> Iterable[Interaction]:
+    """Yield the visible interactions, and `no_interaction` of unused props (given by identity) with the nearest person."""
+    clear = {identity: visible for identity, visible in scene.visible.items() if visible.is_clear}
+    for interaction in scene.interactions:
+        if interaction.human in clear and interaction.object in clear:
+            yield from (Interaction(interaction.human, interaction.object, verb) for verb in interaction.verbs)
     people = [clear[human] for human in {actor for actor in clear if clear[actor].category == HUMAN_CATEGORY}]
-    for identity in sorted(loose & clear.keys()):
-        if clear[identity].category in LOOSE:
+    for identity in sorted(unused & clear.keys()):
+        if clear[identity].category in STANDALONE:
             person = nearest_person(clear[identity].box, people)
             if person is not None:
                 yield Interaction(person.identity, identity, NO_INTERACTION)
 
 
 class _Composer:
-    """Puts people and things into a picture, each with an identity of its own."""
+    """Places people and objects in a scene, each with its own identity."""
 
     def __init__(self, rng: np.random.Generator, width: int, height: int, horizon: float) -> None:
         self._rng, self._width, self._height, self._horizon = rng, width, height, horizon
         self._scale = rng.uniform(0.7, 1.1) * height / (0.96 * height - horizon)  # body heights to pixels, by distance from the horizon
-        self._low = float(height)  # where the nearest ground is, in pixels; below the picture where people are cut off
+        self._low = float(height)  # where the nearest ground is, in pixels; below the image where people are cut off
         self._identities = 0
         self.actors: list[Actor] = []
         self.props: list[Prop] = []
@@ -124,12 +121,12 @@ class _Composer:
             style = rng.uniform(-1, 1, STYLES).tolist()
             travel, time = rng.uniform(0.05, 0.75), rng.uniform(0, 10)
             figure = posture(activity, pose, travel, time, style, backpack=rng.random() < 0.06 and "backpack" not in activity.name)
-            if number == 0 and figure.things and min(held.at.imag for held in figure.things) > _WAIST and rng.random() < _CLOSE_CHANCE:
+            if number == 0 and figure.objects and min(held.at.imag for held in figure.objects) > _WAIST and rng.random() < _CLOSE_CHANCE:
                 self._come_close()
             ground, size = self._place(is_first=number == 0)
-            belongings = {held.category: self._new_thing(held.category) for held in figure.things}
+            belongings = {held.category: self._new_object(held.category) for held in figure.objects}
             facing = int(rng.choice((-1, 1)))
-            # Children are smaller and their things with them.
+            # Children are smaller, and so are their objects.
             actor = Actor(identity, draw_look(rng), figure, ground, size * rng.uniform(0.82, 1.08), facing, belongings)
             self.actors.append(actor)
             shown[identity] = activity.name
@@ -138,12 +135,12 @@ class _Composer:
     def add_props(self) -> None:
         rng = self._rng
         for _ in range(rng.choice(4, p=(0.4, 0.35, 0.18, 0.07))):
-            category = LOOSE[rng.integers(len(LOOSE))]
+            category = STANDALONE[rng.integers(len(STANDALONE))]
             ground, size = self._place(is_first=False)
-            lift = things.HALF_HEIGHT.get(category, 0.0) * size * 1j
-            form = "sits" if category == things.DOG and rng.random() < 0.5 else ""
+            lift = objects.HALF_HEIGHT.get(category, 0.0) * size * 1j
+            form = "sits" if category == objects.DOG and rng.random() < 0.5 else ""
             facing = int(rng.choice((-1, 1)))
-            prop = Prop(self._new_thing(category), ground - lift, size, facing, 0.0, form, rng.uniform(0, 6), ground.imag)
+            prop = Prop(self._new_object(category), ground - lift, size, facing, 0.0, form, rng.uniform(0, 6), ground.imag)
             self.props.append(prop)
         if rng.random() < 0.25:
             self._lay_table()
@@ -154,20 +151,20 @@ class _Composer:
         table = Table(ground, size, rng.uniform(0.5, 0.9))
         self.tables.append(table)
         for offset in rng.permutation((-0.3, 0.0, 0.3))[: rng.integers(1, 4)]:
-            category = things.ON_TABLES[rng.integers(len(things.ON_TABLES))]
-            at = ground + size * complex(offset * table.width, -table.TOP - things.HALF_HEIGHT[category])
-            form = "open" if category == things.LAPTOP else ""
-            self.props.append(Prop(self._new_thing(category), at, size, int(rng.choice((-1, 1))), 0.0, form, depth=ground.imag + 0.5))
+            category = objects.ON_TABLES[rng.integers(len(objects.ON_TABLES))]
+            at = ground + size * complex(offset * table.width, -table.TOP - objects.HALF_HEIGHT[category])
+            form = "open" if category == objects.LAPTOP else ""
+            self.props.append(Prop(self._new_object(category), at, size, int(rng.choice((-1, 1))), 0.0, form, depth=ground.imag + 0.5))
 
     def _come_close(self) -> None:
-        """Let the frame cut people's legs off, as photographers do when what matters is above the waist."""
+        """Let the image cut the legs off, as photographers do when only what is above the waist matters."""
         rng, height = self._rng, self._height
         size, top = rng.uniform(1.0, 1.8) * height, rng.uniform(0.0, 0.2) * height
         self._low = top + size
         self._scale = size / (self._low - self._horizon)
 
     def _place(self, *, is_first: bool) -> tuple[complex, float]:
-        """Find a place on the ground, mostly one where nobody stands, and give the pixels of a body height there."""
+        """Sample a place on the ground, mostly a free one; return it and the pixels of a body height there."""
         rng = self._rng
         high = self._horizon + 0.62 * (self._low - self._horizon)
         for _ in range(4):
@@ -183,8 +180,8 @@ class _Composer:
         self._identities += 1
         return self._identities
 
-    def _new_thing(self, category: str) -> Thing:
-        return Thing(self._new_identity(), category, draw_thing_look(category, self._rng))
+    def _new_object(self, category: str) -> SceneObject:
+        return SceneObject(self._new_identity(), category, draw_object_look(category, self._rng))
 
 
 _SHOWN = tuple(activity for activity in ACTIVITIES.values() if not activity.is_held_out)

@@ -1,4 +1,4 @@
-"""Scripted videos, each a function of its seed alone, with all that is true of each of their frames."""
+"""Scripted videos with ground truth of each frame, each a function of its seed alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,50 +10,50 @@ from edge_hoi.lab.synthetic.backdrops import paint_backdrop
 from edge_hoi.lab.synthetic.camera import Camera, draw_camera_look
 from edge_hoi.lab.synthetic.canvas import Canvas
 from edge_hoi.lab.synthetic.director import Director
-from edge_hoi.lab.synthetic.scenes import Deed, Picture, Prop, Seen, draw_scene
+from edge_hoi.lab.synthetic.scenes import Prop, Scene, SceneInteraction, VisibleObject, draw_scene
 from edge_hoi.types import Image
 
 WIDTH, HEIGHT = 576, 320
 FRAME_RATES = (5, 8, 10, 12, 15, 15, 20, 25, 25, 30)
 VIDEO_SEED = 50
-"""Tells videos from the splits of pictures: no seed is shared."""
+"""Part of every video's seed, so that none shares a seed with the splits of images."""
 
 _SHAKE = 3  # pixels
 
 
 @dataclass(frozen=True, slots=True)
 class StoryFrame:
-    """What is true of one frame of a video.
+    """Ground truth of one frame of a video.
 
     Attributes:
-        index: Its number, counting those that are missing.
-        seen: By identity, all of which anything can be seen, where the camera shows it.
-        drawn: By identity, the pixels drawn inside the picture, whatever hides them.
-        deeds: All that is done, seen or not.
+        index: Its number, counting missing frames.
+        visible: By identity, all with a visible pixel, in the camera's view.
+        drawn: By identity, the pixels drawn inside the image before occlusion.
+        interactions: All, visible or not.
     """
 
     index: int
-    seen: Mapping[int, Seen]
+    visible: Mapping[int, VisibleObject]
     drawn: Mapping[int, int]
-    deeds: Sequence[Deed]
+    interactions: Sequence[SceneInteraction]
 
 
 class Story:
     """A video's script.
 
     Args:
-        seed: Names it.
-        seconds: How long it is.
+        seed: Determines the story.
+        seconds: Its length.
         fps: Frames a second; chosen by the seed if not given.
-        drops: Whether frames go missing now and then, as on a bad line.
+        drops: Whether some frames are missing, as on a bad network link.
 
     Attributes:
         fps: Frames a second.
-        seconds: How long it is.
-        gaps: From when to when there are no frames.
+        seconds: Its length.
+        gaps: Start and end of each interval without frames.
 
     Raises:
-        ConfigError: It is so long that there are more people and things in it than can be told apart.
+        ConfigError: It needs more people and objects than one video can hold.
     """
 
     def __init__(self, seed: int, *, seconds: float = 90.0, fps: int | None = None, drops: bool = True) -> None:
@@ -70,53 +70,53 @@ class Story:
         self.gaps = _gaps(seconds, rng) if drops else []
 
     @property
-    def frames(self) -> int:
-        """Number of frames, those missing included."""
+    def frame_count(self) -> int:
+        """Number of frames, missing ones included."""
         return round(self.seconds * self.fps)
 
-    def moments(self) -> Iterator[tuple[Image, StoryFrame]]:
-        """Draw the video, frame by frame, without those that are missing.
+    def render(self) -> Iterator[tuple[Image, StoryFrame]]:
+        """Render the video frame by frame, without missing frames.
 
         Yields:
-            `(HEIGHT, WIDTH, 3)` uint8 RGB, and what is true of it.
+            `(HEIGHT, WIDTH, 3)` uint8 RGB, and its ground truth.
         """
         rng = np.random.default_rng((VIDEO_SEED, self._seed, 1))
         camera = Camera(self._look, WIDTH, HEIGHT, rng)
         shift = np.zeros(2)
-        for index in range(self.frames):
+        for index in range(self.frame_count):
             time = index / self.fps
             if self._is_shaken:
                 shift = 0.8 * shift + rng.normal(0, 0.7, 2)
             if any(start <= time < end for start, end in self.gaps):
                 continue
-            picture, _ = self._draw(time)
+            scene, _ = self._draw(time)
             right, down = (int(np.clip(round(value), -_SHAKE, _SHAKE)) for value in shift)
-            image = picture.image
+            image = scene.image
             if right or down:
                 moved = np.array([[1, 0, right], [0, 1, down]], np.float32)
                 image = cv2.warpAffine(image, moved, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE).astype(np.uint8, copy=False)
-            yield camera.take(image), StoryFrame(index, _moved(picture.seen, right, down), picture.drawn, picture.deeds)
+            yield camera.take(image), StoryFrame(index, _moved(scene.visible, right, down), scene.drawn, scene.interactions)
 
-    def still(self, time: float) -> tuple[Image, Picture, set[int]]:
-        """Draw one moment, the camera at rest.
+    def still(self, time: float) -> tuple[Image, Scene, set[int]]:
+        """Render one time with a camera that does not shake.
 
         Args:
-            time: When, in seconds.
+            time: In seconds.
 
         Returns:
-            `(HEIGHT, WIDTH, 3)` uint8 RGB, what was drawn, and the identities of what nobody uses.
+            `(HEIGHT, WIDTH, 3)` uint8 RGB, the drawn scene, and the identities of unused objects.
         """
-        picture, loose = self._draw(time)
+        scene, unused = self._draw(time)
         camera = Camera(self._look, WIDTH, HEIGHT, np.random.default_rng((VIDEO_SEED, self._seed, 2, round(1000 * time))))
-        return camera.take(picture.image), picture, loose
+        return camera.take(scene.image), scene, unused
 
-    def _draw(self, time: float) -> tuple[Picture, set[int]]:
+    def _draw(self, time: float) -> tuple[Scene, set[int]]:
         actors = [actor for actor in (role.at(time) for role in self._cast.roles) if actor is not None]
-        used = {thing.identity for actor in actors for thing in actor.belongings.values()}
-        props: list[Prop] = [rest.prop for rest in self._cast.resting if rest.start <= time < rest.end]
-        props = [prop for prop in props if prop.thing.identity not in used]
-        picture = draw_scene(Canvas(self._backdrop.copy(), 1), actors, props, self._cast.tables)
-        return picture, {prop.thing.identity for prop in props}
+        used = {item.identity for actor in actors for item in actor.belongings.values()}
+        props: list[Prop] = [timed.prop for timed in self._cast.timed_props if timed.start <= time < timed.end]
+        props = [prop for prop in props if prop.object.identity not in used]
+        scene = draw_scene(Canvas(self._backdrop.copy(), 1), actors, props, self._cast.tables)
+        return scene, {prop.object.identity for prop in props}
 
 
 def _gaps(seconds: float, rng: np.random.Generator) -> list[tuple[float, float]]:
@@ -124,10 +124,10 @@ def _gaps(seconds: float, rng: np.random.Generator) -> list[tuple[float, float]]
     return [(float(time), float(time + rng.uniform(0.3, 0.9))) for time in times if time < seconds - 2]
 
 
-def _moved(seen: Mapping[int, Seen], right: int, down: int) -> dict[int, Seen]:
-    """Say where the camera shows what it was shaken away from; what it lost altogether is left out."""
+def _moved(visible: Mapping[int, VisibleObject], right: int, down: int) -> dict[int, VisibleObject]:
+    """Shift boxes by the camera's shake; what leaves the image is dropped."""
     moved = {}
-    for identity, one in seen.items():
+    for identity, one in visible.items():
         left, top, far, low = one.box
         box = (max(0.0, left + right), max(0.0, top + down), min(float(WIDTH), far + right), min(float(HEIGHT), low + down))
         if box[0] < box[2] and box[1] < box[3]:

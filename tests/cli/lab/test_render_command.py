@@ -1,4 +1,4 @@
-"""`edge-hoi render`, as a person types it, and the embedded clip that it makes."""
+"""`edge-hoi render` and the embedded clip that it renders."""
 
 import av
 import cv2
@@ -21,12 +21,10 @@ def edge_hoi(*arguments):
     return exit_.value.code or 0
 
 
-def test_pictures_are_drawn_and_pass_the_check_of_data_sets(tmp_path, capsys):
+def test_images_are_rendered_and_pass_the_check_of_data_sets(tmp_path, capsys):
     pytest.importorskip("PIL", reason="needs the [build] extra")
-    assert (
-        edge_hoi("render", "pictures", "--split", "held_out", "--count", 6, "--captions", "--workers", 2, "--output", tmp_path / "w") == 0
-    )
-    assert "6 pictures of the split held_out" in capsys.readouterr().out
+    assert edge_hoi("render", "images", "--split", "held_out", "--count", 6, "--captions", "--workers", 2, "--output", tmp_path / "w") == 0
+    assert "6 images of the split held_out" in capsys.readouterr().out
     assert edge_hoi("datasets", "check", "custom", "--data", tmp_path / "w") == 0
     assert {path.name for path in (tmp_path / "w").iterdir()} == {
         "images",
@@ -37,7 +35,7 @@ def test_pictures_are_drawn_and_pass_the_check_of_data_sets(tmp_path, capsys):
     }
 
 
-def test_videos_come_with_a_truth_that_is_read_back_as_it_was_written(tmp_path):
+def test_videos_have_a_ground_truth_that_round_trips(tmp_path):
     arguments = ("--count", 2, "--seconds", 16, "--fps", 5, "--first", 7, "--workers", 2, "--output", tmp_path / "videos")
     assert edge_hoi("render", "videos", *arguments) == 0
     assert sorted(path.name for path in (tmp_path / "videos").iterdir()) == [
@@ -47,20 +45,20 @@ def test_videos_come_with_a_truth_that_is_read_back_as_it_was_written(tmp_path):
         "000008.truth.json",
     ]
     story = Story(7, seconds=16, fps=5)
-    moments = [moment for _, moment in story.moments()]
+    frames = [frame for _, frame in story.render()]
     truth, path = read_truth(tmp_path / "videos" / "000007.truth.json"), tmp_path / "again.truth.json"
     assert truth.episodes
-    write_truth(truth_of(story, moments, "000007.mp4"), path)
+    write_truth(truth_of(story, frames, "000007.mp4"), path)
     assert path.read_bytes() == (tmp_path / "videos" / "000007.truth.json").read_bytes()
     assert (truth.video.fps, truth.video.width, truth.video.height, truth.video.frames) == (5, WIDTH, HEIGHT, 80)
     assert "no_interaction" not in truth.verbs
     assert len(truth.verbs) == 22
     with open_source(str(tmp_path / "videos" / "000007.mp4"), source_id="seen") as source:
         times = [frame.pts_seconds for frame in source]
-    assert times == pytest.approx([moment.index / 5 for moment in moments], abs=1e-3)
+    assert times == pytest.approx([frame.index / 5 for frame in frames], abs=1e-3)
 
 
-def test_a_place_that_cannot_be_written_is_an_error_that_names_it(tmp_path, capsys):
+def test_an_unwritable_path_is_named_in_the_error(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert edge_hoi("render", "videos", "--count", 1, "--seconds", 5, "--output", tmp_path / "file" / "videos") != 0
     assert "file/videos" in capsys.readouterr().err
@@ -68,33 +66,33 @@ def test_a_place_that_cannot_be_written_is_an_error_that_names_it(tmp_path, caps
     assert ".png" in capsys.readouterr().err
 
 
-def test_a_sheet_shows_the_activities_that_are_asked_for(tmp_path):
+def test_a_sheet_shows_the_given_activities(tmp_path):
     sheet = draw_sheet(columns=2, width=400, activities=("ride bicycle", "pet dog", "read book"))
     assert sheet.shape == (222, 400, 3)
-    assert sheet[111:, 200:].max() == 0  # nothing is left for the last place
+    assert sheet[111:, 200:].max() == 0  # the last cell is empty
     assert all(part.std() > 5 for part in (sheet[:111, :200], sheet[:111, 200:], sheet[111:, :200]))
 
 
-def test_the_embedded_clip_and_its_truth_are_what_the_code_draws(tmp_path):
+def test_the_embedded_clip_and_its_ground_truth_are_what_the_code_renders(tmp_path):
     assert DEMO_CLIP.stat().st_size < 1_000_000
     story = demo_story()
-    moments = []
+    frames = []
     with av.open(str(DEMO_CLIP)) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.codec_context.profile, stream.codec_context.pix_fmt) == ("h264", "Main", "yuv420p")
-        for frame, (image, moment) in zip(container.decode(video=0), story.moments(), strict=True):
-            assert frame.time == pytest.approx(moment.index / story.fps, abs=1e-4)
-            if moment.index % 15 == 0:
+        for frame, (image, frame) in zip(container.decode(video=0), story.render(), strict=True):
+            assert frame.time == pytest.approx(frame.index / story.fps, abs=1e-4)
+            if frame.index % 15 == 0:
                 decoded = frame.to_ndarray(format="rgb24").astype(int)
                 assert np.abs(cv2.blur((decoded - image).astype(np.float32), (5, 5))).mean() < 3
-            moments.append(moment)
-    write_truth(truth_of(story, moments, "demo.mp4"), tmp_path / "demo.truth.json")
+            frames.append(frame)
+    write_truth(truth_of(story, frames, "demo.mp4"), tmp_path / "demo.truth.json")
     assert (tmp_path / "demo.truth.json").read_bytes() == truth_path(DEMO_CLIP).read_bytes()
 
 
-def test_the_embedded_clip_is_varied_and_over_before_it_ends():
+def test_the_embedded_clip_is_varied_and_its_episodes_end_before_it():
     truth = read_truth(truth_path(DEMO_CLIP))
     assert {"ride", "sit_on", "drink_with", "talk_on", "carry", "hold"} <= {episode.verb for episode in truth.episodes}
     assert max(episode.end for episode in truth.episodes) < truth.video.duration_seconds - 1
-    holders = [{episode.human for episode in truth.episodes if episode.object == thing} for thing in truth.tracks]
-    assert 2 in map(len, holders)  # something changes hands
+    holders = [{episode.human for episode in truth.episodes if episode.object == track_id} for track_id in truth.tracks]
+    assert 2 in map(len, holders)  # an object is handed over

@@ -1,11 +1,10 @@
-"""Sets of still pictures on disk, in the form of one's own data set (`edge_hoi.lab.datasets.custom`), and captioned crops for CLIP.
+"""Sets of images on disk, in the form of a custom data set (`edge_hoi.lab.datasets.custom`), and captioned crops for CLIP.
 
-Splits are told apart by seed: no picture of one is ever in another.
+Splits have different seeds: none shares an image with another.
 """
 
 import json
 import os
-from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ import numpy as np
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.synthetic.activities import ACTIVITIES
 from edge_hoi.lab.synthetic.captions import caption_parts
-from edge_hoi.lab.synthetic.processes import rendering_processes
+from edge_hoi.lab.synthetic.processes import Progress, render_each
 from edge_hoi.lab.synthetic.stills import Still, draw_still
-from edge_hoi.lab.synthetic.video_stills import draw_moment
+from edge_hoi.lab.synthetic.video_stills import draw_video_still
 from edge_hoi.types import Image
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 
@@ -29,17 +28,15 @@ _DATA = Path(__file__).parent / "data"
 VOCABULARY = _DATA / "vocabulary.yaml"
 CAPTION_SEED = 100
 QUALITY = (60, 96)
-"""JPEG qualities: cameras and video compress too."""
-
-Progress = Callable[[int, int], None]
+"""Range of JPEG qualities: cameras and video compress too."""
 
 
 def world_vocabulary() -> Vocabulary:
-    """Read what the rendered world is annotated with."""
+    """Read the rendered world's vocabulary."""
     return load_vocabulary(VOCABULARY)
 
 
-def write_pictures(
+def write_images(
     folder: Path,
     split: str,
     count: int,
@@ -49,16 +46,16 @@ def write_pictures(
     workers: int = 1,
     progress: Progress = lambda _done, _of: None,
 ) -> None:
-    """Render a split's first pictures, with `annotations.json`, `vocabulary.yaml` and `zero_shot.yaml`.
+    """Render a split's first images, with `annotations.json`, `vocabulary.yaml` and `zero_shot.yaml`.
 
     Args:
-        folder: Where to; made if need be.
+        folder: Target folder; created if missing.
         split: One of `SPLITS`.
-        count: How many pictures.
-        from_videos: Part of them that are frames of scripted videos; they have no captions.
+        count: How many images.
+        from_videos: Share of images that are frames of scripted videos; they have no captions.
         with_captions: Whether to write captioned crops too, into `captioned/`, with their `captions.json`.
         workers: Processes.
-        progress: Is told how many are done, and of how many.
+        progress: Called with the number of images done, and of all.
 
     Raises:
         DatasetError: The folder cannot be written to.
@@ -70,39 +67,29 @@ def write_pictures(
             crops.mkdir(exist_ok=True)
         draw = partial(_write_one, folder=folder, split=split, from_videos=from_videos, with_captions=with_captions)
         entries, captioned = [], []
-        with rendering_processes(workers) as pool:
-            for done, (entry, parts) in enumerate(pool.map(draw, range(count), chunksize=32), 1):
-                entries.append(entry)
-                captioned += parts
-                progress(done, count)
+        for entry, parts in render_each(draw, range(count), workers=workers, progress=progress, chunk=32):
+            entries.append(entry)
+            captioned += parts
         _write_json(folder / "annotations.json", {"images": entries})
         if with_captions:
             _write_json(crops / "captions.json", {"images": captioned})
         for name, content in _descriptions(split).items():
             (folder / name).write_bytes(content)
     except OSError as error:
-        raise DatasetError(f"cannot write {folder}: {error.strerror}; make room or choose another folder") from error
+        raise DatasetError(f"cannot write {folder}: {error.strerror}; free some space or choose another folder") from error
 
 
-def draw_split_picture(split: str, index: int) -> Still:
-    """Draw one picture of a split.
-
-    Args:
-        split: One of `SPLITS`.
-        index: Its number.
-    """
-    return draw_still((SPLITS[split], index), must_show=_held_out() if split == "held_out" else ())
-
-
-def _held_out() -> Sequence[str]:
-    return [name for name, activity in ACTIVITIES.items() if activity.is_held_out]
+def draw_split_image(split: str, index: int) -> Still:
+    """Render an image of one of `SPLITS` by its index."""
+    held_out = [name for name, activity in ACTIVITIES.items() if activity.is_held_out]
+    return draw_still((SPLITS[split], index), must_show=held_out if split == "held_out" else ())
 
 
 def _write_one(
     index: int, *, folder: Path, split: str, from_videos: float, with_captions: bool
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     is_from_video = int((index + 1) * from_videos) > int(index * from_videos)
-    still = draw_moment(SPLITS[split], index) if is_from_video else draw_split_picture(split, index)
+    still = draw_video_still(SPLITS[split], index) if is_from_video else draw_split_image(split, index)
     rng = np.random.default_rng((CAPTION_SEED, SPLITS[split], index))
     name = f"images/{index:06d}.jpg"
     _write_jpeg(folder / name, still.image, rng)
@@ -116,16 +103,16 @@ def _write_one(
 
 
 def _rows(still: Still) -> list[dict[str, Any]]:
-    seen = still.picture.seen
+    visible = still.scene.visible
     return [
-        {"human": seen[one.human].box, "object": seen[one.object].box, "verb": one.verb, "object_name": seen[one.object].category}
+        {"human": visible[one.human].box, "object": visible[one.object].box, "verb": one.verb, "object_name": visible[one.object].category}
         for one in still.interactions
     ]
 
 
 def _write_jpeg(path: Path, image: Image, rng: np.random.Generator) -> None:
     if not cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(*QUALITY))]):
-        raise OSError(0, "OpenCV could not write the picture", os.fspath(path))
+        raise OSError(0, "OpenCV could not write the image", os.fspath(path))
 
 
 def _write_json(path: Path, content: Any) -> None:  # noqa: ANN401 -- anything that JSON holds
@@ -133,7 +120,7 @@ def _write_json(path: Path, content: Any) -> None:  # noqa: ANN401 -- anything t
 
 
 def _descriptions(split: str) -> dict[str, bytes]:
-    """Give the files that say what there is to see; for the held-out split with its compositions, which are no part of the others."""
+    """Return the content of the description files; the held-out split's have its compositions too."""
     vocabulary, zero_shot = VOCABULARY.read_bytes(), (_DATA / "zero_shot.yaml").read_bytes()
     if split == "held_out":
         more = (_DATA / "held_out.yaml").read_bytes()

@@ -1,4 +1,4 @@
-"""Sets of pictures on disk, read back by what trains and evaluates on them."""
+"""Image sets on disk, read back by training and evaluation."""
 
 import json
 
@@ -9,36 +9,36 @@ pytest.importorskip("PIL", reason="needs the [build] extra")
 
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets import open_dataset, unseen_hoi_ids, without_unseen
-from edge_hoi.lab.datasets.captioned import read_captioned
+from edge_hoi.lab.datasets.captions import read_captioned_images
 from edge_hoi.lab.datasets.check import check_dataset
-from edge_hoi.lab.datasets.pictures import read_picture
+from edge_hoi.lab.datasets.images import read_image
 from edge_hoi.lab.synthetic.captions import caption_parts
-from edge_hoi.lab.synthetic.picture_sets import VOCABULARY, draw_split_picture, world_vocabulary, write_pictures
+from edge_hoi.lab.synthetic.image_sets import VOCABULARY, draw_split_image, world_vocabulary, write_images
 
 
 @pytest.fixture(scope="module")
 def train(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world") / "train"
-    write_pictures(folder, "train", 60, with_captions=True)
+    write_images(folder, "train", 60, with_captions=True)
     return folder
 
 
 @pytest.fixture(scope="module")
 def held_out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world") / "held_out"
-    write_pictures(folder, "held_out", 40)
+    write_images(folder, "held_out", 40)
     return folder
 
 
-def test_annotations_come_back_as_they_were_drawn(train):
+def test_annotations_read_back_equal_those_rendered(train):
     (check,) = check_dataset("custom", train)
     assert (check.problems, check.counts["pictures"]) == ((), 60)
     dataset = open_dataset("custom", train, "train")
     assert dataset.vocabulary.content_hash == world_vocabulary().content_hash
     for index in range(60):
-        still, annotation = draw_split_picture("train", index), dataset.annotation(index)
+        still, annotation = draw_split_image("train", index), dataset.annotation(index)
         drawn = [
-            (still.picture.seen[one.human].box, still.picture.seen[one.object].box, one.verb, still.picture.seen[one.object].category)
+            (still.scene.visible[one.human].box, still.scene.visible[one.object].box, one.verb, still.scene.visible[one.object].category)
             for one in still.interactions
         ]
         read = [
@@ -48,12 +48,12 @@ def test_annotations_come_back_as_they_were_drawn(train):
             )
         ]
         assert read == drawn
-    picture = read_picture(dataset.image_path(3)).astype(int)
-    assert abs(picture - draw_split_picture("train", 3).image).mean() < 8  # JPEG
+    image = read_image(dataset.image_path(3)).astype(int)
+    assert abs(image - draw_split_image("train", 3).image).mean() < 8  # JPEG
 
 
 def test_the_first_pictures_are_the_same_however_many_follow_and_whoever_draws_them(train, tmp_path):
-    write_pictures(tmp_path, "train", 3, workers=2)
+    write_images(tmp_path, "train", 3, workers=2)
     for index in range(3):
         assert (tmp_path / "images" / f"{index:06d}.jpg").read_bytes() == (train / "images" / f"{index:06d}.jpg").read_bytes()
     whole = json.loads((train / "annotations.json").read_text())["images"]
@@ -62,7 +62,7 @@ def test_the_first_pictures_are_the_same_however_many_follow_and_whoever_draws_t
 
 def test_some_training_pictures_are_frames_of_videos_wherever_they_are_drawn(tmp_path):
     for workers in (1, 2):
-        write_pictures(tmp_path / str(workers), "train", 80, from_videos=0.5, with_captions=True, workers=workers)
+        write_images(tmp_path / str(workers), "train", 80, from_videos=0.5, with_captions=True, workers=workers)
     (check,) = check_dataset("custom", tmp_path / "2")
     assert check.problems == ()
     rows = [json.loads((tmp_path / folder / "annotations.json").read_text())["images"] for folder in "12"]
@@ -74,26 +74,26 @@ def test_some_training_pictures_are_frames_of_videos_wherever_they_are_drawn(tmp
     assert not list((tmp_path / "1" / "captioned").glob("000001-*"))
 
 
-def test_captions_are_of_crops_that_are_there_and_short_enough_for_the_small_clip(train):
+def test_captions_have_their_crops_and_fit_the_small_clip(train):
     open_clip = pytest.importorskip("open_clip", reason="needs the [build] extra")
-    pictures = read_captioned(train / "captioned")
-    assert len(pictures) > 60
-    assert all(picture.path.is_file() for picture in pictures)
+    images = read_captioned_images(train / "captioned")
+    assert len(images) > 60
+    assert all(image.path.is_file() for image in images)
     tokenizer = open_clip.SimpleTokenizer()
-    captions = {caption for picture in pictures for caption in picture.captions}
+    captions = {caption for image in images for caption in image.captions}
     assert max(len(tokenizer.encode(caption)) for caption in captions) + 2 <= 32  # with start and end
 
 
 def test_training_captions_never_name_a_held_out_composition():
-    told = set()
+    meanings = set()
     for index in range(100):
-        for part in caption_parts(draw_split_picture("train", index), np.random.default_rng(index)):
-            told.update(part.meaning.split("; "))
-    assert len(told) > 30
-    assert not told & {"sit_on suitcase", "stand_on bench", "carry bottle"}
+        for part in caption_parts(draw_split_image("train", index), np.random.default_rng(index)):
+            meanings.update(part.meaning.split("; "))
+    assert len(meanings) > 30
+    assert not meanings & {"sit_on suitcase", "stand_on bench", "carry bottle"}
 
 
-def test_the_held_out_split_knows_its_compositions_and_names_them_as_unseen(held_out):
+def test_the_held_out_split_has_its_compositions_as_unseen_categories(held_out):
     dataset = open_dataset("custom", held_out)
     unseen = unseen_hoi_ids("custom", held_out, dataset.vocabulary, "held_out")
     assert {dataset.vocabulary.hois[hoi_id].text for hoi_id in unseen} == {
@@ -122,15 +122,15 @@ def test_zero_shot_splits_keep_whole_objects_or_verbs_or_neither_from_training(t
     assert trained.isdisjoint(unseen)
 
 
-def test_what_training_sees_of_a_zero_shot_split_still_shows_every_other_category():
+def test_training_images_of_a_zero_shot_split_show_every_other_category():
     vocabulary = world_vocabulary()
     ids = {(vocabulary.verbs[hoi.verb_id], vocabulary.objects[hoi.object_id]): hoi_id for hoi_id, hoi in enumerate(vocabulary.hois)}
     together: dict[int, set[frozenset[int]]] = {}
     for index in range(400):
-        still = draw_split_picture("train", index)
+        still = draw_split_image("train", index)
         pairs: dict[tuple[int, int], set[int]] = {}
         for one in still.interactions:
-            pairs.setdefault((one.human, one.object), set()).add(ids[one.verb, still.picture.seen[one.object].category])
+            pairs.setdefault((one.human, one.object), set()).add(ids[one.verb, still.scene.visible[one.object].category])
         for pair in pairs.values():
             for hoi_id in pair:
                 together.setdefault(hoi_id, set()).add(frozenset(pair))
@@ -156,7 +156,7 @@ def test_an_unknown_zero_shot_split_and_a_misspelt_category_are_named(train, tmp
     assert unseen_hoi_ids("custom", tmp_path, vocabulary, None) == ()
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+def test_an_unwritable_folder_is_named_in_the_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DatasetError, match=r"cannot write .*file/world"):
-        write_pictures(tmp_path / "file" / "world", "train", 1)
+        write_images(tmp_path / "file" / "world", "train", 1)

@@ -1,6 +1,6 @@
-"""Things: their kinds, and what one of each looks like.
+"""Objects: their categories and looks.
 
-A thing's coordinates are body heights, x forward and y up. Its origin is on the ground below its middle for what stands there (bicycle,
+An object's coordinates are body heights, x forward and y up. Its origin is on the ground below its middle for what stands there (bicycle,
 chair, bench, suitcase, dog, skateboard), and where it is gripped for what is held (its middle, or the handle of an umbrella).
 """
 
@@ -16,16 +16,15 @@ BICYCLE, CHAIR, BALL, CUP, PHONE, UMBRELLA, SUITCASE = "bicycle", "chair", "spor
 SKATEBOARD, DOG, LAPTOP, BOTTLE, BENCH, BOOK, BACKPACK = "skateboard", "dog", "laptop", "bottle", "bench", "book", "backpack"
 
 SEAT = {CHAIR: 0.27, BENCH: 0.26, SUITCASE: 0.3}
-"""How high one sits."""
+"""Heights of seats."""
 
 FITTED = (*SEAT, BICYCLE)
-"""What fits the body that sits or rides on it, whatever its look's size; what is held may be larger or smaller."""
+"""Categories whose size fits the body; the size of others varies."""
 
 HALF_HEIGHT = {BALL: 0.075, BACKPACK: 0.12, CUP: 0.06, BOTTLE: 0.1, BOOK: 0.08, LAPTOP: 0.02}
-"""How high the origin of what is held is, when it lies; that of all other things is where they stand."""
+"""Height of the origin of a hand-held object that lies; that of all others is on the ground."""
 
 ON_TABLES = (CUP, BOTTLE, BOOK, LAPTOP)
-"""What lies on tables."""
 
 SADDLE, BAR, CRANK, PEDAL = -0.12 + 0.5j, 0.22 + 0.56j, -0.03 + 0.17j, 0.09
 """Places on a bicycle, and the length of its cranks."""
@@ -34,14 +33,12 @@ WHEEL = 0.19
 
 
 @dataclass(frozen=True, slots=True)
-class ThingLook:
-    """What one thing looks like all through a scene.
+class ObjectLook:
+    """An object's looks, constant through a scene.
 
     Attributes:
-        colour: Its main colour.
-        accent: Another colour on it.
-        size: Scales it; about 1.
-        style: Chooses among its shapes, in [0, 1].
+        size: Scale; about 1.
+        style: Variant of its shape, in [0, 1].
     """
 
     colour: Colour
@@ -72,13 +69,8 @@ _PALETTES: Mapping[str, tuple[Colour, ...]] = MappingProxyType(
 CATEGORIES = tuple(_PALETTES)
 
 
-def draw_thing_look(category: str, rng: np.random.Generator) -> ThingLook:
-    """Choose a thing's looks at random.
-
-    Args:
-        category: What it is.
-        rng: The chance.
-    """
+def draw_object_look(category: str, rng: np.random.Generator) -> ObjectLook:
+    """Sample an object's looks."""
     palette = _PALETTES[category]
     colour, accent = (shaded(palette[index], rng.uniform(0.88, 1.12)) for index in rng.integers(len(palette), size=2))
-    return ThingLook(colour, accent, float(rng.uniform(0.9, 1.15)), float(rng.random()))
+    return ObjectLook(colour, accent, float(rng.uniform(0.9, 1.15)), float(rng.random()))

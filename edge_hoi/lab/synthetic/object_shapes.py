@@ -1,4 +1,4 @@
-"""How things are drawn: the shapes of each kind, in its own coordinates (see `things`)."""
+"""Shapes of the objects, in their own coordinates (see `objects`)."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -6,48 +6,26 @@ from types import MappingProxyType
 import numpy as np
 
 from edge_hoi.lab.synthetic.canvas import Brush, Colour, shaded
-from edge_hoi.lab.synthetic.things import (
-    BACKPACK,
-    BALL,
-    BAR,
-    BENCH,
-    BICYCLE,
-    BOOK,
-    BOTTLE,
-    CHAIR,
-    CRANK,
-    CUP,
-    DOG,
-    LAPTOP,
-    PEDAL,
-    PHONE,
-    SADDLE,
-    SEAT,
-    SKATEBOARD,
-    SUITCASE,
-    UMBRELLA,
-    WHEEL,
-    ThingLook,
-)
+from edge_hoi.lab.synthetic.objects import BAR, BENCH, CATEGORIES, CHAIR, CRANK, PEDAL, SADDLE, SEAT, WHEEL, ObjectLook
 
 _DARK: Colour = (40, 42, 48)
 _STEEL: Colour = (150, 152, 158)
 
 
-def draw_thing(brush: Brush, category: str, look: ThingLook, *, form: str = "", phase: float = 0.0) -> None:
-    """Draw a thing at a brush's place.
+def draw_object(brush: Brush, category: str, look: ObjectLook, *, form: str = "", phase: float = 0.0) -> None:
+    """Draw an object.
 
     Args:
-        brush: Placed at the thing's origin, in its unit.
-        category: What it is.
+        brush: Placed at the object's origin, in its unit.
+        category: Its category.
         look: Its looks.
-        form: Which of its forms: an umbrella or a laptop or a book is `open` or not, a dog `sits` or not.
-        phase: Turns a bicycle's wheels and cranks (radians) and moves a dog's legs.
+        form: An umbrella, laptop or book is `open` or not, a dog `sits` or not, a suitcase is `pulled` or not.
+        phase: Rotation of a bicycle's wheels and cranks (radians), or phase of a dog's legs.
     """
     _DRAWERS[category](brush, look, form, phase)
 
 
-def _bicycle(brush: Brush, look: ThingLook, _form: str, phase: float) -> None:
+def _bicycle(brush: Brush, look: ObjectLook, _form: str, phase: float) -> None:
     rear, front, head = -0.31 + 0.2j, 0.31 + 0.2j, 0.2 + 0.46j
     for hub in (rear, front):
         for turn in phase + np.arange(4) * np.pi / 2:
@@ -63,7 +41,7 @@ def _bicycle(brush: Brush, look: ThingLook, _form: str, phase: float) -> None:
         brush.fill([0.27 + 0.5j, 0.42 + 0.5j, 0.4 + 0.38j, 0.29 + 0.38j], look.accent)
 
 
-def _chair(brush: Brush, look: ThingLook, _form: str, _phase: float) -> None:
+def _chair(brush: Brush, look: ObjectLook, _form: str, _phase: float) -> None:
     dark = shaded(look.colour, 0.75)
     seat, half = SEAT[CHAIR] * 1j, 0.125
     for x in (-half + 0.02, half - 0.02):
@@ -79,7 +57,7 @@ def _chair(brush: Brush, look: ThingLook, _form: str, _phase: float) -> None:
     brush.stroke([-half + seat, half + seat], look.colour, 0.042)
 
 
-def _ball(brush: Brush, look: ThingLook, _form: str, phase: float) -> None:
+def _ball(brush: Brush, look: ObjectLook, _form: str, phase: float) -> None:
     brush.disc(0j, 0.075, _DARK)
     brush.disc(0j, 0.067, look.colour)
     turn = complex(np.exp(1j * phase))
@@ -90,19 +68,19 @@ def _ball(brush: Brush, look: ThingLook, _form: str, phase: float) -> None:
         brush.disc(0.022 * turn, 0.028, shaded(look.accent, 0.55))
 
 
-def _cup(brush: Brush, look: ThingLook, _form: str, _phase: float) -> None:
+def _cup(brush: Brush, look: ObjectLook, _form: str, _phase: float) -> None:
     brush.stroke([0.04 + 0.035j, 0.075 + 0.025j, 0.07 - 0.02j, 0.035 - 0.025j], shaded(look.colour, 0.8), 0.014)
     brush.fill([-0.045 + 0.06j, 0.045 + 0.06j, 0.034 - 0.06j, -0.034 - 0.06j], look.colour)
     brush.stroke([-0.04 + 0.005j, 0.04 + 0.005j], look.accent, 0.02)
     brush.oval(0.06j, 0.045 + 0.012j, (70, 48, 36))
 
 
-def _phone(brush: Brush, look: ThingLook, _form: str, _phase: float) -> None:
+def _phone(brush: Brush, look: ObjectLook, _form: str, _phase: float) -> None:
     brush.fill([-0.034 + 0.066j, 0.034 + 0.066j, 0.034 - 0.066j, -0.034 - 0.066j], look.colour)
     brush.fill([-0.024 + 0.05j, 0.024 + 0.05j, 0.024 - 0.05j, -0.024 - 0.05j], (150, 206, 240))
 
 
-def _umbrella(brush: Brush, look: ThingLook, form: str, _phase: float) -> None:
+def _umbrella(brush: Brush, look: ObjectLook, form: str, _phase: float) -> None:
     brush.stroke([-0.045j, -0.07 * 1j + 0.025, -0.04j + 0.04], (90, 60, 40), 0.018)
     if form == "open":
         brush.stroke([-0.04j, 0.5j], _STEEL, 0.014)
@@ -120,7 +98,7 @@ def _umbrella(brush: Brush, look: ThingLook, form: str, _phase: float) -> None:
         brush.stroke([0.5j, 0.54j], _STEEL, 0.014)
 
 
-def _suitcase(brush: Brush, look: ThingLook, form: str, _phase: float) -> None:
+def _suitcase(brush: Brush, look: ObjectLook, form: str, _phase: float) -> None:
     if form == "pulled":
         brush.stroke([-0.05 + 0.3j, -0.05 + 0.46j, 0.05 + 0.46j, 0.05 + 0.3j], _STEEL, 0.014)
     else:
@@ -135,7 +113,7 @@ def _suitcase(brush: Brush, look: ThingLook, form: str, _phase: float) -> None:
         brush.disc(x + 0.02j, 0.022, _DARK)
 
 
-def _skateboard(brush: Brush, look: ThingLook, _form: str, _phase: float) -> None:
+def _skateboard(brush: Brush, look: ObjectLook, _form: str, _phase: float) -> None:
     brush.stroke([-0.23 + 0.085j, -0.17 + 0.055j, 0.17 + 0.055j, 0.23 + 0.085j], look.colour, 0.026)
     brush.stroke([-0.16 + 0.068j, 0.16 + 0.068j], shaded(look.accent, 0.7), 0.008)
     for x in (-0.13, 0.13):
@@ -143,7 +121,7 @@ def _skateboard(brush: Brush, look: ThingLook, _form: str, _phase: float) -> Non
         brush.disc(x + 0.025j, 0.01, _DARK)
 
 
-def _dog(brush: Brush, look: ThingLook, form: str, phase: float) -> None:
+def _dog(brush: Brush, look: ObjectLook, form: str, phase: float) -> None:
     coat, dark = look.colour, shaded(look.colour, 0.7)
     swing = 0.0 if form == "sits" else 0.06 * float(np.sin(phase))
     wag = 0.05 * float(np.sin(1.7 * phase))
@@ -172,7 +150,7 @@ def _dog(brush: Brush, look: ThingLook, form: str, phase: float) -> None:
     brush.stroke([neck - 0.02 + 0.03j, neck + 0.045 + 0.01j], (200, 50, 46), 0.018)
 
 
-def _laptop(brush: Brush, look: ThingLook, form: str, _phase: float) -> None:
+def _laptop(brush: Brush, look: ObjectLook, form: str, _phase: float) -> None:
     if form == "open":
         brush.stroke([-0.11 + 0j, 0.1 + 0j], look.colour, 0.022)
         brush.fill([0.09 + 0.005j, 0.115 + 0j, 0.175 + 0.17j, 0.15 + 0.175j], shaded(look.colour, 0.85))
@@ -184,14 +162,14 @@ def _laptop(brush: Brush, look: ThingLook, form: str, _phase: float) -> None:
         brush.stroke([-0.12 - 0.088j, 0.12 - 0.088j], shaded(look.colour, 0.6), 0.01)
 
 
-def _bottle(brush: Brush, look: ThingLook, _form: str, _phase: float) -> None:
+def _bottle(brush: Brush, look: ObjectLook, _form: str, _phase: float) -> None:
     brush.fill([-0.036 - 0.1j, 0.036 - 0.1j, 0.036 + 0.03j, 0.015 + 0.07j, -0.015 + 0.07j, -0.036 + 0.03j], look.colour)
     brush.stroke([0.06j, 0.105j], look.colour, 0.026)
     brush.stroke([0.112j, 0.122j], look.accent, 0.032)
     brush.fill([-0.036 - 0.05j, 0.036 - 0.05j, 0.036 + 0.005j, -0.036 + 0.005j], (238, 234, 220))
 
 
-def _bench(brush: Brush, look: ThingLook, _form: str, _phase: float) -> None:
+def _bench(brush: Brush, look: ObjectLook, _form: str, _phase: float) -> None:
     dark, seat, half = shaded(look.colour, 0.6), SEAT[BENCH] * 1j, 0.5
     for x in (-half + 0.08, half - 0.08):
         brush.stroke([x + seat, x - 0.02 + 0j], dark, 0.03)
@@ -202,7 +180,7 @@ def _bench(brush: Brush, look: ThingLook, _form: str, _phase: float) -> None:
     brush.stroke([-half + seat - 0.032j, half + seat - 0.032j], shaded(look.colour, 0.72), 0.014)
 
 
-def _book(brush: Brush, look: ThingLook, form: str, _phase: float) -> None:
+def _book(brush: Brush, look: ObjectLook, form: str, _phase: float) -> None:
     if form == "open":
         for side in (-1, 1):
             outer, inner = side * 0.1 + 0.085j, 0.06j
@@ -214,7 +192,7 @@ def _book(brush: Brush, look: ThingLook, form: str, _phase: float) -> None:
         brush.stroke([-0.025 + 0.03j, 0.03 + 0.03j], shaded(look.accent, 1.2), 0.018)
 
 
-def _backpack(brush: Brush, look: ThingLook, _form: str, _phase: float) -> None:
+def _backpack(brush: Brush, look: ObjectLook, _form: str, _phase: float) -> None:
     brush.stroke([-0.03 + 0.14j, 0j + 0.17j, 0.03 + 0.14j], _DARK, 0.016)
     brush.stroke([-0.02 - 0.07j, -0.02 + 0.08j], look.colour, 0.14)
     brush.fill([-0.085 + 0.08j, 0.05 + 0.08j, 0.05 - 0.12j, -0.085 - 0.12j], look.colour)
@@ -222,21 +200,5 @@ def _backpack(brush: Brush, look: ThingLook, _form: str, _phase: float) -> None:
     brush.stroke([-0.07 + 0.06j, 0.04 + 0.06j], shaded(look.accent, 0.9), 0.014)
 
 
-_DRAWERS: Mapping[str, Callable[[Brush, ThingLook, str, float], None]] = MappingProxyType(
-    {
-        BICYCLE: _bicycle,
-        CHAIR: _chair,
-        BALL: _ball,
-        CUP: _cup,
-        PHONE: _phone,
-        UMBRELLA: _umbrella,
-        SUITCASE: _suitcase,
-        SKATEBOARD: _skateboard,
-        DOG: _dog,
-        LAPTOP: _laptop,
-        BOTTLE: _bottle,
-        BENCH: _bench,
-        BOOK: _book,
-        BACKPACK: _backpack,
-    }
-)
+_SHAPES = (_bicycle, _chair, _ball, _cup, _phone, _umbrella, _suitcase, _skateboard, _dog, _laptop, _bottle, _bench, _book, _backpack)
+_DRAWERS: Mapping[str, Callable[[Brush, ObjectLook, str, float], None]] = MappingProxyType(dict(zip(CATEGORIES, _SHAPES, strict=True)))

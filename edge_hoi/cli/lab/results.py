@@ -1,0 +1,42 @@
+"""Progress bars and result files of the laboratory's commands."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.progress import MofNCompleteColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+
+from edge_hoi.cli.terminal import err
+from edge_hoi.errors import ConfigError
+
+
+@contextmanager
+def progress_bar(what: str = "", *, total: float | None = None, is_counted: bool = False) -> Iterator[Callable[..., None]]:
+    """Show a bar with the time left, with counts or percent, on a terminal only; yields rich's `Progress.update` of its task."""
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn() if is_counted else TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        yield partial(bar.update, bar.add_task(what, total=total))
+
+
+def check_outputs(output: Path | None, plot: Path | None) -> None:
+    """Check that results can be written, before hours are spent on them; None for what is not wanted.
+
+    Raises:
+        ConfigError: A file's folder does not exist, or a plot's suffix is unknown.
+        MissingDependencyError: A plot is wanted and Matplotlib is not installed.
+    """
+    for path in (output, plot):
+        if path and not path.resolve().parent.is_dir():
+            raise ConfigError(f"cannot write {path}: there is no folder {path.parent}; create it, or choose another one")
+    if plot:
+        from edge_hoi.lab.evaluation.plot import check_plot
+
+        check_plot(plot)
+
+
+def write_json(path: Path, results: Any) -> None:  # noqa: ANN401 -- any JSON
+    """Write results as JSON."""
+    path.write_text(json.dumps(results, indent=1, allow_nan=False) + "\n", encoding="utf-8")
