@@ -45,7 +45,7 @@ from edge_hoi.model.reference_weights import untrained_checkpoint
 from edge_hoi.pipeline import DEMO_CLIP
 from edge_hoi.pipeline.classifiers import load_classifier
 from edge_hoi.runtime import Engine, InputDescription, random_inputs, read_manifest
-from edge_hoi.runtime.manifest import MODEL_FILE
+from edge_hoi.runtime.plan import MODEL_FILE
 from edge_hoi.telemetry import time_interleaved
 from edge_hoi.vocabulary import load_vocabulary
 

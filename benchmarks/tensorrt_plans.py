@@ -20,7 +20,7 @@ from edge_hoi.export.half import to_bfloat16, to_half
 from edge_hoi.export.quantise import inputs_of, layers_to_quantise, quantise
 from edge_hoi.model import VARIANTS
 from edge_hoi.model.reference_weights import untrained_checkpoint
-from edge_hoi.runtime.manifest import Plan
+from edge_hoi.runtime.plan import Plan
 from edge_hoi.runtime.tensorrt_layers import PRODUCTS, count_products
 from edge_hoi.runtime.tensorrt_plans import compile_plan
 from edge_hoi.vocabulary import load_vocabulary

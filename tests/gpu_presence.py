@@ -1,4 +1,4 @@
-"""Skips of tests that need a GPU, which EDGE_HOI_REQUIRE_GPU=1 turns into failures."""
+"""Skip tests that need a GPU; EDGE_HOI_REQUIRE_GPU=1 turns skips into failures."""
 
 import os
 from contextlib import contextmanager
@@ -9,11 +9,7 @@ from edge_hoi.errors import EdgeHoiError
 
 
 def need_cuda(backend: str = "tensorrt") -> None:
-    """Go on only where a CUDA device is there.
-
-    Args:
-        backend: Who needs it, for the message.
-    """
+    """Skip the test without a CUDA device; `backend` is for the message."""
     from edge_hoi.runtime.gpu import Gpu
 
     with _skipping():
@@ -21,11 +17,7 @@ def need_cuda(backend: str = "tensorrt") -> None:
 
 
 def need_gpu(backend: str) -> None:
-    """Go on only where a backend's package and a GPU are there.
-
-    Args:
-        backend: One of those that run on GPUs only.
-    """
+    """Skip the test without a GPU backend's package and a GPU."""
     from edge_hoi.runtime.tensorrt_library import load_library
 
     with _skipping():
@@ -39,5 +31,5 @@ def _skipping():
         yield
     except EdgeHoiError as error:
         if os.environ.get("EDGE_HOI_REQUIRE_GPU") == "1":
-            pytest.fail(f"EDGE_HOI_REQUIRE_GPU is set, and {error}")
+            pytest.fail(f"EDGE_HOI_REQUIRE_GPU is set: {error}")
         pytest.skip(f"needs a GPU: {error}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edge_hoi.events import EpisodeSettings
     from edge_hoi.model import Checkpoint
     from edge_hoi.runtime import Manifest
-    from edge_hoi.runtime.manifest import WeightBits
+    from edge_hoi.runtime.manifest_sections import WeightBits
     from edge_hoi.vocabulary import Vocabulary
 
 UNTRAINED = "untrained:"

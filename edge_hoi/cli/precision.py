@@ -10,7 +10,7 @@ from edge_hoi.errors import ConfigError
 if TYPE_CHECKING:
     from edge_hoi.export import Method, Recording, Reduction
     from edge_hoi.model import Checkpoint
-    from edge_hoi.runtime.manifest import WeightBits
+    from edge_hoi.runtime.manifest_sections import WeightBits
 
 Precision = Literal["fp32", "bf16", "fp16", "int8", "auto"]
 GATE_FRAMES = 48

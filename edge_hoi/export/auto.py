@@ -17,8 +17,8 @@ from edge_hoi.export.reduction import Reduction
 from edge_hoi.model import Checkpoint
 from edge_hoi.runtime import Candidate, Decision, Manifest, open_engine, random_inputs
 from edge_hoi.runtime.gpu import Gpu
-from edge_hoi.runtime.manifest import MODEL_FILE
 from edge_hoi.runtime.open import PLAN_BACKENDS
+from edge_hoi.runtime.plan import MODEL_FILE
 from edge_hoi.telemetry import processor_name, time_interleaved
 from edge_hoi.vocabulary import Vocabulary
 

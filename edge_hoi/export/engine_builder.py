@@ -35,8 +35,9 @@ from edge_hoi.runtime import (
     random_inputs,
     write_manifest,
 )
-from edge_hoi.runtime.manifest import MANIFEST_FILE, MODEL_FILE, PROGRAM_FILE, WEIGHTS_FILE
+from edge_hoi.runtime.manifest import MANIFEST_FILE, WEIGHTS_FILE
 from edge_hoi.runtime.open import ONNX_BACKENDS, PLAN_BACKENDS
+from edge_hoi.runtime.plan import MODEL_FILE, PROGRAM_FILE
 from edge_hoi.runtime.torch_engine import TorchEngine
 from edge_hoi.vocabulary import Vocabulary
 

@@ -10,8 +10,8 @@ from edge_hoi.errors import EdgeHoiError, EngineError
 from edge_hoi.runtime import Device, Manifest
 from edge_hoi.runtime.gpu import Gpu
 from edge_hoi.runtime.int8_saturation import engine_saturates
-from edge_hoi.runtime.manifest import AMPERE_AND_LATER, Plan, PlanBackend
 from edge_hoi.runtime.open import PLAN_BACKENDS
+from edge_hoi.runtime.plan import AMPERE_AND_LATER, Plan, PlanBackend
 from edge_hoi.runtime.tensorrt_layers import count_products
 from edge_hoi.runtime.tensorrt_library import load_library
 from edge_hoi.runtime.tensorrt_plans import compile_plan

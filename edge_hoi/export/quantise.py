@@ -15,7 +15,7 @@ from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from edge_hoi.errors import EngineError
-from edge_hoi.runtime.manifest import WeightBits
+from edge_hoi.runtime.manifest_sections import WeightBits
 
 KEEP_FLOAT = ("*_box_head*",)
 """Layers that stay float unless told otherwise: a pixel of a large picture is smaller than a step of INT8."""

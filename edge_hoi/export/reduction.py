@@ -17,7 +17,7 @@ from edge_hoi.export.ranges import Method
 from edge_hoi.export.sensitivity import sensitivities
 from edge_hoi.runtime import Calibration, InputDescription
 from edge_hoi.runtime.int8_saturation import int8_saturates
-from edge_hoi.runtime.manifest import WeightBits
+from edge_hoi.runtime.manifest_sections import WeightBits
 from edge_hoi.runtime.open import PLAN_BACKENDS
 
 Reduced = Literal["bf16", "fp16", "int8"]

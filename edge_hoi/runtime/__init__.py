@@ -3,19 +3,9 @@
 from edge_hoi.runtime.engine import OUTPUT_NAMES, Arrays, CheckedEngine, Device, Engine, PrecisionHint, TensorSpec, random_inputs
 from edge_hoi.runtime.fake_engine import FakeEngine, fake_manifest
 from edge_hoi.runtime.input_size import choose_input_size
-from edge_hoi.runtime.manifest import (
-    Accuracy,
-    Calibration,
-    Candidate,
-    ClipIdentity,
-    Decision,
-    InputDescription,
-    Manifest,
-    TextTower,
-    read_manifest,
-    write_manifest,
-)
-from edge_hoi.runtime.open import open_engine
+from edge_hoi.runtime.manifest import Manifest, read_manifest, write_manifest
+from edge_hoi.runtime.manifest_sections import Accuracy, Calibration, Candidate, ClipIdentity, Decision, InputDescription, TextTower
+from edge_hoi.runtime.open import open_engine, register_backend
 
 __all__ = [
     "OUTPUT_NAMES",
@@ -39,5 +29,6 @@ __all__ = [
     "open_engine",
     "random_inputs",
     "read_manifest",
+    "register_backend",
     "write_manifest",
 ]

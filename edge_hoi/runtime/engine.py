@@ -1,6 +1,6 @@
 """What an engine is: named arrays in, named arrays out.
 
-Legend: B batch, H and W input size in pixels, S side of CLIP's picture, Q queries, E embedding size.
+B batch, H and W input size in pixels, S side of CLIP's image, Q queries, E embedding size.
 
 Inputs: `image` (B, 3, H, W) and `clip_image` (B, 3, S, S), normalised as the manifest says. Outputs: `human_boxes` and `object_boxes`
 (B, Q, 4) cxcywh in [0, 1]; `object_embeddings`, `interaction_embeddings` and `verb_embeddings` (B, Q, E) and `image_embedding` (B, E), each
@@ -29,39 +29,34 @@ OUTPUT_NAMES = ("human_boxes", "object_boxes", "object_embeddings", "interaction
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """Shape and type of a named array.
-
-    Attributes:
-        shape: Sizes; the first, the batch, is -1 where it may vary.
-        dtype: Element type.
-    """
+    """Shape and type of a named array; the batch, the first size, is -1 where it is dynamic."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any] = FLOAT32
 
 
 class Engine(Protocol):
-    """A model made ready to run on one input size. Not to be shared between threads. A context manager."""
+    """A model ready to run at one input size. A context manager, to be used by one thread at a time."""
 
     @property
     def manifest(self) -> Manifest:
-        """What the engine was built from."""
+        """The engine's manifest."""
 
     @property
     def backend(self) -> str:
-        """Name of what runs it."""
+        """Name of the backend that runs it."""
 
     @property
     def precision(self) -> str:
-        """Arithmetic that it really runs in on this device, such as `fp32` or `bf16`."""
+        """Precision that it really runs in on this device, such as `fp32` or `bf16`."""
 
     @property
     def flags(self) -> Mapping[str, str]:
-        """How the backend runs it, by name: `device` or `provider`, `threads` and the like, as far as it tells."""
+        """Backend settings, such as `device` or `provider`, and `threads`, as far as the backend reports them."""
 
     @property
     def max_batch(self) -> int:
-        """Most pictures in one run."""
+        """Largest batch."""
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -69,11 +64,11 @@ class Engine(Protocol):
 
     @property
     def inputs(self) -> Mapping[str, TensorSpec]:
-        """Name, shape and type of each input."""
+        """Specification of each input."""
 
     @property
     def outputs(self) -> Mapping[str, TensorSpec]:
-        """Name, shape and type of each output."""
+        """Specification of each output."""
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         """Run the model on a batch.
@@ -82,14 +77,14 @@ class Engine(Protocol):
             inputs: One array for each of `inputs`, all with the same B from 1 to `max_batch`.
 
         Returns:
-            One array for each of `outputs`, C-contiguous and the caller's own.
+            One array for each of `outputs`, C-contiguous and owned by the caller.
 
         Raises:
-            EngineError: The inputs are not those expected, or the engine is closed.
+            EngineError: The inputs are invalid, or the engine is closed.
         """
 
     def close(self) -> None:
-        """Free what the engine holds; closing again does nothing."""
+        """Free the engine's memory; closing again does nothing."""
 
     def __enter__(self) -> Self: ...
 
@@ -97,7 +92,7 @@ class Engine(Protocol):
 
 
 class CheckedEngine(ABC):
-    """What every backend shares: the specifications, the checks around a run, and closing."""
+    """Base of every backend: the specifications, the checks around a run, and closing."""
 
     backend: ClassVar[str]
 
@@ -105,19 +100,19 @@ class CheckedEngine(ABC):
         """Derive and check the specifications.
 
         Args:
-            manifest: What the engine was built from.
-            input_size: `(H, W)` in pixels; None for the nominal one.
-            max_batch: Most pictures in one run.
+            manifest: The engine's manifest.
+            input_size: `(H, W)` in pixels; None for the nominal size.
+            max_batch: Largest batch.
 
         Raises:
-            EngineError: The size is no multiple of the stride, or the batch is empty.
+            EngineError: The size is no multiple of the stride, or `max_batch` is below 1.
         """
         nominal = manifest.input
         height, width = input_size or (nominal.height, nominal.width)
         if min(height, width) < 1 or height % nominal.stride or width % nominal.stride:
             raise EngineError(f"Engine expects an input size in multiples of {nominal.stride}, got {height}x{width}; use choose_input_size")
         if max_batch < 1:
-            raise EngineError(f"Engine expects max_batch of at least 1, got {max_batch}; leave it out for 1")
+            raise EngineError(f"Engine expects max_batch of at least 1, got {max_batch}; omit it for 1")
         batch = 1 if max_batch == 1 else -1
         queries, embedding = manifest.num_queries, manifest.embedding_size
         self.manifest = manifest
@@ -151,7 +146,7 @@ class CheckedEngine(ABC):
         return {name: outputs[name] for name in self.outputs}
 
     def close(self) -> None:
-        """Free what the engine holds; closing again does nothing."""
+        """Free the engine's memory; closing again does nothing."""
         if not self._is_closed:
             self._is_closed = True
             self._release()
@@ -172,59 +167,43 @@ class CheckedEngine(ABC):
 
 
 def random_inputs(specs: Mapping[str, TensorSpec], batch: int = 1) -> dict[str, NDArray[np.float32]]:
-    """Make inputs of normalised noise, always the same, to try or time an engine with.
-
-    Args:
-        specs: What the engine takes.
-        batch: B, the number of pictures.
-
-    Returns:
-        One array for each input.
-    """
+    """Generate normally distributed inputs for a batch, always the same."""
     generator = np.random.default_rng(0)
     return {name: generator.standard_normal((batch, *spec.shape[1:]), np.float32) for name, spec in specs.items()}
 
 
 def check_inputs(inputs: Arrays, specs: Mapping[str, TensorSpec], max_batch: int) -> int:
-    """Hold a batch against what an engine takes.
-
-    Args:
-        inputs: What is to be run.
-        specs: What the engine takes.
-        max_batch: Most pictures in one run.
-
-    Returns:
-        B, the number of pictures.
+    """Check a batch against an engine's input specifications and return its size.
 
     Raises:
-        EngineError: A name, shape or type is not the expected one.
+        EngineError: A name, shape, type or batch size is invalid.
     """
     if set(inputs) != set(specs):
-        raise EngineError(f"Engine expects inputs {_names(specs)}, got {_names(inputs)}; give exactly those")
+        raise EngineError(f"Engine expects inputs {_names(specs)}, got {_names(inputs)}; pass exactly those")
     for name, spec in specs.items():
         array = inputs[name]
-        mend = _mend(array, spec, max_batch)
-        if mend:
+        fix = _fix(array, spec, max_batch)
+        if fix:
             batch = f"1..{max_batch}" if max_batch > 1 else "1"
             shape = ", ".join([batch, *map(str, spec.shape[1:])])
-            raise EngineError(f"Engine expects {name} ({shape}) {spec.dtype}, got {_describe(array)}; {mend}")
+            raise EngineError(f"Engine expects {name} ({shape}) {spec.dtype}, got {_describe(array)}; {fix}")
     batches = {name: len(inputs[name]) for name in specs}
     if len(set(batches.values())) > 1:
         got = " and ".join(f"{count} of {name}" for name, count in batches.items())
-        raise EngineError(f"Engine expects the same number of every input, got {got}; give each picture in both forms")
+        raise EngineError(f"Engine expects the same number of every input, got {got}; pass each image in both forms")
     return next(iter(batches.values()))
 
 
-def _mend(array: NDArray[Any], spec: TensorSpec, max_batch: int) -> str | None:
+def _fix(array: NDArray[Any], spec: TensorSpec, max_batch: int) -> str | None:
     if not isinstance(array, np.ndarray) or array.dtype != spec.dtype:
         return f"convert it with numpy.asarray(…, numpy.{spec.dtype})"
     if array.ndim != len(spec.shape) or array.shape[1] != spec.shape[1]:
-        return "put the pictures in the order batch, channel, height, width"
+        return "order the axes as batch, channel, height, width"
     if array.shape[1:] != spec.shape[1:]:
-        return "resize the pictures, or open the engine with another input_size"
+        return "resize the images, or open the engine with another input_size"
     if len(array) > max_batch:
         return f"open the engine with max_batch={len(array)}"
-    return None if len(array) else "give at least one picture"
+    return None if len(array) else "pass at least one image"
 
 
 def _describe(value: object) -> str:

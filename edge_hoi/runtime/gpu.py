@@ -1,4 +1,4 @@
-"""One CUDA GPU through `cuda-bindings`: a stream, memory of both sides, and recorded work; all of it is freed together."""
+"""One CUDA GPU through `cuda-bindings`: a stream, device and pinned memory, and CUDA graphs."""
 
 import ctypes
 import math
@@ -12,13 +12,13 @@ from edge_hoi.errors import EngineError, MissingDependencyError
 
 
 class Gpu:
-    """What one engine holds on the first CUDA device."""
+    """What one engine allocates on the first CUDA device; `close` frees all of it."""
 
     def __init__(self, backend: str) -> None:
-        """Find the device and make a stream.
+        """Open the device and create a stream.
 
         Args:
-            backend: Who asks, for the messages.
+            backend: For error messages.
 
         Raises:
             EngineError: There is no CUDA device.
@@ -32,44 +32,32 @@ class Gpu:
 
     @property
     def compute_capability(self) -> str:
-        """Of the device, such as `8.6`."""
+        """Compute capability of the device, such as `8.6`."""
         kinds = self._cuda.cudaDeviceAttr
         parts = (kinds.cudaDevAttrComputeCapabilityMajor, kinds.cudaDevAttrComputeCapabilityMinor)
         return ".".join(str(self.call("cudaDeviceGetAttribute", part, 0)) for part in parts)
 
     @property
     def name(self) -> str:
-        """What the maker calls the device."""
+        """Product name of the device."""
         name: bytes = self.call("cudaGetDeviceProperties", 0).name
         return name.decode().rstrip("\0")
 
     def memory(self, size: int) -> int:
-        """Take memory on the device.
-
-        Args:
-            size: In bytes.
-
-        Returns:
-            Its address there.
+        """Allocate `size` bytes on the device and return their address.
 
         Raises:
-            EngineError: There is not as much.
+            EngineError: Out of memory.
         """
         address = self.call("cudaMalloc", max(1, size))
         self._frees.append(lambda: self.call("cudaFree", address))
         return int(address)
 
     def pinned(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """Take page-locked memory on this side, which copies to and from the device without a detour.
-
-        Args:
-            shape: Of the array.
-
-        Returns:
-            A float32 array of zeros; not to be used after `close`.
+        """Allocate a float32 array of zeros in page-locked host memory; not to be used after `close`.
 
         Raises:
-            EngineError: There is not as much.
+            EngineError: Out of memory.
         """
         size = max(1, math.prod(shape)) * 4
         address = self.call("cudaMallocHost", size)
@@ -84,7 +72,7 @@ class Gpu:
         self.call("cudaMemcpyAsync", address, array.ctypes.data, array.nbytes, kind, self.stream)
 
     def download(self, array: NDArray[np.float32], address: int) -> None:
-        """Queue the copy of the device's memory to a pinned array."""
+        """Queue the copy of device memory to a pinned array."""
         kind = self._cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
         self.call("cudaMemcpyAsync", array.ctypes.data, address, array.nbytes, kind, self.stream)
 
@@ -92,19 +80,19 @@ class Gpu:
         """Record queued work as a CUDA graph, which is launched in one call.
 
         Args:
-            work: Queues it; it has run once before, so that nothing is set up while it is recorded.
+            work: Queues it; it must have run once before, because initialization cannot be recorded.
 
         Returns:
-            Queues the same again, with the same addresses.
+            A function that queues the same work with the same addresses.
 
         Raises:
-            EngineError: It cannot be recorded; the stream is usable all the same.
+            EngineError: It cannot be recorded; the stream stays usable.
         """
         self.call("cudaStreamBeginCapture", self.stream, self._cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal)
         try:
             work()
         except BaseException:
-            self._cuda.cudaStreamEndCapture(self.stream)  # gives back an error, for the record is broken off
+            self._cuda.cudaStreamEndCapture(self.stream)  # ends the failed capture; its error is expected
             raise
         graph = self.call("cudaStreamEndCapture", self.stream)
         try:
@@ -115,30 +103,23 @@ class Gpu:
         return lambda: self.call("cudaGraphLaunch", executable, self.stream)
 
     def wait(self) -> None:
-        """Wait until all that was queued is done."""
+        """Wait until all queued work is done."""
         self.call("cudaStreamSynchronize", self.stream)
 
     def close(self) -> None:
-        """Free everything, last taken first."""
+        """Free everything, in reverse order of allocation."""
         while self._frees:
             self._frees.pop()()
 
-    def call(self, name: str, *arguments: Any) -> Any:  # noqa: ANN401 -- whatever that function gives
-        """Call a function of CUDA's runtime.
-
-        Args:
-            name: Of the function.
-            arguments: Its arguments.
-
-        Returns:
-            What it gives beside its status.
+    def call(self, name: str, *arguments: Any) -> Any:  # noqa: ANN401 -- whatever that function returns
+        """Call a function of CUDA's runtime and return its result without the status.
 
         Raises:
-            EngineError: It fails.
+            EngineError: The call fails.
         """
         status, *results = getattr(self._cuda, name)(*arguments)
         if status != self._cuda.cudaError_t.cudaSuccess:
-            raise EngineError(f"CUDA's {name} fails: {self._explain(status)}; see what else uses the GPU with nvidia-smi")
+            raise EngineError(f"CUDA's {name} fails: {self._explain(status)}; check with nvidia-smi what else uses the GPU")
         return results[0] if results else None
 
     def _explain(self, status: Any) -> str:  # noqa: ANN401
@@ -148,10 +129,10 @@ class Gpu:
     def _refuse_absence(self, backend: str) -> None:
         status, count = self._cuda.cudaGetDeviceCount()
         if status != self._cuda.cudaError_t.cudaSuccess or not count:
-            reason = "none is found" if status == self._cuda.cudaError_t.cudaSuccess else self._explain(status)
+            reason = "no device found" if status == self._cuda.cudaError_t.cudaSuccess else self._explain(status)
             raise EngineError(
-                f"backend {backend!r} needs an NVIDIA GPU with its driver, and here CUDA says: {reason}; use backend 'openvino', or on a "
-                f"machine with one run `nvidia-smi` and `pip install 'edge-hoi[{backend}]'`"
+                f"backend {backend!r} needs an NVIDIA GPU with its driver, and CUDA reports: {reason}; use backend 'openvino', or on a "
+                f"machine with a GPU run `nvidia-smi` and `pip install 'edge-hoi[{backend}]'`"
             )
 
 

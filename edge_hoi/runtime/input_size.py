@@ -1,28 +1,22 @@
-"""Choose the size that a source's frames are resized to, so that no padding is needed."""
+"""Choose the size that a source's frames are resized to, without padding."""
 
 import math
 
 from edge_hoi.errors import EngineError
-from edge_hoi.runtime.manifest import InputDescription
+from edge_hoi.runtime.manifest_sections import InputDescription
 
-# How much an area that is off by some share counts, against an aspect ratio that is off by the same share. At 1/4, 16:9 and 4:3 land
-# within 2 % of their shape and 6 % of the nominal area for 384x672.
+# Weight of the relative error in area against the relative error in aspect ratio. At 1/4, 16:9 and 4:3 stay within 2 % of their aspect
+# ratio and 6 % of the nominal area for 384x672.
 _AREA_WEIGHT = 0.25
 
 
 def choose_input_size(frame_width: int, frame_height: int, description: InputDescription) -> tuple[int, int]:
-    """Find the input size that is nearest to a source's aspect ratio and to the engine's nominal area.
+    """Return the input size `(height, width)` in pixels that is nearest to a frame's aspect ratio and to the engine's nominal area.
 
-    Args:
-        frame_width: Width of the source's frames in pixels.
-        frame_height: Height likewise.
-        description: The engine's input; multiples of its stride are considered, of half to one and a half times its nominal area.
-
-    Returns:
-        `(height, width)` in pixels.
+    Candidates are multiples of the engine's stride, of half to one and a half times its nominal area.
 
     Raises:
-        EngineError: A frame without area.
+        EngineError: The frame has no pixels.
     """
     if frame_width < 1 or frame_height < 1:
         raise EngineError(f"A frame's width and height are at least 1 pixel, got {frame_width}x{frame_height}; check the source")
@@ -33,7 +27,7 @@ def choose_input_size(frame_width: int, frame_height: int, description: InputDes
     def cost(size: tuple[int, int]) -> tuple[float, tuple[int, int]]:
         rows, columns = size
         distortion = abs(math.log(columns / rows / aspect)) + _AREA_WEIGHT * abs(math.log(rows * columns / cells))
-        return round(distortion, 9), size  # rounded, so that mirrored sizes tie exactly and the order decides
+        return round(distortion, 9), size  # rounded, so that transposed sizes tie exactly and the order decides
 
     sizes = ((rows, columns) for rows in range(1, most + 1) for columns in range(math.ceil(least / rows), most // rows + 1))
     rows, columns = min(sizes, key=cost)

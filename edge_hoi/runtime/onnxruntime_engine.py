@@ -1,4 +1,4 @@
-"""ONNX Runtime: the fallback and the numeric referee; on CUDA where `onnxruntime-gpu` is installed."""
+"""ONNX Runtime: the fallback and the numeric reference; on CUDA where `onnxruntime-gpu` is installed."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ _CUDA = "CUDAExecutionProvider"
 
 
 class OnnxRuntimeEngine(CheckedEngine):
-    """An ONNX engine run by ONNX Runtime."""
+    """An ONNX engine run by ONNX Runtime, in fp32 arithmetic; device `auto` uses CUDA if available."""
 
     backend = "onnxruntime"
 
@@ -30,21 +30,12 @@ class OnnxRuntimeEngine(CheckedEngine):
         max_batch: int = 1,
         device: Device = "auto",
         precision_hint: PrecisionHint | None = None,
-        cache_folder: Path | None = None,  # noqa: ARG002 - it has nothing to keep
+        cache_folder: Path | None = None,  # noqa: ARG002 -- it caches nothing
     ) -> None:
-        """Read the model and fix its input size.
-
-        Args:
-            folder: The engine's folder.
-            manifest: Its manifest, verified.
-            input_size: `(H, W)` in pixels; None for the nominal one.
-            max_batch: Most pictures in one run.
-            device: `auto` takes CUDA where it is to be had.
-            precision_hint: `f32`, which is all it can do.
-            cache_folder: Not used.
+        """Read the model and fix its input size; see `open_engine`.
 
         Raises:
-            EngineError: There is no CUDA though it was asked for, or ONNX Runtime cannot read the model.
+            EngineError: CUDA was requested and is missing, `precision_hint` is `bf16`, or ONNX Runtime cannot read the model.
             MissingDependencyError: ONNX Runtime is not installed.
         """
         try:
@@ -52,9 +43,7 @@ class OnnxRuntimeEngine(CheckedEngine):
         except ImportError as error:
             raise MissingDependencyError("backend 'onnxruntime' needs ONNX Runtime; pip install 'edge-hoi[onnxruntime]'") from error
         if precision_hint == "bf16":
-            raise EngineError(
-                "ONNX Runtime runs this engine in f32 only, got precision_hint 'bf16'; leave it out or use backend 'openvino'"
-            )
+            raise EngineError("ONNX Runtime runs this engine in f32 only, got precision_hint 'bf16'; omit it or use backend 'openvino'")
         super().__init__(manifest, input_size=input_size, max_batch=max_batch)
         path = model_path(folder, manifest)
         providers = _providers(device, onnxruntime.get_available_providers())
@@ -65,16 +54,16 @@ class OnnxRuntimeEngine(CheckedEngine):
             options.add_free_dimension_override_by_name(name, size)
         try:
             session = onnxruntime.InferenceSession(path, options, providers=providers)
-        except Exception as error:  # its errors have no common base but this one
+        except Exception as error:  # ONNX Runtime's errors have no other common base
             reason = str(error).strip().splitlines()[0]
-            mend = "use backend 'openvino'" if manifest.precision == "bf16" else "build it again with `edge-hoi build`"
-            raise EngineError(f"ONNX Runtime cannot open {path}: {reason}; {mend}") from error
+            fix = "use backend 'openvino'" if manifest.precision == "bf16" else "build it again with `edge-hoi build`"
+            raise EngineError(f"ONNX Runtime cannot open {path}: {reason}; {fix}") from error
         if device == "cuda" and _CUDA not in session.get_providers():
             raise EngineError("ONNX Runtime finds no CUDA device; use device 'cpu', or check the driver with nvidia-smi")
         if manifest.precision == "bf16" or is_simulated:
             self.precision = "fp32"
         threads = session.get_session_options().intra_op_num_threads
-        self.flags = {"provider": session.get_providers()[0], "threads": str(threads) if threads else "its own choice"}
+        self.flags = {"provider": session.get_providers()[0], "threads": str(threads) if threads else "automatic"}
         self._session: Any = session
 
     def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
@@ -86,10 +75,10 @@ class OnnxRuntimeEngine(CheckedEngine):
 
 
 def session_options(*, with_int8: bool) -> Any:  # noqa: ANN401 -- ONNX Runtime has no type hints
-    """Give options for a session that keeps quiet about what it does not fold.
+    """Create session options that log errors only.
 
     Args:
-        with_int8: Whether a Q/DQ network runs in INT8. If not, it is rounded as in INT8 and multiplied in float, which is slow, and right
+        with_int8: Whether a Q/DQ network runs in INT8. If not, it is rounded as in INT8 and multiplied in float, which is slow and correct
             on every CPU; see `engine_saturates`. (`session.x64quantprecision` is meant for that, and fails where layers share weights.)
     """
     import onnxruntime
@@ -103,7 +92,7 @@ def session_options(*, with_int8: bool) -> Any:  # noqa: ANN401 -- ONNX Runtime 
 
 def _providers(device: Device, available: list[str]) -> list[Any]:
     if device == "cuda" and _CUDA not in available:
-        raise EngineError("ONNX Runtime has no CUDA here; use device 'cpu', or replace it by its GPU build: pip install onnxruntime-gpu")
+        raise EngineError("this ONNX Runtime has no CUDA; use device 'cpu', or install its GPU build instead: pip install onnxruntime-gpu")
     if device == "cpu" or _CUDA not in available:
         return [_CPU]
     return [(_CUDA, {"use_tf32": "0"}), _CPU]  # TF32 keeps 10 bits of each factor, which is not fp32

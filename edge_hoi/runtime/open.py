@@ -1,5 +1,6 @@
-"""Open the engine that is in a folder."""
+"""Open the engine in a folder."""
 
+import importlib
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,49 +10,33 @@ from edge_hoi.runtime.engine import Device, Engine, PrecisionHint
 from edge_hoi.runtime.manifest import read_manifest
 from edge_hoi.runtime.tensorrt_library import MODULES
 
-
-def _openvino() -> Callable[..., Engine]:
-    from edge_hoi.runtime.openvino_engine import OpenVinoEngine
-
-    return OpenVinoEngine
-
-
-def _onnxruntime() -> Callable[..., Engine]:
-    from edge_hoi.runtime.onnxruntime_engine import OnnxRuntimeEngine
-
-    return OnnxRuntimeEngine
-
-
-def _tensorrt() -> Callable[..., Engine]:
-    from edge_hoi.runtime.tensorrt_engine import TensorRtEngine
-
-    return TensorRtEngine
-
-
-def _tensorrt_rtx() -> Callable[..., Engine]:
-    from edge_hoi.runtime.tensorrt_engine import TensorRtRtxEngine
-
-    return TensorRtRtxEngine
-
-
-def _torch_tensorrt() -> Callable[..., Engine]:
-    from edge_hoi.runtime.torch_tensorrt_engine import TorchTensorRtEngine
-
-    return TorchTensorRtEngine
-
-
-# Imported when asked for, so that no backend costs anything while another is used.
-_BACKENDS: dict[str, Callable[[], Callable[..., Engine]]] = {
-    "openvino": _openvino,
-    "onnxruntime": _onnxruntime,
-    "tensorrt": _tensorrt,
-    "tensorrt-rtx": _tensorrt_rtx,
-    "torch-tensorrt": _torch_tensorrt,
+# Imported on first use: no backend needs the packages of another.
+_BACKENDS = {
+    "openvino": ("openvino_engine", "OpenVinoEngine"),
+    "onnxruntime": ("onnxruntime_engine", "OnnxRuntimeEngine"),
+    "tensorrt": ("tensorrt_engine", "TensorRtEngine"),
+    "tensorrt-rtx": ("tensorrt_engine", "TensorRtRtxEngine"),
+    "torch-tensorrt": ("torch_tensorrt_engine", "TorchTensorRtEngine"),
 }
 ONNX_BACKENDS = tuple(name for name in _BACKENDS if name != "torch-tensorrt")
-"""Names of the backends that run an engine's ONNX file."""
+"""Backends that run an engine's ONNX file."""
 PLAN_BACKENDS = tuple(MODULES)
-"""Names of those that compile the network first, for one kind of GPU and one input size."""
+"""Backends that compile the network for one kind of GPU and one input size."""
+
+
+def register_backend(name: str, load: Callable[[], Callable[..., Engine]]) -> None:
+    """Add a backend, to be chosen by name like the others.
+
+    Args:
+        name: What `backend` calls it.
+        load: Returns the engine's class, or another callable with the arguments of `OnnxRuntimeEngine`; called when first needed.
+
+    Raises:
+        EngineError: There is a backend of this name.
+    """
+    if name in _BACKENDS:
+        raise EngineError(f"backend {name!r} exists already; choose another name")
+    _BACKENDS[name] = load
 
 
 def open_engine(
@@ -68,34 +53,30 @@ def open_engine(
 
     Args:
         folder: The engine's folder.
-        backend: `openvino`, `onnxruntime`, `tensorrt`, `tensorrt-rtx` or `torch-tensorrt`; None for the one that the manifest names.
-        input_size: `(H, W)` in pixels, such as `choose_input_size` gives; None for the nominal one.
-        max_batch: Most pictures in one run.
-        device: `cpu`, `cuda`, or `auto` for the best there is.
-        precision_hint: `f32`, or `bf16` where the backend and the device can; None for what it was built for.
-        cache_folder: Where a backend may keep what it compiled; None to keep nothing.
+        backend: `openvino`, `onnxruntime`, `tensorrt`, `tensorrt-rtx` or `torch-tensorrt`; None for the manifest's.
+        input_size: `(H, W)` in pixels, see `choose_input_size`; None for the nominal size.
+        max_batch: Largest batch.
+        device: `cpu`, `cuda`, or `auto` for the best available.
+        precision_hint: `f32`, or `bf16` where backend and device support it; None for the precision it was built for.
+        cache_folder: For compiled models, so that opening again is faster; None to keep none.
 
     Returns:
         The engine, to be closed by the caller.
 
     Raises:
-        EngineError: The backend is not known, the device is not there, or the model cannot be opened.
-        ManifestError: The folder does not hold what its manifest says.
+        EngineError: The backend is unknown, the device is missing, or the model cannot be opened.
+        ManifestError: A file is missing or differs from the manifest.
         MissingDependencyError: The backend is not installed.
     """
     manifest = read_manifest(folder)
     name = backend or manifest.backend
     if name not in _BACKENDS:
-        nearest = get_close_matches(name, _BACKENDS, n=1, cutoff=0.5)
-        mend = (
-            "open a torch engine with TorchEngine"
-            if name == "torch"
-            else f"did you mean {nearest[0]!r}?"
-            if nearest
-            else "use one of those"
-        )
-        raise EngineError(f"open_engine expects backend {' or '.join(map(repr, _BACKENDS))}, got {name!r}; {mend}")
-    return _BACKENDS[name]()(
+        near = get_close_matches(name, _BACKENDS, n=1, cutoff=0.5)
+        fix = "open a torch engine with TorchEngine" if name == "torch" else f"did you mean {near[0]!r}?" if near else "use one of those"
+        raise EngineError(f"open_engine expects backend {' or '.join(map(repr, _BACKENDS))}, got {name!r}; {fix}")
+    module, class_name = _BACKENDS[name]
+    make: Callable[..., Engine] = getattr(importlib.import_module(f"edge_hoi.runtime.{module}"), class_name)
+    return make(
         folder,
         manifest,
         input_size=input_size,

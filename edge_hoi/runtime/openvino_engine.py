@@ -1,4 +1,4 @@
-"""OpenVINO: the default on CPUs. It picks the number of threads: one for each physical core."""
+"""OpenVINO: the default on CPUs, with one thread per physical core."""
 
 from collections import Counter
 from pathlib import Path
@@ -11,14 +11,19 @@ from numpy.typing import NDArray
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
 from edge_hoi.runtime.int8_saturation import engine_saturates, remove_activation_quantisers
-from edge_hoi.runtime.manifest import MODEL_FILE, Manifest, model_path
+from edge_hoi.runtime.manifest import Manifest, model_path
 from edge_hoi.runtime.openvino_core import openvino_core
+from edge_hoi.runtime.plan import MODEL_FILE
 
 _PRODUCTS = ("Convolution", "FullyConnected", "MatMul")
 
 
 class OpenVinoEngine(CheckedEngine):
-    """An ONNX engine run by OpenVINO on the CPU; one in INT8 in fp32 where this CPU's INT8 overflows, see `precision`."""
+    """An ONNX engine run by OpenVINO on the CPU; `precision` reports what it runs in.
+
+    Without bf16 arithmetic a CPU runs f32. Where INT8 accumulators saturate, an INT8 engine runs in fp32. `cache_folder` saves 1.5 of 4 s
+    when the published network is opened again, for a file as large as the model per input size.
+    """
 
     backend = "openvino"
 
@@ -33,18 +38,7 @@ class OpenVinoEngine(CheckedEngine):
         precision_hint: PrecisionHint | None = None,
         cache_folder: Path | None = None,
     ) -> None:
-        """Read the model, fix its input size and compile it.
-
-        Args:
-            folder: The engine's folder.
-            manifest: Its manifest, verified.
-            input_size: `(H, W)` in pixels; None for the nominal one.
-            max_batch: Most pictures in one run.
-            device: `auto` and `cpu` are the same.
-            precision_hint: `f32` or `bf16`; None for what the engine was built for. A CPU without bf16 arithmetic runs f32
-                all the same, see `precision`.
-            cache_folder: Where compiled models are kept, so that opening again is quicker (by 1.5 of 4 s for the published network, with
-                a file as large as the model for each input size); None to keep none.
+        """Read the model, fix its input size and compile it; see `open_engine`.
 
         Raises:
             EngineError: The device is not a CPU, or OpenVINO cannot read or compile the model.
@@ -54,10 +48,10 @@ class OpenVinoEngine(CheckedEngine):
         super().__init__(manifest, input_size=input_size, max_batch=max_batch)
         path = model_path(folder, manifest)
         hint = precision_hint or ("bf16" if manifest.precision == "bf16" else "f32")
-        # Said outright, for on a CPU with bf16 OpenVINO would take it unasked.
+        # Explicit, because on a CPU with bf16 OpenVINO would use it by default.
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
         if cache_folder is not None:
-            # A folder for each model, because OpenVINO's own key is a short hash.
+            # One folder per model, because OpenVINO's own key is a short hash.
             config["CACHE_DIR"] = str(cache_folder / manifest.files[MODEL_FILE])
         batch = openvino.Dimension(1, max_batch)
         try:
@@ -78,7 +72,7 @@ class OpenVinoEngine(CheckedEngine):
 
     def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         results = self._request.infer(dict(inputs), share_inputs=True)  # outputs are copies unless `share_outputs` is set
-        # By every name: where an fp16 network ends in a cast, its result goes by the cast's names as well.
+        # All names: where an fp16 network ends in a cast, the result has the cast's names as well.
         return {name: array for output, array in results.items() for name in output.names}
 
     def _release(self) -> None:
@@ -86,14 +80,7 @@ class OpenVinoEngine(CheckedEngine):
 
 
 def layer_precisions(compiled: Any) -> Counter[tuple[str, str]]:  # noqa: ANN401 -- OpenVINO has no type hints for it
-    """Count the layers of a compiled model by what really runs.
-
-    Args:
-        compiled: OpenVINO's compiled model.
-
-    Returns:
-        Number of layers by kind, such as `Convolution` or `FullyConnected`, and element type, such as `f32`, `i8` or `u8`.
-    """
+    """Count the layers of a compiled model by kind, such as `Convolution`, and executed element type, such as `f32`, `i8` or `u8`."""
     notes = (layer.get_rt_info() for layer in compiled.get_runtime_model().get_ops())
     return Counter((note["layerType"].astype(str), note["runtimePrecision"].astype(str)) for note in notes)
 

@@ -1,13 +1,14 @@
 """TensorRT and TensorRT-RTX on a CUDA GPU, without torch.
 
-Inputs and outputs go through pinned memory that is taken once. Each batch size has an execution context and a CUDA graph of its own, for a
-graph holds on to the shapes of its context; all of them work in one piece of device memory. So what an engine takes depends on its input
-size and largest batch, and not on how many cameras it looks for.
+Inputs and outputs go through pinned memory that is allocated once. Each batch size has its own execution context and CUDA graph, because a
+graph fixes its shapes; all of them share one workspace. So an engine's memory depends on its input size and largest batch, not on the
+number of cameras.
 """
 
 import ctypes
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,8 @@ from numpy.typing import NDArray
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
 from edge_hoi.runtime.gpu import Gpu
-from edge_hoi.runtime.manifest import Manifest, Plan, PlanBackend
+from edge_hoi.runtime.manifest import Manifest
+from edge_hoi.runtime.plan import Plan, PlanBackend
 from edge_hoi.runtime.tensorrt_library import MODULES, load_library, make_logger
 from edge_hoi.runtime.tensorrt_plans import cached_plan_path, read_plan, replace_file
 
@@ -25,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class TensorRtEngine(CheckedEngine):
-    """An ONNX engine compiled and run by TensorRT."""
+    """An ONNX engine compiled and run by TensorRT in the network's own precision; `cache_folder` keeps plans compiled here."""
 
     backend = "tensorrt"
 
@@ -40,31 +42,22 @@ class TensorRtEngine(CheckedEngine):
         precision_hint: PrecisionHint | None = None,
         cache_folder: Path | None = None,
     ) -> None:
-        """Find or compile the plan, and take the memory that it runs in.
-
-        Args:
-            folder: The engine's folder.
-            manifest: Its manifest, verified.
-            input_size: `(H, W)` in pixels; None for the nominal one.
-            max_batch: Most pictures in one run.
-            device: `auto` and `cuda` are the same.
-            precision_hint: `f32`, of an fp32 engine; the precision is the network's.
-            cache_folder: Where plans compiled here are kept; None to compile each time that the engine's folder has none that serves.
+        """Find or compile the plan, and allocate its memory; see `open_engine`.
 
         Raises:
             EngineError: There is no GPU, or TensorRT cannot compile or load the network.
-            ManifestError: The engine has not the network that it runs.
+            ManifestError: The engine has no network for this backend.
             MissingDependencyError: TensorRT or cuda-bindings are not installed.
         """
         self._library = load_library(self.backend)
         if device == "cpu":
             raise EngineError(f"{self.backend} runs on NVIDIA GPUs, got device 'cpu'; use device 'cuda', or backend 'openvino'")
         super().__init__(manifest, input_size=input_size, max_batch=max_batch)
-        # bf16 engines of other backends are fp32's network, which a CPU runs in bf16.
+        # bf16 engines of other backends hold the fp32 network, which a CPU runs in bf16.
         self.precision = "fp32" if manifest.precision == "bf16" and manifest.backend not in MODULES else manifest.precision
         if precision_hint == "bf16" and self.precision != "bf16":
             raise EngineError(
-                f"{self.backend} runs this engine in {self.precision}, got precision_hint 'bf16'; leave it out, or build one in bf16"
+                f"{self.backend} runs this engine in {self.precision}, got precision_hint 'bf16'; omit it, or build one in bf16"
             )
         self._gpu = Gpu(self.backend)
         try:
@@ -76,7 +69,7 @@ class TensorRtEngine(CheckedEngine):
     def _load(self, folder: Path, cache_folder: Path | None) -> None:
         capability, version = self._gpu.compute_capability, self._library.__version__
         self.flags = {"device": self._gpu.name, "compute capability": capability, "version": version}
-        self._complaints: list[str] = []
+        self._errors: list[str] = []
         height, width = self.input_size
         wanted = Plan(
             backend=cast(PlanBackend, self.backend),
@@ -86,39 +79,38 @@ class TensorRtEngine(CheckedEngine):
             width=width,
             max_batch=self.max_batch,
         )
-        self._engine = self._deserialise(read_plan(folder, self.manifest, wanted, cache_folder=cache_folder, note=log.warning))
+        find = partial(read_plan, folder, self.manifest, wanted, cache_folder=cache_folder, progress=log.warning)
+        self._engine = self._deserialise(find())
         if self._engine is None:
-            log.warning("the plan that is there does not load (%s)", self._complaint())
-            self._engine = self._deserialise(
-                read_plan(folder, self.manifest, wanted, cache_folder=cache_folder, note=log.warning, anew=True)
-            )
+            log.warning("the existing plan does not load (%s)", self._last_error())
+            self._engine = self._deserialise(find(recompile=True))
         if self._engine is None:
             raise EngineError(
-                f"{self.backend} does not load the plan that it compiled: {self._complaint()}; check the driver with nvidia-smi"
+                f"{self.backend} does not load the plan that it compiled: {self._last_error()}; check the driver with nvidia-smi"
             )
-        self._make_ready(cached_plan_path(cache_folder, self.manifest, wanted) if cache_folder is not None else None)
+        self._allocate(cached_plan_path(cache_folder, self.manifest, wanted) if cache_folder is not None else None)
 
     def _deserialise(self, plan: bytes) -> Any:  # noqa: ANN401
-        """Make a plan's engine; None if it does not load, and the complaint is heard."""
-        self._logger = make_logger(self._library, self._hear)
-        before = len(self._complaints)
+        """Return a plan's engine; None, with the reason logged, if it does not load."""
+        self._logger = make_logger(self._library, self._on_message)
+        before = len(self._errors)
         runtime = self._library.Runtime(self._logger)
-        if len(self._complaints) > before:
-            # Where CUDA does not start for it, TensorRT gives one back that ends the process when it is used, and when it is freed.
+        if len(self._errors) > before:
+            # Where CUDA does not start, TensorRT returns a runtime that ends the process when it is used or freed.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(runtime))
             raise EngineError(
-                f"{self.backend} does not start: {self._complaints[before]}; its CUDA may be newer than the driver: compare nvidia-smi's"
+                f"{self.backend} does not start: {self._errors[before]}; its CUDA may be newer than the driver's: compare with nvidia-smi"
             )
         self._runtime = runtime
         return runtime.deserialize_cuda_engine(plan)
 
-    def _make_ready(self, kept: Path | None) -> None:
-        """Take what runs need; `kept` is where the plan would be kept."""
-        self._prepare_contexts(kept.with_suffix(".kernels") if kept else None)
-        self._take_memory()
-        self._keep_kernels()
+    def _allocate(self, plan_cache: Path | None) -> None:
+        """Allocate what runs need; `plan_cache` is the cache file of the plan."""
+        self._prepare_contexts(plan_cache.with_suffix(".kernels") if plan_cache else None)
+        self._allocate_buffers()
+        self._save_kernels()
 
-    def _take_memory(self) -> None:
+    def _allocate_buffers(self) -> None:
         size: int = self._engine.device_memory_size_v2
         self._workspace = self._gpu.memory(size), size
         self._runs: dict[int, Callable[[], None]] = {}
@@ -126,10 +118,10 @@ class TensorRtEngine(CheckedEngine):
         context = self._new_context(self.max_batch)
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         shapes = {name: tuple(context.get_tensor_shape(name)) for name in names}
-        odd = [name for name in names if self._engine.get_tensor_dtype(name) != self._library.float32]
-        if odd or set(names) != {*self.inputs, *self.outputs}:
+        bad = [name for name in names if self._engine.get_tensor_dtype(name) != self._library.float32]
+        if bad or set(names) != {*self.inputs, *self.outputs}:
             raise EngineError(
-                f"{self.backend} expects a network with float32 {', '.join([*self.inputs, *self.outputs])}, got {', '.join(odd or names)}; "
+                f"{self.backend} expects a network with float32 {', '.join([*self.inputs, *self.outputs])}, got {', '.join(bad or names)}; "
                 "build it again with `edge-hoi build`"
             )
         self._host = {name: self._gpu.pinned(shape) for name, shape in shapes.items()}
@@ -147,19 +139,19 @@ class TensorRtEngine(CheckedEngine):
         return {name: self._host[name][:batch].copy() for name in self.outputs}
 
     def _new_context(self, batch: int) -> Any:  # noqa: ANN401
-        """Make what runs batches of one size, in the memory that all share."""
+        """Create the context of one batch size, in the shared workspace."""
         context = self._create_context()
         if context is None:
-            raise EngineError(f"{self.backend} cannot run the plan: {self._complaint()}; see what else uses the GPU with nvidia-smi")
+            raise EngineError(f"{self.backend} cannot run the plan: {self._last_error()}; check with nvidia-smi what else uses the GPU")
         self._contexts.append(context)
         context.set_device_memory(*self._workspace)
         for name, spec in self.inputs.items():
             if not context.set_input_shape(name, (batch, *spec.shape[1:])):
-                raise EngineError(f"{self.backend} does not take {name} of {(batch, *spec.shape[1:])}: {self._complaint()}")
+                raise EngineError(f"{self.backend} does not take {name} of {(batch, *spec.shape[1:])}: {self._last_error()}")
         return context
 
     def _make_run(self, context: Any, batch: int) -> Callable[[], None]:  # noqa: ANN401
-        """Give what queues a run of a batch size: one launch of a graph, or where it cannot be recorded, each step."""
+        """Return a function that queues a run of one batch size: a graph launch, or each step if it cannot be recorded."""
         for name, address in self._device.items():
             context.set_tensor_address(name, address)
 
@@ -167,11 +159,11 @@ class TensorRtEngine(CheckedEngine):
             for name in self.inputs:
                 self._gpu.upload(self._device[name], self._host[name][:batch])
             if not context.execute_async_v3(int(self._gpu.stream)):
-                raise EngineError(f"{self.backend} cannot run the plan: {self._complaint()}")
+                raise EngineError(f"{self.backend} cannot run the plan: {self._last_error()}")
             for name in self.outputs:
                 self._gpu.download(self._host[name][:batch], self._device[name])
 
-        queue()  # sets up what cannot be set up while a graph is recorded
+        queue()  # initializes what cannot be initialized while a graph is recorded
         self._gpu.wait()
         try:
             run, is_graph = self._gpu.record(queue), "yes"
@@ -181,35 +173,31 @@ class TensorRtEngine(CheckedEngine):
         self.flags = {**self.flags, "CUDA graph": is_graph}
         return run
 
-    def _hear(self, severity: str, text: str) -> None:
+    def _on_message(self, severity: str, text: str) -> None:
         if severity in ("ERROR", "INTERNAL_ERROR"):
-            self._complaints.append(" ".join(text.split()))
+            self._errors.append(" ".join(text.split()))
 
-    def _complaint(self) -> str:
-        return self._complaints[-1] if self._complaints else "it does not say why"
+    def _last_error(self) -> str:
+        return self._errors[-1] if self._errors else "no reason given"
 
     def _release(self) -> None:
         self._gpu.close()
-        # Contexts go before the engine, and that before the runtime.
+        # Contexts must be freed before the engine, and the engine before the runtime.
         for name in ("_runs", "_host", "_device", "_contexts", "_kernels", "_config", "_engine", "_runtime"):
             self.__dict__.pop(name, None)
 
     def _prepare_contexts(self, kernels: Path | None) -> None:
-        """Get ready to make contexts.
-
-        Args:
-            kernels: Where kernels that are compiled for them are kept, if any are.
-        """
+        """Prepare for creating contexts; `kernels` is the cache file of kernels compiled for them."""
 
     def _create_context(self) -> Any:  # noqa: ANN401
         return self._engine.create_execution_context(self._library.ExecutionContextAllocationStrategy.USER_MANAGED)
 
-    def _keep_kernels(self) -> None:
-        """Keep the kernels that the first context had compiled."""
+    def _save_kernels(self) -> None:
+        """Cache the kernels compiled for the first context."""
 
 
 class TensorRtRtxEngine(TensorRtEngine):
-    """The same by TensorRT-RTX, which compiles its kernels for the GPU at hand when the engine is opened."""
+    """The same by TensorRT-RTX, which compiles its kernels for this GPU when the engine is opened."""
 
     backend = "tensorrt-rtx"
 
@@ -218,16 +206,16 @@ class TensorRtRtxEngine(TensorRtEngine):
         self._kernels_file = kernels
         self._config = self._engine.create_runtime_config()
         self._config.set_execution_context_allocation_strategy(library.ExecutionContextAllocationStrategy.USER_MANAGED)
-        # At once, where it would otherwise replace kernels while the first batches run, and a graph would hold on to the slow ones.
+        # Eager: otherwise kernels are replaced while the first batches run, and a graph would keep the slow ones.
         self._config.dynamic_shapes_kernel_specialization_strategy = library.DynamicShapesKernelSpecializationStrategy.EAGER
         self._kernels = self._config.create_runtime_cache()
         if kernels is not None and kernels.exists():
-            self._kernels.deserialize(kernels.read_bytes())  # which leaves it empty where they are of another GPU or driver
+            self._kernels.deserialize(kernels.read_bytes())  # stays empty for another GPU or driver
         self._config.set_runtime_cache(self._kernels)
 
     def _create_context(self) -> Any:  # noqa: ANN401
         return self._engine.create_execution_context(self._config)
 
-    def _keep_kernels(self) -> None:
+    def _save_kernels(self) -> None:
         if self._kernels_file is not None:
             replace_file(self._kernels_file, bytes(memoryview(self._kernels.serialize())))

@@ -1,7 +1,6 @@
-"""What a plan's layers really compute in, read from what the builder says when it is asked for every detail.
+"""The precision that a plan's layers really compute in, parsed from the builder's detailed log.
 
-A plan cannot be opened without a GPU, and so not inspected; but the builder lists its layers, so that a machine without one can tell
-as well.
+A plan cannot be inspected without a GPU; the builder's log can.
 """
 
 import re
@@ -10,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 PRODUCTS = ("correlation", "conv", "gemm", "fc", "runtime_fusion")
-"""Kinds of layers that multiply: convolutions, products of matrices, and such with what comes before or after them."""
+"""Kinds of layers that multiply: convolutions and matrix products, fused with other layers or not."""
 
 _LISTS = "".join(rf"{part}: \[(?P<{part.lower()}>.*?)\], " for part in ("Inputs", "Constants"))
 _LAYER = re.compile(rf"^Name: .*?, LayerType: (?P<kind>\w+), {_LISTS}Outputs: ")
@@ -25,8 +24,8 @@ class PlanLayer:
 
     Attributes:
         kind: Such as `gemm`.
-        operands: Element types of the first two that it reads, weights included: `Int8`, `Half`, `BFloat16`, `Float`.
-        origins: Names of the ONNX nodes that it was made of.
+        operands: Element types of its first two operands, weights included: `Int8`, `Half`, `BFloat16`, `Float`.
+        origins: Names of the ONNX nodes that it was fused from.
     """
 
     kind: str
@@ -35,19 +34,12 @@ class PlanLayer:
 
     @property
     def arithmetic(self) -> str:
-        """The type of both operands, or both types."""
+        """The operands' common type, or both types, such as `Int8 x Half`."""
         return " x ".join(dict.fromkeys(self.operands))
 
 
 def parse_layers(messages: Iterable[str]) -> list[PlanLayer]:
-    """Find the layers of the plan among a builder's messages.
-
-    Args:
-        messages: Of a build with detailed profiling verbosity; each may hold many lines.
-
-    Returns:
-        The layers that read something, in the order of execution.
-    """
+    """Return the layers with inputs, in order of execution, from the messages of a build with detailed profiling verbosity."""
     layers = []
     for line in (line for message in messages if "LayerType: " in message for line in message.splitlines()):
         match = _LAYER.match(_SIZES.sub(r"\1", line))
@@ -59,9 +51,5 @@ def parse_layers(messages: Iterable[str]) -> list[PlanLayer]:
 
 
 def count_products(layers: Iterable[PlanLayer]) -> Counter[str]:
-    """Count the layers that multiply by the arithmetic that they multiply in.
-
-    Args:
-        layers: Of `parse_layers`.
-    """
+    """Count the layers that multiply, by `arithmetic`."""
     return Counter(layer.arithmetic for layer in layers if layer.kind in PRODUCTS)

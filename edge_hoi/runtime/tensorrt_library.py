@@ -1,4 +1,4 @@
-"""TensorRT and TensorRT-RTX, which have the same API, and torch-tensorrt: the module is chosen by the backend's name."""
+"""Import TensorRT, TensorRT-RTX (the same API) or torch-tensorrt by the backend's name."""
 
 import importlib
 from collections.abc import Callable
@@ -17,37 +17,31 @@ _SOURCES = {
 
 
 def load_library(backend: str) -> Any:  # noqa: ANN401 -- a module without type hints
-    """Import what a backend runs on.
-
-    Args:
-        backend: A key of `MODULES`.
-
-    Returns:
-        The module.
+    """Import the module of a backend, a key of `MODULES`.
 
     Raises:
         MissingDependencyError: It is not installed, or does not load.
     """
     try:
         return importlib.import_module(MODULES[backend])
-    except (ImportError, OSError, RuntimeError, AssertionError) as error:  # the wheels load libraries and look for a GPU on import
+    except (ImportError, OSError, RuntimeError, AssertionError) as error:  # the wheels load libraries and query the GPU on import
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise MissingDependencyError(f"backend {backend!r} needs the package {MODULES[backend]} ({reason}); {_SOURCES[backend]}") from error
 
 
-def make_logger(library: Any, hear: Callable[[str, str], None]) -> Any:  # noqa: ANN401
-    """Make what the library says its messages to.
+def make_logger(library: Any, on_message: Callable[[str, str], None]) -> Any:  # noqa: ANN401
+    """Create a logger for a library of `load_library`.
 
     Args:
-        library: Of `load_library`.
-        hear: Is told each message's severity, such as `ERROR`, and its text; from any thread.
+        library: The module.
+        on_message: Called from any thread with a message's severity, such as `ERROR`, and its text.
     """
 
     class Logger(library.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
-            library.ILogger.__init__(self)  # pybind11 asks for this very call
+            library.ILogger.__init__(self)  # pybind11 requires this call instead of super()
 
         def log(self, severity: Any, message: str) -> None:  # noqa: ANN401
-            hear(severity.name, message)
+            on_message(severity.name, message)
 
     return Logger()

@@ -1,4 +1,4 @@
-"""PyTorch, eager: the reference that every other backend is held against."""
+"""Eager PyTorch: the reference that every other backend is compared with."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -28,17 +28,17 @@ class TorchEngine(CheckedEngine):
         max_batch: int = 1,
         device: Device = "auto",
     ) -> None:
-        """Take over a module: it is moved to the device and put in evaluation mode.
+        """Move a module to the device and put it in evaluation mode.
 
         Args:
             module: Called as `module(image, clip_image)`; returns a mapping or a NamedTuple of the outputs.
-            manifest: What the module is.
-            input_size: `(H, W)` in pixels; None for the nominal one.
-            max_batch: Most pictures in one run.
-            device: `auto` takes CUDA where there is a device.
+            manifest: Describes the module.
+            input_size: `(H, W)` in pixels; None for the nominal size.
+            max_batch: Largest batch.
+            device: `auto` uses CUDA if available.
 
         Raises:
-            EngineError: There is no CUDA device though one was asked for.
+            EngineError: CUDA was requested and there is no device.
             MissingDependencyError: PyTorch is not installed.
         """
         try:
@@ -47,7 +47,7 @@ class TorchEngine(CheckedEngine):
             raise MissingDependencyError("backend 'torch' needs PyTorch; pip install 'edge-hoi[build]'") from error
         if device == "cuda" and not torch.cuda.is_available():
             raise EngineError(
-                "PyTorch sees no CUDA device; use device 'cpu', or check the driver with nvidia-smi and install a CUDA build of torch"
+                "PyTorch finds no CUDA device; use device 'cpu', or check the driver with nvidia-smi and install a CUDA build of torch"
             )
         super().__init__(manifest, input_size=input_size, max_batch=max_batch)
         self._device = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
@@ -57,7 +57,7 @@ class TorchEngine(CheckedEngine):
     def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         import torch
 
-        # Convolutions on CUDA run in TF32 by default, which keeps 10 bits of each factor and is not fp32.
+        # Convolutions on CUDA run in TF32 by default, with 10 bits of mantissa, which is not fp32.
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
             tensors = {name: torch.tensor(array, device=self._device) for name, array in inputs.items()}
             results = self._module(tensors["image"], tensors["clip_image"])

@@ -1,4 +1,4 @@
-"""torch-tensorrt: the exported program compiled by TensorRT and run within PyTorch, for those who stay there."""
+"""torch-tensorrt: the exported program compiled by TensorRT and run within PyTorch."""
 
 import io
 from pathlib import Path
@@ -12,11 +12,11 @@ from edge_hoi.runtime.tensorrt_engine import TensorRtEngine
 
 DEVICE = "cuda"
 MIN_DYNAMIC_BATCH = 2
-"""PyTorch takes a dimension of 1 for a fixed one, whatever is asked of it, and torch-tensorrt 2.14 compiles from 2 on."""
+"""PyTorch always treats a dimension of 1 as fixed, so torch-tensorrt 2.14 compiles dynamic batches from 2 on."""
 
 
 class TorchTensorRtEngine(TensorRtEngine):
-    """An exported program compiled by torch-tensorrt, which takes its memory from PyTorch."""
+    """An exported program compiled by torch-tensorrt; PyTorch allocates its memory in each run."""
 
     backend = "torch-tensorrt"
 
@@ -25,12 +25,12 @@ class TorchTensorRtEngine(TensorRtEngine):
 
         try:
             return torch.export.load(io.BytesIO(plan)).module()
-        except Exception as error:  # of archives, of pickles, or TensorRT's own
-            self._hear("ERROR", str(error) or type(error).__name__)
+        except Exception as error:  # from archives, pickles or TensorRT
+            self._on_message("ERROR", str(error) or type(error).__name__)
             return None
 
-    def _make_ready(self, kept: Path | None) -> None:
-        """Take nothing: each run has PyTorch give and take back what it needs."""
+    def _allocate(self, plan_cache: Path | None) -> None:
+        pass
 
     def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         import torch

@@ -3,19 +3,18 @@
 import numpy as np
 import pytest
 
-from edge_hoi.detection import Classifier, Detector, for_vocabulary
+from edge_hoi.detection import Classifier, FixedSizeDetector, for_vocabulary
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime import FakeEngine
 from edge_hoi.telemetry import StageTimer
-from edge_hoi.types import ClockInfo, Frame, Interactions
+from edge_hoi.types import Image, Interactions
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 
 SIZE = 16  # of the fake engine's embeddings
 
 
-def _frame(index: int, height: int = 90, width: int = 160) -> Frame:
-    image = np.random.default_rng(index).integers(0, 256, (height, width, 3), np.uint8)
-    return Frame(image, index / 25, None, ClockInfo("media", "relative"), 0.0, index, "camera")
+def _image(index: int, height: int = 90, width: int = 160) -> Image:
+    return np.random.default_rng(index).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def _classifier(vocabulary: Vocabulary) -> Classifier:
@@ -34,9 +33,9 @@ def _classifier(vocabulary: Vocabulary) -> Classifier:
     )
 
 
-def _detector(*, max_batch: int = 1, name: str = "hico_det", **options: object) -> Detector:
+def _detector(*, max_batch: int = 1, name: str = "hico_det", **options: object) -> FixedSizeDetector:
     vocabulary = load_vocabulary(name)
-    return Detector(FakeEngine(max_batch=max_batch), _classifier(vocabulary), vocabulary, **options)
+    return FixedSizeDetector(FakeEngine(max_batch=max_batch), _classifier(vocabulary), vocabulary, **options)
 
 
 def _assert_equal(found: Interactions, expected: Interactions) -> None:
@@ -48,12 +47,12 @@ def _assert_equal(found: Interactions, expected: Interactions) -> None:
 
 @pytest.mark.parametrize("max_batch", [2, 3, 8])
 def test_batch_equals_singles_in_order(max_batch):
-    frames = [_frame(0), _frame(1, 480, 640), _frame(2), _frame(3, 96, 160), _frame(4)]
-    found = _detector(max_batch=max_batch).detect(frames)
+    images = [_image(0), _image(1, 480, 640), _image(2), _image(3, 96, 160), _image(4)]
+    found = _detector(max_batch=max_batch).detect(images)
     assert len(found) == 5
     single = _detector()
-    for interactions, frame in zip(found, frames, strict=True):
-        _assert_equal(interactions, single.detect([frame])[0])
+    for interactions, image in zip(found, images, strict=True):
+        _assert_equal(interactions, single.detect([image])[0])
     assert found[0].hoi_ids.tolist() != found[2].hoi_ids.tolist()
 
 
@@ -62,7 +61,7 @@ def test_no_frames_give_no_interactions():
 
 
 def test_boxes_lie_within_each_frame():
-    small, large = _detector(max_batch=2).detect([_frame(0, 90, 160), _frame(1, 900, 1600)])
+    small, large = _detector(max_batch=2).detect([_image(0, 90, 160), _image(1, 900, 1600)])
     assert len(small) > 50
     assert small.human_boxes[:, 2].max() <= 160
     assert large.human_boxes[:, 2].max() > 160
@@ -70,22 +69,22 @@ def test_boxes_lie_within_each_frame():
 
 
 def test_threshold_and_count_bound_what_is_found():
-    everything = _detector().detect([_frame(0)])[0]
-    assert len(_detector(max_interactions=7).detect([_frame(0)])[0]) <= 7
+    everything = _detector().detect([_image(0)])[0]
+    assert len(_detector(max_interactions=7).detect([_image(0)])[0]) <= 7
     threshold = float(np.median(everything.scores))
-    above = _detector(score_threshold=threshold).detect([_frame(0)])[0]
+    above = _detector(score_threshold=threshold).detect([_image(0)])[0]
     assert len(above) == (everything.scores >= threshold).sum()
 
 
 def test_vcoco_works_as_well():
-    found = _detector(name="vcoco").detect([_frame(0)])[0]
-    assert found.object_ids.max() < 80
+    found = _detector(name="vcoco").detect([_image(0)])[0]
+    assert found.object_category_ids.max() < 80
 
 
 def test_classifier_of_another_vocabulary_is_refused():
     vcoco = load_vocabulary("vcoco")
     with pytest.raises(EngineError, match=r"vocabulary 'vcoco' on engine 'fake' needs .* \(263, 82, 16\), got \(600, 81, 16\); make it"):
-        Detector(FakeEngine(), _classifier(load_vocabulary("hico_det")), vcoco)
+        FixedSizeDetector(FakeEngine(), _classifier(load_vocabulary("hico_det")), vcoco)
 
 
 def test_engine_that_gives_nan_is_told_so():
@@ -95,20 +94,20 @@ def test_engine_that_gives_nan_is_told_so():
         return outputs
 
     vocabulary = load_vocabulary("hico_det")
-    detector = Detector(FakeEngine(answer=answer), _classifier(vocabulary), vocabulary)
+    detector = FixedSizeDetector(FakeEngine(respond=answer), _classifier(vocabulary), vocabulary)
     with pytest.raises(EngineError, match="not finite"):
-        detector.detect([_frame(0)])
+        detector.detect([_image(0)])
 
 
 def test_custom_subset_finds_what_the_whole_finds_of_it(tmp_path):
     hico_det = load_vocabulary("hico_det")
     base = _classifier(hico_det)
-    whole = Detector(FakeEngine(), base, hico_det, max_interactions=500).detect([_frame(0)])[0]
+    whole = FixedSizeDetector(FakeEngine(), base, hico_det, max_interactions=500).detect([_image(0)])[0]
     hoi_ids = list(dict.fromkeys(whole.hoi_ids[:12].tolist()))
     path = tmp_path / "subset.yaml"
     path.write_text("\n".join(f"- {hico_det.hois[hoi_id].text}" for hoi_id in hoi_ids))
     subset = load_vocabulary(path)
-    own = Detector(FakeEngine(), for_vocabulary(base, hico_det, subset, {}), subset).detect([_frame(0)])[0]
+    own = FixedSizeDetector(FakeEngine(), for_vocabulary(base, hico_det, subset, {}), subset).detect([_image(0)])[0]
     own = own.select(own.scores >= whole.scores[-1])  # beyond, the whole had no room
     expected = whole.select(np.isin(whole.hoi_ids, hoi_ids))
     assert len(expected) >= 12
@@ -117,7 +116,7 @@ def test_custom_subset_finds_what_the_whole_finds_of_it(tmp_path):
     np.testing.assert_array_equal(own.object_boxes, expected.object_boxes)
 
 
-def test_clock_takes_the_stages_of_every_batch():
-    clock = StageTimer()
-    _detector(max_batch=2, clock=clock).detect([_frame(0), _frame(1), _frame(2)])
-    assert {stage: times.count for stage, times in clock.times().items()} == {"preprocess": 2, "engine": 2, "postprocess": 2}
+def test_timer_takes_the_stages_of_every_batch():
+    timer = StageTimer()
+    _detector(max_batch=2, timer=timer).detect([_image(0), _image(1), _image(2)])
+    assert {stage: times.count for stage, times in timer.times().items()} == {"preprocess": 2, "engine": 2, "postprocess": 2}

@@ -14,7 +14,7 @@ from edge_hoi.export import KEEP_FLOAT, LIMITS, PlanTarget, Reduction
 from edge_hoi.export.plans import has_gpu, plan_for
 from edge_hoi.export.quantise import layers_to_quantise
 from edge_hoi.runtime import open_engine, read_manifest
-from edge_hoi.runtime.manifest import Plan
+from edge_hoi.runtime.plan import Plan
 from edge_hoi.runtime.tensorrt_layers import PRODUCTS, count_products, parse_layers
 from edge_hoi.runtime.tensorrt_plans import compile_plan
 from edge_hoi.telemetry import this_machine

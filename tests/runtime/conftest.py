@@ -1,4 +1,4 @@
-"""A model small enough to write by hand, as ONNX and as torch, and the engine's folder around it."""
+"""A small hand-written model, as ONNX and as torch, in an engine's folder."""
 
 import hashlib
 from pathlib import Path
@@ -13,7 +13,7 @@ WIDTHS = {"human_boxes": 4, "object_boxes": 4}
 
 
 def handmade_weights():
-    """Give one (6, columns) matrix an output: what it reads are the mean colours of the picture and of CLIP's picture."""
+    """Return a (6, columns) matrix per output, applied to the mean colours of `image` and `clip_image`."""
     generator = np.random.default_rng(3)
     queries = {name: 1 if name == "image_embedding" else QUERIES for name in OUTPUT_NAMES}
     return {name: generator.standard_normal((6, queries[name] * WIDTHS.get(name, EMBEDDING))).astype(np.float32) for name in OUTPUT_NAMES}
@@ -84,7 +84,7 @@ def handmade_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def handmade_program_folder(handmade_module, tmp_path_factory) -> Path:
-    """Give the folder that torch-tensorrt compiles from."""
+    """Write the folder that torch-tensorrt compiles from."""
     from edge_hoi.export.program import export_program
 
     folder = tmp_path_factory.mktemp("engines") / "program"
@@ -97,7 +97,7 @@ def handmade_program_folder(handmade_module, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def engine_folder(tmp_path) -> Path:
-    """Give a folder of its own to a test that will damage it; the model in it is nothing that could run."""
+    """Write a folder for one test to damage; its model cannot run."""
     folder = tmp_path / "engine"
     write_engine_folder(folder, b"no model")
     return folder

@@ -1,7 +1,6 @@
-"""A GPU for machines without one: CUDA's functions on this side's memory, and TensorRT's on ONNX Runtime.
+"""A fake GPU: CUDA's functions on host memory, and TensorRT's on ONNX Runtime.
 
-It shows that what the engine does with both is right and that all is given back, and nothing about what a GPU computes. A plan is the ONNX
-file itself.
+It tests how the engine uses both and that everything is freed, not what a GPU computes. A plan is the ONNX file itself.
 """
 
 import ctypes
@@ -14,7 +13,7 @@ Error = Enum("cudaError_t", ["cudaSuccess", "cudaErrorMemoryAllocation", "cudaEr
 
 
 class FakeCuda:
-    """Stands in for `cuda.bindings.runtime`; what is queued runs at once, or is recorded."""
+    """Replaces `cuda.bindings.runtime`; queued work runs at once, or is recorded."""
 
     cudaError_t = Error  # noqa: N815 -- CUDA's names
     cudaStreamNonBlocking = 1  # noqa: N815
@@ -34,8 +33,8 @@ class FakeCuda:
     def submit(self, work):
         (self._recording.append if self._recording is not None else lambda work: work())(work)
 
-    def _take(self, kind, thing, address):
-        self.held[kind, address] = thing
+    def _hold(self, kind, value, address):
+        self.held[kind, address] = value
         return Error.cudaSuccess, address
 
     def _free(self, kind, address):
@@ -45,10 +44,10 @@ class FakeCuda:
     def _buffer(self, kind, size):
         assert size > 0
         buffer = (ctypes.c_byte * size)()
-        return self._take(kind, buffer, ctypes.addressof(buffer))
+        return self._hold(kind, buffer, ctypes.addressof(buffer))
 
     def device_bytes(self):
-        return sum(len(thing) for (kind, _), thing in self.held.items() if kind == "device")
+        return sum(len(buffer) for (kind, _), buffer in self.held.items() if kind == "device")
 
     def cudaGetDeviceCount(self):  # noqa: N802
         return Error.cudaSuccess, self.devices
@@ -62,10 +61,10 @@ class FakeCuda:
 
     def cudaGetDeviceProperties(self, device):  # noqa: N802
         assert device == 0
-        return Error.cudaSuccess, types.SimpleNamespace(name=b"Made-up GPU\0\0")
+        return Error.cudaSuccess, types.SimpleNamespace(name=b"Fake GPU\0\0")
 
     def cudaStreamCreateWithFlags(self, flags):  # noqa: N802
-        return self._take("stream", None, 7)
+        return self._hold("stream", None, 7)
 
     def cudaStreamDestroy(self, stream):  # noqa: N802
         return self._free("stream", stream)
@@ -97,11 +96,11 @@ class FakeCuda:
 
     def cudaStreamEndCapture(self, stream):  # noqa: N802
         recorded, self._recording = self._recording, None
-        return self._take("graph", recorded, id(recorded)) if self.can_record else (Error.cudaErrorInvalidValue, 0)
+        return self._hold("graph", recorded, id(recorded)) if self.can_record else (Error.cudaErrorInvalidValue, 0)
 
     def cudaGraphInstantiate(self, graph, flags):  # noqa: N802
         recorded = self.held["graph", graph]
-        return self._take("executable", recorded, id(recorded))
+        return self._hold("executable", recorded, id(recorded))
 
     def cudaGraphDestroy(self, graph):  # noqa: N802
         return self._free("graph", graph)
@@ -208,7 +207,7 @@ Specialization = IntEnum("DynamicShapesKernelSpecializationStrategy", ["LAZY", "
 
 
 def fake_library(cuda):
-    """Give what stands in for the module `tensorrt` or `tensorrt_rtx` on a fake GPU."""
+    """Return a replacement for the module `tensorrt` or `tensorrt_rtx` on a fake GPU."""
     import onnxruntime
 
     class Runtime:
@@ -223,7 +222,7 @@ def fake_library(cuda):
         def deserialize_cuda_engine(self, serialized_engine):
             try:
                 return ICudaEngine(cuda, onnxruntime.InferenceSession(serialized_engine))
-            except Exception:  # onnxruntime's errors have no common base but this one
+            except Exception:  # onnxruntime's errors have no other common base
                 self._logger.log(types.SimpleNamespace(name="ERROR"), "the version\ntag does not match")
                 return None
 
@@ -238,7 +237,7 @@ def fake_library(cuda):
 
 
 def install(monkeypatch, backends=("tensorrt", "tensorrt-rtx")):
-    """Put a fake GPU in place of the real one, and a compilation that copies; give the GPU."""
+    """Replace the real GPU by a fake one, and compilation by a copy; return the GPU."""
     from edge_hoi.runtime import gpu, tensorrt_engine, tensorrt_plans, torch_tensorrt_engine
 
     cuda = FakeCuda()

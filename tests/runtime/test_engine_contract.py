@@ -1,6 +1,6 @@
-"""What every engine keeps to, run over every backend.
+"""The contract of engines, tested on every backend.
 
-Where ONNX cannot be written (no [build] extra), the checkout's default engine takes the place of the hand-made model.
+Without the [build] extra, which writes ONNX, the checkout's default engine replaces the hand-written model.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ ON_A_FAKE_GPU = tuple(f"{backend} on a fake GPU" for backend in ON_A_GPU)
     params=[*(pytest.param(name, marks=pytest.mark.gpu) if name in ON_A_GPU else name for name in BACKENDS), *ON_A_FAKE_GPU],
 )
 def make(request, repository) -> Callable:
-    """Give a function that opens an engine of the backend: make(max_batch=…, input_size=…)."""
+    """Return a function that opens an engine of the backend: make(max_batch=…, input_size=…)."""
     backend = request.param
     if backend in ON_A_GPU:
         return request.getfixturevalue("open_on_gpu")(backend)
@@ -73,7 +73,7 @@ def open_on_gpu(folder_for, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def open_on_fake_gpu(folder_for):
-    """Give engines whose GPU is made up: what they compute is ONNX Runtime's or PyTorch's, and how they go about it is their own."""
+    """Open engines on a fake GPU: ONNX Runtime or PyTorch computes the outputs, all other code is the engine's own."""
     pytest.importorskip("onnxruntime", reason="needs the [onnxruntime] extra")
 
     def choose(backend):
@@ -89,7 +89,7 @@ def inputs_for(engine, batch: int, seed: int = 0) -> dict:
     generator = np.random.default_rng(seed)
     inputs = {}
     for name, spec in engine.inputs.items():
-        offsets = generator.standard_normal((batch, 3, 1, 1))  # so that pictures differ in their mean colours too
+        offsets = generator.standard_normal((batch, 3, 1, 1))  # so that images differ in their mean colours too
         inputs[name] = (generator.standard_normal((batch, *spec.shape[1:])) + offsets).astype(np.float32)
     return inputs
 
@@ -111,7 +111,7 @@ def test_outputs_have_the_specified_names_shapes_and_types(make, max_batch):
         assert outputs["image_embedding"].shape == (max_batch, embedding)
 
 
-def test_boxes_lie_in_the_picture_and_embeddings_have_length_one(make):
+def test_boxes_lie_in_the_image_and_embeddings_have_length_one(make):
     with make() as engine:
         outputs = engine.run(inputs_for(engine, 1))
     for name, array in outputs.items():
@@ -173,7 +173,7 @@ def test_engine_opens_at_another_input_size(make):
 @pytest.mark.parametrize(
     ("size", "max_batch", "message"), [((101, 160), 1, r"multiples of \d+"), ((0, 0), 1, "got 0x0"), (None, 0, "max_batch")]
 )
-def test_sizes_that_cannot_be_are_refused_at_opening(make, size, max_batch, message):
+def test_invalid_sizes_are_refused_at_opening(make, size, max_batch, message):
     with pytest.raises(EngineError, match=message):
         make(input_size=size, max_batch=max_batch)
 
@@ -216,23 +216,23 @@ def damage_by_repeating(image):
 
 
 @pytest.mark.parametrize(
-    ("damage", "mend"),
+    ("damage", "fix"),
     [
-        (damage_size, "resize the pictures"),
-        (damage_layout, "put the pictures in the order batch, channel, height, width"),
-        (damage_rank, "put the pictures in the order batch, channel, height, width"),
+        (damage_size, "resize the images"),
+        (damage_layout, "order the axes as batch, channel, height, width"),
+        (damage_rank, "order the axes as batch, channel, height, width"),
         (damage_type, r"float64; convert it with numpy\.asarray"),
         (damage_container, r"list; convert it with numpy\.asarray"),
-        (damage_to_nothing, "give at least one picture"),
+        (damage_to_nothing, "pass at least one image"),
         (damage_by_repeating, "open the engine with max_batch=9"),
     ],
 )
-def test_wrong_arrays_are_refused_with_what_was_expected_and_how_to_mend_it(make, damage, mend):
+def test_wrong_arrays_are_refused_with_what_was_expected_and_the_fix(make, damage, fix):
     with make(max_batch=4) as engine:
         height, width = engine.input_size
         inputs = inputs_for(engine, 1)
         inputs["image"] = damage(inputs["image"])
-        with pytest.raises(EngineError, match=rf"^Engine expects image \(1\.\.4, 3, {height}, {width}\) float32, got .*{mend}"):
+        with pytest.raises(EngineError, match=rf"^Engine expects image \(1\.\.4, 3, {height}, {width}\) float32, got .*{fix}"):
             engine.run(inputs)
 
 
@@ -266,7 +266,7 @@ def test_closing_twice_is_harmless_and_a_closed_engine_refuses_to_run(make):
         engine.run(inputs)
 
 
-def test_engine_says_what_runs_it_and_in_which_precision(make):
+def test_engine_reports_its_backend_and_precision(make):
     with make() as engine:
         assert engine.backend in BACKENDS
         built_in = engine.manifest.precision

@@ -1,4 +1,4 @@
-"""A real CUDA device: memory of both sides, queued copies, and recorded work."""
+"""A real CUDA device: device and pinned memory, queued copies, and recorded work."""
 
 import numpy as np
 import pytest
@@ -18,8 +18,8 @@ def gpu():
     found.close()
 
 
-def there_and_back(gpu, source):
-    """Queue copies to the device and back, and give where they end."""
+def round_trip(gpu, source):
+    """Return a function that queues copies to the device and back, and the array that they end in."""
     address, target = gpu.memory(source.nbytes), gpu.pinned(source.shape)
 
     def queue():
@@ -29,7 +29,7 @@ def there_and_back(gpu, source):
     return target, queue
 
 
-def test_the_device_says_what_it_is(gpu):
+def test_the_device_reports_its_name_and_capability(gpu):
     major, minor = gpu.compute_capability.split(".")
     assert int(major) >= 5
     assert minor.isdigit()
@@ -37,18 +37,18 @@ def test_the_device_says_what_it_is(gpu):
     assert gpu.name
 
 
-def test_what_goes_to_the_device_comes_back(gpu):
+def test_copies_to_the_device_and_back_keep_the_values(gpu):
     source = gpu.pinned((3, 5, 7))
     source[:] = np.random.default_rng(1).standard_normal(source.shape)
-    target, queue = there_and_back(gpu, source)
+    target, queue = round_trip(gpu, source)
     queue()
     gpu.wait()
     assert np.array_equal(target, source)
 
 
-def test_recorded_work_reads_what_is_there_when_it_is_launched(gpu):
+def test_recorded_work_reads_the_memory_at_launch(gpu):
     source = gpu.pinned((1024,))
-    target, queue = there_and_back(gpu, source)
+    target, queue = round_trip(gpu, source)
     launch = gpu.record(queue)
     for number in (1, 2):
         source[:] = number
@@ -59,7 +59,7 @@ def test_recorded_work_reads_what_is_there_when_it_is_launched(gpu):
 
 def test_work_that_cannot_be_recorded_leaves_the_stream_usable(gpu):
     source = gpu.pinned((16,))
-    target, queue = there_and_back(gpu, source)
+    target, queue = round_trip(gpu, source)
     with pytest.raises(EngineError, match="CUDA's cudaStreamSynchronize fails"):
         gpu.record(gpu.wait)  # a stream that is recorded cannot be waited for
     source[:] = 3
@@ -68,13 +68,13 @@ def test_work_that_cannot_be_recorded_leaves_the_stream_usable(gpu):
     assert (target == 3).all()
 
 
-def test_more_memory_than_there_is_is_refused_and_less_still_given(gpu):
-    with pytest.raises(EngineError, match="CUDA's cudaMalloc fails: out of memory; see what else uses the GPU"):
+def test_out_of_memory_is_an_error_and_smaller_allocations_still_work(gpu):
+    with pytest.raises(EngineError, match="CUDA's cudaMalloc fails: out of memory; check with nvidia-smi what else uses the GPU"):
         gpu.memory(1 << 50)
     assert gpu.memory(1 << 20)
 
 
-def test_closing_gives_the_memory_back(gpu):
+def test_closing_frees_the_memory(gpu):
     size = 256 << 20
     other = Gpu("tensorrt")
     before = gpu.call("cudaMemGetInfo")

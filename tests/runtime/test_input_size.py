@@ -21,7 +21,7 @@ NOMINAL = fake_manifest().input.model_copy(update={"height": 384, "width": 672})
         ((1000, 1000), (512, 512)),
     ],
 )
-def test_usual_frames_get_the_size_one_would_choose(frame, expected):
+def test_common_frame_sizes_get_the_expected_input_size(frame, expected):
     assert choose_input_size(*frame, NOMINAL) == expected
 
 
@@ -33,7 +33,7 @@ def test_size_is_a_multiple_of_the_stride_near_the_nominal_area(width, height):
 
 
 @given(st.integers(240, 4320), st.floats(1 / 2.4, 2.4))
-def test_usual_aspect_ratios_are_kept_within_a_few_percent(height, aspect):
+def test_common_aspect_ratios_are_kept_within_a_few_percent(height, aspect):
     width = round(height * aspect)
     rows, columns = choose_input_size(width, height, NOMINAL)
     assert abs(math.log(columns / rows) - math.log(width / height)) < 0.05
@@ -41,7 +41,7 @@ def test_usual_aspect_ratios_are_kept_within_a_few_percent(height, aspect):
 
 
 @given(st.integers(1, 4000), st.integers(1, 4000))
-def test_a_frame_on_its_side_gets_the_size_on_its_side(width, height):
+def test_a_transposed_frame_gets_the_transposed_size(width, height):
     if width != height:
         assert choose_input_size(width, height, NOMINAL) == choose_input_size(height, width, NOMINAL)[::-1]
 

@@ -58,19 +58,19 @@ def test_an_engine_whose_file_was_changed_is_not_opened(engine_folder):
         open_engine(engine_folder)
 
 
-@pytest.mark.parametrize(("backend", "speaker"), [("openvino", "OpenVINO"), ("onnxruntime", "ONNX Runtime")])
-def test_a_file_that_is_no_model_gives_one_line(engine_folder, backend, speaker):
+@pytest.mark.parametrize(("backend", "name"), [("openvino", "OpenVINO"), ("onnxruntime", "ONNX Runtime")])
+def test_a_file_that_is_no_model_gives_one_line(engine_folder, backend, name):
     pytest.importorskip(backend, reason=f"needs {backend}")
-    with pytest.raises(EngineError, match=rf"^{speaker} cannot open .*model\.onnx.*build it again with `edge-hoi build`$") as caught:
+    with pytest.raises(EngineError, match=rf"^{name} cannot open .*model\.onnx.*build it again with `edge-hoi build`$") as caught:
         open_engine(engine_folder, backend=backend, device="cpu")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
-def test_a_folder_without_onnx_says_which_engine_it_is(tmp_path, backend):
+def test_a_folder_without_onnx_says_which_kind_of_engine_it_is(tmp_path, backend):
     pytest.importorskip(backend, reason=f"needs {backend}")
     write_manifest(tmp_path, fake_manifest(backend="torch"))
-    with pytest.raises(ManifestError, match=r"holds no model\.onnx, being a torch engine; build one"):
+    with pytest.raises(ManifestError, match=r"is a torch engine and has no model\.onnx; build one"):
         open_engine(tmp_path, backend=backend)
 
 
@@ -92,7 +92,7 @@ def test_openvino_refuses_cuda(handmade_folder):
         open_engine(handmade_folder, backend="openvino", device="cuda")
 
 
-def test_a_cuda_device_that_is_not_there_is_refused_with_the_mend(handmade_folder, handmade_module):
+def test_a_missing_cuda_device_is_refused_with_the_fix(handmade_folder, handmade_module):
     torch = pytest.importorskip("torch", reason="needs the [build] extra")
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
@@ -108,7 +108,7 @@ def test_torch_runs_on_cuda_as_on_the_cpu(handmade_module):
     torch = pytest.importorskip("torch", reason="needs the [build] extra")
     if not torch.cuda.is_available():
         if os.environ.get("EDGE_HOI_REQUIRE_GPU") == "1":
-            pytest.fail("EDGE_HOI_REQUIRE_GPU is set and torch sees no CUDA device")
+            pytest.fail("EDGE_HOI_REQUIRE_GPU is set and torch finds no CUDA device")
         pytest.skip("needs a CUDA GPU")
     from edge_hoi.runtime.torch_engine import TorchEngine
 
@@ -132,17 +132,17 @@ def test_bf16_is_reported_only_where_the_cpu_has_it(handmade_folder):
 
 def test_onnxruntime_refuses_bf16(handmade_folder):
     pytest.importorskip("onnxruntime", reason="needs the [onnxruntime] extra")
-    with pytest.raises(EngineError, match="f32 only, got precision_hint 'bf16'; leave it out or use backend 'openvino'"):
+    with pytest.raises(EngineError, match="f32 only, got precision_hint 'bf16'; omit it or use backend 'openvino'"):
         open_engine(handmade_folder, backend="onnxruntime", precision_hint="bf16")
 
 
-def test_a_backend_that_is_not_installed_says_how_to_install_it(handmade_folder, monkeypatch):
+def test_a_backend_that_is_not_installed_names_the_install_command(handmade_folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'edge-hoi\[onnxruntime\]'"):
         open_engine(handmade_folder, backend="onnxruntime")
 
 
-def test_torch_that_is_not_installed_says_how_to_install_it(monkeypatch):
+def test_torch_that_is_not_installed_names_the_install_command(monkeypatch):
     from edge_hoi.runtime.torch_engine import TorchEngine
 
     monkeypatch.setitem(sys.modules, "torch", None)
@@ -150,40 +150,40 @@ def test_torch_that_is_not_installed_says_how_to_install_it(monkeypatch):
         TorchEngine(None, fake_manifest())
 
 
-def test_a_compiled_model_is_kept_and_gives_the_same_numbers(handmade_folder, tmp_path):
+def test_a_compiled_model_is_cached_and_gives_the_same_numbers(handmade_folder, tmp_path):
     with open_engine(handmade_folder, backend="openvino") as engine:
         inputs = random_inputs(engine)
         expected = engine.run(inputs)
     for _ in range(2):
         with open_engine(handmade_folder, backend="openvino", cache_folder=tmp_path) as engine:
             np.testing.assert_array_equal(engine.run(inputs)["human_boxes"], expected["human_boxes"])
-    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(kept) == 1
-    assert kept[0].parent.name == engine.manifest.files["model.onnx"]
+    cached = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(cached) == 1
+    assert cached[0].parent.name == engine.manifest.files["model.onnx"]
 
 
-def test_a_damaged_kept_model_is_compiled_anew(handmade_folder, tmp_path):
+def test_a_damaged_cached_model_is_compiled_again(handmade_folder, tmp_path):
     with open_engine(handmade_folder, backend="openvino", cache_folder=tmp_path) as engine:
         inputs = random_inputs(engine)
         expected = engine.run(inputs)
-    [kept] = [path for path in tmp_path.rglob("*") if path.is_file()]
-    whole = kept.read_bytes()
+    [cached] = [path for path in tmp_path.rglob("*") if path.is_file()]
+    whole = cached.read_bytes()
     for damaged in (b"", whole[: len(whole) // 2], b"\0" * len(whole)):
-        kept.write_bytes(damaged)
+        cached.write_bytes(damaged)
         with open_engine(handmade_folder, backend="openvino", cache_folder=tmp_path) as engine:
             np.testing.assert_array_equal(engine.run(inputs)["human_boxes"], expected["human_boxes"])
 
 
-def test_the_fake_engine_says_what_it_is_told_to():
-    made_up = FakeEngine().run(random_inputs(FakeEngine()))
+def test_the_fake_engine_returns_what_its_callback_returns():
+    outputs = FakeEngine().run(random_inputs(FakeEngine()))
     seen = []
 
-    def answer(inputs):
+    def respond(inputs):
         seen.append(inputs["image"].shape)
-        return made_up
+        return outputs
 
-    with FakeEngine(answer=answer) as engine:
-        assert engine.run(random_inputs(engine, seed=1))["human_boxes"] is made_up["human_boxes"]
+    with FakeEngine(respond=respond) as engine:
+        assert engine.run(random_inputs(engine, seed=1))["human_boxes"] is outputs["human_boxes"]
     assert seen == [(1, 3, 96, 160)]
 
 
@@ -206,7 +206,7 @@ os.kill(os.getpid(), signal.SIGUSR1)
 """
 
 
-def test_signals_are_handled_after_engines_went_in_the_order_in_which_they_came(handmade_folder):
+def test_signals_are_handled_after_engines_are_closed_in_order_of_opening(handmade_folder):
     command = [sys.executable, "-c", _OPEN_TWO_AND_TAKE_A_SIGNAL, str(handmade_folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

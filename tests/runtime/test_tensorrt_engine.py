@@ -1,4 +1,4 @@
-"""What the TensorRT engines do with a GPU: memory, graphs, plans. The GPU is made up; test_engine_contract.py takes a real one too."""
+"""The TensorRT engines' memory, graphs and plans on a fake GPU; test_engine_contract.py uses a real one too."""
 
 import logging
 import sys
@@ -8,8 +8,9 @@ import pytest
 from fake_gpu import FakeCuda, install
 
 from edge_hoi.errors import EngineError, MissingDependencyError
+from edge_hoi.hashing import sha256_of_file
 from edge_hoi.runtime import fake_manifest, open_engine, read_manifest, write_manifest
-from edge_hoi.runtime.manifest import Plan, sha256_of_file
+from edge_hoi.runtime.plan import Plan
 from edge_hoi.runtime.tensorrt_library import MODULES
 
 pytest.importorskip("onnxruntime", reason="needs the [onnxruntime] extra")
@@ -34,7 +35,7 @@ def inputs_for(engine, batch=1):
 
 def with_plan(source, folder, **changes):
     """Copy an engine's folder and put a plan in it."""
-    said = {
+    defaults = {
         "backend": "tensorrt-rtx",
         "version": "11.4.0",
         "compute_capabilities": ("8.6", "8.9"),
@@ -42,7 +43,7 @@ def with_plan(source, folder, **changes):
         "width": 160,
         "max_batch": 4,
     }
-    plan = Plan(**said | changes)
+    plan = Plan(**defaults | changes)
     (folder / "plans").mkdir(parents=True)
     for path in ("model.onnx", plan.path):
         (folder / path).write_bytes((source / "model.onnx").read_bytes())
@@ -63,7 +64,7 @@ def test_the_outputs_are_those_of_onnx_runtime_at_every_batch(gpu, handmade_fold
                 np.testing.assert_allclose(array, expected[name], atol=1e-6, err_msg=name)
 
 
-def test_closing_gives_back_all_that_was_taken(gpu, handmade_folder, backend):
+def test_closing_frees_everything(gpu, handmade_folder, backend):
     engine = open_engine(handmade_folder, backend=backend, max_batch=3)
     engine.run(inputs_for(engine, 2))
     assert {kind for kind, _ in gpu.held} == {"stream", "device", "pinned", "executable"}
@@ -71,21 +72,21 @@ def test_closing_gives_back_all_that_was_taken(gpu, handmade_folder, backend):
     assert gpu.held == {}
 
 
-def test_what_is_taken_depends_on_the_largest_batch_and_not_on_how_often_or_for_whom_it_runs(gpu, handmade_folder, backend):
+def test_memory_depends_on_the_largest_batch_and_not_on_the_number_of_runs(gpu, handmade_folder, backend):
     with open_engine(handmade_folder, backend=backend, max_batch=3) as engine:
         for batch in (1, 2, 3):
             engine.run(inputs_for(engine, batch))
-        taken = dict(gpu.held)
-        pictures = 3 * 4 * sum(np.prod(spec.shape[1:]) for spec in {**engine.inputs, **engine.outputs}.values())
-        assert gpu.device_bytes() == pictures + 4096
+        held = dict(gpu.held)
+        buffers = 3 * 4 * sum(np.prod(spec.shape[1:]) for spec in {**engine.inputs, **engine.outputs}.values())
+        assert gpu.device_bytes() == buffers + 4096
         for _ in range(20):
             engine.run(inputs_for(engine, 2))
-        assert gpu.held == taken
+        assert gpu.held == held
 
 
-def test_the_flags_say_what_it_runs_on(gpu, handmade_folder, backend):
+def test_the_flags_report_the_device(gpu, handmade_folder, backend):
     with open_engine(handmade_folder, backend=backend) as engine:
-        assert engine.flags == {"device": "Made-up GPU", "compute capability": "8.6", "version": "11.4.0", "CUDA graph": "yes"}
+        assert engine.flags == {"device": "Fake GPU", "compute capability": "8.6", "version": "11.4.0", "CUDA graph": "yes"}
     gpu.can_record = False
     with open_engine(handmade_folder, backend=backend) as engine:
         assert engine.flags["CUDA graph"] == "no"
@@ -99,7 +100,7 @@ def test_every_run_is_one_launch_of_a_graph(gpu, handmade_folder, backend):
         assert sum(kind == "executable" for kind, _ in gpu.held) == 2
 
 
-def test_a_network_that_cannot_be_recorded_runs_all_the_same(gpu, handmade_folder, backend):
+def test_a_network_that_cannot_be_recorded_still_runs(gpu, handmade_folder, backend):
     with open_engine(handmade_folder, backend=backend) as engine:
         expected = engine.run(inputs_for(engine))
     gpu.can_record = False
@@ -110,7 +111,7 @@ def test_a_network_that_cannot_be_recorded_runs_all_the_same(gpu, handmade_folde
     assert gpu.held == {}
 
 
-def test_a_library_that_does_not_start_says_why_and_is_never_freed(gpu, handmade_folder, backend):
+def test_a_library_that_does_not_start_reports_why_and_is_never_freed(gpu, handmade_folder, backend):
     with open_engine(handmade_folder, backend=backend):
         pass
     assert gpu.freed_runtimes == 1
@@ -121,7 +122,7 @@ def test_a_library_that_does_not_start_says_why_and_is_never_freed(gpu, handmade
     assert gpu.held == {}
 
 
-def test_a_plan_is_compiled_once_and_kept(gpu, handmade_folder, tmp_path, backend, caplog):
+def test_a_plan_is_compiled_once_and_cached(gpu, handmade_folder, tmp_path, backend, caplog):
     for _ in range(2):
         with open_engine(handmade_folder, backend=backend, cache_folder=tmp_path) as engine:
             engine.run(inputs_for(engine))
@@ -133,7 +134,7 @@ def test_a_plan_is_compiled_once_and_kept(gpu, handmade_folder, tmp_path, backen
 @pytest.mark.parametrize(
     ("options", "capability"), [({"input_size": (160, 96)}, (8, 6)), ({"max_batch": 2}, (8, 6)), ({}, (8, 9))], ids=["size", "batch", "GPU"]
 )
-def test_another_size_batch_or_gpu_has_a_plan_of_its_own(gpu, handmade_folder, tmp_path, backend, options, capability):
+def test_another_size_batch_or_gpu_gets_another_plan(gpu, handmade_folder, tmp_path, backend, options, capability):
     open_engine(handmade_folder, backend=backend, cache_folder=tmp_path).close()
     gpu.capability = capability
     open_engine(handmade_folder, backend=backend, cache_folder=tmp_path, **options).close()
@@ -141,18 +142,18 @@ def test_another_size_batch_or_gpu_has_a_plan_of_its_own(gpu, handmade_folder, t
 
 
 @pytest.mark.parametrize("damage", [lambda whole: b"", lambda whole: whole[:-9], lambda whole: whole[:99] + b"?" + whole[100:]])
-def test_a_damaged_kept_plan_is_compiled_again(gpu, handmade_folder, tmp_path, damage, caplog):
+def test_a_damaged_cached_plan_is_compiled_again(gpu, handmade_folder, tmp_path, damage, caplog):
     open_engine(handmade_folder, backend="tensorrt", cache_folder=tmp_path).close()
-    [kept] = tmp_path.rglob("*.plan")
-    whole = kept.read_bytes()
-    kept.write_bytes(damage(whole))
+    [cached] = tmp_path.rglob("*.plan")
+    whole = cached.read_bytes()
+    cached.write_bytes(damage(whole))
     open_engine(handmade_folder, backend="tensorrt", cache_folder=tmp_path).close()
     assert len(gpu.compiled) == 2
-    assert kept.read_bytes() == whole
-    assert f"{kept} is damaged" in caplog.text
+    assert cached.read_bytes() == whole
+    assert f"{cached} is damaged" in caplog.text
 
 
-def test_the_kernels_that_tensorrt_rtx_compiles_are_kept(gpu, handmade_folder, tmp_path):
+def test_the_kernels_that_tensorrt_rtx_compiles_are_cached(gpu, handmade_folder, tmp_path):
     for expected in (b"kernel", b"kernelkernel"):
         open_engine(handmade_folder, backend="tensorrt-rtx", cache_folder=tmp_path).close()
         [kernels] = tmp_path.rglob("*.kernels")
@@ -179,11 +180,11 @@ def test_ampere_s_plan_serves_later_gpus_and_no_earlier_ones(gpu, handmade_folde
 @pytest.mark.parametrize(
     "changes", [{"version": "11.3.0"}, {"compute_capabilities": ("8.9",)}, {"height": 128}, {"max_batch": 1}, {"recipe": 2}]
 )
-def test_a_plan_for_something_else_is_not_loaded_and_that_is_said(gpu, handmade_folder, tmp_path, changes, caplog):
+def test_a_plan_for_another_target_is_not_loaded_and_this_is_logged(gpu, handmade_folder, tmp_path, changes, caplog):
     plan = with_plan(handmade_folder, tmp_path / "engine", **changes)
     open_engine(tmp_path / "engine", max_batch=2).close()
     assert len(gpu.compiled) == 1
-    assert f"the engine's own will not do: {plan.path.removeprefix('plans/').removesuffix('.plan')}" in caplog.text
+    assert f"the engine's plans do not fit it: {plan.path.removeprefix('plans/').removesuffix('.plan')}" in caplog.text
 
 
 def test_a_plan_that_the_library_refuses_is_compiled_again(gpu, handmade_folder, tmp_path, caplog):
@@ -197,7 +198,7 @@ def test_a_plan_that_the_library_refuses_is_compiled_again(gpu, handmade_folder,
     assert len(gpu.compiled) == 1
 
 
-def test_an_engine_that_does_not_open_holds_nothing(gpu, engine_folder, backend):
+def test_an_engine_that_does_not_open_frees_everything(gpu, engine_folder, backend):
     with pytest.raises(EngineError, match="does not load the plan that it compiled: the version tag does not match"):
         open_engine(engine_folder, backend=backend)
     assert gpu.held == {}
@@ -214,47 +215,47 @@ def test_a_model_that_is_not_what_its_manifest_says_is_refused(gpu, handmade_fol
         engine.run(inputs_for(engine))
 
 
-def test_the_cpu_and_an_arithmetic_that_the_network_does_not_have_are_refused(gpu, handmade_folder, backend):
+def test_the_cpu_and_another_precision_than_the_network_s_are_refused(gpu, handmade_folder, backend):
     with pytest.raises(EngineError, match="runs on NVIDIA GPUs, got device 'cpu'; use device 'cuda', or backend 'openvino'"):
         open_engine(handmade_folder, backend=backend, device="cpu")
-    with pytest.raises(EngineError, match="in fp32, got precision_hint 'bf16'; leave it out"):
+    with pytest.raises(EngineError, match="in fp32, got precision_hint 'bf16'; omit it"):
         open_engine(handmade_folder, backend=backend, precision_hint="bf16")
 
 
-def test_without_a_gpu_the_error_says_what_to_use_instead(gpu, handmade_folder, backend):
+def test_without_a_gpu_the_error_names_alternatives(gpu, handmade_folder, backend):
     gpu.devices = 0
     with pytest.raises(EngineError, match=rf"needs an NVIDIA GPU.* use backend 'openvino'.*pip install 'edge-hoi\[{backend}\]'"):
         open_engine(handmade_folder, backend=backend)
 
 
-def test_memory_that_is_not_to_be_had_is_said_with_cuda_s_own_words(gpu, handmade_folder, backend, monkeypatch):
+def test_out_of_memory_is_reported_with_cuda_s_message(gpu, handmade_folder, backend, monkeypatch):
     from fake_gpu import Error
 
     monkeypatch.setattr(gpu, "cudaMalloc", lambda size: (Error.cudaErrorMemoryAllocation, 0))
-    with pytest.raises(EngineError, match="cudaMalloc fails: cudaErrorMemoryAllocation; see what else uses the GPU with nvidia-smi"):
+    with pytest.raises(EngineError, match="cudaMalloc fails: cudaErrorMemoryAllocation; check with nvidia-smi what else uses the GPU"):
         open_engine(handmade_folder, backend=backend)
     assert gpu.held == {}
 
 
 @pytest.mark.parametrize(("backend", "module"), MODULES.items())
-def test_a_backend_that_is_not_installed_says_how_to_install_it(handmade_folder, monkeypatch, backend, module):
+def test_a_backend_that_is_not_installed_names_the_install_command(handmade_folder, monkeypatch, backend, module):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError, match=rf"needs the package {module} .*pip install 'edge-hoi\[{backend}\]'"):
         open_engine(handmade_folder, backend=backend)
 
 
-def test_the_real_cuda_bindings_have_all_that_is_made_up_here():
+def test_the_real_cuda_bindings_have_everything_the_fake_has():
     real = pytest.importorskip("cuda.bindings.runtime", reason="needs the [tensorrt-rtx] extra")
     used = [name for name in vars(FakeCuda) if name.startswith("cuda") and not name.startswith("cuda_")]
     assert len(used) > 15
     for name in used:
         assert hasattr(real, name), name
-        made_up = getattr(FakeCuda, name)
-        for member in getattr(made_up, "__members__", ()):
+        fake = getattr(FakeCuda, name)
+        for member in getattr(fake, "__members__", ()):
             assert hasattr(getattr(real, name), member), member
 
 
-def test_the_real_tensorrt_rtx_has_all_that_is_made_up_here(gpu):
+def test_the_real_tensorrt_rtx_has_everything_the_fake_has(gpu):
     real = pytest.importorskip("tensorrt_rtx", reason="needs the [tensorrt-rtx] extra")
     import fake_gpu
 
@@ -267,5 +268,5 @@ def test_the_real_tensorrt_rtx_has_all_that_is_made_up_here(gpu):
 
 
 @pytest.fixture(autouse=True)
-def _hear_info(caplog):
+def _capture_info(caplog):
     caplog.set_level(logging.INFO, "edge_hoi.runtime")
