@@ -1,4 +1,4 @@
-"""Published weights: which there are, how to fetch them, and the card that goes with them. Needs no torch."""
+"""Published weights: list them, download them, write their model card. Needs no torch."""
 
 from edge_hoi.hub.card import write_card
 from edge_hoi.hub.download import download

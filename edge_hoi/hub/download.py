@@ -1,7 +1,7 @@
-"""Fetching a file over HTTP so that an interruption costs nothing and a half file is not taken for a whole one.
+"""Download a file over HTTP, resume after an interruption, and never leave a partial file under the final name.
 
-What came so far stands in `NAME.part`, and the server's name for that version in `NAME.part.version`; the next try goes on from there if
-the server still has that version. urllib does all that is needed, so no HTTP library is a dependency.
+The bytes received so far are in `NAME.part`, the server's version tag in `NAME.part.version`; the next download resumes there if the server
+still has that version.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from edge_hoi.errors import DownloadError
 from edge_hoi.hashing import sha256_of_file
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes that are there, and how many there will be, if that is known."""
+"""Called with the bytes received, and the total if it is known."""
 
 TIMEOUT_SECONDS = 30.0
 _CHUNK_BYTES = 1 << 18
@@ -30,34 +30,34 @@ _MAX_TRIES_WITHOUT_PROGRESS = 3
 
 
 def download(url: str, path: Path, *, sha256: str | None = None, progress: Progress = lambda *_: None, pause_seconds: float = 1.0) -> None:
-    """Fetch a file, or what is missing of it.
+    """Download a file, or the missing rest of it.
 
     Args:
         url: `http://` or `https://`.
-        path: Where to; the file appears there whole and checked, or not at all.
-        sha256: Its hash or the hash's first digits; None to believe the server.
-        progress: Told how far it is.
-        pause_seconds: Wait before going on after the connection broke; doubles each time that nothing came.
+        path: The file to write; it appears complete and checked, or not at all.
+        sha256: Its hash or the hash's first digits; None for no check.
+        progress: Called after each chunk.
+        pause_seconds: Wait before a retry; doubles with each retry without progress.
 
     Raises:
-        DownloadError: The server cannot be reached or has no such file, or what came is not what was expected.
+        DownloadError: The server is unreachable or has no such file, or the file differs from the expected one.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or "@" in parts.netloc:
         raise DownloadError(
-            f"expected an address that begins with https:// and holds no password, got one that begins with {parts.scheme}:"
+            f"expected an address that begins with https:// and contains no password, got one that begins with {parts.scheme}:"
         )
     part = path.with_name(path.name + ".part")
     version = path.with_name(path.name + ".part.version")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(part, version) as file:
+        with _locked(part, version) as file:
             _fetch(url, file, version, progress, pause_seconds)
             file.flush()
             found = sha256_of_file(part)
             if not found.startswith(sha256 or ""):
-                _start_again(file)
-                raise DownloadError(f"{_shown(url)}: expected sha256 {sha256}, got {found}; it was replaced or damaged, and not kept")
+                _truncate(file)
+                raise DownloadError(f"{_without_query(url)}: expected sha256 {sha256}, got {found}; it was replaced or damaged; deleted")
             part.replace(path)
             version.unlink(missing_ok=True)
     except OSError as error:
@@ -65,13 +65,13 @@ def download(url: str, path: Path, *, sha256: str | None = None, progress: Progr
 
 
 @contextlib.contextmanager
-def _alone(part: Path, version: Path) -> Iterator[IO[bytes]]:
-    """Open what is there so far, keep other processes off it, and leave nothing behind if nothing came."""
+def _locked(part: Path, version: Path) -> Iterator[IO[bytes]]:
+    """Open and lock the partial file; delete it if it stays empty."""
     with part.open("a+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise DownloadError(f"{part} is being fetched by another process; wait for it") from error
+            raise DownloadError(f"another process is downloading {part}; wait for it") from error
         try:
             yield file
         finally:
@@ -91,25 +91,21 @@ def _fetch(url: str, file: IO[bytes], version: Path, progress: Progress, pause_s
         except urllib.error.HTTPError as error:
             error.close()
             if error.code < 500 and error.code != 429:
-                raise DownloadError(f"{_shown(url)}: the server answers {error.code} ({error.reason}); look at the model's page") from error
-            problem = f"the server answers {error.code} ({error.reason})"
+                raise DownloadError(f"{_without_query(url)}: HTTP status {error.code} ({error.reason}); check the model's page") from error
+            problem = f"HTTP status {error.code} ({error.reason})"
         except (urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException) as error:
             problem = str(getattr(error, "reason", None) or error) or type(error).__name__
         tries = 0 if file.seek(0, 2) > before else tries + 1
         if tries == _MAX_TRIES_WITHOUT_PROGRESS:
             done = file.seek(0, 2)
-            raise DownloadError(f"cannot fetch {_shown(url)}: {problem}; {done} bytes are kept, pull again to go on, or fetch it by hand")
+            raise DownloadError(
+                f"cannot download {_without_query(url)}: {problem}; {done} bytes are kept, pull again to resume, or download it by hand"
+            )
         time.sleep(pause_seconds * 2**tries)
 
 
 class _Answer(NamedTuple):
-    """What the server sends.
-
-    Attributes:
-        start: Where in the file it begins.
-        total: Length of the whole file, if the server says so.
-        version: The server's name for this version of the file, or an empty string.
-    """
+    """The offset at which the response starts, the length of the whole file if known, and the file's version tag or ""."""
 
     start: int
     total: int | None
@@ -117,7 +113,7 @@ class _Answer(NamedTuple):
 
 
 def _fetch_once(url: str, file: IO[bytes], version: Path, progress: Progress) -> bool:
-    """Ask once for what is missing, and tell whether the file is whole now."""
+    """Request the missing bytes once, and return whether the file is complete."""
     have = file.seek(0, 2)
     headers = {"User-Agent": f"edge-hoi/{__version__}", "Accept-Encoding": "identity"}
     known_version = version.read_text() if version.exists() else ""
@@ -127,16 +123,16 @@ def _fetch_once(url: str, file: IO[bytes], version: Path, progress: Progress) ->
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)  # noqa: S310
     except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # there is nothing after what we have
+        if error.code == 416 and have:  # no bytes after those we have
             error.close()
-            return error.headers.get("Content-Range") == f"bytes */{have}" or _start_again(file)
+            return error.headers.get("Content-Range") == f"bytes */{have}" or _truncate(file)
         raise
     with response:
         answer = _read_headers(response)
         if answer.start not in (0, have):
-            raise DownloadError(f"{_shown(url)}: asked for what follows byte {have}, got what follows {answer.start}; fetch it by hand")
+            raise DownloadError(f"{_without_query(url)}: requested bytes from {have}, got bytes from {answer.start}; download it by hand")
         if answer.start == 0:
-            _start_again(file)
+            _truncate(file)
         version.write_text(answer.version)
         while chunk := response.read(_CHUNK_BYTES):
             file.write(chunk)
@@ -145,7 +141,7 @@ def _fetch_once(url: str, file: IO[bytes], version: Path, progress: Progress) ->
 
 
 def _read_headers(response: http.client.HTTPResponse) -> _Answer:
-    # A weak tag (W/"...") promises less than equal bytes.
+    # A weak tag (W/"...") does not guarantee equal bytes.
     tag = response.headers.get("ETag", "")
     version = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
     match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", "")) if response.status == 206 else None
@@ -155,12 +151,12 @@ def _read_headers(response: http.client.HTTPResponse) -> _Answer:
     return _Answer(0, int(length) if length.isdecimal() else None, version)
 
 
-def _start_again(file: IO[bytes]) -> bool:
+def _truncate(file: IO[bytes]) -> bool:
     file.seek(0)
     file.truncate()
     return False
 
 
-def _shown(url: str) -> str:
-    """Leave out what may be a token."""
+def _without_query(url: str) -> str:
+    """Remove the query, which may hold a token."""
     return url.partition("?")[0]

@@ -1,4 +1,4 @@
-"""The weights that edge-hoi knows: what they are, where they are, and what their authors report."""
+"""The published weights that edge-hoi knows."""
 
 import difflib
 from functools import cache
@@ -12,20 +12,20 @@ from edge_hoi.errors import ConfigError
 
 
 class KnownModel(BaseModel):
-    """Weights that somebody has published."""
+    """Published weights, and what their authors report."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     kind: Literal["hoiclip", "detector"]
     description: str
-    page: str = Field(description="Where they are offered, and explained")
-    place: str = Field(description="Where on that page")
-    file: str | None = Field(description="Direct address; None where a person must fetch them from the page")
-    sha256: str | None = Field(pattern="^[0-9a-f]{8,64}$", description="Of the file, or its first digits")
+    page: str = Field(description="Web page that offers and explains them")
+    place: str = Field(description="Place on that page")
+    file: str | None = Field(description="Direct address; None where they must be downloaded from the page by hand")
+    sha256: str | None = Field(pattern="^[0-9a-f]{8,64}$", description="Hash of the file, or its first digits")
     licence: str
-    dataset: str | None = Field(description="What they were trained on, a vocabulary's name")
-    split: str | None = Field(description="Zero-shot split that training was kept from; None for none")
+    dataset: str | None = Field(description="Vocabulary of the training set")
+    split: str | None = Field(description="Zero-shot split of the training set; None for none")
     verb_share: float | None
     figures: dict[str, float] = Field(description="As published, in percent")
     note: str | None = None
@@ -39,17 +39,14 @@ def known_models() -> tuple[KnownModel, ...]:
 
 
 def known_model(name: str) -> KnownModel:
-    """Look weights up.
-
-    Args:
-        name: Their name in the list.
+    """Return the known weights of a name.
 
     Raises:
-        ConfigError: There are none of that name.
+        ConfigError: The name is unknown.
     """
     by_name = {model.name: model for model in known_models()}
     if name not in by_name:
         near = difflib.get_close_matches(name, by_name, n=1)
-        mend = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(by_name)}"
-        raise ConfigError(f"no model is called {name!r}; {mend}")
+        fix = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(by_name)}"
+        raise ConfigError(f"unknown model {name!r}; {fix}")
     return by_name[name]

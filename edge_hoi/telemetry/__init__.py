@@ -1,4 +1,4 @@
-"""Measuring and reporting what the program does, and on what machine."""
+"""Measure latency and memory, and describe the machine."""
 
 from edge_hoi.telemetry.interleaved_timing import time_interleaved
 from edge_hoi.telemetry.machine import Machine, installed_version, nvidia_gpus, processor_name, this_machine

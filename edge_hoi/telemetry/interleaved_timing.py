@@ -1,4 +1,4 @@
-"""Time several things by turns, so that whatever else the machine does falls on all alike."""
+"""Time several functions in turns, so that other load on the machine affects all alike."""
 
 import time
 from collections.abc import Callable, Hashable, Mapping
@@ -15,19 +15,19 @@ def time_interleaved(
     warm_up: int,
     advance: Callable[[], None] = lambda: None,
 ) -> dict[Name, list[float]]:
-    """Time each of several things, round by round.
+    """Time functions by name, round by round.
 
-    A turn begins with one run that is not measured: caches still hold what the one before worked on.
+    A turn begins with one run that is not measured, because caches hold the data of the function before.
 
     Args:
-        runs: What to time, by name.
-        rounds: How often each has its turn.
+        runs: The functions.
+        rounds: Turns of each function.
         runs_per_turn: Measured runs of a turn.
-        warm_up: Runs of each before the first round.
-        advance: Is called after each turn.
+        warm_up: Runs of each function before the first round.
+        advance: Called after each turn.
 
     Returns:
-        `rounds * runs_per_turn` durations of each, in seconds on the wall, in the order measured.
+        `rounds * runs_per_turn` wall-clock durations of each, in seconds, in the order measured.
     """
     for run in runs.values():
         for _ in range(warm_up):

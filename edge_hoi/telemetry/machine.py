@@ -1,4 +1,4 @@
-"""The machine that something is measured on: processor, GPUs, memory, and versions of what matters."""
+"""The machine that a benchmark runs on: processor, GPUs, memory, and package versions."""
 
 import importlib.metadata
 import os
@@ -11,21 +11,21 @@ from pathlib import Path
 
 _INSTRUCTIONS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "bf16")
 _GPU_QUERY = "name,memory.total,driver_version,compute_cap"
-_GPU_SECONDS = 10  # a driver that hangs must not hang what only wants to name it
+_GPU_SECONDS = 10  # a hanging driver must not block the program
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What figures depend on besides the program.
+    """The machine and its software.
 
     Attributes:
-        processor: The CPU, as its maker names it.
+        processor: Product name of the CPU.
         cores: Logical cores.
-        instructions: Those of its instruction sets that matter for speed.
+        instructions: Its instruction sets that matter for speed.
         memory_gib: Main memory in GiB.
         gpus: A line for each NVIDIA GPU; see `nvidia_gpus`.
         python: Version of Python.
-        versions: Version of each package that is installed, by name.
+        versions: Version of each installed package, by name.
     """
 
     processor: str
@@ -37,7 +37,7 @@ class Machine:
     versions: dict[str, str]
 
     def describe(self) -> str:
-        """Say all in one line."""
+        """Describe all in one line."""
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         instructions = " ".join(self.instructions) or "no listed instruction sets"
         gpus = "".join(f"; {gpu}" for gpu in self.gpus)
@@ -45,11 +45,7 @@ class Machine:
 
 
 def this_machine(packages: Iterable[str]) -> Machine:
-    """Look at the machine that this runs on.
-
-    Args:
-        packages: Distributions whose versions matter; those that are not installed are left out.
-    """
+    """Describe this machine, with the versions of those of `packages` that are installed."""
     return Machine(
         processor=processor_name(),
         cores=os.cpu_count() or 1,
@@ -62,19 +58,12 @@ def this_machine(packages: Iterable[str]) -> Machine:
 
 
 def processor_name() -> str:
-    """Name the CPU as its maker does."""
+    """Return the product name of the CPU."""
     return next(iter(_cpu_info("model name")), "") or platform.processor() or platform.machine()
 
 
 def installed_version(package: str) -> str | None:
-    """Give the version of an installed distribution.
-
-    Args:
-        package: Its name.
-
-    Returns:
-        The version; None if it is not installed.
-    """
+    """Return the version of a distribution; None if it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -82,12 +71,12 @@ def installed_version(package: str) -> str | None:
 
 
 def nvidia_gpus() -> tuple[str, ...]:
-    """Name each NVIDIA GPU with its memory, driver and compute capability; none where the driver cannot be asked."""
+    """List each NVIDIA GPU with its memory, driver and compute capability; empty where `nvidia-smi` fails."""
     command = shutil.which("nvidia-smi")
     if command is None:
         return ()
     try:
-        asked = subprocess.run(  # noqa: S603 -- the path was looked up, the arguments are fixed
+        result = subprocess.run(  # noqa: S603 -- the path was looked up, the arguments are fixed
             [command, f"--query-gpu={_GPU_QUERY}", "--format=csv,noheader"],
             capture_output=True,
             text=True,
@@ -96,7 +85,7 @@ def nvidia_gpus() -> tuple[str, ...]:
         )
     except (OSError, subprocess.SubprocessError):
         return ()
-    rows = [[value.strip() for value in line.split(",")] for line in asked.stdout.splitlines()]
+    rows = [[value.strip() for value in line.split(",")] for line in result.stdout.splitlines()]
     return tuple(f"{row[0]} with {row[1]}, driver {row[2]}, compute capability {row[3]}" for row in rows if len(row) == 4)
 
 

@@ -1,4 +1,4 @@
-"""Memory of this process, as the kernel counts it."""
+"""Memory of this process, from the Linux kernel."""
 
 from pathlib import Path
 
@@ -6,15 +6,12 @@ _STATUS = Path("/proc/self/status")
 
 
 def resident_bytes() -> int:
-    """Give the main memory that this process occupies now, shared libraries included; 0 where the kernel does not tell."""
+    """Return the resident memory of this process, shared libraries included; 0 where the kernel does not report it."""
     return _status("VmRSS")
 
 
 def peak_resident_bytes() -> int:
-    """Give the most that it ever occupied; 0 where the kernel does not tell.
-
-    Not `ru_maxrss`, which a process inherits from the one that started it.
-    """
+    """Return its peak; 0 where the kernel does not report it. Not `ru_maxrss`, which a process inherits from its parent."""
     return _status("VmHWM")
 
 

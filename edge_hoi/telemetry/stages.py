@@ -1,4 +1,4 @@
-"""How long each stage of the way takes."""
+"""Time each stage of the pipeline."""
 
 import time
 from collections import defaultdict, deque
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 WINDOW = 4096
-"""Samples kept per stage for percentiles: minutes of video, and bounded for runs of months."""
+"""Samples kept per stage for percentiles: minutes of video, and bounded."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageTimes:
-    """Durations of one stage in seconds: count and total of all, percentiles of the newest `WINDOW`."""
+    """Durations of one stage in seconds: count and total of all, percentiles of the latest `WINDOW`."""
 
     count: int
     total_seconds: float
@@ -23,17 +23,13 @@ class StageTimes:
 
 
 class StageTimer:
-    """Adds up wall time per named stage.
-
-    One instance belongs to one thread at a time.
+    """Measures time per named stage; to be used by one thread at a time.
 
     Attributes:
-        timer: Gives the time in seconds; `time.thread_time` in its place counts the thread's own work, which a busy machine does not
-            stretch.
+        timer: Clock in seconds; `time.thread_time` measures the thread's own processor time, which other load does not stretch.
     """
 
     def __init__(self) -> None:
-        """Start at nothing measured."""
         self.timer: Callable[[], float] = time.perf_counter
         self._count: dict[str, int] = defaultdict(int)
         self._total: dict[str, float] = defaultdict(float)
@@ -41,11 +37,7 @@ class StageTimer:
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
-        """Time the body of a `with` statement.
-
-        Args:
-            stage: Name of the stage.
-        """
+        """Time the body of a `with` statement."""
         timer = self.timer
         started = timer()
         try:
@@ -54,18 +46,13 @@ class StageTimer:
             self.add(stage, timer() - started)
 
     def add(self, stage: str, seconds: float) -> None:
-        """Take in one duration that was measured elsewhere.
-
-        Args:
-            stage: Name of the stage.
-            seconds: The duration.
-        """
+        """Add one duration that was measured elsewhere."""
         self._count[stage] += 1
         self._total[stage] += seconds
         self._samples[stage].append(seconds)
 
     def times(self) -> dict[str, StageTimes]:
-        """Report every stage, in the order first seen."""
+        """Return the times of every stage, in the order first measured."""
         result = {}
         for stage, samples in self._samples.items():
             median, p95 = np.percentile(samples, [50, 95])

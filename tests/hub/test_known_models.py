@@ -5,7 +5,7 @@ from edge_hoi.hub import known_model, known_models, write_card
 from edge_hoi.vocabulary import known_vocabularies, zero_shot_splits
 
 
-def test_published_hoiclips_are_there_with_their_figures():
+def test_published_hoiclips_are_listed_with_their_figures():
     figures = {model.name: list(model.figures.values()) for model in known_models() if model.kind == "hoiclip"}
     assert figures == {
         "hoiclip-hico": [34.69, 31.12, 35.74, 37.61, 34.47, 38.54],
@@ -18,7 +18,7 @@ def test_published_hoiclips_are_there_with_their_figures():
     }
 
 
-def test_entries_fit_what_the_rest_of_the_program_knows():
+def test_entries_name_known_vocabularies_and_splits():
     for model in known_models():
         assert model.page.startswith("https://github.com/"), model.name
         assert model.licence
@@ -30,8 +30,8 @@ def test_entries_fit_what_the_rest_of_the_program_knows():
     assert detector.sha256 in detector.file  # its authors put the hash's first digits into the name
 
 
-def test_unknown_names_are_answered_with_the_nearest():
-    with pytest.raises(ConfigError, match="no model is called 'hoiclip-hica'; did you mean 'hoiclip-hico'"):
+def test_unknown_names_are_refused_with_the_nearest():
+    with pytest.raises(ConfigError, match="unknown model 'hoiclip-hica'; did you mean 'hoiclip-hico'"):
         known_model("hoiclip-hica")
 
 

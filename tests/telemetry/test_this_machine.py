@@ -1,4 +1,4 @@
-"""What a machine says of itself: versions, GPUs as the driver names them, and memory."""
+"""Description of the machine: versions, GPUs and memory."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ import pytest
 from edge_hoi.telemetry import nvidia_gpus, resident_bytes, this_machine
 
 
-def test_the_machine_names_what_figures_depend_on():
+def test_the_description_has_versions_and_processor():
     machine = this_machine(["numpy", "no-such-package"])
     assert machine.versions == {"numpy": np.__version__}
     assert machine.python == platform.python_version()
@@ -22,7 +22,7 @@ def test_the_machine_names_what_figures_depend_on():
 
 @pytest.fixture
 def driver(tmp_path, monkeypatch):
-    """Give what puts a driver's tool with a script of one's own first on the path."""
+    """Return a function that puts an `nvidia-smi` with a given script first on the path."""
 
     def install(script):
         tool = tmp_path / "nvidia-smi"
@@ -43,7 +43,7 @@ def test_gpus_are_named_with_memory_driver_and_capability(driver):
 
 
 @pytest.mark.parametrize("script", ["echo 'NVIDIA-SMI has failed'; exit 9", "echo 'No devices were found'"])
-def test_a_driver_that_fails_or_finds_none_is_no_gpu(driver, script):
+def test_a_driver_that_fails_or_finds_none_gives_no_gpu(driver, script):
     driver(script)
     assert nvidia_gpus() == ()
 
@@ -60,11 +60,11 @@ print(before, held, peak_resident_bytes())
 """
 
 
-def test_memory_that_was_given_back_still_counts_for_the_peak():
+def test_freed_memory_still_counts_for_the_peak():
     if not resident_bytes():
         pytest.skip("this kernel has no /proc/self/status")
-    # In a process of its own: the one of all tests is large, and loses other memory meanwhile.
-    told = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True, timeout=120).stdout
-    before, held, peak = map(int, told.split())
+    # In a separate process: the tests' own is large, and frees other memory meanwhile.
+    printed = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True, timeout=120).stdout
+    before, held, peak = map(int, printed.split())
     assert held - before > 48 * 2**20
     assert peak > before + 48 * 2**20  # the kernel's two counts differ by some pages
