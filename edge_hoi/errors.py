@@ -1,9 +1,11 @@
-"""The exception tree: everything edge-hoi raises on purpose derives from `EdgeHoiError`.
+"""The exception tree: every error that edge-hoi raises on purpose derives from `EdgeHoiError`.
 
-A message says what was expected, what came, and how to mend it, in one line. The command line prints that line and exits with
-`exit_code`; library users catch the class.
+A message states what happened, why, and how to fix it, in one line. The command line prints that line and exits with `exit_code`
+(docs/exit-codes.md); library users catch the class.
 """
 
+import importlib.util
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -14,38 +16,31 @@ class EdgeHoiError(Exception):
 
 
 class ConfigError(EdgeHoiError):
-    """A configuration, a vocabulary or an argument is not usable as written."""
+    """A configuration, a vocabulary or an argument is invalid."""
 
     exit_code: ClassVar[int] = 2
 
 
 class VocabularyError(ConfigError):
-    """A vocabulary file or name cannot be used."""
+    """A vocabulary is missing or invalid."""
 
 
 class DatasetError(ConfigError):
-    """A data set on disk is not there, damaged, or not of the form expected."""
+    """A data set is missing, damaged or in another format."""
 
 
 class SourceError(EdgeHoiError):
     """A video source cannot be opened or read.
 
     Attributes:
-        code: A stable machine-readable reason: `not_found`, `not_video`, `corrupt`, `unreachable`, `unauthorized`, `timeout`,
-            `unsupported`.
-        is_retryable: Whether trying again later can help.
+        code: A stable reason: `not_found`, `not_video`, `corrupt`, `unreachable`, `unauthorized`, `timeout` or `unsupported`.
+        is_retryable: Whether a retry can succeed.
     """
 
     exit_code: ClassVar[int] = 3
 
     def __init__(self, message: str, *, code: str, is_retryable: bool) -> None:
-        """Say what happened.
-
-        Args:
-            message: The line for a person, secrets masked.
-            code: The stable reason.
-            is_retryable: Whether trying again later can help.
-        """
+        """Set the message, which must contain no secrets, and what a program needs to react."""
         super().__init__(message)
         self.code = code
         self.is_retryable = is_retryable
@@ -58,21 +53,44 @@ class EngineError(EdgeHoiError):
 
 
 class ManifestError(EngineError):
-    """An engine's folder does not hold what its manifest says."""
+    """An engine's folder does not match its manifest."""
 
 
 class CheckpointError(EngineError):
-    """A checkpoint is not what was expected: damaged, of another model, or with missing or surplus keys."""
+    """A checkpoint is damaged, of another model, or has missing or surplus keys."""
 
 
 class MissingDependencyError(EdgeHoiError):
-    """An optional package is needed and not installed; the message holds the install command."""
+    """An optional package is needed and not installed; the message contains the install command."""
 
     exit_code: ClassVar[int] = 5
 
+    @classmethod
+    def of_extra(cls, what: str, packages: str | Iterable[str], extra: str) -> "MissingDependencyError":
+        """Create the error for packages that an extra of edge-hoi installs.
+
+        Args:
+            what: What needs them, the subject of the message: "a sink of type kafka".
+            packages: The missing packages.
+            extra: The extra that installs them.
+        """
+        names = packages if isinstance(packages, str) else ", ".join(packages)
+        return cls(f"{what} needs {names}: run {install_command(extra)}")
+
+    @classmethod
+    def unless_installed(cls, what: str, modules: Iterable[str], extra: str) -> None:
+        """Check that modules can be imported, without importing them.
+
+        Raises:
+            MissingDependencyError: Some are missing; see `of_extra`.
+        """
+        missing = [module for module in modules if not importlib.util.find_spec(module)]
+        if missing:
+            raise cls.of_extra(what, missing, extra)
+
 
 class DeliveryError(EdgeHoiError):
-    """Events cannot be kept or handed on."""
+    """Events cannot be stored or delivered."""
 
     exit_code: ClassVar[int] = 6
 
@@ -106,12 +124,17 @@ class SinkFaultError(SinkError):
 
 
 class TrainingError(EdgeHoiError):
-    """Training cannot go on, or cannot be resumed."""
+    """Training cannot continue or resume."""
 
     exit_code: ClassVar[int] = 7
 
 
 class DownloadError(EdgeHoiError):
-    """A file cannot be fetched, or is not the one expected."""
+    """A file cannot be downloaded, or its checksum is wrong."""
 
     exit_code: ClassVar[int] = 8
+
+
+def install_command(extra: str) -> str:
+    """Return how to install an extra. edge-hoi is not on the package index, so this works in a checkout only."""
+    return f"`pip install '.[{extra}]'` in a checkout of edge-hoi"

@@ -1,6 +1,5 @@
 """`edge-hoi build`: from a checkpoint to an engine's folder."""
 
-import importlib.util
 import re
 import time
 from pathlib import Path
@@ -106,7 +105,7 @@ def build(
 ) -> None:
     """Export a model, hold the result against PyTorch, and write it as an engine.
 
-    The folder is written whole or not at all. Needs the extra [build].
+    The folder is written whole or not at all. Needs `pip install '.[build]'` in a checkout of edge-hoi.
 
         edge-hoi build hoiclip.pth --output engines/hoiclip --size 384x672
         edge-hoi build hoiclip.pth --output engines/quick --precision auto --calibration street.mp4
@@ -193,9 +192,7 @@ def require_build_extra(doing: str) -> None:
     Raises:
         MissingDependencyError: A package of the extra [build] is missing.
     """
-    missing = [package for package in _NEEDED if not importlib.util.find_spec(package)]
-    if missing:
-        raise MissingDependencyError(f"{doing} needs {', '.join(missing)}; pip install 'edge-hoi[build]'")
+    MissingDependencyError.unless_installed(doing, _NEEDED, "build")
 
 
 def _decision_table(manifest: "Manifest") -> Table:

@@ -30,7 +30,7 @@ def calibrate(
     """Make a calibration set: the list of its frames with their hashes, and the ranges recorded on them by every method.
 
     The pictures stay where they are. `edge-hoi build --precision int8 --calibration FOLDER` makes an engine from the set, the same each
-    time. Needs the extra [build].
+    time. Needs `pip install '.[build]'` in a checkout of edge-hoi.
 
         edge-hoi calibrate hoiclip.pth --source street.mp4 --frames 512 --output calibration/street
     """

@@ -1,6 +1,5 @@
 """`edge-hoi models`: published weights: which there are, fetching them, and turning them into checkpoints."""
 
-import importlib.util
 import json
 import logging
 from pathlib import Path
@@ -100,14 +99,12 @@ def import_(
 ) -> None:
     """Turn a published checkpoint into edge-hoi's own form, and say what it is.
 
-    Only tensors are read: nothing in the file can run. Beside the result stands a card with origin, licence and published figures. Needs
-    the extra [build].
+    Only tensors are read: nothing in the file can run. Beside the result stands a card with origin, licence and published figures.
+    Needs `pip install '.[build]'` in a checkout of edge-hoi.
 
         edge-hoi models import hoiclip.pth --output models/hoiclip-hico.safetensors
     """
-    missing = [package for package in ("torch", "torchvision", "open_clip") if not importlib.util.find_spec(package)]
-    if missing:
-        raise MissingDependencyError(f"importing needs {', '.join(missing)}; pip install 'edge-hoi[build]'")
+    MissingDependencyError.unless_installed("importing a checkpoint", ("torch", "torchvision", "open_clip"), "build")
     from edge_hoi.hashing import sha256_of_file
     from edge_hoi.hub import known_model, write_card
     from edge_hoi.model import VARIANTS, save_checkpoint
@@ -185,8 +182,7 @@ def _print_tensors(what: str, names: tuple[str, ...]) -> None:
 
 def _pull_clip(text: str) -> None:
     """Have open_clip fetch weights into its cache, where `edge-hoi build` and training find them."""
-    if not importlib.util.find_spec("open_clip"):
-        raise MissingDependencyError("CLIP's weights come through open_clip; pip install 'edge-hoi[build]'")
+    MissingDependencyError.unless_installed("downloading CLIP's weights", ["open_clip"], "build")
     from edge_hoi.model import build_clip, clip_weights_sha256
 
     name, slash, weights = text.partition("/")

@@ -58,7 +58,7 @@ class OnnxTextEncoder:
         try:
             import tokenizers
         except ImportError as error:
-            raise MissingDependencyError("encoding prompts needs the package tokenizers; pip install 'edge-hoi[text]'") from error
+            raise MissingDependencyError.of_extra("encoding prompts", "tokenizers", "text") from error
         from edge_hoi.runtime.openvino_core import openvino_core
 
         try:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_hoi.errors import EngineError, MissingDependencyError
+from edge_hoi.errors import EngineError, MissingDependencyError, install_command
 
 
 class Gpu:
@@ -132,7 +132,7 @@ class Gpu:
             reason = "no device found" if status == self._cuda.cudaError_t.cudaSuccess else self._explain(status)
             raise EngineError(
                 f"backend {backend!r} needs an NVIDIA GPU with its driver, and CUDA reports: {reason}; use backend 'openvino', or on a "
-                f"machine with a GPU run `nvidia-smi` and `pip install 'edge-hoi[{backend}]'`"
+                f"machine with a GPU run `nvidia-smi` and {install_command(backend)}"
             )
 
 
@@ -140,5 +140,5 @@ def _bindings(backend: str) -> Any:  # noqa: ANN401 -- the module
     try:
         from cuda.bindings import runtime
     except ImportError as error:
-        raise MissingDependencyError(f"backend {backend!r} needs cuda-bindings; pip install 'edge-hoi[{backend}]'") from error
+        raise MissingDependencyError.of_extra(f"backend {backend!r}", "cuda-bindings", backend) from error
     return runtime

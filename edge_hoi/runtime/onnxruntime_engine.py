@@ -41,7 +41,7 @@ class OnnxRuntimeEngine(CheckedEngine):
         try:
             import onnxruntime
         except ImportError as error:
-            raise MissingDependencyError("backend 'onnxruntime' needs ONNX Runtime; pip install 'edge-hoi[onnxruntime]'") from error
+            raise MissingDependencyError.of_extra("backend 'onnxruntime'", "ONNX Runtime", "onnxruntime") from error
         if precision_hint == "bf16":
             raise EngineError("ONNX Runtime runs this engine in f32 only, got precision_hint 'bf16'; omit it or use backend 'openvino'")
         super().__init__(manifest, input_size=input_size, max_batch=max_batch)

@@ -4,15 +4,14 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from edge_hoi.errors import MissingDependencyError
+from edge_hoi.errors import MissingDependencyError, install_command
 
 MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx", "torch-tensorrt": "torch_tensorrt"}
 """Module of each backend."""
 
-_SOURCES = {
-    "tensorrt": "pip install 'edge-hoi[tensorrt]', or on a Jetson JetPack's own: sudo apt-get install python3-libnvinfer",
-    "tensorrt-rtx": "pip install 'edge-hoi[tensorrt-rtx]'",
-    "torch-tensorrt": "pip install 'edge-hoi[torch-tensorrt]', on a machine with an NVIDIA GPU and its driver: it does not load elsewhere",
+_CONDITIONS = {
+    "tensorrt": ", or on a Jetson install JetPack's own: `sudo apt-get install python3-libnvinfer`",
+    "torch-tensorrt": ", on a machine with an NVIDIA GPU and its driver: it does not load elsewhere",
 }
 
 
@@ -26,7 +25,10 @@ def load_library(backend: str) -> Any:  # noqa: ANN401 -- a module without type 
         return importlib.import_module(MODULES[backend])
     except (ImportError, OSError, RuntimeError, AssertionError) as error:  # the wheels load libraries and query the GPU on import
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise MissingDependencyError(f"backend {backend!r} needs the package {MODULES[backend]} ({reason}); {_SOURCES[backend]}") from error
+        needed = f"the package {MODULES[backend]} ({reason})"
+        raise MissingDependencyError(
+            f"backend {backend!r} needs {needed}: run {install_command(backend)}{_CONDITIONS.get(backend, '')}"
+        ) from error
 
 
 def make_logger(library: Any, on_message: Callable[[str, str], None]) -> Any:  # noqa: ANN401

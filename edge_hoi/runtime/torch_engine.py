@@ -44,7 +44,7 @@ class TorchEngine(CheckedEngine):
         try:
             import torch
         except ImportError as error:
-            raise MissingDependencyError("backend 'torch' needs PyTorch; pip install 'edge-hoi[build]'") from error
+            raise MissingDependencyError.of_extra("backend 'torch'", "PyTorch", "build") from error
         if device == "cuda" and not torch.cuda.is_available():
             raise EngineError(
                 "PyTorch finds no CUDA device; use device 'cpu', or check the driver with nvidia-smi and install a CUDA build of torch"

@@ -1,6 +1,5 @@
 """`edge-hoi eval`: how good an engine is, by the benchmarks' own measures."""
 
-import importlib.util
 import json
 from contextlib import ExitStack
 from functools import partial
@@ -167,8 +166,7 @@ def checkpoint_engine(path: Path, cleanup: ExitStack, vocabulary: "Vocabulary | 
         MissingDependencyError: PyTorch is not installed.
         EdgeHoiError: The checkpoint cannot be used.
     """
-    if not all(map(importlib.util.find_spec, ("torch", "torchvision", "open_clip", "onnx"))):
-        raise MissingDependencyError(f"evaluating the checkpoint {path} needs PyTorch; pip install 'edge-hoi[build]'")
+    MissingDependencyError.unless_installed(f"evaluating the checkpoint {path}", ("torch", "torchvision", "open_clip", "onnx"), "build")
     from edge_hoi.export import build_engine
     from edge_hoi.model import load_checkpoint
     from edge_hoi.model.checkpoint_vocabulary import vocabulary_of

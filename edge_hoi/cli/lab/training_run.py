@@ -1,6 +1,5 @@
 """What the commands that train have in common: what a run starts from, where it computes, and what is seen of it."""
 
-import importlib.util
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -83,9 +82,7 @@ def need_packages() -> None:
     Raises:
         MissingDependencyError: A package is not installed.
     """
-    missing = [package for package in _NEEDED if not importlib.util.find_spec(package)]
-    if missing:
-        raise MissingDependencyError(f"training needs {', '.join(missing)}; pip install 'edge-hoi[train]'")
+    MissingDependencyError.unless_installed("training", _NEEDED, "train")
 
 
 def validation_set(dataset: str, data: Path, folder: Path | None, vocabulary: "Vocabulary") -> "AnnotatedImages | None":

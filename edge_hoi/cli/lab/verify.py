@@ -30,7 +30,7 @@ def verify(
 ) -> None:
     """Run an engine and its fp32 reference on the same frames, and fail if they part too far.
 
-    The limits are those that the engine's manifest gives. Needs the extra [build].
+    The limits are those that the engine's manifest gives. Needs `pip install '.[build]'` in a checkout of edge-hoi.
 
         edge-hoi verify engines/quick --against hoiclip.safetensors --source street.mp4
     """

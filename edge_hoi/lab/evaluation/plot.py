@@ -62,7 +62,7 @@ def check_plot(path: Path) -> None:
     try:
         import matplotlib  # noqa: F401 -- only whether it is there
     except ImportError as error:
-        raise MissingDependencyError("plots need matplotlib; pip install 'edge-hoi[train]'") from error
+        raise MissingDependencyError.of_extra("a plot", "matplotlib", "train") from error
 
 
 def _draw_curve(axes: "Axes", judged: Sequence[CategoryResult], results: Results) -> None:
