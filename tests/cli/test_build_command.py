@@ -83,4 +83,4 @@ def test_what_cannot_be_built_is_refused_in_words(tmp_path, monkeypatch, capsys,
 def test_without_the_extra_its_command_is_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("edge_hoi.cli.build_engine.importlib.util.find_spec", lambda name: None)
     assert command("build", "untrained:tiny", "--output", tmp_path / "engine") == 5
-    assert "pip install 'edge-hoi[build]'" in capsys.readouterr().err
+    assert "pip install '.[build]'" in capsys.readouterr().err

@@ -37,7 +37,7 @@ def certificates(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def module_broker(tmp_path_factory, certificates):
-    pytest.importorskip("confluent_kafka", reason="no Kafka client: pip install 'edge-hoi[kafka]'")
+    pytest.importorskip("confluent_kafka", reason="no Kafka client: pip install '.[kafka]'")
     if kafka_broker.missing():
         pytest.skip(kafka_broker.missing())
     broker = KafkaBroker(
@@ -220,7 +220,7 @@ def test_a_sink_that_speaks_in_clear_to_a_broker_with_tls_says_what_to_check(mak
 
 
 def test_the_words_of_librdkafka_go_to_the_log_with_secrets_masked(caplog):
-    pytest.importorskip("confluent_kafka", reason="no Kafka client: pip install 'edge-hoi[kafka]'")
+    pytest.importorskip("confluent_kafka", reason="no Kafka client: pip install '.[kafka]'")
     caplog.set_level(logging.DEBUG, logger="edge_hoi.sinks.kafka.sink")
     settings = KafkaSettings.model_validate(
         {"brokers": ["127.0.0.1:1"], "topic": "t", "timeout_seconds": 2, "sasl": {"user": USER, "password": PASSWORD}}
@@ -400,7 +400,7 @@ def test_a_missing_client_is_named_with_its_install_command(monkeypatch):
 
 
 def test_a_password_in_clear_is_warned_about(caplog):
-    pytest.importorskip("confluent_kafka", reason="no Kafka client: pip install 'edge-hoi[kafka]'")
+    pytest.importorskip("confluent_kafka", reason="no Kafka client: pip install '.[kafka]'")
     sasl = {"mechanism": "PLAIN", "user": USER, "password": PASSWORD}
     KafkaSettings(brokers=("host:9092",), topic="events", sasl=sasl).make(SinkContext("site"))
     assert "sink kafka sends its password in clear: add `tls: {}`" in caplog.text
