@@ -60,7 +60,7 @@ def make_predictions(truth: HoiAnnotation, vocabulary: Vocabulary, random: np.ra
     objects = np.concatenate([truth.object_boxes[found] + jitter[1], _random_boxes(rest, random)])
     hoi_ids = np.concatenate([truth.hoi_ids[found], hoi_ids])
     scores = np.concatenate([random.uniform(0.2, 1, len(found)), random.uniform(0, 0.8, rest)]).astype(np.float32)
-    return Interactions(humans, objects, vocabulary.object_ids[hoi_ids], hoi_ids, scores).select(np.argsort(-scores))
+    return Interactions(vocabulary, humans, objects, vocabulary.object_ids[hoi_ids], hoi_ids, scores).select(np.argsort(-scores))
 
 
 def time_selection(vocabulary: Vocabulary, random: np.random.Generator) -> float:

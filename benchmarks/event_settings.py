@@ -19,24 +19,25 @@ import numpy as np
 import yaml
 
 from edge_hoi.config import RunConfig, parse_config
-from edge_hoi.detection import Detector
+from edge_hoi.detection import FixedSizeDetector
 from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeKeeper
 from edge_hoi.events.cloudevents import render
 from edge_hoi.ingest import open_source
 from edge_hoi.lab.datasets.truth import read_truth, truth_path
-from edge_hoi.lab.evaluation.events import EventResults, Judgement, event_results, judge, predicted_episodes
+from edge_hoi.lab.evaluation.events import EventResults, ScoredVideo, event_results, predicted_episodes, score_events
 from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
 from edge_hoi.pipeline.engines import engine_folder
 from edge_hoi.pipeline.thresholds import episode_settings, tracker_settings
 from edge_hoi.runtime import choose_input_size, open_engine, read_manifest
 from edge_hoi.tracking import Tracker
 from edge_hoi.types import EndReason, Event, Interactions, ModelInfo
+from edge_hoi.vocabulary import Vocabulary
 
 MIN_SECONDS = 1.0
 WORTH = 3.0
 _MODEL = ModelInfo("engine", "0" * 64, "openvino", "int8")
-_FIELDS = ("human_boxes", "object_boxes", "object_ids", "hoi_ids", "scores")
+_FIELDS = ("human_boxes", "object_boxes", "object_category_ids", "hoi_ids", "scores")
 
 Sights = list[tuple[float, Interactions]]
 
@@ -59,11 +60,11 @@ def look(video: Path, engine: str) -> Sights:
         frames = iter(source)
         first = next(frames)
         with open_engine(folder, input_size=choose_input_size(first.width, first.height, manifest.input)) as running:
-            detector = Detector(running, classifier, vocabulary, score_threshold=RunConfig().detection.score_threshold)
-            return [(frame.pts_seconds, detector.detect([frame])[0]) for frame in itertools.chain([first], frames)]
+            detector = FixedSizeDetector(running, classifier, vocabulary, score_threshold=RunConfig().detection.score_threshold)
+            return [(frame.pts_seconds, detector.detect([frame.image])[0]) for frame in itertools.chain([first], frames)]
 
 
-def judged(seen: tuple[Path, Sights], engine: str, tried: Sequence[dict[str, object]]) -> list[Judgement]:
+def judged(seen: tuple[Path, Sights], engine: str, tried: Sequence[dict[str, object]]) -> list[ScoredVideo]:
     """Follow what was seen in a video with each of some settings, all at once, and judge the events.
 
     Args:
@@ -89,7 +90,7 @@ def judged(seen: tuple[Path, Sights], engine: str, tried: Sequence[dict[str, obj
     for told, keeper in zip(events, keepers, strict=True):
         told += keeper.close(EndReason.SHUTDOWN)
     truth = read_truth(truth_path(video))
-    return [judge(truth, predicted_episodes(map(render, told)), name=video.stem, min_seconds=MIN_SECONDS) for told in events]
+    return [score_events(truth, predicted_episodes(map(render, told)), name=video.stem, min_seconds=MIN_SECONDS) for told in events]
 
 
 def _nested(changes: dict[str, object]) -> dict[str, dict[str, object]]:
@@ -113,11 +114,13 @@ def combinations(settings: Sequence[str]) -> Iterator[dict[str, object]]:
 
 def seen(folders: Sequence[Path], engine: str, kept: Path | None) -> list[tuple[Path, Sights]]:
     """Look at every video with a truth, or take what was kept of an earlier look."""
+    folder = engine_folder(engine)
+    vocabulary = load_engine_vocabulary(folder, read_manifest(folder))
     found = []
     for video in sorted(path for folder in folders for path in folder.glob("*.mp4") if truth_path(path).exists()):
         cache = kept / f"{video.stem}.npz" if kept else None
         if cache and cache.exists():
-            sights = read_sights(cache)
+            sights = read_sights(cache, vocabulary)
         else:
             began = time.monotonic()
             sights = look(video, engine)
@@ -136,12 +139,12 @@ def write_sights(path: Path, sights: Sights) -> None:
     np.savez(path, seconds=seconds, counts=[len(found) for _, found in sights], **fields)
 
 
-def read_sights(path: Path) -> Sights:
+def read_sights(path: Path, vocabulary: Vocabulary) -> Sights:
     """Read what `write_sights` wrote."""
     with np.load(path) as kept:
         ends = np.cumsum(kept["counts"])[:-1]
         rows = zip(*(np.split(kept[field], ends) for field in _FIELDS), strict=True)
-        return [(float(seconds), Interactions(*row)) for seconds, row in zip(kept["seconds"], rows, strict=True)]
+        return [(float(seconds), Interactions(vocabulary, *row)) for seconds, row in zip(kept["seconds"], rows, strict=True)]
 
 
 def choose_by_verb(tried: Sequence[dict[str, object]], results: Sequence[EventResults]) -> dict[str, dict[str, object]]:
@@ -186,8 +189,8 @@ def main() -> None:
     videos = seen(arguments.videos, arguments.engine, arguments.keep)
     tried = legal(combinations(arguments.settings))
     with ProcessPoolExecutor(arguments.processes) as pool:
-        judgements = list(pool.map(partial(judged, engine=arguments.engine, tried=tried), videos))
-    results = [event_results(each) for each in zip(*judgements, strict=True)]
+        scored = list(pool.map(partial(judged, engine=arguments.engine, tried=tried), videos))
+    results = [event_results(each) for each in zip(*scored, strict=True)]
     for changes, result in sorted(zip(tried, results, strict=True), key=lambda pair: -pair[1].overall.f1):
         print(describe(result), changes)
     if arguments.choose:
@@ -223,7 +226,7 @@ def describe(result: EventResults) -> str:
     figures = result.overall
     return (
         f"F1 {figures.f1:.3f}  P {figures.precision:.3f}  R {figures.recall:.3f}  start {figures.start_delay.median:+.2f} s  "
-        f"told {figures.told_delay.median:+.2f} s  fragments {figures.fragmentation:.2f}  duplicates {figures.duplicates}"
+        f"told {figures.emit_delay.median:+.2f} s  fragments {figures.fragmentation:.2f}  duplicates {figures.duplicates}"
     )
 
 

@@ -47,6 +47,8 @@ def _anchor_unless_name(value: str, info: ValidationInfo) -> str:
 
 NameOrPath = Annotated[str, Field(min_length=1), AfterValidator(_anchor_unless_name)]
 
+VocabularyChoice = NameOrPath | tuple[str, ...]
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -65,17 +67,16 @@ class SourceConfig(_Section):
     open_timeout_seconds: float = Field(10.0, gt=0, le=120)
     read_timeout_seconds: float = Field(10.0, gt=0, le=120)
     recorded_at: AwareDatetime | None = Field(None, description="UTC time of a file's first frame")
-    vocabulary: NameOrPath | None = Field(None, description="What to look for here, where it differs from the general one")
+    vocabulary: VocabularyChoice | None = Field(None, description="What to detect here, where it differs from the general one")
 
 
 class EngineConfig(_Section):
     """Which engine sees, and on what."""
 
     path: NameOrPath = Field("default", description="Name below engines/, or a folder with a manifest")
-    backend: Literal["openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "torch-tensorrt", "torch"] | None = Field(
-        None, description="Instead of the one that the manifest names"
-    )
+    backend: str | None = Field(None, description="openvino, onnxruntime, tensorrt, ...; the manifest's where absent")
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    allow_demo: bool = Field(False, description="Let an engine that is trained on rendered images only run on live sources")
     max_batch: int = Field(1, ge=1, le=64, description="Frames of several cameras taken in one run of the engine")
     precision: Literal["f32", "bf16"] | None = Field(
         None, description="Arithmetic on CPUs that offer a choice; the manifest's where absent"
@@ -120,7 +121,9 @@ class RunConfig(_Section):
     site: Identifier = Field("site", description="Name of the place in events")
     sources: tuple[SourceConfig, ...] = Field((), max_length=256)
     engine: EngineConfig = EngineConfig()
-    vocabulary: NameOrPath | None = Field(None, description="hico_det, vcoco, or a YAML file; the engine's own where absent")
+    vocabulary: VocabularyChoice | None = Field(
+        None, description="hico_det, vcoco, a YAML file, or a list of phrases; the engine's own where absent"
+    )
     detection: DetectionConfig = DetectionConfig()
     tracking: TrackerSettings = TrackerSettings()
     episodes: EpisodeSettings = EpisodeSettings()

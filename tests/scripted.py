@@ -13,6 +13,15 @@ from edge_hoi.vocabulary import HoiCategory, Vocabulary
 
 WIDTH, HEIGHT = 640, 360
 _IMAGE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+
+
+class StampedImage(np.ndarray):
+    """An image that knows its camera and time, for detectors that follow a script."""
+
+    camera = ""
+    pts_seconds = 0.0
+
+
 MODEL = ModelInfo(name="hoiclip", weights="0" * 64, engine="openvino", precision="fp32")
 
 PERSON, BICYCLE, CUP, NOTHING = range(4)
@@ -53,16 +62,20 @@ def moved(box: Box, x: float = 0.0, y: float = 0.0) -> Box:
 
 
 def make_frame(
-    pts: float, *, index: int = 0, camera: str = "camera", captured_at: datetime | None = None, is_corrupt: bool = False
+    pts: float, *, index: int = 0, camera: str = "camera", captured_at: datetime | None = None, is_corrupt: bool = False, image=None
 ) -> Frame:
     clock = ClockInfo("media", "relative") if captured_at is None else ClockInfo("arrival", "estimated")
-    return Frame(_IMAGE, pts, captured_at, clock, arrived_seconds=0.0, index=index, source_id=camera, is_corrupt=is_corrupt)
+    image = _IMAGE if image is None else image
+    image = image.view(StampedImage)
+    image.camera, image.pts_seconds = camera, pts
+    return Frame(image, pts, captured_at, clock, arrived_seconds=0.0, index=index, source_id=camera, is_corrupt=is_corrupt)
 
 
 def make_interactions(rows: Iterable[Row]) -> Interactions:
     rows = sorted(rows, key=lambda row: -row[3])
     things = [NO_OBJECT if thing is None else VOCABULARY.hois[hoi].object_id for _, thing, hoi, _ in rows]
     return Interactions(
+        VOCABULARY,
         np.array([human for human, _, _, _ in rows], np.float32).reshape(-1, 4),
         np.array([thing or (0, 0, 0, 0) for _, thing, _, _ in rows], np.float32).reshape(-1, 4),
         np.array(things, np.int64),

@@ -127,6 +127,12 @@ def clock_time(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
 
 
+def _ending(status: CameraStatus) -> str:
+    if status.state != "stopped" or not status.duration_seconds:
+        return status.state
+    return f"stopped at {clock_time(status.position_seconds)} of {clock_time(status.duration_seconds)}"
+
+
 def summary_table(statuses: Sequence[CameraStatus]) -> Table:
     """Lay out the closing table.
 
@@ -140,7 +146,7 @@ def summary_table(statuses: Sequence[CameraStatus]) -> Table:
     table.add_column("ended", overflow="fold")
     for status in statuses:
         age = "-" if status.age_seconds is None else f"{status.age_seconds[0] * 1000:.0f} / {status.age_seconds[1] * 1000:.0f} ms"
-        how = Text(status.error, style="red") if status.error else Text({"ended": "at its end"}.get(status.state, "stopped"))
+        how = Text(status.error, style="red") if status.error else Text(_ending(status))
         table.add_row(
             status.source_id,
             str(status.frames),

@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 
 DEMO_EVENTS = "edge-hoi-demo.jsonl"
 DEMO_VIDEO = "edge-hoi-demo.mp4"
+CUT_SHORT_EXIT_CODE = 130
+"""Of a recording that was stopped before its end, as shells report Ctrl-C."""
 
 SourceOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--source", "-s", help="Video file, rtsp:// or http(s):// address, /dev/videoN, or folder of pictures. May be given several times."
+        "--source", "-s", help="Video file, rtsp:// or http(s):// address, /dev/videoN, or folder of images. May be given several times."
     ),
 ]
 EngineOption = Annotated[str | None, typer.Option("--engine", help="Engine: a name below engines/, or a folder with a manifest.")]
 VocabularyOption = Annotated[
-    str | None, typer.Option("--vocabulary", help="What to look for: hico_det, vcoco, or a YAML list such as `- person riding bicycle`.")
+    str | None, typer.Option("--vocabulary", help="What to detect: hico_det, vcoco, or a YAML list such as `- person riding bicycle`.")
 ]
 DeviceOption = Annotated[
     Literal["cpu", "cuda"] | None, typer.Option("--device", help="Where the engine runs; the best there is where absent.")
@@ -44,17 +46,21 @@ def run(
     annotate: Annotated[str | None, typer.Option("--annotate", help="Write an annotated video to this file (.mp4, .mkv).")] = None,
     max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="Stop after this many frames of each source.")] = None,
     device: DeviceOption = None,
+    allow_demo_engine: Annotated[
+        bool, typer.Option("--allow-demo-engine", help="Let an engine trained on rendered images only run on live sources.")
+    ] = False,
 ) -> None:
-    """Watch video and tell what people do with things, from when to when.
+    """Watch video and emit an event for each human-object interaction, with its start and end.
 
-    Without arguments it plays a clip that it carries through the engine that it carries. Otherwise name a configuration, or sources:
+    Without arguments it plays the embedded clip with the embedded engine. Otherwise name a configuration, or sources:
 
         edge-hoi run --source street.mp4 --events events.jsonl --annotate seen.mp4
 
         edge-hoi run --source rtsp://user:password@camera/stream --events -
 
-    Options count before the configuration. Ctrl-C ends a run in good order: what is going on gets its end, and files are closed.
+    Options override the configuration file. Ctrl-C ends a run in order: open episodes emit `ended`, and files are closed.
     """
+    from edge_hoi.api.settings import merge
     from edge_hoi.cli.display import RunDisplay, summary_table
     from edge_hoi.config import RunConfig, load_config, parse_config
     from edge_hoi.pipeline import build_pipeline
@@ -66,9 +72,9 @@ def run(
         "sinks": [{"type": "jsonl", "path": events}] if events else None,
         "annotate": {"path": annotate} if annotate else None,
         "max_frames": max_frames,
-        "engine": {name: value for name, value in {"path": engine, "device": device}.items() if value},
+        "engine": {"path": engine, "device": device, "allow_demo": allow_demo_engine or None},
     }
-    settings = parse_config(_merge(loaded.model_dump(exclude_unset=True), changes), origin="command line")
+    settings = parse_config(merge(loaded.model_dump(exclude_unset=True), changes), origin="command line")
     shown: list[Event] | None = None
     if not settings.sources:
         settings, shown = _demo(settings), []
@@ -83,11 +89,12 @@ def run(
     if written:
         print_note(f"written: {', '.join(written)}")
     failed = [f"{status.source_id}: {status.error}" for status in statuses if status.state == "failed"]
+    is_cut_short = any(status.state == "stopped" and status.duration_seconds for status in statuses)
     lost = pipeline.delivery.lost()
     for line in failed + lost:
         print_error(line)
-    if failed or lost:
-        raise typer.Exit(SourceError.exit_code if failed else DeliveryError.exit_code)
+    if failed or lost or is_cut_short:
+        raise typer.Exit(SourceError.exit_code if failed else DeliveryError.exit_code if lost else CUT_SHORT_EXIT_CODE)
 
 
 def _files(settings: "RunConfig") -> list[str]:
@@ -97,24 +104,13 @@ def _files(settings: "RunConfig") -> list[str]:
     return [sink.path for sink in settings.sinks if isinstance(sink, JsonlSettings)]
 
 
-def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Put what was said on the command line over a configuration."""
-    merged = dict(base)
-    for name, value in changes.items():
-        if isinstance(value, dict) and name != "annotate":
-            merged[name] = {**merged.get(name, {}), **value}
-        elif value is not None:
-            merged[name] = value
-    return merged
-
-
 def _demo(settings: "RunConfig") -> "RunConfig":
-    """Play the embedded clip, and write what is seen in it beside the terminal's lines, where the user did not say otherwise."""
+    """Play the embedded clip, and write its events and an annotated video unless other outputs are configured."""
     from edge_hoi.config import AnnotateConfig, SourceConfig
     from edge_hoi.pipeline import DEMO_CLIP
     from edge_hoi.sinks import JsonlSettings
 
-    print_note("no source given: playing the embedded clip; name your own with --source VIDEO or --source rtsp://...")
+    print_note("no source given: playing the embedded clip; name yours with --source VIDEO or --source rtsp://...")
     return settings.model_copy(
         update={
             "sources": (SourceConfig(url=str(DEMO_CLIP), id="demo"),),
@@ -128,13 +124,13 @@ def _compare_with_truth(events: "list[Event]") -> None:
     """Print the embedded clip's true episodes, found or missed, where its truth comes with it."""
     from edge_hoi.events.cloudevents import render
     from edge_hoi.lab.datasets.truth import read_truth, truth_path
-    from edge_hoi.lab.evaluation.events import episode_table, judge, predicted_episodes
+    from edge_hoi.lab.evaluation.events import episode_table, predicted_episodes, score_events
     from edge_hoi.pipeline import DEMO_CLIP
 
     path = truth_path(DEMO_CLIP)
     if path.is_file():
         predicted = predicted_episodes(render(event) for event in events)
-        err.print(episode_table(judge(read_truth(path), predicted, name="the embedded clip")))
+        err.print(episode_table(score_events(read_truth(path), predicted, name="the embedded clip")))
 
 
 @contextmanager

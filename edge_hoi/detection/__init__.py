@@ -1,7 +1,10 @@
-"""From frames to interactions: preprocess, run an engine, score its embeddings against a vocabulary, select."""
+"""Detect interactions: preprocess, run an engine, score its embeddings against a vocabulary, select.
+
+In: images of one shape. Out: `Interactions` of each.
+"""
 
 from edge_hoi.detection.classifier import Classifier, for_vocabulary, prompts_to_encode, read_classifier, write_classifier
-from edge_hoi.detection.detector import Detector
+from edge_hoi.detection.detector import FixedSizeDetector
 from edge_hoi.detection.postprocess import enhancement, join_scores, pair_scores, select_interactions, select_pairs, sigmoid
 from edge_hoi.detection.preprocess import Preprocessor
 from edge_hoi.detection.text_encoder import OnnxTextEncoder
@@ -9,7 +12,7 @@ from edge_hoi.detection.text_features import TextEncoder, cached_text_features
 
 __all__ = [
     "Classifier",
-    "Detector",
+    "FixedSizeDetector",
     "OnnxTextEncoder",
     "Preprocessor",
     "TextEncoder",

@@ -12,11 +12,17 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from edge_hoi.detection.products import similarities
 from edge_hoi.errors import EngineError
 from edge_hoi.vocabulary import Vocabulary
 
 Floats = NDArray[np.float32]
+ONE_THREAD_LIMIT = 1 << 18
+"""Multiplications of one product that OpenBLAS does not share out among all cores.
+
+It spins until each core has had its turn: beside decoders and engines that keep two cores busy, a product of half a millisecond then takes
+50 to 150. In blocks below this limit it always takes 1.
+"""
+_ROWS = 32
 _RANKS = {"weight": 2, "bias": 1, "hoi": 2, "scale": 0, "share": 0}
 
 
@@ -88,6 +94,26 @@ class Classifier:
         object_scores = similarities(outputs["object_embeddings"], self.object_weight) + self.object_bias
         hoi_logits = self.hoi_scale * (hoi_scores + self.verb_share * verb_scores)
         return np.asarray(hoi_logits, np.float32), np.asarray(self.object_scale * object_scores, np.float32)
+
+
+def similarities(embeddings: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Multiply every embedding with every row of a classifier.
+
+    Args:
+        embeddings: `(..., E)` float32.
+        weight: `(N, E)` float32.
+
+    Returns:
+        `(..., N)` float32.
+    """
+    rows = embeddings.reshape(-1, weight.shape[1])
+    products = np.empty((len(rows), len(weight)), np.float32)
+    step = max(1, ONE_THREAD_LIMIT // (_ROWS * weight.shape[1]))
+    for top in range(0, len(rows), _ROWS):
+        for left in range(0, len(weight), step):
+            block = products[top : top + _ROWS, left : left + step]
+            np.matmul(rows[top : top + _ROWS], weight[left : left + step].T, out=block)
+    return products.reshape(*embeddings.shape[:-1], len(weight))
 
 
 def write_classifier(path: Path, classifier: Classifier, vocabulary: Vocabulary, *, clip_sha256: str) -> None:

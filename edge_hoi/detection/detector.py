@@ -1,4 +1,4 @@
-"""The detector: frames in, interactions out."""
+"""Detection for one input size: images in, interactions out."""
 
 from collections.abc import Sequence
 
@@ -11,19 +11,14 @@ from edge_hoi.detection.preprocess import Preprocessor
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime import Engine
 from edge_hoi.telemetry import StageTimer
-from edge_hoi.types import Frame, Interactions
+from edge_hoi.types import Image, Interactions
 from edge_hoi.vocabulary import Vocabulary
 
 
-class Detector:
+class FixedSizeDetector:
     """Composes preprocessing, an engine, a classifier and postprocessing.
 
-    Belongs to one thread, as its engine does, and leaves closing that to its owner.
-
-    Attributes:
-        engine: What it runs.
-        classifier: What scores its embeddings.
-        vocabulary: What it looks for.
+    Belongs to one thread, as its engine does, whose owner closes it.
     """
 
     def __init__(
@@ -34,17 +29,17 @@ class Detector:
         *,
         score_threshold: float = 0.0,
         max_interactions: int = 100,
-        clock: StageTimer | None = None,
+        timer: StageTimer | None = None,
     ) -> None:
         """Put the parts together.
 
         Args:
             engine: An open engine.
             classifier: The vocabulary's rows.
-            vocabulary: What to look for.
+            vocabulary: What to detect.
             score_threshold: Least score of an interaction, in [0, 1].
-            max_interactions: Most interactions of a frame.
-            clock: Takes the times of the stages `preprocess`, `engine` and `postprocess`, per batch.
+            max_interactions: Most interactions of an image.
+            timer: Collects the times of the stages `preprocess`, `engine` and `postprocess`, per batch.
 
         Raises:
             EngineError: Engine, classifier and vocabulary do not fit each other.
@@ -63,29 +58,26 @@ class Detector:
         self.classifier = classifier
         self._score_threshold = score_threshold
         self._max_interactions = max_interactions
-        self._clock = clock or StageTimer()
+        self._timer = timer or StageTimer()
         self._preprocess = Preprocessor.for_input(engine.manifest.input, height=height, width=width)
 
-    def detect(self, frames: Sequence[Frame]) -> list[Interactions]:
-        """Find the interactions in frames, in batches as large as the engine takes.
+    def detect(self, images: Sequence[Image]) -> list[Interactions]:
+        """Detect the interactions of images, in batches as large as the engine takes.
 
         Args:
-            frames: Of any size each; an aspect ratio other than the engine's is squeezed into it.
+            images: `(H, W, 3)` uint8 RGB, of any size each; another aspect ratio than the engine's is squeezed into it.
 
         Returns:
-            The interactions of each frame, in order.
+            The interactions of each image, in order.
 
         Raises:
             EngineError: The engine fails, or gives numbers that are not finite.
         """
         size = self.engine.max_batch
-        return [found for begin in range(0, len(frames), size) for found in self._detect_batch(frames[begin : begin + size])]
+        return [found for begin in range(0, len(images), size) for found in self._detect_batch(images[begin : begin + size])]
 
-    def embed(self, frames: Sequence[Frame]) -> dict[str, NDArray[np.float32]]:
-        """Preprocess frames and run the engine, as `detect` does first.
-
-        Args:
-            frames: At most the engine's `max_batch`.
+    def embed(self, images: Sequence[Image]) -> dict[str, NDArray[np.float32]]:
+        """Preprocess at most `max_batch` images and run the engine.
 
         Returns:
             The engine's outputs.
@@ -93,14 +85,14 @@ class Detector:
         Raises:
             EngineError: The engine fails.
         """
-        with self._clock.measure("preprocess"):
-            inputs = self._preprocess([frame.image for frame in frames])
-        with self._clock.measure("engine"):
+        with self._timer.measure("preprocess"):
+            inputs = self._preprocess(images)
+        with self._timer.measure("engine"):
             return self.engine.run(inputs)
 
-    def _detect_batch(self, frames: Sequence[Frame]) -> list[Interactions]:
-        outputs = self.embed(frames)
-        with self._clock.measure("postprocess"):
+    def _detect_batch(self, images: Sequence[Image]) -> list[Interactions]:
+        outputs = self.embed(images)
+        with self._timer.measure("postprocess"):
             scores = pair_scores(*self.classifier.logits(outputs), self.vocabulary.object_ids)
             return [
                 select_interactions(
@@ -108,10 +100,10 @@ class Detector:
                     outputs["human_boxes"][row],
                     outputs["object_boxes"][row],
                     self.vocabulary,
-                    width=frame.width,
-                    height=frame.height,
+                    width=image.shape[1],
+                    height=image.shape[0],
                     score_threshold=self._score_threshold,
                     max_interactions=self._max_interactions,
                 )
-                for row, frame in enumerate(frames)
+                for row, image in enumerate(images)
             ]

@@ -135,12 +135,12 @@ def select_pairs(
     queries, hoi_ids = np.divmod(best_first(scores.ravel(), max_interactions), scores.shape[1])
     kept = scores[queries, hoi_ids] >= score_threshold
     queries, hoi_ids = queries[kept], hoi_ids[kept]
-    object_ids = vocabulary.object_ids[hoi_ids]
+    category_ids = vocabulary.object_ids[hoi_ids]
     humans, objects = human_boxes[queries], object_boxes[queries]
     if vocabulary.no_object_id is not None:
-        has_none = object_ids == vocabulary.no_object_id
-        objects[has_none], object_ids = 0, np.where(has_none, NO_OBJECT, object_ids)
-    found = Interactions(humans, objects, object_ids, hoi_ids, scores[queries, hoi_ids])
+        has_none = category_ids == vocabulary.no_object_id
+        objects[has_none], category_ids = 0, np.where(has_none, NO_OBJECT, category_ids)
+    found = Interactions(vocabulary, humans, objects, category_ids, hoi_ids, scores[queries, hoi_ids])
     return found.select(pair_nms(humans, objects, hoi_ids)) if is_deduplicated else found
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_hoi.detection.products import ONE_THREAD_LIMIT
+from edge_hoi.detection.classifier import ONE_THREAD_LIMIT
 
 
 class _Band(NamedTuple):

@@ -108,9 +108,8 @@ class EpisodeKeeper:
 
     def _gather(self, tracked: TrackedInteractions) -> dict[Key, float]:
         """Find the best score of each (person, object, HOI) of a frame."""
-        interactions = tracked.interactions
-        rows = np.flatnonzero(self._is_event[interactions.hoi_ids])
-        columns = (tracked.human_track_ids, tracked.object_track_ids, interactions.hoi_ids, interactions.scores)
+        rows = np.flatnonzero(self._is_event[tracked.hoi_ids])
+        columns = (tracked.human_ids, tracked.object_ids, tracked.hoi_ids, tracked.scores)
         best: dict[Key, float] = {}
         for human, object_, hoi, score in zip(*(column[rows].tolist() for column in columns), strict=True):
             key = (human, object_, hoi)

@@ -75,6 +75,6 @@ class Scene:
             )
             for track, place in zip(tracks, places, strict=True)
         }
-        seen = frozenset(tracked.human_track_ids.tolist()) | frozenset(tracked.object_track_ids.tolist())
+        seen = frozenset(tracked.human_ids.tolist()) | frozenset(tracked.object_ids.tolist())
         confirmed = frozenset(track.track_id for track in tracks if track.state is TrackState.CONFIRMED)
         return cls(instant, participants, seen, confirmed, tracked.tracks)

@@ -1,8 +1,11 @@
-"""Showing what was seen: annotated pictures and videos."""
+"""Show interactions to people: annotated images and videos.
 
-from edge_hoi.media.annotate import AnnotateSettings, annotate, annotate_picture
-from edge_hoi.media.picture import write_picture
+In: frames with their interactions. Out: images, video files.
+"""
+
+from edge_hoi.media.annotate import AnnotateSettings, annotate
+from edge_hoi.media.image_file import write_image
 from edge_hoi.media.strip import EpisodeLine
 from edge_hoi.media.video_writer import VideoWriter
 
-__all__ = ["AnnotateSettings", "EpisodeLine", "VideoWriter", "annotate", "annotate_picture", "write_picture"]
+__all__ = ["AnnotateSettings", "EpisodeLine", "VideoWriter", "annotate", "write_image"]

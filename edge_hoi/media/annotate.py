@@ -1,6 +1,6 @@
-"""Draw what was seen: people, the things they act upon, a link between them and what they do.
+"""Draw interactions: people, objects, a link between them and what the people do.
 
-Persons have a full box, objects four corners; each has the colour of its track. All that one person does stands in one label at its box.
+People have a full box, objects four corners; each has the colour of its track. All that one person does stands in one label at the box.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,8 @@ from edge_hoi.media.canvas import Area, Canvas, colour_of
 from edge_hoi.media.labels import Label, draw_label
 from edge_hoi.media.strip import EpisodeLine, draw_strip
 from edge_hoi.types import HUMAN_CATEGORY, NO_OBJECT, NO_TRACK, Boxes, Frame, Ids, Image, Interactions, TrackedInteractions
-from edge_hoi.vocabulary import NO_INTERACTION, Vocabulary
 
-_SAME_THING_IOU = 0.6
+_SAME_OBJECT_IOU = 0.6
 """Boxes of one category that overlap so much are drawn as one, where no tracker has told them apart."""
 
 
@@ -42,7 +41,7 @@ _DEFAULTS = AnnotateSettings()
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """What is drawn. Things are known by key: the track id, or a running number where there are no tracks."""
+    """What is drawn. People and objects are known by key: the track id, or a running number where there are no tracks."""
 
     boxes: dict[int, Boxes]
     pairs: dict[tuple[int, int], list[tuple[str, float]]]
@@ -53,75 +52,62 @@ class _Scene:
 
 
 def annotate(
-    frame: Frame,
-    tracked: TrackedInteractions,
-    vocabulary: Vocabulary,
-    open_episodes: Sequence[EpisodeLine],
+    image: Frame | Image,
+    interactions: Interactions,
+    episodes: Sequence[EpisodeLine] | None = None,
     settings: AnnotateSettings = _DEFAULTS,
 ) -> Image:
-    """Draw a frame's interactions and the running episodes on a copy of its picture.
+    """Draw the interactions of an image on a copy of it.
 
     Args:
-        frame: The frame; it is left as it is.
-        tracked: What was seen in it.
-        vocabulary: Names of what was seen.
-        open_episodes: Lines for the strip, most important first.
+        image: A frame, or `(H, W, 3)` uint8 RGB; it is left as it is.
+        interactions: Those of that image; with track ids where they are `TrackedInteractions`.
+        episodes: Lines for a strip of open episodes below the image, most important first; None for no strip.
         settings: How much is drawn.
 
     Returns:
-        `(H + strip, W, 3)` uint8 RGB; the strip's height depends on the frame's size and the settings only.
+        `(H + strip, W, 3)` uint8 RGB; the strip's height depends on the image's size and the settings only.
     """
-    pairs = _choose_pairs(tracked.interactions, tracked.human_track_ids, tracked.object_track_ids, vocabulary, settings)
-    boxes = _boxes_by_key(tracked.interactions, tracked.human_track_ids, tracked.object_track_ids)
-    # The tracker's boxes are smoother than the detector's.
-    boxes |= {key: tracked.tracks[key].box for key in boxes if key in tracked.tracks}
-    canvas = _draw(frame.image, _Scene(boxes, pairs, has_ids=True))
-    if not settings.strip_rows:
+    pixels = image.image if isinstance(image, Frame) else image
+    is_tracked = isinstance(interactions, TrackedInteractions)
+    if isinstance(interactions, TrackedInteractions):
+        human_keys, object_keys = interactions.human_ids, interactions.object_ids
+    else:
+        interactions = interactions.select(interactions.scores >= settings.min_score)
+        human_keys, object_keys = _number_objects(interactions)
+    boxes = _boxes_by_key(interactions, human_keys, object_keys)
+    if isinstance(interactions, TrackedInteractions):  # the tracker's boxes are smoother than the detector's
+        boxes |= {key: interactions.tracks[key].box for key in boxes if key in interactions.tracks}
+    pairs = _choose_pairs(interactions, human_keys, object_keys, settings)
+    canvas = _draw(pixels, _Scene(boxes, pairs, has_ids=is_tracked))
+    if episodes is None or not settings.strip_rows:
         return canvas.image
-    return np.concatenate([canvas.image, draw_strip(canvas, open_episodes, settings.strip_rows)])
-
-
-def annotate_picture(image: Image, interactions: Interactions, vocabulary: Vocabulary, settings: AnnotateSettings = _DEFAULTS) -> Image:
-    """Draw the interactions of a single picture, which has no tracks and no episodes.
-
-    Args:
-        image: `(H, W, 3)` uint8 RGB; it is left as it is.
-        interactions: What was seen in it.
-        vocabulary: Names of what was seen.
-        settings: How much is drawn; the strip is not.
-
-    Returns:
-        `(H, W, 3)` uint8 RGB.
-    """
-    interactions = interactions.select(interactions.scores >= settings.min_score)
-    human_keys, object_keys = _number_things(interactions, vocabulary)
-    pairs = _choose_pairs(interactions, human_keys, object_keys, vocabulary, settings)
-    return _draw(image, _Scene(_boxes_by_key(interactions, human_keys, object_keys), pairs, has_ids=False)).image
+    return np.concatenate([canvas.image, draw_strip(canvas, episodes, settings.strip_rows)])
 
 
 def _choose_pairs(
-    interactions: Interactions, human_keys: Ids, object_keys: Ids, vocabulary: Vocabulary, settings: AnnotateSettings
+    interactions: Interactions, human_keys: Ids, object_keys: Ids, settings: AnnotateSettings
 ) -> dict[tuple[int, int], list[tuple[str, float]]]:
     """Collect the best verbs of the best pairs: text and score by the keys of person and object."""
     pairs: dict[tuple[int, int], list[tuple[str, float]]] = {}
     for row in np.argsort(-interactions.scores, kind="stable").tolist():
-        score, hoi = float(interactions.scores[row]), vocabulary.hois[interactions.hoi_ids[row]]
-        if score < settings.min_score:
+        interaction = interactions[row]
+        if interaction.score < settings.min_score:
             break
-        if vocabulary.verbs[hoi.verb_id] == NO_INTERACTION:
+        if not interaction.is_interaction:
             continue
         key = int(human_keys[row]), int(object_keys[row])
         if key not in pairs and len(pairs) == settings.max_pairs:
             continue
         verbs = pairs.setdefault(key, [])
-        text = hoi.text.removeprefix(f"{HUMAN_CATEGORY} ")
+        text = interaction.text.removeprefix(f"{HUMAN_CATEGORY} ")
         if len(verbs) < settings.max_verbs and text not in (known for known, _ in verbs):
-            verbs.append((text, score))
+            verbs.append((text, interaction.score))
     return pairs
 
 
 def _boxes_by_key(interactions: Interactions, human_keys: Ids, object_keys: Ids) -> dict[int, Boxes]:
-    """Give each thing the box of its best interaction."""
+    """Give each person and object the box of the best interaction."""
     boxes: dict[int, Boxes] = {}
     for keys, rows in ((human_keys, interactions.human_boxes), (object_keys, interactions.object_boxes)):
         for key, box in zip(keys.tolist(), rows, strict=True):
@@ -130,13 +116,14 @@ def _boxes_by_key(interactions: Interactions, human_keys: Ids, object_keys: Ids)
     return boxes
 
 
-def _number_things(interactions: Interactions, vocabulary: Vocabulary) -> tuple[Ids, Ids]:
-    """Find which boxes show the same thing, and number the things from 0: `(N,)` for persons and for objects."""
+def _number_objects(interactions: Interactions) -> tuple[Ids, Ids]:
+    """Find which boxes show the same person or object, and number these from 0: `(N,)` for people and for objects."""
     count = len(interactions)
-    human_id = vocabulary.objects.index(HUMAN_CATEGORY) if HUMAN_CATEGORY in vocabulary.objects else len(vocabulary.objects)
-    categories = np.concatenate([np.full(count, human_id), interactions.object_ids])
+    names = interactions.vocabulary.objects
+    human_id = names.index(HUMAN_CATEGORY) if HUMAN_CATEGORY in names else len(names)
+    categories = np.concatenate([np.full(count, human_id), interactions.object_category_ids])
     boxes = np.concatenate([interactions.human_boxes, interactions.object_boxes])
-    is_same: NDArray[np.bool_] = (pairwise_iou(boxes, boxes) >= _SAME_THING_IOU) & (categories[:, None] == categories)
+    is_same: NDArray[np.bool_] = (pairwise_iou(boxes, boxes) >= _SAME_OBJECT_IOU) & (categories[:, None] == categories)
     keys = np.full(2 * count, NO_TRACK, np.int64)
     for index in range(2 * count):
         if keys[index] == NO_TRACK and categories[index] != NO_OBJECT:
@@ -148,20 +135,20 @@ def _draw(image: Image, scene: _Scene) -> Canvas:
     """Draw on a copy objects, persons and links, and on top of them the labels, always in the order of their keys."""
     canvas = Canvas(image.copy(), reference=min(image.shape[:2]))
     humans = {human for human, _ in scene.pairs}
-    objects = {thing for _, thing in scene.pairs if thing != NO_TRACK} - humans
+    objects = {object_key for _, object_key in scene.pairs if object_key != NO_TRACK} - humans
     for key in sorted(objects):
         canvas.brackets(scene.boxes[key], colour_of(key))
     for key in sorted(humans):
         canvas.box(scene.boxes[key], colour_of(key))
-    for human, thing in sorted(scene.pairs):
-        if thing != NO_TRACK:
-            canvas.link(scene.boxes[human], scene.boxes[thing], colour_of(human))
+    for human, object_key in sorted(scene.pairs):
+        if object_key != NO_TRACK:
+            canvas.link(scene.boxes[human], scene.boxes[object_key], colour_of(human))
     taken: list[Area] = []
     people = [canvas.area(scene.boxes[key]) for key in sorted(humans)]
     for human in sorted(humans):
         rows = tuple(
-            (text if thing == NO_TRACK else f"{text} {scene.name(thing)}".rstrip(), score)
-            for (owner, thing), verbs in scene.pairs.items()
+            (text if object_key == NO_TRACK else f"{text} {scene.name(object_key)}".rstrip(), score)
+            for (owner, object_key), verbs in scene.pairs.items()
             if owner == human
             for text, score in verbs
         )

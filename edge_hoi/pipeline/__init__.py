@@ -1,8 +1,12 @@
-"""The loop, and the builder that turns a configuration into it."""
+"""Run cameras: the loop from frames to the outbox, and the one builder that turns a configuration into it.
 
-from edge_hoi.pipeline.build import build_pipeline, open_detectors
+In: a `RunConfig`. Out: events in the outbox, and `CameraStatus` of each camera.
+"""
+
+from edge_hoi.pipeline.build import build_pipeline
 from edge_hoi.pipeline.demo import DEMO_CLIP
+from edge_hoi.pipeline.detector_builder import DetectorBuilder
 from edge_hoi.pipeline.pipeline import Observer, Pipeline
 from edge_hoi.pipeline.status import CameraStatus
 
-__all__ = ["DEMO_CLIP", "CameraStatus", "Observer", "Pipeline", "build_pipeline", "open_detectors"]
+__all__ = ["DEMO_CLIP", "CameraStatus", "DetectorBuilder", "Observer", "Pipeline", "build_pipeline"]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from edge_hoi.media import AnnotateSettings, EpisodeLine, VideoWriter, annotate
 from edge_hoi.types import Event, Frame, Phase, TrackedInteractions
-from edge_hoi.vocabulary import Vocabulary
 
 SHOWN_AFTER_END_SECONDS = 1.5
 FALLBACK_FPS = 25.0
@@ -18,17 +17,16 @@ class AnnotatedVideo:
     out of the video (not out of the events).
     """
 
-    def __init__(self, path: Path, vocabulary: Vocabulary, settings: AnnotateSettings, fps: float | None) -> None:
+    def __init__(self, path: Path, settings: AnnotateSettings, fps: float | None) -> None:
         """Remember where to write.
 
         Args:
             path: The video file.
-            vocabulary: Names of what was seen.
             settings: How much is drawn.
             fps: Nominal frame rate, where known.
         """
         self._path = path
-        self._vocabulary, self._settings = vocabulary, settings
+        self._settings = settings
         self._fps = fps or FALLBACK_FPS
         self._writer: VideoWriter | None = None
         self._size: tuple[int, int] | None = None
@@ -47,7 +45,7 @@ class AnnotatedVideo:
         """
         for event in events:
             self._episodes[event.event_id] = event
-        image = annotate(frame, tracked, self._vocabulary, self._lines(frame.pts_seconds), self._settings)
+        image = annotate(frame, tracked, self._lines(frame.pts_seconds), self._settings)
         if self._writer is None:
             self._size = (frame.width, frame.height)
             self._writer = VideoWriter(self._path, image.shape[1], image.shape[0], self._fps)

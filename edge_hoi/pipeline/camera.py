@@ -9,12 +9,12 @@ import numpy as np
 from edge_hoi.events import EpisodeKeeper
 from edge_hoi.ingest import ReaderState, SourceReader
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
-from edge_hoi.pipeline.detectors import DetectorPool
 from edge_hoi.pipeline.status import CameraStatus, State
 from edge_hoi.runtime import Engine
 from edge_hoi.telemetry import StageTimer
 from edge_hoi.tracking import Tracker
 from edge_hoi.types import EndReason, Event, Frame, Interactions, Phase
+from edge_hoi.vocabulary import Vocabulary
 
 AGES_KEPT = 1024
 _STATES: dict[ReaderState, State] = {
@@ -33,9 +33,9 @@ class Camera:
         source_id: The camera's name.
         reader: Decodes in a thread of its own.
         is_recording: Whether its frames are to be waited for.
-        detectors: Where its frames are looked at.
-        error: Why it failed, if it did.
+        vocabulary: What is detected in its frames.
         is_done: Whether no more frames will be taken.
+        is_stopped: Whether the run ended before the source did.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Camera:
         source_id: str,
         reader: SourceReader,
         is_recording: bool,
-        detectors: DetectorPool,
+        vocabulary: Vocabulary,
         tracker: Tracker,
         make_keeper: Callable[[Engine], EpisodeKeeper],
         make_video: Callable[[float | None], AnnotatedVideo] | None,
@@ -57,7 +57,7 @@ class Camera:
             source_id: The camera's name.
             reader: Decodes in a thread of its own; started by the pipeline.
             is_recording: Whether its frames are to be waited for.
-            detectors: Where its frames are looked at.
+            vocabulary: What is detected in its frames.
             tracker: Its own tracker.
             make_keeper: Makes its keeper of episodes once it is known which engine sees.
             make_video: Makes its annotated video once its frame rate is known; None for none.
@@ -67,9 +67,10 @@ class Camera:
         self.source_id = source_id
         self.reader = reader
         self.is_recording = is_recording
-        self.detectors = detectors
-        self.error: str | None = None
+        self.vocabulary = vocabulary
+        self._failure: Exception | None = None
         self.is_done = False
+        self.is_stopped = False
         self._tracker = tracker
         self._make_keeper = make_keeper
         self._keeper: EpisodeKeeper | None = None
@@ -137,13 +138,16 @@ class Camera:
         return self._count(self._keeper.close(reason)) if self._keeper else []
 
     def fail(self, error: Exception | None) -> None:
-        """Take no more frames, because of an error of this camera alone.
-
-        Args:
-            error: What happened.
-        """
-        self.error = str(error or "") or type(error).__name__
+        """Take no more frames, because of an error of this camera alone."""
+        self._failure = error or RuntimeError("unknown failure")
         self.is_done = True
+
+    @property
+    def failure(self) -> Exception | None:
+        """What made it fail: its own error, or its source's that no retry can fix; None if nothing did."""
+        if self._failure is None and self.reader.state is ReaderState.FAILED:
+            return self.reader.error
+        return self._failure
 
     @property
     def is_out_of_reach(self) -> bool:
@@ -176,21 +180,20 @@ class Camera:
             events=self._events,
             running=len(self._running),
             reconnections=self.reader.reconnections,
-            error=self._what_was_wrong(),
+            error=self._describe_error(),
         )
 
     def _state(self) -> State:
-        if self.error is not None:
+        if self._failure is not None:
             return "failed"
         if self.is_done and self.reader.state is not ReaderState.FAILED:
             return "ended"
-        return _STATES[self.reader.state]
+        return "stopped" if self.is_stopped else _STATES[self.reader.state]
 
-    def _what_was_wrong(self) -> str | None:
-        if self.error is not None:
-            return self.error
-        if self.reader.error is not None:  # also that of an outage which it may yet get over
-            return str(self.reader.error)
+    def _describe_error(self) -> str | None:
+        error = self._failure or self.reader.error  # the reader's also during an outage that may yet pass
+        if error is not None:
+            return str(error) or type(error).__name__
         return "ended early: the file is truncated" if self.reader.tally.is_truncated else None
 
     def _count(self, events: list[Event]) -> list[Event]:

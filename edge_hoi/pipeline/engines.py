@@ -1,71 +1,146 @@
-"""Finding engines by name."""
+"""Engines by name: where they lie, what to know about them, and the one place that opens them, whatever the backend."""
 
 import difflib
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edge_hoi.errors import EngineError
-from edge_hoi.runtime import Engine, Manifest
-from edge_hoi.runtime.manifest import MANIFEST_FILE
+from edge_hoi.config import cache_folder
+from edge_hoi.errors import EngineError, MissingDependencyError
+from edge_hoi.runtime import Device, Engine, Manifest, PrecisionHint, open_engine, read_manifest
+from edge_hoi.runtime.manifest import MANIFEST_FILE, WEIGHTS_FILE
+from edge_hoi.runtime.open import PLAN_BACKENDS
 
+if TYPE_CHECKING:
+    import torch
+
+TORCH = "torch"
+CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin")
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def engine_homes() -> tuple[Path, ...]:
-    """List the folders that engines are looked for in, first come first served.
+    """List the folders that engines are looked for in, first match first.
 
     `engines/` of the current folder, the installed package's own, and, in a checkout, `engines/` beside the package.
     """
     return (Path.cwd() / "engines", _PACKAGE / "engines", _PACKAGE.parent / "engines")
 
 
-def engine_folder(name_or_path: str) -> Path:
+def engine_folder(name_or_path: str | Path) -> Path:
     """Find an engine's folder.
 
     Args:
         name_or_path: A folder with a manifest, or a name in one of `engine_homes`.
 
     Raises:
-        EngineError: There is none; the nearest known name is told.
+        EngineError: There is none; the message names the nearest known engine, or what to do with a checkpoint.
     """
     path = Path(name_or_path).expanduser()
-    candidates = [path, *(home / name_or_path for home in engine_homes())]
-    for candidate in candidates:
+    for candidate in (path, *(home / name_or_path for home in engine_homes())):
         if (candidate / MANIFEST_FILE).is_file():
             return candidate
     if path.is_dir():
-        raise EngineError(f"{path} is a folder without {MANIFEST_FILE}, so no engine; make one with `edge-hoi build`")
+        raise EngineError(f"{path} is a folder without {MANIFEST_FILE}, so no engine; build one with `edge-hoi build`")
+    if path.suffix in CHECKPOINT_SUFFIXES:
+        raise EngineError(f"{path} is a checkpoint, not an engine; run `edge-hoi build {path} --output engines/mine` first")
     known = sorted({found.parent.name for home in engine_homes() for found in home.glob(f"*/{MANIFEST_FILE}")})
-    near = difflib.get_close_matches(name_or_path, known, n=1)
-    mend = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known) or 'none'}; `edge-hoi build` makes one"
-    raise EngineError(f"no engine {name_or_path!r}: neither a folder nor a name in engines/; {mend}")
+    near = difflib.get_close_matches(str(name_or_path), known, n=1)
+    fix = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known) or 'none'}; `edge-hoi build` makes one"
+    raise EngineError(f"no engine {str(name_or_path)!r}: neither a folder nor a name in engines/; {fix}")
 
 
 def caution_of(manifest: Manifest) -> str | None:
-    """Say what a person must know before believing what an engine reports.
-
-    Args:
-        manifest: The engine's.
-
-    Returns:
-        One line; None if there is nothing to say.
-    """
+    """Return in one line what a person must know before trusting an engine's output; None if there is nothing."""
     if not manifest.is_trained:
-        return f"engine {manifest.name!r} is UNTRAINED: it shows that everything runs; what it reports means nothing"
+        return f"engine {manifest.name!r} is UNTRAINED: it runs, but its output is meaningless"
     return f"engine {manifest.name!r} {manifest.caution}" if manifest.caution else None
 
 
-def with_precision_noted(engine: Engine, note: Callable[[str], None]) -> Engine:
-    """Say so if an engine runs in another precision here than it was built in.
+def refuse_demo_engine(manifest: Manifest, source_id: str) -> None:
+    """Refuse a live source for an engine that is a demonstration.
+
+    Raises:
+        EngineError: It is one.
+    """
+    if manifest.is_demo:
+        raise EngineError(
+            f"engine {manifest.name!r} was trained on rendered images only: on the live source {source_id!r} it would report what is not "
+            "there; name another with --engine, or try it all the same with --allow-demo-engine (`engine: {allow_demo: true}`)"
+        )
+
+
+def engine_opener(
+    folder: Path,
+    manifest: Manifest,
+    *,
+    backend: str | None = None,
+    max_batch: int = 1,
+    device: Device = "auto",
+    precision_hint: PrecisionHint | None = None,
+    keeps_plans: bool = True,
+    allows_random_weights: bool = False,
+    note: Callable[[str], None] = lambda _: None,
+) -> Callable[[tuple[int, int]], Engine]:
+    """Return a function that opens an engine for an input size `(height, width)` in pixels.
 
     Args:
-        engine: The engine.
-        note: Is told.
-
-    Returns:
-        The engine.
+        folder: The engine's folder.
+        manifest: Its manifest.
+        backend: Which backend runs it; None for the manifest's. `torch` runs the network eagerly, in fp32.
+        max_batch: Most images in one run.
+        device: Where it runs.
+        precision_hint: See `open_engine`.
+        keeps_plans: Keep what TensorRT compiles in the cache folder.
+        allows_random_weights: With `torch`, run random weights where the folder has none: for measuring speed.
+        note: Called with a message if the engine runs in another precision than it was built in.
     """
-    built_in = engine.manifest.precision
-    if engine.precision != built_in:
-        note(f"engine {engine.manifest.name!r} was built in {built_in} and runs in {engine.precision} here; `edge-hoi doctor` says why")
-    return engine
+    name = backend or manifest.backend
+    if name == TORCH:
+        return partial(_open_torch, folder, manifest, max_batch, device, allows_random_weights)
+
+    def open_for(size: tuple[int, int]) -> Engine:
+        engine = open_engine(
+            folder,
+            backend=name,
+            input_size=size,
+            max_batch=max_batch,
+            device=device,
+            precision_hint=precision_hint,
+            cache_folder=cache_folder() / "plans" if keeps_plans and name in PLAN_BACKENDS else None,
+        )
+        if precision_hint is None and engine.precision != manifest.precision:
+            note(
+                f"engine {manifest.name!r} was built in {manifest.precision} and runs in {engine.precision} here; "
+                "`edge-hoi doctor` says why"
+            )
+        return engine
+
+    return open_for
+
+
+def _open_torch(
+    folder: Path, manifest: Manifest, max_batch: int, device: Device, allows_random_weights: bool, size: tuple[int, int]
+) -> Engine:
+    from edge_hoi.runtime.torch_engine import TorchEngine
+
+    exact = manifest.model_copy(update={"precision": "fp32"})
+    return TorchEngine(_torch_network(folder, allows_random_weights), exact, input_size=size, max_batch=max_batch, device=device)
+
+
+@cache
+def _torch_network(folder: Path, allows_random_weights: bool) -> "torch.nn.Module":
+    """Load the network that an engine was built from, once per process."""
+    try:
+        import torch  # noqa: F401 -- only whether it is installed
+    except ImportError as error:
+        raise MissingDependencyError.of_extra("backend 'torch'", "PyTorch", "build") from error
+    from edge_hoi.model import HoiclipConfig, LastLayer, load_checkpoint
+    from edge_hoi.model.reference_weights import untrained_checkpoint
+    from edge_hoi.vocabulary import load_vocabulary
+
+    if (folder / WEIGHTS_FILE).is_file() or not allows_random_weights:
+        return LastLayer(load_checkpoint(folder / WEIGHTS_FILE).model)
+    config = HoiclipConfig.from_json(read_manifest(folder, verify=False).architecture)
+    return LastLayer(untrained_checkpoint(config, load_vocabulary("vcoco")).model)  # the vocabulary is no part of the network

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Protocol
 
-from edge_hoi.detection import Detector
+from edge_hoi.detection import FixedSizeDetector
 from edge_hoi.errors import EdgeHoiError
 from edge_hoi.ingest import ReaderState
 from edge_hoi.outbox import Delivery
 from edge_hoi.pipeline.camera import Camera
-from edge_hoi.pipeline.detectors import EnginePool
+from edge_hoi.pipeline.detector_pool import DetectorPool
 from edge_hoi.pipeline.status import CameraStatus
 from edge_hoi.telemetry import StageTimer
 from edge_hoi.types import EndReason, Event, Frame
@@ -51,7 +51,7 @@ class Pipeline:
     def __init__(
         self,
         cameras: Sequence[Camera],
-        engines: EnginePool,
+        detectors: DetectorPool,
         delivery: Delivery,
         *,
         stages: StageTimer,
@@ -62,7 +62,7 @@ class Pipeline:
 
         Args:
             cameras: At least one.
-            engines: What the cameras' detectors run on.
+            detectors: Detects in the frames of every camera.
             delivery: Where events go.
             stages: Takes the wall time of each stage.
             max_batch: Frames looked at in one run of the engine, at most.
@@ -71,7 +71,7 @@ class Pipeline:
         self.cameras = tuple(cameras)
         self.delivery = delivery
         self.stages = stages
-        self._engines = engines
+        self._detectors = detectors
         self._max_batch = max_batch
         self._waits_for_sources = waits_for_sources
 
@@ -92,7 +92,7 @@ class Pipeline:
             EngineError: The engine cannot be opened or run.
         """
         with ExitStack() as cleanup:
-            cleanup.callback(self._engines.close)
+            cleanup.callback(self._detectors.close)
             cleanup.callback(self.delivery.close)
             for camera in self.cameras:
                 cleanup.callback(camera.close)
@@ -104,7 +104,7 @@ class Pipeline:
                 camera.reader.start()
             while not stop.is_set() and self._is_any_running() and not self.delivery.all_sinks_failed:
                 batch = self._take_frames(stop)
-                for detector, taken in _by_detector(batch).items():
+                for detector, taken in self._by_detector(batch).items():
                     self._process(detector, taken, observer)
                 self._look_after_idle_cameras(observer)
                 if observer.is_due:
@@ -137,9 +137,16 @@ class Pipeline:
                 stop.wait(IDLE_WAIT_SECONDS)
         return batch
 
-    def _process(self, detector: Detector, taken: list[tuple[Camera, Frame]], observer: Observer) -> None:
+    def _by_detector(self, batch: list[tuple[Camera, Frame]]) -> dict[FixedSizeDetector, list[tuple[Camera, Frame]]]:
+        """Group frames by the detector for their shape and vocabulary, in order."""
+        groups: dict[FixedSizeDetector, list[tuple[Camera, Frame]]] = {}
+        for camera, frame in batch:
+            groups.setdefault(self._detectors.detector_for(frame.image, camera.vocabulary), []).append((camera, frame))
+        return groups
+
+    def _process(self, detector: FixedSizeDetector, taken: list[tuple[Camera, Frame]], observer: Observer) -> None:
         """Look at frames of one shape and vocabulary, and take each camera's further."""
-        seen = detector.detect([frame for _, frame in taken])
+        seen = detector.detect([frame.image for _, frame in taken])
         for (camera, frame), interactions in zip(taken, seen, strict=True):
             if camera.is_done:  # its frame before this one was its last
                 continue
@@ -180,6 +187,7 @@ class Pipeline:
     def _stop_readers(self) -> None:
         """Stop all at once, so that several hung cameras take no longer than one."""
         for camera in self.cameras:
+            camera.is_stopped = not camera.is_done
             camera.reader.request_stop()
         deadline = time.monotonic() + STOP_SECONDS
         for camera in self.cameras:
@@ -193,11 +201,3 @@ def _next_frame(camera: Camera, stop: threading.Event, *, waits: bool) -> Frame 
         frame = mailbox.get(FILE_WAIT_SECONDS if waits else 0.0)
         if frame is not None or not waits or stop.is_set() or mailbox.is_finished:
             return frame
-
-
-def _by_detector(batch: list[tuple[Camera, Frame]]) -> dict[Detector, list[tuple[Camera, Frame]]]:
-    """Put together the frames that one detector looks at, in order."""
-    groups: dict[Detector, list[tuple[Camera, Frame]]] = {}
-    for camera, frame in batch:
-        groups.setdefault(camera.detectors.detector_for(frame), []).append((camera, frame))
-    return groups

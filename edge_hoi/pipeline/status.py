@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["connecting", "streaming", "reconnecting", "ended", "failed"]
+State = Literal["connecting", "streaming", "reconnecting", "ended", "stopped", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +12,7 @@ class CameraStatus:
 
     Attributes:
         source_id: The camera's name.
-        state: `reconnecting` while a lost camera is waited for; `failed` with an `error`.
+        state: `reconnecting` while a lost camera is retried; `stopped` before its end; `failed` with an `error`.
         frames: Frames looked at.
         skipped: Frames of a live source that newer ones overtook.
         corrupt: Frames that the decoder reported as damaged.

@@ -42,9 +42,9 @@ def observe(interactions: Interactions, *, duplicate_iou: float) -> Observations
         The distinct persons and objects.
     """
     count = len(interactions)
-    with_object = np.flatnonzero(interactions.object_ids != NO_OBJECT)
+    with_object = np.flatnonzero(interactions.object_category_ids != NO_OBJECT)
     boxes = np.concatenate([interactions.human_boxes, interactions.object_boxes[with_object]])
-    categories = np.concatenate([np.full(count, NO_OBJECT, np.int64), interactions.object_ids[with_object]])
+    categories = np.concatenate([np.full(count, NO_OBJECT, np.int64), interactions.object_category_ids[with_object]])
     scores = np.concatenate([interactions.scores, interactions.scores[with_object]])
 
     best_first = np.argsort(-scores, kind="stable")

@@ -109,8 +109,8 @@ class Tracker:
         ids = np.array([followed.track_id for followed in self._followed] + [NO_TRACK], np.int64)
         id_of = np.append(ids[follower_of], NO_TRACK)  # both end with what index -1 means
         humans, objects = id_of[seen.human_of], id_of[seen.object_of]
-        rows = np.flatnonzero((humans != NO_TRACK) & ((objects != NO_TRACK) | (interactions.object_ids == NO_OBJECT)))
-        return TrackedInteractions(interactions.select(rows), humans[rows], objects[rows], self._tracks(set(follower_of.tolist())))
+        rows = np.flatnonzero((humans != NO_TRACK) & ((objects != NO_TRACK) | (interactions.object_category_ids == NO_OBJECT)))
+        return TrackedInteractions.of(interactions.select(rows), humans[rows], objects[rows], self._tracks(set(follower_of.tolist())))
 
     def _advance(self, pts_seconds: float) -> None:
         """Let time pass for every track, and give up those unseen for too long."""

@@ -55,7 +55,15 @@ def parse_custom(content: bytes, *, file: str, name: str) -> Vocabulary:
     Raises:
         VocabularyError: It is not YAML, empty, or an entry is not usable or there twice; the message says where and how to mend it.
     """
-    data = parse_yaml(content, name=file)
+    return custom_vocabulary(parse_yaml(content, name=file), file=file, name=name)
+
+
+def custom_vocabulary(data: object, *, file: str, name: str) -> Vocabulary:
+    """Make a custom vocabulary of what its YAML file holds; see `parse_custom`.
+
+    Raises:
+        VocabularyError: It is empty, or an entry is not usable or there twice.
+    """
     document = _checked_keys(data if isinstance(data, dict) else {"interactions": data}, ("name", "interactions", "objects"), file)
     object_prompts = _object_prompts(document.get("objects", {}), file)
     name = _text(document.get("name", name), f"{file}, name")

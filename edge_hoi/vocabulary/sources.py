@@ -1,20 +1,22 @@
 """Load a vocabulary by name or from a file."""
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from edge_hoi.errors import VocabularyError
-from edge_hoi.vocabulary.custom import parse_custom
+from edge_hoi.vocabulary.custom import custom_vocabulary, parse_custom
 from edge_hoi.vocabulary.data_files import MAX_BYTES
 from edge_hoi.vocabulary.published import known_vocabularies, published_vocabulary
 from edge_hoi.vocabulary.vocabulary import Vocabulary
 
 
-def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
-    """Load a published vocabulary by name, or a custom one from YAML (its form: `edge_hoi.vocabulary.custom`).
+def load_vocabulary(name_or_path: str | Path | Sequence[Any]) -> Vocabulary:
+    """Load a published vocabulary by name, or a custom one from YAML or a list (its form: `edge_hoi.vocabulary.custom`).
 
     Args:
-        name_or_path: `hico_det`, `vcoco`, or the path of a YAML file.
+        name_or_path: `hico_det`, `vcoco`, the path of a YAML file, or a list such as `["person riding bicycle"]`.
 
     Returns:
         The vocabulary.
@@ -22,6 +24,8 @@ def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
     Raises:
         VocabularyError: There is no such name or file, or the file is not usable; the message says where and how to mend it.
     """
+    if not isinstance(name_or_path, str | Path):
+        return custom_vocabulary(list(name_or_path), file="vocabulary", name="custom")
     known = known_vocabularies()
     if name_or_path in known:
         return published_vocabulary(str(name_or_path))

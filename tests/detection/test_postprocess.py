@@ -112,7 +112,7 @@ def test_boxes_are_pixels_of_the_frame_cut_off_at_its_edge(hico_det):
     )
     np.testing.assert_allclose(found.human_boxes, [[250, 125, 750, 375]])
     np.testing.assert_allclose(found.object_boxes, [[700, 0, 1000, 150]], atol=1e-4)
-    assert found.object_ids.tolist() == [hico_det.hois[5].object_id]
+    assert found.object_category_ids.tolist() == [hico_det.hois[5].object_id]
 
 
 def test_category_without_object_has_no_object_and_an_empty_box():
@@ -123,7 +123,7 @@ def test_category_without_object_has_no_object_and_an_empty_box():
     human_boxes, object_boxes = _boxes([[0.5, 0.5, 0.5, 0.5]] * 2), _boxes([[0.1, 0.1, 0.1, 0.1], [0.9, 0.9, 0.1, 0.1]])
     found = select_interactions(scores, human_boxes, object_boxes, vocabulary, width=100, height=100, score_threshold=0.5)
     assert len(found) == 1  # one person smiles once, wherever the object box of the second query lies
-    assert found.object_ids.tolist() == [NO_OBJECT]
+    assert found.object_category_ids.tolist() == [NO_OBJECT]
     assert found.object_boxes.tolist() == [[0, 0, 0, 0]]
     assert found.hoi_ids.tolist() == [smiling]
 
@@ -175,7 +175,7 @@ def test_pair_nms_equals_a_plain_greedy_one(rows):
 def test_nothing_in_gives_nothing_out(hico_det):
     found = select_interactions(np.zeros((0, 600), np.float32), EMPTY, EMPTY, hico_det, width=10, height=10)
     assert len(found) == 0
-    assert found.object_ids.dtype == np.int64
+    assert found.object_category_ids.dtype == np.int64
 
 
 def test_selection_is_ordered_by_falling_score(hico_det):

@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import numpy as np
 from hypothesis import given, settings
 
-from edge_hoi.detection.products import similarities
+from edge_hoi.detection.classifier import similarities
 
 
 @given(st.integers(0, 3), st.integers(0, 70), st.sampled_from([0, 1, 15, 16, 17, 600]), st.sampled_from([4, 512]))

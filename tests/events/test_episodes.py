@@ -63,7 +63,7 @@ def hand_made(frame, rows, *, state=TrackState.CONFIRMED, looks=None):
             )
     interactions = make_interactions([(human, thing, hoi, score) for _, human, _, thing, hoi, score in rows])
     human_ids, object_ids = (np.array([row[column] for row in rows], np.int64) for column in (0, 2))
-    return TrackedInteractions(interactions, human_ids, object_ids, tracks)
+    return TrackedInteractions.of(interactions, human_ids, object_ids, tracks)
 
 
 def test_an_episode_has_one_start_and_one_end_and_says_when_evidence_began_and_ended():

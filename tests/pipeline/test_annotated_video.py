@@ -1,5 +1,5 @@
 import pytest
-from scripted import HUMAN, RIDE, THING, VOCABULARY, make_frame, make_interactions
+from scripted import HUMAN, RIDE, THING, make_frame, make_interactions
 
 from edge_hoi.ingest import open_source
 from edge_hoi.media import AnnotateSettings
@@ -10,7 +10,7 @@ from edge_hoi.tracking import Tracker
 @pytest.mark.parametrize(("score", "is_drawn"), [(0.55, False), (0.65, True)])
 def test_only_what_reaches_the_level_is_drawn(tmp_path, score, is_drawn):
     path, tracker = tmp_path / "seen.mp4", Tracker()
-    video = AnnotatedVideo(path, VOCABULARY, AnnotateSettings(min_score=0.6, strip_rows=0), 10.0)
+    video = AnnotatedVideo(path, AnnotateSettings(min_score=0.6, strip_rows=0), 10.0)
     for index in range(5):
         frame = make_frame(index / 10, index=index)
         video.write(frame, tracker.update(frame, make_interactions([(HUMAN, THING, RIDE, score)])), [])

@@ -13,7 +13,7 @@ from edge_hoi.errors import EngineError, SinkFaultError, SinkUnavailableError, S
 from edge_hoi.ingest import FakeSource, SourceReader
 from edge_hoi.outbox import Delivery, Outbox, Relay
 from edge_hoi.pipeline.camera import Camera
-from edge_hoi.pipeline.detectors import DetectorPool, EnginePool
+from edge_hoi.pipeline.detector_pool import DetectorPool
 from edge_hoi.pipeline.pipeline import Pipeline
 from edge_hoi.runtime import FakeEngine, fake_manifest
 from edge_hoi.sinks import FakeSink, RetrySettings
@@ -29,9 +29,9 @@ class ScriptedDetector:
         self.engine = engine
         self.batches = []
 
-    def detect(self, frames):
-        self.batches.append([frame.source_id for frame in frames])
-        return [make_interactions([(*(moved(box, x=10 * frame.pts_seconds) for box in (HUMAN, THING)), RIDE, 0.9)]) for frame in frames]
+    def detect(self, images):
+        self.batches.append([image.camera for image in images])
+        return [make_interactions([(*(moved(box, x=10 * image.pts_seconds) for box in (HUMAN, THING)), RIDE, 0.9)]) for image in images]
 
 
 class BrokenTracker(Tracker):
@@ -56,8 +56,7 @@ class Rig:
     def __init__(self, detector=ScriptedDetector, **options):
         self.opened = []
         self.detector = None
-        self.engines = EnginePool(self._open, fake_manifest().input)
-        self.pool = DetectorPool(self.engines, VOCABULARY, self._make(detector))
+        self.pool = DetectorPool(self._open, self._make(detector), fake_manifest().input)
         self.sink = FakeSink()
         self.options = {"max_batch": 1, "waits_for_sources": False} | options
 
@@ -66,7 +65,7 @@ class Rig:
         return self.opened[-1]
 
     def _make(self, detector):
-        def make(engine):
+        def make(engine, vocabulary):
             self.detector = detector(engine)
             return self.detector
 
@@ -77,7 +76,7 @@ class Rig:
             source_id=name,
             reader=SourceReader(source, source_id=name, shortest_wait_seconds=0.05, longest_wait_seconds=0.1, **options),
             is_recording=is_recording,
-            detectors=self.pool,
+            vocabulary=VOCABULARY,
             tracker=tracker or Tracker(),
             make_keeper=lambda engine: make_keeper(camera=name),
             make_video=None,
@@ -90,7 +89,7 @@ class Rig:
         quick = RetrySettings(initial_wait_seconds=0.01, max_wait_seconds=0.05)
         relays = [Relay(str(number), sink, outbox, retry=quick) for number, sink in enumerate(sinks or [self.sink])]
         self.delivery = Delivery(outbox, relays, drain_seconds=0.5)
-        pipeline = Pipeline(cameras, self.engines, self.delivery, stages=StageTimer(), **self.options)
+        pipeline = Pipeline(cameras, self.pool, self.delivery, stages=StageTimer(), **self.options)
         return pipeline.run(stop or threading.Event(), watcher or Watcher())
 
     def events_by_camera(self):
@@ -241,7 +240,7 @@ def test_no_more_frames_are_taken_than_asked_for():
 
 def test_frames_of_another_shape_get_an_engine_of_that_shape():
     rig = Rig()
-    tall = [replace(make_frame(index / 10, index=index, camera="b"), image=np.zeros((640, 360, 3), np.uint8)) for index in range(5)]
+    tall = [make_frame(index / 10, index=index, camera="b", image=np.zeros((640, 360, 3), np.uint8)) for index in range(5)]
     rig.run(rig.camera("a", recording("a", 0.5)), rig.camera("b", lambda: FakeSource(tall)))
     (wide_height, wide_width), (tall_height, tall_width) = (engine.input_size for engine in rig.opened)
     assert wide_width > wide_height
@@ -250,7 +249,7 @@ def test_frames_of_another_shape_get_an_engine_of_that_shape():
 
 def test_an_engine_that_fails_ends_the_run_with_every_sink_closed():
     class Failing(ScriptedDetector):
-        def detect(self, frames):
+        def detect(self, images):
             raise EngineError("made up")
 
     rig = Rig(Failing)
@@ -288,7 +287,7 @@ def test_a_sink_that_fails_holds_up_neither_the_run_nor_the_other_sinks_and_what
     assert (status.state, status.frames) == ("ended", 30)
     assert rig.sink.events[-1].phase is Phase.ENDED
     (line,) = rig.delivery.lost()
-    assert line.startswith(f"sink 0 did not get {len(rig.sink.events)} events: nobody answers")
+    assert line.startswith(f"{len(rig.sink.events)} events were not delivered to sink 0: nobody answers")
 
 
 def test_a_sink_that_comes_up_late_gets_everything():

@@ -1,6 +1,22 @@
 import numpy as np
 import pytest
-from scripted import BICYCLE, CUP, DRINK, FAR_HUMAN, FAR_THING, HOLD, HUG, HUMAN, PERSON, RIDE, SMILE, THING, make_interactions, moved
+from scripted import (
+    BICYCLE,
+    CUP,
+    DRINK,
+    FAR_HUMAN,
+    FAR_THING,
+    HOLD,
+    HUG,
+    HUMAN,
+    PERSON,
+    RIDE,
+    SMILE,
+    THING,
+    VOCABULARY,
+    make_interactions,
+    moved,
+)
 
 from edge_hoi.tracking.observations import observe
 from edge_hoi.types import NO_OBJECT, Interactions
@@ -54,5 +70,5 @@ def test_a_box_without_area_is_an_observation_of_its_own():
 
 
 def test_nothing_seen_is_nothing_observed():
-    observations = observe(Interactions.empty(), duplicate_iou=0.7)
+    observations = observe(Interactions.empty(VOCABULARY), duplicate_iou=0.7)
     assert len(observations.boxes) == len(observations.human_of) == len(observations.object_of) == 0

@@ -31,8 +31,8 @@ def test_two_people_who_cross_keep_their_ids(fps, dropped):
     at = times(fps, 4, dropped=dropped)
     results = follow(crossing, at)
     # While they cover each other (IoU of 0.7 and more, for 0.3 s) they are seen as one person.
-    apart = [tracked.human_track_ids.tolist() for pts, tracked in zip(at, results, strict=True) if abs(pts - 350 / 180) > 0.15]
-    assert apart == [results[0].human_track_ids.tolist()] * len(apart)
+    apart = [tracked.human_ids.tolist() for pts, tracked in zip(at, results, strict=True) if abs(pts - 350 / 180) > 0.15]
+    assert apart == [results[0].human_ids.tolist()] * len(apart)
     assert ids(results[-1]) == {1, 2}
 
 
@@ -55,7 +55,7 @@ def test_people_who_meet_and_turn_back_are_told_apart_by_their_colours(fps):
         if 1.8 < pts < 2.3:
             del rows[0]  # one hides the other for half a second
         tracked = tracker.update(in_colour(pts, people.values()), make_interactions(rows))
-        for box, track in zip(tracked.interactions.human_boxes, tracked.human_track_ids.tolist(), strict=True):
+        for box, track in zip(tracked.human_boxes, tracked.human_ids.tolist(), strict=True):
             name = min(people, key=lambda who: abs(people[who][0][0] - box[0]))
             ids_of.setdefault(name, set()).add(track)
     assert ids_of == {"red": {1}, "blue": {2}}
@@ -68,7 +68,7 @@ def test_whom_somebody_in_front_covers_keeps_the_colours_seen_before(lower, is_l
         comes = moved(HUMAN, max(30, 330 - 100 * pts), lower)  # covers some 0.6 from 3 s on
         frame = in_colour(pts, [(HUMAN, red), (comes, brown)])
         tracked = tracker.update(frame, make_interactions([(HUMAN, None, SMILE, 0.8), (comes, None, SMILE, 0.8)]))
-        assert tracked.human_track_ids.tolist() == [1, 2]
+        assert tracked.human_ids.tolist() == [1, 2]
         looks.append(tracked.tracks[1].appearance)
     assert (np.abs(looks[-1] - looks[24]).max() > 1) == is_learned
 
@@ -78,7 +78,7 @@ def test_whoever_takes_the_place_of_another_is_somebody_else():
     for pts in times(10, 3):
         colour = red if pts < 1.5 else blue
         tracked = tracker.update(in_colour(pts, [(HUMAN, colour)]), make_interactions([(HUMAN, None, SMILE, 0.8)]))
-        assert tracked.human_track_ids.tolist() == [1 if pts < 1.5 else 2]
+        assert tracked.human_ids.tolist() == [1 if pts < 1.5 else 2]
 
 
 @pytest.mark.parametrize(("box", "shift", "is_same"), [(THING, 70, True), (THING, 110, False), (HUMAN, 45, True), (HUMAN, 70, False)])
@@ -134,15 +134,15 @@ def test_a_track_is_confirmed_by_time_not_by_frames(fps):
 
 def test_rows_of_one_person_share_a_track():
     tracked = follow(lambda pts: [(HUMAN, THING, HOLD, 0.8), (moved(HUMAN, 3), THING, HOLD, 0.6), (HUMAN, None, SMILE, 0.5)], [0.0])[0]
-    assert tracked.human_track_ids.tolist() == [1, 1, 1]
-    assert tracked.object_track_ids.tolist() == [2, 2, NO_TRACK]
+    assert tracked.human_ids.tolist() == [1, 1, 1]
+    assert tracked.object_ids.tolist() == [2, 2, NO_TRACK]
     assert (tracked.tracks[1].is_human, tracked.tracks[1].category_id, tracked.tracks[2].is_human) == (True, NO_OBJECT, False)
 
 
 def test_a_person_who_is_hugged_has_a_track_in_each_role():
     tracked = follow(lambda pts: [(HUMAN, FAR_HUMAN, HUG, 0.8), (FAR_HUMAN, HUMAN, HUG, 0.8)], [0.0])[0]
     assert len(ids(tracked)) == 4
-    assert not set(tracked.human_track_ids.tolist()) & set(tracked.object_track_ids.tolist())
+    assert not set(tracked.human_ids.tolist()) & set(tracked.object_ids.tolist())
 
 
 def test_weak_observations_continue_tracks_and_begin_none():
@@ -150,9 +150,9 @@ def test_weak_observations_continue_tracks_and_begin_none():
         return [(HUMAN, THING, RIDE, 0.8 if pts < 1 else 0.2), (FAR_HUMAN, FAR_THING, RIDE, 0.2)]
 
     last = follow(fading, times(10, 3))[-1]
-    assert last.human_track_ids.tolist() == [1]
-    assert last.object_track_ids.tolist() == [2]
-    assert len(last.interactions) == 1
+    assert last.human_ids.tolist() == [1]
+    assert last.object_ids.tolist() == [2]
+    assert len(last) == 1
     assert last.tracks[1].state is TrackState.CONFIRMED
 
 
@@ -160,15 +160,15 @@ def test_a_strong_observation_is_not_left_to_a_weak_one():
     tracker = Tracker()
     follow(lambda pts: [(HUMAN, None, SMILE, 0.8)], times(10, 1), tracker)
     tracked = follow(lambda pts: [(moved(HUMAN, 15), None, SMILE, 0.8), (moved(HUMAN, -12), None, SMILE, 0.2)], [1.0], tracker)[0]
-    assert tracked.human_track_ids.tolist() == [1, 1]  # the weak one lies over it: the same person
-    np.testing.assert_array_equal(tracked.interactions.human_boxes[0], np.array(moved(HUMAN, 15), np.float32))
+    assert tracked.human_ids.tolist() == [1, 1]  # the weak one lies over it: the same person
+    np.testing.assert_array_equal(tracked.human_boxes[0], np.array(moved(HUMAN, 15), np.float32))
     np.testing.assert_allclose(tracked.tracks[1].box, moved(HUMAN, 15), atol=6)
 
 
 def test_a_corrupt_frame_begins_no_track():
     tracker = Tracker()
     tracked = tracker.update(make_frame(0.0, is_corrupt=True), make_interactions(standing(0)))
-    assert len(tracked.interactions) == 0
+    assert len(tracked) == 0
     assert ids(tracked) == set()
 
 
@@ -187,7 +187,7 @@ def test_nothing_seen_is_legal_before_and_after_something_was():
     tracker = Tracker()
     for rows in ([], standing(0), []):
         tracked = tracker.update(make_frame(0.0), make_interactions(rows))
-        assert len(tracked.human_track_ids) == len(rows)
+        assert len(tracked.human_ids) == len(rows)
 
 
 @pytest.mark.parametrize("second", [0.2, 0.1, -3600.0])
@@ -213,7 +213,7 @@ def test_several_cameras_give_what_single_runs_give():
     for camera, script in enumerate(scripts):
         for mixed, single in zip(together, follow(script, at), strict=True):
             assert repr(mixed[camera].tracks) == repr(single.tracks)
-            assert mixed[camera].human_track_ids.tolist() == single.human_track_ids.tolist()
+            assert mixed[camera].human_ids.tolist() == single.human_ids.tolist()
 
 
 def test_settings_outside_of_their_range_are_refused():

@@ -1,4 +1,4 @@
-"""Run an engine over a data set's pictures for a benchmark."""
+"""Run an engine over a data set's images for a benchmark."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,12 +11,11 @@ from edge_hoi.config import cache_folder
 from edge_hoi.detection import FixedSizeDetector, OnnxTextEncoder, cached_text_features, enhancement
 from edge_hoi.lab.datasets import HoiDataset
 from edge_hoi.lab.datasets.images import read_image, read_image_size
-from edge_hoi.lab.evaluation import Benchmark, Sight
+from edge_hoi.lab.evaluation import Benchmark, RawPredictions
 from edge_hoi.pipeline.classifiers import load_classifier
 from edge_hoi.pipeline.engines import caution_of, engine_opener
 from edge_hoi.runtime import Device, Manifest, choose_input_size, read_manifest
 from edge_hoi.vocabulary import Vocabulary
-
 
 
 def evaluate(
@@ -31,25 +30,25 @@ def evaluate(
     note: Callable[[str], None],
     progress: Callable[[int], None] = lambda _: None,
 ) -> Manifest:
-    """Judge an engine on pictures. They are taken by shape, so that one engine is open at a time; between pictures nothing is kept.
+    """Evaluate an engine on images. They are grouped by input size, so that one engine is open at a time.
 
     Args:
-        dataset: Pictures and annotations.
+        dataset: Images and annotations.
         indices: Which of them.
-        benchmark: Of the data set's vocabulary; is told what was seen in each.
+        benchmark: Of the data set's vocabulary; gets each image's predictions.
         folder: The engine's folder.
-        max_batch: Most pictures in one run of the engine.
+        max_batch: Most images in one run of the engine.
         device: Where it runs.
-        enhanced: Categories that training-free enhancement lifts in each picture; 0 for none.
-        note: Is told what a person should know.
-        progress: Is told how many pictures were judged just now.
+        enhanced: Categories that training-free enhancement lifts in each image; 0 for none.
+        note: Called with notes for the user.
+        progress: Called with the number of images just evaluated.
 
     Returns:
         The engine's manifest.
 
     Raises:
         EngineError: The engine is missing, damaged, fails, or does not fit the vocabulary.
-        DatasetError: A picture is missing or damaged.
+        DatasetError: An image is missing or damaged.
     """
     manifest = read_manifest(folder)
     if caution := caution_of(manifest):
@@ -57,13 +56,13 @@ def evaluate(
     classifier = load_classifier(folder, manifest, dataset.vocabulary, cache=cache_folder() / "text", note=note)
     features = _text_features(dataset.vocabulary, folder, manifest) if enhanced else None
     open_for = engine_opener(folder, manifest, max_batch=max_batch, device=device, note=note)
-    for size, pictures in _by_input_size(dataset, indices, manifest).items():
+    for size, images_ in _by_input_size(dataset, indices, manifest).items():
         with open_for(size) as engine:
             detector = FixedSizeDetector(engine, classifier, dataset.vocabulary)
-            for begin in range(0, len(pictures), max_batch):
-                batch = pictures[begin : begin + max_batch]
-                for index, sight in zip(batch, _look(detector, dataset, batch, features, enhanced), strict=True):
-                    benchmark.update(sight, dataset.annotation(index))
+            for begin in range(0, len(images_), max_batch):
+                batch = images_[begin : begin + max_batch]
+                for index, predictions in zip(batch, _predict(detector, dataset, batch, features, enhanced), strict=True):
+                    benchmark.update(predictions, dataset.annotation(index))
                 progress(len(batch))
     return manifest
 
@@ -76,9 +75,9 @@ def _by_input_size(dataset: HoiDataset, indices: Sequence[int], manifest: Manife
     return by_size
 
 
-def _look(
+def _predict(
     detector: FixedSizeDetector, dataset: HoiDataset, indices: Sequence[int], features: NDArray[np.float32] | None, enhanced: int
-) -> Iterator[Sight]:
+) -> Iterator[RawPredictions]:
     images = [read_image(dataset.image_path(index)) for index in indices]
     outputs = detector.embed(images)
     hoi_logits, object_logits = detector.classifier.logits(outputs)
@@ -86,7 +85,7 @@ def _look(
     if features is not None:
         lifts = enhancement(outputs["image_embedding"], features, top=enhanced)
     for row, image in enumerate(images):
-        yield Sight.from_logits(
+        yield RawPredictions.from_logits(
             outputs["human_boxes"][row],
             outputs["object_boxes"][row],
             hoi_logits[row],
@@ -99,7 +98,7 @@ def _look(
 
 
 def _text_features(vocabulary: Vocabulary, folder: Path, manifest: Manifest) -> NDArray[np.float32]:
-    """Give the `(N, E)` text features of the categories, of length 1."""
+    """Return the `(N, E)` text features of the categories, of length 1."""
     prompts = [hoi.prompt for hoi in vocabulary.hois]
     features = cached_text_features(
         list(dict.fromkeys(prompts)),

@@ -1,4 +1,4 @@
-"""Hold an engine against the fp32 engine of the same weights: on frames, and by mean average precision where truth is known."""
+"""Compare an engine with the fp32 engine of the same weights: on frames, and by mean average precision on a data set."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,18 +8,15 @@ from edge_hoi.errors import EngineError
 from edge_hoi.export import Comparison, FrameSet, compare
 from edge_hoi.lab.datasets import HoiDataset
 from edge_hoi.lab.evaluation import open_benchmark
-from edge_hoi.lab.evaluation.evaluate import engine_opener, evaluate
+from edge_hoi.lab.evaluation.evaluate import evaluate
 from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
-from edge_hoi.pipeline.engines import engine_homes
+from edge_hoi.pipeline.engines import engine_homes, engine_opener
 from edge_hoi.runtime import read_manifest
 from edge_hoi.runtime.manifest import MANIFEST_FILE
 
 
 def find_reference(folder: Path) -> Path:
-    """Find the fp32 engine of the same weights, beside an engine or where engines are looked for.
-
-    Args:
-        folder: The engine's folder.
+    """Find the fp32 engine of the same weights, beside an engine or among the known engines.
 
     Raises:
         EngineError: There is none.
@@ -42,18 +39,16 @@ def verify(folder: Path, reference: Path, frames: FrameSet, *, note: Callable[[s
         folder: The engine's folder.
         reference: The folder of an fp32 engine of the same weights.
         frames: The frames.
-        note: Is told what a person should know.
+        note: Called with notes for the user.
 
     Raises:
-        EngineError: The engines are not of the same weights, one cannot be opened, or gives numbers that are not finite.
+        EngineError: The engines have different weights, one cannot be opened, or its outputs are not finite.
     """
     manifest, expected = read_manifest(folder), read_manifest(reference)
     if manifest.weights_sha256 != expected.weights_sha256:
         raise EngineError(f"{reference} was built from other weights than {folder}; compare engines of the same checkpoint")
     if expected.precision != "fp32":
-        raise EngineError(
-            f"the reference is to be an fp32 engine, got {reference} in {expected.precision}; build one with --precision fp32"
-        )
+        raise EngineError(f"expected an fp32 engine as reference, got {reference} in {expected.precision}; build one with --precision fp32")
     vocabulary = load_engine_vocabulary(folder, manifest)
     classifier = load_classifier(folder, manifest, vocabulary, cache=cache_folder() / "text", note=note)
     open_reference, open_candidate = (engine_opener(*each, note=note) for each in ((reference, expected), (folder, manifest)))
@@ -63,18 +58,7 @@ def verify(folder: Path, reference: Path, frames: FrameSet, *, note: Callable[[s
 def precision_loss(
     dataset: HoiDataset, indices: Sequence[int], folder: Path, reference: Path, *, note: Callable[[str], None]
 ) -> tuple[float, float]:
-    """Measure the mean average precision of an engine and of its fp32 reference.
-
-    Args:
-        dataset: Pictures and annotations.
-        indices: Which of them.
-        folder: The engine's folder.
-        reference: The reference's.
-        note: Is told what a person should know.
-
-    Returns:
-        Both, in [0, 1]: the engine's, and the reference's.
-    """
+    """Measure the mean average precision of an engine and of its fp32 reference, in [0, 1], on images of a data set."""
     figures = []
     for engine in (folder, reference):
         benchmark = open_benchmark(dataset.vocabulary)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_hoi.config import RunConfig, cache_folder
-from edge_hoi.detection import Detector
+from edge_hoi.detection import FixedSizeDetector
 from edge_hoi.errors import EdgeHoiError, EngineError
 from edge_hoi.ingest import open_source
 from edge_hoi.lab.speed.benchmark_target import TORCH, BenchmarkTarget
@@ -61,7 +61,7 @@ class _Opened:
     contender: BenchmarkTarget
     footprint: Footprint
     engines: dict[int, Engine]
-    clock: StageTimer = field(default_factory=StageTimer)
+    timer: StageTimer = field(default_factory=StageTimer)
 
     def runs(self, frames: Sequence[Frame]) -> dict[tuple[str, int], Callable[[], object]]:
         name = self.contender.name
@@ -69,19 +69,19 @@ class _Opened:
             (name, batch): partial(engine.run, random_inputs(engine.inputs, batch)) for batch, engine in self.engines.items()
         }
         detector, turning = self._detector(), itertools.cycle(frames)
-        return runs | {(name, _PIPELINE): lambda: detector.detect([next(turning)])}
+        return runs | {(name, _PIPELINE): lambda: detector.detect([next(turning).image])}
 
-    def _detector(self) -> Detector:
+    def _detector(self) -> FixedSizeDetector:
         folder, manifest, detection = self.contender.folder, self.contender.manifest, RunConfig().detection
         vocabulary = load_engine_vocabulary(folder, manifest)
         classifier = load_classifier(folder, manifest, vocabulary, cache=cache_folder() / "text", note=lambda _: None)
-        return Detector(
+        return FixedSizeDetector(
             next(iter(self.engines.values())),
             classifier,
             vocabulary,
             score_threshold=detection.score_threshold,
             max_interactions=detection.max_interactions,
-            clock=self.clock,
+            timer=self.timer,
         )
 
 
@@ -184,7 +184,7 @@ def _figures(opened: _Opened, seconds: dict[tuple[str, int], list[float]], decod
         input_size=contender.input_size,
         architecture=contender.architecture,
         latencies=tuple(Latency.of(batch, seconds[contender.name, batch]) for batch in opened.engines),
-        stages={"decode": decoding} | {name: times.median_seconds for name, times in opened.clock.times().items()},
+        stages={"decode": decoding} | {name: times.median_seconds for name, times in opened.timer.times().items()},
         footprint=opened.footprint,
         is_baseline=is_baseline,
     )

@@ -6,21 +6,15 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from edge_hoi.errors import EngineError, MissingDependencyError
+from edge_hoi.errors import EngineError
 from edge_hoi.lab.speed.report import Footprint
-from edge_hoi.runtime import Device, Engine, Manifest, PrecisionHint, open_engine, random_inputs, read_manifest
-from edge_hoi.runtime.manifest import WEIGHTS_FILE
+from edge_hoi.pipeline.engines import TORCH, engine_opener
+from edge_hoi.runtime import Device, Engine, Manifest, PrecisionHint, random_inputs
 from edge_hoi.telemetry import peak_resident_bytes, resident_bytes
 
-if TYPE_CHECKING:
-    import torch
-
-TORCH = "torch"
 EAGER = "PyTorch eager"
 _FIRST_RUNS = 3
 
@@ -62,19 +56,16 @@ class BenchmarkTarget:
             EngineError: It cannot be opened.
             MissingDependencyError: Its backend is not installed.
         """
-        if self.backend != TORCH:
-            return open_engine(
-                self.folder,
-                backend=self.backend,
-                input_size=self.input_size,
-                max_batch=max_batch,
-                device=self.device,
-                precision_hint=self.precision_hint,
-            )
-        from edge_hoi.runtime.torch_engine import TorchEngine
-
-        exact = self.manifest.model_copy(update={"precision": "fp32"})
-        return TorchEngine(_network(self.folder), exact, input_size=self.input_size, max_batch=max_batch, device=self.device)
+        return engine_opener(
+            self.folder,
+            self.manifest,
+            backend=self.backend,
+            max_batch=max_batch,
+            device=self.device,
+            precision_hint=self.precision_hint,
+            keeps_plans=False,
+            allows_random_weights=True,
+        )(self.input_size)
 
     def footprint(self) -> Footprint:
         """Open the engine in a process of its own, run it, and see what that costs.
@@ -117,20 +108,3 @@ def _footprint(contender: BenchmarkTarget) -> Footprint:
         for _ in range(_FIRST_RUNS):
             engine.run(inputs)
         return Footprint(opening_seconds, resident_bytes() - before, peak_resident_bytes())
-
-
-@cache
-def _network(folder: Path) -> "torch.nn.Module":
-    """Give the network that an engine was built from; with made-up weights, which cost what its own do, where it does not bring them."""
-    try:
-        import torch  # noqa: F401 -- only whether it is there
-    except ImportError as error:
-        raise MissingDependencyError("eager PyTorch needs PyTorch; pip install 'edge-hoi[build]'") from error
-    from edge_hoi.model import HoiclipConfig, LastLayer, load_checkpoint
-    from edge_hoi.model.reference_weights import untrained_checkpoint
-    from edge_hoi.vocabulary import load_vocabulary
-
-    if (folder / WEIGHTS_FILE).is_file():
-        return LastLayer(load_checkpoint(folder / WEIGHTS_FILE).model)
-    config = HoiclipConfig.from_json(read_manifest(folder, verify=False).architecture)
-    return LastLayer(untrained_checkpoint(config, load_vocabulary("vcoco")).model)  # whose vocabulary is no part of the network

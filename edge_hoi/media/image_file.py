@@ -1,4 +1,4 @@
-"""Write single pictures."""
+"""Write single images."""
 
 from pathlib import Path
 
@@ -10,23 +10,23 @@ from edge_hoi.types import Image
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
-def write_picture(path: str | Path, image: Image) -> None:
-    """Write a picture in the format that its file's suffix names.
+def write_image(path: str | Path, image: Image) -> None:
+    """Write an image in the format that its file's suffix names.
 
     Args:
         path: The file; one that is there is replaced.
         image: `(H, W, 3)` uint8 RGB.
 
     Raises:
-        ConfigError: The suffix names no picture format.
+        ConfigError: The suffix names no image format.
         EdgeHoiError: The file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"{path}: a picture's file name ends in {', '.join(SUFFIXES)}; got {path.suffix or 'no suffix'!r}")
+        raise ConfigError(f"{path}: an image's file name ends in {', '.join(SUFFIXES)}; got {path.suffix or 'no suffix'!r}")
     is_encoded, encoded = cv2.imencode(path.suffix.lower(), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     if not is_encoded:
-        raise EdgeHoiError(f"{path}: {path.suffix} cannot hold a picture of {image.shape[1]}x{image.shape[0]} pixels; try .png")
+        raise EdgeHoiError(f"{path}: {path.suffix} cannot hold an image of {image.shape[1]}x{image.shape[0]} pixels; try .png")
     try:
         path.write_bytes(encoded.tobytes())
     except OSError as error:
