@@ -1,0 +1,85 @@
+"""Build the detectors that a configuration asks for: one engine, any number of vocabularies, any image size."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from edge_hoi.config import RunConfig, cache_folder
+from edge_hoi.detection import Classifier, FixedSizeDetector
+from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
+from edge_hoi.pipeline.detector_pool import DetectorPool
+from edge_hoi.pipeline.engines import caution_of, engine_folder, engine_opener
+from edge_hoi.pipeline.thresholds import episode_settings
+from edge_hoi.runtime import Engine, read_manifest
+from edge_hoi.telemetry import StageTimer
+from edge_hoi.vocabulary import Vocabulary, load_vocabulary
+
+Note = Callable[[str], None]
+
+
+class DetectorBuilder:
+    """One engine's folder, and detectors on it for every vocabulary and input size; closed by `pool.close`."""
+
+    def __init__(self, config: RunConfig, note: Note, timer: StageTimer) -> None:
+        """Read the manifest; engines open at the first image of a shape.
+
+        Args:
+            config: Its `engine`, `detection` and `episodes`.
+            note: Called with what a person should know.
+            timer: Collects the times of the detectors' stages.
+
+        Raises:
+            EngineError: The engine is missing or damaged.
+        """
+        self._config = config
+        self._note = note
+        self._timer = timer
+        self.folder = engine_folder(config.engine.path)
+        self.manifest = read_manifest(self.folder)
+        if caution := caution_of(self.manifest):
+            note(caution)
+        self.episodes = episode_settings(config, self.manifest)
+        self.score_threshold = config.detection.score_threshold
+        chosen = config.engine
+        open_engine = engine_opener(
+            self.folder,
+            self.manifest,
+            backend=chosen.backend,
+            max_batch=chosen.max_batch,
+            device=chosen.device,
+            precision_hint=chosen.precision,
+            note=note,
+        )
+        self.pool = DetectorPool(open_engine, self._make_detector, self.manifest.input)
+        self._vocabularies: dict[str | None, Vocabulary] = {}
+        self._classifiers: dict[int, Classifier] = {}
+
+    def vocabulary(self, name: str | Path | Sequence[str] | Vocabulary | None) -> Vocabulary:
+        """Load a vocabulary by name, path or phrases, the engine's own for None, and make sure that the engine can detect it.
+
+        Raises:
+            ConfigError: The vocabulary cannot be used.
+            EngineError: It has prompts that the engine cannot encode.
+        """
+        key = json.dumps(name, default=str) if not isinstance(name, Vocabulary) else None
+        if key in self._vocabularies:
+            return self._vocabularies[key]
+        if isinstance(name, Vocabulary):
+            vocabulary = name
+        else:
+            vocabulary = load_engine_vocabulary(self.folder, self.manifest) if name is None else load_vocabulary(name)
+        self._classifiers[id(vocabulary)] = load_classifier(
+            self.folder, self.manifest, vocabulary, cache=cache_folder() / "text", note=self._note
+        )
+        self._vocabularies[key or str(id(vocabulary))] = vocabulary
+        return vocabulary
+
+    def _make_detector(self, engine: Engine, vocabulary: Vocabulary) -> FixedSizeDetector:
+        return FixedSizeDetector(
+            engine,
+            self._classifiers[id(vocabulary)],
+            vocabulary,
+            score_threshold=self.score_threshold,
+            max_interactions=self._config.detection.max_interactions,
+            timer=self._timer,
+        )

@@ -1,0 +1,58 @@
+"""Detectors for images of any size: an engine for each input size and a detector for each vocabulary on it, opened at first use."""
+
+from collections.abc import Callable
+from functools import cache
+
+from edge_hoi.detection import FixedSizeDetector
+from edge_hoi.runtime import Engine, InputDescription, choose_input_size
+from edge_hoi.types import Image
+from edge_hoi.vocabulary import Vocabulary
+
+
+class DetectorPool:
+    """Opens one engine per input size, so that every aspect ratio fits without padding; vocabularies share the engines."""
+
+    def __init__(
+        self,
+        open_engine: Callable[[tuple[int, int]], Engine],
+        make_detector: Callable[[Engine, Vocabulary], FixedSizeDetector],
+        description: InputDescription,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            open_engine: Opens an engine for `(height, width)` in pixels.
+            make_detector: Makes a detector on an engine.
+            description: The engine's input, of its manifest.
+        """
+        self._open = open_engine
+        self._make = make_detector
+        # Trying all sizes takes a tenth of a small engine's run, and a camera's frames are all of one size.
+        self._input_size = cache(lambda width, height: choose_input_size(width, height, description))
+        self._engines: dict[tuple[int, int], Engine] = {}
+        self._detectors: dict[tuple[tuple[int, int], int], FixedSizeDetector] = {}
+
+    def detector_for(self, image: Image, vocabulary: Vocabulary) -> FixedSizeDetector:
+        """Find or make the detector whose input has the shape of an image.
+
+        Args:
+            image: `(H, W, 3)` uint8 RGB.
+            vocabulary: What to detect; one object for each vocabulary, not copies of it.
+
+        Raises:
+            EngineError: The engine cannot be opened.
+        """
+        height, width = image.shape[:2]
+        size = self._input_size(width, height)
+        key = (size, id(vocabulary))  # the detector keeps its vocabulary, and so the id, alive
+        if key not in self._detectors:
+            if size not in self._engines:
+                self._engines[size] = self._open(size)
+            self._detectors[key] = self._make(self._engines[size], vocabulary)
+        return self._detectors[key]
+
+    def close(self) -> None:
+        """Close every engine; one that is needed again is opened again."""
+        self._detectors.clear()
+        while self._engines:
+            self._engines.popitem()[1].close()

@@ -1,0 +1,142 @@
+"""`Event`: one message about one episode, one person doing one thing with one object from start to end."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from edge_hoi.compat import StrEnum
+from edge_hoi.types.frame import ClockInfo
+
+
+class Phase(StrEnum):
+    """Where in its episode an event stands."""
+
+    STARTED = "started"
+    UPDATED = "updated"
+    ENDED = "ended"
+
+
+class EndReason(StrEnum):
+    """Why an episode ended."""
+
+    ABSENT = "absent"
+    SOURCE_LOST = "source_lost"
+    MAX_DURATION = "max_duration"
+    SHUTDOWN = "shutdown"
+    RESTART = "restart"
+
+
+NormalisedBox = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """The person or the object of an episode.
+
+    Attributes:
+        track_id: Id of its track within the source.
+        category: Name of what it is (`person`, `bicycle`).
+        box: xyxy in [0, 1] of the frame, at the time of the event.
+        score: Its track's score in [0, 1].
+    """
+
+    track_id: int
+    category: str
+    box: NormalisedBox
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A point in time on both clocks: UTC (see `Event.clock`) and media time in seconds."""
+
+    utc: datetime
+    pts_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeScore:
+    """Smoothed score now and at its peak, and the mean over the frames that held evidence; each in [0, 1]."""
+
+    now: float
+    peak: float
+    mean: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What saw it: model name, weights hash (sha256, hexadecimal), engine backend, precision."""
+
+    name: str
+    weights: str
+    engine: str
+    precision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One message about one episode: that it started, changed or ended.
+
+    Attributes:
+        event_id: Name of the episode, equal in all its events; derived from content, not from chance.
+        sequence: 0 for `started`, then counting up.
+        phase: Where in the episode this event stands.
+        end_reason: Only of an `ended` event.
+        site: Name of the place.
+        camera: Name of the source.
+        human: The person.
+        object: The object; None for an interaction without one.
+        verb: The verb's name in the vocabulary (`ride`).
+        hoi_id: Index of the HOI category in the vocabulary.
+        text: For people: "person riding bicycle".
+        score: See `EpisodeScore`.
+        start: When evidence began.
+        last: When evidence was last seen.
+        end: When it ended; only of an `ended` event.
+        duration_seconds: From start to last, or to end of an `ended` event.
+        frames_seen: Frames with evidence.
+        frames_missed: Frames without, between start and last.
+        frame_width: In pixels.
+        frame_height: In pixels.
+        clock: What the UTC times rest on.
+        model: What saw it.
+        zones: Names of the zones it is in.
+        rule: Name of the rule that let it through, if any.
+        merged_track_ids: Tracks that were joined into this episode.
+        recorded_at: When this program made the event; None for files, whose events are a function of the file alone.
+        snapshot: Reference to a picture, if one was written.
+        clip: Reference to a video, if one was written.
+    """
+
+    event_id: str
+    sequence: int
+    phase: Phase
+    end_reason: EndReason | None
+    site: str
+    camera: str
+    human: Participant
+    object: Participant | None
+    verb: str
+    hoi_id: int
+    text: str
+    score: EpisodeScore
+    start: Moment
+    last: Moment
+    end: Moment | None
+    duration_seconds: float
+    frames_seen: int
+    frames_missed: int
+    frame_width: int
+    frame_height: int
+    clock: ClockInfo
+    model: ModelInfo
+    zones: tuple[str, ...] = ()
+    rule: str | None = None
+    merged_track_ids: tuple[int, ...] = ()
+    recorded_at: datetime | None = None
+    snapshot: str | None = None
+    clip: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check that an end is where it belongs, and only there."""
+        if (self.phase is Phase.ENDED) != (self.end is not None and self.end_reason is not None):
+            raise ValueError("an `ended` event has `end` and `end_reason`; no other has")

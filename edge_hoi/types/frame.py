@@ -1,0 +1,70 @@
+"""`Frame`: one decoded image of one source, and where its time comes from."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+
+ClockSource = Literal["rtcp", "arrival", "container", "configured", "media"]
+
+ClockQuality = Literal["synchronised", "estimated", "relative"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClockInfo:
+    """Where a frame's UTC capture time comes from, and how far to trust it.
+
+    Attributes:
+        source: `rtcp` the camera's own clock by RTCP sender reports, `arrival` this machine's clock at arrival, `container` the
+            file's creation time, `configured` a start time from the configuration, `media` none: seconds since the stream's start.
+        quality: `synchronised` a disciplined clock, `estimated` right within a second or so, `relative` not a wall clock at all.
+    """
+
+    source: ClockSource
+    quality: ClockQuality
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded picture of one source.
+
+    Attributes:
+        image: `(H, W, 3)` uint8 RGB.
+        pts_seconds: Media time: presentation time since the source's first frame, never going back within a source.
+        captured_at: UTC capture time, or None where nothing but media time is known.
+        clock: What `captured_at` rests on.
+        arrived_seconds: `time.monotonic()` when the frame was decoded; for latency only, never for events.
+        index: Number of the frame within its source, from 0, counting those skipped.
+        source_id: Name of the source (a camera's name).
+        is_corrupt: The decoder reported damage; such a frame never starts an event.
+    """
+
+    image: Image = field(repr=False)
+    pts_seconds: float
+    captured_at: datetime | None
+    clock: ClockInfo
+    arrived_seconds: float
+    index: int
+    source_id: str
+    is_corrupt: bool = False
+
+    def __post_init__(self) -> None:
+        """Check shape, type and time zone."""
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise ValueError(f"a frame's image is (H, W, 3) uint8, got {self.image.shape} {self.image.dtype}")
+        if self.captured_at is not None and self.captured_at.tzinfo is None:
+            raise ValueError("captured_at must carry a time zone (UTC)")
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.image.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.image.shape[0])

@@ -1,0 +1,123 @@
+"""`Track` and `TrackedInteractions`: people and objects followed through time."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_hoi.compat import StrEnum
+from edge_hoi.types.interactions import Boxes, Ids, Interaction, Interactions
+
+
+class TrackState(StrEnum):
+    """How sure a tracker is of a track."""
+
+    TENTATIVE = "tentative"
+    CONFIRMED = "confirmed"
+    LOST = "lost"
+
+
+def appearance_difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Compare appearances, as `Track` has them; what is known of many is compared by broadcasting.
+
+    Args:
+        one: `(..., D)`.
+        other: `(..., D)`.
+
+    Returns:
+        `(...)` mean absolute differences, in units of CIE L*a*b*.
+    """
+    return np.asarray(np.abs(one - other).mean(axis=-1), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One person or object followed through time, as of one frame.
+
+    Attributes:
+        track_id: Unique within its source, from 1, never given twice.
+        is_human: Whether it was seen in the human role.
+        category_id: Index into the vocabulary's objects; `NO_OBJECT` for a human.
+        box: `(4,)` float32 xyxy in pixels; the filtered position.
+        score: Best score of an interaction it took part in, of the last frame in which it was seen, in [0, 1].
+        first_seen: `pts_seconds` of its first observation.
+        last_seen: `pts_seconds` of its last observation.
+        state: See `TrackState`.
+        appearance: Its colours, float32 in units of CIE L*a*b*; None where unknown.
+    """
+
+    track_id: int
+    is_human: bool
+    category_id: int
+    box: Boxes
+    score: float
+    first_seen: float
+    last_seen: float
+    state: TrackState
+    appearance: NDArray[np.float32] | None = None
+
+    def difference(self, other: "Track") -> float:
+        """Compare appearances.
+
+        Args:
+            other: Another track.
+
+        Returns:
+            Mean absolute difference, in units of L*a*b*; 0 where one of the two is unknown.
+        """
+        if self.appearance is None or other.appearance is None:
+            return 0.0
+        return float(appearance_difference(self.appearance, other.appearance))
+
+
+NO_TRACK = -1
+"""Track id of the object of an interaction that has none."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TrackedInteractions(Interactions):
+    """A frame's interactions with the tracks they belong to.
+
+    Attributes:
+        human_ids: `(N,)` int64 track ids.
+        object_ids: `(N,)` int64 track ids; `NO_TRACK` where there is no object.
+        tracks: Every live track, also those unseen in this frame (state `lost`), by `track_id`.
+    """
+
+    human_ids: Ids
+    object_ids: Ids
+    tracks: dict[int, Track]
+
+    def __post_init__(self) -> None:
+        """Check shapes and types."""
+        Interactions.__post_init__(self)  # `super()` does not know the class that `slots` makes
+        if not len(self.human_ids) == len(self.object_ids) == len(self):
+            raise ValueError("TrackedInteractions needs one human and one object track id for each interaction")
+
+    def __getitem__(self, row: int) -> Interaction:
+        object_id = int(self.object_ids[row])
+        return replace(
+            Interactions.__getitem__(self, row),
+            human_id=int(self.human_ids[row]),
+            object_id=None if object_id == NO_TRACK else object_id,
+        )
+
+    def select(self, rows: NDArray[Any]) -> "TrackedInteractions":
+        """Pick rows.
+
+        Args:
+            rows: Indices or a boolean mask over N.
+        """
+        chosen = Interactions.select(self, rows)
+        return TrackedInteractions.of(chosen, self.human_ids[rows], self.object_ids[rows], self.tracks)
+
+    @classmethod
+    def of(cls, interactions: Interactions, human_ids: Ids, object_ids: Ids, tracks: dict[int, Track]) -> "TrackedInteractions":
+        """Join a frame's interactions and their tracks."""
+        return cls(
+            *(getattr(interactions, field.name) for field in fields(Interactions)),
+            human_ids=human_ids,
+            object_ids=object_ids,
+            tracks=tracks,
+        )
