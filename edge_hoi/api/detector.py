@@ -1,6 +1,5 @@
 """Detection in single images."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -69,9 +68,9 @@ class Detector:
     def __call__(self, images: AnyImage, *, image_format: ImageFormat = "rgb") -> Interactions: ...
 
     @overload
-    def __call__(self, images: Sequence[AnyImage], *, image_format: ImageFormat = "rgb") -> list[Interactions]: ...
+    def __call__(self, images: list[AnyImage], *, image_format: ImageFormat = "rgb") -> list[Interactions]: ...
 
-    def __call__(self, images: AnyImage | Sequence[AnyImage], *, image_format: ImageFormat = "rgb") -> Interactions | list[Interactions]:
+    def __call__(self, images: AnyImage | list[AnyImage], *, image_format: ImageFormat = "rgb") -> Interactions | list[Interactions]:
         """Detect the interactions of an image or of several.
 
         Args:
@@ -86,9 +85,9 @@ class Detector:
             SourceError: A file cannot be read.
             EngineError: The engine cannot be opened or fails.
         """
-        is_list = isinstance(images, Sequence) and not isinstance(images, str)
-        found = self._detect([to_rgb(image, image_format) for image in (images if is_list else [images])])
-        return found if is_list else found[0]
+        if isinstance(images, list | tuple):
+            return self._detect([to_rgb(image, image_format) for image in images])
+        return self._detect([to_rgb(images, image_format)])[0]
 
     def _detect(self, images: list[Any]) -> list[Interactions]:
         """Detect in groups of one input size, and restore the order."""

@@ -11,7 +11,7 @@ from edge_hoi.runtime.manifest import read_manifest
 from edge_hoi.runtime.tensorrt_library import MODULES
 
 # Imported on first use: no backend needs the packages of another.
-_BACKENDS = {
+_BACKENDS: dict[str, tuple[str, str] | Callable[..., Engine]] = {
     "openvino": ("openvino_engine", "OpenVinoEngine"),
     "onnxruntime": ("onnxruntime_engine", "OnnxRuntimeEngine"),
     "tensorrt": ("tensorrt_engine", "TensorRtEngine"),
@@ -24,19 +24,20 @@ PLAN_BACKENDS = tuple(MODULES)
 """Backends that compile the network for one kind of GPU and one input size."""
 
 
-def register_backend(name: str, load: Callable[[], Callable[..., Engine]]) -> None:
+def register_backend(name: str, make: Callable[..., Engine]) -> None:
     """Add a backend, to be chosen by name like the others.
 
     Args:
         name: What `backend` calls it.
-        load: Returns the engine's class, or another callable with the arguments of `OnnxRuntimeEngine`; called when first needed.
+        make: The engine's class, or another callable: `make(folder, manifest, *, input_size, max_batch, device, precision_hint,
+            cache_folder)`; see `CheckedEngine` for what it returns.
 
     Raises:
         EngineError: There is a backend of this name.
     """
     if name in _BACKENDS:
         raise EngineError(f"backend {name!r} exists already; choose another name")
-    _BACKENDS[name] = load
+    _BACKENDS[name] = make
 
 
 def open_engine(
@@ -74,9 +75,11 @@ def open_engine(
         near = get_close_matches(name, _BACKENDS, n=1, cutoff=0.5)
         fix = "open a torch engine with TorchEngine" if name == "torch" else f"did you mean {near[0]!r}?" if near else "use one of those"
         raise EngineError(f"open_engine expects backend {' or '.join(map(repr, _BACKENDS))}, got {name!r}; {fix}")
-    module, class_name = _BACKENDS[name]
-    make: Callable[..., Engine] = getattr(importlib.import_module(f"edge_hoi.runtime.{module}"), class_name)
-    return make(
+    make = _BACKENDS[name]
+    if isinstance(make, tuple):
+        module, class_name = make
+        make = getattr(importlib.import_module(f"edge_hoi.runtime.{module}"), class_name)
+    engine: Engine = make(
         folder,
         manifest,
         input_size=input_size,
@@ -85,3 +88,4 @@ def open_engine(
         precision_hint=precision_hint,
         cache_folder=cache_folder,
     )
+    return engine

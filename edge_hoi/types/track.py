@@ -115,9 +115,5 @@ class TrackedInteractions(Interactions):
     @classmethod
     def of(cls, interactions: Interactions, human_ids: Ids, object_ids: Ids, tracks: dict[int, Track]) -> "TrackedInteractions":
         """Join a frame's interactions and their tracks."""
-        return cls(
-            *(getattr(interactions, field.name) for field in fields(Interactions)),
-            human_ids=human_ids,
-            object_ids=object_ids,
-            tracks=tracks,
-        )
+        columns = {field.name: getattr(interactions, field.name) for field in fields(Interactions)}
+        return cls(**columns, human_ids=human_ids, object_ids=object_ids, tracks=tracks)
