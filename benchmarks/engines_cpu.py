@@ -1,6 +1,6 @@
 """How fast engines run the published architecture on this CPU: `python benchmarks/engines_cpu.py --folder FOLDER [--output FILE]`.
 
-Batch 1, made-up weights (they cost what trained ones do). Engines take turns within one run, so that whatever else the machine does falls
+Batch 1, random weights (they cost what trained ones do). Engines take turns within one run, so that whatever else the machine does falls
 on all alike. After three frames of warm-up each, a turn is one frame unmeasured and three measured. Beside speed stand what the accuracy
 gate finds against eager PyTorch, memory, and the share of what this machine multiplies at best in the same precision.
 
@@ -111,7 +111,7 @@ def build(variant: str, size: tuple[int, int], folder: Path, say: Say) -> FrameS
             vocabulary,
             folder / name,
             name=variant,
-            description="made-up weights",
+            description="random weights",
             is_trained=False,
             input_size=size,
             with_text_tower=False,

@@ -1,4 +1,4 @@
-"""Compare this HOICLIP with another implementation's outputs for made-up weights and pictures.
+"""Compare this HOICLIP with another implementation's outputs for random weights and images.
 
     python benchmarks/reference_parity.py REFERENCE.npz KEYS.tsv [--probes]
 
@@ -64,7 +64,7 @@ PROBES = {
 
 
 def build(reference: Arrays, keys: Path) -> Checkpoint:
-    """Build the network of the reference's case with its made-up weights."""
+    """Build the network of the reference's case with its random weights."""
     rows = (line.split("\t") for line in keys.read_text().splitlines())
     shapes = {name: tuple(int(size) for size in shape.split(",") if size) for name, shape in rows}
     dataset, split = _letters(reference["dataset"]), str(reference["zero_shot"])

@@ -1,4 +1,4 @@
-"""HOICLIP in PyTorch: pictures in, boxes and embeddings out, with the classifiers beside it."""
+"""HOICLIP in PyTorch: images in, boxes and embeddings out, and the classifiers."""
 
 from edge_hoi.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from edge_hoi.model.classifier import HoiClassifier

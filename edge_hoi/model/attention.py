@@ -1,4 +1,4 @@
-"""Multi-head attention, written out so that exporters and quantisers see its two matrix products and its softmax.
+"""Multi-head attention, written out so that exporters and quantisers find its two matrix products and its softmax.
 
 B batch, T queries, S keys, D width, N heads.
 """
@@ -8,12 +8,7 @@ from torch import Tensor, nn
 
 
 class Attention(nn.Module):
-    """Scaled dot-product attention with projections before and after.
-
-    Args:
-        width: Width D of queries, keys, values and result.
-        num_heads: Heads N; divides D.
-    """
+    """Scaled dot-product attention with projections before and after; the number of heads N divides the width D."""
 
     def __init__(self, width: int, num_heads: int) -> None:
         super().__init__()
@@ -31,7 +26,7 @@ class Attention(nn.Module):
             query: `(B, T, D)`; B may be 1 here and more in keys and values.
             key: `(B, S, D)`.
             value: `(B, S, D)`.
-            padding: `(B, S)` bool, True where a key must not be looked at.
+            padding: `(B, S)` bool, True where a key is masked.
 
         Returns:
             `(B, T, D)`.
@@ -46,22 +41,13 @@ class Attention(nn.Module):
         result: Tensor = self.output(mixed.transpose(1, 2).flatten(2))  # (B, T, D)
         return result
 
-    def among(self, placed: Tensor, content: Tensor, groups: int) -> Tensor:
-        """Let tokens attend to those of their own group.
-
-        Args:
-            placed: `(B, T, D)` queries and keys, one group after the other.
-            content: `(B, T, D)` values, likewise.
-            groups: How many groups; divides T.
-
-        Returns:
-            `(B, T, D)`.
-        """
+    def within_groups(self, placed: Tensor, content: Tensor, groups: int) -> Tensor:
+        """Attend within groups of tokens, which follow each other: `(B, T, D)` queries and keys, and values, to `(B, T, D)`."""
         if groups == 1:
-            alone: Tensor = self(placed, placed, content)
-            return alone
-        apart = (placed.shape[0] * groups, placed.shape[1] // groups, placed.shape[2])
-        placed, values = placed.reshape(apart), content.reshape(apart)
+            ungrouped: Tensor = self(placed, placed, content)
+            return ungrouped
+        shape = (placed.shape[0] * groups, placed.shape[1] // groups, placed.shape[2])
+        placed, values = placed.reshape(shape), content.reshape(shape)
         result: Tensor = self(placed, placed, values).reshape(content.shape)
         return result
 

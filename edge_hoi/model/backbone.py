@@ -1,6 +1,6 @@
-"""The residual network (He et al., 2015) whose feature map the encoder reads.
+"""The residual network (He et al., 2015) that extracts the encoder's feature map.
 
-Parameters are named as in torchvision's ResNet, so ImageNet and DETR weights fit. B batch, H and W picture size in pixels.
+Parameters are named as in torchvision's ResNet, so ImageNet and DETR weights fit. B batch, H and W image size in pixels.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,7 @@ _EPSILON = 1e-5
 
 
 class FrozenBatchNorm(nn.Module):
-    """Batch normalisation by fixed statistics: buffers, no parameters, as detectors are trained with.
-
-    Args:
-        width: Channels.
-    """
+    """Batch normalisation by fixed statistics: buffers, no parameters, as detectors are trained with."""
 
     weight: Tensor
     bias: Tensor
@@ -38,11 +34,7 @@ class FrozenBatchNorm(nn.Module):
 
 
 class TrainedBatchNorm(nn.Module):
-    """Batch normalisation that learns, for a backbone without pre-trained weights; its state is named as `FrozenBatchNorm`'s is.
-
-    Args:
-        frozen: Where it starts from.
-    """
+    """Trainable batch normalisation, for a backbone without pre-trained weights; it has the state names of `FrozenBatchNorm`."""
 
     running_mean: Tensor
     running_var: Tensor
@@ -62,11 +54,7 @@ class TrainedBatchNorm(nn.Module):
 
 
 def train_batch_norm(module: nn.Module) -> None:
-    """Let every frozen batch normalisation inside learn.
-
-    Args:
-        module: A backbone; changed in place.
-    """
+    """Make every frozen batch normalisation in a backbone trainable, in place."""
     for parent in list(module.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, FrozenBatchNorm):
@@ -74,13 +62,7 @@ def train_batch_norm(module: nn.Module) -> None:
 
 
 class Bottleneck(nn.Module):
-    """A 1x1, a 3x3 and a 1x1 convolution around a shortcut; the stride is the 3x3's.
-
-    Args:
-        in_channels: Channels that come in.
-        width: Channels of the 3x3 convolution; four times as many go out.
-        stride: 1 or 2.
-    """
+    """A 1x1, a 3x3 and a 1x1 convolution beside a shortcut; width and stride (1 or 2) are the 3x3 convolution's."""
 
     def __init__(self, in_channels: int, width: int, stride: int) -> None:
         super().__init__()
@@ -110,7 +92,7 @@ class ResidualBackbone(nn.Module):
     Args:
         width: Channels of the stem and of the first stage's 3x3 convolutions; doubles with each stage.
         depths: Blocks of each stage.
-        stride: Pixels from one cell of the feature map to the next: 32, or 16, where the last stage does not stride.
+        stride: Pixels per cell of the feature map: 32, or 16, where the last stage has stride 1.
 
     Attributes:
         out_channels: Channels of the feature map.
@@ -130,14 +112,7 @@ class ResidualBackbone(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, image: Tensor) -> Tensor:
-        """Extract features.
-
-        Args:
-            image: `(B, 3, H, W)` float32, ImageNet-normalised RGB.
-
-        Returns:
-            `(B, out_channels, H / stride, W / stride)`, rounded up.
-        """
+        """Map `(B, 3, H, W)` float32, ImageNet-normalised RGB, to `(B, out_channels, H / stride, W / stride)`, rounded up."""
         features = functional.relu(self.bn1(self.conv1(image)))
         features = functional.max_pool2d(features, 3, stride=2, padding=1)
         result: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(features))))
@@ -145,6 +120,6 @@ class ResidualBackbone(nn.Module):
 
 
 def _stage(in_channels: int, width: int, depth: int, stride: int) -> nn.Sequential:
-    """Chain `depth` bottlenecks, the first of which strides."""
+    """Chain `depth` bottlenecks, the first with the stride."""
     rest = [Bottleneck(width * EXPANSION, width, stride=1) for _ in range(depth - 1)]
     return nn.Sequential(Bottleneck(in_channels, width, stride), *rest)

@@ -1,4 +1,4 @@
-"""Checkpoints: the project's own form, a safetensors file that says what it holds, and the published ones."""
+"""Checkpoints: the project's own format, a safetensors file with metadata, and the published ones."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from edge_hoi.errors import CheckpointError
 from edge_hoi.model.checkpoint_files import check_tensors, is_safetensors, read_published, read_safetensors
@@ -21,12 +21,12 @@ from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 
 FORMAT = "edge-hoi checkpoint 1"
 VERB_SHARES = {"hico_det": 0.5, "vcoco": 0.1}
-"""Weights of the verbs' logits: an option of the published code, so not in its checkpoints."""
+"""Weights of the verb logits: an option of the published code, so not in its checkpoints."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network with all that was trained with it.
+    """A network with its text tower and classifiers.
 
     Attributes:
         model: The network.
@@ -34,7 +34,7 @@ class Checkpoint:
         classifier: The classifier for the whole vocabulary.
         vocabulary: The vocabulary's name.
         vocabulary_sha256: The vocabulary's content hash.
-        seen_classifier: The classifier that was trained, where training saw only some of the categories (zero-shot); else None.
+        seen_classifier: Zero-shot only: the trained classifier, for the seen categories; else None.
     """
 
     model: Hoiclip
@@ -49,18 +49,12 @@ class Checkpoint:
         return clip_weights_sha256(Clip(self.model.clip, self.text))
 
     def tensors(self) -> dict[str, Tensor]:
-        """Give every tensor by name: `model.`, `text.`, `classifier.` or `seen_classifier.`, then the name within it."""
-        parts = {"model": self.model, "text": self.text, "classifier": self.classifier, "seen_classifier": self.seen_classifier}
-        return {f"{part}.{name}": tensor for part, module in parts.items() if module for name, tensor in module.state_dict().items()}
+        """Return every tensor by name, which begins with `model.`, `text.`, `classifier.` or `seen_classifier.`."""
+        return _states(model=self.model, text=self.text, classifier=self.classifier, seen_classifier=self.seen_classifier)
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
-    """Write a checkpoint in the project's own form; a reader sees the whole file or the one before.
-
-    Args:
-        checkpoint: What to keep.
-        path: Where to; by custom a name that ends in `.safetensors`.
-    """
+    """Write a checkpoint atomically in the project's own format; its name should end in `.safetensors`."""
     metadata = {
         "format": FORMAT,
         "config": json.dumps(checkpoint.model.config.to_json(), sort_keys=True),
@@ -79,24 +73,24 @@ def load_checkpoint(path: Path, config: HoiclipConfig | None = None) -> Checkpoi
 
     Args:
         path: The file.
-        config: Measures of a published checkpoint's network; None to tell them from its tensors. The project's own form brings its
-            measures along.
+        config: Configuration of a published checkpoint's network; None to infer it from the tensors. The project's own format contains it.
 
     Raises:
-        CheckpointError: If the file is missing, damaged, could run code, or is of another model.
+        CheckpointError: The file is missing, damaged, could run code, or is of another model.
     """
     if not is_safetensors(path):
         return checkpoint_from_published(read_published(path), config, source=str(path))
     metadata, tensors = read_safetensors(path)
     if metadata.get("format") != FORMAT:
-        kind = metadata.get("format", "a file that does not say what it is")
-        raise CheckpointError(f"{path}: expected '{FORMAT}', got '{kind}'; give the file that edge-hoi wrote, or a published .pth")
+        kind = metadata.get("format", "a file without a format")
+        raise CheckpointError(f"{path}: expected '{FORMAT}', got '{kind}'; use a file that edge-hoi wrote, or a published .pth")
     config = HoiclipConfig.from_json(json.loads(metadata["config"]))
     clip = build_clip(config.clip)
     model = build_hoiclip(config, clip.image)
     classifiers = {name.partition(".")[0] for name in tensors if name.startswith("seen_classifier.")} | {"classifier"}
     names = [f"{classifier}.{name}" for classifier in classifiers for name in CLASSIFIER_TENSORS]
-    expected = _states(model, clip.text) | {name: tensors.get(name, torch.empty(0)) for name in names}  # of any vocabulary's size
+    # The classifier's shapes depend on the vocabulary.
+    expected = _states(model=model, text=clip.text) | {name: tensors.get(name, torch.empty(0)) for name in names}
     check_tensors(tensors, expected, source=str(path))
     return _assemble(model, clip.text, tensors, metadata["vocabulary"], metadata["vocabulary_sha256"])
 
@@ -106,11 +100,11 @@ def checkpoint_from_published(tensors: Mapping[str, Tensor], config: HoiclipConf
 
     Args:
         tensors: By published name.
-        config: The network's measures; None to tell them from the tensors.
-        source: Where they come from, for messages.
+        config: The network's configuration; None to infer it from the tensors.
+        source: Their file, for messages.
 
     Raises:
-        CheckpointError: If names or shapes are not those of such a checkpoint.
+        CheckpointError: Names or shapes are not those of a HOICLIP checkpoint.
     """
     identity = identify(tensors)
     config = config or identity.config
@@ -120,7 +114,7 @@ def checkpoint_from_published(tensors: Mapping[str, Tensor], config: HoiclipConf
     used = {name: tensor for name, tensor in tensors.items() if not is_unused(name)}
     num_seen = identity.num_seen
     if num_seen is None:
-        used.pop("verb2hoi_proj_eval", None)  # the same as verb2hoi_proj where training saw every category
+        used.pop("verb2hoi_proj_eval", None)  # equal to verb2hoi_proj unless the checkpoint is zero-shot
     check_tensors(used, published_shapes(model, clip.text, vocabulary, num_seen), source=source)
 
     ours = from_published(used)
@@ -134,13 +128,8 @@ def checkpoint_from_published(tensors: Mapping[str, Tensor], config: HoiclipConf
 
 
 def published_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """Give a checkpoint's tensors by published name, without those that nothing reads.
-
-    Args:
-        checkpoint: One with a published vocabulary.
-    """
-    trained = checkpoint.seen_classifier or checkpoint.classifier
-    tensors = _states(checkpoint.model, checkpoint.text) | {f"classifier.{name}": tensor for name, tensor in trained.state_dict().items()}
+    """Return the tensors of a checkpoint with a published vocabulary by published name, without those that are unused."""
+    tensors = _states(model=checkpoint.model, text=checkpoint.text, classifier=checkpoint.seen_classifier or checkpoint.classifier)
     del tensors["classifier.verb_share"]
     if checkpoint.seen_classifier:
         tensors["zero_shot.hoi_weight"] = checkpoint.classifier.hoi_weight
@@ -149,21 +138,18 @@ def published_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 
 def published_shapes(model: Hoiclip, text: ClipTextTower, vocabulary: Vocabulary, num_seen: int | None = None) -> dict[str, Tensor]:
-    """Say what a published checkpoint for a network and a vocabulary holds.
+    """Return the tensors of a published checkpoint for a network and a vocabulary, by name, without content.
 
     Args:
         model: The network.
         text: The text tower of its CLIP.
         vocabulary: The vocabulary.
-        num_seen: Categories seen in training, of a zero-shot checkpoint; else None.
-
-    Returns:
-        Tensors without content, by published name.
+        num_seen: Zero-shot only: number of categories seen in training.
     """
     with torch.device("meta"):
         embedding_size = model.clip.embedding_size
         seen, verbs, objects = num_seen or len(vocabulary), len(vocabulary.verbs), len(vocabulary.object_prompts)
-        tensors = {name: torch.empty(tensor.shape) for name, tensor in _states(model, text).items()} | {
+        tensors = {name: torch.empty(tensor.shape) for name, tensor in _states(model=model, text=text).items()} | {
             "classifier.hoi_weight": torch.empty(seen, embedding_size),
             "classifier.hoi_bias": torch.empty(seen),
             "classifier.hoi_log_scale": torch.empty(()),
@@ -179,9 +165,8 @@ def published_shapes(model: Hoiclip, text: ClipTextTower, vocabulary: Vocabulary
         return to_published(tensors)
 
 
-def _states(model: Hoiclip, text: ClipTextTower) -> dict[str, Tensor]:
-    states = {"model": model.state_dict(), "text": text.state_dict()}
-    return {f"{part}.{name}": tensor for part, state in states.items() for name, tensor in state.items()}
+def _states(**modules: nn.Module | None) -> dict[str, Tensor]:
+    return {f"{part}.{name}": tensor for part, module in modules.items() if module for name, tensor in module.state_dict().items()}
 
 
 def _part(tensors: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
@@ -192,7 +177,7 @@ def _assemble(model: Hoiclip, text: ClipTextTower, tensors: Mapping[str, Tensor]
     model.load_state_dict(_part(tensors, "model"))
     text.load_state_dict(_part(tensors, "text"))
     seen = _part(tensors, "seen_classifier")
-    # `float`, as the others are by being copied into: weights that came in half precision would be trained in it.
+    # `float`, as `load_state_dict` converts the others: weights in half precision would otherwise be trained in it.
     return Checkpoint(
         model=model.eval(),
         text=text,

@@ -1,4 +1,4 @@
-"""The vocabulary of a checkpoint: published ones go by name, a custom one lies beside it as `vocabulary.yaml`."""
+"""The vocabulary of a checkpoint: published ones by name, a custom one beside it as `vocabulary.yaml`."""
 
 from pathlib import Path
 
@@ -11,14 +11,10 @@ from edge_hoi.vocabulary.phrases import hoi_text, verb_phrase
 
 
 def save_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:
-    """Write a custom vocabulary beside its checkpoint; a published one needs no file.
-
-    Args:
-        vocabulary: What the checkpoint's classifier has rows for.
-        folder: The checkpoint's.
+    """Write a custom vocabulary into its checkpoint's folder; a published one needs no file.
 
     Raises:
-        VocabularyError: It cannot be written as YAML that means the same.
+        VocabularyError: It cannot be represented in YAML.
     """
     if vocabulary.name in known_vocabularies():
         return
@@ -29,18 +25,14 @@ def save_vocabulary(vocabulary: Vocabulary, folder: Path) -> None:
     path = folder / VOCABULARY_FILE
     path.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000), encoding="utf-8")
     if load_vocabulary(path).content_hash != vocabulary.content_hash:
-        raise VocabularyError(f"{path} does not say the same as the vocabulary that it was written from; give its verbs plain names")
+        raise VocabularyError(f"{path} does not read back as the vocabulary it was written from; give its verbs plain names")
 
 
 def vocabulary_of(checkpoint: Checkpoint, path: Path) -> Vocabulary:
-    """Load the vocabulary that a checkpoint's classifier has rows for.
-
-    Args:
-        checkpoint: What was read.
-        path: The file that it was read from.
+    """Load the vocabulary of a checkpoint that was read from `path`.
 
     Raises:
-        CheckpointError: It is a custom one and not there, or another one.
+        CheckpointError: It is a custom one, and its file is missing or another vocabulary's.
     """
     if checkpoint.vocabulary in known_vocabularies():
         return load_vocabulary(checkpoint.vocabulary)
@@ -54,8 +46,8 @@ def vocabulary_of(checkpoint: Checkpoint, path: Path) -> Vocabulary:
 
 
 def _entry(hoi: HoiCategory, vocabulary: Vocabulary) -> dict[str, str]:
-    """Write a category as a vocabulary file does: by verb and object, or by its prompt where it came as one."""
+    """Write a category as a vocabulary file does: by verb and object, or by its prompt alone where it has no verb of its own."""
     verb, noun = vocabulary.verbs[hoi.verb_id], vocabulary.objects[hoi.object_id]
-    said = "and" if verb == NO_INTERACTION else verb_phrase(verb)
-    named = {"verb": verb.replace("_", " ")} if hoi.text == hoi_text(said, noun) else {}
+    phrase = "and" if verb == NO_INTERACTION else verb_phrase(verb)
+    named = {"verb": verb.replace("_", " ")} if hoi.text == hoi_text(phrase, noun) else {}
     return named | {"object": noun, "prompt": hoi.prompt}

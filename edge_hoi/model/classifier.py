@@ -1,4 +1,4 @@
-"""The classifiers beside the network: learned matrices, started from CLIP's text features, that turn embeddings into logits.
+"""The classifiers: learned matrices, initialised with CLIP's text features, that turn embeddings into logits.
 
 B batch, Q pairs, N HOI categories, K object outputs ("nothing" last), V verbs, E embedding size.
 """
@@ -25,33 +25,28 @@ CLASSIFIER_TENSORS = (
 
 
 class ClassLogits(NamedTuple):
-    """What each pair is.
-
-    Attributes:
-        hoi: `(B, Q, N)`.
-        object: `(B, Q, K)`.
-    """
+    """Logits of HOI categories `(B, Q, N)` and of objects `(B, Q, K)`."""
 
     hoi: Tensor
     object: Tensor
 
 
 class HoiClassifier(nn.Module):
-    """Scores embeddings against a vocabulary. Its arguments are named as its state is, so `HoiClassifier(**state)` rebuilds one.
+    """Scores embeddings against a vocabulary. Its arguments have the names of its state, so `HoiClassifier(**state)` rebuilds one.
 
     Args:
         hoi_weight: `(N, E)`.
         object_weight: `(K, E)`.
         verb_weight: `(V, E)`, made by visual semantic arithmetic.
         verb_to_hoi: `(V, N)`, 1 where a verb is part of a category. Not always the vocabulary's own: see HOICLIP's V-COCO checkpoint.
-        verb_share: `()` weight of the verbs' logits.
-        hoi_bias: `(N,)`; zeros if not given.
-        object_bias: `(K,)`; zeros if not given.
-        hoi_log_scale: `()` logarithm of the factor on HOI and verb cosines; CLIP's initial one if not given.
-        object_log_scale: `()` logarithm of the factor on object cosines; CLIP's initial one if not given.
+        verb_share: `()` weight of the verb logits.
+        hoi_bias: `(N,)`; zeros by default.
+        object_bias: `(K,)`; zeros by default.
+        hoi_log_scale: `()` logarithm of the factor on HOI and verb cosines; CLIP's initial one by default.
+        object_log_scale: `()` logarithm of the factor on object cosines; CLIP's initial one by default.
 
     Raises:
-        ConfigError: If the shapes do not fit each other.
+        ConfigError: The shapes do not match.
     """
 
     verb_to_hoi: Tensor
@@ -86,14 +81,14 @@ class HoiClassifier(nn.Module):
         self.register_buffer("verb_share", verb_share)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Give its state for use outside of torch, where `hoi_scale` and `object_scale` are factors, not logarithms."""
+        """Return its state as NumPy arrays; `hoi_scale` and `object_scale` are factors, not logarithms."""
         tensors = {name: tensor.detach().cpu() for name, tensor in self.state_dict().items()}
         tensors["hoi_scale"] = tensors.pop("hoi_log_scale").exp()
         tensors["object_scale"] = tensors.pop("object_log_scale").exp()
         return {name: tensor.float().numpy() for name, tensor in tensors.items()}
 
     def forward(self, outputs: LayerOutputs) -> ClassLogits:
-        """Score one layer's embeddings. The bias lies inside of the scale."""
+        """Score one layer's embeddings. The bias is added before scaling."""
         hoi_scale = self.hoi_log_scale.exp()
         hoi = outputs.interaction_embeddings @ self.hoi_weight.T + self.hoi_bias  # (B, Q, N)
         verbs = outputs.verb_embeddings @ self.verb_weight.T  # (B, Q, V)

@@ -1,6 +1,6 @@
 """CLIP's two towers (Radford et al., 2021), built by open_clip.
 
-B batch, P prompts, L tokens of a prompt, S tokens of a picture (class token and patches), C tower width, E embedding size.
+B batch, P prompts, L tokens of a prompt, S tokens of an image (class token and patches), C tower width, E embedding size.
 """
 
 import hashlib
@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from edge_hoi.errors import ConfigError
 
+_OTHER_KIND = "HOICLIP needs OpenAI's kind of CLIP with a plain ViT (such as ViT-B-32-quickgelu), got another kind"
+
 
 class ClipFeatures(NamedTuple):
-    """What the image tower sees.
+    """Output of the image tower.
 
     Attributes:
         embedding: `(B, E)`, not normalised.
@@ -28,28 +30,25 @@ class ClipFeatures(NamedTuple):
 
 
 class ClipImageTower(nn.Module):
-    """The image tower, frozen.
-
-    Args:
-        visual: open_clip's tower: a ViT that pools by its class token.
+    """The frozen image tower: a ViT of open_clip's that pools by its class token.
 
     Attributes:
-        image_size: Side in pixels of the square picture it takes.
+        image_size: Side of its square input in pixels.
         width: Width C of its tokens.
-        embedding_size: Size E of the embedding that it shares with the text tower.
+        embedding_size: Size E of the embedding space that it shares with the text tower.
     """
 
     def __init__(self, visual: VisionTransformer) -> None:
         super().__init__()
         if not isinstance(visual, VisionTransformer) or visual.attn_pool is not None or visual.final_ln_after_pool:
-            raise ConfigError("HOICLIP needs a CLIP whose image tower is a plain ViT (such as ViT-B-32-quickgelu), not another kind")
+            raise ConfigError(_OTHER_KIND)
         self.visual = visual.requires_grad_(False)
         self.image_size: int = visual.image_size[0]
         self.width, self.embedding_size = visual.proj.shape
 
     @property
     def projection(self) -> Tensor:
-        """Give the `(C, E)` matrix that maps tokens into the space of the text embeddings."""
+        """The `(C, E)` matrix that maps tokens into the space of the text embeddings."""
         projection: Tensor = self.visual.proj
         return projection
 
@@ -63,29 +62,26 @@ class ClipImageTower(nn.Module):
 
 
 class ClipTextTower(nn.Module):
-    """The text tower, frozen; the network itself does without it.
-
-    Args:
-        clip: open_clip's model with a causal text tower; its image tower is taken out.
+    """The frozen causal text tower, for encoding vocabularies; the constructor removes the image tower from open_clip's model.
 
     Attributes:
-        context_length: Most tokens of a prompt.
+        context_length: Largest number of tokens of a prompt.
     """
 
     def __init__(self, clip: open_clip.CLIP) -> None:
         super().__init__()
         is_plain = clip.text_pool_type == "argmax" and clip.attn_mask is not None and isinstance(clip.text_projection, nn.Parameter)
         if not is_plain:
-            raise ConfigError("HOICLIP needs a CLIP whose text tower is OpenAI's (such as ViT-B-32-quickgelu), not another kind")
+            raise ConfigError(_OTHER_KIND)
         self.clip = clip.requires_grad_(False)
         del self.clip.visual
         self.context_length: int = clip.context_length
 
     def forward(self, token_ids: Tensor) -> Tensor:
-        """Encode prompts. Tokens see only those before them, so what follows the longest prompt may be cut off, to save time.
+        """Encode prompts. Attention is causal, so padding after the longest prompt may be cut off to save time.
 
         Args:
-            token_ids: `(P, L)` int64, each row a whole prompt from start to end token; L up to `context_length`.
+            token_ids: `(P, L)` int64, each row a prompt from start to end token; L up to `context_length`.
 
         Returns:
             `(P, E)`, not normalised.
@@ -100,7 +96,7 @@ class ClipTextTower(nn.Module):
 
 
 class Clip(NamedTuple):
-    """One CLIP's towers, which fit each other only."""
+    """The towers of one CLIP."""
 
     image: ClipImageTower
     text: ClipTextTower
@@ -111,11 +107,10 @@ def build_clip(architecture: str | Mapping[str, Any], pretrained: str | None = N
 
     Args:
         architecture: Name of an open_clip model, or such a model's configuration.
-        pretrained: Tag of open_clip's weights for that name (such as `openai`), which it downloads; None for untrained weights, without
-            any download.
+        pretrained: Tag of open_clip's weights for that name (such as `openai`), which it downloads; None for random weights.
 
     Raises:
-        ConfigError: If open_clip knows no such model or weights, or it is not of the kind that HOICLIP is built on.
+        ConfigError: open_clip has no such model or weights, or HOICLIP does not support its kind.
     """
     if not isinstance(architecture, str):
         if pretrained is not None:
@@ -123,15 +118,15 @@ def build_clip(architecture: str | Mapping[str, Any], pretrained: str | None = N
         try:
             return _towers(open_clip.CLIP(**architecture))
         except TypeError as error:
-            raise ConfigError(f"HOICLIP needs OpenAI's kind of CLIP (such as ViT-B-32-quickgelu), not another kind: {error}") from error
+            raise ConfigError(f"{_OTHER_KIND}: {error}") from error
     if architecture not in open_clip.list_models():
-        raise ConfigError(f"open_clip knows no model '{architecture}'; `open_clip.list_models()` lists those it knows")
+        raise ConfigError(f"open_clip has no model '{architecture}'; `open_clip.list_models()` lists its models")
     if pretrained is None:
         return build_clip(open_clip.get_model_config(architecture))
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if pretrained not in tags:
         raise ConfigError(f"open_clip has no weights '{pretrained}' for {architecture}; it has: {', '.join(tags)}")
-    # open_clip would switch the activation to the weights', and the name alone would then no longer rebuild the model.
+    # open_clip would switch to the weights' activation, and the name alone would no longer rebuild the model.
     wants_quick_gelu = bool(open_clip.get_pretrained_cfg(architecture, pretrained).get("quick_gelu"))
     if wants_quick_gelu != bool(open_clip.get_model_config(architecture).get("quick_gelu")):
         fitting = f"{architecture}-quickgelu" if wants_quick_gelu else architecture.removesuffix("-quickgelu")
@@ -141,20 +136,13 @@ def build_clip(architecture: str | Mapping[str, Any], pretrained: str | None = N
 
 def _towers(clip: nn.Module) -> Clip:
     if not isinstance(clip, open_clip.CLIP):
-        raise ConfigError("HOICLIP needs OpenAI's kind of CLIP (such as ViT-B-32-quickgelu), not another kind")
+        raise ConfigError(_OTHER_KIND)
     image = ClipImageTower(clip.visual)
     return Clip(image.eval(), ClipTextTower(clip).eval())
 
 
 def clip_weights_sha256(clip: Clip) -> str:
-    """Hash both towers' weights: text features fit an engine when this is equal.
-
-    Args:
-        clip: Both towers.
-
-    Returns:
-        sha256, hexadecimal, over names and float32 values.
-    """
+    """Return the sha256 over names and float32 values of both towers: text features match an engine if it is equal."""
     digest = hashlib.sha256()
     for tower in clip:
         for name, tensor in sorted(tower.state_dict().items()):

@@ -1,4 +1,4 @@
-"""The network's measures, as data: what a checkpoint and an engine's manifest keep to rebuild it."""
+"""The network's configuration, which checkpoints and manifests contain."""
 
 import dataclasses
 import difflib
@@ -12,18 +12,18 @@ from edge_hoi.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class HoiclipConfig:
-    """Measures of one HOICLIP network; the defaults are the published model's.
+    """Configuration of a HOICLIP network; the defaults are the published model's.
 
     Attributes:
         backbone_width: Channels of the residual network's stem and of its first stage's bottlenecks; doubles with each stage.
         backbone_depths: Bottleneck blocks of each of the four stages.
-        backbone_stride: Pixels a cell of the feature map: 32, or 16 for small pictures, where the last stage does not stride.
+        backbone_stride: Pixels per cell of the feature map: 32, or 16 for small images, where the last stage has stride 1.
         width: Width D of encoder and instance decoder; a multiple of 4 and of `num_heads`.
         num_heads: Attention heads in encoder and decoders; divides the CLIP tower's width too.
         feed_forward_width: Hidden width of every feed-forward block.
         num_encoder_layers: Layers of the encoder.
         num_decoder_layers: Layers of the instance decoder and, one for one, of the interaction decoder.
-        num_queries: Number Q of human-object pairs looked for.
+        num_queries: Number Q of human-object pairs per image.
         clip: Name of an open_clip model with a plain ViT image tower, or such a model's configuration.
     """
 
@@ -39,7 +39,7 @@ class HoiclipConfig:
     clip: str | Mapping[str, Any] = "ViT-B-32-quickgelu"
 
     def __post_init__(self) -> None:
-        """Check that the measures fit together."""
+        """Check the ranges."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type is int and (not isinstance(value, int) or value < 1):
@@ -52,26 +52,23 @@ class HoiclipConfig:
             raise ConfigError(f"width must be a multiple of 4 and of num_heads ({self.num_heads}), got {self.width}")
 
     def to_json(self) -> dict[str, Any]:
-        """Turn into plain JSON values."""
+        """Return plain JSON values."""
         clip = self.clip if isinstance(self.clip, str) else dict(self.clip)
         measures = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return measures | {"backbone_depths": list(self.backbone_depths), "clip": clip}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "HoiclipConfig":
-        """Read what `to_json` wrote.
-
-        Args:
-            values: A value for each field that differs from the published model's.
+        """Read what `to_json` wrote; missing fields have the published model's value.
 
         Raises:
-            ConfigError: If a name is unknown or the measures do not fit together.
+            ConfigError: A name is unknown or a value out of range.
         """
         known = [field.name for field in dataclasses.fields(cls)]
         for name in values:
             if name not in known:
                 nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-                raise ConfigError(f"unknown model setting '{name}'; the nearest known one is '{nearest}'")
+                raise ConfigError(f"unknown model setting '{name}'; did you mean '{nearest}'?")
         fields: dict[str, Any] = dict(values)
         if "backbone_depths" in fields:
             fields["backbone_depths"] = tuple(fields["backbone_depths"])
@@ -116,4 +113,4 @@ VARIANTS: Mapping[str, HoiclipConfig] = MappingProxyType(
         ),
     }
 )
-"""The networks with a name: the published one, one for tests and for trying a pipeline out, and one that two CPU cores train in hours."""
+"""Named configurations: the published one, one for tests, and one that two CPU cores train in hours."""

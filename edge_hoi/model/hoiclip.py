@@ -1,4 +1,4 @@
-"""HOICLIP (Ning et al., 2023, arXiv 2303.15786), up to the embeddings that its classifiers compare with text.
+"""HOICLIP (Ning et al., 2023, arXiv 2303.15786), up to the embeddings that its classifiers score.
 
 B batch, Q human-object pairs, h and w the feature map's grid, D detector width, C and E width and embedding size of CLIP.
 """
@@ -19,7 +19,7 @@ from edge_hoi.model.transformer import Encoder
 
 
 class LayerOutputs(NamedTuple):
-    """What one decoder layer says about each pair.
+    """Predictions of one decoder layer for each pair.
 
     Attributes:
         human_boxes: `(B, Q, 4)` cxcywh in [0, 1].
@@ -37,10 +37,10 @@ class LayerOutputs(NamedTuple):
 
 
 class HoiclipOutputs(NamedTuple):
-    """What the network says about a batch of pictures.
+    """Predictions for a batch of images.
 
     Attributes:
-        layers: One entry per decoder layer; the last is the answer, the others serve training.
+        layers: One entry per decoder layer; the last is the result, the others are used in training.
         image_embedding: `(B, E)` of CLIP, of length 1.
     """
 
@@ -49,7 +49,7 @@ class HoiclipOutputs(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """What the detector's encoder makes of a batch of pictures.
+    """The encoder's output for a batch of images.
 
     Attributes:
         memory: `(B, h * w, D)`, a row for each cell of the grid, row by row.
@@ -65,13 +65,7 @@ class Encoded(NamedTuple):
 
 
 class Mlp(nn.Module):
-    """Three linear layers, ReLU between.
-
-    Args:
-        in_width: Width of the input.
-        hidden_width: Width between the layers.
-        out_width: Width of the output.
-    """
+    """Three linear layers, ReLU between."""
 
     def __init__(self, in_width: int, hidden_width: int, out_width: int) -> None:
         super().__init__()
@@ -87,12 +81,7 @@ class Mlp(nn.Module):
 
 
 class Hoiclip(nn.Module):
-    """The network.
-
-    Args:
-        config: Its measures.
-        clip: CLIP's image tower, of `config.clip`.
-    """
+    """The network, with CLIP's image tower of `config.clip`."""
 
     def __init__(self, config: HoiclipConfig, clip: ClipImageTower) -> None:
         super().__init__()
@@ -105,7 +94,7 @@ class Hoiclip(nn.Module):
         self.encoder = Encoder(config.num_encoder_layers, width, heads, hidden)
         self.human_queries = nn.Parameter(torch.randn(queries, width))
         self.object_queries = nn.Parameter(torch.randn(queries, width))
-        # Added to the human and the object query of a pair alike, which ties them together (GEN-VLKT's position guide).
+        # Added to the human and to the object query of a pair (GEN-VLKT's position guided embedding).
         self.pair_queries = nn.Parameter(torch.randn(queries, width))
         self.instance_decoder = InstanceDecoder(config.num_decoder_layers, width, heads, hidden)
         self.clip = clip
@@ -120,37 +109,32 @@ class Hoiclip(nn.Module):
     def forward(
         self, image: Tensor, clip_image: Tensor, padding_mask: Tensor | None = None, extra_queries: Tensor | None = None
     ) -> HoiclipOutputs:
-        """Find the pairs of a batch of pictures and embed what they do.
+        """Detect the pairs of a batch of images and embed their interactions.
 
         Args:
             image: `(B, 3, H, W)` float32, ImageNet-normalised RGB, zero where it is padding.
             clip_image: `(B, 3, S, S)` float32, CLIP-normalised RGB.
             padding_mask: `(B, H, W)` bool, True where `image` is padding; None where there is none.
-            extra_queries: `(G, 2Q, D)` more groups of queries like `queries`, for training. There are (1 + G) Q pairs then, group by group.
+            extra_queries: `(G, 2Q, D)` further groups of queries like `queries`, for training: (1 + G) Q pairs, group by group.
         """
         memory, positions, padding, _ = self.encode(image, padding_mask)
         queries = self.queries() if extra_queries is None else torch.cat([self.queries(), extra_queries.flatten(0, 1)])
         groups = 1 if extra_queries is None else 1 + len(extra_queries)
         instances = self.instance_decoder(queries, memory, positions, padding, groups)  # of (B, 2Q, D)
 
-        seen = self.clip(clip_image)
+        features = self.clip(clip_image)
         humans, objects = _roles(instances[-1], groups)
         content = self.interaction_queries((humans + objects) / 2)  # (B, Q, C)
-        interactions = self.interaction_decoder(content, seen.tokens, self.interaction_memory(memory), groups)  # of (B, Q, C)
+        interactions = self.interaction_decoder(content, features.tokens, self.interaction_memory(memory), groups)  # of (B, Q, C)
         layers = [self._read(*_roles(instance, groups), interaction) for instance, interaction in zip(instances, interactions, strict=True)]
-        return HoiclipOutputs(layers, functional.normalize(seen.embedding, dim=-1))
+        return HoiclipOutputs(layers, functional.normalize(features.embedding, dim=-1))
 
     def queries(self) -> Tensor:
-        """Give the `(2Q, D)` queries of humans, then of objects, each with what ties its pair together."""
+        """Return the `(2Q, D)` queries of humans, then of objects, each with its pair's embedding."""
         return torch.cat([self.human_queries + self.pair_queries, self.object_queries + self.pair_queries])
 
     def encode(self, image: Tensor, padding_mask: Tensor | None = None) -> Encoded:
-        """Encode a batch of pictures as a detector does, before anything is looked for.
-
-        Args:
-            image: See `forward`.
-            padding_mask: See `forward`.
-        """
+        """Encode a batch of images; see `forward` for the arguments."""
         features = self.input_projection(self.backbone(image))  # (B, D, h, w)
         valid, padding = _valid_cells(features, padding_mask)
         positions = encode_positions(valid, self.config.width)  # (B or 1, h * w, D)
@@ -170,7 +154,7 @@ class Hoiclip(nn.Module):
 
 
 def _roles(instances: Tensor, groups: int) -> tuple[Tensor, Tensor]:
-    """Tell humans from objects: `(B, 2Q, D)`, group by group, to twice `(B, Q, D)`."""
+    """Split humans from objects: `(B, 2Q, D)`, group by group, to twice `(B, Q, D)`."""
     if groups == 1:
         humans, objects = instances.chunk(2, dim=1)
         return humans, objects
@@ -180,10 +164,9 @@ def _roles(instances: Tensor, groups: int) -> tuple[Tensor, Tensor]:
 
 
 def _valid_cells(features: Tensor, padding_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Bring the padding mask to the feature map's grid.
+    """Resize the padding mask to the feature map's grid: `(B, h, w)` float32, 1 in the image, and `(B, h * w)` bool padding.
 
-    Returns:
-        `(B, h, w)` float32, 1 where there is picture, and `(B, h * w)` bool padding; without a mask B is 1, and None.
+    Without a mask B is 1, and the padding is None.
     """
     if padding_mask is None:
         return features.new_ones(1, features.shape[2], features.shape[3]), None
@@ -192,7 +175,7 @@ def _valid_cells(features: Tensor, padding_mask: Tensor | None) -> tuple[Tensor,
 
 
 class EngineOutputs(NamedTuple):
-    """What an engine gives: `LayerOutputs` of the last layer, and `HoiclipOutputs.image_embedding`."""
+    """Outputs of an engine: `LayerOutputs` of the last layer, and `HoiclipOutputs.image_embedding`."""
 
     human_boxes: Tensor
     object_boxes: Tensor
@@ -203,11 +186,7 @@ class EngineOutputs(NamedTuple):
 
 
 class LastLayer(nn.Module):
-    """The network as engines run it: unpadded pictures in, the last layer's answer out.
-
-    Args:
-        model: The network.
-    """
+    """The network as engines run it: images without padding in, the last layer's predictions out."""
 
     def __init__(self, model: Hoiclip) -> None:
         super().__init__()
@@ -220,13 +199,9 @@ class LastLayer(nn.Module):
 
 
 def build_hoiclip(config: HoiclipConfig, clip: ClipImageTower | None = None) -> Hoiclip:
-    """Build the network with fresh weights.
-
-    Args:
-        config: Its measures.
-        clip: CLIP's image tower, of `config.clip`; None builds an untrained one.
+    """Build the network with random weights; without `clip`, CLIP's image tower is random as well.
 
     Raises:
-        ConfigError: If the measures do not fit the CLIP tower.
+        ConfigError: The configuration does not fit the CLIP tower.
     """
     return Hoiclip(config, clip if clip is not None else build_clip(config.clip).image)

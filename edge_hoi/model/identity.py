@@ -1,4 +1,4 @@
-"""Tell from a published checkpoint's tensors what it is: the network's measures, the data set, the zero-shot split."""
+"""Infer from a published checkpoint's tensors the network's configuration, the data set and the zero-shot split."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from edge_hoi.errors import ConfigError
 from edge_hoi.model.config import HoiclipConfig
 from edge_hoi.vocabulary import Vocabulary, known_vocabularies, load_vocabulary, zero_shot_split, zero_shot_splits
 
-# OpenAI's weights, which HOICLIP builds on, were trained with QuickGELU; the tensors do not tell.
+# OpenAI's weights, which HOICLIP builds on, were trained with QuickGELU; this cannot be inferred from tensors.
 _CLIP_NAMES = {
     (768, 32, 50): "ViT-B-32-quickgelu",
     (768, 16, 197): "ViT-B-16-quickgelu",
     (1024, 14, 257): "ViT-L-14-quickgelu",
     (1024, 14, 577): "ViT-L-14-336-quickgelu",
 }
-"""By the image tower's width, patch side in pixels, and number of tokens."""
+"""By the image tower's width, patch size in pixels, and number of tokens."""
 
 _BACKBONES = {(3, 4, 6, 3): "ResNet-50", (3, 4, 23, 3): "ResNet-101"}
 
@@ -27,13 +27,13 @@ UNKNOWN_SPLIT = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a published checkpoint is.
+    """Properties of a published checkpoint.
 
     Attributes:
-        config: The network's measures.
+        config: The network's configuration.
         vocabulary: Name of the vocabulary.
-        num_seen: Categories that training saw, of a zero-shot checkpoint; else None.
-        split: The zero-shot split, `UNKNOWN_SPLIT` if it is none of the published ones, or None.
+        num_seen: Zero-shot only: number of categories seen in training; else None.
+        split: Zero-shot only: the split, or `UNKNOWN_SPLIT` if it is no published one; else None.
     """
 
     config: HoiclipConfig
@@ -48,22 +48,14 @@ class Identity:
 
 
 def identify(tensors: Mapping[str, Tensor]) -> Identity:
-    """Look at names and shapes. What they do not tell is taken to be as in the published model.
-
-    Args:
-        tensors: By published name.
-    """
+    """Infer a checkpoint's properties from tensors by published name; the published model's values are the defaults."""
     vocabulary = vocabulary_of(tensors)
     num_seen = _size(tensors, "visual_projection.weight") if "eval_visual_projection.weight" in tensors else None
     return Identity(_config(tensors), vocabulary.name, num_seen, _split(tensors, vocabulary) if num_seen is not None else None)
 
 
 def vocabulary_of(tensors: Mapping[str, Tensor]) -> Vocabulary:
-    """Tell the vocabulary by its number of verbs; HICO-DET's if that does not tell.
-
-    Args:
-        tensors: By published name.
-    """
+    """Infer the vocabulary from the number of verbs; HICO-DET's by default."""
     num_verbs = _size(tensors, "verb_projection.weight")
     vocabularies = [load_vocabulary(name) for name in known_vocabularies()]
     return next((vocabulary for vocabulary in vocabularies if len(vocabulary.verbs) == num_verbs), vocabularies[0])
@@ -104,7 +96,7 @@ def _count(tensors: Mapping[str, Tensor], prefix: str) -> int:
 
 
 def _split(tensors: Mapping[str, Tensor], vocabulary: Vocabulary) -> str:
-    """Tell the split by the verbs of the categories that training saw, in their order."""
+    """Infer the split from the verbs of the categories seen in training, in their order."""
     if vocabulary.name == "hico_det" and "verb2hoi_proj" in tensors:
         matrix = tensors["verb2hoi_proj"].numpy()
         for name in zero_shot_splits():

@@ -12,10 +12,10 @@ TEMPERATURE = 10000.0
 
 
 def encode_positions(valid: Tensor, width: int) -> Tensor:
-    """Encode where each cell lies within the part of its picture that is not padding.
+    """Encode the position of each cell within the image without its padding.
 
     Args:
-        valid: `(B, h, w)` float32, 1 where there is picture and 0 where there is padding.
+        valid: `(B, h, w)` float32, 1 in the image and 0 in the padding.
         width: Features D of a position: half for the row, half for the column; a multiple of 4.
 
     Returns:
@@ -23,14 +23,14 @@ def encode_positions(valid: Tensor, width: int) -> Tensor:
     """
     rows = valid.cumsum(1)  # (B, h, w), from 1
     columns = valid.cumsum(2)
-    # Padding's own counts matter too: the interaction decoder looks at padded cells. So no shortcut for them.
+    # Encodings of padded cells matter too: the interaction decoder attends to them.
     rows = rows / (rows[:, -1:, :] + 1e-6)
     columns = columns / (columns[:, :, -1:] + 1e-6)
     return torch.cat([_waves(rows, width // 2), _waves(columns, width // 2)], dim=-1).flatten(1, 2)
 
 
 def _waves(fractions: Tensor, count: int) -> Tensor:
-    """Give `count` sines and cosines, in turn, of falling frequency for each of `(B, h, w)` fractions."""
+    """Compute `count` alternating sines and cosines of falling frequency for each of `(B, h, w)` fractions."""
     exponents = torch.arange(count // 2, dtype=torch.float32, device=fractions.device) * (2 / count)
     angles = fractions[..., None] * (2 * math.pi) / TEMPERATURE**exponents  # (B, h, w, count / 2)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)

@@ -57,17 +57,17 @@ _TABLE = (
     ("eval_visual_projection.weight", "zero_shot.hoi_weight"),
     ("verb2hoi_proj_eval", "zero_shot.verb_to_hoi"),
 )
-"""(published, here): a row that ends in "." stands for all names that go on from it, any other for one name; "*" is a number."""
+"""(published, here): a row that ends in "." is a prefix of names, any other is one name; "*" is a number."""
 
 _UNUSED = re.compile(
     r"transformer\.(interaction_decoder\.|inter_guided_embedd\.|clip_interaction_decoder\.layers\.\d+\.norm4\.)"
     r"|hoi_class_fc\."
 )
-"""In the published checkpoints, and read by nothing."""
+"""In the published checkpoints, but unused."""
 
 
 def _compile(source: str, target: str) -> tuple[re.Pattern[str], str]:
-    """Turn a row into a pattern and what to write for its matches."""
+    """Turn a row into a pattern and the template for its matches."""
     is_prefix = source.endswith(".")
     pattern = re.compile(re.escape(source).replace(r"\*", r"(\d+)") + "(.*)" * is_prefix)
     return pattern, target.replace("*", r"\1") + f"\\{pattern.groups}" * is_prefix
@@ -78,22 +78,15 @@ _TO_PUBLISHED = [_compile(ours, theirs) for theirs, ours in _TABLE]
 
 
 def is_unused(name: str) -> bool:
-    """Tell whether a published tensor is one that nothing reads.
-
-    Args:
-        name: Its published name.
-    """
+    """Return whether a published tensor is unused."""
     return _UNUSED.match(name) is not None
 
 
 def from_published(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename published tensors, and split what attention packs into one.
-
-    Args:
-        tensors: By published name; those that `is_unused` are left out.
+    """Rename published tensors, split attention's packed projections, and drop unused tensors.
 
     Raises:
-        KeyError: If a name is not in the table.
+        KeyError: A name is not in the table.
     """
     renamed = {}
     for name, tensor in tensors.items():
@@ -103,13 +96,10 @@ def from_published(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_published(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Undo `from_published`.
-
-    Args:
-        tensors: By the names used here.
+    """Invert `from_published`.
 
     Raises:
-        KeyError: If a name is not in the table.
+        KeyError: A name is not in the table.
     """
     renamed = {_translate(name, _TO_PUBLISHED): tensor for name, tensor in tensors.items()}
     packed = {}
@@ -130,7 +120,7 @@ def _translate(name: str, rows: Iterable[tuple[re.Pattern[str], str]]) -> str:
 
 
 def _unpacked(name: str, tensor: Tensor) -> Iterable[tuple[str, Tensor]]:
-    """Split the detector's packed query, key and value projections; CLIP keeps its own packed."""
+    """Split the detector's packed query, key and value projections; CLIP's stay packed."""
     stem, packed, kind = name.partition(".in_proj_")
     if not packed or not name.startswith("transformer."):
         return [(name, tensor)]

@@ -1,7 +1,4 @@
-"""Made-up weights and pictures by rule, so that two implementations can be compared without any download.
-
-The same name gives the same numbers everywhere: each tensor and picture is drawn from a generator seeded by its name.
-"""
+"""Random weights and images, seeded by name, so that two implementations can be compared without any download."""
 
 import math
 import zlib
@@ -21,15 +18,7 @@ Floats = NDArray[np.float32]
 
 
 def random_tensor(name: str, shape: tuple[int, ...]) -> Floats:
-    """Draw one tensor at a scale that keeps signals alive through the depth of the network.
-
-    Args:
-        name: Its name in a published checkpoint.
-        shape: Its shape.
-
-    Returns:
-        float32.
-    """
+    """Draw a float32 tensor by its published name, at a scale that preserves signals through the depth of the network."""
     values = _normal(name, shape)
     last = name.rpartition(".")[2]
     owner = name.split(".")[-2] if "." in name else ""
@@ -58,15 +47,12 @@ def _in_transformer(name: str, weight: Floats) -> Floats:
 
 
 def random_checkpoint(shapes: Mapping[str, tuple[int, ...]], vocabulary: Vocabulary, unseen: Sequence[int] = ()) -> dict[str, Floats]:
-    """Draw a whole published checkpoint.
+    """Draw a published checkpoint: float32 arrays by published name.
 
     Args:
         shapes: Shape by published name.
-        vocabulary: The vocabulary whose verbs `verb2hoi_proj` joins to categories.
-        unseen: HOI ids kept from training, of a zero-shot checkpoint.
-
-    Returns:
-        float32 arrays by published name.
+        vocabulary: The vocabulary whose verbs `verb2hoi_proj` maps to categories.
+        unseen: Zero-shot only: HOI ids unseen in training.
     """
     verb_to_hoi = published_verb_to_hoi(vocabulary)
     given = {"verb2hoi_proj": np.delete(verb_to_hoi, list(unseen), axis=1), "verb2hoi_proj_eval": verb_to_hoi}
@@ -74,73 +60,57 @@ def random_checkpoint(shapes: Mapping[str, tuple[int, ...]], vocabulary: Vocabul
 
 
 def untrained_checkpoint(config: HoiclipConfig, vocabulary: Vocabulary, unseen: Sequence[int] = ()) -> Checkpoint:
-    """Build a network and its classifiers with made-up weights: it runs, and sees nothing that is there.
+    """Build a network and its classifiers with random weights, whose predictions are meaningless.
 
     Args:
-        config: The network's measures.
+        config: The network's configuration.
         vocabulary: HICO-DET's or V-COCO's.
-        unseen: HOI ids kept from training, to make up a zero-shot checkpoint.
+        unseen: HOI ids unseen in training, for a zero-shot checkpoint.
     """
     clip = build_clip(config.clip)
     num_seen = len(vocabulary) - len(unseen) if unseen else None
     shapes = published_shapes(build_hoiclip(config, clip.image), clip.text, vocabulary, num_seen)
     arrays = random_checkpoint({name: tuple(tensor.shape) for name, tensor in shapes.items()}, vocabulary, unseen)
-    return checkpoint_from_published({name: torch.from_numpy(array) for name, array in arrays.items()}, config, source="made-up weights")
+    return checkpoint_from_published({name: torch.from_numpy(array) for name, array in arrays.items()}, config, source="random weights")
 
 
 def published_verb_to_hoi(vocabulary: Vocabulary) -> Floats:
-    """Give the matrix that joins verbs to categories as the published checkpoints have it.
-
-    Args:
-        vocabulary: HICO-DET's or V-COCO's.
-
-    Returns:
-        `(V, N)`, 0 or 1.
-    """
+    """Return the `(V, N)` matrix of 0 and 1 that maps verbs to categories in the published checkpoints."""
     if vocabulary.name != "vcoco":
         return np.array(vocabulary.verb_to_hoi)
-    # A slip that the published weights were trained with: the ones stand at (verb, object id) instead of (verb, HOI id).
+    # An error that the published weights were trained with: the ones are at (verb, object id) instead of (verb, HOI id).
     matrix = np.zeros_like(vocabulary.verb_to_hoi)
     matrix[vocabulary.verb_ids, vocabulary.object_ids] = 1
     return matrix
 
 
 def random_images(case: str, sizes: Sequence[tuple[int, int]]) -> tuple[Floats, NDArray[np.bool_]]:
-    """Draw pictures with coarse blotches and fine noise, padded to the largest.
+    """Draw images with coarse patches and fine noise, padded to the largest.
 
     Args:
         case: Name that seeds them.
-        sizes: Height and width of each of B pictures, in pixels.
+        sizes: Height and width of each of B images, in pixels.
 
     Returns:
-        `(B, 3, H, W)` pictures, and `(B, H, W)` padding, True where there is no picture.
+        `(B, 3, H, W)` images, and `(B, H, W)` padding, True outside the image.
     """
     height, width = (max(side) for side in zip(*sizes, strict=True))
-    pictures = np.zeros((len(sizes), 3, height, width), np.float32)
+    images = np.zeros((len(sizes), 3, height, width), np.float32)
     padding = np.ones((len(sizes), height, width), np.bool_)
     for index, (rows, columns) in enumerate(sizes):
         coarse = _normal(f"{case}/image{index}/coarse", (3, math.ceil(rows / 32), math.ceil(columns / 32)))
         fine = _normal(f"{case}/image{index}/fine", (3, rows, columns))
-        blotches = np.kron(coarse, np.ones((1, 32, 32), np.float32))[:, :rows, :columns]
-        pictures[index, :, :rows, :columns] = np.float32(1.5) * blotches + np.float32(0.3) * fine
+        patches = np.kron(coarse, np.ones((1, 32, 32), np.float32))[:, :rows, :columns]
+        images[index, :, :rows, :columns] = np.float32(1.5) * patches + np.float32(0.3) * fine
         padding[index, :rows, :columns] = False
-    return pictures, padding
+    return images, padding
 
 
 def random_clip_images(case: str, count: int, size: int) -> Floats:
-    """Draw what CLIP looks at.
-
-    Args:
-        case: Name that seeds them.
-        count: Number B of pictures.
-        size: Side S in pixels.
-
-    Returns:
-        `(B, 3, S, S)`.
-    """
+    """Draw CLIP's input: `(count, 3, size, size)`, seeded by `case`."""
     return _normal(f"{case}/clip", (count, 3, size, size))
 
 
 def _normal(name: str, shape: tuple[int, ...]) -> Floats:
-    # The rule asks for this generator by name; its stream never changes.
+    # This generator's stream never changes.
     return np.asarray(np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape), np.float32)

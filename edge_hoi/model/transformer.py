@@ -10,12 +10,7 @@ from edge_hoi.model.attention import Attention
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with a ReLU between.
-
-    Args:
-        width: Width D of input and output.
-        hidden_width: Width between.
-    """
+    """Two linear layers of width D with a ReLU between."""
 
     def __init__(self, width: int, hidden_width: int) -> None:
         super().__init__()
@@ -29,13 +24,7 @@ class FeedForward(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention and feed-forward.
-
-    Args:
-        width: Width D.
-        num_heads: Attention heads.
-        feed_forward_width: Hidden width of the feed-forward block.
-    """
+    """Self-attention and feed-forward of width D."""
 
     def __init__(self, width: int, num_heads: int, feed_forward_width: int) -> None:
         super().__init__()
@@ -53,14 +42,7 @@ class EncoderLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A stack of encoder layers over the cells of the feature map.
-
-    Args:
-        num_layers: Layers.
-        width: Width D.
-        num_heads: Attention heads.
-        feed_forward_width: Hidden width of the feed-forward blocks.
-    """
+    """A stack of encoder layers over the cells of the feature map."""
 
     def __init__(self, num_layers: int, width: int, num_heads: int, feed_forward_width: int) -> None:
         super().__init__()

@@ -185,7 +185,7 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path, capsys):
 
     cut = save(content, tmp_path / "cut.pth")
     os.truncate(cut, cut.stat().st_size // 2)
-    assert "damaged, cut short or no checkpoint at all" in refusal(cut)
+    assert "damaged, truncated or no checkpoint" in refusal(cut)
 
     renamed = dict(content["model"])
     renamed["verb_projection.wait"] = renamed.pop("verb_projection.weight")

@@ -1,4 +1,4 @@
-"""The published architecture at full size, with made-up weights, on a real video through every CPU backend, held against PyTorch."""
+"""The published architecture at full size, with random weights, on a real video through every CPU backend, held against PyTorch."""
 
 import threading
 
@@ -40,7 +40,7 @@ def test_a_given_video_runs_through_it_and_every_output_agrees_with_eager_torch(
     checkpoint = untrained_checkpoint(VARIANTS["r50-vitb32"], vocabulary)
     folder = tmp_path / "engine"
     manifest = build_engine(
-        checkpoint, vocabulary, folder, name="full", description="made-up weights", is_trained=False, with_text_tower=False
+        checkpoint, vocabulary, folder, name="full", description="random weights", is_trained=False, with_text_tower=False
     )
     config = parse_config({"sources": [{"url": str(video)}], "engine": {"path": str(folder)}, "max_frames": FRAMES}, origin="test")
     (status,) = build_pipeline(config, note=lambda _: None).run(threading.Event(), Quiet())

@@ -1,4 +1,4 @@
-"""Small networks with made-up weights, built once."""
+"""Small networks with random weights, built once."""
 
 import pytest
 

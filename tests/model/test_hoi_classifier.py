@@ -33,15 +33,15 @@ def test_classifier_follows_the_formula(request, outputs, name, share):
     np.testing.assert_allclose(logits.object.numpy(), objects, atol=1e-4)
 
 
-def test_hico_det_classifier_joins_each_category_to_its_verb(hico_det):
+def test_hico_det_classifier_maps_each_category_to_its_verb(hico_det):
     vocabulary = load_vocabulary("hico_det")
     assert hico_det.classifier.verb_to_hoi.argmax(0).tolist() == vocabulary.verb_ids.tolist()
     assert hico_det.classifier.verb_to_hoi.sum() == 600
 
 
-def test_vcoco_classifier_keeps_the_published_slip(vcoco):
+def test_vcoco_classifier_keeps_the_published_error(vcoco):
     vocabulary = load_vocabulary("vcoco")
-    places = {(verb, thing) for verb, thing in zip(vocabulary.verb_ids.tolist(), vocabulary.object_ids.tolist(), strict=True)}
+    places = {(verb, noun) for verb, noun in zip(vocabulary.verb_ids.tolist(), vocabulary.object_ids.tolist(), strict=True)}
     assert {tuple(place) for place in vcoco.classifier.verb_to_hoi.nonzero().tolist()} == places
 
 
@@ -57,7 +57,7 @@ def test_zero_shot_checkpoint_keeps_the_classifier_that_was_trained(rare_first):
     assert rare_first.seen_classifier.hoi_bias.any()
 
 
-def test_classifier_starts_at_clips_temperature_without_bias():
+def test_classifier_is_initialised_with_clips_temperature_without_bias():
     classifier = HoiClassifier(
         hoi_weight=torch.ones(3, 8),
         object_weight=torch.ones(4, 8),

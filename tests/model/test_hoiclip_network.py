@@ -20,13 +20,13 @@ def network(hico_det):
     return hico_det.model
 
 
-def pictures(*sizes):
+def images_and_padding(*sizes):
     images, padding = (torch.from_numpy(array) for array in random_images("network", sizes))
     return images, torch.from_numpy(random_clip_images("network", len(sizes), 64)), padding
 
 
 def test_network_gives_boxes_and_unit_embeddings_for_every_decoder_layer(network):
-    image, clip_image, _ = pictures((96, 160), (96, 160), (96, 160))
+    image, clip_image, _ = images_and_padding((96, 160), (96, 160), (96, 160))
     outputs = network(image, clip_image)
     assert len(outputs.layers) == network.config.num_decoder_layers
     for layer in outputs.layers:
@@ -39,8 +39,8 @@ def test_network_gives_boxes_and_unit_embeddings_for_every_decoder_layer(network
     torch.testing.assert_close(outputs.image_embedding.norm(dim=-1), torch.ones(3))
 
 
-def test_network_sees_a_batch_as_it_sees_each_picture_alone(network):
-    image, clip_image, _ = pictures((96, 160), (96, 160), (96, 160))
+def test_batch_equals_single_images(network):
+    image, clip_image, _ = images_and_padding((96, 160), (96, 160), (96, 160))
     together = LastLayer(network)(image, clip_image)
     for row in range(3):
         alone = LastLayer(network)(image[row : row + 1], clip_image[row : row + 1])
@@ -48,8 +48,8 @@ def test_network_sees_a_batch_as_it_sees_each_picture_alone(network):
             torch.testing.assert_close(ours[0], batch[row], rtol=1e-4, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
 
 
-def test_groups_of_queries_do_not_see_each_other(network):
-    image, clip_image, padding = pictures((96, 160), (64, 96))
+def test_groups_of_queries_do_not_attend_to_each_other(network):
+    image, clip_image, padding = images_and_padding((96, 160), (64, 96))
     alone = network(image, clip_image, padding)
     others = torch.randn(2, *network.queries().shape, generator=torch.Generator().manual_seed(0))
     together = network(image, clip_image, padding, torch.stack([others[0], network.queries(), others[1]]))
@@ -61,8 +61,8 @@ def test_groups_of_queries_do_not_see_each_other(network):
             assert (other - ours).abs().max() > 1e-3
 
 
-def test_last_layer_gives_what_the_network_says_last(network):
-    image, clip_image, _ = pictures((64, 96))
+def test_last_layer_returns_the_network_s_last_layer(network):
+    image, clip_image, _ = images_and_padding((64, 96))
     outputs = network(image, clip_image)
     last = LastLayer(network)(image, clip_image)
     assert last._fields[:5] == outputs.layers[-1]._fields
@@ -70,14 +70,14 @@ def test_last_layer_gives_what_the_network_says_last(network):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
-def test_network_takes_an_empty_padding_mask_for_none(network):
-    image, clip_image, padding = pictures((96, 160))
+def test_an_empty_padding_mask_equals_none(network):
+    image, clip_image, padding = images_and_padding((96, 160))
     assert not padding.any()
     for ours, theirs in zip(network(image, clip_image, padding).layers[-1], network(image, clip_image).layers[-1], strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
-def test_encoder_and_instance_decoder_do_not_look_at_padding(network):
+def test_encoder_and_instance_decoder_ignore_padding(network):
     tokens, positions = torch.randn(1, 6, 64), torch.randn(1, 6, 64)
     padding = torch.tensor([[False, False, True, False, False, True]])
     changed = tokens + 5 * padding[..., None]
@@ -91,7 +91,7 @@ def test_encoder_and_instance_decoder_do_not_look_at_padding(network):
     torch.testing.assert_close(*found)
 
 
-def test_padding_is_seen_by_the_interaction_decoder_as_in_the_published_model(network):
+def test_interaction_decoder_attends_to_padding_as_in_the_published_model(network):
     content, tokens, memory = torch.randn(1, 4, 64), torch.randn(1, 17, 64), torch.randn(1, 6, 64)
     changed = memory.clone()
     changed[:, -1] += 5
@@ -99,16 +99,16 @@ def test_padding_is_seen_by_the_interaction_decoder_as_in_the_published_model(ne
     assert not torch.allclose(before, after, atol=1e-3)
 
 
-def test_padding_mask_changes_what_a_padded_picture_is_taken_for(network):
-    image, clip_image, padding = pictures((96, 160), (64, 96))
+def test_padding_mask_changes_the_boxes_of_a_padded_image(network):
+    image, clip_image, padding = images_and_padding((96, 160), (64, 96))
     masked, unmasked = network(image, clip_image, padding).layers[-1], network(image, clip_image).layers[-1]
     torch.testing.assert_close(masked.human_boxes[0], unmasked.human_boxes[0])
     assert (masked.human_boxes[1] - unmasked.human_boxes[1]).abs().max() > 1e-3
 
 
-def test_padding_mask_is_brought_to_the_grid_by_the_nearest_pixel(network):
-    # 80 rows give 3 cells, which look at rows 0, 26 and 53: the picture's 50 rows fill two of them.
-    image, clip_image, _ = pictures((80, 96))
+def test_padding_mask_is_resized_to_the_grid_by_nearest_neighbour(network):
+    # 80 rows give 3 cells, which sample rows 0, 26 and 53: the image's 50 rows cover two of them.
+    image, clip_image, _ = images_and_padding((80, 96))
     padding = torch.zeros(1, 80, 96, dtype=torch.bool)
     padding[:, 50:] = True
     seen = {}
@@ -132,6 +132,6 @@ def test_network_refuses_heads_that_do_not_divide_clips_width():
 def test_a_stride_of_16_gives_four_times_as_many_cells_with_the_same_weights(network):
     fine = build_hoiclip(dataclasses.replace(network.config, backbone_stride=16), network.clip).eval()
     fine.load_state_dict(network.state_dict())
-    image, clip_image, _ = pictures((96, 160))
+    image, clip_image, _ = images_and_padding((96, 160))
     assert (network.encode(image).grid, fine.encode(image).grid) == ((3, 5), (6, 10))
     assert fine(image, clip_image).layers[-1].human_boxes.shape == (1, 16, 4)

@@ -21,14 +21,14 @@ def seen_verbs(split):
     return torch.from_numpy(np.delete(load_vocabulary("hico_det").verb_to_hoi, list(zero_shot_split(split)), axis=1))
 
 
-def test_published_checkpoints_are_told_by_their_keys(shared_data):
+def test_published_checkpoints_are_identified_by_their_keys(shared_data):
     hico, vcoco = identify(published(shared_data, "hico")), identify(published(shared_data, "vcoco"))
     assert (hico.vocabulary, hico.num_seen, hico.split, hico.backbone) == ("hico_det", None, None, "ResNet-50")
     assert (vcoco.vocabulary, vcoco.num_seen, vcoco.split, vcoco.backbone) == ("vcoco", None, None, "ResNet-50")
     assert hico.config == vcoco.config == VARIANTS["r50-vitb32"]
 
 
-def test_every_zero_shot_split_is_told_from_the_others(shared_data):
+def test_every_zero_shot_split_is_identified(shared_data):
     tensors = published(shared_data, "hico_rare_first")
     for split in zero_shot_splits():
         matrix = seen_verbs(split)
@@ -39,7 +39,7 @@ def test_every_zero_shot_split_is_told_from_the_others(shared_data):
     assert identify(tensors).split == UNKNOWN_SPLIT
 
 
-def test_other_measures_are_told(shared_data):
+def test_other_configurations_are_identified(shared_data):
     tensors = published(shared_data, "hico")
     with torch.device("meta"):
         tensors |= {f"backbone.0.body.layer3.{block}.conv1.weight": torch.empty(1) for block in range(6, 23)}
@@ -51,7 +51,7 @@ def test_other_measures_are_told(shared_data):
     assert identity.config == HoiclipConfig(backbone_depths=(3, 4, 23, 3), num_queries=100, clip="ViT-L-14-quickgelu")
 
 
-def test_files_of_other_models_are_taken_for_the_published_one():
+def test_other_models_get_the_published_configuration():
     assert identify({}).config == HoiclipConfig()
     with torch.device("meta"):
         assert identify({"input_proj.weight": torch.empty(7), "verb_projection.weight": torch.empty(())}).config == HoiclipConfig()
@@ -59,14 +59,14 @@ def test_files_of_other_models_are_taken_for_the_published_one():
 
 @pytest.mark.parametrize("wrap", [lambda tensors: {f"module.{name}": tensor for name, tensor in tensors.items()}, dict])
 @pytest.mark.parametrize("key", ["model", "state_dict", None])
-def test_wrappers_of_distributed_training_are_taken_off(tmp_path, hico_det, wrap, key):
+def test_wrappers_of_distributed_training_are_removed(tmp_path, hico_det, wrap, key):
     tensors = published_tensors(hico_det)
     content = wrap(tensors)
     torch.save({key: content} if key else content, tmp_path / "a.pth")
     assert read_published(tmp_path / "a.pth").keys() == tensors.keys()
 
 
-def test_missing_and_unknown_tensors_can_be_read_off_the_error(hico_det):
+def test_the_error_lists_missing_and_unknown_tensors(hico_det):
     from edge_hoi.model.checkpoint import checkpoint_from_published
 
     tensors = published_tensors(hico_det)

@@ -13,14 +13,14 @@ def test_config_survives_a_round_trip_through_json(name):
     assert HoiclipConfig.from_json(json.loads(json.dumps(VARIANTS[name].to_json()))) == VARIANTS[name]
 
 
-def test_a_config_that_says_nothing_of_its_stride_is_of_stride_32():
+def test_the_default_stride_is_32():
     values = VARIANTS["tiny"].to_json()
     del values["backbone_stride"]
     assert HoiclipConfig.from_json(values).backbone_stride == 32
 
 
 def test_config_names_the_nearest_known_setting_for_an_unknown_one():
-    with pytest.raises(ConfigError, match=r"unknown model setting 'num_query'; the nearest known one is 'num_queries'"):
+    with pytest.raises(ConfigError, match=r"unknown model setting 'num_query'; did you mean 'num_queries'"):
         HoiclipConfig.from_json({"num_query": 64})
 
 
@@ -34,6 +34,6 @@ def test_config_names_the_nearest_known_setting_for_an_unknown_one():
         ({"backbone_depths": (3, 4, 6)}, "backbone_depths must be four numbers"),
     ],
 )
-def test_config_refuses_measures_that_do_not_fit(setting, words):
+def test_config_refuses_invalid_values(setting, words):
     with pytest.raises(ConfigError, match=words):
         HoiclipConfig(**setting)

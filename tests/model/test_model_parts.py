@@ -1,4 +1,4 @@
-"""Each part against another implementation of the same thing."""
+"""Each part compared with another implementation."""
 
 import math
 
@@ -35,7 +35,7 @@ def test_attention_agrees_with_pytorchs_own(is_padded):
     torch.testing.assert_close(ours(query, key, value, padding), theirs(query, key, value, padding, need_weights=False)[0])
 
 
-def test_backbone_of_the_published_measures_is_torchvisions_resnet_50():
+def test_backbone_of_the_published_configuration_is_torchvisions_resnet_50():
     theirs = torchvision.models.resnet50(weights=None, norm_layer=lambda width: torchvision.ops.FrozenBatchNorm2d(width, eps=1e-5)).eval()
     for name, buffer in theirs.named_buffers():
         buffer.uniform_(0.5, 1.5) if "var" in name or "weight" in name else buffer.normal_(0, 0.1)
@@ -53,13 +53,13 @@ def test_positions_follow_the_formula_cell_by_cell():
     valid = torch.ones(2, 3, 4)
     valid[1, 2:], valid[1, :, 3:] = 0, 0
     encoded = encode_positions(valid, 16).unflatten(1, (3, 4))
-    for picture, (rows, columns) in enumerate([(3, 4), (2, 3)]):
+    for image, (rows, columns) in enumerate([(3, 4), (2, 3)]):
         for row in range(rows):
             for column in range(columns):
                 for axis, (place, extent) in enumerate([(row + 1, rows), (column + 1, columns)]):
                     for pair in range(4):
                         angle = place / extent * 2 * math.pi / 10000 ** (2 * pair / 8)
-                        cell = encoded[picture, row, column, axis * 8 + 2 * pair :]
+                        cell = encoded[image, row, column, axis * 8 + 2 * pair :]
                         assert cell[0].item() == pytest.approx(math.sin(angle), abs=1e-5)
                         assert cell[1].item() == pytest.approx(math.cos(angle), abs=1e-5)
 
@@ -86,12 +86,12 @@ def test_clip_towers_give_what_open_clip_gives():
     torch.testing.assert_close(seen.tokens[:, 1:], theirs.visual(image)[1])
 
 
-def test_text_tower_gives_the_same_for_prompts_without_their_empty_end(hico_det):
+def test_text_tower_ignores_padding_after_the_prompts(hico_det):
     token_ids = open_clip.tokenize(["a photo of a person riding a bicycle", "a cat"])
     torch.testing.assert_close(hico_det.text(token_ids[:, :12]), hico_det.text(token_ids))
 
 
-def test_clip_hash_tells_weights_apart():
+def test_clip_hash_depends_on_the_weights():
     architecture = VARIANTS["tiny"].clip
     clip = build_clip(architecture)
     before = clip_weights_sha256(clip)
@@ -103,8 +103,8 @@ def test_clip_hash_tells_weights_apart():
 @pytest.mark.parametrize(
     ("architecture", "pretrained", "words"),
     [
-        ("ViT-B-31", None, "open_clip knows no model 'ViT-B-31'"),
-        ("RN50", None, "image tower is a plain ViT"),
+        ("ViT-B-31", None, "open_clip has no model 'ViT-B-31'"),
+        ("RN50", None, "with a plain ViT"),
         ("coca_ViT-B-32", None, "OpenAI's kind of CLIP"),
         ("ViT-B-32", "nobody", r"no weights 'nobody' for ViT-B-32; it has: openai"),
         ("ViT-B-32", "openai", "another activation than ViT-B-32's; name ViT-B-32-quickgelu"),

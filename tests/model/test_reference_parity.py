@@ -1,4 +1,4 @@
-"""The published implementation's numbers, by the script that compares with them."""
+"""Parity with the published implementation, by the benchmark script."""
 
 import importlib.util
 import subprocess
@@ -45,19 +45,19 @@ def test_network_gives_the_published_implementations_numbers(repository, shared_
 
 
 @pytest.mark.parametrize(("case", "dataset", "zero_shot"), [("vcoco", "vcoco", ""), ("hico_rare_first", "hico-det", "rare_first")])
-def test_script_takes_other_data_sets_and_padded_batches_and_tells_a_wrong_number(
+def test_script_accepts_other_data_sets_and_padded_batches_and_detects_a_wrong_number(
     script, shared_data, tmp_path, capsys, case, dataset, zero_shot
 ):
-    asked = {
+    request = {
         "case": np.array(case),
         "dataset": np.array(dataset),
         "zero_shot": np.array(zero_shot),
         "sizes": np.array([[96, 160], [128, 90]]),
     }
-    ours = script.compute(script.build(asked, shared_data / "reference" / f"hoiclip_{case}.keys.tsv"), asked)
+    ours = script.compute(script.build(request, shared_data / "reference" / f"hoiclip_{case}.keys.tsv"), request)
     if case == "vcoco":
         assert {name: ours[name].shape for name in OUTPUTS} == OUTPUTS
-    np.savez(tmp_path / "reference.npz", **asked, **ours)
+    np.savez(tmp_path / "reference.npz", **request, **ours)
     reference = dict(np.load(tmp_path / "reference.npz"))
     assert script.compare(ours, reference)
     for name, tolerance in script.TOLERANCES.items():

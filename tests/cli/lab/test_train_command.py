@@ -110,7 +110,7 @@ def test_what_cannot_be_done_is_named(tmp_path, yard, edge_hoi, arguments, code,
     [
         ([], "name one CLIP"),
         (["--clip", "ViT-B-32-quickgelu"], "--clip is MODEL:WEIGHTS"),
-        (["--clip", "none:openai"], "knows no model 'none'"),
+        (["--clip", "none:openai"], "has no model 'none'"),
     ],
 )
 def test_a_clip_that_is_not_there_is_named(tmp_path, yard, edge_hoi, arguments, message):
