@@ -130,7 +130,7 @@ class RunConfig(_Section):
     sinks: tuple[SinkConfig, ...] = Field((), max_length=64)
     outbox: OutboxSettings = OutboxSettings()
     annotate: AnnotateConfig | None = None
-    waits_for_sources: bool = Field(False, description="Keep trying when no source is left but such as could never be reached")
+    retry_unreachable_sources: bool = Field(False, description="Keep trying when no source is left but such as could never be reached")
     max_frames: int | None = Field(None, ge=1, description="Stop after this many frames of each source")
 
     @model_validator(mode="after")

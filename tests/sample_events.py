@@ -4,12 +4,12 @@ import uuid
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from scripted import HUMAN, RIDE, THING, play, times
+from scripted import HUMAN, OBJECT, RIDE, play, times
 
 from edge_hoi.compat import UTC
 from edge_hoi.types import EndReason, Event, Moment, Phase
 
-(STARTED,) = play(lambda pts: [(HUMAN, THING, RIDE, 0.8)], times(10, 2))
+(STARTED,) = play(lambda pts: [(HUMAN, OBJECT, RIDE, 0.8)], times(10, 2))
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 

@@ -52,9 +52,9 @@ Row = tuple[Box, Box | None, int, float]
 Script = Callable[[float], Iterable[Row]]
 
 HUMAN = (100.0, 100.0, 180.0, 300.0)
-THING = (90.0, 200.0, 200.0, 320.0)
+OBJECT = (90.0, 200.0, 200.0, 320.0)
 FAR_HUMAN = (450.0, 100.0, 530.0, 300.0)
-FAR_THING = (440.0, 200.0, 550.0, 320.0)
+FAR_OBJECT = (440.0, 200.0, 550.0, 320.0)
 
 
 def moved(box: Box, x: float = 0.0, y: float = 0.0) -> Box:
@@ -94,7 +94,7 @@ def make_keeper(settings: EpisodeSettings | None = None, *, camera: str = "camer
     return EpisodeKeeper(VOCABULARY, site="site", camera=camera, model=MODEL, settings=settings, **others)
 
 
-class Line:
+class EventPipeline:
     """A tracker and a keeper of one camera, in a row."""
 
     def __init__(self, settings: EpisodeSettings | None = None, *, camera: str = "camera", **others) -> None:
@@ -106,10 +106,10 @@ class Line:
 
 
 def play(
-    script: Script, at: Iterable[float], line: Line | None = None, *, corrupt: Callable[[float], bool] = lambda pts: False
+    script: Script, at: Iterable[float], line: EventPipeline | None = None, *, corrupt: Callable[[float], bool] = lambda pts: False
 ) -> list[Event]:
     """Give a script's events at the given times; episodes still open are left open."""
-    line = line or Line()
+    line = line or EventPipeline()
     events = []
     for pts in at:
         events += line.update(make_frame(pts, is_corrupt=corrupt(pts)), script(pts))

@@ -11,7 +11,7 @@ from edge_hoi.errors import ConfigError
 from edge_hoi.vocabulary import load_vocabulary
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
-CONFIGURATIONS = [path for path in EXAMPLES if path.name != "people-and-things.yaml"]
+CONFIGURATIONS = [path for path in EXAMPLES if path.name != "people-and-objects.yaml"]
 
 
 @pytest.fixture(autouse=True)

@@ -44,7 +44,7 @@ def to_rgb(image: Any, image_format: ImageFormat = "rgb") -> Image:  # noqa: ANN
 def _read(path: str) -> Image:
     kind = source_kind(path)
     with open_source(path, source_id="image") as source:
-        if kind is not SourceKind.PICTURE:
+        if kind is not SourceKind.IMAGE:
             what = "a folder" if kind is SourceKind.FOLDER else "a video"
             raise ConfigError(f"{source.info.masked_url} is {what}, not an image; iterate it with `edge_hoi.stream(...)`")
         return next(iter(source)).image

@@ -68,7 +68,7 @@ def render(event: Event) -> dict[str, Any]:
     return envelope
 
 
-def take_apart(line: bytes) -> tuple[dict[str, str], bytes]:
+def split_attributes(line: bytes) -> tuple[dict[str, str], bytes]:
     """Take an event apart for a binary content mode, in which headers carry the attributes.
 
     Args:

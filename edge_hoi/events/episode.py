@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_hoi.boxes import pairwise_iou
-from edge_hoi.events.scene import Instant, Scene
 from edge_hoi.events.settings import EpisodeSettings
+from edge_hoi.events.tracked_frame import Instant, Scene
 from edge_hoi.types import NO_TRACK, Event, NormalisedBox, Participant, Track
 
 Key = tuple[int, int, int]

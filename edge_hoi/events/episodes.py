@@ -8,8 +8,8 @@ from datetime import datetime
 import numpy as np
 
 from edge_hoi.events.episode import Episode, Key
-from edge_hoi.events.scene import Instant, Scene
 from edge_hoi.events.settings import EpisodeSettings
+from edge_hoi.events.tracked_frame import Instant, Scene
 from edge_hoi.types import (
     NO_TRACK,
     EndReason,

@@ -172,7 +172,7 @@ class _Pool:
 
 def _open(url: str, count: int) -> Source:
     """Open a source so that it gives enough candidates, and not every frame of a long recording."""
-    if source_kind(url) in (SourceKind.FOLDER, SourceKind.PICTURE):
+    if source_kind(url) in (SourceKind.FOLDER, SourceKind.IMAGE):
         return open_source(url, source_id="frames")
     with open_source(url, source_id="frames") as probe:
         duration = probe.info.duration_seconds

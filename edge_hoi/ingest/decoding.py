@@ -9,8 +9,8 @@ from typing import Any, TypeGuard
 import av
 from av.container import InputContainer
 
-from edge_hoi.ingest.failure import failure, failure_of
 from edge_hoi.ingest.source import SourceTally
+from edge_hoi.ingest.source_errors import failure, failure_of
 from edge_hoi.ingest.url import SourceKind, local_path
 
 _HIGHEST_RATE = 240  # FFmpeg guesses rates such as 90000 for streams that declare none

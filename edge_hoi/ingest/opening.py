@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Literal
 
 from edge_hoi.ingest.decoding import Connection, file_connection
-from edge_hoi.ingest.pictures import PictureSource
+from edge_hoi.ingest.images import ImageSource
 from edge_hoi.ingest.source import Source
 from edge_hoi.ingest.url import SourceKind, local_path, source_kind
 from edge_hoi.ingest.video import VideoSource
@@ -41,8 +41,8 @@ def open_source(
         ConfigError: `target_fps`, `recorded_at` or `image_folder_fps` is not usable.
     """
     kind = source_kind(url)
-    if kind in (SourceKind.FOLDER, SourceKind.PICTURE):
-        return PictureSource(url, source_id=source_id, fps=image_folder_fps, target_fps=target_fps, recorded_at=recorded_at)
+    if kind in (SourceKind.FOLDER, SourceKind.IMAGE):
+        return ImageSource(url, source_id=source_id, fps=image_folder_fps, target_fps=target_fps, recorded_at=recorded_at)
     if kind is SourceKind.FILE:
         connection = file_connection(url)
     elif kind is SourceKind.DEVICE:

@@ -53,8 +53,8 @@ class SourceReader:
         *,
         source_id: str,
         capacity: int = 4,
-        shortest_wait_seconds: float = 0.5,
-        longest_wait_seconds: float = 5.0,
+        initial_wait_seconds: float = 0.5,
+        max_wait_seconds: float = 5.0,
     ) -> None:
         """Make a reader; `start` starts it.
 
@@ -62,8 +62,8 @@ class SourceReader:
             open_source: Opens the source, in the reader's thread.
             source_id: Name of the source.
             capacity: Most frames of a recording decoded ahead.
-            shortest_wait_seconds: Wait before the first reconnection; doubled each time until the source streams again.
-            longest_wait_seconds: Longest wait between reconnections.
+            initial_wait_seconds: Wait before the first reconnection; doubled each time until the source streams again.
+            max_wait_seconds: Longest wait between reconnections.
         """
         self.source_id = source_id
         self.mailbox: Mailbox[Frame] = Mailbox("lossless", capacity)
@@ -72,8 +72,8 @@ class SourceReader:
         self.info: SourceInfo | None = None
         self.reconnections = 0
         self._open_source = open_source
-        self._shortest_wait = shortest_wait_seconds
-        self._longest_wait = longest_wait_seconds
+        self._shortest_wait = initial_wait_seconds
+        self._longest_wait = max_wait_seconds
         self._stopping = threading.Event()
         # A daemon, because FFmpeg cannot be interrupted from outside: a thread inside a hung read wakes at the read timeout at the
         # latest. `stop` does not wait for that; it leaves the thread behind, which then finds its mailbox closed, and ends.

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from edge_hoi.compat import StrEnum
 from edge_hoi.errors import SourceError
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
 _DEVICE = re.compile(r"/dev/video\d+")
 _SECRET_PARAMETER = re.compile(r"([\w.-]*(?:token|pass|pwd|secret|key|auth|sig|credential)[\w.-]*=)[^&#;\s]*", re.IGNORECASE)
@@ -18,7 +18,7 @@ class SourceKind(StrEnum):
 
     FILE = "file"
     FOLDER = "folder"
-    PICTURE = "picture"
+    IMAGE = "image"
     DEVICE = "device"
     RTSP = "rtsp"
     HTTP = "http"
@@ -79,4 +79,4 @@ def source_kind(url: str) -> SourceKind:
         return SourceKind.DEVICE
     if path.is_dir():
         return SourceKind.FOLDER
-    return SourceKind.PICTURE if path.suffix.lower() in PICTURE_SUFFIXES else SourceKind.FILE
+    return SourceKind.IMAGE if path.suffix.lower() in IMAGE_SUFFIXES else SourceKind.FILE

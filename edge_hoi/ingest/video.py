@@ -12,8 +12,8 @@ from av.video.reformatter import VideoReformatter
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest.clock import CaptureClock, MediaClock
 from edge_hoi.ingest.decoding import Connection, DecodedFrame, DecodedStream, declared_seconds, nominal_rate, open_container, video_stream
-from edge_hoi.ingest.failure import failure, failure_of_file
 from edge_hoi.ingest.source import FrameStamp, Source, SourceInfo
+from edge_hoi.ingest.source_errors import failure, failure_of_file
 from edge_hoi.ingest.url import SourceKind, mask_url
 from edge_hoi.types import Frame, Image
 

@@ -51,7 +51,7 @@ def build_pipeline(config: RunConfig, *, note: Note) -> Pipeline:
         note("events not yet delivered are lost if this is killed; `outbox: {path: FILE}` in a configuration keeps them")
     delivery = open_delivery(config, ids)
     return Pipeline(
-        cameras, detectors.pool, delivery, stages=stages, max_batch=config.engine.max_batch, waits_for_sources=config.waits_for_sources
+        cameras, detectors.pool, delivery, stages=stages, max_batch=config.engine.max_batch, retry_unreachable_sources=config.retry_unreachable_sources
     )
 
 

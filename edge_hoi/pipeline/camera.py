@@ -171,7 +171,7 @@ class Camera:
             source_id=self.source_id,
             state=self._state(),
             frames=self._frames,
-            skipped=self.reader.mailbox.skipped,
+            skipped=self.reader.mailbox.dropped,
             corrupt=tally.frames_corrupt,
             fps=(self._frames - 1) / elapsed if elapsed > 0 else 0.0,
             age_seconds=ages,

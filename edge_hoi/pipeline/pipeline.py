@@ -56,7 +56,7 @@ class Pipeline:
         *,
         stages: StageTimer,
         max_batch: int,
-        waits_for_sources: bool,
+        retry_unreachable_sources: bool,
     ) -> None:
         """Put the parts together; the pipeline closes them.
 
@@ -66,14 +66,14 @@ class Pipeline:
             delivery: Where events go.
             stages: Takes the wall time of each stage.
             max_batch: Frames looked at in one run of the engine, at most.
-            waits_for_sources: Keep trying when all that is left are sources that could never be reached, instead of giving up.
+            retry_unreachable_sources: Keep trying when all that is left are sources that could never be reached, instead of giving up.
         """
         self.cameras = tuple(cameras)
         self.delivery = delivery
         self.stages = stages
         self._detectors = detectors
         self._max_batch = max_batch
-        self._waits_for_sources = waits_for_sources
+        self._waits_for_sources = retry_unreachable_sources
 
     def run(self, stop: threading.Event, observer: Observer) -> tuple[CameraStatus, ...]:
         """Run until every source has ended, or `stop` is set.

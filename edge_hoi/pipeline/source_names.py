@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from edge_hoi.ingest import SourceKind, mask_url, source_kind
 from edge_hoi.ingest.url import local_path
 
-RECORDINGS = (SourceKind.FILE, SourceKind.FOLDER, SourceKind.PICTURE)
+RECORDINGS = (SourceKind.FILE, SourceKind.FOLDER, SourceKind.IMAGE)
 """Kinds of source that can be waited for."""
 
 

@@ -39,9 +39,9 @@ def tracker_settings(config: RunConfig, episodes: EpisodeSettings) -> TrackerSet
         config: The configuration.
         episodes: The episodes' settings.
     """
-    if "new_track_score" in config.tracking.model_fields_set:
+    if "new_track_threshold" in config.tracking.model_fields_set:
         return config.tracking
-    return config.tracking.model_copy(update={"new_track_score": episodes.lowest_leave})
+    return config.tracking.model_copy(update={"new_track_threshold": episodes.lowest_leave})
 
 
 def annotate_settings(config: AnnotateConfig, episodes: EpisodeSettings) -> AnnotateSettings:

@@ -53,7 +53,7 @@ def differences(one: Appearances, other: Appearances) -> NDArray[np.float32]:
     return appearance_difference(one[:, None], other)
 
 
-def covered_share(boxes_xyxy: Boxes) -> NDArray[np.float64]:
+def occluded_fraction(boxes_xyxy: Boxes) -> NDArray[np.float64]:
     """Say how much of each person another hides: of two, the one whose feet are lower in the picture stands in front.
 
     Args:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge_hoi.boxes import area, pairwise_iou
-from edge_hoi.tracking.appearance import Appearances, covered_share, describe, differences
+from edge_hoi.tracking.appearance import Appearances, describe, differences, occluded_fraction
 from edge_hoi.tracking.association import associate, grow
 from edge_hoi.tracking.kalman import KalmanBoxes
 from edge_hoi.tracking.observations import Observations, observe
@@ -20,35 +20,35 @@ class TrackerSettings(BaseModel):
     """How persons and objects are followed.
 
     Attributes:
-        new_track_score: Weaker persons and objects only continue tracks, they begin none. In a pipeline the lowest `leave` of the episodes,
+        new_track_threshold: Weaker persons and objects only continue tracks, they begin none. In a pipeline the lowest `leave` of the episodes,
             unless said otherwise: what cannot be evidence is not worth a track, and begins many that take true ones' places.
         min_iou: Least overlap of a track's predicted box with an observation that continues it.
-        growth: Share of its size by which a box is enlarged on either side for what the first pass left over.
+        buffer_scale: Share of its size by which a box is enlarged on either side for what the first pass left over.
         appearance_weight: How much overlap (IoU) a difference of colours weighs as, for each unit of L*a*b*.
         max_appearance_difference: People whose colours differ by more, in units of L*a*b*, are not the same.
-        appearance_seconds: Time constant of a track's colours.
-        max_covered: Of a person whom somebody in front covers by a larger share no colours are learned: they would be the other's.
+        appearance_smoothing_seconds: Time constant of a track's colours.
+        max_occlusion: Of a person whom somebody in front covers by a larger share no colours are learned: they would be the other's.
         duplicate_iou: Boxes of one frame and category that overlap this much are the same person or object.
-        joined_person_iou: So is, beside a person with a track, one without who overlaps this much.
-        joined_object_iou: The same for objects: whose boxes are smaller, so that those of one object overlap less.
+        merge_person_iou: So is, beside a person with a track, one without who overlaps this much.
+        merge_object_iou: The same for objects: whose boxes are smaller, so that those of one object overlap less.
         confirm_after_seconds: A track is confirmed when its first and last observation are this far apart.
-        lose_after_seconds: A track without observation for longer than this is given up.
+        delete_after_seconds: A track without observation for longer than this is given up.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    new_track_score: Annotated[float, Field(ge=0, le=1)] = 0.5
+    new_track_threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
     min_iou: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    growth: Annotated[float, Field(ge=0, le=2)] = 0.5
+    buffer_scale: Annotated[float, Field(ge=0, le=2)] = 0.5
     appearance_weight: Annotated[float, Field(ge=0, le=1)] = 0.2
     max_appearance_difference: Annotated[float, Field(gt=0, le=500)] = 10.0
-    appearance_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
-    max_covered: Annotated[float, Field(ge=0, le=1)] = 0.3
+    appearance_smoothing_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    max_occlusion: Annotated[float, Field(ge=0, le=1)] = 0.3
     duplicate_iou: Annotated[float, Field(gt=0, le=1)] = 0.7
-    joined_person_iou: Annotated[float, Field(gt=0, le=1)] = 0.25
-    joined_object_iou: Annotated[float, Field(gt=0, le=1)] = 0.1
+    merge_person_iou: Annotated[float, Field(gt=0, le=1)] = 0.25
+    merge_object_iou: Annotated[float, Field(gt=0, le=1)] = 0.1
     confirm_after_seconds: Annotated[float, Field(ge=0, le=60)] = 0.15
-    lose_after_seconds: Annotated[float, Field(ge=0, le=60)] = 2.0
+    delete_after_seconds: Annotated[float, Field(ge=0, le=60)] = 2.0
 
 
 @dataclass(slots=True)
@@ -118,7 +118,7 @@ class Tracker:
         self._pts = pts_seconds
         for followed in self._followed:
             followed.unseen_seconds += elapsed
-        kept = [row for row, followed in enumerate(self._followed) if followed.unseen_seconds <= self._settings.lose_after_seconds]
+        kept = [row for row, followed in enumerate(self._followed) if followed.unseen_seconds <= self._settings.delete_after_seconds]
         if len(kept) < len(self._followed):
             self._followed = [self._followed[row] for row in kept]
             self._filter.keep(np.array(kept, np.int64))
@@ -131,8 +131,8 @@ class Tracker:
         categories = np.array([followed.category_id for followed in self._followed], np.int64)
         bonus = self._bonus(appearances)
         tracks_left = np.arange(len(self._followed))
-        is_strong = seen.scores >= self._settings.new_track_score
-        for growth, candidates in ((0.0, is_strong), (self._settings.growth, np.ones_like(is_strong))):
+        is_strong = seen.scores >= self._settings.new_track_threshold
+        for growth, candidates in ((0.0, is_strong), (self._settings.buffer_scale, np.ones_like(is_strong))):
             observed = np.flatnonzero(candidates & (follower_of < 0))
             tracks, observations = associate(
                 grow(predicted[tracks_left], growth),
@@ -151,7 +151,7 @@ class Tracker:
         for observation in matched:
             followed = self._followed[follower_of[observation]]
             if not is_unclear[observation]:
-                share = -math.expm1(-followed.unseen_seconds / self._settings.appearance_seconds)
+                share = -math.expm1(-followed.unseen_seconds / self._settings.appearance_smoothing_seconds)
                 followed.appearance = followed.appearance + np.float32(share) * (appearances[observation] - followed.appearance)
             followed.followed_seconds += followed.unseen_seconds
             followed.unseen_seconds = 0.0
@@ -169,9 +169,9 @@ class Tracker:
 
     def _find_covered(self, seen: Observations) -> NDArray[np.bool_]:
         """Find the people of whom too little is to be seen to learn what they look like."""
-        people = np.flatnonzero((seen.category_ids == NO_OBJECT) & (seen.scores >= self._settings.new_track_score))
+        people = np.flatnonzero((seen.category_ids == NO_OBJECT) & (seen.scores >= self._settings.new_track_threshold))
         is_covered = np.zeros(len(seen.boxes), np.bool_)
-        is_covered[people] = covered_share(seen.boxes[people]) > self._settings.max_covered
+        is_covered[people] = occluded_fraction(seen.boxes[people]) > self._settings.max_occlusion
         return is_covered
 
     def _bonus(self, appearances: Appearances) -> NDArray[np.float32]:
@@ -190,13 +190,13 @@ class Tracker:
         iou = pairwise_iou(seen.boxes[left], seen.boxes[followed])
         iou[seen.category_ids[left][:, None] != seen.category_ids[followed]] = 0
         nearest = iou.argmax(axis=1)
-        least = np.where(seen.category_ids[left] == NO_OBJECT, settings.joined_person_iou, settings.joined_object_iou)
+        least = np.where(seen.category_ids[left] == NO_OBJECT, settings.merge_person_iou, settings.merge_object_iou)
         is_joined = iou[np.arange(len(left)), nearest] >= least
         follower_of[left[is_joined]] = follower_of[followed[nearest[is_joined]]]
 
     def _begin_tracks(self, seen: Observations, appearances: Appearances, follower_of: Ids, pts_seconds: float) -> None:
         """Begin a track for each strong observation that continues none, and enter its row in `follower_of`."""
-        begun = np.flatnonzero((follower_of < 0) & (seen.scores >= self._settings.new_track_score) & (area(seen.boxes) > 0))
+        begun = np.flatnonzero((follower_of < 0) & (seen.scores >= self._settings.new_track_threshold) & (area(seen.boxes) > 0))
         follower_of[begun] = len(self._followed) + np.arange(len(begun))
         self._filter.add(seen.boxes[begun])
         for observation in begun:

@@ -1,7 +1,7 @@
 """What can be seen: objects, verbs and the HOI categories that join them; published ones by name, custom ones from YAML."""
 
+from edge_hoi.vocabulary.loading import load_vocabulary
 from edge_hoi.vocabulary.published import known_vocabularies, zero_shot_split, zero_shot_splits
-from edge_hoi.vocabulary.sources import load_vocabulary
 from edge_hoi.vocabulary.vocabulary import NO_INTERACTION, NOTHING_PROMPT, VOCABULARY_FILE, HoiCategory, Vocabulary
 
 __all__ = [

@@ -10,17 +10,17 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.events import load_schema
 from edge_hoi.ingest import open_source
 from edge_hoi.lab.datasets.truth import truth_path
-from edge_hoi.pipeline import DEMO_CLIP
 
 RUN = [sys.executable, str(Path(__file__).parent.parent.parent / "run_stream.py")]
 VIDEOS = ["intel_book.mkv", "intel_bottle-detection.mp4", "intel_one-by-one-person-detection.mp4", "mmaction2_demo.mp4", "vtest.avi"]
 LOW_BARS = """
 # Let everything become an event, whatever is in the picture.
 detection: {score_threshold: 0.0}
-tracking: {new_track_score: 0.0}
+tracking: {new_track_threshold: 0.0}
 episodes: {enter: 0.05, leave: 0.04, min_duration_seconds: 0.2}
 """
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from scripted import HUMAN, RIDE, SMILE, THING, at_noon, play, times
+from scripted import HUMAN, OBJECT, RIDE, SMILE, at_noon, play, times
 
 from edge_hoi.compat import UTC
 from edge_hoi.errors import DeliveryError
@@ -18,7 +18,7 @@ ENVELOPE = [
 
 @pytest.fixture
 def event():
-    return play(lambda pts: [(HUMAN, THING, RIDE, 0.8)], times(10, 2))[0]
+    return play(lambda pts: [(HUMAN, OBJECT, RIDE, 0.8)], times(10, 2))[0]
 
 
 def test_the_envelope_is_as_documented(event):

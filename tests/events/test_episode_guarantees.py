@@ -4,13 +4,13 @@ from collections import defaultdict
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted import DRINK, FAR_HUMAN, FAR_THING, HOLD, HUMAN, NO_INTERACTION, RIDE, SMILE, THING, Line, make_frame, moved
+from scripted import DRINK, FAR_HUMAN, FAR_OBJECT, HOLD, HUMAN, NO_INTERACTION, OBJECT, RIDE, SMILE, EventPipeline, make_frame, moved
 
 from edge_hoi.events import EpisodeSettings
 from edge_hoi.types import EndReason, Phase
 
 BOXES = (HUMAN, moved(HUMAN, 25), FAR_HUMAN)
-THINGS = (THING, moved(THING, 25), FAR_THING)
+THINGS = (OBJECT, moved(OBJECT, 25), FAR_OBJECT)
 ROWS = st.tuples(
     st.sampled_from(BOXES), st.sampled_from(THINGS), st.sampled_from([RIDE, HOLD, DRINK, NO_INTERACTION, SMILE]), st.floats(0, 1, width=32)
 ).map(lambda row: (row[0], None if row[2] == SMILE else row[1], row[2], row[3]))
@@ -34,7 +34,7 @@ SETTINGS = st.builds(
 @settings(deadline=None, max_examples=100, derandomize=True)
 @given(st.lists(FRAMES, max_size=20), SETTINGS, st.lists(st.integers(0, 100), max_size=2))
 def test_every_episode_starts_once_ends_once_and_tells_in_order(frames, episode_settings, closings):
-    line, events, pts, count = Line(episode_settings), [], 0.0, 0
+    line, events, pts, count = EventPipeline(episode_settings), [], 0.0, 0
     for step, is_corrupt, rows, times in frames:
         for _ in range(times):
             pts += step

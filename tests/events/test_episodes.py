@@ -7,17 +7,17 @@ from scripted import (
     BICYCLE,
     DRINK,
     FAR_HUMAN,
-    FAR_THING,
+    FAR_OBJECT,
     HEIGHT,
     HOLD,
     HUMAN,
     MODEL,
     NO_INTERACTION,
+    OBJECT,
     RIDE,
     SMILE,
-    THING,
     WIDTH,
-    Line,
+    EventPipeline,
     at_noon,
     make_frame,
     make_interactions,
@@ -32,10 +32,10 @@ from edge_hoi.events import EpisodeSettings, VerbSettings
 from edge_hoi.types import NO_OBJECT, ClockInfo, EndReason, Phase, Track, TrackedInteractions, TrackState
 
 STARTED, UPDATED, ENDED = Phase.STARTED, Phase.UPDATED, Phase.ENDED
-RIDING = [(HUMAN, THING, RIDE, 0.8)]
+RIDING = [(HUMAN, OBJECT, RIDE, 0.8)]
 
 
-def riding(*spans, human=HUMAN, thing=THING, score=0.8):
+def riding(*spans, human=HUMAN, thing=OBJECT, score=0.8):
     return lambda pts: [(human, thing, RIDE, score)] if any(begin <= pts < end for begin, end in spans) else []
 
 
@@ -98,22 +98,22 @@ def test_an_interaction_without_object_has_none():
 
 
 def test_nothing_seen_makes_no_event():
-    line = Line()
+    line = EventPipeline()
     assert play(lambda pts: [], times(10, 3), line) == []
     assert line.keeper.close(EndReason.SHUTDOWN) == []
 
 
 def test_no_interaction_makes_no_event():
-    assert play(lambda pts: [(HUMAN, THING, NO_INTERACTION, 0.95)], times(10, 3)) == []
+    assert play(lambda pts: [(HUMAN, OBJECT, NO_INTERACTION, 0.95)], times(10, 3)) == []
 
 
 def test_a_certain_object_without_interaction_makes_no_event():
-    assert play(lambda pts: [(HUMAN, THING, RIDE, 0.49)], times(10, 5)) == []
+    assert play(lambda pts: [(HUMAN, OBJECT, RIDE, 0.49)], times(10, 5)) == []
 
 
 @pytest.mark.parametrize("dropped", [0.0, 0.3])
 def test_frame_rate_and_drops_change_an_episode_by_a_frame_at_most(dropped):
-    script = both(riding((1, 4), (4.8, 9)), riding((2, 6), human=FAR_HUMAN, thing=FAR_THING, score=0.7))
+    script = both(riding((1, 4), (4.8, 9)), riding((2, 6), human=FAR_HUMAN, thing=FAR_OBJECT, score=0.7))
     for fps in (5, 30):
         at = times(fps, 14, dropped=dropped, seed=3)
         longest = max(b - a for a, b in pairwise(at)) + 1e-9
@@ -132,7 +132,7 @@ def test_a_dropout_of_800_ms_with_an_id_switch_is_one_episode(fps):
     for pts in times(fps, 8):
         frame = make_frame(pts)
         human, thing = (1, 2) if pts < 2.5 else (7, 8)
-        rows = [(human, moved(HUMAN, 30 * pts), thing, moved(THING, 30 * pts), RIDE, 0.8)]
+        rows = [(human, moved(HUMAN, 30 * pts), thing, moved(OBJECT, 30 * pts), RIDE, 0.8)]
         events += keeper.update(frame, hand_made(frame, rows if pts < 2.5 or 3.3 <= pts < 5 else []))
     assert phases(events) == [STARTED, UPDATED, ENDED] or phases(events) == [STARTED, ENDED]
     started, ended = events[0], events[-1]
@@ -155,7 +155,7 @@ def test_an_absence_longer_than_patience_is_two_episodes():
 
 
 def test_a_new_track_far_away_does_not_continue_an_episode():
-    events = play(both(riding((0, 3)), riding((3.5, 7), human=FAR_HUMAN, thing=FAR_THING)), times(10, 12))
+    events = play(both(riding((0, 3)), riding((3.5, 7), human=FAR_HUMAN, thing=FAR_OBJECT)), times(10, 12))
     assert len(of_phase(events, STARTED)) == 2
     assert all(event.merged_track_ids == () for event in events)
 
@@ -177,8 +177,8 @@ def test_a_person_whom_somebody_covered_goes_on_with_the_episode_although_the_ot
     keeper, events = make_keeper(), []
     for pts in times(10, 6):
         frame, is_covered = make_frame(pts), 3 <= pts < 3.4
-        sits = (1, HUMAN, 2 if pts < 3 else 4, THING if pts < 3 else moved(THING, 40), RIDE, 0.8)
-        passes = (3, moved(HUMAN, 10 if is_covered else 80), 2, THING, RIDE, 0.8 if is_covered else 0.1)
+        sits = (1, HUMAN, 2 if pts < 3 else 4, OBJECT if pts < 3 else moved(OBJECT, 40), RIDE, 0.8)
+        passes = (3, moved(HUMAN, 10 if is_covered else 80), 2, OBJECT, RIDE, 0.8 if is_covered else 0.1)
         events += keeper.update(frame, hand_made(frame, [passes] if is_covered else [sits, passes]))
     events += keeper.close(EndReason.SHUTDOWN)
     assert len(of_phase(events, STARTED)) == len(of_phase(events, ENDED)) == 1
@@ -189,8 +189,8 @@ def test_a_neighbour_does_not_continue_the_episode_of_someone_still_there():
     beside, keeper, events = moved(HUMAN, 70), make_keeper(), []
     for pts in times(10, 8):
         frame = make_frame(pts)
-        stays = (1, HUMAN, 2, THING, RIDE, 0.8 if pts < 3 else 0.1)
-        comes = (3, beside, 4, moved(THING, 70), RIDE, 0.8)
+        stays = (1, HUMAN, 2, OBJECT, RIDE, 0.8 if pts < 3 else 0.1)
+        comes = (3, beside, 4, moved(OBJECT, 70), RIDE, 0.8)
         events += keeper.update(frame, hand_made(frame, [stays, comes] if pts >= 3 else [stays]))
     assert len(of_phase(events, STARTED)) == 2
     assert all(event.merged_track_ids == () for event in events)
@@ -201,7 +201,7 @@ def test_whoever_takes_the_place_of_another_begins_an_episode_unless_they_look_t
     keeper, events = make_keeper(), []
     for pts in times(10, 8):
         frame = make_frame(pts)
-        rows = [(1 if pts < 3 else 3, HUMAN, 2, THING, RIDE, 0.8)] if not 3 <= pts < 3.6 else []
+        rows = [(1 if pts < 3 else 3, HUMAN, 2, OBJECT, RIDE, 0.8)] if not 3 <= pts < 3.6 else []
         events += keeper.update(frame, hand_made(frame, rows, looks=looks))
     assert len(of_phase(events, STARTED)) == episodes
     assert (events[-1].merged_track_ids == (1,)) is (episodes == 1)
@@ -214,7 +214,7 @@ def test_what_one_person_does_with_a_thing_nobody_else_starts_meanwhile(alone, o
     keeper, events = make_keeper(settings), []
     for pts in times(10, 6):
         frame, thing = make_frame(pts), 4 if has_own_track or other_thing else 2
-        rows = [(1, HUMAN, 2, THING, RIDE, 0.8), (3, moved(HUMAN, 300), thing, moved(THING, other_thing), RIDE, 0.75)]
+        rows = [(1, HUMAN, 2, OBJECT, RIDE, 0.8), (3, moved(HUMAN, 300), thing, moved(OBJECT, other_thing), RIDE, 0.75)]
         events += keeper.update(frame, hand_made(frame, rows if pts >= 1 else rows[:1]))
     assert {event.human.track_id for event in of_phase(events, STARTED)} == set([1, 3][:people])
 
@@ -223,7 +223,7 @@ def test_a_thing_is_free_again_when_an_episode_with_it_has_ended():
     keeper, events = make_keeper(EpisodeSettings(one_person_per_object=True)), []
     for pts in times(10, 9):
         frame = make_frame(pts)
-        rows = [(1, HUMAN, 2, THING, RIDE, 0.8) if pts < 3 else (3, FAR_HUMAN, 2, THING, RIDE, 0.8)]
+        rows = [(1, HUMAN, 2, OBJECT, RIDE, 0.8) if pts < 3 else (3, FAR_HUMAN, 2, OBJECT, RIDE, 0.8)]
         events += keeper.update(frame, hand_made(frame, rows, looks={1: 20, 3: 60}))
     assert [event.start.pts_seconds for event in of_phase(events, STARTED)] == pytest.approx([0, 3])
 
@@ -232,8 +232,8 @@ def test_who_waited_for_a_thing_begins_when_the_other_has_ended():
     keeper, events = make_keeper(EpisodeSettings(one_person_per_object=True)), []
     for pts in times(10, 9):
         frame = make_frame(pts)
-        rows = [(1, HUMAN, 2, THING, RIDE, 0.8)] if pts < 4 else []
-        rows += [(3, FAR_HUMAN, 2, THING, RIDE, 0.75)] if pts >= 2 else []
+        rows = [(1, HUMAN, 2, OBJECT, RIDE, 0.8)] if pts < 4 else []
+        rows += [(3, FAR_HUMAN, 2, OBJECT, RIDE, 0.75)] if pts >= 2 else []
         events += keeper.update(frame, hand_made(frame, rows, looks={1: 20, 3: 60}))
     events += keeper.close(EndReason.SHUTDOWN)
     first, second = of_phase(events, ENDED)
@@ -246,7 +246,7 @@ def test_weak_evidence_of_another_track_does_not_continue_an_episode():
     keeper, events = make_keeper(), []
     for pts in times(10, 8):
         frame = make_frame(pts)
-        rows = [(1, HUMAN, 2, THING, RIDE, 0.8)] if not 3 <= pts < 4 else [(7, HUMAN, 8, THING, RIDE, 0.4)]
+        rows = [(1, HUMAN, 2, OBJECT, RIDE, 0.8)] if not 3 <= pts < 4 else [(7, HUMAN, 8, OBJECT, RIDE, 0.4)]
         events += keeper.update(frame, hand_made(frame, rows))
     assert len(of_phase(events, STARTED)) == 1
     assert events[-1].merged_track_ids == ()
@@ -257,7 +257,7 @@ def test_two_tracks_that_swap_their_people_leave_the_episode_with_its_person():
     for pts in times(10, 8):
         frame = make_frame(pts)
         rider, other = (1, 3) if pts < 3 else (3, 1)
-        rows = [(rider, HUMAN, 2, THING, RIDE, 0.8), (other, moved(HUMAN, 70), 4, FAR_THING, RIDE, 0.2)]
+        rows = [(rider, HUMAN, 2, OBJECT, RIDE, 0.8), (other, moved(HUMAN, 70), 4, FAR_OBJECT, RIDE, 0.2)]
         events += keeper.update(frame, hand_made(frame, rows))
     assert len({event.event_id for event in events}) == 1
     assert (events[-1].human.track_id, events[-1].merged_track_ids) == (3, (1,))
@@ -267,7 +267,7 @@ def test_an_id_switch_before_the_start_does_not_delay_it():
     keeper, events = make_keeper(), []
     for pts in times(30, 2):
         frame = make_frame(pts)
-        events += keeper.update(frame, hand_made(frame, [(1 if pts < 0.5 else 9, HUMAN, 2, THING, RIDE, 0.8)]))
+        events += keeper.update(frame, hand_made(frame, [(1 if pts < 0.5 else 9, HUMAN, 2, OBJECT, RIDE, 0.8)]))
     assert events[0].phase is STARTED
     assert events[0].start.pts_seconds == 0
     assert events[0].merged_track_ids == (1,)
@@ -285,14 +285,14 @@ def test_flicker_that_never_lasts_makes_no_event():
 
 
 def test_a_score_that_does_not_stay_up_makes_no_event():
-    assert play(lambda pts: [(HUMAN, THING, RIDE, 0.8 if pts < 0.6 else 0.55)], times(30, 5)) == []
+    assert play(lambda pts: [(HUMAN, OBJECT, RIDE, 0.8 if pts < 0.6 else 0.55)], times(30, 5)) == []
 
 
 def test_tentative_tracks_make_no_event():
     keeper = make_keeper()
     for pts in times(10, 3):
         frame = make_frame(pts)
-        assert keeper.update(frame, hand_made(frame, [(1, HUMAN, 2, THING, RIDE, 0.8)], state=TrackState.TENTATIVE)) == []
+        assert keeper.update(frame, hand_made(frame, [(1, HUMAN, 2, OBJECT, RIDE, 0.8)], state=TrackState.TENTATIVE)) == []
 
 
 def test_flicker_within_an_episode_is_one_episode():
@@ -310,14 +310,14 @@ def test_a_single_high_score_long_before_does_not_move_the_start():
 
 def test_corrupt_frames_never_start_an_event():
     assert play(riding((0, 10)), times(10, 10), corrupt=lambda pts: True) == []
-    line = Line()
+    line = EventPipeline()
     tracked_before = play(riding((0, 10)), times(10, 0.4), line)
     at = [0.4 + pts for pts in times(10, 5)]
     assert play(riding((0, 10)), at, line, corrupt=lambda pts: True) == tracked_before == []
 
 
 def test_a_frame_without_evidence_starts_no_event_though_the_smoothed_score_is_still_high():
-    line = Line(EpisodeSettings(smoothing_seconds=1, min_duration_seconds=0.5))
+    line = EventPipeline(EpisodeSettings(smoothing_seconds=1, min_duration_seconds=0.5))
     script = riding((0, 1.3), score=1.0)  # up from 0.9 s on, so that a start is due at 1.4 s
     assert play(script, times(30, 3), line) == []
 
@@ -330,20 +330,20 @@ def test_corrupt_frames_shorter_than_patience_do_not_end_an_episode():
 def test_updates_come_at_most_once_an_interval_and_only_for_a_change():
     still = play(riding((0, 20)), times(10, 20))
     assert len(of_phase(still, UPDATED)) <= 1  # the score may still settle
-    moving = play(lambda pts: [(moved(HUMAN, 10 * pts), moved(THING, 10 * pts), RIDE, 0.8)], times(10, 20))
+    moving = play(lambda pts: [(moved(HUMAN, 10 * pts), moved(OBJECT, 10 * pts), RIDE, 0.8)], times(10, 20))
     told = [event.last.pts_seconds for event in moving]
     assert len(told) > 5
     assert min(b - a for a, b in pairwise(told)) >= 2 - 1e-9
 
 
 def test_sequence_counts_up():
-    events = play(lambda pts: [(moved(HUMAN, 10 * pts), moved(THING, 10 * pts), RIDE, 0.8)] if pts < 15 else [], times(10, 20))
+    events = play(lambda pts: [(moved(HUMAN, 10 * pts), moved(OBJECT, 10 * pts), RIDE, 0.8)] if pts < 15 else [], times(10, 20))
     assert [event.sequence for event in events] == list(range(len(events)))
     assert phases(events) == [STARTED, *[UPDATED] * (len(events) - 2), ENDED]
 
 
 def test_an_episode_ends_at_its_longest_duration_and_the_next_goes_on_from_there():
-    events = play(riding((0, 20)), times(10, 8), Line(EpisodeSettings(max_duration_seconds=3)))
+    events = play(riding((0, 20)), times(10, 8), EventPipeline(EpisodeSettings(max_duration_seconds=3)))
     ended = of_phase(events, ENDED)
     assert [event.end_reason for event in ended] == [EndReason.MAX_DURATION] * 2
     assert ended[0].duration_seconds == pytest.approx(3, abs=0.11)
@@ -354,16 +354,16 @@ def test_an_episode_ends_at_its_longest_duration_and_the_next_goes_on_from_there
 def test_cooldown_holds_back_the_next_start():
     script = riding((0, 3), (6, 12))
     without = of_phase(play(script, times(10, 12)), STARTED)
-    line = Line(EpisodeSettings(cooldown_seconds=5))
-    late = of_phase(play(lambda pts: [*script(pts), (HUMAN, THING, NO_INTERACTION, 0.6)], times(10, 12), line), STARTED)
+    line = EventPipeline(EpisodeSettings(cooldown_seconds=5))
+    late = of_phase(play(lambda pts: [*script(pts), (HUMAN, OBJECT, NO_INTERACTION, 0.6)], times(10, 12), line), STARTED)
     assert without[1].last.pts_seconds < 8
     assert late[1].last.pts_seconds == pytest.approx(3 + 1.5 + 5, abs=0.5)
 
 
 def test_a_verbs_exceptions_hold_for_that_verb_alone():
     settings = EpisodeSettings(verbs={"ride": VerbSettings(min_duration_seconds=3)})
-    script = both(riding((0, 9)), lambda pts: [(FAR_HUMAN, FAR_THING, HOLD, 0.8)])
-    began = {event.verb: event.last.pts_seconds for event in of_phase(play(script, times(10, 8), Line(settings)), STARTED)}
+    script = both(riding((0, 9)), lambda pts: [(FAR_HUMAN, FAR_OBJECT, HOLD, 0.8)])
+    began = {event.verb: event.last.pts_seconds for event in of_phase(play(script, times(10, 8), EventPipeline(settings)), STARTED)}
     assert began["ride"] - began["hold"] == pytest.approx(2.5, abs=0.11)
 
 
@@ -371,9 +371,9 @@ def test_of_an_exclusive_group_the_best_scored_verb_holds():
     settings = EpisodeSettings(exclusive_groups=(("hold", "drink_with"),))
 
     def script(pts):
-        return [(HUMAN, THING, HOLD, 0.8), (HUMAN, THING, DRINK, 0.7 if pts < 4 else 0.95)]
+        return [(HUMAN, OBJECT, HOLD, 0.8), (HUMAN, OBJECT, DRINK, 0.7 if pts < 4 else 0.95)]
 
-    events = play(script, times(10, 8), Line(settings))
+    events = play(script, times(10, 8), EventPipeline(settings))
     told = [(event.verb, event.phase) for event in events if event.phase is not UPDATED]
     assert told == [("hold", STARTED), ("hold", ENDED), ("drink_with", STARTED)]
     without = play(script, times(10, 8))
@@ -382,14 +382,14 @@ def test_of_an_exclusive_group_the_best_scored_verb_holds():
 
 def test_exclusive_verbs_of_different_people_do_not_hide_each_other():
     settings = EpisodeSettings(exclusive_groups=(("hold", "drink_with"),))
-    rows = [(HUMAN, THING, HOLD, 0.8), (FAR_HUMAN, FAR_THING, DRINK, 0.7)]
-    assert len(of_phase(play(lambda pts: rows, times(10, 4), Line(settings)), STARTED)) == 2
+    rows = [(HUMAN, OBJECT, HOLD, 0.8), (FAR_HUMAN, FAR_OBJECT, DRINK, 0.7)]
+    assert len(of_phase(play(lambda pts: rows, times(10, 4), EventPipeline(settings)), STARTED)) == 2
 
 
 @pytest.mark.parametrize("reason", [EndReason.SHUTDOWN, EndReason.SOURCE_LOST])
 def test_closing_ends_what_is_open_and_the_keeper_can_go_on(reason):
-    line = Line()
-    events = play(both(riding((0, 50)), riding((0, 50), human=FAR_HUMAN, thing=FAR_THING)), times(10, 4), line)
+    line = EventPipeline()
+    events = play(both(riding((0, 50)), riding((0, 50), human=FAR_HUMAN, thing=FAR_OBJECT)), times(10, 4), line)
     ended = line.keeper.close(reason)
     assert [(event.phase, event.end_reason) for event in ended] == [(ENDED, reason)] * 2
     assert {event.event_id for event in ended} == {event.event_id for event in of_phase(events, STARTED)}
@@ -399,7 +399,7 @@ def test_closing_ends_what_is_open_and_the_keeper_can_go_on(reason):
 
 
 def test_an_episode_does_not_outlast_a_gap_without_frames():
-    line = Line()
+    line = EventPipeline()
     events = play(riding((0, 100)), [*times(10, 3), *(60 + pts for pts in times(10, 3))], line)
     ended = of_phase(events, ENDED)
     assert [(event.end.pts_seconds, event.end_reason) for event in ended] == [(2.9, EndReason.ABSENT)]
@@ -409,7 +409,7 @@ def test_an_episode_does_not_outlast_a_gap_without_frames():
 @pytest.mark.parametrize("jump", [0.0, -2.0, -3600.0])
 def test_durations_are_right_though_media_time_jumps_back(jump):
     at = [pts if pts < 3 else pts + jump - 0.1 for pts in times(10, 12)]
-    line, events = Line(), []
+    line, events = EventPipeline(), []
     for index, pts in enumerate(at):
         events += line.update(make_frame(pts), RIDING if index < 60 else [])
     ended = of_phase(events, ENDED)
@@ -418,7 +418,7 @@ def test_durations_are_right_though_media_time_jumps_back(jump):
 
 
 def test_durations_are_right_though_the_wall_clock_steps_by_an_hour():
-    line, events = Line(), []
+    line, events = EventPipeline(), []
     for pts in times(10, 12):
         captured_at = at_noon(pts) + timedelta(hours=1 if pts >= 3 else 0)
         events += line.update(make_frame(pts, captured_at=captured_at), riding((1, 6))(pts))
@@ -435,13 +435,13 @@ def test_a_file_without_wall_clock_counts_utc_from_1970_and_says_so():
 
 
 def test_a_live_source_says_when_the_event_was_made():
-    line = Line(wall_clock=lambda: at_noon(99))
+    line = EventPipeline(wall_clock=lambda: at_noon(99))
     assert play(riding((0, 5)), times(10, 2), line)[0].recorded_at == at_noon(99)
 
 
 def test_event_ids_differ_between_runs_cameras_and_days_and_are_else_equal():
     def event_id(captured=None, **others):
-        line = Line(**others)
+        line = EventPipeline(**others)
         for pts in times(10, 3):
             for event in line.update(make_frame(pts, captured_at=captured and captured + timedelta(seconds=pts)), riding((0, 5))(pts)):
                 return event.event_id
@@ -456,25 +456,25 @@ def test_event_ids_differ_though_media_time_repeats_itself():
     keeper, events = make_keeper(), []
     for pts in times(10, 6) * 2:
         frame = make_frame(pts)
-        events += keeper.update(frame, hand_made(frame, [(1, HUMAN, 2, THING, RIDE, 0.8)] if pts < 3 else []))
+        events += keeper.update(frame, hand_made(frame, [(1, HUMAN, 2, OBJECT, RIDE, 0.8)] if pts < 3 else []))
     starts = of_phase(events, STARTED)
     assert [event.start.pts_seconds for event in starts] == [0, 0]
     assert starts[0].event_id != starts[1].event_id
 
 
 def test_several_cameras_give_what_single_runs_give():
-    scripts = [riding((1, 4)), riding((0, 2), (5, 8)), both(riding((0, 9)), riding((2, 4), human=FAR_HUMAN, thing=FAR_THING))]
-    lines = [Line(camera=f"camera-{number}") for number in range(3)]
+    scripts = [riding((1, 4)), riding((0, 2), (5, 8)), both(riding((0, 9)), riding((2, 4), human=FAR_HUMAN, thing=FAR_OBJECT))]
+    lines = [EventPipeline(camera=f"camera-{number}") for number in range(3)]
     together = [[], [], []]
     for pts in times(10, 12):
         for events, line, script in zip(together, lines, scripts, strict=True):
             events += line.update(make_frame(pts), script(pts))
-    single = [play(script, times(10, 12), Line(camera=f"camera-{number}")) for number, script in enumerate(scripts)]
+    single = [play(script, times(10, 12), EventPipeline(camera=f"camera-{number}")) for number, script in enumerate(scripts)]
     assert together == single
     assert all(together)
 
 
 def test_a_cup_and_a_bicycle_have_their_own_names():
-    script = both(riding((0, 9)), lambda pts: [(FAR_HUMAN, FAR_THING, HOLD, 0.8)])
+    script = both(riding((0, 9)), lambda pts: [(FAR_HUMAN, FAR_OBJECT, HOLD, 0.8)])
     events = of_phase(play(script, times(10, 3)), STARTED)
     assert {event.verb: event.object.category for event in events} == {"ride": "bicycle", "hold": "cup"}

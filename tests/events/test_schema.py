@@ -2,7 +2,7 @@ import copy
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
-from scripted import FAR_HUMAN, FAR_THING, HUMAN, RIDE, SMILE, THING, Line, at_noon, make_frame, moved, times
+from scripted import FAR_HUMAN, FAR_OBJECT, HUMAN, OBJECT, RIDE, SMILE, EventPipeline, at_noon, make_frame, moved, times
 
 from edge_hoi.events import load_schema
 from edge_hoi.events.cloudevents import DATASCHEMA, EVENT_TYPES, render
@@ -11,12 +11,12 @@ from edge_hoi.types import EndReason
 
 def all_kinds(*, is_live):
     """Give events of every phase, with and without an object, with merged tracks, of a file or of a camera."""
-    line = Line(wall_clock=(lambda: at_noon(60)) if is_live else None)
+    line = EventPipeline(wall_clock=(lambda: at_noon(60)) if is_live else None)
     events = []
     for pts in times(10, 9):
         shift = 25 * pts
-        rows = [(moved(HUMAN, shift), moved(THING, shift), RIDE, 0.8)] if not 3 <= pts < 4 else []
-        rows += [(FAR_HUMAN, FAR_THING, RIDE, 0.7), (FAR_HUMAN, None, SMILE, 0.9)] if pts < 5 else []
+        rows = [(moved(HUMAN, shift), moved(OBJECT, shift), RIDE, 0.8)] if not 3 <= pts < 4 else []
+        rows += [(FAR_HUMAN, FAR_OBJECT, RIDE, 0.7), (FAR_HUMAN, None, SMILE, 0.9)] if pts < 5 else []
         events += line.update(make_frame(pts, captured_at=at_noon(pts) if is_live else None), rows)
     return events + line.keeper.close(EndReason.SHUTDOWN)
 

@@ -8,7 +8,7 @@ import numpy as np
 WIDTH, HEIGHT = 160, 120
 
 
-def numbered_picture(number):
+def numbered_image(number):
     """Draw a picture whose upper half says its number in ten black or white bars."""
     image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
     for bit in range(10):
@@ -37,7 +37,7 @@ def write_clip(
         if sound:
             _write_silence(container, frames / fps + 1)
         for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(numbered_picture(number), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(numbered_image(number), format="rgb24")
             frame.time_base = Fraction(1, 1000)
             frame.pts = round(number * 1000 / fps) if times is None else times[number]
             container.mux(stream.encode(frame))
@@ -54,7 +54,7 @@ def _write_silence(container, seconds):
     container.mux(stream.encode(None))
 
 
-def write_picture(path, image):
+def write_image(path, image):
     """Write a picture in the format of its suffix."""
     codec, pixels = {".jpg": ("mjpeg", "yuvj420p"), ".png": ("png", "rgb24"), ".bmp": ("bmp", "bgr24"), ".webp": ("libwebp", "yuv420p")}[
         path.suffix

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import av
 import numpy as np
 import pytest
-from numbered_clips import numbered_picture, write_clip, write_picture
+from numbered_clips import numbered_image, write_clip, write_image
 
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest import SourceReader, open_source
@@ -82,7 +82,7 @@ BAD_FILES = {
     "sound only": (lambda folder: sound_only(folder / "sound.mp4"), "not_video", "holds no video"),
     "unknown codec": (lambda folder: unknown_codec(folder / "clip.mp4"), "unsupported", "no decoder"),
     "picture cut off": (
-        lambda folder: of_bytes(folder / "cut.png", write_picture(folder / "whole.png", numbered_picture(3)).read_bytes()[:60]),
+        lambda folder: of_bytes(folder / "cut.png", write_image(folder / "whole.png", numbered_image(3)).read_bytes()[:60]),
         "corrupt",
         "damaged or incomplete",
     ),

@@ -9,7 +9,7 @@ from edge_hoi.ingest import Mailbox
 def test_newest_keeps_the_newest_and_counts_what_it_skips():
     mailbox = Mailbox("newest", 2)
     assert all(mailbox.put(number) for number in range(5))
-    assert mailbox.skipped == 3
+    assert mailbox.dropped == 3
     assert [mailbox.get(0), mailbox.get(0), mailbox.get(0)] == [3, 4, None]
 
 
@@ -25,7 +25,7 @@ def test_lossless_makes_the_giver_wait_and_skips_nothing():
             taken.append(item)
     giver.join()
     assert taken == list(range(100))
-    assert mailbox.skipped == 0
+    assert mailbox.dropped == 0
 
 
 def test_waits_are_over_in_time():

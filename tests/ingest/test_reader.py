@@ -31,7 +31,7 @@ def reader_of(*answers, **options):
             raise answer
         return answer
 
-    return SourceReader(open_next, source_id="door", shortest_wait_seconds=0.01, longest_wait_seconds=0.02, **options)
+    return SourceReader(open_next, source_id="door", initial_wait_seconds=0.01, max_wait_seconds=0.02, **options)
 
 
 def take_all(reader):
@@ -57,7 +57,7 @@ def test_recording_is_read_to_its_end_and_none_is_skipped_by_a_slow_taker(clip):
         time.sleep(0.1)
         frames = take_all(reader)
     assert [taken.index for taken in frames] == list(range(50))
-    assert (reader.state, reader.error, reader.mailbox.skipped) == (ReaderState.ENDED, None, 0)
+    assert (reader.state, reader.error, reader.mailbox.dropped) == (ReaderState.ENDED, None, 0)
     assert reader.tally.frames_decoded == 50
     assert reader.info.fps == 25.0
 
@@ -67,7 +67,7 @@ def test_live_source_keeps_only_the_newest_frame_and_counts_the_rest():
         wait_for(lambda: reader.state is ReaderState.FAILED)
         frames = take_all(reader)
     assert [taken.index for taken in frames] == [8]
-    assert reader.mailbox.skipped == 8
+    assert reader.mailbox.dropped == 8
 
 
 def test_error_that_cannot_pass_fails_at_once():

@@ -9,7 +9,7 @@ import time
 from itertools import islice
 
 import pytest
-from numbered_clips import number_of, numbered_picture, write_picture
+from numbered_clips import number_of, numbered_image, write_image
 
 from edge_hoi.ingest import ReaderState, SourceReader, open_source
 
@@ -18,7 +18,7 @@ STOP_SECONDS = 5.0
 
 def reader_of(url, **options):
     return SourceReader(
-        lambda: open_source(url, source_id="door", **options), source_id="door", shortest_wait_seconds=0.1, longest_wait_seconds=0.5
+        lambda: open_source(url, source_id="door", **options), source_id="door", initial_wait_seconds=0.1, max_wait_seconds=0.5
     )
 
 
@@ -62,8 +62,8 @@ def test_stops_in_time_while_backing_off():
     reader = SourceReader(
         lambda: open_source(f"rtsp://127.0.0.1:{port}/camera", source_id="door"),
         source_id="door",
-        shortest_wait_seconds=60,
-        longest_wait_seconds=60,
+        initial_wait_seconds=60,
+        max_wait_seconds=60,
     )
     reader.start()
     wait_for(lambda: reader.state is ReaderState.BACKOFF)
@@ -121,7 +121,7 @@ def test_slow_taker_of_a_live_source_gets_new_frames_and_skips_the_rest(rtsp_ser
             time.sleep(0.4)
     assert max(ages) < 0.2
     assert indices[-1] - indices[0] > 20
-    assert reader.mailbox.skipped > 15
+    assert reader.mailbox.dropped > 15
 
 
 def test_process_ends_at_once_although_a_reader_hangs(silent_server):
@@ -142,7 +142,7 @@ print(time.monotonic())
 @pytest.fixture
 def mjpeg_camera(tmp_path):
     """Give the URL of a camera of the old kind: JPEG pictures in one HTTP answer without end, ten a second, no times."""
-    pictures = [write_picture(tmp_path / f"{number}.jpg", numbered_picture(number)).read_bytes() for number in range(20)]
+    pictures = [write_image(tmp_path / f"{number}.jpg", numbered_image(number)).read_bytes() for number in range(20)]
 
     class Camera(http.server.BaseHTTPRequestHandler):
         def do_GET(self):

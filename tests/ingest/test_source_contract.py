@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
-from numbered_clips import HEIGHT, WIDTH, number_of, numbered_picture, write_picture
+from numbered_clips import HEIGHT, WIDTH, number_of, numbered_image, write_image
 
 from edge_hoi.errors import ConfigError
 from edge_hoi.ingest import FakeSource, Source, open_source
@@ -27,7 +27,7 @@ def a_device(give):
 def a_folder(give):
     folder = give("tmp_path")
     for number in range(12):
-        write_picture(folder / f"{number}.png", numbered_picture(number))
+        write_image(folder / f"{number}.png", numbered_image(number))
     return str(folder), {"image_folder_fps": 25.0}
 
 
@@ -49,10 +49,10 @@ KINDS = {
     "file": lambda give: (str(give("clip")), {}),
     "file url": lambda give: (f"file://{give('clip')}", {}),
     "folder": a_folder,
-    "picture": lambda give: (str(write_picture(give("tmp_path") / "0.jpg", numbered_picture(0))), {}),
+    "picture": lambda give: (str(write_image(give("tmp_path") / "0.jpg", numbered_image(0))), {}),
     "http": lambda give: (f"{give('http_server')(give('clip').parent).url}/{give('clip').name}", {}),
     "http picture": lambda give: (
-        f"{give('http_server')(write_picture(give('tmp_path') / '0.png', numbered_picture(0)).parent).url}/0.png",
+        f"{give('http_server')(write_image(give('tmp_path') / '0.png', numbered_image(0)).parent).url}/0.png",
         {},
     ),
     "hls": an_hls_stream,
@@ -75,7 +75,7 @@ def open_kind(request):
 
 def fake_source(target_fps=None):
     clock = ClockInfo("media", "relative")
-    frames = [Frame(numbered_picture(number), number / 25, None, clock, 0.0, number, "door") for number in range(50)]
+    frames = [Frame(numbered_image(number), number / 25, None, clock, 0.0, number, "door") for number in range(50)]
     return FakeSource(frames if target_fps is None else frames[::5])
 
 

@@ -33,7 +33,7 @@ def test_kind_is_told_by_scheme_path_and_what_is_there(tmp_path):
     assert source_kind("https://cdn.example/a.jpg") is SourceKind.HTTP
     assert source_kind("/dev/video0") is SourceKind.DEVICE
     assert source_kind(str(tmp_path)) is SourceKind.FOLDER
-    assert source_kind(f"file://{tmp_path}/a%20b.JPG") is SourceKind.PICTURE
+    assert source_kind(f"file://{tmp_path}/a%20b.JPG") is SourceKind.IMAGE
     assert source_kind("no such file.mkv") is SourceKind.FILE
 
 

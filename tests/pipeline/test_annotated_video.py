@@ -1,5 +1,5 @@
 import pytest
-from scripted import HUMAN, RIDE, THING, make_frame, make_interactions
+from scripted import HUMAN, OBJECT, RIDE, make_frame, make_interactions
 
 from edge_hoi.ingest import open_source
 from edge_hoi.media import AnnotateSettings
@@ -13,7 +13,7 @@ def test_only_what_reaches_the_level_is_drawn(tmp_path, score, is_drawn):
     video = AnnotatedVideo(path, AnnotateSettings(min_score=0.6, strip_rows=0), 10.0)
     for index in range(5):
         frame = make_frame(index / 10, index=index)
-        video.write(frame, tracker.update(frame, make_interactions([(HUMAN, THING, RIDE, score)])), [])
+        video.write(frame, tracker.update(frame, make_interactions([(HUMAN, OBJECT, RIDE, score)])), [])
     video.close()
     with open_source(str(path), source_id="seen") as source:
         pictures = [frame.image for frame in source]

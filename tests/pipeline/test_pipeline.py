@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scripted import HUMAN, RIDE, THING, VOCABULARY, make_frame, make_interactions, make_keeper, moved
+from scripted import HUMAN, OBJECT, RIDE, VOCABULARY, make_frame, make_interactions, make_keeper, moved
 
 from edge_hoi.errors import EngineError, SinkFaultError, SinkUnavailableError, SourceError
 from edge_hoi.ingest import FakeSource, SourceReader
@@ -31,7 +31,7 @@ class ScriptedDetector:
 
     def detect(self, images):
         self.batches.append([image.camera for image in images])
-        return [make_interactions([(*(moved(box, x=10 * image.pts_seconds) for box in (HUMAN, THING)), RIDE, 0.9)]) for image in images]
+        return [make_interactions([(*(moved(box, x=10 * image.pts_seconds) for box in (HUMAN, OBJECT)), RIDE, 0.9)]) for image in images]
 
 
 class BrokenTracker(Tracker):
@@ -58,7 +58,7 @@ class Rig:
         self.detector = None
         self.pool = DetectorPool(self._open, self._make(detector), fake_manifest().input)
         self.sink = FakeSink()
-        self.options = {"max_batch": 1, "waits_for_sources": False} | options
+        self.options = {"max_batch": 1, "retry_unreachable_sources": False} | options
 
     def _open(self, size):
         self.opened.append(FakeEngine(input_size=size))
@@ -74,7 +74,7 @@ class Rig:
     def camera(self, name, source, *, is_recording=True, tracker=None, max_frames=None, **options):
         return Camera(
             source_id=name,
-            reader=SourceReader(source, source_id=name, shortest_wait_seconds=0.05, longest_wait_seconds=0.1, **options),
+            reader=SourceReader(source, source_id=name, initial_wait_seconds=0.05, max_wait_seconds=0.1, **options),
             is_recording=is_recording,
             vocabulary=VOCABULARY,
             tracker=tracker or Tracker(),
@@ -170,7 +170,7 @@ def test_a_run_gives_up_on_a_camera_never_reached_once_everything_else_has_ended
 
 
 def test_a_run_that_waits_for_sources_goes_on_trying():
-    rig = Rig(waits_for_sources=True)
+    rig = Rig(retry_unreachable_sources=True)
     attempts = []
 
     def comes_up():

@@ -58,13 +58,13 @@ def test_levels_that_do_not_go_together_are_told():
         ({}, 0.5),
         ({"episodes": {"enter": 0.8, "leave": 0.7}}, 0.7),
         ({"episodes": {"leave": 0.6, "verbs": {"ride": {"leave": 0.3}}}}, 0.3),
-        ({"episodes": {"leave": 0.6}, "tracking": {"new_track_score": 0.2}}, 0.2),
+        ({"episodes": {"leave": 0.6}, "tracking": {"new_track_threshold": 0.2}}, 0.2),
     ],
 )
 def test_tracks_begin_with_what_can_be_evidence(configured, score):
     config = parse_config(configured, origin="test")
     settings = tracker_settings(config, config.episodes)
-    assert settings.new_track_score == score
+    assert settings.new_track_threshold == score
     assert settings.min_iou == config.tracking.min_iou
 
 

@@ -4,13 +4,13 @@ import json
 import threading
 
 import pytest
-from scripted import HUMAN, RIDE, THING, moved, play, times
+from scripted import HUMAN, OBJECT, RIDE, moved, play, times
 from sink_rows import ROWS
 
 from edge_hoi.errors import EventRefusedError, SinkFaultError, SinkUnavailableError
 from edge_hoi.sinks import FakeSink, Message
 
-EVENTS = play(lambda pts: [(moved(HUMAN, 9 * pts), THING, RIDE, 0.8)], times(10, 20))
+EVENTS = play(lambda pts: [(moved(HUMAN, 9 * pts), OBJECT, RIDE, 0.8)], times(10, 20))
 MESSAGES = [Message.of(event, position) for position, event in enumerate(EVENTS, 1)]
 ENVELOPES = [json.loads(message.body) for message in MESSAGES]
 

@@ -2,14 +2,14 @@ import json
 from dataclasses import replace
 
 import pytest
-from scripted import HUMAN, RIDE, THING, play, times
+from scripted import HUMAN, OBJECT, RIDE, play, times
 
 from edge_hoi.errors import ConfigError
 from edge_hoi.events.cloudevents import render as envelope_of
 from edge_hoi.sinks import Message
 from edge_hoi.sinks.webhook.request import WebhookRequest, render, signature_headers, signing_key
 
-EVENT = replace(play(lambda pts: [(HUMAN, THING, RIDE, 0.8)], times(10, 2))[0], camera="Tür 100%", text='person "riding" bicycle')
+EVENT = replace(play(lambda pts: [(HUMAN, OBJECT, RIDE, 0.8)], times(10, 2))[0], camera="Tür 100%", text='person "riding" bicycle')
 MESSAGE = Message.of(EVENT)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edge_hoi.tracking.appearance import BANDS, covered_share, describe, differences
+from edge_hoi.tracking.appearance import BANDS, describe, differences, occluded_fraction
 
 BOX = np.array([[20, 10, 60, 130]], np.float32)
 LIMIT = 10.0
@@ -62,5 +62,5 @@ def test_nobody_has_no_appearance():
 
 def test_whose_feet_are_lower_covers_the_other():
     behind, before, beside = (0, 0, 40, 100), (10, 10, 50, 110), (45, 0, 85, 100)
-    assert covered_share(np.array([behind, before, beside], np.float32)) == pytest.approx([30 * 90 / 4000, 0, 5 * 90 / 4000])
-    assert covered_share(np.zeros((0, 4), np.float32)).shape == (0,)
+    assert occluded_fraction(np.array([behind, before, beside], np.float32)) == pytest.approx([30 * 90 / 4000, 0, 5 * 90 / 4000])
+    assert occluded_fraction(np.zeros((0, 4), np.float32)).shape == (0,)

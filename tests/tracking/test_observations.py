@@ -5,14 +5,14 @@ from scripted import (
     CUP,
     DRINK,
     FAR_HUMAN,
-    FAR_THING,
+    FAR_OBJECT,
     HOLD,
     HUG,
     HUMAN,
+    OBJECT,
     PERSON,
     RIDE,
     SMILE,
-    THING,
     VOCABULARY,
     make_interactions,
     moved,
@@ -27,28 +27,28 @@ def seen(rows):
 
 
 def test_rows_of_one_query_are_one_person_and_one_object():
-    observations = seen([(HUMAN, THING, HOLD, 0.7), (HUMAN, THING, DRINK, 0.9)])
+    observations = seen([(HUMAN, OBJECT, HOLD, 0.7), (HUMAN, OBJECT, DRINK, 0.9)])
     assert observations.category_ids.tolist() == [NO_OBJECT, CUP]
-    np.testing.assert_array_equal(observations.boxes, np.array([HUMAN, THING], np.float32))
+    np.testing.assert_array_equal(observations.boxes, np.array([HUMAN, OBJECT], np.float32))
     assert observations.scores.tolist() == pytest.approx([0.9, 0.9])
     assert observations.human_of.tolist() == [0, 0]
     assert observations.object_of.tolist() == [1, 1]
 
 
 def test_near_duplicates_of_two_queries_are_one_with_the_better_box():
-    observations = seen([(moved(HUMAN, 4), moved(THING, 4), RIDE, 0.6), (HUMAN, THING, RIDE, 0.8)])
-    np.testing.assert_array_equal(observations.boxes, np.array([HUMAN, THING], np.float32))
+    observations = seen([(moved(HUMAN, 4), moved(OBJECT, 4), RIDE, 0.6), (HUMAN, OBJECT, RIDE, 0.8)])
+    np.testing.assert_array_equal(observations.boxes, np.array([HUMAN, OBJECT], np.float32))
 
 
 def test_two_people_stay_two():
-    observations = seen([(HUMAN, THING, RIDE, 0.8), (FAR_HUMAN, FAR_THING, RIDE, 0.6)])
+    observations = seen([(HUMAN, OBJECT, RIDE, 0.8), (FAR_HUMAN, FAR_OBJECT, RIDE, 0.6)])
     assert observations.category_ids.tolist() == [NO_OBJECT, BICYCLE, NO_OBJECT, BICYCLE]
     assert observations.human_of.tolist() == [0, 2]
     assert observations.object_of.tolist() == [1, 3]
 
 
 def test_one_box_of_two_categories_is_two_objects():
-    observations = seen([(HUMAN, THING, RIDE, 0.8), (HUMAN, THING, HOLD, 0.6)])
+    observations = seen([(HUMAN, OBJECT, RIDE, 0.8), (HUMAN, OBJECT, HOLD, 0.6)])
     assert sorted(observations.category_ids.tolist()) == [NO_OBJECT, BICYCLE, CUP]
 
 
@@ -64,7 +64,7 @@ def test_an_interaction_without_object_observes_a_person_only():
 
 
 def test_a_box_without_area_is_an_observation_of_its_own():
-    observations = seen([((5, 5, 5, 5), THING, RIDE, 0.8)])
+    observations = seen([((5, 5, 5, 5), OBJECT, RIDE, 0.8)])
     assert observations.human_of.tolist() == [0]
     assert observations.object_of.tolist() == [1]
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from scripted import FAR_HUMAN, FAR_THING, HOLD, HUG, HUMAN, RIDE, SMILE, THING, make_frame, make_interactions, moved, times
+from scripted import FAR_HUMAN, FAR_OBJECT, HOLD, HUG, HUMAN, OBJECT, RIDE, SMILE, make_frame, make_interactions, moved, times
 
 from edge_hoi.tracking import Tracker, TrackerSettings
 from edge_hoi.types import NO_OBJECT, NO_TRACK, TrackState
@@ -19,7 +19,7 @@ def ids(tracked):
 
 
 def standing(pts):
-    return [(HUMAN, THING, RIDE, 0.8)]
+    return [(HUMAN, OBJECT, RIDE, 0.8)]
 
 
 @pytest.mark.parametrize("fps", [5, 30])
@@ -81,12 +81,12 @@ def test_whoever_takes_the_place_of_another_is_somebody_else():
         assert tracked.human_ids.tolist() == [1 if pts < 1.5 else 2]
 
 
-@pytest.mark.parametrize(("box", "shift", "is_same"), [(THING, 70, True), (THING, 110, False), (HUMAN, 45, True), (HUMAN, 70, False)])
+@pytest.mark.parametrize(("box", "shift", "is_same"), [(OBJECT, 70, True), (OBJECT, 110, False), (HUMAN, 45, True), (HUMAN, 70, False)])
 def test_what_lies_over_something_with_a_track_is_the_same_seen_twice(box, shift, is_same):
     tracker = Tracker()
     follow(standing, times(10, 1), tracker)
-    other = (moved(HUMAN, shift), THING) if box == HUMAN else (HUMAN, moved(THING, shift))
-    tracked = follow(lambda pts: [(HUMAN, THING, RIDE, 0.8), (*other, RIDE, 0.7)], [1.0], tracker)[0]
+    other = (moved(HUMAN, shift), OBJECT) if box == HUMAN else (HUMAN, moved(OBJECT, shift))
+    tracked = follow(lambda pts: [(HUMAN, OBJECT, RIDE, 0.8), (*other, RIDE, 0.7)], [1.0], tracker)[0]
     assert (len(ids(tracked)) == 2) is is_same
 
 
@@ -133,7 +133,7 @@ def test_a_track_is_confirmed_by_time_not_by_frames(fps):
 
 
 def test_rows_of_one_person_share_a_track():
-    tracked = follow(lambda pts: [(HUMAN, THING, HOLD, 0.8), (moved(HUMAN, 3), THING, HOLD, 0.6), (HUMAN, None, SMILE, 0.5)], [0.0])[0]
+    tracked = follow(lambda pts: [(HUMAN, OBJECT, HOLD, 0.8), (moved(HUMAN, 3), OBJECT, HOLD, 0.6), (HUMAN, None, SMILE, 0.5)], [0.0])[0]
     assert tracked.human_ids.tolist() == [1, 1, 1]
     assert tracked.object_ids.tolist() == [2, 2, NO_TRACK]
     assert (tracked.tracks[1].is_human, tracked.tracks[1].category_id, tracked.tracks[2].is_human) == (True, NO_OBJECT, False)
@@ -147,7 +147,7 @@ def test_a_person_who_is_hugged_has_a_track_in_each_role():
 
 def test_weak_observations_continue_tracks_and_begin_none():
     def fading(pts):
-        return [(HUMAN, THING, RIDE, 0.8 if pts < 1 else 0.2), (FAR_HUMAN, FAR_THING, RIDE, 0.2)]
+        return [(HUMAN, OBJECT, RIDE, 0.8 if pts < 1 else 0.2), (FAR_HUMAN, FAR_OBJECT, RIDE, 0.2)]
 
     last = follow(fading, times(10, 3))[-1]
     assert last.human_ids.tolist() == [1]
@@ -202,7 +202,7 @@ def test_time_that_stands_still_or_goes_back_neither_breaks_nor_loses_a_track(se
 
 def test_several_cameras_give_what_single_runs_give():
     def walk(speed):
-        return lambda pts: [(moved(HUMAN, speed * pts), moved(THING, speed * pts), RIDE, 0.8)] if int(pts * 2) % 3 else []
+        return lambda pts: [(moved(HUMAN, speed * pts), moved(OBJECT, speed * pts), RIDE, 0.8)] if int(pts * 2) % 3 else []
 
     scripts = [walk(speed) for speed in (0, 40, 80)]
     at = times(10, 6, dropped=0.2)

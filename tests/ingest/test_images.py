@@ -2,7 +2,7 @@ import struct
 from datetime import datetime, timedelta
 
 import pytest
-from numbered_clips import HEIGHT, WIDTH, number_of, numbered_picture, write_picture
+from numbered_clips import HEIGHT, WIDTH, number_of, numbered_image, write_image
 
 from edge_hoi.compat import UTC
 from edge_hoi.errors import ConfigError
@@ -11,7 +11,7 @@ from edge_hoi.ingest import open_source
 
 def test_folder_is_read_in_the_order_that_a_person_sees(tmp_path):
     for number, name in enumerate(["a1.png", "a2.bmp", "a10.webp", "a10b.jpg", "b.png"]):
-        write_picture(tmp_path / name, numbered_picture(number))
+        write_image(tmp_path / name, numbered_image(number))
     (tmp_path / "notes.txt").write_text("not a picture")
     (tmp_path / "a3.png").mkdir()
     start = datetime(2024, 5, 1, tzinfo=UTC)
@@ -25,7 +25,7 @@ def test_folder_is_read_in_the_order_that_a_person_sees(tmp_path):
 
 def test_picture_that_cannot_be_read_is_left_out_counted_and_keeps_its_time(tmp_path):
     for number in range(3):
-        write_picture(tmp_path / f"{number}.png", numbered_picture(number))
+        write_image(tmp_path / f"{number}.png", numbered_image(number))
     (tmp_path / "1.png").write_text("not a picture")
     with open_source(str(tmp_path), source_id="door", image_folder_fps=10.0) as source:
         frames = list(source)
@@ -36,13 +36,13 @@ def test_picture_that_cannot_be_read_is_left_out_counted_and_keeps_its_time(tmp_
 @pytest.mark.parametrize("name", ["100%d.jpg", "a:b.png", "frame*.bmp"])
 def test_names_that_ffmpeg_would_read_as_patterns_are_paths(tmp_path, name):
     for other in ("1000.jpg", "1001.jpg", "frame1.bmp"):
-        write_picture(tmp_path / other, numbered_picture(5))
-    with open_source(str(write_picture(tmp_path / name, numbered_picture(37))), source_id="door") as source:
+        write_image(tmp_path / other, numbered_image(5))
+    with open_source(str(write_image(tmp_path / name, numbered_image(37))), source_id="door") as source:
         assert [number_of(frame.image) for frame in source] == [37]
 
 
 def test_photograph_taken_sideways_is_turned_upright(tmp_path):
-    path = write_picture(tmp_path / "sideways.jpg", numbered_picture(37))
+    path = write_image(tmp_path / "sideways.jpg", numbered_image(37))
     orientation = struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0)  # 6: turn clockwise by 90 degrees to show
     exif = b"Exif\0\0MM\0\x2a\0\0\0\x08" + struct.pack(">H", 1) + orientation + bytes(4)
     data = path.read_bytes()

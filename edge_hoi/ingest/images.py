@@ -12,24 +12,24 @@ from av.video.reformatter import VideoReformatter
 from edge_hoi.errors import ConfigError, SourceError
 from edge_hoi.ingest.clock import CaptureClock
 from edge_hoi.ingest.decoding import DecodedStream, file_connection, open_container, video_stream
-from edge_hoi.ingest.failure import failure, failure_of_file
 from edge_hoi.ingest.source import FrameStamp, Source, SourceInfo, SourceTally
-from edge_hoi.ingest.url import PICTURE_SUFFIXES, SourceKind, local_path
+from edge_hoi.ingest.source_errors import failure, failure_of_file
+from edge_hoi.ingest.url import IMAGE_SUFFIXES, SourceKind, local_path
 from edge_hoi.ingest.video import rgb_image
 from edge_hoi.types import Frame, Image
 
 
-def pictures_in(folder: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
     """List the pictures of a folder as a person would: `frame2.jpg` before `frame10.jpg`.
 
     Args:
         folder: An existing folder; folders within it are not looked into.
     """
-    paths = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file())
+    paths = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     return sorted(paths, key=lambda path: [(int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", path.name)])
 
 
-class PictureSource(Source):
+class ImageSource(Source):
     """One picture, or those of a folder as the frames of a recording."""
 
     def __init__(
@@ -51,9 +51,9 @@ class PictureSource(Source):
         if not fps > 0:
             raise ConfigError(f"image_folder_fps must be above 0, got {fps}; pictures of a 25 fps video have 25.")
         path = local_path(url)
-        self._paths = pictures_in(path) if path.is_dir() else [path]
+        self._paths = images_in(path) if path.is_dir() else [path]
         if not self._paths:
-            suffixes = ", ".join(sorted(PICTURE_SUFFIXES))
+            suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
             raise failure(url, SourceKind.FOLDER, "not_found", "there is no picture in this folder", f"put pictures there ({suffixes})")
         self.tally = SourceTally()
         self._fps = fps

@@ -80,7 +80,7 @@ def failure_of(error: av.FFmpegError, url: str, kind: SourceKind, *, is_timed_ou
             (a silent RTSP server as invalid data).
     """
     code = "timeout" if is_timed_out else _code_of(error, kind)
-    if code == "not_video" and kind in (SourceKind.FILE, SourceKind.PICTURE):
+    if code == "not_video" and kind in (SourceKind.FILE, SourceKind.IMAGE):
         return failure_of_file(url, kind)
     return failure(url, kind, code)
 
@@ -98,7 +98,7 @@ def _code_of(error: av.FFmpegError, kind: SourceKind) -> str:
     for types, code in _CODE_OF_ERROR:
         if isinstance(error, types):
             return code
-    return "corrupt" if kind in (SourceKind.FILE, SourceKind.PICTURE) else "unreachable"
+    return "corrupt" if kind in (SourceKind.FILE, SourceKind.IMAGE) else "unreachable"
 
 
 def _first_bytes(path: Path) -> bytes:
