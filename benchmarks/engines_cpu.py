@@ -25,6 +25,7 @@ from engines_cpu_tables import Measured, gate_table, memory_table, share_table, 
 from machine import describe_machine
 from matrix_work import matrix_peak, multiplications, quantised_layers
 
+from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.detection import Classifier
 from edge_hoi.errors import EdgeHoiError
 from edge_hoi.export import (
@@ -39,11 +40,11 @@ from edge_hoi.export import (
     describe_input,
     weight_bits_for,
 )
-from edge_hoi.lab.speed.benchmark_target import EAGER, TORCH, BenchmarkTarget
+from edge_hoi.lab.speed.benchmark_target import EAGER, BenchmarkTarget
 from edge_hoi.model import VARIANTS
 from edge_hoi.model.reference_weights import untrained_checkpoint
-from edge_hoi.pipeline import DEMO_CLIP
 from edge_hoi.pipeline.classifiers import load_classifier
+from edge_hoi.pipeline.engines import TORCH
 from edge_hoi.runtime import Engine, InputDescription, random_inputs, read_manifest
 from edge_hoi.runtime.plan import MODEL_FILE
 from edge_hoi.telemetry import time_interleaved
@@ -125,14 +126,14 @@ def build(variant: str, size: tuple[int, int], folder: Path, say: Say) -> FrameS
 
 def report(variant: str, folder: Path, frames: FrameSet, rounds: int, say: Say) -> str:
     """Measure the engines in every backend, and lay out the figures as Markdown."""
-    contenders = contenders_of(folder)
-    with contenders[0].open() as engine:
+    targets = targets_of(folder)
+    with targets[0].open() as engine:
         work = multiplications(folder / "fp32" / MODEL_FILE, engine.inputs)
     quantised = sum(work[name] for name in quantised_layers(folder / "int8" / MODEL_FILE) & work.keys())
     say("measuring the peaks of this machine")
     peaks = {precision: matrix_peak(precision) for precision in ("fp32", "bf16", "int8")}
-    measured = measure(contenders, frames, rounds, say)
-    height, width = contenders[0].input_size
+    measured = measure(targets, frames, rounds, say)
+    height, width = targets[0].input_size
     lines = [
         f"# {variant} at {height}x{width}, batch 1, on a CPU\n",
         f"{describe_machine('torch', 'onnxruntime')}; PyTorch runs {torch.get_num_threads()} threads, the others pick their own.\n",
@@ -146,53 +147,53 @@ def report(variant: str, folder: Path, frames: FrameSet, rounds: int, say: Say) 
     return "\n".join(lines)
 
 
-def contenders_of(folder: Path) -> list[BenchmarkTarget]:
+def targets_of(folder: Path) -> list[BenchmarkTarget]:
     """List what is measured: eager PyTorch first, which all else is held against."""
     manifests = {name: read_manifest(folder / name) for name in ("fp32", "int8")}
     size = (manifests["fp32"].input.height, manifests["fp32"].input.width)
 
-    def contender(name: str, engine: str, backend: str, **hint: str) -> BenchmarkTarget:
+    def target(name: str, engine: str, backend: str, **hint: str) -> BenchmarkTarget:
         return BenchmarkTarget(name, folder / engine, manifests[engine], backend, "cpu", size, **hint)  # type: ignore[arg-type]
 
     return [
-        contender(EAGER, "fp32", TORCH),
-        contender("ONNX Runtime fp32", "fp32", "onnxruntime"),
-        contender("OpenVINO fp32", "fp32", "openvino", precision_hint="f32"),
-        contender("OpenVINO bf16", "fp32", "openvino", precision_hint="bf16"),
-        contender("OpenVINO int8", "int8", "openvino"),
-        contender("OpenVINO int8, the rest bf16", "int8", "openvino", precision_hint="bf16"),
+        target(EAGER, "fp32", TORCH),
+        target("ONNX Runtime fp32", "fp32", "onnxruntime"),
+        target("OpenVINO fp32", "fp32", "openvino", precision_hint="f32"),
+        target("OpenVINO bf16", "fp32", "openvino", precision_hint="bf16"),
+        target("OpenVINO int8", "int8", "openvino"),
+        target("OpenVINO int8, the rest bf16", "int8", "openvino", precision_hint="bf16"),
     ]
 
 
-def measure(contenders: Sequence[BenchmarkTarget], frames: FrameSet, rounds: int, say: Say) -> dict[str, Measured]:
+def measure(targets: Sequence[BenchmarkTarget], frames: FrameSet, rounds: int, say: Say) -> dict[str, Measured]:
     """Find each engine's memory and how far it parts from the first, one after the other; then time them in turns."""
-    eager = contenders[0]
+    eager = targets[0]
     vocabulary = load_vocabulary("hico_det")
     classifier = load_classifier(eager.folder, eager.manifest, vocabulary, cache=eager.folder / "text", note=say)
     footprints, gates = {}, {}
-    for contender in contenders:
-        say(f"memory of {contender.name}")
-        footprints[contender.name] = contender.footprint()
-        if contender is not eager:
-            say(f"holding {contender.name} against {eager.name} on {len(frames.frames)} frames")
-            gates[contender.name] = judge(eager, contender, frames, eager.manifest.input, classifier)
+    for target in targets:
+        say(f"memory of {target.name}")
+        footprints[target.name] = target.footprint()
+        if target is not eager:
+            say(f"holding {target.name} against {eager.name} on {len(frames.frames)} frames")
+            gates[target.name] = judge(eager, target, frames, eager.manifest.input, classifier)
     with ExitStack() as cleanup:
         say("opening all")
-        engines = {contender.name: cleanup.enter_context(contender.open()) for contender in contenders}
+        engines = {target.name: cleanup.enter_context(target.open()) for target in targets}
         seconds = in_turns(engines, rounds, say)
         precisions = {name: engine.precision for name, engine in engines.items()}
     return {name: Measured(precisions[name], seconds[name], gates.get(name), footprints[name]) for name in engines}
 
 
 def judge(
-    eager: BenchmarkTarget, contender: BenchmarkTarget, frames: FrameSet, description: InputDescription, classifier: Classifier
+    eager: BenchmarkTarget, target: BenchmarkTarget, frames: FrameSet, description: InputDescription, classifier: Classifier
 ) -> Comparison:
-    """Let the accuracy gate compare two contenders, at the size that the frames have."""
+    """Let the accuracy gate compare two targets, at the size that the frames have."""
 
     def opener(of: BenchmarkTarget) -> Callable[[tuple[int, int]], Engine]:
         return lambda size: replace(of, input_size=size).open()
 
-    return compare(opener(eager), opener(contender), frames, description, classifier, load_vocabulary("hico_det"))
+    return compare(opener(eager), opener(target), frames, description, classifier, load_vocabulary("hico_det"))
 
 
 def in_turns(engines: Mapping[str, Engine], rounds: int, say: Say) -> dict[str, list[float]]:

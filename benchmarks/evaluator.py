@@ -74,7 +74,7 @@ def time_selection(vocabulary: Vocabulary, random: np.random.Generator) -> float
 
 
 def judge(truths: list[HoiAnnotation], vocabulary: Vocabulary, seed: int) -> tuple[float, float, HicoEvaluator]:
-    """Judge all images; give seconds in the evaluator, of images and of the final figures."""
+    """Judge all images; give seconds in the evaluator, of images and of the final metrics."""
     random = np.random.default_rng(seed)
     evaluator = HicoEvaluator(vocabulary)
     spent = 0.0
@@ -101,14 +101,14 @@ def main() -> None:
     print(f"machine: {describe_machine()}")
     print(f"{len(truths)} images, {rows} triples ({origin}), {PREDICTIONS} made-up predictions each")
     runs = [judge(truths, vocabulary, seed=0) for _ in range(arguments.repeats)]
-    for number, (images, figures, _) in enumerate(runs, start=1):
-        print(f"run {number}: images {images:6.2f} s ({1e6 * images / len(truths):.0f} us each), figures {figures:5.2f} s")
+    for number, (images, metrics, _) in enumerate(runs, start=1):
+        print(f"run {number}: images {images:6.2f} s ({1e6 * images / len(truths):.0f} us each), metrics {metrics:5.2f} s")
     print(f"selecting 100 of 64 x 600 pairs, with pair NMS: {time_selection(vocabulary, np.random.default_rng(0)):.2f} ms an image")
     evaluator = runs[-1][2]
-    figures = evaluator.result().figures
+    metrics = evaluator.result().metrics
     print(
-        "figures, %: "
-        + ", ".join(f"{row} {name} {100 * value:.2f}" for row in ("default", "known object") for name, value in figures[row].items())
+        "metrics, %: "
+        + ", ".join(f"{row} {name} {100 * value:.2f}" for row in ("default", "known object") for name, value in metrics[row].items())
     )
     del runs, evaluator
     tracemalloc.start()  # after the timed runs: it slows them down

@@ -164,14 +164,14 @@ def choose_by_verb(tried: Sequence[dict[str, object]], results: Sequence[EventRe
     f1 = results[best].overall.f1
 
     def worth(index: int, verb: str) -> float:
-        figures = results[index].by_verb.get(verb)
-        return 2 * figures.found - f1 * figures.predicted if figures else 0.0
+        metrics = results[index].by_verb.get(verb)
+        return 2 * metrics.found - f1 * metrics.predicted if metrics else 0.0
 
     general = _nested(tried[best])["episodes"]
     verbs = {}
-    for verb, figures in results[best].by_verb.items():
+    for verb, metrics in results[best].by_verb.items():
         index = max(range(len(tried)), key=lambda index: worth(index, verb))
-        if figures.true and worth(index, verb) - worth(best, verb) >= WORTH:
+        if metrics.true and worth(index, verb) - worth(best, verb) >= WORTH:
             verbs[verb] = {name: value for name, value in _nested(tried[index])["episodes"].items() if value != general[name]}
     return {"episodes": {**general, "verbs": verbs}}
 
@@ -222,11 +222,11 @@ def legal(settings: Iterable[dict[str, object]]) -> list[dict[str, object]]:
 
 
 def describe(result: EventResults) -> str:
-    """Write the figures that matter in a line."""
-    figures = result.overall
+    """Write the metrics that matter in a line."""
+    metrics = result.overall
     return (
-        f"F1 {figures.f1:.3f}  P {figures.precision:.3f}  R {figures.recall:.3f}  start {figures.start_delay.median:+.2f} s  "
-        f"told {figures.emit_delay.median:+.2f} s  fragments {figures.fragmentation:.2f}  duplicates {figures.duplicates}"
+        f"F1 {metrics.f1:.3f}  P {metrics.precision:.3f}  R {metrics.recall:.3f}  start {metrics.start_delay.median:+.2f} s  "
+        f"told {metrics.emit_delay.median:+.2f} s  fragments {metrics.fragmentation:.2f}  duplicates {metrics.duplicates}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Compare this evaluation's figures with those of the published implementations on made-up predictions.
+"""Compare this evaluation's metrics with those of the published implementations on made-up predictions.
 
     python benchmarks/reference_evaluator.py REFERENCE.npz
 
@@ -34,10 +34,10 @@ from edge_hoi.vocabulary import Vocabulary, known_vocabularies, load_vocabulary,
 Arrays = Mapping[str, NDArray[Any]]
 
 AP, ROLE_AP = 1e-9, 1e-6
-"""Tolerances; V-COCO's benchmark keeps its figures in single precision."""
+"""Tolerances; V-COCO's benchmark keeps its metrics in single precision."""
 
 EXPECTED = "expected/"
-HICO_FIGURES = {
+HICO_METRICS = {
     "mAP": ("default", "full"),
     "mAP rare": ("default", "rare"),
     "mAP non-rare": ("default", "non-rare"),
@@ -59,29 +59,29 @@ class Truth:
 
 
 def hico(reference: Arrays) -> dict[str, Any]:
-    """Compute HICO-DET's figures, with or without suppressing pairs, as the expected figures' names say."""
+    """Compute HICO-DET's metrics, with or without suppressing pairs, as the expected metrics' names say."""
     vocabulary = vocabulary_of(reference)
     if "rare" in reference:
         rare = np.isin(np.arange(len(vocabulary)), ids_of(reference["rare"]))
         hois = tuple(replace(hoi, is_rare=bool(flag)) for hoi, flag in zip(vocabulary.hois, rare, strict=True))
         vocabulary = replace(vocabulary, hois=hois)
     settings = sorted({name.split("/")[1] for name in reference if name.startswith(EXPECTED) and name.count("/") > 1})
-    figures: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     for setting in settings or [""]:
         evaluator = HicoEvaluator(vocabulary, unseen_ids=unseen_of(reference))
         for image_id, image in images(reference):
             scores = join_scores(image["hoi_scores"], image["object_scores"], vocabulary.object_ids)
             found = select_pairs(scores, image["human"], image["object"], vocabulary, is_deduplicated=setting != "nms=0")
             evaluator.update(image_id, found, truth_of(image, vocabulary))
-        ours = evaluator.result().figures
-        for name, (row, column) in HICO_FIGURES.items():
+        ours = evaluator.result().metrics
+        for name, (row, column) in HICO_METRICS.items():
             if column in ours[row]:
-                figures[f"{setting}/{name}".lstrip("/")] = ours[row][column]
-    return figures
+                metrics[f"{setting}/{name}".lstrip("/")] = ours[row][column]
+    return metrics
 
 
 def vcoco(reference: Arrays) -> dict[str, Any]:
-    """Compute the figures watched while training on V-COCO."""
+    """Compute the metrics watched while training on V-COCO."""
     vocabulary = vocabulary_of(reference)
     evaluator = VcocoEvaluator(vocabulary)
     for image_id, image in images(reference):
@@ -89,8 +89,8 @@ def vcoco(reference: Arrays) -> dict[str, Any]:
         scores, object_ids = verb_scores(pairs, image["object_scores"], vocabulary.verb_ids, reference["correct_mat"])
         evaluator.update(image_id, select_verbs(scores, object_ids, image["human"], image["object"]), truth_of(image, vocabulary))
     result = evaluator.result()
-    figures = {f"AP_{category.name}": category.average_precision for category in result.categories}
-    return figures | {f"mAP_{name}": value for name, value in result.figures["while training"].items()}
+    metrics = {f"AP_{category.name}": category.average_precision for category in result.categories}
+    return metrics | {f"mAP_{name}": value for name, value in result.metrics["while training"].items()}
 
 
 def roles(reference: Arrays) -> dict[str, Any]:
@@ -103,16 +103,16 @@ def roles(reference: Arrays) -> dict[str, Any]:
         )
         evaluator.update(image_id, predictions, RoleTruth(image["boxes"], image["classes"] == 1, image["actions"], image["role_index"]))
     agents, *scenarios = evaluator.average_precisions()
-    figures: dict[str, Any] = {"agent_ap": agents}
-    means = evaluator.result().figures
+    metrics: dict[str, Any] = {"agent_ap": agents}
+    means = evaluator.result().metrics
     for number, values in enumerate(scenarios, start=1):
         row = means[f"scenario {number}"]
-        figures |= {
+        metrics |= {
             f"scenario_{number}/role_ap": values,
             f"scenario_{number}/mean": row["all"],
             f"scenario_{number}/mean_without_point": row["without point"],
         }
-    return figures
+    return metrics
 
 
 def images(reference: Arrays) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
@@ -190,13 +190,13 @@ def main() -> int:
     reference = dict(np.load(parser.parse_args().reference))
     keys = {name.rpartition("/")[2] for name in reference}
     if "role_box_score" in keys:
-        title, figures, tolerance = "V-COCO's benchmark", roles(reference), ROLE_AP
+        title, metrics, tolerance = "V-COCO's benchmark", roles(reference), ROLE_AP
     elif "correct_mat" in keys:
-        title, figures, tolerance = "V-COCO while training", vcoco(reference), AP
+        title, metrics, tolerance = "V-COCO while training", vcoco(reference), AP
     else:
-        title, figures, tolerance = "HICO-DET", hico(reference), AP
+        title, metrics, tolerance = "HICO-DET", hico(reference), AP
     print(f"{title}; ours, theirs, tolerance {tolerance:.0e}")
-    is_passed = compare(figures, reference, tolerance)
+    is_passed = compare(metrics, reference, tolerance)
     print("PASS" if is_passed else "FAIL")
     return 0 if is_passed else 1
 

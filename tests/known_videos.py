@@ -1,4 +1,4 @@
-"""Videos whose truth is known, and events about them: two people who stand apart, each with a bicycle, and a cup that one holds."""
+"""Videos with ground truth, and their events: two people who stand apart, each with a bicycle, and a cup that one holds."""
 
 import hashlib
 from datetime import datetime, timedelta
@@ -22,12 +22,12 @@ BOXES = {
 NAMES = {ANNA: "person", BEN: "person", HERS: "bicycle", HIS: "bicycle", CUP: "cup"}
 
 
-def episode(human=ANNA, thing=HERS, verb="ride", start=10.0, end=20.0, difficulties=()):
-    return TruthEpisode(human, thing, verb, NAMES[thing] if thing else None, start, end, tuple(difficulties))
+def episode(human=ANNA, item=HERS, verb="ride", start=10.0, end=20.0, difficulties=()):
+    return TruthEpisode(human, item, verb, NAMES[item] if item else None, start, end, tuple(difficulties))
 
 
 def still(category, box, frames=range(600)):
-    """Make the track of what does not move."""
+    """Make a track that does not move."""
     return TruthTrack(category, np.array(frames, np.int64), np.tile(np.array(box, np.float32), (len(frames), 1)))
 
 
@@ -39,19 +39,19 @@ def make_truth(*episodes, seconds=SECONDS, file="street.mp4", verbs=None, tracks
 
 
 def make_events(
-    human=ANNA, thing=HERS, verb="ride", start=10.0, end=20.0, *, told=None, updates=(), camera="street", ended=True, key=""
+    human=ANNA, item=HERS, verb="ride", start=10.0, end=20.0, *, emitted=None, updates=(), camera="street", ended=True, key=""
 ) -> list[dict]:
-    """Make an episode's CloudEvents. `human` and `thing` are tracks, boxes in pixels, or functions of time that give one of these."""
-    name = hashlib.sha256(repr((human, thing, verb, start, end, camera, key)).encode()).hexdigest()[:32]
-    told = min(start + 0.5, end) if told is None else told
-    category = None if thing is None else NAMES.get(thing(start) if callable(thing) else thing, "bicycle")
+    """Make an episode's CloudEvents. `human` and `item` are tracks, boxes in pixels, or functions of time that return one of these."""
+    name = hashlib.sha256(repr((human, item, verb, start, end, camera, key)).encode()).hexdigest()[:32]
+    emitted = min(start + 0.5, end) if emitted is None else emitted
+    category = None if item is None else NAMES.get(item(start) if callable(item) else item, "bicycle")
 
     def participant(who, category, seconds):
         who = who(seconds) if callable(who) else who
         box = np.array(BOXES.get(who, who)) / [WIDTH, HEIGHT, WIDTH, HEIGHT]
         return Participant(1, category, tuple(box.tolist()), 0.9)
 
-    steps = [(told, Phase.STARTED), *((each, Phase.UPDATED) for each in updates), *([(end, Phase.ENDED)] if ended else [])]
+    steps = [(emitted, Phase.STARTED), *((each, Phase.UPDATED) for each in updates), *([(end, Phase.ENDED)] if ended else [])]
     return [
         render(
             Event(
@@ -62,7 +62,7 @@ def make_events(
                 site="site",
                 camera=camera,
                 human=participant(human, "person", seconds),
-                object=None if thing is None else participant(thing, category, seconds),
+                object=None if item is None else participant(item, category, seconds),
                 verb=verb,
                 hoi_id=0,
                 text=f"person {verb} {category}",
@@ -84,10 +84,10 @@ def make_events(
 
 
 def as_predicted(truth_episode, **changes) -> list[dict]:
-    """Make the events that say exactly what is true."""
+    """Make the events that equal the ground truth."""
     what = {
         "human": truth_episode.human,
-        "thing": truth_episode.object,
+        "item": truth_episode.object,
         "verb": truth_episode.verb,
         "start": truth_episode.start,
         "end": truth_episode.end,

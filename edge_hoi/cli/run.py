@@ -60,9 +60,9 @@ def run(
 
     Options override the configuration file. Ctrl-C ends a run in order: open episodes emit `ended`, and files are closed.
     """
-    from edge_hoi.api.settings import merge
+    from edge_hoi.api.settings import override
     from edge_hoi.cli.display import RunDisplay, summary_table
-    from edge_hoi.config import RunConfig, load_config, parse_config
+    from edge_hoi.config import RunConfig, load_config
     from edge_hoi.pipeline import build_pipeline
 
     loaded = load_config(config) if config else RunConfig()
@@ -74,7 +74,7 @@ def run(
         "max_frames": max_frames,
         "engine": {"path": engine, "device": device, "allow_demo": allow_demo_engine or None},
     }
-    settings = parse_config(merge(loaded.model_dump(exclude_unset=True), changes), origin="command line")
+    settings = override(loaded, changes, origin="command line")
     shown: list[Event] | None = None
     if not settings.sources:
         settings, shown = _demo(settings), []
@@ -107,7 +107,7 @@ def _files(settings: "RunConfig") -> list[str]:
 def _demo(settings: "RunConfig") -> "RunConfig":
     """Play the embedded clip, and write its events and an annotated video unless other outputs are configured."""
     from edge_hoi.config import AnnotateConfig, SourceConfig
-    from edge_hoi.pipeline import DEMO_CLIP
+    from edge_hoi.demo import DEMO_CLIP
     from edge_hoi.sinks import JsonlSettings
 
     print_note("no source given: playing the embedded clip; name yours with --source VIDEO or --source rtsp://...")
@@ -122,10 +122,10 @@ def _demo(settings: "RunConfig") -> "RunConfig":
 
 def _compare_with_truth(events: "list[Event]") -> None:
     """Print the embedded clip's true episodes, found or missed, where its truth comes with it."""
+    from edge_hoi.demo import DEMO_CLIP
     from edge_hoi.events.cloudevents import render
     from edge_hoi.lab.datasets.truth import read_truth, truth_path
     from edge_hoi.lab.evaluation.events import episode_table, predicted_episodes, score_events
-    from edge_hoi.pipeline import DEMO_CLIP
 
     path = truth_path(DEMO_CLIP)
     if path.is_file():

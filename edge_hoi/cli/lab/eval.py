@@ -1,18 +1,16 @@
-"""`edge-hoi eval`: how good an engine is, by the benchmarks' own measures."""
+"""`edge-hoi eval`: an engine's accuracy, by the benchmarks' own metrics."""
 
-import json
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from edge_hoi.cli.lab.eval_events import check_folders, events
+from edge_hoi.cli.lab.eval_events import events
+from edge_hoi.cli.lab.results import check_outputs, progress_bar, write_json
 from edge_hoi.cli.run import DeviceOption
-from edge_hoi.cli.terminal import err, out, print_note
+from edge_hoi.cli.terminal import out, print_note
 from edge_hoi.errors import DatasetError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -21,68 +19,62 @@ if TYPE_CHECKING:
 
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".safetensors")
 PUBLISHED_SIZE = (800, 1216)
-"""About the published evaluation's pictures: shorter side 800, longer at most 1333, in multiples of 32."""
+"""About the published evaluation's images: shorter side 800, longer at most 1333, in multiples of 32."""
 
-app = typer.Typer(
-    no_args_is_help=True, help="Measure how good an engine is: on pictures by the benchmarks' own rules, on video by its events."
-)
+app = typer.Typer(no_args_is_help=True, help="Evaluate an engine: on images with the benchmarks' own metrics, on videos by its events.")
 app.command("events")(events)
 
 
 @app.command("hoi")
 def hoi(
-    data: Annotated[
-        Path, typer.Option("--data", help="The data set's folder: annotations and pictures. docs/datasets.md shows how it lies.")
-    ],
+    data: Annotated[Path, typer.Option("--data", help="The data set's folder: annotations and images. docs/datasets.md shows its layout.")],
     dataset: Annotated[Literal["hico_det", "vcoco", "custom"], typer.Option("--dataset", help="Which data set it is.")] = "hico_det",
     engine: Annotated[
         str, typer.Option("--engine", help="Engine: a name below engines/, a folder with a manifest, or a checkpoint (.pth, .safetensors).")
     ] = "default",
-    split: Annotated[Literal["train", "test"], typer.Option("--split", help="Which part of it.")] = "test",
+    split: Annotated[Literal["train", "test"], typer.Option("--split", help="Its split.")] = "test",
     zero_shot: Annotated[
         str | None,
         typer.Option(
             "--zero-shot",
-            help="Tell unseen from seen categories: rare_first, non_rare_first, unseen_object, unseen_verb, uc0..4; of custom data one of "
-            "its zero_shot.yaml.",
+            help="Report unseen and seen categories: rare_first, non_rare_first, unseen_object, unseen_verb, uc0..4; for custom data, a "
+            "name in its zero_shot.yaml.",
         ),
     ] = None,
     enhance: Annotated[
         int,
-        typer.Option("--enhance", min=0, help="Training-free enhancement: how many categories a picture lifts. The paper has 10; 0: off."),
+        typer.Option(
+            "--enhance", min=0, help="Training-free enhancement: number of categories lifted in an image. 10 in the paper; 0: off."
+        ),
     ] = 0,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write all figures, category by category, as JSON.")] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the categories' average precision (.png, .svg, .pdf).")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Stop after so many pictures, to try things.")] = None,
-    batch: Annotated[int, typer.Option("--batch", min=1, max=64, help="Pictures of like shape that the engine takes at once.")] = 1,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write all metrics, category by category, as JSON.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Plot the categories' average precision (.png, .svg, .pdf).")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Evaluate only the first images, for a quick check.")] = None,
+    batch: Annotated[int, typer.Option("--batch", min=1, max=64, help="Images of one input size that the engine processes at once.")] = 1,
     device: DeviceOption = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse to go on if pictures are missing.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if images are missing.")] = False,
 ) -> None:
-    """Run an engine over a data set and print the figures that papers report.
+    """Run an engine over a data set and print the metrics that papers report.
 
-    HICO-DET: mAP by default and with known objects; full, rare, non-rare. V-COCO: role AP in both scenarios, and the published code's
-    figure. A picture needs about a kilobyte of memory. Figures of a part of the pictures are not comparable with a paper's.
+    HICO-DET: mAP in the default and the known-object setting; full, rare, non-rare. V-COCO: role AP in both scenarios, and the verb
+    AP of the published code. An image needs about a kilobyte of memory. Metrics on a part of the images do not compare with a paper's.
 
         edge-hoi eval hoi --engine hoiclip --dataset hico_det --data datasets/hico_20160224_det --output results.json --plot ap.png
     """
     from edge_hoi.lab.datasets import open_dataset, unseen_hoi_ids
-    from edge_hoi.lab.evaluation import check_plot, open_benchmark, plot_categories
+    from edge_hoi.lab.evaluation import open_benchmark, plot_categories
     from edge_hoi.lab.evaluation.evaluate import evaluate
 
-    check_folders(output, plot)
-    if plot:
-        check_plot(plot)
-    pictures = open_dataset(dataset, data, split)
-    unseen = unseen_hoi_ids(dataset, data, pictures.vocabulary, zero_shot)
-    present = _present(pictures, is_strict=strict)[:limit]
-    benchmark = open_benchmark(pictures.vocabulary, unseen_ids=unseen, allowed=_correspondence(dataset, data, pictures.vocabulary))
+    check_outputs(output, plot)
+    images = open_dataset(dataset, data, split)
+    unseen = unseen_hoi_ids(dataset, data, images.vocabulary, zero_shot)
+    present = _present(images, is_strict=strict)[:limit]
+    benchmark = open_benchmark(images.vocabulary, unseen_ids=unseen, allowed=_correspondence(dataset, data, images.vocabulary))
     with ExitStack() as cleanup:
-        folder = _engine_folder(engine, pictures.vocabulary, needs_text=enhance > 0, cleanup=cleanup)
-        columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-        bar = cleanup.enter_context(Progress(*columns, console=err, transient=True, disable=not err.is_terminal))
-        task = bar.add_task("pictures", total=len(present))
+        folder = _engine_folder(engine, images.vocabulary, needs_text=enhance > 0, cleanup=cleanup)
+        update = cleanup.enter_context(progress_bar("images", total=len(present), is_counted=True))
         manifest = evaluate(
-            pictures,
+            images,
             present,
             benchmark,
             folder,
@@ -90,50 +82,51 @@ def hoi(
             device=device or "auto",
             enhanced=enhance,
             note=print_note,
-            progress=partial(bar.advance, task),
+            progress=lambda count: update(advance=count),
         )
     results = benchmark.results()
-    for figures in results:
-        out.print(figures.table())
+    title = f"{images.name} {images.split}"
+    for metrics in results:
+        out.print(metrics.table(title))
     about = {
         "engine": {"name": manifest.name, "weights_sha256": manifest.weights_sha256, "precision": manifest.precision},
-        "dataset": {"name": dataset, "split": split, "pictures": len(pictures), "judged": len(present)},
+        "dataset": {"name": dataset, "split": split, "images": len(images), "evaluated": len(present)},
         "enhance": enhance,
         "zero_shot": zero_shot,
     }
     if output:
-        about["results"] = [figures.to_json() for figures in results]
-        output.write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        about["results"] = [metrics.to_json() for metrics in results]
+        write_json(output, about)
     if plot:
-        plot_categories(results[0], plot)
+        plot_categories(results[0], plot, title)
 
 
-def _present(pictures: "AnnotatedImages", *, is_strict: bool) -> list[int]:
-    """List the pictures that are there, and say how many are not."""
+def _present(images: "AnnotatedImages", *, is_strict: bool) -> list[int]:
+    """List the images that exist, and note how many are missing."""
     present, first_missing = [], None
-    for index in range(len(pictures)):
+    for index in range(len(images)):
         try:
-            pictures.image_path(index)
+            images.image_path(index)
             present.append(index)
         except DatasetError as error:
             first_missing = first_missing or error
     if first_missing is not None:
         if is_strict or not present:
-            raise DatasetError(f"{len(pictures) - len(present)} of {len(pictures)} pictures are missing. {first_missing}")
+            raise DatasetError(f"{len(images) - len(present)} of {len(images)} images are missing. {first_missing}")
         print_note(
-            f"{len(pictures) - len(present)} of {len(pictures)} pictures are missing; the figures are of those present, "
-            "and not to be compared with others' (--strict refuses this)"
+            f"{len(images) - len(present)} of {len(images)} images are missing; the metrics are of the others and do not "
+            "compare with published ones (--strict refuses this)"
         )
-    if pictures.name == "vcoco" and all(annotation.object_boxes.any(axis=1).all() for annotation in pictures.annotations):
+    if images.name == "vcoco" and all(annotation.object_boxes.any(axis=1).all() for annotation in images.annotations):
         print_note(
-            "these annotations of V-COCO tell nothing about interactions without object, which the benchmark counts: the figures are not "
-            "to be compared with others'; test_vcoco.json has them"
+            "these V-COCO annotations lack interactions without object, which the benchmark counts: the metrics do not compare with "
+            "published ones; test_vcoco.json has them"
         )
     return present
 
 
 def _correspondence(dataset: str, data: Path, vocabulary: "Vocabulary") -> Any:  # noqa: ANN401 -- an array or None
-    """Read which verbs of V-COCO go with which objects, where the published recipe's file is there."""
+    """Read which verbs of V-COCO go with which objects, if the published recipe's file exists."""
     from edge_hoi.lab.datasets import read_correspondence
 
     paths = [data / "annotations" / "corre_vcoco.npy", data / "corre_vcoco.npy"] if dataset == "vcoco" else []
@@ -141,7 +134,7 @@ def _correspondence(dataset: str, data: Path, vocabulary: "Vocabulary") -> Any: 
 
 
 def _engine_folder(engine: str, vocabulary: "Vocabulary", *, needs_text: bool, cleanup: ExitStack) -> Path:
-    """Find the engine's folder; a checkpoint is made into an engine that PyTorch runs, for as long as this lasts."""
+    """Return the engine's folder; a checkpoint becomes a temporary PyTorch engine."""
     from edge_hoi.pipeline.engines import engine_folder
 
     path = Path(engine).expanduser()
@@ -151,16 +144,13 @@ def _engine_folder(engine: str, vocabulary: "Vocabulary", *, needs_text: bool, c
 
 
 def checkpoint_engine(path: Path, cleanup: ExitStack, vocabulary: "Vocabulary | None" = None, *, needs_text: bool = False) -> Path:
-    """Make a checkpoint into an engine that PyTorch runs.
+    """Build a temporary PyTorch engine from a checkpoint, and return its folder.
 
     Args:
         path: The checkpoint.
         cleanup: Removes the engine when it is closed.
-        vocabulary: What it is to be used for; None for its own.
-        needs_text: Whether it needs its text tower for more than new vocabularies.
-
-    Returns:
-        The engine's folder.
+        vocabulary: The one to use; None for the checkpoint's own.
+        needs_text: Whether the text tower is needed in any case, not for another vocabulary only.
 
     Raises:
         MissingDependencyError: PyTorch is not installed.

@@ -1,140 +1,116 @@
-"""`edge-hoi eval events`: how good a run's events are, on videos whose episodes are known."""
+"""`edge-hoi eval events`: event quality on videos with ground truth."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import Progress, TimeRemainingColumn
 
+from edge_hoi.cli.lab.results import check_outputs, progress_bar, write_json
 from edge_hoi.cli.run import DeviceOption, VocabularyOption
-from edge_hoi.cli.terminal import err, out, print_note
+from edge_hoi.cli.terminal import out, print_note
 from edge_hoi.errors import ConfigError, DatasetError
 
 if TYPE_CHECKING:
     from edge_hoi.config import RunConfig
     from edge_hoi.lab.datasets.truth import Truth
-    from edge_hoi.lab.evaluation.events import Judgement
+    from edge_hoi.lab.evaluation.events import ScoredVideo
 
 
 def events(
-    events: Annotated[Path | None, typer.Option("--events", help="Events of a run, as `edge-hoi run --events` writes them.")] = None,
+    events: Annotated[Path | None, typer.Option("--events", help="Events of a run, written by `edge-hoi run --events`.")] = None,
     truth: Annotated[
-        list[Path] | None, typer.Option("--truth", help="Truth of the video they are of (NAME.truth.json); one for each camera.")
+        list[Path] | None, typer.Option("--truth", help="Ground truth of their video (NAME.truth.json); one for each camera.")
     ] = None,
-    videos: Annotated[
-        Path | None, typer.Option("--videos", help="Instead: run every video of this folder that has a NAME.truth.json beside it.")
-    ] = None,
+    videos: Annotated[Path | None, typer.Option("--videos", help="Instead: run every video of this folder with a NAME.truth.json.")] = None,
     engine: Annotated[
         str | None, typer.Option("--engine", help="With --videos. A name below engines/, or a folder with a manifest.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", help="With --videos. How to run them; its sources and sinks do not count.")
+        Path | None, typer.Option("--config", help="With --videos. Configuration; its sources and sinks are ignored.")
     ] = None,
     vocabulary: VocabularyOption = None,
     device: DeviceOption = None,
-    min_seconds: Annotated[
-        float, typer.Option("--min-seconds", min=0, help="True episodes that are shorter need not be found, and may be.")
-    ] = 0.0,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write all figures, and every episode, as JSON.")] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the true and the told episodes over time (.png, .svg, .pdf).")] = None,
+    min_seconds: Annotated[float, typer.Option("--min-seconds", min=0, help="Shorter ground-truth episodes are ignored.")] = 0.0,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write all metrics, and every episode, as JSON.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Plot true and predicted episodes over time (.png, .svg, .pdf).")] = None,
 ) -> None:
-    """Hold events against the truth: what was found, when it was told, what was told twice or made up.
+    """Compare events with ground truth: found and missed episodes, delays, duplicates and false positives.
 
-    docs/event-quality.md defines every figure, and the form of a truth.
+    docs/event-quality.md defines every metric, and the ground truth's format.
 
         edge-hoi eval events --events events.jsonl --truth street.truth.json
 
         edge-hoi eval events --videos test-videos --engine default --output results.json --plot timeline.png
     """
-    from edge_hoi.lab.evaluation import check_plot
-    from edge_hoi.lab.evaluation.events import episode_table, event_results, judgement_form, plot_timeline, result_tables
+    from edge_hoi.lab.evaluation.events import episode_table, event_results, plot_timeline, result_tables, video_to_json
 
-    check_folders(output, plot)
-    if plot:
-        check_plot(plot)
+    check_outputs(output, plot)
     if events and truth and not (videos or engine or config or vocabulary or device):
-        judgements, about = _judge_file(events, truth, min_seconds), {"events": str(events)}
+        scored, about = _score_file(events, truth, min_seconds), {"events": str(events)}
     elif videos and not (events or truth):
-        judgements, about = _judge_videos(videos, _settings(config, engine, vocabulary, device), min_seconds)
+        scored, about = _score_videos(videos, _settings(config, engine, vocabulary, device), min_seconds)
     else:
         raise ConfigError(
             "expected --events FILE with --truth FILE, or --videos FOLDER with --engine, --config, --vocabulary and --device as wanted; "
-            "give the one or the other"
+            "give one or the other"
         )
-    results = event_results(judgements)
+    results = event_results(scored)
     for table in result_tables(results):
         out.print(table)
-    if len(judgements) == 1:
-        out.print(episode_table(judgements[0]))
+    if len(scored) == 1:
+        out.print(episode_table(scored[0]))
     if output:
-        form = about | {"min_seconds": min_seconds, "results": results.to_json(), "videos": [judgement_form(each) for each in judgements]}
-        output.write_text(json.dumps(form, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        form = about | {"min_seconds": min_seconds, "results": results.to_json(), "videos": [video_to_json(each) for each in scored]}
+        write_json(output, form)
     if plot:
-        plot_timeline(judgements, plot)
+        plot_timeline(scored, plot)
 
 
-def check_folders(*paths: Path | None) -> None:
-    """Find out whether files can be written, before hours are spent on what goes into them.
-
-    Args:
-        paths: Where to; None for what is not wanted.
-
-    Raises:
-        ConfigError: The folder of one does not exist.
-    """
-    for path in paths:
-        if path and not path.resolve().parent.is_dir():
-            raise ConfigError(f"cannot write {path}: there is no folder {path.parent}; make it, or choose another place")
-
-
-def _judge_file(events: Path, paths: Sequence[Path], min_seconds: float) -> "list[Judgement]":
-    """Judge what a file holds. One truth and one camera belong together; of several, those with the name of the video do."""
+def _score_file(events: Path, paths: Sequence[Path], min_seconds: float) -> "list[ScoredVideo]":
+    """Score a file of events. With several cameras, each goes with the ground truth of the video of its name."""
     from edge_hoi.lab.datasets.truth import read_truth
-    from edge_hoi.lab.evaluation.events import judge, predicted_episodes, read_events
+    from edge_hoi.lab.evaluation.events import predicted_episodes, read_events, score_events
 
     truths = {Path(truth.video.file).stem: truth for truth in map(read_truth, paths)}
     if len(truths) < len(paths):
-        raise ConfigError("two of the files of --truth are of videos with the same name; judge them one by one")
+        raise ConfigError("two files of --truth are of videos with the same name; evaluate them one by one")
     episodes = predicted_episodes(read_events(events))
     cameras = sorted({episode.camera for episode in episodes})
     if len(truths) == 1 and len(cameras) <= 1:
         (name,) = truths
-        return [judge(truths[name], episodes, name=name, min_seconds=min_seconds)]
+        return [score_events(truths[name], episodes, name=name, min_seconds=min_seconds)]
     unknown = [camera for camera in cameras if camera not in truths]
     if unknown:
         raise ConfigError(
-            f"{events} holds events of the camera {unknown[0]}, expected those of {', '.join(truths)}; give the truth of each camera's "
-            "video with --truth, the camera named like the video"
+            f"{events} holds events of the camera {unknown[0]}, expected those of {', '.join(truths)}; give the ground truth of each "
+            "camera's video with --truth, and name the camera like the video"
         )
     return [
-        judge(truth, [each for each in episodes if each.camera == name], name=name, min_seconds=min_seconds)
+        score_events(truth, [each for each in episodes if each.camera == name], name=name, min_seconds=min_seconds)
         for name, truth in truths.items()
     ]
 
 
-def _judge_videos(folder: Path, settings: "RunConfig", min_seconds: float) -> "tuple[list[Judgement], dict[str, Any]]":
-    """Run the videos and judge each; also tell what ran, and how fast."""
-    from edge_hoi.lab.evaluation.events import judge, predicted_episodes
-    from edge_hoi.lab.evaluation.events.videos import watch
+def _score_videos(folder: Path, settings: "RunConfig", min_seconds: float) -> "tuple[list[ScoredVideo], dict[str, Any]]":
+    """Run the videos and score each; also return the engine and the throughput."""
+    from edge_hoi.lab.evaluation.events import predicted_episodes, score_events
+    from edge_hoi.lab.evaluation.events.videos import run_videos
     from edge_hoi.pipeline.engines import engine_folder
     from edge_hoi.runtime import read_manifest
 
     truths = _truths_of(folder)
     manifest = read_manifest(engine_folder(settings.engine.path))
     total = sum(truth.video.duration_seconds for truth in truths.values())
-    columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
-    judgements, frames, busy, before = [], 0, 0.0, 0.0
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("videos", total=total)
+    scored, frames, busy, before = [], 0, 0.0, 0.0
+    with progress_bar("videos", total=total) as update:
 
         def show(video: Path, seconds: float) -> None:
-            bar.update(task, completed=before + seconds, description=video.name)
+            update(completed=before + seconds, description=video.name)
 
-        for watched in watch(list(truths), settings, note=print_note, progress=show):
-            truth, status = truths[watched.video], watched.status
-            judgements.append(judge(truth, predicted_episodes(watched.events), name=watched.video.stem, min_seconds=min_seconds))
+        for run in run_videos(list(truths), settings, note=print_note, progress=show):
+            truth, status = truths[run.video], run.status
+            scored.append(score_events(truth, predicted_episodes(run.events), name=run.video.stem, min_seconds=min_seconds))
             before += truth.video.duration_seconds
             frames += status.frames
             busy += status.frames / status.fps if status.fps else 0.0
@@ -145,7 +121,7 @@ def _judge_videos(folder: Path, settings: "RunConfig", min_seconds: float) -> "t
         "frames": frames,
         "frames_per_second": speed,
     }
-    return judgements, about
+    return scored, about
 
 
 def _truths_of(folder: Path) -> "dict[Path, Truth]":
@@ -155,11 +131,11 @@ def _truths_of(folder: Path) -> "dict[Path, Truth]":
         raise DatasetError(f"expected a folder of videos, found none at {folder}; check the path")
     paths = sorted(folder.glob(f"*{SUFFIX}"))
     if not paths:
-        raise DatasetError(f"expected videos with their truth beside them (a.mp4, a{SUFFIX}) in {folder}, found no *{SUFFIX}")
+        raise DatasetError(f"expected videos with ground truth (a.mp4, a{SUFFIX}) in {folder}, found no *{SUFFIX}")
     truths = {folder / truth.video.file: truth for truth in map(read_truth, paths)}
     missing = [video for video in truths if not video.is_file()]
     if missing:
-        raise DatasetError(f"{missing[0]} is not there, of which a truth tells; put it beside it, or take the truth away")
+        raise DatasetError(f"{missing[0]} is missing, but its ground truth is there; add the video or remove the ground truth")
     return truths
 
 

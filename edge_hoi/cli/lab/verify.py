@@ -1,4 +1,4 @@
-"""`edge-hoi verify`: whether an engine of reduced precision still says what fp32 says."""
+"""`edge-hoi verify`: accuracy of an engine of reduced precision against fp32."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,30 +16,33 @@ FP32 = "fp32"
 def verify(
     engine: Annotated[str, typer.Argument(help="Engine: a name below engines/, or a folder with a manifest.")],
     against: Annotated[
-        str, typer.Option("--against", help="fp32 to look for such an engine of the same weights; or its name or folder; or a checkpoint.")
+        str,
+        typer.Option(
+            "--against", help="The reference: fp32 for the fp32 engine of the same weights, an engine's name or folder, or a checkpoint."
+        ),
     ] = FP32,
     source: Annotated[
         list[str] | None,
-        typer.Option("--source", help="Videos, cameras, folders of pictures to compare on; the clip that comes along where absent."),
+        typer.Option("--source", help="Videos, cameras or folders of images to compare on; default: the embedded clip."),
     ] = None,
-    frames: Annotated[int, typer.Option("--frames", min=2, help="Frames, chosen to differ from each other.")] = 64,
+    frames: Annotated[int, typer.Option("--frames", min=2, help="Number of frames, chosen to differ from each other.")] = 64,
     data: Annotated[Path | None, typer.Option("--data", help="A data set's folder, to compare mean average precision as well.")] = None,
     dataset: Annotated[Literal["hico_det", "vcoco", "custom"], typer.Option("--dataset", help="Which data set it is.")] = "custom",
     split: Annotated[Literal["train", "test"], typer.Option("--split", help="Which part of it.")] = "test",
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Stop after so many pictures of it.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Evaluate only the first images of it.")] = None,
 ) -> None:
-    """Run an engine and its fp32 reference on the same frames, and fail if they part too far.
+    """Run an engine and its fp32 reference on the same frames; fail if it exceeds the fp32 accuracy tolerance.
 
-    The limits are those that the engine's manifest gives. Needs `pip install '.[build]'` in a checkout of edge-hoi.
+    The tolerances are those of the engine's manifest. Needs `pip install '.[build]'` in a checkout of edge-hoi.
 
         edge-hoi verify engines/quick --against hoiclip.safetensors --source street.mp4
     """
     require_build_extra("verifying")
+    from edge_hoi.demo import DEMO_CLIP
     from edge_hoi.export import LIMITS, collect_frames
     from edge_hoi.lab.datasets import open_dataset
     from edge_hoi.lab.evaluation.verify import precision_loss
     from edge_hoi.lab.evaluation.verify import verify as compare
-    from edge_hoi.pipeline import DEMO_CLIP
     from edge_hoi.pipeline.engines import engine_folder
     from edge_hoi.runtime import read_manifest
 
@@ -52,11 +55,11 @@ def verify(
         chosen = collect_frames(source or [str(DEMO_CLIP)], frames, manifest.input)
         comparison = compare(folder, reference, chosen, note=print_note)
         if data:
-            pictures = open_dataset(dataset, data, split)
-            ours, theirs = precision_loss(pictures, range(len(pictures))[:limit], folder, reference, note=print_note)
+            images = open_dataset(dataset, data, split)
+            ours, theirs = precision_loss(images, range(len(images))[:limit], folder, reference, note=print_note)
             comparison.measured["map_loss"] = theirs - ours
             comparison.where["map_loss"] = f"mAP {100 * ours:.2f} %, fp32 {100 * theirs:.2f} %"
-    table = Table("measure", "found", "limit", "worst", title=f"{manifest.name}, {manifest.precision}, {len(chosen.frames)} frames")
+    table = Table("metric", "value", "limit", "worst", title=f"{manifest.name}, {manifest.precision}, {len(chosen.frames)} frames")
     for name, value in comparison.measured.items():
         table.add_row(name, f"{value:.4f}", f"{limits[name]:g}", comparison.where[name])
     out.print(table)

@@ -1,6 +1,9 @@
-"""Figures of HICO-DET and V-COCO, from arrays, image by image."""
+"""Evaluation: mean average precision as HICO-DET and V-COCO define it, and event quality (`events`).
 
-from edge_hoi.lab.evaluation.benchmark import Benchmark, HicoBenchmark, Sight, VcocoBenchmark, open_benchmark
+In: an engine and a data set. Out: `Results`, with tables, JSON and plots.
+"""
+
+from edge_hoi.lab.evaluation.benchmark import Benchmark, HicoBenchmark, RawPredictions, VcocoBenchmark, open_benchmark
 from edge_hoi.lab.evaluation.hico import GroundTruth, HicoEvaluator
 from edge_hoi.lab.evaluation.plot import check_plot, plot_categories
 from edge_hoi.lab.evaluation.results import CategoryResult, Results
@@ -13,11 +16,11 @@ __all__ = [
     "GroundTruth",
     "HicoBenchmark",
     "HicoEvaluator",
+    "RawPredictions",
     "Results",
     "RoleEvaluator",
     "RolePredictions",
     "RoleTruth",
-    "Sight",
     "VcocoBenchmark",
     "VcocoEvaluator",
     "VerbPredictions",

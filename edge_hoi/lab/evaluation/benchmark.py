@@ -1,4 +1,4 @@
-"""Whole benchmarks: from what a detector sees in a picture to the figures that papers report.
+"""Benchmarks: from a detector's raw predictions to the metrics that papers report.
 
 Q queries, N HOI categories, K objects ("nothing" is one more), V verbs, A actions, R roles of an action beside the agent.
 """
@@ -24,13 +24,13 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
-    """What a detector sees in one picture, before anything is selected.
+class RawPredictions:
+    """A detector's predictions for one image, before selection.
 
     Attributes:
-        human_boxes: `(Q, 4)` float32 xyxy in pixels; may reach beyond the picture.
+        human_boxes: `(Q, 4)` float32 xyxy in pixels; may reach beyond the image.
         object_boxes: `(Q, 4)` likewise.
-        scores: `(Q, N)` float32, of `pair_scores`, with training-free enhancement if that is wanted.
+        scores: `(Q, N)` float32, of `pair_scores`, with training-free enhancement if wanted.
         object_scores: `(Q, K + 1)` float32 in [0, 1].
     """
 
@@ -52,7 +52,7 @@ class Sight:
         height: int,
         enhancement: Floats | None = None,
     ) -> Self:
-        """Score and scale what a network gives for one picture.
+        """Score and scale a network's outputs for one image.
 
         Args:
             human_boxes: `(Q, 4)` cxcywh in [0, 1].
@@ -60,7 +60,7 @@ class Sight:
             hoi_logits: `(Q, N)`.
             object_logits: `(Q, K + 1)`.
             object_ids: `(N,)` the object of each category.
-            width: Width of the picture in pixels, as annotated.
+            width: Width of the image in pixels, as annotated.
             height: Height likewise.
             enhancement: `(N,)`, of `detection.enhancement`.
 
@@ -78,60 +78,46 @@ class Sight:
 
 
 class Benchmark(Protocol):
-    """Takes picture after picture, and keeps ten bytes of each prediction."""
+    """Takes image after image, and keeps ten bytes of each prediction."""
 
-    def update(self, sight: Sight, annotation: HoiAnnotation) -> None:
-        """Judge what was seen in a picture."""
+    def update(self, predictions: RawPredictions, annotation: HoiAnnotation) -> None:
+        """Add an image's predictions."""
 
     def results(self) -> tuple[Results, ...]:
-        """Compute all figures, the most important first."""
+        """Compute all metrics, the most important first."""
 
 
 class HicoBenchmark:
     """HICO-DET's protocol; serves custom vocabularies as well."""
 
     def __init__(self, vocabulary: Vocabulary, *, unseen_ids: Sequence[int] = ()) -> None:
-        """Begin.
-
-        Args:
-            vocabulary: The N categories.
-            unseen_ids: Categories that a zero-shot split kept from training.
-        """
+        """Create it; `unseen_ids` are the categories that a zero-shot split keeps from training."""
         self._vocabulary = vocabulary
         self._evaluator = HicoEvaluator(vocabulary, unseen_ids=unseen_ids)
 
-    def update(self, sight: Sight, annotation: HoiAnnotation) -> None:
-        """Judge what was seen in a picture: its 100 best pairs, less those that say the same.
-
-        Args:
-            sight: What was seen.
-            annotation: What is true.
+    def update(self, predictions: RawPredictions, annotation: HoiAnnotation) -> None:
+        """Add an image's predictions: its 100 best pairs, after pair NMS.
 
         Raises:
-            ConfigError: The picture came before, or is annotated by another vocabulary.
+            ConfigError: The image came before, or is annotated by another vocabulary.
         """
-        found = select_pairs(sight.scores, sight.human_boxes, sight.object_boxes, self._vocabulary)
+        found = select_pairs(predictions.scores, predictions.human_boxes, predictions.object_boxes, self._vocabulary)
         self._evaluator.update(annotation.file_name, found, annotation)
 
     def results(self) -> tuple[Results, ...]:
-        """Compute the figures of all pictures so far."""
+        """Compute the metrics of all images so far."""
         return (self._evaluator.result(),)
 
 
 class VcocoBenchmark:
-    """V-COCO's role average precision and the figure watched while training.
+    """V-COCO's role average precision and the verbs' average precision used while training.
 
-    The 100 best pairs of a query and a verb count, each query as a person of its own. Annotations do not tell people whose labels
+    The 100 best pairs of a query and a verb count, each query as a person of its own. Annotations do not distinguish people whose labels
     are all "no" from people without labels: both are ignored, as the benchmark does with the latter.
     """
 
     def __init__(self, vocabulary: Vocabulary, *, allowed: NDArray[Any] | None = None) -> None:
-        """Begin.
-
-        Args:
-            vocabulary: V-COCO's.
-            allowed: `(V, K)` which verbs go with which objects; by the vocabulary's categories if not given.
-        """
+        """Create it; `allowed` is `(V, K)`, which verbs go with which objects, by the vocabulary's categories if not given."""
         assert vocabulary.no_object_id is not None
         self._no_object_id = vocabulary.no_object_id
         self._vocabulary = vocabulary
@@ -150,39 +136,35 @@ class VcocoBenchmark:
         self._shape = (len(actions), ROLES)
         self._roles = RoleEvaluator(actions, roles)
 
-    def update(self, sight: Sight, annotation: HoiAnnotation) -> None:
-        """Judge what was seen in a picture.
-
-        Args:
-            sight: What was seen.
-            annotation: What is true.
+    def update(self, predictions: RawPredictions, annotation: HoiAnnotation) -> None:
+        """Add an image's predictions.
 
         Raises:
-            ConfigError: The picture came before, or is annotated by another vocabulary.
+            ConfigError: The image came before, or is annotated by another vocabulary.
         """
-        scores, object_ids = verb_scores(sight.scores, sight.object_scores, self._vocabulary.verb_ids, self._allowed)
-        found = select_verbs(scores, object_ids, sight.human_boxes, sight.object_boxes)
+        scores, object_ids = verb_scores(predictions.scores, predictions.object_scores, self._vocabulary.verb_ids, self._allowed)
+        found = select_verbs(scores, object_ids, predictions.human_boxes, predictions.object_boxes)
         self._verbs.update(annotation.file_name, found, annotation)
-        predictions = self._role_predictions(scores, least=found.scores.min(initial=np.inf), object_ids=object_ids, sight=sight)
-        self._roles.update(annotation.file_name, predictions, self._role_truth(annotation))
+        roles = self._role_predictions(scores, least=found.scores.min(initial=np.inf), object_ids=object_ids, raw=predictions)
+        self._roles.update(annotation.file_name, roles, self._role_truth(annotation))
 
     def results(self) -> tuple[Results, ...]:
-        """Compute the figures of all pictures so far: roles, and the figure watched while training."""
+        """Compute the metrics of all images so far: roles, then verbs."""
         return self._roles.result(), self._verbs.result()
 
-    def _role_predictions(self, scores: Floats, *, least: float, object_ids: NDArray[np.int64], sight: Sight) -> RolePredictions:
+    def _role_predictions(self, scores: Floats, *, least: float, object_ids: NDArray[np.int64], raw: RawPredictions) -> RolePredictions:
         count = len(scores)
         agents = np.full((count, self._shape[0]), np.nan, np.float32)
         role_scores = np.full((count, *self._shape), np.nan, np.float32)
         role_boxes = np.zeros((count, *self._shape, 4), np.float32)
-        boxes = sight.object_boxes.copy()
+        boxes = raw.object_boxes.copy()
         boxes[np.equal(object_ids, self._no_object_id)] = 0
         for verb_id, (action, role) in enumerate(zip(self._action, self._role, strict=True)):
-            said = np.where(scores[:, verb_id] >= least, scores[:, verb_id], np.float32(np.nan))
-            agents[:, action] = np.fmax(agents[:, action], said)
+            kept = np.where(scores[:, verb_id] >= least, scores[:, verb_id], np.float32(np.nan))
+            agents[:, action] = np.fmax(agents[:, action], kept)
             if role >= 0:
-                role_scores[:, action, role], role_boxes[:, action, role] = said, boxes
-        return RolePredictions(sight.human_boxes, agents, role_boxes, role_scores)
+                role_scores[:, action, role], role_boxes[:, action, role] = kept, boxes
+        return RolePredictions(raw.human_boxes, agents, role_boxes, role_scores)
 
     def _role_truth(self, annotation: HoiAnnotation) -> RoleTruth:
         people, person = np.unique(annotation.human_boxes, axis=0, return_inverse=True)
@@ -203,13 +185,7 @@ class VcocoBenchmark:
 
 
 def open_benchmark(vocabulary: Vocabulary, *, unseen_ids: Sequence[int] = (), allowed: NDArray[Any] | None = None) -> Benchmark:
-    """Choose the benchmark of a vocabulary: V-COCO's own for V-COCO, HICO-DET's for all others.
-
-    Args:
-        vocabulary: The data set's.
-        unseen_ids: See `HicoBenchmark`.
-        allowed: See `VcocoBenchmark`.
-    """
+    """Return a vocabulary's benchmark: V-COCO's own for V-COCO, HICO-DET's for all others. See these for the options."""
     if vocabulary.name == "vcoco":
         return VcocoBenchmark(vocabulary, allowed=allowed)
     return HicoBenchmark(vocabulary, unseen_ids=unseen_ids)

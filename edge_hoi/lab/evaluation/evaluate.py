@@ -56,11 +56,11 @@ def evaluate(
     classifier = load_classifier(folder, manifest, dataset.vocabulary, cache=cache_folder() / "text", note=note)
     features = _text_features(dataset.vocabulary, folder, manifest) if enhanced else None
     open_for = engine_opener(folder, manifest, max_batch=max_batch, device=device, note=note)
-    for size, images_ in _by_input_size(dataset, indices, manifest).items():
+    for size, of_size in _by_input_size(dataset, indices, manifest).items():
         with open_for(size) as engine:
             detector = FixedSizeDetector(engine, classifier, dataset.vocabulary)
-            for begin in range(0, len(images_), max_batch):
-                batch = images_[begin : begin + max_batch]
+            for begin in range(0, len(of_size), max_batch):
+                batch = of_size[begin : begin + max_batch]
                 for index, predictions in zip(batch, _predict(detector, dataset, batch, features, enhanced), strict=True):
                     benchmark.update(predictions, dataset.annotation(index))
                 progress(len(batch))

@@ -1,7 +1,8 @@
 """HICO-DET's protocol: average precision of HOI categories, default and known-object setting.
 
-An image's predictions are held, best first, against the ground truth of their category whose min(IoU of humans, IoU of objects) is
-largest, at least a half; the first to come to a ground truth is right. 11-point average precision, mean over categories with ground truth.
+An image's predictions are compared, best first, with the ground truth of their category whose min(IoU of humans, IoU of objects) is
+largest, at least a half; the first prediction of a ground truth is a hit. 11-point average precision, mean over categories with ground
+truth.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ DEFAULT, KNOWN_OBJECT, LARGEST_RECALL = "default", "known object", "largest reca
 
 
 class BoxTruth(Protocol):
-    """Boxes of what is true of an image: G rows, each of a human and an object."""
+    """Boxes of an image's ground truth: G rows, each of a human and an object."""
 
     @property
     def human_boxes(self) -> NDArray[np.float32]:
@@ -32,7 +33,7 @@ class BoxTruth(Protocol):
 
 
 class GroundTruth(BoxTruth, Protocol):
-    """What is true of an image: G triples of a human, an object and an HOI category."""
+    """An image's ground truth: G triplets of a human, an object and an HOI category."""
 
     @property
     def hoi_ids(self) -> NDArray[np.int64]:
@@ -43,12 +44,7 @@ class HicoEvaluator:
     """Takes image after image and keeps ten bytes of each prediction."""
 
     def __init__(self, vocabulary: Vocabulary, *, unseen_ids: Sequence[int] = ()) -> None:
-        """Begin.
-
-        Args:
-            vocabulary: The N categories.
-            unseen_ids: Categories that a zero-shot split kept from training.
-        """
+        """Create it; `unseen_ids` are the categories that a zero-shot split keeps from training."""
         self._vocabulary = vocabulary
         self._unseen = np.isin(np.arange(len(vocabulary)), unseen_ids) if len(unseen_ids) else None
         self._records = Records(len(vocabulary))
@@ -56,12 +52,12 @@ class HicoEvaluator:
         self._images: set[str] = set()
 
     def update(self, image_id: str, predictions: Interactions, truth: GroundTruth) -> None:
-        """Judge an image's predictions.
+        """Add an image's predictions.
 
         Args:
             image_id: Its name; no image counts twice.
-            predictions: At most 100, by the benchmark's rule, in pixels, not cut off at the frame's edge.
-            truth: In pixels of the same frame.
+            predictions: At most 100, by the benchmark's rule, in pixels, not clipped at the image's edge.
+            truth: In pixels of the same image.
 
         Raises:
             ConfigError: The image came before, or an HOI id is not of the vocabulary.
@@ -76,13 +72,13 @@ class HicoEvaluator:
         self._records.add(predictions.hoi_ids, predictions.scores, hits, known=known)
 
     def result(self) -> Results:
-        """Compute the figures of all images so far."""
+        """Compute the metrics of all images so far."""
         hits = self._records.by_category()
         default = _average_precisions(hits, self._positives)
         known = _average_precisions(self._records.by_category(only_known=True), self._positives)
         recall = np.array([row.sum() / count if count else np.nan for row, count in zip(hits, self._positives, strict=True)])
         columns = self._columns()
-        figures = {
+        metrics = {
             setting: {name: mean_or_nan(values[column]) for name, column in columns.items()}
             for setting, values in ((DEFAULT, default), (KNOWN_OBJECT, known), (LARGEST_RECALL, recall))
         }
@@ -97,7 +93,7 @@ class HicoEvaluator:
             )
             for row, hoi in enumerate(self._vocabulary.hois)
         ]
-        return Results("HICO-DET", len(self._images), figures, tuple(categories))
+        return Results("HICO-DET", len(self._images), metrics, tuple(categories))
 
     def _columns(self) -> dict[str, Flags]:
         rare = [hoi.is_rare for hoi in self._vocabulary.hois]
@@ -110,7 +106,7 @@ class HicoEvaluator:
 
 
 def pair_overlaps(human_boxes: NDArray[np.float32], object_boxes: NDArray[np.float32], truth: BoxTruth) -> Reals:
-    """Measure how much pairs overlap: the smaller of both IoUs; the humans' alone of a ground truth without object.
+    """Compute the overlap of pairs: the smaller of both IoUs; the humans' alone for a ground truth without object.
 
     Args:
         human_boxes: `(M, 4)` xyxy in pixels.
@@ -126,13 +122,13 @@ def pair_overlaps(human_boxes: NDArray[np.float32], object_boxes: NDArray[np.flo
 
 
 def check_image(image_id: str, seen: set[str], ids: dict[str, NDArray[Any]], count: int) -> None:
-    """Refuse what would spoil figures silently, and remember the image.
+    """Refuse input that would corrupt the metrics silently, and add the image to `seen`.
 
     Args:
         image_id: The image's name.
-        seen: The images so far; it is added.
-        ids: Category ids, by what they are of.
-        count: Categories there are.
+        seen: The images so far.
+        ids: Category ids, by origin.
+        count: Number of categories.
 
     Raises:
         ConfigError: The image came before, or an id is out of range.

@@ -1,4 +1,4 @@
-"""A picture of all categories' average precision."""
+"""A plot of all categories' average precision."""
 
 import math
 from collections.abc import Sequence
@@ -18,12 +18,13 @@ _LISTED = 20
 _USUAL, _RARE = "#4477aa", "#cc6677"
 
 
-def plot_categories(results: Results, path: Path) -> None:
+def plot_categories(results: Results, path: Path, dataset: str) -> None:
     """Draw all categories from the best to the worst, and list the best and the worst by name; rare ones are marked.
 
     Args:
-        results: With one category or more that has ground truth.
-        path: Where to; its suffix says the form: .png, .svg or .pdf.
+        results: With at least one category that has ground truth.
+        path: The image to write: .png, .svg or .pdf.
+        dataset: The data set's name and split, for the title.
 
     Raises:
         MissingDependencyError: Matplotlib is not installed.
@@ -33,41 +34,38 @@ def plot_categories(results: Results, path: Path) -> None:
     check_plot(path)
     from matplotlib.figure import Figure
 
-    judged = [category for category in results.categories if not math.isnan(category.average_precision)]
-    if not judged:
-        raise ConfigError("there is nothing to plot: no category has ground truth in the pictures that were judged")
-    judged.sort(key=lambda category: (-category.average_precision, -category.instances, category.name))
-    worst = sorted(judged, key=lambda category: (category.average_precision, -category.instances, category.name))
-    listed = min(_LISTED, math.ceil(len(judged) / 2))
+    scored = [category for category in results.categories if not math.isnan(category.average_precision)]
+    if not scored:
+        raise ConfigError("nothing to plot: no category has ground truth in the evaluated images")
+    scored.sort(key=lambda category: (-category.average_precision, -category.instances, category.name))
+    worst = sorted(scored, key=lambda category: (category.average_precision, -category.instances, category.name))
+    listed = min(_LISTED, math.ceil(len(scored) / 2))
     figure = Figure(figsize=(14, 5.5 + 0.24 * listed), layout="constrained")
     grid = figure.add_gridspec(2, 2, height_ratios=[4.5, 1 + 0.24 * listed])
-    _draw_curve(figure.add_subplot(grid[0, :]), judged, results)
-    _draw_list(figure.add_subplot(grid[1, 0]), judged[:listed], f"the {listed} best")
+    _draw_curve(figure.add_subplot(grid[0, :]), scored, f"{dataset}: {results.images} images")
+    _draw_list(figure.add_subplot(grid[1, 0]), scored[:listed], f"the {listed} best")
     _draw_list(figure.add_subplot(grid[1, 1]), worst[:listed], f"the {listed} worst")
     figure.savefig(path, dpi=110)
 
 
 def check_plot(path: Path) -> None:
-    """Find out whether a plot can be drawn, before hours are spent on its figures.
-
-    Args:
-        path: Where to.
+    """Check that a plot can be drawn, before hours are spent on its data.
 
     Raises:
         MissingDependencyError: Matplotlib is not installed.
         ConfigError: The suffix is none of `SUFFIXES`.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"a plot is written as {', '.join(SUFFIXES)}, got {path.name!r}")
+        raise ConfigError(f"expected a plot's file name with the suffix {', '.join(SUFFIXES)}, got {path.name!r}")
     try:
         import matplotlib  # noqa: F401 -- only whether it is there
     except ImportError as error:
         raise MissingDependencyError.of_extra("a plot", "matplotlib", "train") from error
 
 
-def _draw_curve(axes: "Axes", judged: Sequence[CategoryResult], results: Results) -> None:
-    values = 100 * np.array([category.average_precision for category in judged])
-    rare = np.array([bool(category.is_rare) for category in judged])
+def _draw_curve(axes: "Axes", scored: Sequence[CategoryResult], title: str) -> None:
+    values = 100 * np.array([category.average_precision for category in scored])
+    rare = np.array([bool(category.is_rare) for category in scored])
     ranks = np.arange(1, len(values) + 1)
     label = "not rare in training" if rare.any() else "categories"
     for chosen, colour, name in ((~rare, _USUAL, label), (rare, _RARE, "rare in training")):
@@ -76,7 +74,7 @@ def _draw_curve(axes: "Axes", judged: Sequence[CategoryResult], results: Results
             axes.bar(ranks[chosen], values[chosen], width=1, color=colour, label=f"{chosen.sum()} {name}, mean {mean:.2f}")
             axes.axhline(mean, color=colour, linestyle="--", linewidth=1.5, zorder=0)
     axes.set(
-        title=f"{results.protocol}: {results.images} images, {len(judged)} categories with ground truth, mean {values.mean():.2f}",
+        title=f"{title}, {len(scored)} categories with ground truth, mean {values.mean():.2f}",
         xlabel="category, from the best to the worst",
         ylabel="average precision, %",
         xlim=(0.5, len(values) + 0.5),

@@ -1,4 +1,4 @@
-"""What evaluation remembers of predictions, and the average precision of that.
+"""Records of predictions, and average precision from them.
 
 G ground truths, M predictions, C categories.
 """
@@ -24,19 +24,15 @@ _ROW = np.dtype([("category", np.int32), ("score", np.float32), ("is_hit", np.bo
 
 
 class Records:
-    """Ten bytes for each prediction: its category, its score, whether it is right, and whether its image has the category's object."""
+    """Ten bytes for each prediction: category, score, whether it is a hit, and whether its image has the category's object."""
 
     def __init__(self, categories: int) -> None:
-        """Remember nothing yet.
-
-        Args:
-            categories: C.
-        """
+        """Create it empty, for C categories."""
         self._categories = categories
         self._images: list[NDArray[Any]] = []
 
     def add(self, categories: Ids, scores: NDArray[np.float32], hits: Flags, *, known: Flags | bool = True) -> None:
-        """Remember an image's predictions.
+        """Add an image's predictions.
 
         Args:
             categories: `(M,)` in [0, C).
@@ -49,11 +45,7 @@ class Records:
         self._images.append(rows)
 
     def by_category(self, *, only_known: bool = False) -> list[Flags]:
-        """Give each category's hits, best prediction first; of equal ones the one that was added first.
-
-        Args:
-            only_known: Leave the others out.
-        """
+        """Return each category's hits, best prediction first, ties in the order added; optionally of known objects only."""
         rows = np.concatenate([np.zeros(0, _ROW), *self._images])
         if only_known:
             rows = rows[rows["is_known"]]
@@ -63,14 +55,14 @@ class Records:
 
 
 def best_match(overlaps: Reals, eligible: Flags) -> tuple[Ids, Flags]:
-    """Hold each prediction against the one ground truth that it overlaps most, and see who comes first.
+    """Assign each prediction to the ground truth that it overlaps most; the first to come is its hit.
 
     Args:
         overlaps: `(M, G)`, of predictions with the best first.
         eligible: `(M, G)`, which ground truths a prediction may match at all.
 
     Returns:
-        `(M,)` the ground truth of each, and `(M,)` whether it is right: overlapped enough, and not taken by a better one.
+        `(M,)` the ground truth of each, and `(M,)` whether it is a hit: enough overlap, and no better prediction of the same ground truth.
     """
     if not overlaps.size:
         return np.zeros(len(overlaps), np.int64), np.zeros(len(overlaps), np.bool_)
@@ -84,7 +76,7 @@ def best_match(overlaps: Reals, eligible: Flags) -> tuple[Ids, Flags]:
 
 
 def pixel_iou(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> Reals:
-    """Measure "+1" IoU of every pair in double precision, so that an overlap of just a half counts.
+    """Compute the "+1" IoU of every pair in double precision, so that an overlap of exactly a half counts.
 
     Args:
         a_xyxy: `(A, 4)` in pixels.
@@ -97,11 +89,11 @@ def pixel_iou(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> Reals:
 
 
 def precision_recall(hits: Flags, positives: int) -> tuple[Reals, Reals]:
-    """Follow precision and recall down a category's predictions.
+    """Compute precision and recall after each of a category's predictions.
 
     Args:
         hits: `(M,)`, best prediction first.
-        positives: Ground truths, at least 1.
+        positives: Number of ground truths, at least 1.
 
     Returns:
         `(M,)` precision and `(M,)` recall.
@@ -111,12 +103,7 @@ def precision_recall(hits: Flags, positives: int) -> tuple[Reals, Reals]:
 
 
 def eleven_point_ap(hits: Flags, positives: int) -> float:
-    """Average the best precision at recalls of at least 0, 0.1 … 1; not a number without ground truth.
-
-    Args:
-        hits: `(M,)`, best prediction first.
-        positives: Ground truths.
-    """
+    """Average the best precision at recalls of at least 0, 0.1 … 1 of `(M,)` hits, best first; NaN without ground truth."""
     if not positives:
         return float("nan")
     precision, recall = precision_recall(hits, positives)
@@ -125,12 +112,7 @@ def eleven_point_ap(hits: Flags, positives: int) -> float:
 
 
 def all_point_ap(hits: Flags, positives: int) -> float:
-    """Measure the area under the interpolated precision-recall curve; not a number without ground truth.
-
-    Args:
-        hits: `(M,)`, best prediction first.
-        positives: Ground truths.
-    """
+    """Compute the area under the interpolated precision-recall curve of `(M,)` hits, best first; NaN without ground truth."""
     if not positives:
         return float("nan")
     precision, _ = precision_recall(hits, positives)
@@ -139,6 +121,6 @@ def all_point_ap(hits: Flags, positives: int) -> float:
 
 
 def mean_or_nan(values: Reals) -> float:
-    """Average what is a number; not a number if nothing is."""
+    """Average the values that are not NaN; NaN if all are."""
     present = values[~np.isnan(values)]
     return float(present.mean()) if present.size else float("nan")

@@ -1,7 +1,7 @@
 """V-COCO's own benchmark: average precision of agents and of roles, in two scenarios.
 
-P people, M predictions, A actions, R roles of an action beside the agent (2 at most). A prediction belongs to the person it overlaps most,
-is right if that person does the action and plays it with the box that was predicted, and wrong if a better one was right about them.
+P people, M predictions, A actions, R roles of an action beside the agent (2 at most). A prediction belongs to the person it overlaps most.
+It is a hit if that person does the action with the predicted box in the role, and no better prediction was a hit for the person.
 """
 
 from collections.abc import Sequence
@@ -21,18 +21,18 @@ Floats = NDArray[np.float32]
 
 ROLES = 2
 OMITTED = "point"
-"""Papers' means leave this action out: it has too few instances."""
+"""Papers' means omit this action: it has too few instances."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoleTruth:
-    """What is true of an image.
+    """An image's ground truth.
 
     Attributes:
         boxes: `(n, 4)` xyxy in pixels, of people and objects.
         is_person: `(n,)` bool.
-        actions: `(n, A)` 1 where a person does it; -1 of a person without labels, whom nothing is held against.
-        role_index: `(n, A, R)` the box that plays the role; -1 for none.
+        actions: `(n, A)` 1 where a person does it; -1 of a person without labels, whose predictions are ignored.
+        role_index: `(n, A, R)` the box in the role; -1 for none.
     """
 
     boxes: Floats
@@ -43,13 +43,13 @@ class RoleTruth:
 
 @dataclass(frozen=True, slots=True)
 class RolePredictions:
-    """What was predicted of an image.
+    """An image's predictions.
 
     Attributes:
         person_boxes: `(M, 4)` xyxy in pixels.
-        agent_scores: `(M, A)`; not a number where nothing is said.
-        role_boxes: `(M, A, R, 4)`; all zero where no object is seen.
-        role_scores: `(M, A, R)`; not a number where nothing is said.
+        agent_scores: `(M, A)`; NaN for no prediction.
+        role_boxes: `(M, A, R, 4)`; all zero without object.
+        role_scores: `(M, A, R)`; NaN for no prediction.
     """
 
     person_boxes: Floats
@@ -62,14 +62,14 @@ class RoleEvaluator:
     """Takes image after image and keeps ten bytes of each score."""
 
     def __init__(self, actions: Sequence[str], roles: Sequence[Sequence[str]]) -> None:
-        """Begin.
+        """Create it.
 
         Args:
             actions: Names of the A actions.
             roles: Names of each action's roles beside the agent.
 
         Raises:
-            ConfigError: An action has more roles than V-COCO knows.
+            ConfigError: An action has more roles than V-COCO has.
         """
         if len(roles) != len(actions) or any(len(names) > ROLES for names in roles):
             raise ConfigError(f"expected at most {ROLES} roles for each of {len(actions)} actions, got {roles}")
@@ -82,12 +82,7 @@ class RoleEvaluator:
         self._images: set[str] = set()
 
     def update(self, image_id: str, predictions: RolePredictions, truth: RoleTruth) -> None:
-        """Judge an image's predictions.
-
-        Args:
-            image_id: Its name; no image counts twice.
-            predictions: In pixels.
-            truth: In pixels of the same frame.
+        """Add an image's predictions, in pixels of the ground truth's image.
 
         Raises:
             ConfigError: The image came before.
@@ -99,7 +94,7 @@ class RoleEvaluator:
         count = len(predictions.person_boxes)
         if not count:
             return
-        is_ignored, person, right = self._judge(predictions, truth, people)
+        is_ignored, person, right = self._match(predictions, truth, people)
         role_scores = predictions.role_scores.reshape(count, -1)
         scores = np.concatenate([predictions.agent_scores, role_scores, role_scores], axis=1)[~is_ignored]  # (M, A + 2AR)
         hits, order = _first_of_each_person(scores, right[~is_ignored], person[~is_ignored], len(people))
@@ -108,8 +103,8 @@ class RoleEvaluator:
         ranked = np.take_along_axis(scores, order, axis=0)[rows, columns]
         self._records.add(columns, np.asarray(ranked, np.float32), hits[rows, columns])
 
-    def _judge(self, predictions: RolePredictions, truth: RoleTruth, people: NDArray[np.int64]) -> tuple[Flags, NDArray[np.int64], Flags]:
-        """Tell which predictions are ignored, of which person they are, and in which columns they are right."""
+    def _match(self, predictions: RolePredictions, truth: RoleTruth, people: NDArray[np.int64]) -> tuple[Flags, NDArray[np.int64], Flags]:
+        """Return which predictions are ignored, their person, and the columns in which they are right."""
         count, actions = predictions.agent_scores.shape
         if not len(people):
             return np.zeros(count, np.bool_), np.zeros(count, np.int64), np.zeros((count, len(self._columns)), np.bool_)
@@ -127,15 +122,15 @@ class RoleEvaluator:
         return (does == -1).any(axis=1), person, right
 
     def result(self) -> Results:
-        """Compute the figures of all images so far. Papers report the scenarios' `without point`.
+        """Compute the metrics of all images so far. Papers report the scenarios' `without point`.
 
         A category is a role in scenario 1; its instances are those of the action.
         """
         agents, *scenarios = self.average_precisions()
         counted = np.array([name != OMITTED for name in self._actions], np.bool_)
-        figures = {"agents": {"all": mean_or_nan(agents), "without point": mean_or_nan(agents[counted])}}
+        metrics = {"agents": {"all": mean_or_nan(agents), "without point": mean_or_nan(agents[counted])}}
         for number, values in enumerate(scenarios, start=1):
-            figures[f"scenario {number}"] = {"all": mean_or_nan(values), "without point": mean_or_nan(values[counted])}
+            metrics[f"scenario {number}"] = {"all": mean_or_nan(values), "without point": mean_or_nan(values[counted])}
         categories = [
             CategoryResult(
                 f"{action} {role}",
@@ -146,10 +141,10 @@ class RoleEvaluator:
             for row, action in enumerate(self._actions)
             for column, role in enumerate(self._roles[row])
         ]
-        return Results("V-COCO roles", len(self._images), figures, tuple(categories))
+        return Results("V-COCO roles", len(self._images), metrics, tuple(categories))
 
     def average_precisions(self) -> tuple[Reals, Reals, Reals]:
-        """Give average precisions: `(A,)` agents, `(A, R)` roles in scenario 1 and in scenario 2; not a number where there is no role."""
+        """Return average precisions: `(A,)` agents, `(A, R)` roles in scenario 1 and in scenario 2; NaN without role."""
         per_role = np.repeat(self._positives, ROLES)
         positives = np.concatenate([self._positives, per_role, per_role]) * self._columns
         values = np.array([all_point_ap(hits, int(n)) for hits, n in zip(self._records.by_category(), positives, strict=True)])
@@ -159,7 +154,7 @@ class RoleEvaluator:
 
 
 def _first_of_each_person(scores: Floats, right: Flags, person: NDArray[np.int64], people: int) -> tuple[Flags, NDArray[np.int64]]:
-    """Order each column by score, and keep of the right ones of each person the best.
+    """Sort each column by score, and keep the best right prediction of each person.
 
     Returns:
         `(M, columns)` hits in that order, and the order itself.
@@ -174,7 +169,7 @@ def _first_of_each_person(scores: Floats, right: Flags, person: NDArray[np.int64
 
 
 def _paired_iou(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> Reals:
-    """Measure "+1" IoU of `(..., 4)` boxes one by one."""
+    """Compute the "+1" IoU of `(..., 4)` boxes one by one."""
     a, b = a_xyxy.astype(np.float64), b_xyxy.astype(np.float64)
     low, high = np.maximum(a[..., :2], b[..., :2]), np.minimum(a[..., 2:], b[..., 2:])
     shared = area(np.concatenate([low, high], axis=-1), is_inclusive=True)

@@ -1,4 +1,4 @@
-"""V-COCO's verbs: the figure that the published code watches while training, and the predictions that V-COCO's benchmark asks for.
+"""V-COCO's verbs: the average precision that the published code reports while training, and the selection for V-COCO's benchmark.
 
 Q queries, N HOI categories, K objects ("nothing" is one more), V verbs, M predictions.
 """
@@ -19,11 +19,11 @@ Floats = NDArray[np.float32]
 
 ROLE_SUFFIXES = ("_obj", "_instr")
 NOT_IN_THESIS = "point_instr"
-"""Papers leave it out, as it has too few instances."""
+"""Papers omit it, as it has too few instances."""
 
 
 class VerbTruth(BoxTruth, Protocol):
-    """What is true of an image: G triples of a human, an object and a verb."""
+    """An image's ground truth: G triplets of a human, an object and a verb."""
 
     @property
     def verb_ids(self) -> NDArray[np.int64]:
@@ -31,7 +31,7 @@ class VerbTruth(BoxTruth, Protocol):
 
     @property
     def object_ids(self) -> NDArray[np.int64]:
-        """`(G,)`; of no meaning without object."""
+        """`(G,)`; ignored without object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,7 @@ class VerbPredictions:
 
 
 def correspondence(vocabulary: Vocabulary) -> Floats:
-    """Tell which verbs go with which objects, by the vocabulary's categories; every verb may go without.
-
-    Args:
-        vocabulary: The categories.
-
-    Returns:
-        `(V, K)` float32, 0 or 1.
-    """
+    """Return which verbs go with which objects by the vocabulary's categories, `(V, K)` float32 of 0 and 1; every verb may go without."""
     matrix = np.zeros((len(vocabulary.verbs), len(vocabulary.objects)), np.float32)
     matrix[vocabulary.verb_ids, vocabulary.object_ids] = 1
     if vocabulary.no_object_id is not None:
@@ -89,39 +82,23 @@ def verb_scores(scores: Floats, object_scores: Floats, verb_ids: NDArray[np.int6
 
 
 def select_verbs(scores: Floats, object_ids: NDArray[np.int64], human_boxes: Floats, object_boxes: Floats) -> VerbPredictions:
-    """Take the 100 best pairs of a query and a verb.
-
-    Args:
-        scores: `(Q, V)`, of `verb_scores`.
-        object_ids: `(Q,)`, of `verb_scores`.
-        human_boxes: `(Q, 4)` float32 xyxy in pixels.
-        object_boxes: `(Q, 4)` float32 xyxy in pixels.
-    """
+    """Select the 100 best pairs of a query and a verb; `scores` and `object_ids` are of `verb_scores`, boxes `(Q, 4)` xyxy in pixels."""
     queries, verbs = np.divmod(best_first(scores.ravel(), 100), scores.shape[1])
     return VerbPredictions(human_boxes[queries], object_boxes[queries], object_ids[queries], verbs, scores[queries, verbs])
 
 
 class VcocoEvaluator:
-    """The figure watched while training: 11-point average precision of verbs, where boxes match only with equal objects."""
+    """11-point average precision of verbs, where boxes match only with equal objects; used while training."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        """Begin.
-
-        Args:
-            vocabulary: V-COCO's, or one like it.
-        """
+        """Create it for V-COCO's vocabulary, or one like it."""
         self._vocabulary = vocabulary
         self._records = Records(len(vocabulary.verbs))
         self._positives = np.zeros(len(vocabulary.verbs), np.int64)
         self._images: set[str] = set()
 
     def update(self, image_id: str, predictions: VerbPredictions, truth: VerbTruth) -> None:
-        """Judge an image's predictions.
-
-        Args:
-            image_id: Its name; no image counts twice.
-            predictions: Of `select_verbs`.
-            truth: In pixels of the same frame.
+        """Add an image's predictions, of `select_verbs`, in pixels of the ground truth's image.
 
         Raises:
             ConfigError: The image came before, or a verb is not of the vocabulary.
@@ -134,13 +111,13 @@ class VcocoEvaluator:
         self._records.add(predictions.verb_ids, predictions.scores, hits)
 
     def result(self) -> Results:
-        """Compute the figures of all images so far: `all` verbs with ground truth, and the `thesis` verbs, which have roles.
+        """Compute the metrics of all images so far: `all` verbs with ground truth, and the `thesis` verbs, which have roles.
 
-        As published, a thesis verb without ground truth counts as 0; of V-COCO's test set there is none.
+        As published, a thesis verb without ground truth counts as 0; V-COCO's test set has none.
         """
         verbs = self._vocabulary.verbs
         values = np.array([eleven_point_ap(hits, int(n)) for hits, n in zip(self._records.by_category(), self._positives, strict=True)])
         in_thesis = np.array([verb.endswith(ROLE_SUFFIXES) and verb != NOT_IN_THESIS for verb in verbs], np.bool_)
-        figures = {"while training": {"all": mean_or_nan(values), "thesis": mean_or_nan(np.nan_to_num(values[in_thesis]))}}
+        metrics = {"while training": {"all": mean_or_nan(values), "thesis": mean_or_nan(np.nan_to_num(values[in_thesis]))}}
         categories = [CategoryResult(verb, int(n), float(value)) for verb, n, value in zip(verbs, self._positives, values, strict=True)]
-        return Results("V-COCO", len(self._images), figures, tuple(categories))
+        return Results("V-COCO verbs", len(self._images), metrics, tuple(categories))

@@ -59,10 +59,10 @@ def precision_loss(
     dataset: HoiDataset, indices: Sequence[int], folder: Path, reference: Path, *, note: Callable[[str], None]
 ) -> tuple[float, float]:
     """Measure the mean average precision of an engine and of its fp32 reference, in [0, 1], on images of a data set."""
-    figures = []
+    values = []
     for engine in (folder, reference):
         benchmark = open_benchmark(dataset.vocabulary)
         evaluate(dataset, indices, benchmark, engine, note=note)
-        rows = benchmark.results()[0].figures
-        figures.append(next(iter(next(iter(rows.values())).values())))
-    return figures[0], figures[1]
+        rows = benchmark.results()[0].metrics
+        values.append(next(iter(next(iter(rows.values())).values())))
+    return values[0], values[1]

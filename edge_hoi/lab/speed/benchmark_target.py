@@ -1,4 +1,4 @@
-"""An engine as `edge-hoi bench` measures it: which one, run by what, on which input size."""
+"""A target of `edge-hoi bench`: an engine, its backend and its input size."""
 
 import json
 import time
@@ -21,14 +21,14 @@ _FIRST_RUNS = 3
 
 @dataclass(frozen=True)
 class BenchmarkTarget:
-    """An engine that is to be measured. Can be handed to another process.
+    """An engine to measure. Picklable.
 
     Attributes:
-        name: What it is called in the report.
+        name: Its name in the report.
         folder: The engine's folder.
         manifest: Its manifest.
-        backend: What is to run it; `torch` runs the network that the engine was built from, eagerly.
-        device: Where.
+        backend: What runs it; `torch` runs the network that the engine was built from, eagerly.
+        device: Where it runs.
         input_size: `(H, W)` in pixels.
         precision_hint: See `open_engine`; eager PyTorch stays in fp32.
     """
@@ -43,7 +43,7 @@ class BenchmarkTarget:
 
     @property
     def architecture(self) -> str:
-        """The network's measures and input size: contenders with the same do the same work."""
+        """The network's architecture and input size: targets with the same ones do the same work."""
         return json.dumps([self.manifest.architecture, self.input_size], sort_keys=True)
 
     def open(self, max_batch: int = 1) -> Engine:
@@ -68,41 +68,35 @@ class BenchmarkTarget:
         )(self.input_size)
 
     def footprint(self) -> Footprint:
-        """Open the engine in a process of its own, run it, and see what that costs.
+        """Open and run the engine in a process of its own, and measure its cost.
 
         Raises:
-            EngineError: It cannot be opened, or the process died of it.
+            EngineError: It cannot be opened, or the process died.
             MissingDependencyError: Its backend is not installed.
         """
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             try:
                 return pool.submit(_footprint, self).result()
             except BrokenProcessPool as error:
-                raise EngineError(
-                    f"the process that opened {self.name} died; see whether there is memory enough, and what the system's log says"
-                ) from error
+                raise EngineError(f"the process that opened {self.name} died; check the free memory and the system's log") from error
 
 
-def eager_targets(contenders: Sequence[BenchmarkTarget]) -> list[BenchmarkTarget]:
-    """Give what engines are measured against: eager PyTorch, once for each architecture that is not run so already.
-
-    Args:
-        contenders: The engines.
-    """
-    missing = {contender.architecture: contender for contender in contenders}
-    for contender in contenders:
-        if contender.backend == TORCH:
-            missing.pop(contender.architecture, None)
+def eager_targets(targets: Sequence[BenchmarkTarget]) -> list[BenchmarkTarget]:
+    """Return the baselines: eager PyTorch, once for each architecture that no target runs so already."""
+    missing = {target.architecture: target for target in targets}
+    for target in targets:
+        if target.backend == TORCH:
+            missing.pop(target.architecture, None)
     return [
         BenchmarkTarget(EAGER if len(missing) == 1 else f"{EAGER} of {of.name}", of.folder, of.manifest, TORCH, of.device, of.input_size)
         for of in missing.values()
     ]
 
 
-def _footprint(contender: BenchmarkTarget) -> Footprint:
+def _footprint(target: BenchmarkTarget) -> Footprint:
     before = resident_bytes()
     started = time.perf_counter()
-    with contender.open() as engine:
+    with target.open() as engine:
         opening_seconds = time.perf_counter() - started
         inputs = random_inputs(engine.inputs)
         for _ in range(_FIRST_RUNS):

@@ -1,4 +1,4 @@
-"""A picture of how fast engines are."""
+"""A plot of the results of `edge-hoi bench`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +13,11 @@ _COLOURS = ("#4477aa", "#ccbb44", "#cc6677", "#228833")
 
 
 def plot_speed(report: SpeedReport, path: Path) -> None:
-    """Draw latency, throughput by batch, stages and memory, an engine beside the other.
+    """Plot latency, throughput by batch size, stages and memory of the engines.
 
     Args:
-        report: With one engine or more.
-        path: Where to; its suffix says the form: .png, .svg or .pdf.
+        report: With at least one engine.
+        path: The image to write: .png, .svg or .pdf.
 
     Raises:
         MissingDependencyError: Matplotlib is not installed.
@@ -51,14 +51,14 @@ def _draw_latency(axes: "Axes", report: SpeedReport) -> None:
         axes.plot([times[50], times[99]], [row, row], color="#444444", label="to p99" if row == 0 else None)
         axes.plot(times[95], row, "|", color="#444444", markersize=10, label="p95" if row == 0 else None)
         axes.text(times[99], row, f"  {times[50]:.1f}", va="center", fontsize=8)
-    axes.set(title=f"time of a run, batch {report.engines[0].latencies[0].batch}", xlabel="ms")
+    axes.set(title=f"latency, batch {report.engines[0].latencies[0].batch}", xlabel="ms")
 
 
 def _draw_throughput(axes: "Axes", report: SpeedReport) -> None:
     for engine in report.engines:
         batches = [latency.batch for latency in engine.latencies]
-        axes.plot(batches, [latency.pictures_per_second for latency in engine.latencies], marker="o", label=engine.name)
-    axes.set(title="throughput", xlabel="pictures in a run", ylabel="pictures a second", ylim=(0, None))
+        axes.plot(batches, [latency.images_per_second for latency in engine.latencies], marker="o", label=engine.name)
+    axes.set(title="throughput", xlabel="batch size", ylabel="images a second", ylim=(0, None))
     axes.set_xticks(sorted({latency.batch for engine in report.engines for latency in engine.latencies}))
 
 
@@ -68,7 +68,7 @@ def _draw_stages(axes: "Axes", report: SpeedReport) -> None:
         widths = [1e3 * engine.stages[stage] for engine in report.engines]
         axes.barh(range(len(widths)), widths, left=left, color=colour, label=stage)
         left = [begin + width for begin, width in zip(left, widths, strict=True)]
-    axes.set(title="where a frame's time goes", xlabel="ms, medians")
+    axes.set(title="stages of a frame", xlabel="ms, medians")
 
 
 def _draw_memory(axes: "Axes", report: SpeedReport) -> None:

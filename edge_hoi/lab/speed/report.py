@@ -1,4 +1,4 @@
-"""How fast engines are: latency, throughput by batch, stages and memory, as JSON and as tables for the terminal."""
+"""Results of `edge-hoi bench`: latency, throughput, stages and memory, as JSON and as tables for the terminal."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -18,50 +18,45 @@ PERCENTILES = (50, 90, 95, 99)
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Durations of an engine's runs at one batch size.
+    """Latency of an engine at one batch size.
 
     Attributes:
-        batch: Pictures in a run.
-        samples: Runs that were measured.
-        percentiles: Seconds of a run on the wall, by percentile of `PERCENTILES`; 50 is the median.
-        pictures_per_second: Pictures of all runs over the seconds of all runs.
+        batch: Batch size.
+        samples: Number of measured runs.
+        percentiles: Wall-clock seconds of a run, by percentile of `PERCENTILES`; 50 is the median.
+        images_per_second: Images of all runs over the seconds of all runs.
     """
 
     batch: int
     samples: int
     percentiles: Mapping[int, float]
-    pictures_per_second: float
+    images_per_second: float
 
     @classmethod
     def of(cls, batch: int, seconds: Sequence[float]) -> Self:
-        """Sum up what was measured.
-
-        Args:
-            batch: Pictures in a run.
-            seconds: Of each run; at least one.
-        """
+        """Summarise the seconds of runs at a batch size; at least one."""
         values = np.percentile(seconds, PERCENTILES)
         return cls(
             batch=batch,
             samples=len(seconds),
             percentiles={percentile: float(value) for percentile, value in zip(PERCENTILES, values, strict=True)},
-            pictures_per_second=batch * len(seconds) / sum(seconds),
+            images_per_second=batch * len(seconds) / sum(seconds),
         )
 
     @property
     def median(self) -> float:
-        """Seconds of a run."""
+        """Median seconds of a run."""
         return self.percentiles[50]
 
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What opening an engine costs in a process of its own.
+    """Cost of opening an engine in a process of its own.
 
     Attributes:
-        opening_seconds: From the engine's folder to an engine that is ready, checking hashes and loading libraries included.
-        added_bytes: Main memory that opening and the first runs added: libraries, weights and buffers.
-        peak_bytes: The most that the process ever occupied.
+        opening_seconds: From the engine's folder to a ready engine, including hash checks and loading libraries.
+        added_bytes: Main memory added by opening and the first runs: libraries, weights and buffers.
+        peak_bytes: Peak of the process.
     """
 
     opening_seconds: float
@@ -71,19 +66,19 @@ class Footprint:
 
 @dataclass(frozen=True, slots=True)
 class EngineSpeed:
-    """One engine's figures.
+    """One engine's results.
 
     Attributes:
-        name: What it is called in this report.
+        name: Its name in the report.
         backend: What runs it.
-        precision: Arithmetic that it really runs in.
-        flags: How the backend runs it, by name, such as its threads.
+        precision: Numeric precision that it really runs in.
+        flags: The backend's settings by name, such as its threads.
         input_size: `(H, W)` in pixels.
-        architecture: What tells networks apart: engines of one are measured against each other.
+        architecture: Equal for engines that compare with each other.
         latencies: By batch size, the smallest first.
         stages: Median seconds of a frame in each of `STAGES`, one frame at a time.
         footprint: See `Footprint`.
-        is_baseline: Whether others of its architecture are measured against it.
+        is_baseline: Whether it is the baseline of its architecture.
     """
 
     name: str
@@ -100,39 +95,31 @@ class EngineSpeed:
 
 @dataclass(frozen=True, slots=True)
 class SpeedReport:
-    """All engines' figures of one run.
+    """Results of all engines of one run.
 
     Attributes:
-        machine: What they were measured on.
-        load_average: Programs that ran or waited in the last minute, at the end.
+        machine: The machine.
+        load_average: Of the last minute, at the end.
         settings: Rounds, runs and source, by name.
-        engines: In the order asked for.
-        left_out: What could not be measured, and why.
+        engines: In the order requested.
+        skipped: Engines that could not be measured, and why.
     """
 
     machine: Machine
     load_average: float
     settings: Mapping[str, Any]
     engines: tuple[EngineSpeed, ...]
-    left_out: tuple[str, ...]
+    skipped: tuple[str, ...]
 
     def speedup(self, engine: EngineSpeed, latency: Latency) -> float | None:
-        """Tell how many times as fast as its baseline an engine is, by medians.
-
-        Args:
-            engine: One of `engines`.
-            latency: One of its.
-
-        Returns:
-            The ratio; None if its architecture has no baseline at that batch size.
-        """
+        """Return the ratio of medians of its baseline and an engine at a batch size; None without a baseline."""
         for other in self.engines:
             if other.is_baseline and other.architecture == engine.architecture:
                 return next((each.median / latency.median for each in other.latencies if each.batch == latency.batch), None)
         return None
 
     def to_json(self) -> dict[str, Any]:
-        """Give all as JSON has it; times in seconds, memory in bytes."""
+        """Convert to JSON; times in seconds, memory in bytes."""
         form = dataclasses.asdict(self)
         for engine, row in zip(self.engines, form["engines"], strict=True):
             for latency, figures in zip(engine.latencies, row["latencies"], strict=True):
@@ -141,14 +128,14 @@ class SpeedReport:
         return form
 
     def tables(self) -> tuple[Table, Table, Table]:
-        """Lay out latency and throughput, stages, and memory."""
+        """Make the tables of latency and throughput, stages, and memory."""
         return self._latency_table(), self._stage_table(), self._memory_table()
 
     def _latency_table(self) -> Table:
-        table = Table(title=f"Time of a run, and pictures a second ({self._samples()} runs each)", title_justify="left")
+        table = Table(title=f"Latency and throughput ({self._samples()} runs each)", title_justify="left")
         for column in ("engine", "backend", "runs in", "input"):
             table.add_column(column, overflow="fold")
-        for column in ("batch", "p50 ms", *(f"p{percentile} ms" for percentile in PERCENTILES[1:]), "pictures/s", "times baseline"):
+        for column in ("batch", "p50 ms", *(f"p{percentile} ms" for percentile in PERCENTILES[1:]), "images/s", "times baseline"):
             table.add_column(column, justify="right")
         for engine in self.engines:
             about = [escape(engine.name), engine.backend, engine.precision, "x".join(map(str, engine.input_size))]
@@ -158,7 +145,7 @@ class SpeedReport:
                     *about,
                     str(latency.batch),
                     *(f"{1e3 * latency.percentiles[percentile]:.2f}" for percentile in PERCENTILES),
-                    f"{latency.pictures_per_second:.1f}",
+                    f"{latency.images_per_second:.1f}",
                     "-" if ratio is None else f"{ratio:.2f}",
                 )
                 about = [""] * len(about)
@@ -168,7 +155,7 @@ class SpeedReport:
         return self.engines[0].latencies[0].samples
 
     def _stage_table(self) -> Table:
-        table = Table(title="Where a frame's time goes: median ms, share of the frame", title_justify="left")
+        table = Table(title="Stages of a frame: median ms, share", title_justify="left")
         table.add_column("engine", overflow="fold")
         for column in (*STAGES, "frame"):
             table.add_column(column, justify="right")
@@ -179,7 +166,7 @@ class SpeedReport:
         return table
 
     def _memory_table(self) -> Table:
-        table = Table(title="Opening, in a process of its own", title_justify="left")
+        table = Table(title="Opening in a process of its own", title_justify="left")
         table.add_column("engine", overflow="fold")
         for column in ("seconds", "adds MB", "peak MB"):
             table.add_column(column, justify="right")
@@ -193,10 +180,6 @@ class SpeedReport:
 
 
 def shares(stages: Mapping[str, float]) -> dict[str, float]:
-    """Turn the stages' seconds into shares of their sum.
-
-    Args:
-        stages: Seconds by name; not all zero.
-    """
+    """Return each stage's share of the sum of seconds."""
     whole = sum(stages.values())
     return {name: seconds / whole for name, seconds in stages.items()}

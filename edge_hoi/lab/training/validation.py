@@ -1,27 +1,31 @@
-"""How good a checkpoint is, measured while it is trained."""
+"""Evaluation of a checkpoint during training."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from edge_hoi.lab.datasets import HoiDataset
 from edge_hoi.lab.datasets.augment import ImageSizes
 from edge_hoi.lab.datasets.images import open_image
 from edge_hoi.lab.datasets.training_set import evaluation_inputs
-from edge_hoi.lab.evaluation.benchmark import Sight, open_benchmark
+from edge_hoi.lab.evaluation.benchmark import RawPredictions, open_benchmark
 from edge_hoi.model import Checkpoint
+
+_T = TypeVar("_T")
 
 
 class PreparedImage(NamedTuple):
-    """A picture as tests see it.
+    """An image, prepared for evaluation.
 
     Attributes:
-        number: Its number in the data set.
+        number: Its index in the data set.
         image: `(3, H, W)` float32, ImageNet-normalised RGB.
         clip_image: `(3, S, S)` float32, CLIP-normalised RGB.
-        width: Of the picture as stored, in pixels.
+        width: Of the image as stored, in pixels.
         height: Likewise.
     """
 
@@ -32,27 +36,27 @@ class PreparedImage(NamedTuple):
     height: int
 
 
-class PreparedImages(Dataset[Any]):
-    """A data set's pictures, prepared in a loader's processes.
+def load_each(load: Callable[[int], _T], count: int, workers: int) -> DataLoader[_T]:
+    """Call `load`, which must be picklable, with each index from 0 to `count` - 1 in worker processes; 0 for this one."""
+    return DataLoader(range(count), batch_size=None, num_workers=workers, collate_fn=load)  # type: ignore[arg-type]
+
+
+def load_prepared(dataset: HoiDataset, clip_size: int, sizes: ImageSizes | None, workers: int) -> DataLoader[PreparedImage]:
+    """Load and prepare a data set's images in worker processes.
 
     Args:
-        dataset: The pictures.
-        clip_size: Side S of CLIP's picture in pixels.
-        sizes: Sizes of pictures.
+        dataset: The images.
+        clip_size: Side S of CLIP's input in pixels.
+        sizes: Sizes of images.
+        workers: Number of processes; 0 loads in this one.
     """
+    return load_each(partial(_prepare, dataset, clip_size, sizes or ImageSizes()), len(dataset), workers)
 
-    def __init__(self, dataset: HoiDataset, clip_size: int, sizes: ImageSizes) -> None:
-        self._dataset, self._clip_size, self._sizes = dataset, clip_size, sizes
 
-    def __len__(self) -> int:
-        """Count the pictures."""
-        return len(self._dataset)
-
-    def __getitem__(self, index: int) -> PreparedImage:
-        """Prepare a picture."""
-        picture = open_image(self._dataset.image_path(index))
-        image, clip_image = evaluation_inputs(picture, clip_size=self._clip_size, sizes=self._sizes)
-        return PreparedImage(index, image, clip_image, picture.width, picture.height)
+def _prepare(dataset: HoiDataset, clip_size: int, sizes: ImageSizes, index: int) -> PreparedImage:
+    stored = open_image(dataset.image_path(index))
+    image, clip_image = evaluation_inputs(stored, clip_size=clip_size, sizes=sizes)
+    return PreparedImage(index, image, clip_image, stored.width, stored.height)
 
 
 @torch.inference_mode()
@@ -65,28 +69,26 @@ def validate(
     unseen: tuple[int, ...] = (),
     workers: int = 0,
 ) -> dict[str, float]:
-    """Run a benchmark on a checkpoint's classifier for all categories.
+    """Run the data set's benchmark on a checkpoint's classifier for all categories.
 
     Args:
         checkpoint: Its network and classifier are on the device, in evaluation mode.
-        dataset: Pictures of the classifier's vocabulary.
-        device: Where to compute.
-        sizes: Sizes of pictures.
-        unseen: HOI ids that were kept from training.
-        workers: Processes that read pictures.
+        dataset: Images with the classifier's vocabulary.
+        device: Device to compute on.
+        sizes: Sizes of images.
+        unseen: HOI ids excluded from training.
+        workers: Processes that read images.
 
     Returns:
-        The benchmark's figures in percent by `setting/column`, the most important first.
+        The benchmark's metrics in percent by `setting/column`, the main one first.
     """
-    benchmark = open_benchmark(dataset.vocabulary, unseen_ids=unseen)
-    pictures = PreparedImages(dataset, checkpoint.model.clip.image_size, sizes or ImageSizes())
-    for picture in DataLoader(pictures, batch_size=None, num_workers=workers):
-        layer = checkpoint.model(picture.image[None].to(device), picture.clip_image[None].to(device)).layers[-1]
+    object_ids, benchmark = dataset.vocabulary.object_ids, open_benchmark(dataset.vocabulary, unseen_ids=unseen)
+    for image in load_prepared(dataset, checkpoint.model.clip.image_size, sizes, workers):
+        layer = checkpoint.model(image.image[None].to(device), image.clip_image[None].to(device)).layers[-1]
         logits = checkpoint.classifier(layer)
         tensors = (layer.human_boxes, layer.object_boxes, logits.hoi, logits.object)
-        humans, objects, hoi, thing = (tensor[0].float().cpu().numpy() for tensor in tensors)
-        ids = dataset.vocabulary.object_ids
-        sight = Sight.from_logits(humans, objects, hoi, thing, ids, width=picture.width, height=picture.height)
-        benchmark.update(sight, dataset.annotation(picture.number))
+        humans, objects, hoi, object_logits = (tensor[0].float().cpu().numpy() for tensor in tensors)
+        predictions = RawPredictions.from_logits(humans, objects, hoi, object_logits, object_ids, width=image.width, height=image.height)
+        benchmark.update(predictions, dataset.annotation(image.number))
     first = benchmark.results()[0]
-    return {f"{setting}/{column}": 100 * value for setting, row in first.figures.items() for column, value in row.items()}
+    return {f"{setting}/{column}": 100 * value for setting, row in first.metrics.items() for column, value in row.items()}

@@ -1,4 +1,4 @@
-"""`bench`: tables, JSON and a plot of the embedded engine; what cannot be measured is refused in words."""
+"""`bench`: tables, JSON and a plot of the embedded engine; invalid options are refused."""
 
 import importlib.util
 import json
@@ -11,12 +11,12 @@ def test_without_arguments_the_embedded_engine_is_measured(edge_hoi, tmp_path):
     options = ["--no-eager", "--rounds", 1, "--batch", 1, "--size", "64x96"]
     code, printed = edge_hoi("bench", *options, "--json", tmp_path / "speed.json", *plot)
     assert code == 0, printed
-    for shown in ("logical cores", "openvino", "pictures/s", "postprocess", "peak MB", "threads"):
+    for shown in ("logical cores", "openvino", "images/s", "postprocess", "peak MB", "threads"):
         assert shown in printed, shown
-    figures = json.loads((tmp_path / "speed.json").read_text())
-    assert [engine["name"] for engine in figures["engines"]] == ["default"]
-    assert figures["engines"][0]["input_size"] == [64, 96]
-    assert figures["settings"]["rounds"] == 1
+    report = json.loads((tmp_path / "speed.json").read_text())
+    assert [engine["name"] for engine in report["engines"]] == ["default"]
+    assert report["engines"][0]["input_size"] == [64, 96]
+    assert report["settings"]["rounds"] == 1
     if plot:
         assert "<svg" in (tmp_path / "speed.svg").read_text()
 
@@ -30,7 +30,7 @@ def test_without_arguments_the_embedded_engine_is_measured(edge_hoi, tmp_path):
         (["--json", "no/such/folder/speed.json"], 2, "there is no folder"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_before_any_work(edge_hoi, arguments, code, words):
+def test_invalid_options_are_refused_before_any_work(edge_hoi, arguments, code, words):
     ended, printed = edge_hoi("bench", "--no-eager", *arguments)
     assert ended == code
     assert words in printed

@@ -1,4 +1,4 @@
-"""`eval hoi`: an engine over pictures on disk, with the benchmarks' figures as the answer."""
+"""`eval hoi`: an engine on images on disk, with the benchmarks' metrics."""
 
 import json
 
@@ -6,9 +6,9 @@ import cv2
 import pytest
 
 from edge_hoi.cli.lab.eval import app
+from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.errors import ConfigError, DatasetError
 from edge_hoi.ingest import open_source
-from edge_hoi.pipeline import DEMO_CLIP
 
 pytest.importorskip("PIL", reason="needs the [build] extra")
 
@@ -26,35 +26,35 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def hico(tmp_path_factory):
-    """Lay out three pictures, of two shapes, as HICO-DET's test set in the published recipe's form."""
+    """Write three images, of two shapes, as HICO-DET's test set in the published recipe's layout."""
     folder = tmp_path_factory.mktemp("hico")
     (folder / "images" / "test2015").mkdir(parents=True)
     with open_source(str(DEMO_CLIP), source_id="demo") as source:
         frame = next(iter(source))
-    pictures = []
+    images = []
     for number, image in enumerate((frame.image, frame.image[:, ::-1], frame.image.transpose(1, 0, 2))):
         name = f"HICO_test2015_{number:08}.jpg"
         cv2.imwrite(str(folder / "images" / "test2015" / name), image[..., ::-1])
         boxes = [{"bbox": [10, 10, 90, 180], "category_id": 1}, {"bbox": [100, 80, 180, 180], "category_id": 5}]
         row = {"subject_id": 0, "object_id": 1, "category_id": 5, "hoi_category_id": 1}  # person boarding airplane
-        pictures.append({"file_name": name, "annotations": boxes, "hoi_annotation": [row]})
-    (folder / "test_hico.json").write_text(json.dumps(pictures))
+        images.append({"file_name": name, "annotations": boxes, "hoi_annotation": [row]})
+    (folder / "test_hico.json").write_text(json.dumps(images))
     return folder
 
 
-def test_the_given_photos_of_vcoco_run_from_end_to_end(capsys, shared_data, untrained_engine, tmp_path):
+def test_the_given_photos_of_vcoco_are_evaluated_end_to_end(capsys, shared_data, untrained_engine, tmp_path):
     pytest.importorskip("matplotlib", reason="needs the [train] extra")
     output, plot = tmp_path / "results.json", tmp_path / "ap.png"
     evaluate("--engine", untrained_engine, "--dataset", "vcoco", "--data", shared_data / "vcoco", "--output", output, "--plot", plot)
     captured = capsys.readouterr()
-    assert "4939 of 4946 pictures are missing" in captured.err
+    assert "4939 of 4946 images are missing" in captured.err
     assert "interactions without object" in captured.err
     assert "UNTRAINED" in captured.err
-    assert "V-COCO roles, 7 images, %" in captured.out
+    assert "vcoco test: 7 images, V-COCO roles protocol, %" in captured.out
     document = json.loads(output.read_text())
-    assert document["dataset"] == {"name": "vcoco", "split": "test", "pictures": 4946, "judged": 7}
+    assert document["dataset"] == {"name": "vcoco", "split": "test", "images": 4946, "evaluated": 7}
     roles, verbs = document["results"]
-    assert set(roles["figures"]) == {"agents", "scenario 1", "scenario 2"}
+    assert set(roles["metrics"]) == {"agents", "scenario 1", "scenario 2"}
     assert {row["name"]: row["instances"] for row in verbs["categories"] if row["instances"]} == {
         "hold_obj": 2,
         "look_obj": 7,
@@ -69,15 +69,15 @@ def test_the_given_photos_of_vcoco_run_from_end_to_end(capsys, shared_data, untr
     assert cv2.imread(str(plot)) is not None
 
 
-def test_pictures_in_batches_have_the_figures_of_pictures_one_by_one(capsys, hico, tmp_path):
+def test_images_in_batches_have_the_metrics_of_single_images(capsys, hico, tmp_path):
     documents = []
     for batch in (1, 2):
         evaluate("--data", hico, "--batch", batch, "--zero-shot", "rare_first", "--output", tmp_path / "out.json")
-        assert "HICO-DET, 3 images, %" in capsys.readouterr().out
+        assert "hico_det test: 3 images, HICO-DET protocol, %" in capsys.readouterr().out
         documents.append(json.loads((tmp_path / "out.json").read_text()))
     assert documents[0] == documents[1]
     (results,) = documents[0]["results"]
-    assert list(results["figures"]["default"]) == ["full", "rare", "non-rare", "unseen", "seen"]
+    assert list(results["metrics"]["default"]) == ["full", "rare", "non-rare", "unseen", "seen"]
     assert results["categories"][0]["instances"] == 3
     assert results["categories"][0]["average_precision"] is not None
     assert results["categories"][1]["average_precision"] is None
@@ -85,12 +85,12 @@ def test_pictures_in_batches_have_the_figures_of_pictures_one_by_one(capsys, hic
 
 def test_a_limit_stops_early(capsys, hico):
     evaluate("--data", hico, "--limit", 2)
-    assert "HICO-DET, 2 images, %" in capsys.readouterr().out
+    assert "hico_det test: 2 images, HICO-DET protocol, %" in capsys.readouterr().out
 
 
-def test_enhancement_takes_text_features_and_is_noted(capsys, hico, tmp_path):
+def test_enhancement_uses_text_features_and_is_recorded(capsys, hico, tmp_path):
     evaluate("--data", hico, "--enhance", 10, "--output", tmp_path / "out.json")
-    assert "HICO-DET, 3 images, %" in capsys.readouterr().out
+    assert "hico_det test: 3 images, HICO-DET protocol, %" in capsys.readouterr().out
     assert json.loads((tmp_path / "out.json").read_text())["enhance"] == 10
 
 
@@ -103,17 +103,17 @@ def test_a_checkpoint_is_evaluated_without_building_an_engine_first(capsys, hico
     path = tmp_path / "mine.safetensors"
     save_checkpoint(untrained_checkpoint(VARIANTS["tiny"], load_vocabulary("hico_det")), path)
     evaluate("--engine", path, "--data", hico, "--limit", 1, "--output", tmp_path / "out.json")
-    assert "HICO-DET, 1 images, %" in capsys.readouterr().out
+    assert "hico_det test: 1 images, HICO-DET protocol, %" in capsys.readouterr().out
     assert json.loads((tmp_path / "out.json").read_text())["engine"]["name"] == "mine"
 
 
-def test_missing_pictures_can_be_refused(hico, tmp_path):
+def test_missing_images_can_be_refused(hico, tmp_path):
     (tmp_path / "test_hico.json").write_text((hico / "test_hico.json").read_text())
-    with pytest.raises(DatasetError, match=r"3 of 3 pictures are missing.*HICO_test2015_00000000\.jpg"):
+    with pytest.raises(DatasetError, match=r"3 of 3 images are missing.*HICO_test2015_00000000\.jpg"):
         evaluate("--data", tmp_path)
     (tmp_path / "test2015").mkdir()
     (tmp_path / "test2015" / "HICO_test2015_00000001.jpg").symlink_to(hico / "images" / "test2015" / "HICO_test2015_00000001.jpg")
-    with pytest.raises(DatasetError, match="2 of 3 pictures are missing"):
+    with pytest.raises(DatasetError, match="2 of 3 images are missing"):
         evaluate("--data", tmp_path, "--strict")
 
 
@@ -121,12 +121,12 @@ def test_missing_pictures_can_be_refused(hico, tmp_path):
     ("arguments", "message"),
     [
         (["--output", "no/such/folder/out.json"], "there is no folder no/such/folder"),
-        (["--plot", "ap.jpg"], r"a plot is written as .png"),
+        (["--plot", "ap.jpg"], r"suffix .png"),
         (["--zero-shot", "rare"], "no zero-shot split is called 'rare'"),
         (["--dataset", "vcoco"], "expected annotations/test_vcoco.json or .*, found none"),
     ],
 )
-def test_what_cannot_work_is_refused_before_anything_runs(hico, arguments, message):
+def test_invalid_options_are_refused_before_anything_runs(hico, arguments, message):
     with pytest.raises(ConfigError, match=message):
         evaluate("--data", hico, *arguments)
 

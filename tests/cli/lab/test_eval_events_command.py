@@ -1,4 +1,4 @@
-"""`eval events`: a file of events, or whole videos, against what is true of them."""
+"""`eval events`: a file of events, or whole videos, against ground truth."""
 
 import json
 
@@ -9,17 +9,17 @@ from known_videos import BEN, HIS, as_predicted, episode, make_events, make_trut
 
 from edge_hoi.cli import main
 from edge_hoi.cli.lab.eval import app
+from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.errors import ConfigError, DatasetError, SourceError
 from edge_hoi.ingest import open_source
 from edge_hoi.lab.datasets.truth import Truth, TruthEpisode, TruthTrack, TruthVideo, write_truth
 from edge_hoi.lab.evaluation.events import predicted_episodes, read_events
 from edge_hoi.media import VideoWriter
-from edge_hoi.pipeline import DEMO_CLIP
 
-LOW_BARS = """
-# Let everything become an event, whatever is in the picture.
+LOW_THRESHOLDS = """
+# Emit an event for everything.
 detection: {score_threshold: 0.0}
-tracking: {new_track_score: 0.0}
+tracking: {new_track_threshold: 0.0}
 episodes: {enter: 0.05, leave: 0.04, min_duration_seconds: 0.2}
 """
 OTHER_SOURCES = "sources: [{url: not-used.mp4}]\n"
@@ -36,14 +36,14 @@ def write_events(path, *episodes):
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory):
-    """A folder with a short clip, what a run said of it, and a truth that takes the run's longest episode at its word."""
+def ran_videos(tmp_path_factory):
+    """A folder with a short clip, a run's events, and a ground truth that equals the run's longest episode."""
     folder = tmp_path_factory.mktemp("videos")
     with open_source(str(DEMO_CLIP), source_id="demo") as source, VideoWriter(folder / "clip.mp4", 384, 224, FPS) as writer:
         for index, frame in zip(range(FRAMES), source, strict=False):
             writer.write(cv2.resize(frame.image, (384, 224)), index / FPS)
-    (folder / "config.yaml").write_text(LOW_BARS + OTHER_SOURCES)
-    (folder / "demo.yaml").write_text(LOW_BARS)
+    (folder / "config.yaml").write_text(LOW_THRESHOLDS + OTHER_SOURCES)
+    (folder / "demo.yaml").write_text(LOW_THRESHOLDS)
     run = ["run", "--source", str(folder / "clip.mp4"), "--events", str(folder / "events.jsonl"), str(folder / "config.yaml")]
     with pytest.raises(SystemExit) as ended:
         main(run)
@@ -55,40 +55,42 @@ def watched(tmp_path_factory):
 
 
 def truth_of(predicted) -> Truth:
-    """Write down as true what an episode's last event says."""
-    last, size = predicted.sightings[-1], np.array([384, 224, 384, 224])
+    """Make a ground truth of an episode's last event."""
+    last, size = predicted.observations[-1], np.array([384, 224, 384, 224])
     tracks = {
         number: TruthTrack(category, np.arange(FRAMES), np.tile(np.array(box * size, np.float32), (FRAMES, 1)))
         for number, category, box in ((1, "person", np.array(last.human)), (2, predicted.object_name, np.array(last.object)))
     }
-    told = TruthEpisode(1, 2, predicted.verb, predicted.object_name, predicted.start, predicted.end, ("crossing",))
+    longest = TruthEpisode(1, 2, predicted.verb, predicted.object_name, predicted.start, predicted.end, ("crossing",))
     video = TruthVideo("clip.mp4", float(FPS), 384, 224, FRAMES, FRAMES / FPS)
-    return Truth(video, tracks, (told,), verbs=(predicted.verb,))
+    return Truth(video, tracks, (longest,), verbs=(predicted.verb,))
 
 
-def test_a_file_of_events_is_held_against_the_truth(capsys, tmp_path):
+def test_a_file_of_events_is_compared_with_ground_truth(capsys, tmp_path):
     write_truth(make_truth(episode(start=10, end=20), episode(BEN, HIS, start=30, end=40)), tmp_path / "street.truth.json")
-    events = write_events(tmp_path / "events.jsonl", make_events(start=10.2, end=20, told=10.9), make_events(verb="push", start=1, end=2))
+    events = write_events(
+        tmp_path / "events.jsonl", make_events(start=10.2, end=20, emitted=10.9), make_events(verb="push", start=1, end=2)
+    )
     evaluate("--events", events, "--truth", tmp_path / "street.truth.json", "--output", tmp_path / "out.json")
-    said = capsys.readouterr().out
-    assert "Events: 1 videos, 1.0 minutes" in said
-    assert "Truth of street: 1 of 2 episodes found" in said
+    printed = capsys.readouterr().out
+    assert "Events: 1 videos, 1.0 minutes" in printed
+    assert "Ground truth of street: 1 of 2 episodes found" in printed
     document = json.loads((tmp_path / "out.json").read_text())
     overall = document["results"]["overall"]
-    assert (overall["true"], overall["found"], overall["predicted"], overall["f1"]) == (2, 1, 2, 0.5)
+    assert (overall["ground_truth"], overall["found"], overall["predicted"], overall["f1"]) == (2, 1, 2, 0.5)
     assert overall["start_delay"]["median"] == pytest.approx(0.2)
-    assert overall["told_delay"]["median"] == pytest.approx(0.9)
-    assert [each["is_found"] for each in document["videos"][0]["true"]] == [True, False]
+    assert overall["emit_delay"]["median"] == pytest.approx(0.9)
+    assert [each["is_found"] for each in document["videos"][0]["ground_truth"]] == [True, False]
 
 
-def test_cameras_are_told_apart_by_the_names_of_their_videos(capsys, tmp_path):
+def test_cameras_are_matched_with_videos_by_name(capsys, tmp_path):
     for name in ("street", "yard"):
         write_truth(make_truth(episode(), file=f"{name}.mp4"), tmp_path / f"{name}.truth.json")
     truths = ["--truth", tmp_path / "street.truth.json", "--truth", tmp_path / "yard.truth.json"]
     events = write_events(tmp_path / "events.jsonl", as_predicted(episode(), camera="street"), as_predicted(episode(), camera="yard"))
     evaluate("--events", events, *truths, "--output", tmp_path / "out.json")
     overall = json.loads((tmp_path / "out.json").read_text())["results"]["overall"]
-    assert (overall["true"], overall["found"], overall["duplicates"]) == (2, 2, 0)
+    assert (overall["ground_truth"], overall["found"], overall["duplicates"]) == (2, 2, 0)
     write_events(events, as_predicted(episode(), camera="street"), as_predicted(episode(), camera="door"))
     with pytest.raises(ConfigError, match="holds events of the camera door, expected those of street, yard"):
         evaluate("--events", events, *truths)
@@ -98,7 +100,7 @@ def test_cameras_are_told_apart_by_the_names_of_their_videos(capsys, tmp_path):
         evaluate("--events", events, *truths, *truths)
 
 
-def test_a_camera_of_any_name_goes_with_the_only_truth(capsys, tmp_path):
+def test_a_camera_of_any_name_goes_with_the_only_ground_truth(capsys, tmp_path):
     write_truth(make_truth(episode()), tmp_path / "street.truth.json")
     events = write_events(tmp_path / "events.jsonl", as_predicted(episode(), camera="door"))
     evaluate("--events", events, "--truth", tmp_path / "street.truth.json")
@@ -107,10 +109,10 @@ def test_a_camera_of_any_name_goes_with_the_only_truth(capsys, tmp_path):
     assert "0 of 1 episodes found" in capsys.readouterr().out
 
 
-def test_videos_are_run_and_judged_as_a_file_of_their_events_is(capsys, watched, tmp_path):
+def test_running_videos_and_reading_their_events_have_equal_results(capsys, ran_videos, tmp_path):
     pytest.importorskip("matplotlib", reason="needs the [train] extra")
     output, plot = tmp_path / "ran.json", tmp_path / "timeline.png"
-    evaluate("--videos", watched, "--config", watched / "config.yaml", "--output", output, "--plot", plot)
+    evaluate("--videos", ran_videos, "--config", ran_videos / "config.yaml", "--output", output, "--plot", plot)
     captured = capsys.readouterr()
     assert captured.err.count("has never seen a photograph") == 1
     assert f"{FRAMES} frames of 1 videos" in captured.out
@@ -120,23 +122,23 @@ def test_videos_are_run_and_judged_as_a_file_of_their_events_is(capsys, watched,
     assert ran["frames_per_second"] > 0
     assert ran["engine"]["name"]
     assert cv2.imread(str(plot)) is not None
-    evaluate("--events", watched / "events.jsonl", "--truth", watched / "clip.truth.json", "--output", output)
+    evaluate("--events", ran_videos / "events.jsonl", "--truth", ran_videos / "clip.truth.json", "--output", output)
     filed = json.loads(output.read_text())
     for part in ("results", "videos"):
         assert ran[part] == filed[part]
 
 
-def test_the_embedded_clip_is_compared_with_its_truth_where_that_comes_along(capsys, watched, tmp_path, monkeypatch):
+def test_the_embedded_clip_is_compared_with_its_ground_truth(capsys, ran_videos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("edge_hoi.pipeline.DEMO_CLIP", watched / "clip.mp4")
+    monkeypatch.setattr("edge_hoi.demo.DEMO_CLIP", ran_videos / "clip.mp4")
     for arguments, is_compared in (([], True), (["--max-frames", "5"], False)):
         with pytest.raises(SystemExit) as ended:
-            main(["run", *arguments, str(watched / "demo.yaml")])
+            main(["run", *arguments, str(ran_videos / "demo.yaml")])
         assert ended.value.code == 0
         assert ("1 of 1 episodes found" in capsys.readouterr().err) == is_compared
 
 
-def test_a_video_that_cannot_be_read_is_no_video_without_events(tmp_path):
+def test_an_unreadable_video_is_an_error(tmp_path):
     (tmp_path / "street.mp4").write_text("no video")
     write_truth(make_truth(episode()), tmp_path / "street.truth.json")
     with pytest.raises(SourceError, match=r"street\.mp4"):
@@ -147,23 +149,23 @@ def test_a_video_that_cannot_be_read_is_no_video_without_events(tmp_path):
     ("arguments", "error", "message"),
     [
         ([], ConfigError, "expected --events FILE with --truth FILE, or --videos FOLDER"),
-        (["--events", "e.jsonl"], ConfigError, "give the one or the other"),
-        (["--events", "e.jsonl", "--truth", "t.json", "--engine", "default"], ConfigError, "give the one or the other"),
-        (["--events", "e.jsonl", "--truth", "t.json", "--videos", "."], ConfigError, "give the one or the other"),
+        (["--events", "e.jsonl"], ConfigError, "give one or the other"),
+        (["--events", "e.jsonl", "--truth", "t.json", "--engine", "default"], ConfigError, "give one or the other"),
+        (["--events", "e.jsonl", "--truth", "t.json", "--videos", "."], ConfigError, "give one or the other"),
         (["--events", "e.jsonl", "--truth", "t.json"], DatasetError, "t.json: No such file|cannot read annotations t.json"),
         (["--videos", "no-such-folder"], DatasetError, "expected a folder of videos, found none"),
         (["--videos", "."], DatasetError, r"found no \*\.truth\.json"),
         (["--videos", ".", "--output", "no/such/out.json"], ConfigError, "there is no folder no/such"),
-        (["--videos", ".", "--plot", "timeline.gif"], ConfigError, "a plot is written as .png"),
+        (["--videos", ".", "--plot", "timeline.gif"], ConfigError, "suffix .png"),
     ],
 )
-def test_what_cannot_work_is_refused_before_anything_runs(tmp_path, monkeypatch, arguments, error, message):
+def test_invalid_options_are_refused_before_anything_runs(tmp_path, monkeypatch, arguments, error, message):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(error, match=message):
         evaluate(*arguments)
 
 
-def test_a_truth_without_its_video_is_told(tmp_path):
+def test_a_ground_truth_without_its_video_is_an_error(tmp_path):
     write_truth(make_truth(episode()), tmp_path / "street.truth.json")
-    with pytest.raises(DatasetError, match=r"street\.mp4 is not there"):
+    with pytest.raises(DatasetError, match=r"street\.mp4 is missing"):
         evaluate("--videos", tmp_path)

@@ -1,4 +1,4 @@
-"""The truth of a video: written, read again, and refused where it contradicts itself."""
+"""Ground truth of a video: round trip, and refusal of inconsistent files."""
 
 import json
 import re
@@ -89,7 +89,7 @@ def test_what_is_written_is_read_again(truth, tmp_path_factory):
     assert path.read_bytes() == before
 
 
-def test_a_truth_lies_beside_its_video(tmp_path):
+def test_ground_truth_is_beside_its_video(tmp_path):
     assert truth_path(tmp_path / "clip.1.mp4") == tmp_path / "clip.1.truth.json"
 
 
@@ -107,12 +107,12 @@ def put(document, value, *path):
         (["video", "fps"], 0, "expected fps as a number above 0, got 0"),
         (["video", "fps"], float("nan"), "expected fps as a number above 0, got nan"),
         (["video", "fps"], "15", "expected fps as a number above 0, got 15"),
-        (["video", "frames"], 2.5, "expected frames as a whole number from 1 on"),
-        (["video", "width"], True, "expected width as a whole number"),
+        (["video", "frames"], 2.5, "expected frames as an integer of at least 1"),
+        (["video", "width"], True, "expected width as an integer"),
         (["video", "file"], "../../etc/passwd", "file name within the data set's folder"),
         (["tracks"], [], "expected tracks as a JSON object, got list"),
         (["tracks", "one"], {"category": "person", "boxes": []}, "track one: not as expected"),
-        (["tracks", "0"], {"category": "person", "boxes": []}, "expected track ids from 1 on, got 0"),
+        (["tracks", "0"], {"category": "person", "boxes": []}, "expected track ids of at least 1, got 0"),
         (["tracks", "1", "category"], "", "expected a track's category as its name"),
         (["tracks", "1", "boxes"], {}, "track 1: expected a list of boxes, got dict"),
         (["tracks", "1", "boxes", 0], 5, r"track 1: expected boxes as \[frame, left, top, right, bottom\], got 5"),
@@ -138,7 +138,7 @@ def put(document, value, *path):
         (["verbs"], ["smile"], "expected a verb of `verbs`, got ride"),
     ],
 )
-def test_what_contradicts_itself_is_refused_with_its_place(document, tmp_path, path, value, message):
+def test_inconsistent_values_are_refused_with_their_place(document, tmp_path, path, value, message):
     put(document, value, *path)
     with pytest.raises(DatasetError, match=message) as caught:
         read(document, tmp_path)
@@ -146,7 +146,7 @@ def test_what_contradicts_itself_is_refused_with_its_place(document, tmp_path, p
 
 
 @pytest.mark.parametrize("path", [["video", "fps"], ["tracks"], ["episodes", 0, "difficulties"], ["tracks", "1", "boxes"]])
-def test_what_is_missing_is_named(document, tmp_path, path):
+def test_missing_keys_are_named(document, tmp_path, path):
     inner = document
     for key in path[:-1]:
         inner = inner[key]
@@ -156,19 +156,19 @@ def test_what_is_missing_is_named(document, tmp_path, path):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '"truth"', "[" * 100_000, "\x00\xff"])
-def test_what_is_no_truth_at_all_is_refused(tmp_path, content):
+def test_files_of_another_form_are_refused(tmp_path, content):
     (tmp_path / "a.truth.json").write_text(content)
     with pytest.raises(DatasetError, match=r"a\.truth\.json"):
         read_truth(tmp_path / "a.truth.json")
 
 
-def test_a_truth_that_is_not_there_or_cannot_be_written_is_told(tmp_path):
+def test_a_missing_file_or_an_unwritable_folder_is_reported(tmp_path):
     with pytest.raises(DatasetError, match="No such file"):
         read_truth(tmp_path / "a.truth.json")
     with pytest.raises(DatasetError, match="choose a folder that exists"):
         write_truth(make_truth(seconds=1), tmp_path / "none" / "a.truth.json")
 
 
-def test_unknown_keys_are_left_to_others(document, tmp_path):
+def test_unknown_keys_are_ignored(document, tmp_path):
     put(document, {"seed": 7}, "renderer")
     assert same(read(document, tmp_path), read_truth(tmp_path / "street.truth.json"))

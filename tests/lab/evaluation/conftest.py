@@ -1,4 +1,4 @@
-"""What the evaluation's tests share."""
+"""Shared fixtures of the evaluation's tests."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Truth:
 
 @pytest.fixture
 def make_truth():
-    """Give a function that makes ground truth of `(human box, object box, HOI id)`."""
+    """Return a function that makes ground truth of `(human box, object box, HOI id)`."""
 
     def make(*rows) -> Truth:
         humans, objects, hoi_ids = zip(*rows, strict=True) if rows else ((), (), ())
@@ -28,7 +28,7 @@ def make_truth():
 
 @pytest.fixture
 def make_predictions():
-    """Give a function that makes predictions of `(human box, object box, HOI id, score)`."""
+    """Return a function that makes predictions of `(human box, object box, HOI id, score)`."""
 
     def make(*rows) -> Interactions:
         humans, objects, hoi_ids, scores = zip(*rows, strict=True) if rows else ((), (), (), ())

@@ -28,7 +28,7 @@ def test_average_precisions_equal_those_of_their_definitions(seed):
 
 
 @pytest.mark.parametrize("measure", [eleven_point_ap, all_point_ap])
-def test_average_precision_is_1_of_all_right_0_of_nothing_found_and_no_number_without_truth(measure):
+def test_average_precision_is_1_for_all_right_0_for_none_found_and_nan_without_ground_truth(measure):
     assert measure(np.ones(5, bool), 5) == 1
     assert measure(np.zeros(0, bool), 5) == measure(np.zeros(3, bool), 5) == 0
     assert np.isnan(measure(np.zeros(3, bool), 0))
@@ -52,7 +52,7 @@ def test_a_match_needs_half_an_overlap_and_a_fitting_category():
     assert hits.tolist() == [True, False, False]
 
 
-def test_nothing_matches_where_there_is_no_truth_or_no_prediction():
+def test_nothing_matches_without_ground_truth_or_without_predictions():
     assert best_match(np.zeros((3, 0)), np.zeros((3, 0), bool))[1].tolist() == [False, False, False]
     assert len(best_match(np.zeros((0, 3)), np.zeros((0, 3), bool))[1]) == 0
 

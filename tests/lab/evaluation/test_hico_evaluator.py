@@ -11,7 +11,7 @@ from edge_hoi.types import Interactions
 from edge_hoi.vocabulary import load_vocabulary, zero_shot_split
 
 PERSON, OTHER_PERSON = (10, 10, 100, 200), (300, 10, 400, 200)
-THING, OTHER_THING = (120, 100, 180, 180), (420, 100, 480, 180)
+OBJECT, OTHER_OBJECT = (120, 100, 180, 180), (420, 100, 480, 180)
 
 
 @pytest.fixture
@@ -20,71 +20,71 @@ def vocabulary():
 
 
 @pytest.fixture
-def figures(vocabulary):
-    """Give a function from images, pairs of predictions and truth, to the figures."""
+def metrics(vocabulary):
+    """Return a function that computes the metrics of images, given as pairs of predictions and ground truth."""
 
     def compute(*images, **options):
         evaluator = HicoEvaluator(vocabulary, **options)
         for number, (predictions, truth) in enumerate(images):
             evaluator.update(f"{number}.jpg", predictions, truth)
-        return evaluator.result().figures
+        return evaluator.result().metrics
 
     return compute
 
 
-def test_both_boxes_must_overlap(figures, make_predictions, make_truth):
-    truth = make_truth((PERSON, THING, 5))
-    assert figures((make_predictions((PERSON, THING, 5, 0.9)), truth))["default"]["full"] == 1
-    assert figures((make_predictions((PERSON, OTHER_THING, 5, 0.9)), truth))["default"]["full"] == 0
-    assert figures((make_predictions((OTHER_PERSON, THING, 5, 0.9)), truth))["default"]["full"] == 0
-    assert figures((make_predictions((PERSON, THING, 6, 0.9)), truth))["default"]["full"] == 0
+def test_both_boxes_must_overlap(metrics, make_predictions, make_truth):
+    truth = make_truth((PERSON, OBJECT, 5))
+    assert metrics((make_predictions((PERSON, OBJECT, 5, 0.9)), truth))["default"]["full"] == 1
+    assert metrics((make_predictions((PERSON, OTHER_OBJECT, 5, 0.9)), truth))["default"]["full"] == 0
+    assert metrics((make_predictions((OTHER_PERSON, OBJECT, 5, 0.9)), truth))["default"]["full"] == 0
+    assert metrics((make_predictions((PERSON, OBJECT, 6, 0.9)), truth))["default"]["full"] == 0
 
 
-def test_a_truth_is_found_once_and_the_second_time_is_wrong(figures, make_predictions, make_truth):
-    twice = make_predictions((PERSON, THING, 5, 0.9), (PERSON, THING, 5, 0.8), (OTHER_PERSON, OTHER_THING, 5, 0.7))
-    truth = make_truth((PERSON, THING, 5), (OTHER_PERSON, OTHER_THING, 5))
+def test_a_second_prediction_of_a_ground_truth_is_wrong(metrics, make_predictions, make_truth):
+    twice = make_predictions((PERSON, OBJECT, 5, 0.9), (PERSON, OBJECT, 5, 0.8), (OTHER_PERSON, OTHER_OBJECT, 5, 0.7))
+    truth = make_truth((PERSON, OBJECT, 5), (OTHER_PERSON, OTHER_OBJECT, 5))
     # Recalls up to a half at precision 1, the rest at 2 of 3.
-    assert figures((twice, truth))["default"]["full"] == pytest.approx((6 + 5 * 2 / 3) / 11)
+    assert metrics((twice, truth))["default"]["full"] == pytest.approx((6 + 5 * 2 / 3) / 11)
 
 
-def test_the_order_of_an_images_predictions_does_not_matter(figures, make_predictions, make_truth):
-    rows = [(PERSON, THING, 5, 0.9), (PERSON, OTHER_THING, 5, 0.8), (OTHER_PERSON, OTHER_THING, 5, 0.7)]
-    truth = make_truth((PERSON, THING, 5), (OTHER_PERSON, OTHER_THING, 5))
-    there, back = (figures((make_predictions(*order), truth))["default"]["full"] for order in (rows, rows[::-1]))
+def test_the_order_of_an_images_predictions_does_not_matter(metrics, make_predictions, make_truth):
+    rows = [(PERSON, OBJECT, 5, 0.9), (PERSON, OTHER_OBJECT, 5, 0.8), (OTHER_PERSON, OTHER_OBJECT, 5, 0.7)]
+    truth = make_truth((PERSON, OBJECT, 5), (OTHER_PERSON, OTHER_OBJECT, 5))
+    there, back = (metrics((make_predictions(*order), truth))["default"]["full"] for order in (rows, rows[::-1]))
     assert 0 < there == back < 1
 
 
-def test_known_objects_leave_out_images_without_the_object(figures, make_predictions, make_truth, vocabulary):
-    found = (make_predictions((PERSON, THING, 5, 0.5)), make_truth((PERSON, THING, 5)))
+def test_known_objects_skip_images_without_the_object(metrics, make_predictions, make_truth, vocabulary):
+    found = (make_predictions((PERSON, OBJECT, 5, 0.5)), make_truth((PERSON, OBJECT, 5)))
     elsewhere = int(np.flatnonzero(vocabulary.object_ids != vocabulary.object_ids[5])[0])
     same_object = int(np.flatnonzero(vocabulary.object_ids == vocabulary.object_ids[5])[0])
-    wrong = make_predictions((PERSON, THING, 5, 0.9))
-    without, with_object = (wrong, make_truth((PERSON, OTHER_THING, elsewhere))), (wrong, make_truth((PERSON, OTHER_THING, same_object)))
-    assert figures(found, without)["default"]["full"] == figures(found, with_object)["default"]["full"] == 0.25
-    assert figures(found, without)["known object"]["full"] == 0.5  # the other image's category is not found
-    assert figures(found, with_object)["known object"]["full"] == 0.25
+    wrong = make_predictions((PERSON, OBJECT, 5, 0.9))
+    without, with_object = (wrong, make_truth((PERSON, OTHER_OBJECT, elsewhere))), (wrong, make_truth((PERSON, OTHER_OBJECT, same_object)))
+    assert metrics(found, without)["default"]["full"] == metrics(found, with_object)["default"]["full"] == 0.25
+    assert metrics(found, without)["known object"]["full"] == 0.5  # the other image's category is not found
+    assert metrics(found, with_object)["known object"]["full"] == 0.25
 
 
-def test_categories_without_truth_do_not_count(figures, make_predictions, make_truth):
-    predictions = make_predictions((PERSON, THING, 5, 0.9), (PERSON, THING, 7, 0.95))
-    assert figures((predictions, make_truth((PERSON, THING, 5))))["default"]["full"] == 1
+def test_categories_without_ground_truth_do_not_count(metrics, make_predictions, make_truth):
+    predictions = make_predictions((PERSON, OBJECT, 5, 0.9), (PERSON, OBJECT, 7, 0.95))
+    assert metrics((predictions, make_truth((PERSON, OBJECT, 5))))["default"]["full"] == 1
 
 
-def test_empty_images_are_judged(figures, make_predictions, make_truth):
-    truth, found = make_truth((PERSON, THING, 5)), make_predictions((PERSON, THING, 5, 0.5))
-    wrong = make_predictions((PERSON, THING, 5, 0.9))
+def test_empty_images_are_evaluated(metrics, make_predictions, make_truth):
+    truth, found = make_truth((PERSON, OBJECT, 5)), make_predictions((PERSON, OBJECT, 5, 0.5))
+    wrong = make_predictions((PERSON, OBJECT, 5, 0.9))
     nothing = (make_predictions(), make_truth())
-    assert figures((found, truth), nothing)["default"]["full"] == 1
-    assert figures((found, truth), (wrong, make_truth()))["default"]["full"] == 0.5
-    assert figures((found, truth), (make_predictions(), truth))["largest recall"]["full"] == 0.5
-    assert np.isnan(figures(nothing)["default"]["full"])
+    assert metrics((found, truth), nothing)["default"]["full"] == 1
+    assert metrics((found, truth), (wrong, make_truth()))["default"]["full"] == 0.5
+    assert metrics((found, truth), (make_predictions(), truth))["largest recall"]["full"] == 0.5
+    assert np.isnan(metrics(nothing)["default"]["full"])
 
 
-def test_rare_and_unseen_categories_have_columns_of_their_own(figures, make_predictions, make_truth, vocabulary):
+def test_rare_and_unseen_categories_have_columns_of_their_own(metrics, make_predictions, make_truth, vocabulary):
     unseen = zero_shot_split("non_rare_first")
     rare = next(row for row, hoi in enumerate(vocabulary.hois) if hoi.is_rare)
-    truth = make_truth((PERSON, THING, rare), (PERSON, THING, unseen[0]))
-    row = figures((make_predictions((PERSON, THING, rare, 0.9)), truth), unseen_ids=unseen)["default"]
+    truth = make_truth((PERSON, OBJECT, rare), (PERSON, OBJECT, unseen[0]))
+    row = metrics((make_predictions((PERSON, OBJECT, rare, 0.9)), truth), unseen_ids=unseen)["default"]
     assert row == {"full": 0.5, "rare": 1, "non-rare": 0, "unseen": 0, "seen": 1}
 
 
@@ -94,13 +94,13 @@ def test_an_image_that_comes_twice_and_foreign_categories_are_refused(vocabulary
     with pytest.raises(ConfigError, match=r"image a\.jpg came twice"):
         evaluator.update("a.jpg", make_predictions(), make_truth())
     with pytest.raises(ConfigError, match=r"image b\.jpg: a ground truth has an id out of 0\.\.599"):
-        evaluator.update("b.jpg", make_predictions(), make_truth((PERSON, THING, -1)))
+        evaluator.update("b.jpg", make_predictions(), make_truth((PERSON, OBJECT, -1)))
     with pytest.raises(ConfigError, match="a prediction has an id out of"):
-        evaluator.update("c.jpg", make_predictions((PERSON, THING, 600, 0.5)), make_truth())
+        evaluator.update("c.jpg", make_predictions((PERSON, OBJECT, 600, 0.5)), make_truth())
 
 
 def naive_map(images, categories):
-    """Follow the protocol word by word."""
+    """Implement the protocol literally."""
 
     def iou(a, b):
         width = min(a[2], b[2]) - max(a[0], b[0]) + 1
@@ -109,7 +109,7 @@ def naive_map(images, categories):
         area = sum((box[2] - box[0] + 1) * (box[3] - box[1] + 1) for box in (a, b))
         return shared / (area - shared)
 
-    judged, positives = collections.defaultdict(list), collections.Counter()
+    ranked, positives = collections.defaultdict(list), collections.Counter()
     for predictions, truth in images:
         positives.update(truth.hoi_ids.tolist())
         taken = set()
@@ -122,31 +122,31 @@ def naive_map(images, categories):
                 )
                 if hoi_id == predictions.hoi_ids[row] and (overlap > best_overlap or (best is None and overlap == best_overlap)):
                     best, best_overlap = other, overlap
-            judged[predictions.hoi_ids[row]].append((predictions.scores[row], best is not None and best not in taken))
+            ranked[predictions.hoi_ids[row]].append((predictions.scores[row], best is not None and best not in taken))
             taken.add(best)
     values = []
     for category in range(categories):
         if not positives[category]:
             continue
-        hits = [hit for _, hit in sorted(judged[category], key=lambda pair: -pair[0])]
+        hits = [hit for _, hit in sorted(ranked[category], key=lambda pair: -pair[0])]
         curve = [(sum(hits[: end + 1]) / positives[category], sum(hits[: end + 1]) / (end + 1)) for end in range(len(hits))]
         values.append(np.mean([max((p for r, p in curve if r >= t), default=0) for t in np.arange(0, 1.1, 0.1)]))
     return np.mean(values)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_random_images_give_what_the_protocol_gives_word_by_word(figures, make_predictions, make_truth, seed):
+def test_random_images_have_the_metrics_of_a_literal_implementation(metrics, make_predictions, make_truth, seed):
     random = np.random.default_rng(seed)
     images = []
     for _ in range(25):
-        human, thing = random.integers(0, 40, (2, 4)) + np.array([0, 0, 60, 60])
-        truth = [(human, thing, random.integers(0, 6))]
+        human, other = random.integers(0, 40, (2, 4)) + np.array([0, 0, 60, 60])
+        truth = [(human, other, random.integers(0, 6))]
         truth *= random.integers(0, 4)
-        truth = [(human + random.integers(0, 9), thing, hoi_id) for human, thing, hoi_id in truth]
-        found = [(human + random.normal(0, 8, 4), thing + random.normal(0, 8, 4), hoi_id) for human, thing, hoi_id in truth * 3]
-        found += [(human, thing, random.integers(0, 6)) for human, thing, _ in truth]
+        truth = [(human + random.integers(0, 9), other, hoi_id) for human, other, hoi_id in truth]
+        found = [(human + random.normal(0, 8, 4), other + random.normal(0, 8, 4), hoi_id) for human, other, hoi_id in truth * 3]
+        found += [(human, other, random.integers(0, 6)) for human, other, _ in truth]
         images.append((make_predictions(*((*row, random.random()) for row in found)), make_truth(*truth)))
-    assert figures(*images)["default"]["full"] == pytest.approx(naive_map(images, 6), abs=1e-12)
+    assert metrics(*images)["default"]["full"] == pytest.approx(naive_map(images, 6), abs=1e-12)
 
 
 @dataclass(frozen=True)
@@ -171,21 +171,21 @@ def real(shared_data):
     )
 
 
-def test_real_truth_as_predictions_gives_100_in_every_column(figures, real):
+def test_real_ground_truth_as_predictions_gives_100_in_every_column(metrics, real):
     assert len(real.truths) == 9658
     assert sum(map(len, real.truths)) == 33405
-    for row in figures(*zip(real.predictions, real.truths, strict=True), unseen_ids=zero_shot_split("rare_first")).values():
+    for row in metrics(*zip(real.predictions, real.truths, strict=True), unseen_ids=zero_shot_split("rare_first")).values():
         assert row == dict.fromkeys(("full", "rare", "non-rare", "unseen", "seen"), 1.0)
 
 
-def test_dropped_categories_of_real_truth_cost_their_share(figures, real, vocabulary):
+def test_dropped_categories_of_real_ground_truth_cost_their_share(metrics, real, vocabulary):
     dropped = [row for row, hoi in enumerate(vocabulary.hois) if hoi.is_rare]
     kept = [found.select(~np.isin(found.hoi_ids, dropped)) for found in real.predictions]
-    row = figures(*zip(kept, real.truths, strict=True))["default"]
+    row = metrics(*zip(kept, real.truths, strict=True))["default"]
     assert row == {"full": pytest.approx(462 / 600), "rare": 0, "non-rare": 1}
 
 
-def test_jittered_boxes_of_real_truth_cost_more_the_further_they_are_off(figures, real):
+def test_jittered_boxes_of_real_ground_truth_cost_more_the_further_they_are_off(metrics, real):
     values = []
     for share in (0.02, 0.1, 0.3):
         random = np.random.default_rng(1)
@@ -197,13 +197,13 @@ def test_jittered_boxes_of_real_truth_cost_more_the_further_they_are_off(figures
         moved = [
             replace(found, human_boxes=move(found.human_boxes), object_boxes=move(found.object_boxes)) for found in real.predictions[::4]
         ]
-        values.append(figures(*zip(moved, real.truths[::4], strict=True))["default"]["full"])
+        values.append(metrics(*zip(moved, real.truths[::4], strict=True))["default"]["full"])
     assert 0.99 < values[0] <= 1
     assert values[0] > values[1] + 0.01 > values[2] + 0.3
 
 
-def test_shuffled_scores_of_real_truth_among_wrong_pairs_cost_precision(figures, real):
-    """Half of the predictions are wrong: while they score lowest nothing is lost, and with scores at random much is."""
+def test_shuffled_scores_of_real_ground_truth_among_wrong_pairs_cost_precision(metrics, real):
+    """Half of the predictions are wrong: no loss while they score lowest, a large one with random scores."""
     random = np.random.default_rng(2)
 
     def with_wrong_ones(found, *, shuffled):
@@ -213,7 +213,7 @@ def test_shuffled_scores_of_real_truth_among_wrong_pairs_cost_precision(figures,
         return replace(both, scores=random.permutation(both.scores)) if shuffled else both
 
     ordered, shuffled = (
-        figures(
+        metrics(
             *((with_wrong_ones(found, shuffled=flag), truth) for found, truth in zip(real.predictions[::4], real.truths[::4], strict=True))
         )
         for flag in (False, True)

@@ -1,4 +1,4 @@
-"""The published implementations' figures, and files of the same form with other contents."""
+"""Metrics equal to the published implementations', and files of the same form with other contents."""
 
 import importlib.util
 import sys
@@ -18,7 +18,7 @@ class Outcome:
 
 @pytest.fixture
 def compare(repository, monkeypatch, capsys):
-    """Give a function that runs the script on a file."""
+    """Return a function that runs the script on a file."""
     specification = importlib.util.spec_from_file_location("reference_evaluator", repository / "benchmarks" / "reference_evaluator.py")
     script = importlib.util.module_from_spec(specification)
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -33,14 +33,14 @@ def compare(repository, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-def test_figures_are_those_of_the_published_implementations(compare, shared_data, name):
+def test_metrics_equal_those_of_the_published_implementations(compare, shared_data, name):
     result = compare(shared_data / "reference" / f"{name}.npz")
     assert result.returncode == 0, result.stdout
     assert result.stdout.endswith("PASS\n")
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-def test_a_figure_that_differs_is_named_and_fails(compare, shared_data, tmp_path, name):
+def test_a_metric_that_differs_is_named_and_fails(compare, shared_data, tmp_path, name):
     arrays = dict(np.load(shared_data / "reference" / f"{name}.npz"))
     figure = [key for key in arrays if key.startswith("expected/")][-1]
     arrays[figure] = arrays[figure] + 1e-4
@@ -51,7 +51,7 @@ def test_a_figure_that_differs_is_named_and_fails(compare, shared_data, tmp_path
     assert failed.startswith(figure.removeprefix("expected/"))
 
 
-def test_an_image_without_ground_truth_or_predictions_changes_no_figure(compare, shared_data, tmp_path):
+def test_an_image_without_ground_truth_or_predictions_changes_no_metric(compare, shared_data, tmp_path):
     for name in ("evaluator_hico", "evaluator_vcoco"):
         arrays = dict(np.load(shared_data / "reference" / f"{name}.npz"))
         empty = {key.replace("0/", "60/", 1): array[:0] for key, array in arrays.items() if key.startswith("0/")}
@@ -61,7 +61,7 @@ def test_an_image_without_ground_truth_or_predictions_changes_no_figure(compare,
         assert compare(tmp_path / f"{name}.npz").returncode == 0, name
 
 
-def test_an_unknown_number_of_categories_is_said(compare, shared_data, tmp_path):
+def test_an_unknown_number_of_categories_is_reported(compare, shared_data, tmp_path):
     arrays = dict(np.load(shared_data / "reference" / "evaluator_hico.npz"))
     for key, array in arrays.items():
         if key.endswith("/hoi_scores"):

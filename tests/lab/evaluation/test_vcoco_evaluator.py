@@ -4,10 +4,18 @@ import numpy as np
 import pytest
 
 from edge_hoi.lab.datasets import HoiAnnotation, open_dataset
-from edge_hoi.lab.evaluation import Sight, VcocoBenchmark, VcocoEvaluator, VerbPredictions, correspondence, select_verbs, verb_scores
+from edge_hoi.lab.evaluation import (
+    RawPredictions,
+    VcocoBenchmark,
+    VcocoEvaluator,
+    VerbPredictions,
+    correspondence,
+    select_verbs,
+    verb_scores,
+)
 from edge_hoi.vocabulary import load_vocabulary
 
-PERSON, THING, ELSEWHERE = (10, 10, 100, 200), (120, 100, 180, 180), (400, 300, 480, 380)
+PERSON, OBJECT, ELSEWHERE = (10, 10, 100, 200), (120, 100, 180, 180), (400, 300, 480, 380)
 NOWHERE = (0, 0, 0, 0)
 
 
@@ -26,7 +34,7 @@ def vocabulary():
 
 @pytest.fixture
 def average_precision(vocabulary):
-    """Give a function from `(object box, object, verb)` predicted and true of one person to average precision by verb."""
+    """Return a function that computes average precision by verb from one person's predicted and true `(object box, object, verb)`."""
 
     def compute(predicted, true):
         evaluator = VcocoEvaluator(vocabulary)
@@ -42,22 +50,22 @@ def average_precision(vocabulary):
 
 
 def test_boxes_match_only_with_equal_objects(average_precision):
-    assert average_precision([(THING, 41, 0)], [(THING, 41, 0)]) == {"hold_obj": 1}
-    assert average_precision([(THING, 42, 0)], [(THING, 41, 0)]) == {"hold_obj": 0}
-    assert average_precision([(ELSEWHERE, 41, 0)], [(THING, 41, 0)]) == {"hold_obj": 0}
-    assert average_precision([(THING, 41, 2)], [(THING, 41, 0)]) == {"hold_obj": 0}
+    assert average_precision([(OBJECT, 41, 0)], [(OBJECT, 41, 0)]) == {"hold_obj": 1}
+    assert average_precision([(OBJECT, 42, 0)], [(OBJECT, 41, 0)]) == {"hold_obj": 0}
+    assert average_precision([(ELSEWHERE, 41, 0)], [(OBJECT, 41, 0)]) == {"hold_obj": 0}
+    assert average_precision([(OBJECT, 41, 2)], [(OBJECT, 41, 0)]) == {"hold_obj": 0}
 
 
-def test_a_truth_without_object_matches_on_the_human_alone(average_precision):
-    assert average_precision([(THING, 41, 1)], [(NOWHERE, 80, 1)]) == {"stand": 1}
+def test_a_ground_truth_without_object_matches_on_the_human_alone(average_precision):
+    assert average_precision([(OBJECT, 41, 1)], [(NOWHERE, 80, 1)]) == {"stand": 1}
 
 
-def test_verbs_without_truth_count_among_the_thesis_verbs_only(vocabulary):
+def test_verbs_without_ground_truth_count_among_the_thesis_verbs_only(vocabulary):
     evaluator = VcocoEvaluator(vocabulary)
-    person, thing, one = np.float32([PERSON]), np.float32([THING]), np.array([41])
+    person, other, one = np.float32([PERSON]), np.float32([OBJECT]), np.array([41])
     hold = np.array([0])
-    evaluator.update("a.jpg", VerbPredictions(person, thing, one, hold, np.ones(1, np.float32)), Truth(person, thing, hold, one))
-    assert evaluator.result().figures == {"while training": {"all": 1, "thesis": pytest.approx(1 / 24)}}
+    evaluator.update("a.jpg", VerbPredictions(person, other, one, hold, np.ones(1, np.float32)), Truth(person, other, hold, one))
+    assert evaluator.result().metrics == {"while training": {"all": 1, "thesis": pytest.approx(1 / 24)}}
 
 
 def test_a_verbs_score_is_its_best_categorys_unless_the_object_does_not_go_with_it(vocabulary):
@@ -93,8 +101,8 @@ def test_the_hundred_best_pairs_are_taken_best_first():
     assert (found.human_boxes == boxes[found.object_ids]).all()
 
 
-def sight_of(annotation: HoiAnnotation, vocabulary) -> Sight:
-    """See just what is annotated, one query for each pair."""
+def predictions_of(annotation: HoiAnnotation, vocabulary) -> RawPredictions:
+    """Predict exactly the annotations, one query for each pair."""
     pairs = annotation.pairs()
     count = int(pairs.max(initial=-1)) + 1
     humans, objects = np.zeros((2, count, 4), np.float32)
@@ -102,14 +110,14 @@ def sight_of(annotation: HoiAnnotation, vocabulary) -> Sight:
     for row, pair in enumerate(pairs):
         humans[pair], objects[pair] = annotation.human_boxes[row], annotation.object_boxes[row]
         scores[pair, annotation.hoi_ids[row]] = object_scores[pair, annotation.object_ids[row]] = 1
-    return Sight(humans, objects, scores, object_scores)
+    return RawPredictions(humans, objects, scores, object_scores)
 
 
 def annotate(vocabulary, name, *rows, bystanders=()):
     """Annotate `(human box, object box, verb, object)`."""
     humans, things, verbs, objects = zip(*rows, strict=True)
     verb_ids = np.array([vocabulary.verbs.index(verb) for verb in verbs])
-    object_ids = np.array([vocabulary.objects.index(thing) for thing in objects])
+    object_ids = np.array([vocabulary.objects.index(other) for other in objects])
     hoi_ids = [
         int(np.flatnonzero((vocabulary.verb_ids == v) & (vocabulary.object_ids == o))[0]) for v, o in zip(verb_ids, object_ids, strict=True)
     ]
@@ -117,20 +125,20 @@ def annotate(vocabulary, name, *rows, bystanders=()):
     return HoiAnnotation(name, np.float32(humans), np.float32(things), np.array(hoi_ids), object_ids, verb_ids, bystanders)
 
 
-def test_seeing_what_is_annotated_gives_100_in_both_scenarios_and_while_training(vocabulary):
+def test_predicting_the_annotations_gives_100_in_both_scenarios_and_while_training(vocabulary):
     annotation = annotate(
         vocabulary,
         "a.jpg",
-        (PERSON, THING, "hold_obj", "cup"),
-        (PERSON, THING, "drink_instr", "cup"),
+        (PERSON, OBJECT, "hold_obj", "cup"),
+        (PERSON, OBJECT, "drink_instr", "cup"),
         (ELSEWHERE, NOWHERE, "stand", "person only"),
         (ELSEWHERE, NOWHERE, "cut_instr", "person only"),
         bystanders=[(600, 10, 700, 200)],
     )
     benchmark = VcocoBenchmark(vocabulary)
-    benchmark.update(sight_of(annotation, vocabulary), annotation)
+    benchmark.update(predictions_of(annotation, vocabulary), annotation)
     roles, verbs = benchmark.results()
-    assert {name: row["without point"] for name, row in roles.figures.items()} == {
+    assert {name: row["without point"] for name, row in roles.metrics.items()} == {
         "agents": 1,
         "scenario 1": 3.5 / 4,
         "scenario 2": 3.5 / 4,
@@ -139,33 +147,33 @@ def test_seeing_what_is_annotated_gives_100_in_both_scenarios_and_while_training
         "hold obj": 1,
         "drink instr": 1,
         "cut instr": 1,
-        "cut obj": 0.5,  # said by nobody, so both people's score is 0, and the first in order does not cut
+        "cut obj": 0.5,  # not predicted, so both people's score is 0, and the first in order does not cut
     }
-    assert verbs.figures["while training"]["all"] == 1
+    assert verbs.metrics["while training"]["all"] == 1
 
 
-def test_people_of_whom_nothing_is_said_are_not_held_against_anyone(vocabulary):
+def test_predictions_of_people_without_labels_are_ignored(vocabulary):
     bystander = (600, 10, 700, 200)
-    known = annotate(vocabulary, "a.jpg", (PERSON, THING, "hold_obj", "cup"), bystanders=[bystander])
-    seen = annotate(vocabulary, "a.jpg", (bystander, ELSEWHERE, "hold_obj", "cup"), (PERSON, THING, "hold_obj", "cup"))
+    known = annotate(vocabulary, "a.jpg", (PERSON, OBJECT, "hold_obj", "cup"), bystanders=[bystander])
+    seen = annotate(vocabulary, "a.jpg", (bystander, ELSEWHERE, "hold_obj", "cup"), (PERSON, OBJECT, "hold_obj", "cup"))
     benchmark, without = VcocoBenchmark(vocabulary), VcocoBenchmark(vocabulary)
-    benchmark.update(sight_of(seen, vocabulary), known)
-    assert benchmark.results()[0].figures["scenario 1"]["all"] == 1
-    without.update(sight_of(seen, vocabulary), annotate(vocabulary, "a.jpg", (PERSON, THING, "hold_obj", "cup")))
-    assert without.results()[0].figures["scenario 1"]["all"] == 0.5
+    benchmark.update(predictions_of(seen, vocabulary), known)
+    assert benchmark.results()[0].metrics["scenario 1"]["all"] == 1
+    without.update(predictions_of(seen, vocabulary), annotate(vocabulary, "a.jpg", (PERSON, OBJECT, "hold_obj", "cup")))
+    assert without.results()[0].metrics["scenario 1"]["all"] == 0.5
 
 
 def test_real_annotations_as_predictions_give_nearly_100(shared_data):
-    """Not quite: 23 rows have none of the 263 categories, and this form leaves out the roles whose object is not in sight."""
+    """Not quite: 23 rows have none of the 263 categories, and this form omits the roles whose object is not predicted."""
     dataset = open_dataset("vcoco", shared_data / "vcoco", "test")
     benchmark = VcocoBenchmark(dataset.vocabulary)
     for index in range(0, len(dataset), 5):
         annotation = dataset.annotation(index)
         known = annotation.pick(annotation.hoi_ids >= 0)
-        benchmark.update(sight_of(known, dataset.vocabulary), known)
+        benchmark.update(predictions_of(known, dataset.vocabulary), known)
     roles, verbs = benchmark.results()
-    assert verbs.figures["while training"]["all"] == 1
+    assert verbs.metrics["while training"]["all"] == 1
     values = {row.name: row.average_precision for row in roles.categories if row.instances}
     two_roles = ("hit", "eat", "cut")
     assert all(value == 1 for name, value in values.items() if not name.startswith(two_roles))
-    assert 0.9 < roles.figures["scenario 1"]["without point"] <= roles.figures["scenario 2"]["without point"] < 1
+    assert 0.9 < roles.metrics["scenario 1"]["without point"] <= roles.metrics["scenario 2"]["without point"] < 1

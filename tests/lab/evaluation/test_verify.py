@@ -1,4 +1,4 @@
-"""An engine against the fp32 engine of its weights, found by itself or named."""
+"""An engine compared with the fp32 engine of its weights, found or named."""
 
 import json
 import shutil
@@ -32,10 +32,10 @@ def checkpoint():
 
 @pytest.fixture
 def engines(checkpoint, tmp_path):
-    """Lay out an fp32 torch engine, one that says it is another precision, and one of other weights."""
+    """Build an fp32 torch engine, one that claims another precision, and one of other weights."""
     folder = tmp_path / "engines"
-    said = {"name": "tiny", "description": "for tests", "is_trained": False, "with_text_tower": False, "input_size": (96, 160)}
-    build_engine(checkpoint, load_vocabulary("vcoco"), folder / "tiny", backend="torch", **said)
+    options = {"name": "tiny", "description": "for tests", "is_trained": False, "with_text_tower": False, "input_size": (96, 160)}
+    build_engine(checkpoint, load_vocabulary("vcoco"), folder / "tiny", backend="torch", **options)
     for name, changes in {"quick": {"precision": "int8"}, "other": {"weights_sha256": "1" * 64}}.items():
         shutil.copytree(folder / "tiny", folder / name)
         write_manifest(folder / name, Manifest.model_validate(read_manifest(folder / "tiny").model_dump() | changes))
@@ -58,7 +58,7 @@ def test_equal_engines_pass_with_a_table(engines, checkpoint, tmp_path, monkeypa
     assert command("verify", "quick", "--against", tmp_path / "tiny.safetensors", "--frames", 2) == 0
 
 
-def test_the_limits_of_the_manifest_are_held(engines, tmp_path, monkeypatch, capsys):
+def test_the_limits_of_the_manifest_apply(engines, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     path = engines / "quick" / "manifest.json"
     limits = {"box_error": -1.0, "score_error": 1.0, "lost_triplets": 1.0, "distortion": 1.0}
@@ -69,9 +69,9 @@ def test_the_limits_of_the_manifest_are_held(engines, tmp_path, monkeypatch, cap
 
 
 @pytest.mark.parametrize(
-    ("against", "words"), [("other", "was built from other weights than"), ("quick", "the reference is to be an fp32 engine")]
+    ("against", "words"), [("other", "was built from other weights than"), ("quick", "expected an fp32 engine as reference")]
 )
-def test_what_is_no_reference_is_refused(engines, tmp_path, monkeypatch, capsys, against, words):
+def test_an_unsuitable_reference_is_refused(engines, tmp_path, monkeypatch, capsys, against, words):
     monkeypatch.chdir(tmp_path)
     assert command("verify", "quick", "--against", against, "--frames", 2) == 4
     assert words in capsys.readouterr().err

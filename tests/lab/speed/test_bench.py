@@ -1,15 +1,15 @@
-"""Measuring engines side by side: the embedded one for real, and which is held against which."""
+"""Measuring engines side by side: the embedded one, and the choice of baselines."""
 
 import dataclasses
 
 import pytest
 from int8_presence import int8_runs_in
 
+from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.errors import EdgeHoiError, EngineError
 from edge_hoi.lab.speed.bench import BenchSettings, bench
 from edge_hoi.lab.speed.benchmark_target import EAGER, BenchmarkTarget, eager_targets
 from edge_hoi.lab.speed.report import STAGES
-from edge_hoi.pipeline import DEMO_CLIP
 from edge_hoi.pipeline.engines import engine_folder
 from edge_hoi.runtime import fake_manifest, read_manifest
 
@@ -27,10 +27,10 @@ def made_up(name, backend, **changes):
 
 @pytest.fixture(scope="module")
 def measured():
-    """Give the report of the embedded engine beside one that cannot be opened, and what progress was told."""
-    told = []
-    contenders = [embedded(), embedded("strange", backend="no-such-backend")]
-    return bench(contenders, SHORT, progress=lambda *step: told.append(step)), told
+    """Return the report of the embedded engine beside one that cannot be opened, and the calls of progress."""
+    steps = []
+    targets = [embedded(), embedded("strange", backend="no-such-backend")]
+    return bench(targets, SHORT, progress=lambda *step: steps.append(step)), steps
 
 
 def test_an_engine_is_timed_at_every_batch_and_in_every_stage(measured):
@@ -45,24 +45,24 @@ def test_an_engine_is_timed_at_every_batch_and_in_every_stage(measured):
     assert int(engine.flags["threads"]) >= 1
 
 
-def test_memory_is_that_of_a_process_of_its_own(measured):
+def test_memory_is_measured_in_a_separate_process(measured):
     cost = measured[0].engines[0].footprint
     assert cost.opening_seconds > 0
     assert 10e6 < cost.added_bytes < cost.peak_bytes < 2e9
 
 
-def test_what_cannot_be_opened_is_left_out_with_the_reason(measured):
-    (line,) = measured[0].left_out
-    assert line.startswith("strange is left out: open_engine expects backend")
+def test_an_engine_that_cannot_be_opened_is_skipped_with_the_reason(measured):
+    (line,) = measured[0].skipped
+    assert line.startswith("skipped strange: open_engine expects backend")
 
 
-def test_progress_is_told_step_by_step(measured):
-    _, told = measured
-    assert told[:2] == [("memory of default", 0, 2), ("memory of strange", 1, 2)]
-    assert told[2:] == [("turns", number, 6) for number in range(1, 7)]
+def test_progress_is_reported_step_by_step(measured):
+    _, steps = measured
+    assert steps[:2] == [("memory of default", 0, 2), ("memory of strange", 1, 2)]
+    assert steps[2:] == [("turns", number, 6) for number in range(1, 7)]
 
 
-def test_the_report_says_how_it_was_measured(measured):
+def test_the_report_has_the_settings(measured):
     report = measured[0]
     assert report.settings["rounds"] == 2
     assert report.settings["source"] == DEMO_CLIP.name
@@ -70,12 +70,12 @@ def test_the_report_says_how_it_was_measured(measured):
     assert report.engines[0].is_baseline
 
 
-def test_nothing_that_can_be_opened_is_an_error():
-    with pytest.raises(EngineError, match="strange is left out: open_engine expects backend"):
+def test_no_engine_that_can_be_opened_is_an_error():
+    with pytest.raises(EngineError, match="skipped strange: open_engine expects backend"):
         bench([embedded("strange", backend="no-such-backend")], SHORT)
 
 
-def test_a_source_that_is_not_there_is_an_error_before_any_work():
+def test_a_missing_source_is_an_error_before_any_work():
     with pytest.raises(EdgeHoiError, match=r"no-such\.mp4"):
         bench([embedded()], dataclasses.replace(SHORT, source="no-such.mp4"))
 
@@ -92,8 +92,8 @@ def test_eager_pytorch_comes_once_for_each_network():
 @pytest.mark.torch
 def test_eager_pytorch_is_the_baseline_where_it_is_installed():
     pytest.importorskip("torch", reason="needs the [build] extra")
-    contenders = [embedded()]
-    report = bench([*contenders, *eager_targets(contenders)], dataclasses.replace(SHORT, batches=(1,), rounds=1))
+    targets = [embedded()]
+    report = bench([*targets, *eager_targets(targets)], dataclasses.replace(SHORT, batches=(1,), rounds=1))
     quick, eager = report.engines
     assert (eager.name, eager.precision, eager.is_baseline, quick.is_baseline) == (EAGER, "fp32", True, False)
     assert report.speedup(eager, eager.latencies[0]) == 1

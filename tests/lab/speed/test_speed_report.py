@@ -1,4 +1,4 @@
-"""Figures of speed: percentiles, ratios to the baseline of the same network, and their forms."""
+"""Speed reports: percentiles, ratios to the baseline of the same network, JSON, tables and plot."""
 
 import dataclasses
 import json
@@ -29,7 +29,7 @@ def engine(name, milliseconds, *, is_baseline=False, architecture="small", batch
 
 
 def report(*engines):
-    return SpeedReport(this_machine(["numpy"]), 0.5, {"rounds": 2}, engines, ("eager PyTorch is left out",))
+    return SpeedReport(this_machine(["numpy"]), 0.5, {"rounds": 2}, engines, ("skipped eager PyTorch",))
 
 
 def test_percentiles_and_throughput_come_from_all_runs():
@@ -37,7 +37,7 @@ def test_percentiles_and_throughput_come_from_all_runs():
     assert latency.median == latency.percentiles[50] == pytest.approx(0.03)
     assert latency.percentiles[99] == pytest.approx(0.03)
     assert latency.samples == 101
-    assert latency.pictures_per_second == pytest.approx(2 * 101 / 2.1)
+    assert latency.images_per_second == pytest.approx(2 * 101 / 2.1)
 
 
 def test_engines_are_compared_with_the_baseline_of_their_own_network_and_batch():
@@ -52,17 +52,17 @@ def test_shares_are_parts_of_the_whole():
     assert shares(STAGES) == pytest.approx({"decode": 0.1, "preprocess": 0.1, "engine": 0.6, "postprocess": 0.2})
 
 
-def test_json_holds_all_figures_and_the_ratios():
+def test_json_has_all_results_and_the_ratios():
     form = json.loads(json.dumps(report(engine("quick", 5), engine("eager", 20, is_baseline=True)).to_json(), allow_nan=False))
     row = form["engines"][0]
     assert row["latencies"][1]["percentiles"] == {"50": 0.02, "90": 0.02, "95": 0.02, "99": 0.02}
     assert row["latencies"][1]["times_baseline"] == pytest.approx(4)
     assert row["stage_shares"]["engine"] == pytest.approx(0.6)
     assert form["machine"]["versions"].keys() == {"numpy"}
-    assert form["left_out"] == ["eager PyTorch is left out"]
+    assert form["skipped"] == ["skipped eager PyTorch"]
 
 
-def test_tables_show_every_engine_and_what_was_measured():
+def test_tables_show_every_engine_and_its_results():
     console = Console(width=160)
     with console.capture() as printed:
         for table in report(engine("[quick]", 5), engine("eager", 20, is_baseline=True)).tables():
@@ -73,7 +73,7 @@ def test_tables_show_every_engine_and_what_was_measured():
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_a_plot_is_drawn_of_one_engine_and_of_several(tmp_path, count):
+def test_one_and_several_engines_are_plotted(tmp_path, count):
     pytest.importorskip("matplotlib", reason="needs the [train] extra")
     speeds = report(*(dataclasses.replace(engine(f"engine {number}", 5 + number), is_baseline=number == 0) for number in range(count)))
     plot_speed(speeds, tmp_path / "speed.png")

@@ -1,27 +1,30 @@
-"""How good events are, on videos whose episodes are known: `judge` each video, then `event_results` of all."""
+"""Event quality on videos with known episodes. docs/event-quality.md defines every metric.
 
-from edge_hoi.lab.evaluation.events.figures import Delay, EventFigures, EventResults, event_results, judgement_form
-from edge_hoi.lab.evaluation.events.matching import JudgedPrediction, JudgedTruth, Judgement, Verdict, judge
-from edge_hoi.lab.evaluation.events.predicted import PredictedEpisode, Sighting, predicted_episodes, read_events
+In: ground truth and events, or videos to run. Out: `score_events` of each video, `event_results` of all, tables, JSON and a plot.
+"""
+
+from edge_hoi.lab.evaluation.events.matching import Outcome, ScoredPrediction, ScoredTruth, ScoredVideo, score_events
+from edge_hoi.lab.evaluation.events.metrics import Delay, EventMetrics, EventResults, event_results, video_to_json
+from edge_hoi.lab.evaluation.events.predicted import Observation, PredictedEpisode, predicted_episodes, read_events
 from edge_hoi.lab.evaluation.events.report import episode_table, result_tables
 from edge_hoi.lab.evaluation.events.timeline import plot_timeline
 
 __all__ = [
     "Delay",
-    "EventFigures",
+    "EventMetrics",
     "EventResults",
-    "JudgedPrediction",
-    "JudgedTruth",
-    "Judgement",
+    "Observation",
+    "Outcome",
     "PredictedEpisode",
-    "Sighting",
-    "Verdict",
+    "ScoredPrediction",
+    "ScoredTruth",
+    "ScoredVideo",
     "episode_table",
     "event_results",
-    "judge",
-    "judgement_form",
     "plot_timeline",
     "predicted_episodes",
     "read_events",
     "result_tables",
+    "score_events",
+    "video_to_json",
 ]

@@ -1,4 +1,4 @@
-"""What a run said: its events, put together again into episodes."""
+"""Predicted episodes, reassembled from events."""
 
 import json
 import math
@@ -15,11 +15,11 @@ TYPE_PREFIX = "dev.edge-hoi.interaction."
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
-    """Where the participants of an episode were when one of its events was made.
+class Observation:
+    """The participants of an episode at one of its events.
 
     Attributes:
-        seconds: Media time at which they were last seen.
+        seconds: Media time of their last evidence.
         human: The person's box, xyxy in [0, 1].
         object: The object's; None for an interaction without one.
     """
@@ -31,18 +31,18 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class PredictedEpisode:
-    """An episode as its events tell it. Times are seconds of media time.
+    """An episode as given by its events. Times are seconds of media time.
 
     Attributes:
-        event_id: Its name.
-        camera: Who saw it.
+        event_id: Its id.
+        camera: Its camera.
         verb: The verb's name.
         object_name: The object's category; None for an interaction without one.
-        start: When evidence began.
-        told: Up to when the video had been seen when `started` was emitted; not a number where that event is not at hand.
-        end: When evidence was last seen, as far as is known.
-        has_ended: Whether its `ended` is at hand.
-        sightings: One for each event, in order.
+        start: First evidence.
+        emitted: Media time at which `started` was emitted; NaN where that event is missing.
+        end: Last evidence known.
+        has_ended: Whether its `ended` is there.
+        observations: One for each event, in order.
     """
 
     event_id: str
@@ -50,40 +50,37 @@ class PredictedEpisode:
     verb: str
     object_name: str | None
     start: float
-    told: float
+    emitted: float
     end: float
     has_ended: bool
-    sightings: tuple[Sighting, ...]
+    observations: tuple[Observation, ...]
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
-    """Read a file of events, a JSON object on each line.
+    """Read a file of events, a JSON object on each line, unchecked.
 
     Args:
-        path: What `edge-hoi run --events` wrote.
-
-    Returns:
-        The CloudEvents, as `delivery.cloudevents.render` makes them, unchecked.
+        path: A file written by `edge-hoi run --events`.
 
     Raises:
-        DatasetError: It cannot be read, or a line is not JSON; says which.
+        DatasetError: It cannot be read, or a line is not JSON; names the line.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise DatasetError(f"cannot read events {path}: {reason}; name what `edge-hoi run --events` wrote") from error
+        raise DatasetError(f"cannot read events {path}: {reason}; name a file written by `edge-hoi run --events`") from error
     documents = []
     for number, line in enumerate(lines, start=1):
         try:
             documents.append(dict(as_mapping(json.loads(line), "an event")))
         except (ValueError, RecursionError, DatasetError) as error:
-            raise DatasetError(f"{path}, line {number}: expected an event as JSON ({error}); was the file cut short?") from error
+            raise DatasetError(f"{path}, line {number}: expected an event as JSON ({error}); is the file truncated?") from error
     return documents
 
 
 def predicted_episodes(events: Iterable[Mapping[str, Any]]) -> list[PredictedEpisode]:
-    """Put events together into episodes. An event delivered twice (equal `source` and `id`) counts once.
+    """Reassemble events into episodes. An event delivered twice (equal `source` and `id`) counts once.
 
     Args:
         events: CloudEvents, in any order.
@@ -92,17 +89,17 @@ def predicted_episodes(events: Iterable[Mapping[str, Any]]) -> list[PredictedEpi
         The episodes, by start.
 
     Raises:
-        DatasetError: One is not an event of this program; says which.
+        DatasetError: One is not an event of this program; names it.
     """
-    told: dict[tuple[str, str], dict[int, Mapping[str, Any]]] = {}
+    by_episode: dict[tuple[str, str], dict[int, Mapping[str, Any]]] = {}
     for number, event in enumerate(events, start=1):
         with reading(f"event {number}"):
             if not str(event["type"]).startswith(TYPE_PREFIX):
                 raise DatasetError(f"expected an event of type {TYPE_PREFIX}*, got {str(event['type'])[:80]!r}")
             key = (str(event["source"]), str(event["subject"]))
-            told.setdefault(key, {})[int(event["sequence"])] = event
+            by_episode.setdefault(key, {})[int(event["sequence"])] = event
     episodes = []
-    for (source, event_id), by_sequence in told.items():
+    for (source, event_id), by_sequence in by_episode.items():
         with reading(f"episode {event_id[:40]} of {source[:80]}"):
             episodes.append(_episode([by_sequence[sequence] for sequence in sorted(by_sequence)]))
     return sorted(episodes, key=lambda episode: (episode.start, episode.end, episode.camera, episode.event_id))
@@ -110,30 +107,30 @@ def predicted_episodes(events: Iterable[Mapping[str, Any]]) -> list[PredictedEpi
 
 def _episode(events: list[Mapping[str, Any]]) -> PredictedEpisode:
     first, last = events[0]["data"], events[-1]["data"]
-    sightings = tuple(_sighting(event["data"]) for event in events)
+    observations = tuple(_observation(event["data"]) for event in events)
     start = _seconds(first["start"])
-    if not start <= sightings[-1].seconds:
-        raise DatasetError(f"expected its end at its start or later, got {start} s and {sightings[-1].seconds} s")
+    if not start <= observations[-1].seconds:
+        raise DatasetError(f"an episode must not end before it starts, got {start} s and {observations[-1].seconds} s")
     return PredictedEpisode(
         event_id=str(first["event_id"]),
         camera=str(events[0]["partitionkey"]),
         verb=str(first["verb"]),
         object_name=None if first["object"] is None else str(first["object"]["category"]),
         start=start,
-        told=sightings[0].seconds if first["phase"] == Phase.STARTED else math.nan,
-        end=sightings[-1].seconds,
+        emitted=observations[0].seconds if first["phase"] == Phase.STARTED else math.nan,
+        end=observations[-1].seconds,
         has_ended=last["phase"] == Phase.ENDED,
-        sightings=sightings,
+        observations=observations,
     )
 
 
-def _sighting(data: Mapping[str, Any]) -> Sighting:
+def _observation(data: Mapping[str, Any]) -> Observation:
     other = data["object"]
-    return Sighting(_seconds(data["last"]), _box(data["human"]["box"]), None if other is None else _box(other["box"]))
+    return Observation(_seconds(data["last"]), _box(data["human"]["box"]), None if other is None else _box(other["box"]))
 
 
-def _seconds(moment: Mapping[str, Any]) -> float:
-    seconds = float(moment["pts_seconds"])
+def _seconds(time: Mapping[str, Any]) -> float:
+    seconds = float(time["pts_seconds"])
     if not math.isfinite(seconds):
         raise DatasetError(f"expected pts_seconds as a finite number, got {seconds}")
     return seconds
@@ -142,5 +139,5 @@ def _seconds(moment: Mapping[str, Any]) -> float:
 def _box(value: object) -> NormalisedBox:
     left, top, right, bottom = (float(edge) for edge in as_list(value, "a box's four edges"))
     if not all(0 <= edge <= 1 for edge in (left, top, right, bottom)):
-        raise DatasetError(f"expected a box in shares of the frame, from 0 to 1, got {str(value)[:80]}")
+        raise DatasetError(f"expected a box relative to the frame, from 0 to 1, got {str(value)[:80]}")
     return left, top, right, bottom

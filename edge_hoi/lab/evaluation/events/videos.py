@@ -1,4 +1,4 @@
-"""Run videos one after the other, each as `edge-hoi run` would, and keep what was said of each."""
+"""Run videos one after the other, each as `edge-hoi run` would, and collect their events."""
 
 import threading
 import time
@@ -20,29 +20,23 @@ REPORT_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class VideoRun:
-    """What came of one video.
-
-    Attributes:
-        video: The file.
-        events: As CloudEvents, in order.
-        status: Its closing figures.
-    """
+    """The file, CloudEvents in order, and final status of one video's run."""
 
     video: Path
     events: list[dict[str, Any]]
     status: CameraStatus
 
 
-def watch(
+def run_videos(
     videos: Sequence[Path], config: RunConfig, *, note: Note, progress: Callable[[Path, float], None] = lambda _video, _seconds: None
 ) -> Iterator[VideoRun]:
-    """Run each video through a pipeline of its own, to its end.
+    """Run each video through its own pipeline, to its end.
 
     Args:
         videos: Their files.
-        config: How; its sources, sinks, annotated video and limit of frames do not count.
-        note: Is told once what a person should know.
-        progress: Is told now and then which video has been seen up to which media time.
+        config: The configuration; its sources, sinks, annotated video and frame limit are ignored.
+        note: Called once with each note for the user.
+        progress: Called with the current video and the media time reached.
 
     Yields:
         One for each.
@@ -63,7 +57,7 @@ def watch(
 
 
 class _Listener:
-    """Keeps a run's events."""
+    """Collects a run's events."""
 
     def __init__(self, progress: Callable[[float], None]) -> None:
         self.events: list[Event] = []

@@ -1,4 +1,4 @@
-"""What a predicted episode turns out to be, on cases small enough to be judged by hand."""
+"""What a predicted episode turns out to be, on cases small enough to be score by hand."""
 
 import hypothesis.strategies as st
 import numpy as np
@@ -7,98 +7,98 @@ from hypothesis import given
 from known_videos import ANNA, BEN, BOXES, CUP, HERS, HIS, as_predicted, episode, make_events, make_truth, still
 
 from edge_hoi.lab.datasets.truth import TruthTrack
-from edge_hoi.lab.evaluation.events import Verdict, event_results, judge, predicted_episodes
+from edge_hoi.lab.evaluation.events import Outcome, event_results, predicted_episodes, score_events
 
 
-def judged(truth, *predictions, **options):
-    return judge(truth, predicted_episodes([event for each in predictions for event in each]), name="street", **options)
+def score(truth, *predictions, **options):
+    return score_events(truth, predicted_episodes([event for each in predictions for event in each]), name="street", **options)
 
 
-def verdicts(judgement):
-    return [str(each.verdict) for each in judgement.predictions]
+def outcomes(video):
+    return [str(each.outcome) for each in video.predictions]
 
 
-def figures(truth, *predictions, **options):
-    return event_results([judged(truth, *predictions, **options)]).overall
+def metrics(truth, *predictions, **options):
+    return event_results([score(truth, *predictions, **options)]).overall
 
 
 def counts(overall):
-    return overall.true, overall.predicted, overall.found
+    return overall.ground_truth, overall.predicted, overall.found
 
 
 def shifted(box, pixels):
     return tuple((np.array(box) + np.array([pixels, 0, pixels, 0])).tolist())
 
 
-def test_what_is_said_exactly_is_found_exactly():
-    overall = figures(make_truth(episode()), as_predicted(episode()))
+def test_exact_predictions_have_perfect_metrics():
+    overall = metrics(make_truth(episode()), as_predicted(episode()))
     assert counts(overall) == (1, 1, 1)
     assert (overall.precision, overall.recall, overall.f1, overall.temporal_iou) == (1, 1, 1, 1)
     assert (overall.start_delay.median, overall.end_delay.median) == (0, 0)
-    assert overall.told_delay.median == 0.5
-    assert (overall.fragmentation, overall.missed_in_part, overall.duplicates, overall.id_switches) == (1, 0, 0, 0)
+    assert overall.emit_delay.median == 0.5
+    assert (overall.fragmentation, overall.missed_with_fragments, overall.duplicates, overall.id_switches) == (1, 0, 0, 0)
 
 
 def test_a_shifted_episode_is_found_late():
-    overall = figures(make_truth(episode(start=10, end=20)), make_events(start=12, end=22, told=13.5))
+    overall = metrics(make_truth(episode(start=10, end=20)), make_events(start=12, end=22, emitted=13.5))
     assert counts(overall) == (1, 1, 1)
     assert overall.temporal_iou == pytest.approx(8 / 12)
     assert overall.start_delay.median == pytest.approx(2)
-    assert overall.told_delay.median == pytest.approx(3.5)
+    assert overall.emit_delay.median == pytest.approx(3.5)
     assert overall.end_delay.median == pytest.approx(2)
 
 
 @pytest.mark.parametrize(("end", "is_found"), [(15.0, True), (14.9, False)])  # IoU 5 / 10, and 4.9 / 10
-def test_half_of_the_time_is_enough_and_less_is_not(end, is_found):
-    overall = figures(make_truth(episode(start=10, end=20)), make_events(start=10, end=end))
+def test_a_match_needs_half_of_the_time(end, is_found):
+    overall = metrics(make_truth(episode(start=10, end=20)), make_events(start=10, end=end))
     assert overall.found == is_found
 
 
-def test_an_episode_in_two_unequal_pieces_is_found_and_fragmented():
-    judgement = judged(make_truth(episode(start=10, end=20)), make_events(start=10, end=16), make_events(start=17, end=20))
-    assert verdicts(judgement) == ["match", "piece"]
-    overall = event_results([judgement]).overall
+def test_an_episode_in_two_unequal_fragments_is_found_and_fragmented():
+    video = score(make_truth(episode(start=10, end=20)), make_events(start=10, end=16), make_events(start=17, end=20))
+    assert outcomes(video) == ["match", "fragment"]
+    overall = event_results([video]).overall
     assert counts(overall) == (1, 2, 1)
     assert (overall.precision, overall.recall, overall.fragmentation, overall.duplicates) == (0.5, 1, 2, 0)
     assert overall.f1 == pytest.approx(2 / 3)
 
 
-def test_an_episode_in_pieces_too_small_to_match_is_missed_in_part():
-    overall = figures(make_truth(episode(start=10, end=20)), *(make_events(start=at, end=at + 3) for at in (10, 13.5, 17)))
+def test_an_episode_in_fragments_too_small_to_match_is_missed_with_fragments():
+    overall = metrics(make_truth(episode(start=10, end=20)), *(make_events(start=at, end=at + 3) for at in (10, 13.5, 17)))
     assert counts(overall) == (1, 3, 0)
-    assert overall.missed_in_part == 1
+    assert overall.missed_with_fragments == 1
     assert np.isnan(overall.fragmentation)
     assert np.isnan(overall.start_delay.median)
 
 
-def test_the_same_told_twice_is_a_duplicate():
-    judgement = judged(make_truth(episode(start=10, end=20)), make_events(), make_events(start=11, end=19))
-    assert verdicts(judgement) == ["match", "duplicate"]
-    results = event_results([judgement])
+def test_the_same_episode_predicted_twice_is_a_duplicate():
+    video = score(make_truth(episode(start=10, end=20)), make_events(), make_events(start=11, end=19))
+    assert outcomes(video) == ["match", "duplicate"]
+    results = event_results([video])
     assert results.overall.duplicates == 1
     assert results.duplicates_per_hour == 60  # one in a minute
     assert results.overall.precision == 0.5
     assert results.overall.fragmentation == 2
 
 
-def test_a_duplicate_of_a_piece_is_one_too():
+def test_a_duplicate_of_a_fragment_is_a_duplicate():
     parts = [make_events(start=10, end=14), make_events(start=10.5, end=13.5), make_events(start=15, end=18)]
-    assert sorted(verdicts(judged(make_truth(episode(start=10, end=20)), *parts))) == ["duplicate", "piece", "piece"]
+    assert sorted(outcomes(score(make_truth(episode(start=10, end=20)), *parts))) == ["duplicate", "fragment", "fragment"]
 
 
 def test_an_event_delivered_twice_counts_once():
     events = make_events(updates=[12.0])
-    assert counts(figures(make_truth(episode()), events, events)) == (1, 1, 1)
+    assert counts(metrics(make_truth(episode()), events, events)) == (1, 1, 1)
 
 
 def test_the_wrong_object_is_not_found():
-    judgement = judged(make_truth(episode(thing=HERS)), make_events(thing=HIS))
-    assert verdicts(judgement) == ["false"]
-    assert event_results([judgement]).overall.recall == 0
+    video = score(make_truth(episode(item=HERS)), make_events(item=HIS))
+    assert outcomes(video) == ["false"]
+    assert event_results([video]).overall.recall == 0
 
 
 def test_another_category_of_object_is_another_interaction():
-    results = event_results([judged(make_truth(episode(verb="hold", thing=CUP)), make_events(verb="hold", thing=HERS))])
+    results = event_results([score(make_truth(episode(verb="hold", item=CUP)), make_events(verb="hold", item=HERS))])
     assert counts(results.by_verb["hold"]) == (1, 1, 0)
     assert counts(results.by_hoi["hold cup"]) == (1, 0, 0)
     assert counts(results.by_hoi["hold bicycle"]) == (0, 1, 0)
@@ -106,42 +106,42 @@ def test_another_category_of_object_is_another_interaction():
     assert np.isnan(results.by_hoi["hold bicycle"].recall)
 
 
-def test_nothing_said_is_missed_and_nothing_true_is_nothing_to_miss():
-    overall = figures(make_truth(episode()))
+def test_no_predictions_miss_everything_and_no_ground_truth_leaves_nothing_to_miss():
+    overall = metrics(make_truth(episode()))
     assert counts(overall) == (1, 0, 0)
     assert (overall.recall, overall.f1) == (0, 0)
     assert np.isnan(overall.precision)
-    overall = figures(make_truth())
+    overall = metrics(make_truth())
     assert counts(overall) == (0, 0, 0)
     assert np.isnan(overall.f1)
 
 
 def test_an_interaction_without_object_needs_the_person_only():
-    overall = figures(make_truth(episode(thing=None, verb="smile")), make_events(thing=None, verb="smile"))
+    overall = metrics(make_truth(episode(item=None, verb="smile")), make_events(item=None, verb="smile"))
     assert counts(overall) == (1, 1, 1)
 
 
-def test_swapped_people_are_two_misses_and_two_lies():
+def test_swapped_people_are_two_misses_and_two_false_predictions():
     truth = make_truth(episode(ANNA, HERS), episode(BEN, HIS))
-    assert verdicts(judged(truth, make_events(BEN, HERS), make_events(ANNA, HIS))) == ["false", "false"]
+    assert outcomes(score(truth, make_events(BEN, HERS), make_events(ANNA, HIS))) == ["false", "false"]
 
 
 def test_a_track_that_goes_over_to_another_person_is_a_switch_and_loses_the_match():
     def swaps(seconds):
         return ANNA if seconds < 12 else BEN
 
-    judgement = judged(make_truth(episode()), make_events(swaps, told=10.5, updates=[12, 14, 16, 18]))
-    assert verdicts(judgement) == ["false"]  # the boxes of one of six events are right
-    assert event_results([judgement]).overall.id_switches == 1
+    video = score(make_truth(episode()), make_events(swaps, emitted=10.5, updates=[12, 14, 16, 18]))
+    assert outcomes(video) == ["false"]  # the boxes of one of six events are right
+    assert event_results([video]).overall.id_switches == 1
 
 
 def test_a_late_switch_leaves_the_match_and_is_counted():
     def swaps(seconds):
         return ANNA if seconds < 17 else BEN
 
-    judgement = judged(make_truth(episode()), make_events(swaps, told=10.5, updates=[12, 14, 16, 18]))
-    assert verdicts(judgement) == ["match"]
-    assert event_results([judgement]).overall.id_switches == 1
+    video = score(make_truth(episode()), make_events(swaps, emitted=10.5, updates=[12, 14, 16, 18]))
+    assert outcomes(video) == ["match"]
+    assert event_results([video]).overall.id_switches == 1
 
 
 def test_person_and_object_that_both_change_are_two_switches():
@@ -151,7 +151,7 @@ def test_person_and_object_that_both_change_are_two_switches():
     def bicycle(seconds):
         return HERS if seconds < 17 else HIS
 
-    assert figures(make_truth(episode()), make_events(person, bicycle, updates=[12, 14, 16])).id_switches == 2
+    assert metrics(make_truth(episode()), make_events(person, bicycle, updates=[12, 14, 16])).id_switches == 2
 
 
 def test_an_identity_is_kept_while_its_box_still_overlaps_enough():
@@ -159,15 +159,15 @@ def test_an_identity_is_kept_while_its_box_still_overlaps_enough():
     near_ben = shifted(BOXES[ANNA], 8)
     tracks = {BEN: still("person", shifted(BOXES[ANNA], 10))}
 
-    def strays(seconds):
+    def wanders(seconds):
         return near_ben if seconds == 14 else ANNA
 
-    assert figures(make_truth(episode(), tracks=tracks), make_events(strays, updates=[12, 14, 16])).id_switches == 0
+    assert metrics(make_truth(episode(), tracks=tracks), make_events(wanders, updates=[12, 14, 16])).id_switches == 0
 
 
 def test_boxes_are_compared_where_the_true_ones_are_at_that_time():
     walk = np.array([BOXES[ANNA]], np.float32) + np.arange(600)[:, None] * np.array([0.2, 0, 0.2, 0], np.float32)
-    truth = make_truth(episode(thing=None, verb="walk"), tracks={ANNA: TruthTrack("person", np.arange(600), walk)})
+    truth = make_truth(episode(item=None, verb="walk"), tracks={ANNA: TruthTrack("person", np.arange(600), walk)})
 
     def follows(seconds):
         return tuple(walk[round(seconds * 10)].tolist())
@@ -175,110 +175,110 @@ def test_boxes_are_compared_where_the_true_ones_are_at_that_time():
     def stands(_seconds):
         return BOXES[ANNA]
 
-    assert verdicts(judged(truth, make_events(follows, None, "walk", updates=[12, 14, 16]))) == ["match"]
-    assert verdicts(judged(truth, make_events(stands, None, "walk", updates=[12, 14, 16]))) == ["false"]
+    assert outcomes(score(truth, make_events(follows, None, "walk", updates=[12, 14, 16]))) == ["match"]
+    assert outcomes(score(truth, make_events(stands, None, "walk", updates=[12, 14, 16]))) == ["false"]
 
 
-def test_where_a_person_is_hidden_nothing_is_compared():
-    frames = np.concatenate([np.arange(0, 120), np.arange(180, 600)])  # hidden from 12 s to 18 s
+def test_boxes_are_not_compared_where_a_person_is_occluded():
+    frames = np.concatenate([np.arange(0, 120), np.arange(180, 600)])  # occluded from 12 s to 18 s
     truth = make_truth(episode(), tracks={ANNA: still("person", BOXES[ANNA], frames)})
 
     def guesses(seconds):
         return BEN if 13 <= seconds <= 17 else ANNA
 
-    assert verdicts(judged(truth, make_events(guesses, updates=[13, 15, 17]))) == ["match"]
+    assert outcomes(score(truth, make_events(guesses, updates=[13, 15, 17]))) == ["match"]
     never = make_truth(episode(), tracks={ANNA: still("person", BOXES[ANNA], range(0))})
-    assert verdicts(judged(never, make_events())) == ["false"]
+    assert outcomes(score(never, make_events())) == ["false"]
 
 
-def test_as_many_as_can_be_are_matched():
+def test_the_number_of_matches_is_maximal():
     tracks = {BEN: still("person", shifted(BOXES[ANNA], 8))}
     truth = make_truth(episode(ANNA, None, "smile"), episode(BEN, None, "smile", end=15.5), tracks=tracks)
     # The first overlaps Anna most (0.82 all the time), then Ben (0.54 for 0.55 of it); the second Anna (0.67 for 0.55 of it), not Ben.
     first, second = make_events(shifted(BOXES[ANNA], 2), None, "smile"), make_events(shifted(BOXES[ANNA], -4), None, "smile", end=15.5)
-    assert verdicts(judged(truth, first, second)) == ["match", "match"]
-    assert verdicts(judged(truth, first)) == ["match"]
-    assert [each.match is not None for each in judged(truth, first).truths] == [False, True]
+    assert outcomes(score(truth, first, second)) == ["match", "match"]
+    assert outcomes(score(truth, first)) == ["match"]
+    assert [each.match is not None for each in score(truth, first).truths] == [False, True]
 
 
-@pytest.mark.parametrize(("start", "verdict"), [(18.0, "piece"), (18.2, "false")])  # 2 s of 4 s, and 1.8 s of 3.8 s
-def test_a_piece_lies_within_by_half_at_least(start, verdict):
-    assert verdicts(judged(make_truth(episode(start=10, end=20)), make_events(start=start, end=22))) == [verdict]
+@pytest.mark.parametrize(("start", "outcome"), [(18.0, "fragment"), (18.2, "false")])  # 2 s of 4 s, and 1.8 s of 3.8 s
+def test_a_fragment_lies_within_by_half_at_least(start, outcome):
+    assert outcomes(score(make_truth(episode(start=10, end=20)), make_events(start=start, end=22))) == [outcome]
 
 
-@pytest.mark.parametrize(("start", "verdict"), [(13.0, "duplicate"), (13.2, "piece")])  # runs beside for 3 s of 6 s, and 2.8 s of 5.8 s
-def test_a_duplicate_runs_beside_by_half_at_least(start, verdict):
-    judgement = judged(make_truth(episode(start=10, end=20)), make_events(start=10, end=16), make_events(start=start, end=19))
-    assert verdicts(judgement)[1:] == [verdict]
+@pytest.mark.parametrize(("start", "outcome"), [(13.0, "duplicate"), (13.2, "fragment")])  # overlaps for 3 s of 6 s, and 2.8 s of 5.8 s
+def test_a_duplicate_overlaps_by_half_at_least(start, outcome):
+    video = score(make_truth(episode(start=10, end=20)), make_events(start=10, end=16), make_events(start=start, end=19))
+    assert outcomes(video)[1:] == [outcome]
 
 
 def test_episodes_of_one_pair_that_touch_or_overlap_are_one():
     truth = make_truth(episode(start=10, end=15, difficulties=["crossing"]), episode(start=15.05, end=18), episode(start=17, end=20))
-    judgement = judged(truth, make_events(start=10, end=20))
-    (only,) = judgement.truths
+    video = score(truth, make_events(start=10, end=20))
+    (only,) = video.truths
     assert (only.episode.start, only.episode.end, only.episode.difficulties) == (10, 20, ("crossing",))
     assert only.temporal_iou == 1
 
 
 def test_episodes_of_two_pairs_at_the_same_time_stay_two():
     truth = make_truth(episode(ANNA, HERS), episode(BEN, HIS))
-    assert counts(figures(truth, make_events(ANNA, HERS), make_events(BEN, HIS))) == (2, 2, 2)
-    assert counts(figures(truth, make_events(ANNA, HERS))) == (2, 1, 1)
+    assert counts(metrics(truth, make_events(ANNA, HERS), make_events(BEN, HIS))) == (2, 2, 2)
+    assert counts(metrics(truth, make_events(ANNA, HERS))) == (2, 1, 1)
 
 
 def test_an_episode_with_a_pause_stays_two():
     truth = make_truth(episode(start=10, end=14), episode(start=16, end=20))
-    assert counts(figures(truth, make_events(start=10, end=14), make_events(start=16, end=20))) == (2, 2, 2)
-    assert counts(figures(truth, make_events(start=10, end=20))) == (2, 1, 0)  # IoU 4 / 10 with either
+    assert counts(metrics(truth, make_events(start=10, end=14), make_events(start=16, end=20))) == (2, 2, 2)
+    assert counts(metrics(truth, make_events(start=10, end=20))) == (2, 1, 0)  # IoU 4 / 10 with either
 
 
-def test_short_episodes_need_not_be_found_and_may_be():
+def test_short_episodes_are_ignored_whether_found_or_not():
     truth = make_truth(episode(start=10, end=20), episode(BEN, HIS, start=30, end=30.8))
     for predictions in ([], [make_events(BEN, HIS, start=30, end=30.7)], [make_events(BEN, HIS, start=30.2, end=30.4)]):
-        results = event_results([judged(truth, make_events(), *predictions, min_seconds=1)])
+        results = event_results([score(truth, make_events(), *predictions, min_seconds=1)])
         assert counts(results.overall) == (1, 1, 1)
         assert results.ignored == len(predictions)
-    assert counts(figures(truth, make_events(), make_events(BEN, HIS, start=30, end=30.7))) == (2, 2, 2)
-    assert counts(figures(truth, make_events(), make_events(BEN, HIS, start=30, end=35), min_seconds=1)) == (1, 2, 1)  # far too long
+    assert counts(metrics(truth, make_events(), make_events(BEN, HIS, start=30, end=30.7))) == (2, 2, 2)
+    assert counts(metrics(truth, make_events(), make_events(BEN, HIS, start=30, end=35), min_seconds=1)) == (1, 2, 1)  # far too long
 
 
-def test_verbs_that_the_truth_does_not_tell_of_are_ignored():
-    predictions = [make_events(), make_events(verb="sit_on"), make_events(verb="hold", thing=CUP)]
-    results = event_results([judged(make_truth(episode(), verbs=("ride", "hold")), *predictions)])
+def test_verbs_that_were_not_annotated_are_ignored():
+    predictions = [make_events(), make_events(verb="sit_on"), make_events(verb="hold", item=CUP)]
+    results = event_results([score(make_truth(episode(), verbs=("ride", "hold")), *predictions)])
     assert counts(results.overall) == (1, 2, 1)
     assert results.ignored == 1
     assert list(results.by_verb) == ["hold", "ride"]
-    assert counts(figures(make_truth(episode()), *predictions)) == (1, 3, 1)
+    assert counts(metrics(make_truth(episode()), *predictions)) == (1, 3, 1)
 
 
 def test_an_episode_that_was_not_ended_has_no_end_delay():
-    overall = figures(make_truth(episode()), make_events(updates=[12, 14, 16, 18], ended=False))
+    overall = metrics(make_truth(episode()), make_events(updates=[12, 14, 16, 18], ended=False))
     assert counts(overall) == (1, 1, 1)
     assert overall.temporal_iou == pytest.approx(0.8)
     assert np.isnan(overall.end_delay.median)
     assert overall.start_delay.median == 0
 
 
-def test_an_episode_whose_start_is_not_at_hand_was_told_nobody_knows_when():
-    overall = figures(make_truth(episode()), make_events(updates=[12, 14])[1:])
+def test_an_episode_without_its_started_event_has_no_emit_delay():
+    overall = metrics(make_truth(episode()), make_events(updates=[12, 14])[1:])
     assert counts(overall) == (1, 1, 1)
-    assert np.isnan(overall.told_delay.median)
+    assert np.isnan(overall.emit_delay.median)
     assert overall.start_delay.median == 0
 
 
 def test_an_episode_of_no_length_matches_nothing():
-    assert verdicts(judged(make_truth(episode()), make_events(start=12, end=12))) == ["piece"]
-    assert verdicts(judged(make_truth(episode()), make_events(start=32, end=32))) == ["false"]
+    assert outcomes(score(make_truth(episode()), make_events(start=12, end=12))) == ["fragment"]
+    assert outcomes(score(make_truth(episode()), make_events(start=32, end=32))) == ["false"]
 
 
-def test_figures_are_told_by_difficulty():
+def test_metrics_are_grouped_by_difficulty():
     truth = make_truth(
         episode(start=1, end=5),
         episode(start=10, end=15, difficulties=["crossing"]),
         episode(start=20, end=25, difficulties=["crossing", "dropout"]),
     )
-    results = event_results([judged(truth, make_events(start=1, end=5), make_events(start=10.5, end=15))])
-    assert {name: (each.found, each.true) for name, each in results.by_difficulty.items()} == {
+    results = event_results([score(truth, make_events(start=1, end=5), make_events(start=10.5, end=15))])
+    assert {name: (each.found, each.ground_truth) for name, each in results.by_difficulty.items()} == {
         "none": (1, 1),
         "crossing": (1, 2),
         "dropout": (0, 1),
@@ -287,10 +287,10 @@ def test_figures_are_told_by_difficulty():
     assert np.isnan(results.by_difficulty["crossing"].precision)
 
 
-def test_delays_are_summed_up_over_all_videos():
+def test_delays_are_aggregated_over_all_videos():
     late = [0.1, 0.2, 0.3, 0.4, 2.0]
-    judgements = [judged(make_truth(episode()), make_events(start=10 + each)) for each in late]
-    results = event_results(judgements)
+    scored = [score(make_truth(episode()), make_events(start=10 + each)) for each in late]
+    results = event_results(scored)
     assert results.videos == 5
     assert results.seconds == 300
     assert results.overall.start_delay.median == pytest.approx(0.3)
@@ -301,33 +301,33 @@ def test_delays_are_summed_up_over_all_videos():
 def stories(draw):
     """Episodes of two people, some at the same time, none of the same pair closer than half a second."""
     episodes = []
-    for human, thing, verb in ((ANNA, HERS, "ride"), (BEN, HIS, "ride"), (ANNA, CUP, "hold"), (BEN, None, "smile")):
+    for human, item, verb in ((ANNA, HERS, "ride"), (BEN, HIS, "ride"), (ANNA, CUP, "hold"), (BEN, None, "smile")):
         at = 0.0
         for _ in range(draw(st.integers(0, 3))):
             start = at + draw(st.integers(5, 60)) / 10
             at = start + draw(st.integers(5, 120)) / 10
             if at <= 60:
                 difficulties = draw(st.sets(st.sampled_from(["crossing", "occlusion", "dropout"])))
-                episodes.append(episode(human, thing, verb, round(start, 6), round(at, 6), sorted(difficulties)))
+                episodes.append(episode(human, item, verb, round(start, 6), round(at, 6), sorted(difficulties)))
     return episodes
 
 
 @given(story=stories())
-def test_the_truth_against_itself_is_perfect(story):
-    judgement = judged(make_truth(*story), *map(as_predicted, story))
-    assert all(each.verdict is Verdict.MATCH for each in judgement.predictions)
-    assert all(each.temporal_iou == 1 for each in judgement.truths)
-    results = event_results([judgement])
+def test_the_ground_truth_against_itself_is_perfect(story):
+    video = score(make_truth(*story), *map(as_predicted, story))
+    assert all(each.outcome is Outcome.MATCH for each in video.predictions)
+    assert all(each.temporal_iou == 1 for each in video.truths)
+    results = event_results([video])
     assert counts(results.overall) == (len(story), len(story), len(story))
     if story:
         for each in (results.overall, *results.by_verb.values(), *results.by_hoi.values()):
             assert (each.precision, each.recall, each.f1, each.fragmentation) == (1, 1, 1, 1)
-    assert (results.overall.duplicates, results.overall.id_switches, results.overall.missed_in_part) == (0, 0, 0)
+    assert (results.overall.duplicates, results.overall.id_switches, results.overall.missed_with_fragments) == (0, 0, 0)
 
 
 @st.composite
-def told(draw):
-    """Predictions near the truth and far from it."""
+def predictions_near(draw):
+    """Predictions near the ground truth and far from it."""
     spans = draw(st.lists(st.tuples(st.integers(0, 500), st.integers(1, 150)), max_size=8))
     choices = [(ANNA, HERS, "ride"), (BEN, HIS, "ride"), (ANNA, CUP, "hold"), (BEN, None, "smile"), (BEN, HERS, "ride")]
     return [
@@ -336,21 +336,23 @@ def told(draw):
     ]
 
 
-@given(story=stories(), predictions=told(), data=st.data(), min_seconds=st.sampled_from([0, 2.0]))
+@given(story=stories(), predictions=predictions_near(), data=st.data(), min_seconds=st.sampled_from([0, 2.0]))
 def test_the_order_of_episodes_and_of_events_does_not_matter(story, predictions, data, min_seconds):
-    expected = judged(make_truth(*story), *predictions, min_seconds=min_seconds)
+    expected = score(make_truth(*story), *predictions, min_seconds=min_seconds)
     events = [event for each in predictions for event in each]
     shuffled = data.draw(st.permutations(events))
-    again = judge(make_truth(*data.draw(st.permutations(story))), predicted_episodes(shuffled), name="street", min_seconds=min_seconds)
+    again = score_events(
+        make_truth(*data.draw(st.permutations(story))), predicted_episodes(shuffled), name="street", min_seconds=min_seconds
+    )
     assert again == expected
 
 
-@given(story=stories(), predictions=told())
-def test_every_prediction_is_judged_once_and_the_counts_add_up(story, predictions):
-    judgement = judged(make_truth(*story), *predictions)
-    assert sorted(each.episode.event_id for each in judgement.predictions) == sorted(each[0]["subject"] for each in predictions)
-    results = event_results([judgement])
+@given(story=stories(), predictions=predictions_near())
+def test_every_prediction_is_scored_once_and_the_counts_add_up(story, predictions):
+    video = score(make_truth(*story), *predictions)
+    assert sorted(each.episode.event_id for each in video.predictions) == sorted(each[0]["subject"] for each in predictions)
+    results = event_results([video])
     assert results.overall.predicted == len(predictions)
     for parts in (results.by_verb, results.by_hoi):
-        for name in ("true", "predicted", "found", "duplicates", "id_switches", "missed_in_part"):
+        for name in ("ground_truth", "predicted", "found", "duplicates", "id_switches", "missed_with_fragments"):
             assert sum(getattr(each, name) for each in parts.values()) == getattr(results.overall, name)

@@ -1,33 +1,33 @@
-"""Events read again, from a file that may hold anything."""
+"""Events read from a file with any content, and reassembled into episodes."""
 
 import json
 
 import numpy as np
 import pytest
 from known_videos import ANNA, BOXES, make_events, still
-from scripted import FAR_HUMAN, HEIGHT, HUMAN, RIDE, THING, WIDTH, Line, make_frame, times
+from scripted import FAR_HUMAN, HEIGHT, HUMAN, OBJECT, RIDE, WIDTH, EventPipeline, make_frame, times
 
 from edge_hoi.errors import DatasetError
 from edge_hoi.events.cloudevents import render
 from edge_hoi.lab.datasets.truth import Truth, TruthEpisode, TruthVideo
-from edge_hoi.lab.evaluation.events import event_results, judge, predicted_episodes, read_events
+from edge_hoi.lab.evaluation.events import event_results, predicted_episodes, read_events, score_events
 from edge_hoi.sinks import JsonlSink, Message
 from edge_hoi.types import EndReason
 
 
-def test_an_episode_is_put_together_of_its_events():
-    (episode,) = predicted_episodes(make_events(start=3, end=9, told=3.75, updates=[5, 7]))
+def test_an_episode_is_reassembled_from_its_events():
+    (episode,) = predicted_episodes(make_events(start=3, end=9, emitted=3.75, updates=[5, 7]))
     assert (episode.camera, episode.verb, episode.object_name) == ("street", "ride", "bicycle")
-    assert (episode.start, episode.told, episode.end, episode.has_ended) == (3, 3.75, 9, True)
-    assert [each.seconds for each in episode.sightings] == [3.75, 5, 7, 9]
-    np.testing.assert_allclose(np.array(episode.sightings[0].human) * [200, 100, 200, 100], BOXES[ANNA])
+    assert (episode.start, episode.emitted, episode.end, episode.has_ended) == (3, 3.75, 9, True)
+    assert [each.seconds for each in episode.observations] == [3.75, 5, 7, 9]
+    np.testing.assert_allclose(np.array(episode.observations[0].human) * [200, 100, 200, 100], BOXES[ANNA])
 
 
-def test_what_a_sink_wrote_is_read(tmp_path):
-    """A rider from 2 s to 8 s, seen by the real tracker and keeper, written by the real sink."""
-    line, events = Line(), []
+def test_events_written_by_a_sink_are_read(tmp_path):
+    """A rider from 2 s to 8 s, through the real tracker and keeper, written by the real sink."""
+    line, events = EventPipeline(), []
     for pts in times(15, 12):
-        events += line.update(make_frame(pts), [(HUMAN, THING, RIDE, 0.9)] if 2 <= pts <= 8 else [])
+        events += line.update(make_frame(pts), [(HUMAN, OBJECT, RIDE, 0.9)] if 2 <= pts <= 8 else [])
     events += line.keeper.close(EndReason.SOURCE_LOST)
     with JsonlSink(tmp_path / "events.jsonl") as sink:
         sink.deliver([Message.of(event) for event in events])
@@ -35,16 +35,16 @@ def test_what_a_sink_wrote_is_read(tmp_path):
     assert predicted == predicted_episodes(map(render, events))
     tracks = {
         track: still(category, box, range(180))
-        for track, category, box in ((1, "person", HUMAN), (2, "bicycle", THING), (3, "person", FAR_HUMAN))
+        for track, category, box in ((1, "person", HUMAN), (2, "bicycle", OBJECT), (3, "person", FAR_HUMAN))
     }
     rides = (TruthEpisode(1, 2, "ride", "bicycle", 2.0, 8.0, ()),)
     truth = Truth(TruthVideo("camera.mp4", 15.0, WIDTH, HEIGHT, 180, 12.0), tracks, rides)
-    figures = event_results([judge(truth, predicted, name="camera")]).overall
-    assert (figures.found, figures.predicted, figures.id_switches) == (1, 1, 0)
-    assert figures.start_delay.median == pytest.approx(0, abs=1e-6)
-    assert figures.end_delay.median == pytest.approx(0, abs=1e-6)
+    metrics = event_results([score_events(truth, predicted, name="camera")]).overall
+    assert (metrics.found, metrics.predicted, metrics.id_switches) == (1, 1, 0)
+    assert metrics.start_delay.median == pytest.approx(0, abs=1e-6)
+    assert metrics.end_delay.median == pytest.approx(0, abs=1e-6)
     # 0.9 (1 - exp(-t / 0.3)) comes to 0.6 after 0.33 s, and has to stay there for 0.5 s; both end on a frame.
-    assert figures.told_delay.median == pytest.approx(0.83, abs=2 / 15)
+    assert metrics.emit_delay.median == pytest.approx(0.83, abs=2 / 15)
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,14 @@ def test_what_a_sink_wrote_is_read(tmp_path):
         (b"[" * 100_000, "line 1: expected an event as JSON"),
     ],
 )
-def test_a_file_of_other_things_is_refused(tmp_path, content, message):
+def test_a_file_with_other_content_is_refused(tmp_path, content, message):
     (tmp_path / "events.jsonl").write_bytes(content)
     with pytest.raises(DatasetError, match=message):
         read_events(tmp_path / "events.jsonl")
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(DatasetError, match="name what `edge-hoi run --events` wrote"):
+def test_a_missing_file_is_an_error(tmp_path):
+    with pytest.raises(DatasetError, match="name a file written by `edge-hoi run --events`"):
         read_events(tmp_path / "events.jsonl")
 
 
@@ -75,13 +75,13 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
         (["data"], None, "episode [0-9a-f]+ of /site/street: not as expected"),
         (["data", "human"], {}, "expected 'box', which is missing"),
         (["data", "human", "box"], [0, 0, 1], "not as expected"),
-        (["data", "human", "box"], [0, 0, 10, 10], "expected a box in shares of the frame"),
+        (["data", "human", "box"], [0, 0, 10, 10], "expected a box relative to the frame"),
         (["data", "human", "box"], "0011", "expected a list of a box's four edges"),
         (["data", "last", "pts_seconds"], float("nan"), "expected pts_seconds as a finite number"),
-        (["data", "start", "pts_seconds"], 99.0, "expected its end at its start or later, got 99.0 s and 20.0 s"),
+        (["data", "start", "pts_seconds"], 99.0, "an episode must not end before it starts, got 99.0 s and 20.0 s"),
     ],
 )
-def test_events_of_another_form_are_refused(path, value, message):
+def test_malformed_events_are_refused(path, value, message):
     first, *others = make_events()
     inner = first = json.loads(json.dumps(first))
     for key in path[:-1]:
