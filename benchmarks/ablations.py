@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from edge_hoi.lab.training.objective import HoiObjective
 from machine import describe_machine
 from torch import Tensor
 
@@ -30,7 +31,6 @@ from edge_hoi.lab.training.config import TrainConfig
 from edge_hoi.lab.training.criterion import Criterion
 from edge_hoi.lab.training.initialization import load_detector_weights
 from edge_hoi.lab.training.matcher import Matcher
-from edge_hoi.lab.training.objective import HoiObjective
 from edge_hoi.lab.training.trainer import Trainer
 from edge_hoi.lab.training.validation import validate
 from edge_hoi.lab.training.verb_classifier import compute_verb_weights

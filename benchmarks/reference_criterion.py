@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that a checkout need not be installed
 
+from edge_hoi.lab.training.predictions import Predictions
+
 from edge_hoi.lab.datasets.batch import Target, Targets
 from edge_hoi.lab.training.criterion import Criterion, class_errors
 from edge_hoi.lab.training.matcher import Matches
-from edge_hoi.lab.training.predictions import Predictions
 
 Arrays = Mapping[str, NDArray[Any]]
 

@@ -21,10 +21,11 @@ import numpy as np
 from machine import describe_machine
 
 from edge_hoi.config import parse_config
+from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.ingest import open_source
 from edge_hoi.lab.speed.bench import decoded
 from edge_hoi.media import VideoWriter
-from edge_hoi.pipeline import DEMO_CLIP, CameraStatus, build_pipeline
+from edge_hoi.pipeline import CameraStatus, build_pipeline
 from edge_hoi.pipeline.engines import engine_folder
 from edge_hoi.runtime import choose_input_size, open_engine, random_inputs, read_manifest
 from edge_hoi.types import Event

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edge_hoi.api.stream import stream
     from edge_hoi.api.watch import watch
     from edge_hoi.config import RunConfig, load_config
+    from edge_hoi.demo import DEMO_CLIP
     from edge_hoi.errors import EdgeHoiError
     from edge_hoi.ingest import open_source
     from edge_hoi.media import annotate
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 
 _MODULES = {
+    "DEMO_CLIP": "edge_hoi.demo",
     "CheckedEngine": "edge_hoi.runtime",
     "Detector": "edge_hoi.api.detector",
     "EdgeHoiError": "edge_hoi.errors",
@@ -55,6 +57,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "DEMO_CLIP",
     "CheckedEngine",
     "Detector",
     "EdgeHoiError",

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from edge_hoi.config import RunConfig, load_config, parse_config
 
 SourceLike = str | Path | Sequence[str | Path] | RunConfig
@@ -39,20 +41,26 @@ def run_config(source: SourceLike | None, **options: Any) -> RunConfig:  # noqa:
     vocabulary = options.get("vocabulary")
     if isinstance(vocabulary, Path):
         options["vocabulary"] = str(vocabulary)
-    return parse_config(merge(base.model_dump(exclude_unset=True), options), origin="arguments")
+    return override(base, options, origin="arguments")
 
 
-def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Override a configuration's values, section by section; None overrides nothing.
+def override(base: RunConfig, changes: Mapping[str, Any], *, origin: str) -> RunConfig:
+    """Override values of a configuration, section by section; None overrides nothing.
 
     Args:
-        base: Values that are set.
-        changes: Values to set.
+        base: The configuration.
+        changes: Values by key; a mapping changes single values of a section.
+        origin: Where the changes come from, for messages.
+
+    Raises:
+        ConfigError: A value is not usable.
     """
-    merged = dict(base)
+    document: dict[str, Any] = {name: getattr(base, name) for name in base.model_fields_set}
     for name, value in changes.items():
         if isinstance(value, Mapping):
-            merged[name] = merge(merged.get(name) or {}, value)
+            section = document.get(name)
+            kept = section.model_dump(exclude_unset=True) if isinstance(section, BaseModel) else {}
+            document[name] = kept | {key: item for key, item in value.items() if item is not None}
         elif value is not None:
-            merged[name] = value
-    return merged
+            document[name] = value
+    return parse_config(document, origin=origin)

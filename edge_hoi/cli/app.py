@@ -1,6 +1,6 @@
-"""The commands, put together.
+"""All commands.
 
-Each command imports what it needs when it runs, so that `--help` answers at once.
+Each command imports what it needs when it runs, so that `--help` is fast.
 """
 
 import sys
@@ -12,16 +12,17 @@ from edge_hoi import __version__
 from edge_hoi.cli import build_engine, calibrate, detect, doctor, models, outbox, run, sinks
 from edge_hoi.cli.lab import bench, datasets, pretrain, render, train, verify
 from edge_hoi.cli.lab import eval as evaluation
-from edge_hoi.cli.terminal import print_error, show_logs
+from edge_hoi.cli.terminal import Streams, print_error, show_logs
 from edge_hoi.errors import EdgeHoiError
 
 app = typer.Typer(
     name="edge-hoi",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # Rich would take `[build]` for markup, and squeezes texts into narrow columns
     context_settings={"help_option_names": ["-h", "--help"]},
     help=(
-        "Finds human-object interactions (person riding bicycle) in live and recorded video with HOICLIP, and writes them as events "
+        "Detects human-object interactions (person riding bicycle) in live and recorded video with HOICLIP, and writes them as events "
         "with a start and an end. Start with `edge-hoi run`, which needs nothing else; then `edge-hoi run --source VIDEO`."
     ),
 )
@@ -51,9 +52,11 @@ def _show_version(value: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     _version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
     """Hold the options that stand before a command."""
+    context.obj.append(context.invoked_subcommand)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -63,11 +66,18 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: What follows the program's name; that of this process where None.
 
     Raises:
-        SystemExit: Always; 0 on success, the error's `exit_code` otherwise.
+        SystemExit: Always; docs/exit-codes.md lists the codes.
     """
-    show_logs()
-    try:
-        app(args=arguments)
-    except EdgeHoiError as error:
-        print_error(str(error))
-        sys.exit(error.exit_code)
+    commands: list[str] = []
+    code = 0
+    with Streams() as streams:
+        show_logs()
+        try:
+            app(args=arguments, obj=commands)
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        except EdgeHoiError as error:
+            print_error(str(error))
+            code = error.exit_code
+        code = streams.finish(code, shows_progress=commands == ["run"])
+    sys.exit(code)

@@ -1,4 +1,4 @@
-"""`edge-hoi outbox`: what waits for which sink, what none can take, and delivering things again."""
+"""`edge-hoi outbox`: waiting events, dead letters, and replays."""
 
 import time
 from datetime import datetime
@@ -16,19 +16,19 @@ from edge_hoi.errors import ConfigError
 if TYPE_CHECKING:
     from edge_hoi.outbox import OutboxReader
 
-app = typer.Typer(no_args_is_help=True, help="Look into an outbox, also while a run uses it, and have events delivered again.")
+app = typer.Typer(no_args_is_help=True, help="Inspect an outbox, also while a run uses it, and deliver events again.")
 
-PlaceArgument = Annotated[Path, typer.Argument(help="The outbox's file, or a configuration (.yaml) that names it.", metavar="OUTBOX")]
-SinkOption = Annotated[str | None, typer.Option("--sink", help="Of this sink only.")]
+PlaceArgument = Annotated[Path, typer.Argument(help="The outbox's file, or a configuration (.yaml) that sets it.", metavar="OUTBOX")]
+SinkOption = Annotated[str | None, typer.Option("--sink", help="Only of this sink.")]
 
 
 @app.command("status")
 def status(place: PlaceArgument) -> None:
-    """Show for each sink how it does, what waits for it, and what was dropped or can never be taken."""
+    """Show each sink's state, waiting events, dead letters and dropped events."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("sink")
     table.add_column("state")
-    for column in ("waiting", "for", "delivered", "again", "dead", "dropped"):
+    for column in ("waiting", "lag", "delivered", "replays", "dead", "dropped"):
         table.add_column(column, justify="right")
     table.add_column("error", overflow="fold")
     with _open(place) as reader:
@@ -42,13 +42,13 @@ def status(place: PlaceArgument) -> None:
 
 @app.command("dead-letters")
 def dead_letters(place: PlaceArgument, sink: SinkOption = None) -> None:
-    """List the events that a sink can never take, and why; `replay --dead-letters` has them tried again."""
+    """List the events that a sink can never accept, and why; `replay --dead-letters` retries them."""
     with _open(place) as reader:
         letters = reader.dead_letters(sink)
     for letter in letters:
         event = letter.message.event
-        died_at = datetime.fromtimestamp(letter.died_at, UTC).isoformat(timespec="seconds")
-        line = f"{died_at}  {letter.sink}  {letter.message.id}  {event.camera}: {event.text}, {event.phase}  {letter.reason}"
+        refused_at = datetime.fromtimestamp(letter.refused_at, UTC).isoformat(timespec="seconds")
+        line = f"{refused_at}  {letter.sink}  {letter.message.id}  {event.camera}: {event.text}, {event.phase}  {letter.reason}"
         out.print(line, markup=False, soft_wrap=True)
     if not letters:
         out.print("no dead letters")
@@ -57,16 +57,16 @@ def dead_letters(place: PlaceArgument, sink: SinkOption = None) -> None:
 @app.command("replay")
 def replay(
     place: PlaceArgument,
-    sink: Annotated[str, typer.Option("--sink", help="Deliver to this sink again.")],
+    sink: Annotated[str, typer.Option("--sink", help="The sink to deliver to.")],
     since: Annotated[datetime | None, typer.Option("--since", help="Events of this time or later, UTC.")] = None,
     until: Annotated[datetime | None, typer.Option("--until", help="Events before this time, UTC.")] = None,
     camera: Annotated[str | None, typer.Option("--camera", help="Events of this source.")] = None,
     event_id: Annotated[str | None, typer.Option("--id", help="Events of this episode.")] = None,
     only_dead_letters: Annotated[
-        bool, typer.Option("--dead-letters", help="The sink's dead letters instead of what was delivered.")
+        bool, typer.Option("--dead-letters", help="The sink's dead letters instead of delivered events.")
     ] = False,
 ) -> None:
-    """Have events delivered to a sink again: at once if a run uses the outbox, else by the next one.
+    """Deliver events to a sink again: within seconds if a run uses the outbox, else in the next run.
 
     edge-hoi outbox replay outbox.sqlite --sink kafka --since 2026-11-25T10:00:00 --until 2026-11-25T11:00:00
     """
@@ -86,5 +86,5 @@ def _open(place: Path) -> "OutboxReader":
         return OutboxReader(place)
     path = load_config(place).outbox.path
     if path is None:
-        raise ConfigError(f"{place}: it has no `outbox: {{path: ...}}`, so that what waits ends with each run")
+        raise ConfigError(f"{place}: it has no `outbox: {{path: ...}}`, so waiting events are deleted at the end of each run")
     return OutboxReader(Path(path))

@@ -68,9 +68,9 @@ class PrecisionChoice:
         Raises:
             EdgeHoiError: A source or a recorded set cannot be used.
         """
+        from edge_hoi.demo import DEMO_CLIP
         from edge_hoi.export import FrameSet, Reduction, collect_frames, describe_input
         from edge_hoi.export.reduction import Reduced, weight_bits_for
-        from edge_hoi.pipeline import DEMO_CLIP
         from edge_hoi.runtime.open import PLAN_BACKENDS
 
         if self.precision == "fp32":

@@ -1,4 +1,4 @@
-"""`edge-hoi sinks`: whether events would arrive."""
+"""`edge-hoi sinks`: test whether events would be delivered."""
 
 import time
 from pathlib import Path
@@ -12,22 +12,22 @@ from edge_hoi.errors import ConfigError, DeliveryError, EdgeHoiError, SinkFaultE
 if TYPE_CHECKING:
     from edge_hoi.sinks import SinkContext, SinkSettings
 
-app = typer.Typer(no_args_is_help=True, help="Try the sinks of a configuration.")
+app = typer.Typer(no_args_is_help=True, help="Test the sinks of a configuration.")
 
 
 @app.callback()
 def _group() -> None:
-    """Keep `test` a command of its own."""
+    """Keep `test` a subcommand."""
 
 
 @app.command("test")
 def try_sinks(
     config: Annotated[Path, typer.Argument(help="Configuration with `sinks`.")],
-    sink: Annotated[str | None, typer.Option("--sink", help="Try this one only: its name, or its type where it has none.")] = None,
+    sink: Annotated[str | None, typer.Option("--sink", help="Test only this sink: its name, or its type if it has none.")] = None,
 ) -> None:
-    """Send a test event's start and end to each sink, and explain what is wrong.
+    """Send a started and an ended test event to each sink, and explain failures.
 
-    The events come from the camera "edge-hoi-sinks-test" and say "person testing edge-hoi". The running pipeline is not disturbed.
+    The events have the camera "edge-hoi-sinks-test" and the text "person testing edge-hoi". A running pipeline is not disturbed.
     """
     from edge_hoi.config import load_config
     from edge_hoi.sinks import SinkContext
@@ -36,7 +36,7 @@ def try_sinks(
     chosen = [entry for entry in settings.sinks if sink in (None, entry.sink_name)]
     if not chosen:
         known = ", ".join(entry.sink_name for entry in settings.sinks)
-        raise ConfigError(f"{config}: there is no sink {sink!r}; known are {known}" if known else f"{config}: it names no sinks")
+        raise ConfigError(f"{config}: there is no sink {sink!r}; its sinks are {known}" if known else f"{config}: it has no sinks")
     context = SinkContext(settings.site, is_test=True)
     failures = [entry.sink_name for entry in chosen if not _try(entry, context)]
     if failures:
@@ -44,7 +44,7 @@ def try_sinks(
 
 
 def _try(settings: "SinkSettings", context: "SinkContext") -> bool:
-    """Send the test events to one sink, and print how it went."""
+    """Send the test events to one sink, and print the result."""
     from edge_hoi.sinks import Message, make_probe
 
     began = time.monotonic()
@@ -53,15 +53,16 @@ def _try(settings: "SinkSettings", context: "SinkContext") -> bool:
             sink.deliver([Message.of(event) for event in make_probe(context.site)])
     except EdgeHoiError as error:
         out.print(f"[bold red]✗[/] {settings.sink_name}: ", end="")
-        out.print(f"{error} ({_what_a_run_would_do(error)})", markup=False, soft_wrap=True)
+        out.print(f"{error} ({_consequence(error)})", markup=False, soft_wrap=True)
         return False
-    out.print(f"[bold green]✓[/] {settings.sink_name}: took a start and an end in {(time.monotonic() - began) * 1000:.0f} ms")
+    out.print(f"[bold green]✓[/] {settings.sink_name}: accepted a started and an ended event in {(time.monotonic() - began) * 1000:.0f} ms")
     return True
 
 
-def _what_a_run_would_do(error: EdgeHoiError) -> str:
+def _consequence(error: EdgeHoiError) -> str:
+    """Describe what a run would do."""
     if isinstance(error, SinkUnavailableError):
-        return "a run would try again for as long as it takes"
+        return "a run would retry until it succeeds"
     if isinstance(error, SinkFaultError):
-        return "a run would keep its events until this is mended"
+        return "a run would keep its events until this is fixed"
     return "a run could not use this sink"

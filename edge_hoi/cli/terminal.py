@@ -1,41 +1,108 @@
-"""The two consoles: what a command was asked for goes to standard output, everything else to standard error."""
+"""The two consoles: results go to standard output, everything else to standard error.
 
+A display cannot stop a command: characters that a stream cannot encode are replaced, and a failed write is kept until the command ends.
+"""
+
+import codecs
+import errno
+import io
 import logging
+import os
 import sys
+from contextlib import suppress
+from types import TracebackType
+from typing import BinaryIO, TextIO, cast
 
+import typer
 from rich.console import Console
 from rich.logging import RichHandler
+from typing_extensions import Self
 
 FILE_WIDTH = 160
-"""Columns where output goes to a file or a pipe: there is no window that a table would have to fit."""
+"""Columns where output goes to a file or a pipe, which have no window to fit."""
 
-out = Console(highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH)
-err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else FILE_WIDTH)
+_ENCODING_ERRORS = "edge-hoi-degrade"
+_ASCII = {"▶": ">", "■": "#", "·": "-", "…": "...", "✓": "ok", "✗": "failed"}
+
+
+class _Guard(io.TextIOBase):
+    """Stands in for standard output or error while a command runs; write errors are kept, not raised."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self.stream = stream
+        self.failure: Exception | None = None
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ENCODING_ERRORS)
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self.stream.encoding if self.stream else "utf-8"
+
+    @property
+    def buffer(self) -> BinaryIO:
+        """The bytes below, for a sink, whose errors are its own."""
+        return self._opened().buffer
+
+    def isatty(self) -> bool:
+        return self.stream is not None and self.stream.isatty()
+
+    def fileno(self) -> int:
+        return self._opened().fileno()
+
+    def write(self, text: str) -> int:
+        try:
+            self._opened().write(text)
+        except (OSError, ValueError) as error:  # ValueError: it is closed
+            self.failure = self.failure or error
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            if self.stream:
+                self.stream.flush()
+        except (OSError, ValueError) as error:
+            self.failure = self.failure or error
+
+    def _opened(self) -> TextIO:
+        if self.stream is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return self.stream
+
+
+def _width(stream: TextIO | None) -> int | None:
+    return None if stream is not None and stream.isatty() else FILE_WIDTH
+
+
+out = Console(highlight=False, emoji=False, width=_width(sys.stdout))
+err = Console(stderr=True, highlight=False, emoji=False, width=_width(sys.stderr))
 
 
 def print_error(message: str) -> None:
-    """Print an error, a line each.
-
-    Args:
-        message: What was expected, what came, and how to mend it.
-    """
+    """Print an error, which may have several lines."""
     for line in message.splitlines():
         err.print("[bold red]error:[/] ", end="")
         err.print(line, markup=False, soft_wrap=True)
 
 
 def print_note(message: str) -> None:
-    """Print something a person should know that is not an error.
-
-    Args:
-        message: One line.
-    """
+    """Print one line that a person should know and that is not an error."""
     err.print("[bold yellow]note:[/] ", end="")
     err.print(message, markup=False, soft_wrap=True)
 
 
+def print_result(line: str) -> None:
+    """Print one of many result lines, and end the command once standard output cannot be written.
+
+    Raises:
+        typer.Exit: The line could not be written.
+    """
+    print(line, flush=True)  # noqa: T201 -- a console would wrap it
+    if getattr(sys.stdout, "failure", None):
+        raise typer.Exit(1)
+
+
 def show_logs() -> None:
-    """Let warnings of the program's parts reach standard error: above the live line on a terminal, as whole lines elsewhere."""
+    """Print the log's warnings on standard error: above the live line on a terminal, as whole lines elsewhere."""
     handler: logging.Handler
     if err.is_terminal:
         handler = RichHandler(console=err, show_path=False)
@@ -43,3 +110,58 @@ def show_logs() -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+class Streams:
+    """Guards standard output and error while a command runs, however the process was started. A context manager."""
+
+    def __enter__(self) -> Self:
+        """Put the guards in place."""
+        for descriptor in range(3):  # else the next file opened would become standard output, and receive what native libraries print
+            try:
+                os.fstat(descriptor)
+            except OSError:
+                os.open(os.devnull, os.O_RDONLY)  # takes the lowest free number; writing to it still fails
+        self._out, self._err = _Guard(sys.stdout), _Guard(sys.stderr)
+        sys.stdout, sys.stderr = cast(TextIO, self._out), cast(TextIO, self._err)
+        return self
+
+    def finish(self, exit_code: int, *, shows_progress: bool) -> int:
+        """Report what standard output lost; return the exit code, which becomes 1 if the command succeeded and its result is lost.
+
+        Args:
+            exit_code: The command's exit code.
+            shows_progress: Standard output shows progress only, and its loss is no failure.
+        """
+        self._out.flush()
+        failure = self._out.failure
+        if failure is None:
+            return exit_code
+        reason = failure.strerror if isinstance(failure, OSError) else str(failure)
+        if shows_progress:
+            print_note(f"standard output: {reason}; some lines are missing there")
+            return exit_code
+        if not isinstance(failure, BrokenPipeError):  # who ends `| head` knows
+            print_error(f"cannot write to standard output: {reason}")
+        return exit_code or 1
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Restore the streams."""
+        for guard in (self._out, self._err):
+            guard.flush()
+            if guard.failure:  # else the interpreter's own flush at its end fails too
+                with suppress(OSError, ValueError):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), guard.fileno())
+        sys.stdout, sys.stderr = cast(TextIO, self._out.stream), cast(TextIO, self._err.stream)
+
+
+def _degrade(error: UnicodeError) -> tuple[str, int]:
+    r"""Replace characters that an encoding lacks; bytes of a file name that are not UTF-8 become `\xff`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    is_byte = {one: 0xDC80 <= ord(one) <= 0xDCFF for one in lacking}
+    return "".join(_ASCII.get(one) or (f"\\x{ord(one) - 0xDC00:02x}" if is_byte[one] else "?") for one in lacking), error.end
+
+
+codecs.register_error(_ENCODING_ERRORS, _degrade)

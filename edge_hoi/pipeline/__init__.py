@@ -4,9 +4,8 @@ In: a `RunConfig`. Out: events in the outbox, and `CameraStatus` of each camera.
 """
 
 from edge_hoi.pipeline.build import build_pipeline
-from edge_hoi.pipeline.demo import DEMO_CLIP
 from edge_hoi.pipeline.detector_builder import DetectorBuilder
 from edge_hoi.pipeline.pipeline import Observer, Pipeline
 from edge_hoi.pipeline.status import CameraStatus
 
-__all__ = ["DEMO_CLIP", "CameraStatus", "DetectorBuilder", "Observer", "Pipeline", "build_pipeline"]
+__all__ = ["CameraStatus", "DetectorBuilder", "Observer", "Pipeline", "build_pipeline"]

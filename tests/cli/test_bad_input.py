@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_hoi.pipeline import DEMO_CLIP
+from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.pipeline.engines import engine_folder
 
 RUN = [sys.executable, str(Path(__file__).parent.parent.parent / "run_stream.py")]

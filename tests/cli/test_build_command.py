@@ -3,7 +3,7 @@
 import pytest
 
 from edge_hoi.cli import main
-from edge_hoi.pipeline import DEMO_CLIP
+from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.runtime import read_manifest
 
 

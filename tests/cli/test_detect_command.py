@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from edge_hoi.cli import main
+from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.ingest import open_source
-from edge_hoi.pipeline import DEMO_CLIP
 
 
 def detect(capsys, *arguments):

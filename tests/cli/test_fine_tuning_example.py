@@ -1,4 +1,4 @@
-"""The worked example of docs/fine-tuning.md, typed as it stands but for fewer epochs."""
+"""The worked example of docs/fine-tuning.md, with fewer epochs."""
 
 import re
 import shlex

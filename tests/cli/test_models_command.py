@@ -192,7 +192,7 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path, capsys):
     said = refusal(save({"model": renamed}, tmp_path / "renamed.pth"))
     assert "missing: verb_projection.weight" in said
     assert "unknown: verb_projection.wait" in said
-    assert "one that was changed" in said
+    assert "a modified one" in said
 
     detr = {f"transformer.decoder.layers.{layer}.norm1.weight": torch.zeros(256) for layer in range(20)}
     said = refusal(save({"model": detr | {"class_embed.weight": torch.zeros(92, 256)}}, tmp_path / "detr.pth"))

@@ -104,7 +104,7 @@ def test_what_is_not_an_outbox_is_named(tmp_path, capsys):
     assert outbox("status", tmp_path / "missing.sqlite") == 6
     assert "there is no outbox" in capsys.readouterr().err
     assert outbox("status", tmp_path / "config.yaml") == 2
-    assert "what waits ends with each run" in capsys.readouterr().err
+    assert "waiting events are deleted at the end of each run" in capsys.readouterr().err
 
 
 def test_the_first_file_holds_every_event(path, tmp_path):

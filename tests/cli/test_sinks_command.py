@@ -27,7 +27,7 @@ def test_a_sink_that_works_gets_a_start_and_an_end_behind_what_it_holds(tmp_path
         jsonschema.Draft202012Validator(load_schema()).validate(event)
         assert (event["source"], event["data"]["text"]) == ("/yard/edge-hoi-sinks-test", "person testing edge-hoi")
     assert (start["data"]["phase"], end["data"]["phase"], start["subject"] == end["subject"]) == ("started", "ended", True)
-    assert "jsonl: took a start and an end in" in capsys.readouterr().out
+    assert "jsonl: accepted a started and an ended event in" in capsys.readouterr().out
 
 
 def test_one_that_does_not_work_is_explained_and_the_others_are_tried(tmp_path, capsys):
@@ -36,7 +36,7 @@ def test_one_that_does_not_work_is_explained_and_the_others_are_tried(tmp_path, 
     out = capsys.readouterr().out
     assert "✗ bad: cannot write events to" in out
     assert "name a file in a folder that exists" in out
-    assert "keep its events until this is mended" in out
+    assert "keep its events until this is fixed" in out
     assert "✓ good" in out
 
 
@@ -45,9 +45,9 @@ def test_one_sink_can_be_chosen_by_its_name(tmp_path, capsys):
     assert sinks_test(tmp_path, text, "--sink", "second") == 0
     assert not (tmp_path / "a.jsonl").exists()
     assert sinks_test(tmp_path, text, "--sink", "third") == 2
-    assert "no sink 'third'; known are first, second" in capsys.readouterr().err
+    assert "no sink 'third'; its sinks are first, second" in capsys.readouterr().err
 
 
 def test_a_configuration_without_sinks_is_told_so(tmp_path, capsys):
     assert sinks_test(tmp_path, "site: yard") == 2
-    assert "it names no sinks" in capsys.readouterr().err
+    assert "it has no sinks" in capsys.readouterr().err

@@ -36,8 +36,8 @@ def tiny_network(tiny_checkpoint, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def demo_frames(tiny_checkpoint):
+    from edge_hoi.demo import DEMO_CLIP
     from edge_hoi.export import collect_frames, describe_input
-    from edge_hoi.pipeline import DEMO_CLIP
 
     return collect_frames([str(DEMO_CLIP)], 8, describe_input(tiny_checkpoint, SIZE))
 

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.detection import Preprocessor
 from edge_hoi.errors import EngineError, SourceError
-from edge_hoi.pipeline import DEMO_CLIP
 from edge_hoi.runtime import InputDescription
 
 pytest.importorskip("torch", reason="needs the [build] extra")

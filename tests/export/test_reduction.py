@@ -245,7 +245,7 @@ def test_an_engine_whose_manifest_is_stale_is_refused_by_the_file_that_changed(b
     shutil.copytree(engines[1], tmp_path / "engine")
     shutil.copy(engines[0] / "model.onnx", tmp_path / "engine" / "model.onnx")
     with pytest.raises(
-        ManifestError, match=r"model\.onnx differs from its manifest: expected sha256 \w{64}, got \w{64}; copy it anew or build"
+        ManifestError, match=r"model\.onnx differs from its manifest: expected sha256 \w{64}, got \w{64}; copy it again or build"
     ):
         open_engine(tmp_path / "engine")
     steps = []

@@ -1,4 +1,4 @@
-"""`edge-hoi datasets`: what of a data set is on disk, and where to get the rest."""
+"""`edge-hoi datasets`: check of data sets on disk, and vocabularies of custom ones."""
 
 import json
 from pathlib import Path
@@ -8,16 +8,16 @@ import typer
 
 from edge_hoi.cli.terminal import out
 
-app = typer.Typer(no_args_is_help=True, help="Look at data sets of pictures with annotated interactions: HICO-DET, V-COCO, one's own.")
+app = typer.Typer(no_args_is_help=True, help="Check data sets (HICO-DET, V-COCO, custom), or write the vocabulary of a custom one.")
 
 
 @app.command("check")
 def check(
     name: Annotated[str, typer.Argument(help="hico_det, vcoco, or custom.")],
-    data: Annotated[Path, typer.Option("--data", "-d", help="The folder it lies in; docs/datasets.md shows the layouts.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    data: Annotated[Path, typer.Option("--data", "-d", help="Folder of the data set; docs/datasets.md shows the layouts.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Name the annotation files and pictures that are missing, and where to get them.
+    """List missing annotation files and images, and where to get them.
 
     Exits with 1 if anything is missing.
 
@@ -31,7 +31,8 @@ def check(
     else:
         for split in checks:
             counts = ", ".join(f"{count} {what}" for what, count in split.counts.items())
-            out.print(f"[bold]{name} {split.split}[/]: {counts or 'not usable'}", soft_wrap=True)
+            out.print(split.title, style="bold", end="", markup=False)
+            out.print(f": {counts or 'not usable'}", soft_wrap=True)
             for problem in split.problems:
                 out.print("  [yellow]![/] ", end="")
                 out.print(problem, markup=False, soft_wrap=True)
@@ -43,11 +44,11 @@ def check(
 
 @app.command("vocabulary")
 def vocabulary(
-    data: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of one's own data set, with annotations.json.")],
+    data: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a custom data set, with annotations.json.")],
 ) -> None:
-    """Write the categories that one's own annotations mention as vocabulary.yaml beside them.
+    """Write the annotated categories of a custom data set to vocabulary.yaml in its folder.
 
-    Edit it to give objects and prompts better words, to add categories, and to use it with `edge-hoi run --vocabulary`.
+    Edit it to improve the prompts of categories and objects, to add categories, or to use it with `edge-hoi run --vocabulary`.
 
         edge-hoi datasets vocabulary data/yard
     """

@@ -1,10 +1,12 @@
-"""`edge-hoi pretrain`: what a network learns before it learns interactions."""
+"""`edge-hoi pretrain`: training of a network's parts before interactions."""
 
 import typer
 
 from edge_hoi.cli.lab.pretrain_clip import clip
 from edge_hoi.cli.lab.pretrain_detector import pretrain_detector
 
-app = typer.Typer(no_args_is_help=True, help="Train parts of a network before `edge-hoi train`, where there are no weights to start from.")
+app = typer.Typer(
+    no_args_is_help=True, help="Train the clip or the detector of a network before `edge-hoi train`, without initial weights."
+)
 app.command("clip")(clip)
 app.command("detector")(pretrain_detector)

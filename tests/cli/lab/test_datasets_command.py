@@ -1,4 +1,4 @@
-"""`datasets`: what is missing is named, and one's own vocabulary is written down."""
+"""`datasets`: missing files are listed, and a custom vocabulary is written."""
 
 import json
 
@@ -30,18 +30,18 @@ def yard(tmp_path):
     return tmp_path
 
 
-def test_check_of_a_whole_set_says_so(yard, capsys):
+def test_check_reports_a_complete_data_set(yard, capsys):
     assert command("check", "custom", "--data", yard) == 0
     shown = capsys.readouterr().out
-    assert "1 pictures, 1 rows, 1 categories with rows, 1 categories" in shown
+    assert "1 images, 1 interactions, 1 annotated categories, 1 categories" in shown
     assert "complete" in shown
     assert command("check", "custom", "--data", yard, "--json") == 0
     (report,) = json.loads(capsys.readouterr().out)
     assert report["problems"] == []
-    assert report["counts"]["pictures"] == 1
+    assert report["counts"]["images"] == 1
 
 
-def test_check_of_a_set_that_is_not_there_says_where_to_get_it(tmp_path, capsys):
+def test_check_of_a_missing_data_set_says_where_to_get_it(tmp_path, capsys):
     assert command("check", "hico_det", "--data", tmp_path) == 1
     shown = capsys.readouterr().out
     assert "annotations/trainval_hico.json" in shown
@@ -51,10 +51,10 @@ def test_check_of_a_set_that_is_not_there_says_where_to_get_it(tmp_path, capsys)
     assert "did you mean 'hico_det'" in capsys.readouterr().err
 
 
-def test_check_names_the_broken_entry_of_ones_own_set(yard, capsys):
+def test_check_names_the_invalid_entry_of_a_custom_data_set(yard, capsys):
     (yard / "annotations.json").write_text(json.dumps({"images": [{"file": "a.jpg", "interactions": [ENTRY | {"human": [1, 1, 90, 9]}]}]}))
     assert command("check", "custom", "--data", yard) == 1
-    assert "annotations.json, image 1 (a.jpg), interaction 1: human box [1, 1, 90, 9] leaves the picture" in capsys.readouterr().out
+    assert "annotations.json, image 1 (a.jpg), interaction 1: human box [1, 1, 90, 9] exceeds the image" in capsys.readouterr().out
 
 
 def test_vocabulary_is_written_once(yard, capsys):

@@ -1,4 +1,4 @@
-"""`edge-hoi pretrain clip`, as a person types it."""
+"""`edge-hoi pretrain clip`."""
 
 import sys
 from pathlib import Path
@@ -21,12 +21,12 @@ def shapes(tmp_path):
     return ("--data", folder, "--vocabulary", tmp_path / "shapes.yaml", "--model", "untrained:tiny", "--device", "cpu")
 
 
-def test_a_clip_is_trained_judged_and_taken_further(tmp_path, shapes, edge_hoi):
+def test_a_clip_is_trained_evaluated_and_trained_further(tmp_path, shapes, edge_hoi):
     run = tmp_path / "run"
     arguments = ("pretrain", "clip", *shapes, "--output", run, "--epochs", 2, "--batch", 4, "--validate", tmp_path / "shapes")
     code, printed = edge_hoi(*arguments, "--set", "log_every_steps=2")
     assert code == 0, printed
-    assert "12 pictures, 0 of 6 steps done, on cpu" in printed
+    assert "12 images, 0 of 6 steps done, on cpu" in printed
     assert "6/6  loss" in printed
     assert "6/6  top1" in printed
     assert f"edge-hoi train --data DATA --model {run}/model.safetensors" in printed
@@ -59,14 +59,14 @@ def test_settings_are_listed(edge_hoi):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--batch", "13"], 7, "a batch of 13 pictures needs as many to train on, got 12"),
+        (["--batch", "13"], 7, "a batch of 13 images needs as many to train on, got 12"),
         (["--model", "untrained:huge"], 2, "no model variant 'huge'; known are r50-vitb32, tiny, small"),
         (["--vocabulary", "none.yaml"], 2, "no vocabulary 'none.yaml'"),
         (["--data", "none"], 2, "cannot read annotations none/captions.json"),
         (["--set", "backbone_learning_rate=1"], 2, "unknown setting 'backbone_learning_rate'; did you mean 'learning_rate'?"),
     ],
 )
-def test_what_cannot_be_done_is_named(tmp_path, shapes, edge_hoi, arguments, code, message):
+def test_errors_name_their_cause(tmp_path, shapes, edge_hoi, arguments, code, message):
     found, printed = edge_hoi("pretrain", "clip", *shapes, "--output", tmp_path / "run", *arguments)
     assert found == code, printed
     assert message in printed

@@ -1,4 +1,4 @@
-"""`edge-hoi pretrain detector`, and training that starts from its result, as a person types them."""
+"""`edge-hoi pretrain detector`, and training from its checkpoint."""
 
 import json
 
@@ -13,18 +13,18 @@ SMALL = ("--batch", "2", "--longest", "96", "--workers", "0", "--device", "cpu",
 
 @pytest.fixture(scope="module")
 def yard(draw_yard):
-    """A custom data set of two drawn pictures."""
+    """A custom data set of two drawn images."""
     return draw_yard(2)
 
 
-def test_a_pre_trained_detector_is_what_training_starts_from(tmp_path, yard, edge_hoi):
+def test_training_starts_from_a_pre_trained_detector(tmp_path, yard, edge_hoi):
     detector, run = tmp_path / "detector", tmp_path / "run"
     pretrain = ("pretrain", "detector", "--data", yard, "--model", "untrained:tiny", "--output", detector, *SMALL)
     code, printed = edge_hoi(*pretrain, "--validate", yard)
     assert code == 0, printed
-    figures = [json.loads(line) for line in (detector / "metrics.jsonl").read_text().splitlines()]
-    assert figures[0]["loss/human_giou"] > 0
-    assert set(figures[-1]) == {"step", "evaluation/mAP", "evaluation/human", "evaluation/object"}
+    metrics = [json.loads(line) for line in (detector / "metrics.jsonl").read_text().splitlines()]
+    assert metrics[0]["loss/human_giou"] > 0
+    assert set(metrics[-1]) == {"step", "evaluation/mAP", "evaluation/human", "evaluation/object"}
     assert json.loads((detector / "settings.json").read_text())["trains_whole_backbone"] is True
     code, printed = edge_hoi(*pretrain, "--resume")
     assert code == 0, printed
@@ -33,13 +33,13 @@ def test_a_pre_trained_detector_is_what_training_starts_from(tmp_path, yard, edg
     train = ("train", "--data", yard, "--model", "untrained:tiny", "--output", run, "--detector", detector / "model.safetensors")
     code, printed = edge_hoi(*train, *frozen, *SMALL)
     assert code == 0, printed
-    assert "tensors taken over from" in printed
+    assert "tensors copied from" in printed
     before, after = (load_checkpoint(path / "model.safetensors").model.state_dict() for path in (detector, run))
     for name in ("backbone.layer4.0.conv2.weight", "backbone.bn1.running_var", "encoder.layers.1.norm2.bias"):
         torch.testing.assert_close(after[name], before[name], atol=1e-6, rtol=0)
 
 
-def test_a_detector_of_boxes_only_learns_nothing_of_what_happens(tmp_path, yard, edge_hoi):
+def test_a_detector_of_boxes_only_does_not_train_interactions(tmp_path, yard, edge_hoi):
     def losses(name, *options):
         pretrain = ("pretrain", "detector", "--data", yard, "--model", "untrained:tiny", "--output", tmp_path / name, *SMALL)
         code, printed = edge_hoi(*pretrain, "--epochs", "12", "--set", "log_every_steps=1", "--set", "warmup_steps=0", *options)
@@ -58,10 +58,10 @@ def test_a_detector_of_boxes_only_learns_nothing_of_what_happens(tmp_path, yard,
     [
         (["--model", "untrained:huge"], 2, "no model variant 'huge'"),
         (["--model", "none.safetensors"], 4, "cannot read checkpoint none.safetensors"),
-        (["--model", "untrained:tiny", "--batch", "9"], 7, "a batch of 9 pictures needs as many to train on, got 2"),
+        (["--model", "untrained:tiny", "--batch", "9"], 7, "a batch of 9 images needs as many to train on, got 2"),
     ],
 )
-def test_what_cannot_be_done_is_named(tmp_path, yard, edge_hoi, arguments, code, message):
+def test_errors_name_their_cause(tmp_path, yard, edge_hoi, arguments, code, message):
     found, printed = edge_hoi("pretrain", "detector", "--data", yard, "--output", tmp_path / "run", *arguments)
     assert found == code, printed
     assert message in printed

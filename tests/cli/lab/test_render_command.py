@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from edge_hoi.cli import main
+from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.ingest import open_source
 from edge_hoi.lab.datasets.truth import read_truth, truth_path, write_truth
 from edge_hoi.lab.synthetic.demo_story import demo_story
 from edge_hoi.lab.synthetic.rendered_video import truth_of
 from edge_hoi.lab.synthetic.sheet import draw_sheet
 from edge_hoi.lab.synthetic.stories import HEIGHT, WIDTH, Story
-from edge_hoi.pipeline import DEMO_CLIP
 
 
 def edge_hoi(*arguments):
@@ -80,11 +80,11 @@ def test_the_embedded_clip_and_its_ground_truth_are_what_the_code_renders(tmp_pa
     with av.open(str(DEMO_CLIP)) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.codec_context.profile, stream.codec_context.pix_fmt) == ("h264", "Main", "yuv420p")
-        for frame, (image, frame) in zip(container.decode(video=0), story.render(), strict=True):
-            assert frame.time == pytest.approx(frame.index / story.fps, abs=1e-4)
+        for decoded, (image, frame) in zip(container.decode(video=0), story.render(), strict=True):
+            assert decoded.time == pytest.approx(frame.index / story.fps, abs=1e-4)
             if frame.index % 15 == 0:
-                decoded = frame.to_ndarray(format="rgb24").astype(int)
-                assert np.abs(cv2.blur((decoded - image).astype(np.float32), (5, 5))).mean() < 3
+                pixels = decoded.to_ndarray(format="rgb24").astype(int)
+                assert np.abs(cv2.blur((pixels - image).astype(np.float32), (5, 5))).mean() < 3
             frames.append(frame)
     write_truth(truth_of(story, frames, "demo.mp4"), tmp_path / "demo.truth.json")
     assert (tmp_path / "demo.truth.json").read_bytes() == truth_path(DEMO_CLIP).read_bytes()

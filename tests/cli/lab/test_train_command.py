@@ -1,4 +1,4 @@
-"""`edge-hoi train` and `edge-hoi verb-classifier`, as a person types them."""
+"""`edge-hoi train` and `edge-hoi verb-classifier`."""
 
 import json
 
@@ -14,7 +14,7 @@ SMALL = ("--batch", "2", "--longest", "96", "--workers", "0", "--device", "cpu")
 
 @pytest.fixture(scope="module")
 def yard(draw_yard):
-    """A custom data set of four drawn pictures."""
+    """A custom data set of four drawn images."""
     return draw_yard(4)
 
 
@@ -31,7 +31,7 @@ def test_training_writes_a_model_its_vocabulary_and_its_settings(tmp_path, yard,
     assert (settings["epochs"], settings["ema_decay"], settings["model"]) == (2, 0.5, "untrained:tiny")
 
 
-def test_a_finished_run_is_left_as_it_is_and_a_changed_one_refused(tmp_path, yard, edge_hoi):
+def test_a_finished_run_is_unchanged_and_a_changed_one_refused(tmp_path, yard, edge_hoi):
     arguments = ("train", "--data", yard, "--model", "untrained:tiny", "--output", tmp_path, *SMALL)
     assert edge_hoi(*arguments, "--epochs", 1)[0] == 0
     before = (tmp_path / "model.safetensors").read_bytes()
@@ -42,7 +42,7 @@ def test_a_finished_run_is_left_as_it_is_and_a_changed_one_refused(tmp_path, yar
     assert "is of a run with epochs 1, this is one with 2" in printed
 
 
-def test_fine_tuning_keeps_learned_rows_and_takes_verbs(tmp_path, yard, edge_hoi):
+def test_fine_tuning_keeps_trained_weights_and_uses_verbs(tmp_path, yard, edge_hoi):
     first, second, verbs = tmp_path / "first", tmp_path / "second", tmp_path / "verbs.safetensors"
     assert edge_hoi("train", "--data", yard, "--model", "untrained:tiny", "--output", first, "--epochs", 1, *SMALL)[0] == 0
     start = first / "model.safetensors"
@@ -91,14 +91,14 @@ def test_settings_are_listed(edge_hoi):
     [
         (["--model", "untrained:huge"], 2, "no model variant 'huge'; known are r50-vitb32, tiny"),
         (["--model", "none.safetensors"], 4, "cannot read checkpoint none.safetensors"),
-        (["--model", "untrained:tiny", "--batch", "9"], 7, "a batch of 9 pictures needs as many to train on, got 4"),
+        (["--model", "untrained:tiny", "--batch", "9"], 7, "a batch of 9 images needs as many to train on, got 4"),
         (["--model", "untrained:tiny", "--set", "lr=1"], 2, "unknown setting 'lr'; did you mean 'learning_rate'?"),
         (["--model", "untrained:tiny", "--zero-shot", "rare_first"], DatasetError.exit_code, "no zero-shot splits in"),
         (["--model", "untrained:tiny", "--clip", "openai"], 2, "need the name of an open_clip model"),
         (["--model", "untrained:tiny", "--verbs", "none.safetensors"], 4, "cannot read verb classifier none.safetensors"),
     ],
 )
-def test_what_cannot_be_done_is_named(tmp_path, yard, edge_hoi, arguments, code, message):
+def test_errors_name_their_cause(tmp_path, yard, edge_hoi, arguments, code, message):
     found, printed = edge_hoi("train", "--data", yard, "--output", tmp_path / "run", *arguments)
     assert found == code, printed
     assert message in printed
@@ -113,7 +113,7 @@ def test_what_cannot_be_done_is_named(tmp_path, yard, edge_hoi, arguments, code,
         (["--clip", "none:openai"], "has no model 'none'"),
     ],
 )
-def test_a_clip_that_is_not_there_is_named(tmp_path, yard, edge_hoi, arguments, message):
+def test_a_missing_clip_is_named(tmp_path, yard, edge_hoi, arguments, message):
     code, printed = edge_hoi("verb-classifier", "--data", yard, "--dataset", "custom", "-o", tmp_path / "verbs.safetensors", *arguments)
     assert code == 2
     assert message in printed

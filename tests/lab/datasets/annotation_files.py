@@ -9,7 +9,7 @@ PERSON, BICYCLE, DOG = 1, 2, 18
 
 
 def published_hico():
-    """Two pictures: one with a person who rides and holds a bicycle, and one with nothing."""
+    """Return two images: a person who rides and holds a bicycle, and one without annotations."""
     return [
         {
             "file_name": "HICO_train2015_00000001.jpg",
@@ -30,7 +30,7 @@ def published_hico():
 
 
 def published_vcoco():
-    """One picture: a person who stands, looks at nothing in sight, and holds a dog; and a bystander."""
+    """Return one image: a person who stands, looks at something not visible, and holds a dog; and a bystander."""
     return [
         {
             "file_name": "COCO_val2014_000000000042.jpg",
@@ -43,7 +43,7 @@ def published_vcoco():
                 {"subject_id": 0, "object_id": -1, "category_id": 1},
                 {"subject_id": 0, "object_id": -1, "category_id": 5},
                 {"subject_id": 0, "object_id": 1, "category_id": 0},
-                {"subject_id": 0, "object_id": 1, "category_id": 13},  # carrying a dog is none of the 263
+                {"subject_id": 0, "object_id": 1, "category_id": 13},  # carrying a dog is not one of the 263
             ],
         }
     ]
@@ -55,8 +55,8 @@ def write_json(path, content):
     return path
 
 
-def picture(path, width=100, height=80, seed=0):
-    """Write a picture of coloured noise in large blots."""
+def write_image(path, width=100, height=80, seed=0):
+    """Write an image of coloured noise in large blots."""
     import PIL.Image
 
     blots = np.random.RandomState(seed).randint(0, 255, (4, 5, 3), dtype=np.uint8)

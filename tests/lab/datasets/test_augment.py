@@ -14,20 +14,20 @@ def scene(width=60, height=40, boxes=((10, 5, 30, 25),)):
 
 
 def marked(width=60, height=40, box=(10, 5, 30, 25)):
-    """A black picture with a white box."""
+    """A black image with a white box."""
     pixels = np.zeros((height, width, 3), np.uint8)
     pixels[box[1] : box[3], box[0] : box[2]] = 255
     return Scene(image.fromarray(pixels), np.array([box], np.float64))
 
 
-def found_box(picture):
-    """Where a picture is bright."""
-    grey = np.asarray(picture)[:, :, 0].astype(int)
+def found_box(pixels):
+    """Return the box of the bright pixels."""
+    grey = np.asarray(pixels)[:, :, 0].astype(int)
     rows, columns = np.nonzero(2 * grey > grey.min() + grey.max())
     return [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
 
 
-def test_pictures_of_a_fixed_size_keep_what_they_show():
+def test_images_of_a_fixed_size_are_not_cropped():
     sizes = ImageSizes.for_longest(120, is_fixed=True)
     boxes = set()
     for seed in range(8):
@@ -37,21 +37,21 @@ def test_pictures_of_a_fixed_size_keep_what_they_show():
     assert boxes == {(0.17, 0.12, 0.5, 0.62), (0.5, 0.12, 0.83, 0.62)}  # as it is, and mirrored
 
 
-def test_flip_takes_boxes_along():
+def test_flip_mirrors_boxes():
     flipped = flip(marked())
     assert flipped.boxes.tolist() == [[30, 5, 50, 25]]
     assert found_box(flipped.image) == [30, 5, 50, 25]
     assert flip(flipped).boxes.tolist() == marked().boxes.tolist()
 
 
-def test_resize_takes_boxes_along():
+def test_resize_scales_boxes():
     resized = resize(marked(), 80)
     assert resized.image.size == (120, 80)
     assert resized.boxes.tolist() == [[20, 10, 60, 50]]
     assert found_box(resized.image) == [20, 10, 60, 50]
 
 
-def test_crop_takes_boxes_along_and_leaves_no_area_outside():
+def test_crop_clips_boxes_and_leaves_no_area_outside():
     cropped = crop(scene(boxes=[(10, 5, 30, 25), (0, 0, 9, 9), (20, 10, 60, 40)]), 15, 10, 20, 20)
     assert cropped.image.size == (20, 20)
     assert cropped.boxes.tolist() == [[0, 0, 15, 15], [0, 0, 0, 0], [5, 0, 20, 20]]
@@ -78,15 +78,15 @@ def test_sizes_are_rounded_as_in_the_published_code(size, side, longest, expecte
 def test_transforms_are_those_of_torchvision():
     v2 = pytest.importorskip("torchvision.transforms.v2.functional", reason="needs the [build] extra")
     transforms = pytest.importorskip("torchvision.transforms")
-    picture = scene(width=301, height=200).image
-    ours = resize(Scene(picture, np.zeros((0, 4))), 133).image
-    assert np.array_equal(np.asarray(ours), np.asarray(v2.resize(picture, [133, 200])))
+    original = scene(width=301, height=200).image
+    ours = resize(Scene(original, np.zeros((0, 4))), 133).image
+    assert np.array_equal(np.asarray(ours), np.asarray(v2.resize(original, [133, 200])))
     square = transforms.Compose([transforms.Resize(97, interpolation=transforms.InterpolationMode.BICUBIC), transforms.CenterCrop(97)])
-    assert np.array_equal(np.asarray(clip_square(picture, 97)), np.asarray(square(picture)))
+    assert np.array_equal(np.asarray(clip_square(original, 97)), np.asarray(square(original)))
 
 
-class Chosen:
-    """A generator that gives what a test chooses."""
+class FixedGenerator:
+    """A generator that returns the values of a test."""
 
     def __init__(self, factors, order):
         self.factors, self.order = np.array(factors), order
@@ -103,12 +103,12 @@ class Chosen:
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1]])
 def test_jitter_is_torchvisions(order):
     v2 = pytest.importorskip("torchvision.transforms.v2.functional", reason="needs the [build] extra")
-    picture = scene().image
-    adjust, expected = [v2.adjust_brightness, v2.adjust_contrast, v2.adjust_saturation], picture
+    original = scene().image
+    adjust, expected = [v2.adjust_brightness, v2.adjust_contrast, v2.adjust_saturation], original
     factors = [0.7, 1.3, 0.9]
     for index in order:
         expected = adjust[index](expected, factors[index])
-    assert np.array_equal(np.asarray(jitter(picture, Chosen(factors, order))), np.asarray(expected))
+    assert np.array_equal(np.asarray(jitter(original, FixedGenerator(factors, order))), np.asarray(expected))
 
 
 def test_augmentation_depends_on_its_generator_alone():
@@ -118,7 +118,7 @@ def test_augmentation_depends_on_its_generator_alone():
     assert once.image.size != other.image.size or not np.array_equal(np.asarray(once.image), np.asarray(other.image))
 
 
-def test_boxes_stay_on_what_they_mark():
+def test_boxes_stay_on_their_objects():
     sizes = ImageSizes.for_longest(333)
     seen_sizes, flips = set(), 0
     for seed in range(60):
@@ -144,9 +144,9 @@ def test_published_sizes_are_the_default():
 def test_small_sizes_fit_together():
     for longest in (32, 64, 320, 2000):
         assert max(ImageSizes.for_longest(longest).train_sides) < longest
-    with pytest.raises(ConfigError, match="at least 32"):
+    with pytest.raises(ConfigError, match="at least 32 pixels"):
         ImageSizes.for_longest(31)
     with pytest.raises(ConfigError, match="none larger than the longest"):
         ImageSizes(longest=700)
-    with pytest.raises(ConfigError, match="fit into all that is cropped"):
+    with pytest.raises(ConfigError, match="no larger than any image to crop"):
         ImageSizes(crop_min=401)

@@ -9,7 +9,7 @@ def target(count, categories=3):
     return Target(torch.rand(count, 4), torch.rand(count, 4), torch.zeros(count, dtype=torch.int64), torch.ones(count, categories))
 
 
-def test_collate_pads_each_picture_to_the_largest_and_says_where():
+def test_collate_pads_each_image_to_the_largest_and_masks_the_padding():
     samples = [Sample(torch.ones(3, 4, 6), torch.zeros(3, 2, 2), target(2)), Sample(torch.ones(3, 5, 3), torch.zeros(3, 2, 2), target(0))]
     batch = collate(samples)
     assert batch.image.shape == (2, 3, 5, 6)
@@ -19,7 +19,7 @@ def test_collate_pads_each_picture_to_the_largest_and_says_where():
     assert [len(each.object_labels) for each in batch.targets] == [2, 0]
 
 
-def test_batch_of_one_picture_has_no_padding():
+def test_batch_of_one_image_has_no_padding():
     assert collate([Sample(torch.ones(3, 4, 6), torch.zeros(3, 2, 2), target(1))]).padding_mask is None
 
 

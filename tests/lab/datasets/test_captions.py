@@ -1,4 +1,4 @@
-"""Folders of captioned pictures: what is read, and what is refused."""
+"""Folders of captioned images: valid and invalid ones."""
 
 import json
 
@@ -19,13 +19,13 @@ def write(folder, images):
 
 
 def test_captions_and_meanings_are_read(tmp_path):
-    pictures = read_captioned_images(write(tmp_path, [GOOD, GOOD | {"file": "in/b.png", "captions": ["one"]}]))
-    assert [picture.path for picture in pictures] == [tmp_path / "a.png", tmp_path / "in/b.png"]
-    assert pictures[0].captions == ("a photo of a man", "someone")
-    assert prompts_of_meanings(pictures) == {"man": "a photo of a man"}
+    images = read_captioned_images(write(tmp_path, [GOOD, GOOD | {"file": "in/b.png", "captions": ["one"]}]))
+    assert [image.path for image in images] == [tmp_path / "a.png", tmp_path / "in/b.png"]
+    assert images[0].captions == ("a photo of a man", "someone")
+    assert prompts_of_meanings(images) == {"man": "a photo of a man"}
 
 
-def test_pictures_become_the_middle_square(tmp_path):
+def test_images_are_cropped_to_the_central_square(tmp_path):
     pixels = np.zeros((40, 80, 3), np.uint8)
     pixels[:, 20:60] = (10, 200, 30)
     pillow.fromarray(pixels).save(tmp_path / "a.png")
@@ -34,7 +34,7 @@ def test_pictures_become_the_middle_square(tmp_path):
     assert (squares == (10, 200, 30)).all()
 
 
-def test_no_pictures_are_no_squares():
+def test_no_images_are_no_squares():
     assert read_squares([], 16).shape == (0, 16, 16, 3)
 
 
@@ -49,11 +49,11 @@ def test_no_pictures_are_no_squares():
         ([GOOD | {"captions": "a man"}], "expected a list of captions, got str"),
         ([GOOD | {"captions": [" "]}], "expected a caption as text, got ' '"),
         ([GOOD | {"meaning": 3}], "expected the meaning as text, got '3'"),
-        ([GOOD | {"file": "../a.png"}], "expected a picture's file name within the data set's folder"),
+        ([GOOD | {"file": "../a.png"}], "expected an image's file name within the data set's folder"),
         ([GOOD | {"caption": "x"}], "unknown key 'caption'; did you mean 'captions'?"),
     ],
 )
-def test_what_cannot_be_used_is_named(tmp_path, images, message):
+def test_invalid_entries_are_named(tmp_path, images, message):
     with pytest.raises(DatasetError, match=message):
         read_captioned_images(write(tmp_path, images))
 
@@ -61,5 +61,5 @@ def test_what_cannot_be_used_is_named(tmp_path, images, message):
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(DatasetError, match=r"cannot read annotations .*captions.json"):
         read_captioned_images(tmp_path)
-    with pytest.raises(DatasetError, match=r"cannot read picture .*a.png"):
+    with pytest.raises(DatasetError, match=r"cannot read image .*a.png"):
         read_squares(read_captioned_images(write(tmp_path, [GOOD])), 16)

@@ -3,7 +3,7 @@ import pytest
 pytest.importorskip("PIL", reason="needs the [build] extra")
 
 import numpy as np
-from annotation_files import picture, write_json
+from annotation_files import write_image, write_json
 
 from edge_hoi.errors import DatasetError, VocabularyError
 from edge_hoi.lab.datasets import open_dataset
@@ -18,7 +18,7 @@ WEARING = {"human": [10, 20, 40, 70], "object": None, "verb": "wear", "object_na
 def folder(tmp_path):
     folder = tmp_path / "yard"
     for name in ("a.jpg", "more/b.png"):
-        picture(folder / name)
+        write_image(folder / name)
     write(folder, RIDING, WEARING)
     return folder
 
@@ -28,7 +28,7 @@ def write(folder, *interactions, **more):
     write_json(folder / "annotations.json", {"images": images} | more)
 
 
-def test_vocabulary_is_what_the_annotations_mention(folder):
+def test_vocabulary_is_the_annotated_categories(folder):
     dataset = open_dataset("custom", folder, "train")
     assert dataset.name == "yard"
     assert dataset.split == "train"
@@ -42,14 +42,14 @@ def test_vocabulary_is_what_the_annotations_mention(folder):
     assert dataset.image_path(1) == folder / "more" / "b.png"
 
 
-def test_interactions_said_in_other_words_are_one_category(folder):
+def test_interactions_in_other_words_are_one_category(folder):
     write(folder, RIDING, RIDING | {"text": "A person  riding a bicycle"}, WEARING | {"verb": "ride", "object_name": "bicycle"})
     dataset = read_custom(folder)
     assert len(dataset.vocabulary) == 1
     assert dataset.annotation(0).hoi_ids.tolist() == [0, 0, 0]
 
 
-def test_a_vocabulary_beside_lists_the_categories(folder):
+def test_a_vocabulary_file_lists_the_categories(folder):
     (folder / "vocabulary.yaml").write_text(
         "interactions:\n- {verb: carry, object: traffic cone}\n- person wearing helmet\n"
         "- {prompt: a worker on a bicycle, object: bicycle}\n"
@@ -80,10 +80,10 @@ def test_written_vocabulary_is_the_one_that_was_derived(folder):
         ({"human": None}, "four finite numbers"),
         ({"human": [10, 20, float("nan"), 70]}, "four finite numbers"),
         ({"human": [10, 20, 1e9, 70]}, "four finite numbers"),
-        ({"human": [40, 20, 10, 70]}, r"human box \[40, 20, 10, 70\] is empty or turned inside out; write \[left"),
+        ({"human": [40, 20, 10, 70]}, r"human box \[40, 20, 10, 70\] is empty or its corners are swapped; write \[left"),
         ({"object": [10, 20, 10, 70]}, r"object box \[10, 20, 10, 70\] is empty"),
-        ({"object": [10, 20, 102, 70]}, r"leaves the picture of 100x80 pixels; was it drawn"),
-        ({"human": [-2, 20, 40, 70]}, "leaves the picture of 100x80 pixels"),
+        ({"object": [10, 20, 102, 70]}, r"exceeds the image of 100x80 pixels; was it drawn"),
+        ({"human": [-2, 20, 40, 70]}, "exceeds the image of 100x80 pixels"),
         ({"text": "riding"}, "expected a phrase about a person"),
         ({"text": ""}, "expected text"),
         ({"text": ["person riding bicycle"]}, 'expected "text" such as'),
@@ -92,7 +92,7 @@ def test_written_vocabulary_is_the_one_that_was_derived(folder):
         ({"txet": "person riding bicycle"}, "unknown key 'txet'; did you mean 'text'"),
     ],
 )
-def test_unusable_interactions_are_named_with_their_place(folder, change, message):
+def test_invalid_interactions_are_named_with_their_place(folder, change, message):
     write(folder, WEARING, RIDING | change)
     with pytest.raises(DatasetError, match=message) as caught:
         read_custom(folder)
@@ -106,29 +106,29 @@ def test_unusable_interactions_are_named_with_their_place(folder, change, messag
         ({"file": "../secret.jpg", "interactions": []}, "file name within the data set's folder"),
         ({"file": "/etc/hostname", "interactions": []}, "file name within the data set's folder"),
         ({"file": "c.jpg", "interactions": []}, "no such file in .*; put it there"),
-        ({"file": "a.jpg", "interactions": []}, "the picture is there twice"),
-        ({"file": "annotations.json", "interactions": []}, "cannot read picture .*: not a picture"),
+        ({"file": "a.jpg", "interactions": []}, "the image is listed twice"),
+        ({"file": "annotations.json", "interactions": []}, "cannot read image .*: not an image"),
         ({"file": "a.jpg"}, "expected a list of interactions, got NoneType"),
         ({"interactions": []}, "expected 'file', which is missing"),
         ({"file": "b.jpg", "boxes": []}, "unknown key 'boxes'; known are file, interactions"),
         ("b.jpg", "expected an image as a JSON object, got str"),
     ],
 )
-def test_unusable_images_are_named_with_their_place(folder, image, message):
+def test_invalid_images_are_named_with_their_place(folder, image, message):
     write_json(folder / "annotations.json", {"images": [{"file": "a.jpg", "interactions": [RIDING]}, image]})
     with pytest.raises(DatasetError, match=message) as caught:
         read_custom(folder)
     assert str(caught.value).startswith("annotations.json, image 2")
 
 
-@pytest.mark.parametrize("content", [[], {"images": {}}, {"images": []}, {"pictures": []}, "images", 3, None])
+@pytest.mark.parametrize("content", [[], {"images": {}}, {"images": []}, {"photos": []}, "images", 3, None])
 def test_files_of_another_form_are_refused(folder, content):
     write_json(folder / "annotations.json", content)
     with pytest.raises(DatasetError, match=r"annotations\.json"):
         read_custom(folder)
 
 
-def test_nothing_to_learn_is_refused(folder):
+def test_a_data_set_without_interactions_is_refused(folder):
     write(folder)
     with pytest.raises(DatasetError, match="no image has an interaction; annotate some"):
         read_custom(folder)
@@ -137,7 +137,7 @@ def test_nothing_to_learn_is_refused(folder):
         read_custom(folder)
 
 
-def test_broken_vocabulary_beside_is_named(folder):
+def test_an_invalid_vocabulary_file_is_named(folder):
     (folder / "vocabulary.yaml").write_text("- 7: [")
     with pytest.raises(VocabularyError, match=r"vocabulary\.yaml, line"):
         read_custom(folder)

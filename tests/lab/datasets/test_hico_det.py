@@ -40,33 +40,33 @@ def test_both_forms_give_the_same(tmp_path, shared_data):
     instances = json.loads((shared_data / "hico_det" / "instances_test2015.json").read_text())
     vocabulary = load_vocabulary("hico_det")
     ours = read_hico_det(shared_data / "hico_det" / "instances_test2015.json")[:200]
-    pictures = []
+    images = []
     for annotation in ours:
-        things, rows = [], []
+        boxed, rows = [], []
         for row, hoi_id in enumerate(annotation.hoi_ids.tolist()):
             hoi = vocabulary.hois[hoi_id]
-            things.append({"bbox": annotation.human_boxes[row].tolist(), "category_id": 1})
-            things.append({"bbox": annotation.object_boxes[row].tolist(), "category_id": vocabulary.coco_category_ids[hoi.object_id]})
+            boxed.append({"bbox": annotation.human_boxes[row].tolist(), "category_id": 1})
+            boxed.append({"bbox": annotation.object_boxes[row].tolist(), "category_id": vocabulary.coco_category_ids[hoi.object_id]})
             ids = {"subject_id": 2 * row, "object_id": 2 * row + 1}
             rows.append(ids | {"category_id": hoi.verb_id + 1, "hoi_category_id": hoi_id + 1})
-        pictures.append({"file_name": annotation.file_name, "annotations": things, "hoi_annotation": rows})
-    again = read_hico_det(write_json(tmp_path / "test_hico.json", pictures))
+        images.append({"file_name": annotation.file_name, "annotations": boxed, "hoi_annotation": rows})
+    again = read_hico_det(write_json(tmp_path / "test_hico.json", images))
     assert [annotation.file_name for annotation in again] == instances["filenames"][:200]
     for a, b in zip(again, ours, strict=True):
         for name in ("human_boxes", "object_boxes", "hoi_ids", "object_ids", "verb_ids"):
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
 
 
-def test_rows_that_point_nowhere_leave_their_picture_out_of_training_and_are_refused_in_tests(tmp_path):
+def test_images_with_invalid_indices_are_skipped_in_training_and_refused_in_tests(tmp_path):
     content = published_hico()
     content[0]["hoi_annotation"][1]["object_id"] = 3
     path = write_json(tmp_path / "a.json", content)
     assert [annotation.file_name for annotation in read_hico_det(path, skip_invalid=True)] == ["HICO_train2015_00000002.jpg"]
-    with pytest.raises(DatasetError, match=r"a.json, picture 0: HICO_train2015_00000001.jpg: expected object_id from 0 to 2, got 3"):
+    with pytest.raises(DatasetError, match=r"a.json, image 0: HICO_train2015_00000001.jpg: expected object_id from 0 to 2, got 3"):
         read_hico_det(path)
 
 
-def spoil(content, *keys, value):
+def corrupt(content, *keys, value):
     *path, last = keys
     for key in path:
         content = content[key]
@@ -87,21 +87,21 @@ def spoil(content, *keys, value):
         ((0, "annotations", 0, "category_id"), 12, "expected 12, which is missing"),
         ((0, "annotations", 0, "category_id"), [1], "not as expected"),
         ((0, "hoi_annotation", 0, "hoi_category_id"), 601, "from 0 to 599"),
-        ((0, "hoi_annotation", 0, "hoi_category_id"), 20, r"row 0 says category 20 \(person sitting on bicycle\), with verb 77"),
+        ((0, "hoi_annotation", 0, "hoi_category_id"), 20, r"row 0 has category 20 \(person sitting on bicycle\), with verb 77"),
         ((0, "hoi_annotation", 0, "category_id"), 10**30, "not as expected"),
         ((0, "hoi_annotation", 0, "subject_id"), -1, "expected subject_id from 0 to 2"),
         ((0, "hoi_annotation", 0, "subject_id"), True, "expected subject_id from 0 to 2"),
         ((0, "hoi_annotation", 0), None, "not as expected"),
-        ((0,), 5, "expected a picture as a JSON object"),
+        ((0,), 5, "expected an image as a JSON object"),
     ],
 )
 def test_malformed_entries_are_refused_with_their_place(tmp_path, keys, value, message):
     content = published_hico()
-    spoil(content, *keys, value=value)
+    corrupt(content, *keys, value=value)
     path = write_json(tmp_path / "a.json", content)
     with pytest.raises(DatasetError, match=message) as caught:
         read_hico_det(path)
-    assert str(caught.value).startswith(f"{path}, picture 0: ")
+    assert str(caught.value).startswith(f"{path}, image 0: ")
     assert "\n" not in str(caught.value)
 
 
@@ -112,7 +112,7 @@ def test_files_of_another_form_are_refused(tmp_path, text):
         read_hico_det(tmp_path / "a.json")
 
 
-def test_instances_that_contradict_their_own_table_are_refused(tmp_path):
+def test_inconsistent_instances_are_refused(tmp_path):
     vocabulary = load_vocabulary("hico_det")
     content = {
         "objects": [name.replace(" ", "_") for name in sorted(vocabulary.objects)],
@@ -128,7 +128,7 @@ def test_instances_that_contradict_their_own_table_are_refused(tmp_path):
     assert annotation.object_ids.tolist() == [vocabulary.objects.index("airplane")]
     np.testing.assert_array_equal(annotation.human_boxes, [[0, 0, 1, 1]])
     content["annotation"][0]["verb"] = [5]
-    with pytest.raises(DatasetError, match=r"a\.jpg: row 0 says category 1 \(person boarding airplane\)"):
+    with pytest.raises(DatasetError, match=r"a\.jpg: row 0 has category 1 \(person boarding airplane\)"):
         read_hico_det(write_json(tmp_path / "a.json", content))
     content["annotation"][0] |= {"verb": [4], "boxes_o": []}
     with pytest.raises(DatasetError, match=r"a\.jpg: .*HoiAnnotation.object_boxes"):

@@ -5,7 +5,7 @@ image = pytest.importorskip("PIL.Image", reason="needs the [build] extra")
 import io
 
 import numpy as np
-from annotation_files import picture
+from annotation_files import write_image
 
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets.images import open_image, read_image, read_image_size
@@ -23,35 +23,35 @@ def test_every_mode_becomes_rgb(tmp_path):
         assert np.abs(read.astype(int) - expected).mean() < 3, name
 
 
-def test_pictures_stay_as_stored_whatever_exif_says(tmp_path):
-    stored = image.open(picture(tmp_path / "plain.png"))
+def test_exif_orientation_is_ignored(tmp_path):
+    stored = image.open(write_image(tmp_path / "plain.png"))
     exif = image.Exif()
-    exif[0x0112] = 6  # a viewer would turn it by a quarter
-    stored.save(tmp_path / "turned.jpg", exif=exif, quality=95)
-    assert read_image(tmp_path / "turned.jpg").shape == (80, 100, 3)
-    assert read_image_size(tmp_path / "turned.jpg") == (100, 80)
+    exif[0x0112] = 6  # a viewer would rotate it by 90 degrees
+    stored.save(tmp_path / "rotated.jpg", exif=exif, quality=95)
+    assert read_image(tmp_path / "rotated.jpg").shape == (80, 100, 3)
+    assert read_image_size(tmp_path / "rotated.jpg") == (100, 80)
 
 
-def test_file_cut_short_is_called_so(tmp_path):
-    path = picture(tmp_path / "a.jpg", 400, 300)
+def test_a_truncated_file_is_named(tmp_path):
+    path = write_image(tmp_path / "a.jpg", 400, 300)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(DatasetError, match=r"a\.jpg is damaged or cut short"):
+    with pytest.raises(DatasetError, match=r"a\.jpg is damaged or truncated"):
         open_image(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a picture", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"])
-def test_what_is_no_picture_is_called_so(tmp_path, content):
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"])
+def test_a_file_that_is_no_image_is_named(tmp_path, content):
     (tmp_path / "a.jpg").write_bytes(content)
-    with pytest.raises(DatasetError, match=r"a\.jpg: not a picture"):
+    with pytest.raises(DatasetError, match=r"a\.jpg: not an image"):
         open_image(tmp_path / "a.jpg")
 
 
-def test_missing_picture_is_called_so(tmp_path):
+def test_a_missing_image_is_named(tmp_path):
     with pytest.raises(DatasetError, match="No such file"):
         read_image_size(tmp_path / "a.jpg")
 
 
-def test_enormous_pictures_are_refused_before_they_are_decoded(tmp_path):
+def test_enormous_images_are_refused_before_they_are_decoded(tmp_path):
     content = io.BytesIO()
     image.new("1", (9000, 9000)).save(content, "PNG")
     (tmp_path / "a.png").write_bytes(content.getvalue())

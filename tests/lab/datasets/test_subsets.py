@@ -46,7 +46,7 @@ def test_impossible_fractions_are_refused(percent):
         fraction(dataset(annotation("a.jpg")), percent)
 
 
-def test_unseen_pairs_go_as_a_whole_and_pictures_left_empty_too():
+def test_unseen_pairs_are_removed_as_a_whole_and_empty_images_too():
     seen = dataset(annotation("a.jpg", (0, 1), (0, 8), (1, 2)), annotation("b.jpg", (0, 8)), annotation("c.jpg", (0, 3), (0, 4)))
     left = without_unseen(seen, [8])
     assert names(left) == ["a.jpg", "c.jpg"]

@@ -3,7 +3,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
 import numpy as np
-from annotation_files import picture, published_hico, published_vcoco, write_json
+from annotation_files import published_hico, published_vcoco, write_image, write_json
 from PIL import Image
 
 from edge_hoi.errors import ConfigError, DatasetError
@@ -19,7 +19,7 @@ SMALL = ImageSizes.for_longest(320)
 @pytest.fixture
 def hico(tmp_path):
     write_json(tmp_path / "annotations" / "trainval_hico.json", published_hico())
-    picture(tmp_path / "images" / "train2015" / "HICO_train2015_00000001.jpg", 640, 480)
+    write_image(tmp_path / "images" / "train2015" / "HICO_train2015_00000001.jpg", 640, 480)
     return tmp_path
 
 
@@ -29,7 +29,7 @@ def rng(seed=0):
 
 def test_a_pair_is_one_target_with_all_its_categories(hico):
     dataset = open_dataset("hico_det", hico, "train")
-    assert len(dataset) == 1  # the other picture has no annotations
+    assert len(dataset) == 1  # the other image has no annotations
     sample = HoiTrainingSet(dataset, is_augmented=False).sample(0, rng())
     assert sample.image.shape == (3, 800, 1066)
     assert sample.clip_image.shape == (3, 224, 224)
@@ -42,12 +42,12 @@ def test_a_pair_is_one_target_with_all_its_categories(hico):
 
 def test_actions_without_object_keep_a_box_of_zeros_through_augmentation(tmp_path):
     write_json(tmp_path / "annotations" / "trainval_vcoco.json", published_vcoco())
-    picture(tmp_path / "images" / "train2014" / "COCO_val2014_000000000042.jpg")
+    write_image(tmp_path / "images" / "train2014" / "COCO_val2014_000000000042.jpg")
     samples = HoiTrainingSet(open_dataset("vcoco", tmp_path, "train"), sizes=SMALL, clip_size=64)
     vocabulary = load_vocabulary("vcoco")
     for seed in range(20):
         target = samples.sample(0, rng(seed)).target
-        assert len(target.object_labels) in (1, 2)  # a crop can cut the dog away, and then its pair goes
+        assert len(target.object_labels) in (1, 2)  # a crop can cut the dog away, and then its pair is dropped
         assert target.object_labels[0] == vocabulary.no_object_id
         assert not target.object_boxes[0].any()
         texts = [vocabulary.hois[hoi_id].text for hoi_id in torch.nonzero(target.hoi_labels[0]).flatten().tolist()]
@@ -56,7 +56,7 @@ def test_actions_without_object_keep_a_box_of_zeros_through_augmentation(tmp_pat
             assert [vocabulary.hois[hoi_id].text for hoi_id in torch.nonzero(row).flatten().tolist()] == ["person holding dog"]
 
 
-def test_pairs_cut_away_are_left_out(hico):
+def test_pairs_outside_of_the_crop_are_dropped(hico):
     samples = HoiTrainingSet(open_dataset("hico_det", hico, "train"), sizes=SMALL, clip_size=64)
     counts = set()
     for seed in range(40):
@@ -96,7 +96,7 @@ def test_zero_shot_training_has_columns_for_seen_categories_only(hico):
     dataset = open_dataset("hico_det", hico, "train")
     unseen = [23]
     seen = [hoi_id for hoi_id in range(600) if hoi_id not in unseen]
-    with pytest.raises(ConfigError, match=r"'person and bicycle' is annotated and not among the categories to train"):
+    with pytest.raises(ConfigError, match=r"'person and bicycle' is annotated but not one of the categories to train"):
         HoiTrainingSet(dataset, seen_hoi_ids=seen)
     samples = HoiTrainingSet(without_unseen(dataset, unseen), seen_hoi_ids=[*seen[:11], *seen[12:], 11], is_augmented=False)
     assert samples.num_hois == 599
@@ -114,8 +114,10 @@ def test_evaluation_inputs_are_normalised_and_sized_as_published():
     np.testing.assert_allclose(clip_image[:, 5, 5], expected, atol=1e-5)
 
 
-def test_missing_picture_is_named_with_where_it_was_looked_for(tmp_path):
+def test_a_missing_image_is_named_with_the_command_that_lists_all(tmp_path):
     write_json(tmp_path / "trainval_hico.json", published_hico())
     samples = HoiTrainingSet(open_dataset("hico_det", tmp_path, "train"))
-    with pytest.raises(DatasetError, match=r"picture HICO_train2015_00000001.jpg is not in .*train2015.*edge-hoi datasets check hico_det"):
+    with pytest.raises(
+        DatasetError, match=r"image HICO_train2015_00000001.jpg is not in .*train2015.*`edge-hoi datasets check hico_det --data .*`"
+    ):
         samples.sample(0, rng())

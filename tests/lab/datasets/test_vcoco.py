@@ -61,7 +61,7 @@ def test_malformed_entries_are_refused_with_their_place(tmp_path, change, messag
     content[0] |= change
     with pytest.raises(DatasetError, match=message) as caught:
         read_vcoco(write_json(tmp_path / "a.json", content))
-    assert "a.json, picture 0: " in str(caught.value)
+    assert "a.json, image 0: " in str(caught.value)
 
 
 def test_correspondence_lets_every_verb_go_without_an_object(tmp_path):

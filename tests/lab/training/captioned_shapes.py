@@ -1,4 +1,4 @@
-"""Pictures of coloured shapes with captions, as a folder for contrastive training."""
+"""Images of coloured shapes with captions, as a folder for contrastive training."""
 
 import json
 
@@ -12,7 +12,7 @@ VOCABULARY = "- person holding red bar\n- person kicking blue square\n"
 
 
 def draw_shapes(folder, *, each=4, seed=0):
-    """Write `each` pictures for each of the twelve meanings, of random places and sizes, with two captions each."""
+    """Write `each` images for each of the twelve meanings, at random places and sizes, with two captions each."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     images = []
@@ -28,10 +28,10 @@ def draw_shapes(folder, *, each=4, seed=0):
 
 
 def _draw(shape, rgb, rng):
-    picture = PIL.Image.new("RGB", (80, 64), (128, 128, 128))
-    pen = PIL.ImageDraw.Draw(picture)
+    image = PIL.Image.new("RGB", (80, 64), (128, 128, 128))
+    pen = PIL.ImageDraw.Draw(image)
     x, y = rng.integers(37, 44), rng.integers(29, 36)
     half = rng.integers(14, 20)
     across, up = {"square": (half, half), "bar": (half, 4), "pole": (4, half)}[shape]
     pen.rectangle((x - across, y - up, x + across, y + up), fill=rgb)
-    return picture
+    return image

@@ -1,11 +1,11 @@
-"""A small checkpoint to train, made anew for each test since training changes it."""
+"""A small checkpoint to train, built anew for each test since training changes it."""
 
 import pytest
 
 
 @pytest.fixture
 def untrained():
-    """Give a function that makes equal untrained checkpoints of the tiny variant: `untrained(vocabulary=hico_det)`."""
+    """Return a function that builds equal untrained checkpoints of the tiny variant: `untrained(vocabulary=hico_det)`."""
     pytest.importorskip("torch", reason="needs the [build] extra")
     from edge_hoi.lab.training.initialization import untrained_checkpoint
     from edge_hoi.model import VARIANTS

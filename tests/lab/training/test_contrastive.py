@@ -1,4 +1,4 @@
-"""Contrastive training: its loss against a sum done by hand, and what a small CLIP learns."""
+"""Contrastive training: its loss against a plain recomputation, and training of a small CLIP."""
 
 import json
 import math
@@ -32,13 +32,13 @@ class InterruptionError(Exception):
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
+def images(tmp_path_factory):
     return read_captioned_images(draw_shapes(tmp_path_factory.mktemp("shapes")))
 
 
 @pytest.fixture(scope="module")
-def squares(pictures):
-    return read_squares(pictures, 64)
+def squares(images):
+    return read_squares(images, 64)
 
 
 def settings(**changes):
@@ -46,9 +46,9 @@ def settings(**changes):
     return ContrastiveConfig(**defaults | changes)
 
 
-def trainer_of(pictures, squares, folder, config, **options):
+def trainer_of(images, squares, folder, config, **options):
     checkpoint = untrained_checkpoint(VARIANTS["tiny"], SHAPES)
-    batches = CaptionBatches(pictures, squares, checkpoint.text, flips=config.flips, jitter=config.jitter)
+    batches = CaptionBatches(images, squares, checkpoint.text, flips=config.flips, jitter=config.jitter)
     return ContrastiveTrainer(checkpoint, SHAPES, batches, config, folder, **options)
 
 
@@ -56,7 +56,7 @@ def unit(*angles):
     return torch.tensor([[math.cos(angle), math.sin(angle)] for angle in angles], requires_grad=True)
 
 
-def test_the_loss_is_the_one_summed_by_hand():
+def test_the_loss_is_that_of_a_plain_recomputation():
     image, text, scale, meanings = unit(0.0, 1.0, 2.0), unit(0.3, 0.8, 2.5), 3.0, [7, 4, 7]
     cosines = [[math.cos(i - t) for t in (0.3, 0.8, 2.5)] for i in (0.0, 1.0, 2.0)]
     total = 0.0
@@ -69,7 +69,7 @@ def test_the_loss_is_the_one_summed_by_hand():
     assert float(loss) == pytest.approx(total / 2, rel=1e-5)
 
 
-def test_the_loss_does_not_care_which_side_is_the_picture():
+def test_the_loss_is_symmetric_in_images_and_texts():
     generator = torch.Generator().manual_seed(0)
     image, text = (torch.nn.functional.normalize(torch.randn(6, 4, generator=generator), dim=-1) for _ in range(2))
     meanings, scale = torch.tensor([0, 1, 0, 2, 1, 0]), torch.tensor(10.0)
@@ -86,44 +86,44 @@ def test_equal_meanings_do_not_repel_and_different_ones_do():
     assert push([3, 3]) < 1e-6
     image, text = unit(0.5, 0.5), unit(0.6, 0.8)
     contrastive_loss(Embeddings(image, text, torch.tensor(10.0)), torch.tensor([3, 4])).backward()
-    # A step against the gradient turns each picture to its own caption, away from the other's.
+    # A step against the gradient moves each image to its own caption, away from the other's.
     turn = -(image.grad * torch.tensor([[-math.sin(0.5), math.cos(0.5)]])).sum(dim=1)
     assert turn[0] < 0 < turn[1]
 
 
-def test_ranks_count_ties_against_the_right_one():
+def test_ranks_count_ties_against_the_correct_one():
     scores = torch.tensor([[0.9, 0.5, 0.1], [0.2, 0.2, 0.2], [0.1, 0.5, 0.9]])
     assert ranks_of(scores, torch.tensor([0, 1, 0])).tolist() == [1, 3, 3]
 
 
-def test_pictures_are_prepared_as_for_the_whole_network(pictures, squares):
-    expected = evaluation_inputs(open_image(pictures[0].path), clip_size=64)
-    assert np.array_equal(squares[0], np.asarray(clip_square(open_image(pictures[0].path), 64)))
+def test_images_are_prepared_as_for_the_whole_network(images, squares):
+    expected = evaluation_inputs(open_image(images[0].path), clip_size=64)
+    assert np.array_equal(squares[0], np.asarray(clip_square(open_image(images[0].path), 64)))
     image = normalise_for_clip(torch.from_numpy(squares[:1]))[0]
-    # The network's own input is cut from a picture that was resized before.
+    # The network's own input is cropped from an image that was resized before.
     assert image.shape == expected[1].shape
     assert float((image - expected[1]).abs().mean()) < 0.05
 
 
-def test_recolouring_by_nothing_changes_nothing_and_each_picture_has_its_own(squares):
+def test_zero_jitter_changes_nothing_and_each_image_has_its_own(squares):
     pixels = torch.from_numpy(squares[:4]).float()
     torch.testing.assert_close(jitter_colours(pixels, 0.0, np.random.default_rng(0)), pixels)
     changed = jitter_colours(pixels[:1].expand(4, -1, -1, -1), 0.4, np.random.default_rng(0))
-    assert len({round(float(picture.mean()), 3) for picture in changed}) == 4
+    assert len({round(float(image.mean()), 3) for image in changed}) == 4
     assert changed.min() >= 0
     assert changed.max() <= 255
 
 
-def test_recolouring_is_pillows_jitter_up_to_rounding(squares):
+def test_jitter_is_pillows_up_to_rounding(squares):
     from PIL import Image, ImageEnhance
 
     rng = np.random.default_rng(5)
     brightness, contrast, saturation = np.random.default_rng(5).uniform(0.8, 1.2, (3, 1, 1, 1)).astype(np.float32).ravel()
-    picture = Image.fromarray(squares[3])
+    image = Image.fromarray(squares[3])
     for enhancer, factor in ((ImageEnhance.Brightness, brightness), (ImageEnhance.Contrast, contrast), (ImageEnhance.Color, saturation)):
-        picture = enhancer(picture).enhance(float(factor))
+        image = enhancer(image).enhance(float(factor))
     found = jitter_colours(torch.from_numpy(squares[3:4]).float(), 0.2, rng)[0]
-    assert float((found - torch.from_numpy(np.asarray(picture).astype(np.float32))).abs().max()) < 3
+    assert float((found - torch.from_numpy(np.asarray(image).astype(np.float32))).abs().max()) < 3
 
 
 def test_a_tiny_clip_learns_shapes_and_colours(tmp_path):
@@ -142,9 +142,9 @@ def test_a_tiny_clip_learns_shapes_and_colours(tmp_path):
     assert float(checkpoint.text.clip.logit_scale.exp()) <= MAX_SCALE * 1.0001
 
 
-def test_training_changes_both_towers_and_the_rows_and_nothing_else(tmp_path, pictures, squares):
+def test_training_changes_both_towers_and_the_classifier_and_nothing_else(tmp_path, images, squares):
     before = untrained_checkpoint(VARIANTS["tiny"], SHAPES).tensors()
-    checkpoint = trainer_of(pictures, squares, tmp_path, settings()).run()
+    checkpoint = trainer_of(images, squares, tmp_path, settings()).run()
     after = checkpoint.tensors()
     changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
     towers = {name for name in before if name.startswith(("model.clip.", "text."))}
@@ -155,24 +155,24 @@ def test_training_changes_both_towers_and_the_rows_and_nothing_else(tmp_path, pi
     assert all(torch.equal(tensor, after[name]) for name, tensor in written.tensors().items())
 
 
-@pytest.mark.parametrize("changes", [{}, {"patch_dropout": 0.5, "save_every_steps": 3}], ids=["plain", "patches hidden"])
-def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path, pictures, squares, changes):
+@pytest.mark.parametrize("changes", [{}, {"patch_dropout": 0.5, "save_every_steps": 3}], ids=["plain", "patch dropout"])
+def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path, images, squares, changes):
     def interrupt(step, _):
         if step == 4:
             raise InterruptionError
 
     config = settings(**changes)
-    whole = trainer_of(pictures, squares, tmp_path / "whole", config).run().tensors()
+    whole = trainer_of(images, squares, tmp_path / "whole", config).run().tensors()
     with pytest.raises(InterruptionError):
-        trainer_of(pictures, squares, tmp_path / "parts", config, report=interrupt).run()
-    parts = trainer_of(pictures, squares, tmp_path / "parts", config, resumes=True).run().tensors()
+        trainer_of(images, squares, tmp_path / "parts", config, report=interrupt).run()
+    parts = trainer_of(images, squares, tmp_path / "parts", config, resumes=True).run().tensors()
     assert all(torch.equal(tensor, parts[name]) for name, tensor in whole.items())
     steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()]
     assert steps == list(range(1, 9))
 
 
-def test_patches_are_hidden_at_first_and_whole_at_the_end(tmp_path, pictures, squares):
-    trainer = trainer_of(pictures, squares, tmp_path, settings(patch_dropout=0.5, patch_dropout_until=0.5))
+def test_patches_are_dropped_at_first_and_all_used_at_the_end(tmp_path, images, squares):
+    trainer = trainer_of(images, squares, tmp_path, settings(patch_dropout=0.5, patch_dropout_until=0.5))
     seen = []
     first_block = trainer._network.image.visual.transformer.resblocks[0]
     first_block.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].shape[1]))
@@ -180,49 +180,49 @@ def test_patches_are_hidden_at_first_and_whole_at_the_end(tmp_path, pictures, sq
     assert seen == [1 + 8] * 4 + [1 + 16] * 4
 
 
-def test_half_precision_learns_alike(tmp_path, pictures, squares):
+def test_half_precision_learns_alike(tmp_path, images, squares):
     losses = {"fp32": [], "bf16": []}
     for precision, seen in losses.items():
-        report = lambda _, figures, seen=seen: seen.append(figures["loss"])  # noqa: E731
-        trainer_of(pictures, squares, tmp_path / precision, settings(precision=precision), report=report).run()
+        report = lambda _, metrics, seen=seen: seen.append(metrics["loss"])  # noqa: E731
+        trainer_of(images, squares, tmp_path / precision, settings(precision=precision), report=report).run()
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.03)
     assert losses["bf16"] != losses["fp32"]
 
 
-def test_the_best_is_kept(tmp_path, pictures, squares):
-    figures, scales = iter([50.0, 40.0]), []
+def test_the_best_is_kept(tmp_path, images, squares):
+    metrics, scales = iter([50.0, 40.0]), []
 
     def evaluate(checkpoint):
         scales.append(checkpoint.text.clip.logit_scale.detach().clone())
-        return {"top1": next(figures)}
+        return {"top1": next(metrics)}
 
-    trainer_of(pictures, squares, tmp_path, settings(), evaluate=evaluate).run()
+    trainer_of(images, squares, tmp_path, settings(), evaluate=evaluate).run()
     assert torch.equal(load_checkpoint(tmp_path / "best.safetensors").text.clip.logit_scale, scales[0])
     assert torch.equal(load_checkpoint(tmp_path / "model.safetensors").text.clip.logit_scale, scales[1])
 
 
-def test_resuming_a_changed_run_is_refused(tmp_path, pictures, squares):
-    trainer_of(pictures, squares, tmp_path, settings(epochs=1)).run()
+def test_resuming_a_changed_run_is_refused(tmp_path, images, squares):
+    trainer_of(images, squares, tmp_path, settings(epochs=1)).run()
     with pytest.raises(TrainingError, match=r"is of a run with learning_rate 0.001, this is one with 0.01"):
-        trainer_of(pictures, squares, tmp_path, settings(epochs=1, learning_rate=0.01), resumes=True)
+        trainer_of(images, squares, tmp_path, settings(epochs=1, learning_rate=0.01), resumes=True)
 
 
-def test_numbers_that_explode_are_told(tmp_path, pictures, squares):
-    trainer = trainer_of(pictures, squares, tmp_path, settings())
+def test_non_finite_gradients_are_reported(tmp_path, images, squares):
+    trainer = trainer_of(images, squares, tmp_path, settings())
     with torch.no_grad():
         trainer._network.log_scale.fill_(float("nan"))
-    with pytest.raises(TrainingError, match="no finite numbers any more at step 0"):
+    with pytest.raises(TrainingError, match="not finite at step 0"):
         trainer.run()
 
 
-def test_a_caption_that_the_text_tower_cannot_read_is_named(pictures, squares):
+def test_a_caption_that_the_text_tower_cannot_read_is_named(images, squares):
     checkpoint = untrained_checkpoint(VARIANTS["small"], SHAPES)
-    long = [pictures[0]._replace(captions=("word " * 40,))]
+    long = [images[0]._replace(captions=("word " * 40,))]
     with pytest.raises(VocabularyError, match="more than the 32 tokens that CLIP reads"):
         CaptionBatches(long, squares[:1], checkpoint.text, flips=False, jitter=0.0)
 
 
-def test_words_that_no_caption_has_are_blanked_and_the_others_kept():
+def test_unused_embeddings_are_zeroed_and_the_others_kept():
     text = build_clip(VARIANTS["tiny"].clip).text
     before = text.clip.token_embedding.weight.clone()
     zero_unused_embeddings(text, torch.tensor([[3, 5], [5, 7]]))

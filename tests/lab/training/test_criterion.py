@@ -11,10 +11,9 @@ torch = pytest.importorskip("torch", reason="needs the [build] extra")
 from training_samples import pairs_of, random_predictions, random_target
 
 from edge_hoi.lab.datasets.batch import Target, Targets
-from edge_hoi.lab.training.box_overlap import generalised_iou
-from edge_hoi.lab.training.criterion import Criterion, class_errors
-from edge_hoi.lab.training.objective import HoiObjective
-from edge_hoi.lab.training.predictions import Predictions
+from edge_hoi.lab.training.criterion import Criterion, HoiObjective, class_errors
+from edge_hoi.lab.training.losses import generalised_iou
+from edge_hoi.lab.training.network import Predictions
 
 
 def giou(a, b):
@@ -30,22 +29,22 @@ def giou(a, b):
 
 def plain_losses(predictions, targets, matches):
     """Recompute one layer's losses, pair by pair, in float64."""
-    hoi, things, humans, objects = (tensor.double().numpy() for tensor in predictions)
-    wanted, classes = np.zeros_like(hoi), np.full(things.shape[:2], things.shape[2] - 1)
+    hoi, object_logits, humans, objects = (tensor.double().numpy() for tensor in predictions)
+    hoi_labels, classes = np.zeros_like(hoi), np.full(object_logits.shape[:2], object_logits.shape[2] - 1)
     sums, num_objects = dict.fromkeys(["human_l1", "object_l1", "human_giou", "object_giou"], 0.0), 0
-    for picture, (pairs, target) in enumerate(zip(pairs_of(matches, targets), targets, strict=True)):
+    for image, (pairs, target) in enumerate(zip(pairs_of(matches, targets), targets, strict=True)):
         for query, row in zip(*pairs, strict=True):
-            wanted[picture, query], classes[picture, query] = target.hoi_labels[row], target.object_labels[row]
+            hoi_labels[image, query], classes[image, query] = target.hoi_labels[row], target.object_labels[row]
             for name, boxes, truth in (("human", humans, target.human_boxes), ("object", objects, target.object_boxes)):
                 truth = truth[row].double().numpy()
                 if truth.any():
-                    sums[f"{name}_l1"] += np.abs(boxes[picture, query] - truth).sum()
-                    sums[f"{name}_giou"] += 1 - giou(boxes[picture, query], truth)
+                    sums[f"{name}_l1"] += np.abs(boxes[image, query] - truth).sum()
+                    sums[f"{name}_giou"] += 1 - giou(boxes[image, query], truth)
             num_objects += bool(target.object_boxes[row].any())
     p = np.clip(1 / (1 + np.exp(-hoi)), 1e-4, 1 - 1e-4)
-    focal = -0.5 * (np.where(wanted == 1, np.log(p) * (1 - p) ** 2, np.log(1 - p) * p**2)).sum() / max(wanted.sum(), 1)
-    log_softmax = things - np.log(np.exp(things).sum(-1, keepdims=True))
-    weight = np.where(classes == things.shape[2] - 1, 0.1, 1)
+    focal = -0.5 * (np.where(hoi_labels == 1, np.log(p) * (1 - p) ** 2, np.log(1 - p) * p**2)).sum() / max(hoi_labels.sum(), 1)
+    log_softmax = object_logits - np.log(np.exp(object_logits).sum(-1, keepdims=True))
+    weight = np.where(classes == object_logits.shape[2] - 1, 0.1, 1)
     cross_entropy = -(weight * np.take_along_axis(log_softmax, classes[..., None], -1)[..., 0]).sum() / weight.sum()
     num_pairs = max(sum(targets.counts), 1)
     counts = {"human": num_pairs, "object": num_objects + 1e-4}
@@ -56,8 +55,8 @@ CASES = {
     "every pair has an object": Targets.of([random_target(1, 3), random_target(2, 2)]),
     "some pairs have no object": Targets.of([random_target(1, 3, without_object=[1]), random_target(2, 2, without_object=[0])]),
     "no pair has an object": Targets.of([random_target(1, 1, without_object=[0]), random_target(2, 1, without_object=[0])]),
-    "a picture is empty": Targets.of([random_target(1, 0), random_target(2, 2)]),
-    "all pictures are empty": Targets.of([random_target(1, 0), random_target(2, 0)]),
+    "an image is empty": Targets.of([random_target(1, 0), random_target(2, 2)]),
+    "all images are empty": Targets.of([random_target(1, 0), random_target(2, 0)]),
     "more pairs than queries": Targets.of([random_target(1, 9), random_target(2, 2)]),
 }
 
@@ -78,14 +77,14 @@ def test_total_adds_every_layer_with_the_published_weights():
     assert float(outputs.total) == pytest.approx(float(expected), rel=1e-6)
 
 
-def test_each_group_of_queries_has_to_find_everything():
+def test_each_group_of_queries_is_matched_with_all_pairs():
     targets = Targets.of([random_target(1, 3, without_object=[1]), random_target(2, 2)])
     groups = [[random_predictions(seed), random_predictions(seed + 1)] for seed in (0, 10)]
     layers = [Predictions(*(torch.cat(both, dim=1) for both in zip(*layer, strict=True))) for layer in zip(*groups, strict=True)]
-    costs = HoiObjective(query_groups=2)(layers, targets)
+    loss = HoiObjective(query_groups=2)(layers, targets)
     alone = [HoiObjective()(group, targets) for group in groups]
-    torch.testing.assert_close(costs.total, (alone[0].total + alone[1].total) / 2)
-    assert costs.figures == alone[0].figures
+    torch.testing.assert_close(loss.total, (alone[0].total + alone[1].total) / 2)
+    assert loss.metrics == alone[0].metrics
 
 
 def test_each_layer_is_matched_by_its_own_predictions():
@@ -96,13 +95,13 @@ def test_each_layer_is_matched_by_its_own_predictions():
         assert torch.equal(torch.stack(list(layer)), torch.stack(list(Criterion()([alone], targets).layers[0])))
 
 
-def test_every_prediction_learns():
+def test_every_prediction_has_a_gradient():
     predictions = Predictions(*(tensor.requires_grad_() for tensor in random_predictions(0)))
     Criterion()([predictions], Targets.of([random_target(1, 3), random_target(2, 2)])).total.backward()
     assert all(tensor.grad.isfinite().all() and tensor.grad.any() for tensor in predictions)
 
 
-def test_pictures_without_pairs_teach_classes_but_no_boxes():
+def test_images_without_pairs_have_gradients_of_classes_but_not_of_boxes():
     predictions = Predictions(*(tensor.requires_grad_() for tensor in random_predictions(0)))
     Criterion()([predictions], Targets.of([random_target(1, 0), random_target(2, 0)])).total.backward()
     assert predictions.hoi_logits.grad.any()
@@ -129,7 +128,7 @@ def test_class_errors_count_what_is_not_among_the_best():
     assert [float(error) for error in class_errors(predictions, targets, matches)] == [50.0, 0.0]
 
 
-def test_class_errors_are_whole_where_nothing_is_matched():
+def test_class_errors_are_100_percent_where_nothing_is_matched():
     targets = Targets.of([random_target(1, 0), random_target(2, 0)])
     predictions = random_predictions(0)
     matches = Criterion()([predictions], targets).matches[0]

@@ -1,4 +1,4 @@
-"""Teaching a backbone and an encoder cell by cell: what cells should say, and that they learn it."""
+"""Dense detection: targets of cells, losses, and training."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,7 @@ from training_samples import RandomSamples, random_target
 from edge_hoi.lab.datasets.batch import Sample, Target
 from edge_hoi.lab.training.config import TrainConfig
 from edge_hoi.lab.training.dense_detection import DenseDetector, DenseOutputs, DensePredictions, cell_centres
-from edge_hoi.lab.training.dense_objective import DenseObjective
-from edge_hoi.lab.training.dense_targets import assign_cells, cell_targets, humans_of, objects_of
+from edge_hoi.lab.training.dense_objective import DenseObjective, assign_cells, cell_targets, humans_of, objects_of
 from edge_hoi.lab.training.dense_validation import detect
 from edge_hoi.lab.training.trainer import Trainer
 
@@ -24,16 +23,16 @@ def centres(grid=GRID):
 
 def a_target():
     """One human who does two things with an object and another with none, and a second human with the same object."""
-    big, small, thing, nothing = [0.5, 0.5, 1.0, 1.0], [0.375, 0.375, 0.25, 0.25], [0.9, 0.9, 0.02, 0.02], [0.0] * 4
+    big, small, tiny, nothing = [0.5, 0.5, 1.0, 1.0], [0.375, 0.375, 0.25, 0.25], [0.9, 0.9, 0.02, 0.02], [0.0] * 4
     return Target(
         human_boxes=torch.tensor([big, big, small]),
-        object_boxes=torch.tensor([thing, nothing, thing]),
+        object_boxes=torch.tensor([tiny, nothing, tiny]),
         object_labels=torch.tensor([2, 0, 2]),
         hoi_labels=torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]),
     )
 
 
-def test_cells_in_the_middle_of_a_box_answer_and_the_smallest_box_wins():
+def test_cells_in_the_middle_of_a_box_are_positive_and_the_smallest_box_wins():
     rows = assign_cells(a_target().human_boxes, centres()[0]).reshape(GRID)
     assert rows.tolist() == [[-1, -1, -1, -1], [-1, 2, 0, -1], [-1, 0, 0, -1], [-1, -1, -1, -1]]
 
@@ -43,24 +42,24 @@ def test_a_box_between_cells_has_its_nearest_cell():
     assert (rows >= 0).nonzero().tolist() == [[3, 3]]
 
 
-def test_what_a_human_or_an_object_does_in_several_pairs_is_joined():
+def test_labels_of_a_human_or_an_object_in_several_pairs_are_merged():
     target = a_target()
     assert humans_of(target).hoi_labels.tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0]]
-    things = objects_of(target)
-    assert things.labels.tolist() == [2, 2]
-    assert things.hoi_labels.tolist() == [[1, 0, 1, 0], [1, 0, 1, 0]]
+    objects = objects_of(target)
+    assert objects.labels.tolist() == [2, 2]
+    assert objects.hoi_labels.tolist() == [[1, 0, 1, 0], [1, 0, 1, 0]]
 
 
-def test_a_batch_s_cells_know_their_pictures_boxes_and_classes():
+def test_cell_targets_of_a_batch_have_images_boxes_and_classes():
     found = cell_targets([objects_of(random_target(0, 0, categories=4)), objects_of(a_target())], centres(), num_classes=3)
-    pictures, cells = found.cells
-    assert (pictures.tolist(), cells.tolist()) == ([1], [15])
+    images, cells = found.cells
+    assert (images.tolist(), cells.tolist()) == ([1], [15])
     assert found.class_labels.nonzero().tolist() == [[1, 15, 2]]
     torch.testing.assert_close(found.boxes, torch.tensor([[0.9, 0.9, 0.02, 0.02]]))
     assert found.hoi_labels.tolist() == [[1, 0, 1, 0]]
 
 
-def test_cells_lie_in_parts_of_the_unpadded_picture():
+def test_cell_centres_are_relative_to_the_unpadded_image():
     padding = torch.zeros(2, 64, 128, dtype=torch.bool)
     padding[1, 32:] = True
     padding[1, :, 96:] = True
@@ -70,48 +69,48 @@ def test_cells_lie_in_parts_of_the_unpadded_picture():
     assert found[1, 7].min() > 1
 
 
-def answers(target, num_classes):
-    """What a perfect detector says of one picture."""
+def perfect(target, num_classes):
+    """Return perfect predictions for one image."""
     role, made = (humans_of, 1) if num_classes == 1 else (objects_of, num_classes)
-    wanted = cell_targets([role(target)], centres(), made)
+    targets = cell_targets([role(target)], centres(), made)
     boxes, hois = torch.full((1, 16, 4), 0.1), torch.full((1, 16, 4), -20.0)
-    boxes[wanted.cells] = wanted.boxes
-    hois[wanted.cells] = 40 * wanted.hoi_labels - 20
-    return DensePredictions(40 * wanted.class_labels - 20, hois, boxes, centres())
+    boxes[targets.cells] = targets.boxes
+    hois[targets.cells] = 40 * targets.hoi_labels - 20
+    return DensePredictions(40 * targets.class_labels - 20, hois, boxes, centres())
 
 
-def test_perfect_cells_cost_next_to_nothing_and_each_fault_costs():
+def test_perfect_cells_have_a_tiny_loss_and_each_error_a_large_one():
     target = a_target()
-    right = DenseOutputs(answers(target, 1), answers(target, 3))
+    right = DenseOutputs(perfect(target, 1), perfect(target, 3))
     assert DenseObjective()(right, [target]).total < 1e-4
     for role in ("human", "object"):
         cells = getattr(right, role)
         faults = {"class_logits": 0 * cells.class_logits, "hoi_logits": 0 * cells.hoi_logits, "boxes": cells.boxes + 0.1}
         for field, fault in faults.items():
-            costs = DenseObjective()(right._replace(**{role: cells._replace(**{field: fault})}), [target])
-            assert costs.total > 0.05, (role, field)
+            loss = DenseObjective()(right._replace(**{role: cells._replace(**{field: fault})}), [target])
+            assert loss.total > 0.05, (role, field)
 
 
-def test_pictures_in_which_nothing_happens_have_a_cost_and_a_gradient():
+def test_images_without_interactions_have_a_loss_and_a_gradient():
     logits = torch.zeros(2, 16, 3, requires_grad=True)
     cells = DensePredictions(logits, torch.zeros(2, 16, 5), torch.full((2, 16, 4), 0.1), centres())
-    costs = DenseObjective()(DenseOutputs(cells._replace(class_logits=logits[..., :1]), cells), [random_target(0, 0)] * 2)
-    costs.total.backward()
-    assert costs.total > 0
+    loss = DenseObjective()(DenseOutputs(cells._replace(class_logits=logits[..., :1]), cells), [random_target(0, 0)] * 2)
+    loss.total.backward()
+    assert loss.total > 0
     assert logits.grad.abs().min() > 0
-    assert float(costs.figures["loss/human_l1"]) == 0
+    assert float(loss.metrics["loss/human_l1"]) == 0
 
 
-def test_neighbours_that_tell_of_the_same_thing_count_once():
+def test_neighbouring_duplicates_count_once():
     target = a_target()
-    found = detect(DenseOutputs(answers(target, 1), answers(target, 3)))[0]
+    found = detect(DenseOutputs(perfect(target, 1), perfect(target, 3)))[0]
     sure = found.scores > 0.5
     assert sorted(found.classes[sure].tolist()) == [0, 0, 3]
     np.testing.assert_allclose(found.boxes[sure & (found.classes == 3)], [[0.89, 0.89, 0.91, 0.91]], atol=1e-6)
 
 
-class FewPictures:
-    """Drawn pictures with a human and an object each, bright where they are."""
+class FewImages:
+    """Drawn images with a human and an object each, bright where they are."""
 
     categories, objects = 5, 3
 
@@ -138,13 +137,13 @@ def train(checkpoint, folder, samples, **changes):
         trains_whole_backbone=True,
     )
     course = []
-    note = lambda _step, figures: course.append(figures)  # noqa: E731
+    note = lambda _step, metrics: course.append(metrics)  # noqa: E731
     trainer = Trainer(checkpoint, samples, config, folder, network=detector, objective=DenseObjective(), report=note)
     return trainer.run(), detector, course
 
 
-def test_a_handful_of_pictures_is_learned_by_heart(tmp_path, untrained):
-    samples = FewPictures()
+def test_a_few_images_can_be_memorised(tmp_path, untrained):
+    samples = FewImages()
     _, detector, course = train(untrained(), tmp_path, samples)
     assert course[-1]["loss"] < course[0]["loss"] / 10
     with torch.inference_mode():
@@ -156,7 +155,7 @@ def test_a_handful_of_pictures_is_learned_by_heart(tmp_path, untrained):
             np.testing.assert_allclose((human[:2] + human[2:]) / 2, sample.target.human_boxes[0, :2], atol=0.1)
 
 
-def test_only_the_detector_s_part_changes(tmp_path, untrained):
+def test_only_the_detector_changes(tmp_path, untrained):
     before = untrained().tensors()
     checkpoint, _, _ = train(untrained(), tmp_path, RandomSamples(4), epochs=2)
     after = checkpoint.tensors()
@@ -172,7 +171,7 @@ def test_a_resumed_run_ends_with_the_bits_of_an_uninterrupted_one(tmp_path, untr
         pass
 
     def run(folder, *, stop_after=None, resumes=False):
-        def watch(step, _figures):
+        def watch(step, _metrics):
             if step == stop_after:
                 raise InterruptionError
 

@@ -17,7 +17,7 @@ from edge_hoi.vocabulary import load_vocabulary
 
 
 def detr_tensors(model, layers=6):
-    """Make up a detector with DETR's names, and more decoder layers than HOICLIP has."""
+    """Make a random detector with DETR's names, and more decoder layers than HOICLIP has."""
     published = to_published({f"model.{name}": tensor for name, tensor in model.state_dict().items()})
     tensors = {}
     for name, tensor in published.items():
@@ -63,7 +63,7 @@ def test_detr_weights_go_where_they_belong(tmp_path, untrained, detr, form):
     assert all(name.startswith(kept) for name in before.keys() - changed)
 
 
-def test_a_detr_of_other_measures_is_refused_by_name(tmp_path, untrained, detr):
+def test_a_detr_of_other_dimensions_is_refused_by_name(tmp_path, untrained, detr):
     del detr["transformer.encoder.layers.1.norm1.weight"]
     torch.save({"model": detr}, tmp_path / "detr.pth")
     with pytest.raises(CheckpointError, match=r"part 'encoder.layers.1.norm1.weight' has shape \(64,\), got nothing"):
@@ -122,7 +122,7 @@ def yard(tmp_path):
     return load_vocabulary(path)
 
 
-def test_a_new_vocabulary_keeps_the_rows_that_were_learned(untrained, yard):
+def test_a_new_vocabulary_keeps_the_trained_weights(untrained, yard):
     checkpoint, base = untrained(), load_vocabulary("hico_det")
     with torch.no_grad():
         checkpoint.classifier.hoi_bias.uniform_()
@@ -159,13 +159,13 @@ def test_a_published_vocabulary_needs_no_file(tmp_path, untrained, name):
     assert vocabulary_of(untrained(name), tmp_path / "model.safetensors") == load_vocabulary(name)
 
 
-def test_text_rows_are_the_same_in_any_batch(untrained):
-    text, prompts = untrained().text, [f"a photo of thing {number}" for number in range(70)]
+def test_text_features_are_the_same_in_any_batch(untrained):
+    text, prompts = untrained().text, [f"a photo of object {number}" for number in range(70)]
     rows = encode_prompts(text, prompts)
     np.testing.assert_allclose(rows[66:67].numpy(), encode_prompts(text, prompts[66:67]).numpy(), atol=1e-5)
 
 
-def test_a_detector_s_part_is_taken_over_and_nothing_else(tmp_path, untrained):
+def test_a_detector_s_weights_are_copied_and_nothing_else(tmp_path, untrained):
     other = untrained("vcoco")
     with torch.no_grad():
         for tensor in other.tensors().values():
@@ -187,7 +187,7 @@ def test_a_detector_s_part_is_taken_over_and_nothing_else(tmp_path, untrained):
         ("num_heads", 2, "expected a detector with num_heads 4, got 2"),
     ],
 )
-def test_a_detector_of_other_measures_is_refused_by_name(tmp_path, untrained, measure, other, message):
+def test_a_detector_of_other_dimensions_is_refused_by_name(tmp_path, untrained, measure, other, message):
     config = dataclasses.replace(VARIANTS["tiny"], **{measure: other})
     save_checkpoint(untrained_checkpoint(config, load_vocabulary("vcoco")), tmp_path / "detector.safetensors")
     with pytest.raises(CheckpointError, match=message):

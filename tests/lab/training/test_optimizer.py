@@ -31,7 +31,7 @@ def test_step_schedule_keeps_its_proportions_in_shorter_runs():
     assert [factor(step, epochs=9) for step in (0, 59, 60, 89)] == [1, 1, 0.1, 0.1]
 
 
-def test_cosine_schedule_warms_up_and_falls_to_nothing():
+def test_cosine_schedule_warms_up_and_decays_to_zero():
     settings = {"schedule": "cosine", "warmup_steps": 20, "epochs": 10}
     course = [factor(step, **settings) for step in range(100)]
     assert course[0] == pytest.approx(1 / 20)
@@ -94,4 +94,4 @@ def test_settings_that_are_not_usable_are_named(setting, message):
 def test_every_setting_is_described():
     lines = describe_settings(TrainConfig)
     assert len(lines) == len(TrainConfig.model_fields)
-    assert "batch_size=16  Pictures of a step, over all processes together" in lines
+    assert "batch_size=16  Images per step, over all processes" in lines

@@ -1,4 +1,4 @@
-"""A small network learns drawn pictures by heart; benchmarks/overfit.py does it with more of them."""
+"""A small network memorises a few drawn images; benchmarks/overfit.py uses more of them."""
 
 import pytest
 
@@ -6,12 +6,12 @@ torch = pytest.importorskip("torch", reason="needs the [build] extra")
 
 
 @pytest.mark.slow
-def test_training_learns_its_pictures_by_heart(tmp_path, monkeypatch, repository):
+def test_training_memorises_its_images(tmp_path, monkeypatch, repository):
     monkeypatch.syspath_prepend(str(repository / "benchmarks"))
     import overfit
 
-    overfit.draw_images(tmp_path / "pictures", 2)
-    course = overfit.train_on(tmp_path / "pictures", tmp_path / "run", epochs=100, batch_size=2)
+    overfit.draw_images(tmp_path / "images", 2)
+    course = overfit.train_on(tmp_path / "images", tmp_path / "run", epochs=100, batch_size=2)
     precision = course["evaluation/default/full"]
     assert precision[0] == 0
     assert precision[-1] >= 95

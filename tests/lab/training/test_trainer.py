@@ -1,4 +1,4 @@
-"""The loop, on noise: what it changes, what it leaves, what it writes, and that an interruption changes nothing."""
+"""The training loop on noise: weights that change, files, and exact resumption."""
 
 import json
 
@@ -25,9 +25,9 @@ def settings(**changes):
 def train(checkpoint, folder, *, stop_after=None, samples=None, report=None, **options):
     """Train, and maybe break off after a step."""
 
-    def watch(step, figures):
+    def watch(step, metrics):
         if report:
-            report(step, figures)
+            report(step, metrics)
         if step == stop_after:
             raise InterruptionError
 
@@ -79,7 +79,7 @@ def test_training_changes_all_but_clip_the_first_stage_and_statistics(tmp_path, 
     assert "model.backbone.layer1.0.conv1.weight" in unchanged
     frozen = ("text.", "model.clip.", "model.backbone.conv1", "model.backbone.layer1", "classifier.verb_share", "classifier.verb_to_hoi")
     rest = {name for name in unchanged if not name.startswith(frozen)}
-    # Content starts at zero, so the first self-attention's values have nothing to learn from.
+    # Content starts at zero, so the first self-attention's values have no gradient.
     rest -= {"model.instance_decoder.layers.0.self_attention.value.weight"}
     assert {name for name in rest if ".bn" not in name and ".downsample.1." not in name} == set()
     assert "classifier.verb_weight" not in unchanged
@@ -120,9 +120,9 @@ def test_reading_ahead_changes_nothing(tmp_path, untrained):
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_half_precision_trains_too(tmp_path, untrained, precision):
     seen = []
-    train(untrained(), tmp_path, config=settings(precision=precision, epochs=1), report=lambda _, figures: seen.append(figures["loss"]))
+    train(untrained(), tmp_path, config=settings(precision=precision, epochs=1), report=lambda _, metrics: seen.append(metrics["loss"]))
     full = []
-    train(untrained(), tmp_path / "full", config=settings(epochs=1), report=lambda _, figures: full.append(figures["loss"]))
+    train(untrained(), tmp_path / "full", config=settings(epochs=1), report=lambda _, metrics: full.append(metrics["loss"]))
     assert seen[0] == pytest.approx(full[0], rel=0.05)
     assert seen != full
 
@@ -137,20 +137,20 @@ def test_gradients_are_shortened(tmp_path, untrained, monkeypatch):
         return step(optimizer, *arguments, **named)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", measure)
-    told = []
-    train(untrained(), tmp_path, config=settings(epochs=1), report=lambda _, figures: told.append(figures["gradient_norm"]))
-    assert min(told) > 0.1
+    reported = []
+    train(untrained(), tmp_path, config=settings(epochs=1), report=lambda _, metrics: reported.append(metrics["gradient_norm"]))
+    assert min(reported) > 0.1
     assert lengths == pytest.approx([0.1] * len(lengths), rel=1e-3)
 
 
 def test_the_best_checkpoint_is_kept_beside_the_last(tmp_path, untrained):
-    figures = iter([20.0, 10.0, 5.0])
+    metrics = iter([20.0, 10.0, 5.0])
     seen = []
 
     def evaluate(checkpoint):
         assert not checkpoint.model.training
         seen.append(checkpoint.model.human_queries.detach().clone())
-        return {"mAP": next(figures), "other": 99.0}
+        return {"mAP": next(metrics), "other": 99.0}
 
     train(untrained(), tmp_path, config=settings(epochs=3), evaluate=evaluate)
     assert torch.equal(load_checkpoint(tmp_path / "best.safetensors").model.human_queries, seen[0])
@@ -166,12 +166,12 @@ def test_evaluation_waits_for_its_epoch_and_never_misses_the_end(tmp_path, untra
         tmp_path,
         config=settings(epochs=3, evaluate_every_epochs=2),
         evaluate=lambda _: {"mAP": 1.0},
-        report=lambda step, figures: steps.append(step) if "evaluation/mAP" in figures else None,
+        report=lambda step, metrics: steps.append(step) if "evaluation/mAP" in metrics else None,
     )
     assert steps == [4, 6]
 
 
-def test_figures_go_to_tensorboard(tmp_path, untrained):
+def test_metrics_go_to_tensorboard(tmp_path, untrained):
     pytest.importorskip("tensorboard", reason="needs the [train] extra")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -181,17 +181,17 @@ def test_figures_go_to_tensorboard(tmp_path, untrained):
 
 
 @pytest.mark.parametrize(
-    ("changes", "pictures", "message"),
+    ("changes", "images", "message"),
     [
         ({"learning_rate": 1e-3}, 8, "is of a run with learning_rate 0.0001, this is one with 0.001"),
         ({"epochs": 5}, 8, "is of a run with epochs 2, this is one with 5"),
-        ({}, 12, "is of a run on 8 pictures, this is one on 12"),
+        ({}, 12, "is of a run on 8 images, this is one on 12"),
     ],
 )
-def test_resuming_another_run_is_refused(tmp_path, untrained, changes, pictures, message):
+def test_resuming_another_run_is_refused(tmp_path, untrained, changes, images, message):
     train(untrained(), tmp_path)
     with pytest.raises(TrainingError, match=message):
-        train(untrained(), tmp_path, config=settings(**changes), samples=RandomSamples(pictures), resumes=True)
+        train(untrained(), tmp_path, config=settings(**changes), samples=RandomSamples(images), resumes=True)
 
 
 def test_resuming_with_other_logging_is_allowed(tmp_path, untrained):
@@ -208,15 +208,15 @@ def test_resuming_nothing_is_refused(tmp_path, untrained):
 
 def test_resuming_a_state_of_another_network_is_refused(tmp_path, untrained):
     train(untrained(), tmp_path)
-    with pytest.raises(TrainingError, match="on another network"):
+    with pytest.raises(TrainingError, match="with another network"):
         train(untrained("vcoco"), tmp_path, samples=RandomSamples(categories=263, objects=81), resumes=True)
 
 
-def test_numbers_that_explode_are_told_and_not_saved(tmp_path, untrained):
+def test_non_finite_gradients_are_reported_and_not_saved(tmp_path, untrained):
     checkpoint = untrained()
     with torch.no_grad():
         checkpoint.model.human_box_head.layers[0].weight.fill_(float("inf"))
-    with pytest.raises(TrainingError, match="no finite numbers any more"):
+    with pytest.raises(TrainingError, match="not finite"):
         train(checkpoint, tmp_path)
     assert not (tmp_path / "state.safetensors").exists()
 

@@ -31,7 +31,7 @@ def dataset(tmp_path):
     rng = np.random.default_rng(0)
     for name in BOXES:
         PIL.Image.fromarray(rng.integers(0, 255, (80, 100, 3), np.uint8)).save(tmp_path / name)
-    interactions = {name: [{"human": human, "object": thing, "text": text} for human, thing, text in rows] for name, rows in BOXES.items()}
+    interactions = {name: [{"human": human, "object": other, "text": text} for human, other, text in rows] for name, rows in BOXES.items()}
     images = [{"file": name, "interactions": rows} for name, rows in interactions.items()]
     (tmp_path / "annotations.json").write_text(json.dumps({"images": images}))
     (tmp_path / "vocabulary.yaml").write_text(
@@ -65,7 +65,7 @@ def plain_rows(dataset, tower, folder):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_rows_are_those_of_a_plain_recomputation(dataset, untrained, tmp_path, workers):
+def test_verb_weights_are_those_of_a_plain_recomputation(dataset, untrained, tmp_path, workers):
     tower, seen = untrained().model.clip, []
     rows = compute_verb_weights(dataset, tower, workers=workers, progress=lambda done, of: seen.append((done, of)))
     np.testing.assert_allclose(rows.numpy(), plain_rows(dataset, tower, tmp_path), atol=1e-5)
@@ -73,7 +73,7 @@ def test_rows_are_those_of_a_plain_recomputation(dataset, untrained, tmp_path, w
     assert dict(zip(dataset.vocabulary.verbs, rows.any(dim=1).tolist(), strict=True)) == {"ride": True, "hold": True, "feed": False}
 
 
-def test_a_category_without_object_is_set_against_people(tmp_path, untrained):
+def test_a_category_without_object_uses_humans_as_its_object(tmp_path, untrained):
     vocabulary, tower = load_vocabulary("vcoco"), untrained("vcoco").model.clip
     pixels = np.random.default_rng(1).integers(0, 255, (80, 100, 3), np.uint8)
     PIL.Image.fromarray(pixels).save(tmp_path / "a.png")
@@ -83,7 +83,7 @@ def test_a_category_without_object_is_set_against_people(tmp_path, untrained):
     annotation = HoiAnnotation(
         "a.png", people, np.zeros((2, 4), np.float32), hoi_ids, vocabulary.object_ids[hoi_ids], vocabulary.verb_ids[hoi_ids]
     )
-    rows = compute_verb_weights(AnnotatedImages("made up", "train", vocabulary, (annotation,), (tmp_path,)), tower)
+    rows = compute_verb_weights(AnnotatedImages("noise", "train", vocabulary, (annotation,), (tmp_path,)), tower)
 
     crops = torch.stack([crop_for_clip(PIL.Image.fromarray(pixels), tuple(box), 64) for box in people.tolist()])
     with torch.inference_mode():
@@ -94,19 +94,19 @@ def test_a_category_without_object_is_set_against_people(tmp_path, untrained):
     assert rows.any(dim=1).sum() == 2
 
 
-def test_a_crop_outside_of_the_picture_is_left_out():
+def test_a_crop_outside_of_the_image_is_dropped():
     image = PIL.Image.new("RGB", (20, 10))
     assert crop_for_clip(image, (30, 2, 40, 8), 64) is None
     assert crop_for_clip(image, (15, -5, 40, 8), 64).shape == (3, 64, 64)
 
 
-def test_rows_come_back_from_their_file(tmp_path):
+def test_verb_weights_round_trip(tmp_path):
     vocabulary, rows = load_vocabulary("hico_det"), torch.randn(117, 32)
     write_verb_weights(tmp_path / "verbs.safetensors", rows, vocabulary, clip_sha256="abc")
     assert torch.equal(read_verb_weights(tmp_path / "verbs.safetensors", vocabulary, clip_sha256="abc"), rows)
 
 
-def test_rows_of_another_clip_or_vocabulary_are_refused(tmp_path):
+def test_verb_weights_of_another_clip_or_vocabulary_are_refused(tmp_path):
     path = tmp_path / "verbs.safetensors"
     write_verb_weights(path, torch.randn(117, 32), load_vocabulary("hico_det"), clip_sha256="abc")
     with pytest.raises(CheckpointError, match="has clip_sha256 'abc', expected 'def'"):

@@ -22,7 +22,7 @@ def test_the_trained_classifier_has_the_seen_rows_only(untrained):
     assert checkpoint.seen_classifier.verb_to_hoi.argmax(0).tolist() == verb_ids[seen].tolist()
 
 
-def test_training_teaches_both_classifiers_what_they_share(tmp_path, untrained):
+def test_training_updates_the_shared_weights_of_both_classifiers(tmp_path, untrained):
     before = untrained().classifier
     samples = RandomSamples(count=4, categories=480)
     config = TrainConfig(epochs=1, batch_size=4, workers=0)

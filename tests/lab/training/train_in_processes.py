@@ -1,4 +1,4 @@
-"""Train on made-up pictures, alone or under torchrun: `train_in_processes.py FOLDER`."""
+"""Train on random images, alone or under torchrun: `train_in_processes.py FOLDER`."""
 
 import sys
 from pathlib import Path

@@ -1,15 +1,15 @@
-"""Made-up predictions, targets and pictures."""
+"""Random predictions, targets and images."""
 
 import numpy as np
 import torch
 
 from edge_hoi.lab.datasets.batch import Sample, Target
-from edge_hoi.lab.training.predictions import Predictions
+from edge_hoi.lab.training.network import Predictions
 
 
-def random_predictions(seed, pictures=2, queries=6, categories=5, objects=3):
+def random_predictions(seed, images=2, queries=6, categories=5, objects=3):
     rng = torch.Generator().manual_seed(seed)
-    draw = lambda *shape: torch.randn(pictures, queries, *shape, generator=rng)  # noqa: E731
+    draw = lambda *shape: torch.randn(images, queries, *shape, generator=rng)  # noqa: E731
     return Predictions(3 * draw(categories), draw(objects + 1), draw(4).sigmoid(), draw(4).sigmoid())
 
 
@@ -20,18 +20,18 @@ def random_target(seed, pairs, categories=5, objects=3, without_object=()):
     boxes[1, list(without_object)] = 0
     labels = (rng.random((pairs, categories)) < 0.4).astype(np.float32)
     labels[np.arange(pairs), rng.integers(categories, size=pairs)] = 1
-    humans, things = torch.from_numpy(boxes)
-    return Target(humans, things, torch.from_numpy(rng.integers(objects, size=pairs)), torch.from_numpy(labels))
+    humans, nouns = torch.from_numpy(boxes)
+    return Target(humans, nouns, torch.from_numpy(rng.integers(objects, size=pairs)), torch.from_numpy(labels))
 
 
 def pairs_of(matches, targets):
-    """Give each picture's queries and the picture's own rows that they answer for."""
-    whole = [(matches.queries[matches.pictures == picture], matches.rows[matches.pictures == picture]) for picture in range(len(targets))]
+    """Return each image's queries and the indices, within the image, of their pairs."""
+    whole = [(matches.queries[matches.images == image], matches.pairs[matches.images == image]) for image in range(len(targets))]
     return [(queries.tolist(), (rows - start).tolist()) for (queries, rows), start in zip(whole, targets.starts, strict=True)]
 
 
 class RandomSamples:
-    """Pictures of noise with random pairs; every second one has more pairs than the others."""
+    """Images of noise with random pairs; every second one has more pairs than the others."""
 
     def __init__(self, count=8, side=64, categories=600, objects=80):
         self.count, self.side, self.categories, self.objects = count, side, categories, objects

@@ -1,0 +1,85 @@
+"""Every script of examples/ runs, as its first line says."""
+
+import subprocess
+import sys
+
+import pytest
+
+from edge_hoi.demo import DEMO_CLIP
+from edge_hoi.ingest import open_source
+from edge_hoi.media import write_image
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photo") / "photo.png"
+    with open_source(str(DEMO_CLIP), source_id="demo") as source:
+        frame = next(frame for frame in source if frame.index == 50)
+    write_image(path, frame.image)
+    return path
+
+
+@pytest.fixture
+def example(repository, tmp_path):
+    """Give a function that runs an example in an empty folder and returns what it prints."""
+
+    def run(name, *arguments):
+        command = [sys.executable, str(repository / "examples" / f"{name}.py"), *map(str, arguments)]
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    return run
+
+
+def test_every_example_has_a_test(repository):
+    names = {path.stem for path in (repository / "examples").glob("*.py")}
+    assert names == {name.removeprefix("test_example_") for name in globals() if name.startswith("test_example_")}
+    assert len(names) == 8
+
+
+def test_example_photo(example, photo, tmp_path):
+    printed = example("photo", photo, "drawn.png")
+    assert "person talking on cell phone" in printed
+    assert (tmp_path / "drawn.png").stat().st_size > 10_000
+
+
+def test_example_video_to_pandas(example):
+    pytest.importorskip("pandas", reason="needs pandas: pip install pandas")
+    assert "person sitting on chair" in example("video_to_pandas")
+
+
+def test_example_live_camera(example, rtsp_server):
+    printed = example("live_camera", rtsp_server(DEMO_CLIP).url, 8)
+    assert "started person" in printed
+    assert "ended person" in printed
+    assert " events" in printed.splitlines()[-1]
+
+
+def test_example_own_vocabulary(example):
+    printed = example("own_vocabulary")
+    assert printed.count("person riding bicycle") == 1
+    assert "sitting" not in printed
+
+
+def test_example_own_sink(example, tmp_path):
+    printed = example("own_sink")
+    rows = (tmp_path / "events.csv").read_text().splitlines()
+    assert printed == f"{len(rows)} events in events.csv\n"
+    assert rows[0].split(",")[1:3] == ["started", "person sitting on chair"]
+
+
+def test_example_own_backend(example, photo):
+    pytest.importorskip("onnxruntime", reason="needs the extra: pip install '.[onnxruntime]'")
+    assert "person talking on cell phone" in example("own_backend", photo)
+
+
+def test_example_own_loop(example):
+    printed = example("own_loop")
+    assert "frame 90: " in printed
+    assert "person sitting on chair" in printed
+
+
+def test_example_evaluate_own_video(example):
+    printed = example("evaluate_own_video")
+    assert "F1" in printed
