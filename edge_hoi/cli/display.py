@@ -1,4 +1,4 @@
-"""What a person sees while a stream runs: events as they happen, one live line per camera, and a table at the end."""
+"""Terminal output of a run: events as they happen, a live line per camera, and a summary table."""
 
 import time
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class RunDisplay:
 
         Args:
             shows_events: Print a line for each event that starts or ends; off where standard output carries the events as JSON.
-            keeps: Where to keep all events; None to keep none, as of a camera, whose events have no end.
+            keeps: List that collects all events; None to collect none.
         """
         self._keeps = keeps
         self._shows_events = shows_events
@@ -35,13 +35,13 @@ class RunDisplay:
         self._next_seconds = time.monotonic() + (0 if self._live else PLAIN_LINE_SECONDS)
 
     def __enter__(self) -> Self:
-        """Take the terminal."""
+        """Start the live lines."""
         if self._live:
             self._live.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Give the terminal back as it was."""
+        """Remove the live lines."""
         if self._live:
             self._live.stop()
 
@@ -49,22 +49,18 @@ class RunDisplay:
         """Print a line for each event that starts or ends.
 
         Args:
-            events: Newly made events.
+            events: New events.
         """
         if self._keeps is not None:
             self._keeps.extend(events)
         if self._shows_events:
             for event in events:
                 if event.phase is not Phase.UPDATED:
-                    # Where both are one terminal, the live line must make room.
+                    # On one terminal, the live line must make room.
                     (self._live.console if self._live and out.is_terminal else out).print(event_line(event), soft_wrap=True)
 
     def show_progress(self, statuses: Sequence[CameraStatus]) -> None:
-        """Show how far each camera is.
-
-        Args:
-            statuses: One for each camera.
-        """
+        """Show each camera's status."""
         lines = [progress_line(status) for status in statuses]
         if self._live:
             self._live.update(Text("\n").join(lines), refresh=True)
@@ -75,16 +71,12 @@ class RunDisplay:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to show progress again."""
+        """Whether to show progress now."""
         return time.monotonic() >= self._next_seconds
 
 
 def event_line(event: Event) -> Text:
-    """Write an event as a line for people.
-
-    Args:
-        event: The event.
-    """
+    """Format an event as one line."""
     sign, colour = _SIGNS[event.phase]
     line = Text()
     line.append(f"{clock_time(event.last.pts_seconds if event.end is None else event.end.pts_seconds):>9}  ", style="dim")
@@ -97,11 +89,7 @@ def event_line(event: Event) -> Text:
 
 
 def progress_line(status: CameraStatus) -> Text:
-    """Write a camera's figures as one line.
-
-    Args:
-        status: The figures.
-    """
+    """Format a camera's status as one line."""
     line = Text(f"{status.source_id}: ", style="bold")
     parts: list[str] = [status.state] if status.state != "streaming" else []
     position = clock_time(status.position_seconds)
@@ -112,16 +100,12 @@ def progress_line(status: CameraStatus) -> Text:
         parts.append(f"age {status.age_seconds[0] * 1000:.0f} ms")
     if status.skipped:
         parts.append(f"{status.skipped} skipped")
-    parts.append(f"{status.events} events, {status.running} running")
+    parts.append(f"{status.events} events, {status.running} open")
     return line.append(Text(" · ".join(parts), style="not bold"))
 
 
 def clock_time(seconds: float) -> str:
-    """Write a duration as minutes and seconds, with hours from one hour on.
-
-    Args:
-        seconds: The duration.
-    """
+    """Format a duration as minutes and seconds, with hours from one hour on."""
     minutes, rest = divmod(max(0.0, seconds), 60)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
@@ -134,11 +118,7 @@ def _ending(status: CameraStatus) -> str:
 
 
 def summary_table(statuses: Sequence[CameraStatus]) -> Table:
-    """Lay out the closing table.
-
-    Args:
-        statuses: One for each camera.
-    """
+    """Lay out the summary of a run, a row per camera."""
     table = Table(title="Summary", title_justify="left", box=None, header_style="bold", pad_edge=False)
     table.add_column("camera")
     for column in ("frames", "skipped", "corrupt", "fps", "age p50 / p95", "media time", "events"):

@@ -98,7 +98,7 @@ def run(
 
 
 def _files(settings: "RunConfig") -> list[str]:
-    """Name the files that events are written to."""
+    """List the files that events are written to."""
     from edge_hoi.sinks import JsonlSettings
 
     return [sink.path for sink in settings.sinks if isinstance(sink, JsonlSettings)]
@@ -121,7 +121,7 @@ def _demo(settings: "RunConfig") -> "RunConfig":
 
 
 def _compare_with_truth(events: "list[Event]") -> None:
-    """Print the embedded clip's true episodes, found or missed, where its truth comes with it."""
+    """Print the embedded clip's ground-truth episodes, detected or missed."""
     from edge_hoi.demo import DEMO_CLIP
     from edge_hoi.events.cloudevents import render
     from edge_hoi.lab.datasets.truth import read_truth, truth_path
@@ -135,7 +135,7 @@ def _compare_with_truth(events: "list[Event]") -> None:
 
 @contextmanager
 def _stop_on_signal() -> Iterator[threading.Event]:
-    """Give an event that SIGINT and SIGTERM set; a second signal is handled as if there were no handler."""
+    """Yield an event that SIGINT and SIGTERM set; a second signal has its previous effect."""
     stop = threading.Event()
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

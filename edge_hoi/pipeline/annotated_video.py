@@ -1,4 +1,4 @@
-"""The annotated video of one camera: its frames with what was seen drawn in, and a strip of its running episodes."""
+"""The annotated video of one camera: its frames with interactions drawn in, and a strip of its open episodes."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,20 +11,13 @@ FALLBACK_FPS = 25.0
 
 
 class AnnotatedVideo:
-    """Draws and writes one camera's frames; opens its file at the first of them.
+    """Draws and writes one camera's frames; opens its file at the first.
 
-    A camera that changes its picture size in mid-stream goes on into the same file only in its first size; other frames are left
-    out of the video (not out of the events).
+    A file has one frame size: frames of another size than the first are left out of the video, not of the events.
     """
 
     def __init__(self, path: Path, settings: AnnotateSettings, fps: float | None) -> None:
-        """Remember where to write.
-
-        Args:
-            path: The video file.
-            settings: How much is drawn.
-            fps: Nominal frame rate, where known.
-        """
+        """Open nothing yet; `fps` is the nominal frame rate, where known."""
         self._path = path
         self._settings = settings
         self._fps = fps or FALLBACK_FPS
@@ -37,8 +30,8 @@ class AnnotatedVideo:
 
         Args:
             frame: The frame.
-            tracked: What was seen in it.
-            events: What it brought about.
+            tracked: Its interactions.
+            events: Those it emitted.
 
         Raises:
             EdgeHoiError: The file cannot be written.
@@ -58,7 +51,7 @@ class AnnotatedVideo:
             self._writer.close()
 
     def _lines(self, now: float) -> list[EpisodeLine]:
-        """Describe the running episodes, the longest first, then those that have just ended."""
+        """Describe the open episodes, the longest first, then those that have just ended."""
         self._episodes = {
             event_id: event
             for event_id, event in self._episodes.items()
@@ -78,10 +71,6 @@ class AnnotatedVideo:
 
 
 def describe(event: Event) -> str:
-    """Say what an event is about, with track ids: "person #3 riding bicycle #5".
-
-    Args:
-        event: The event.
-    """
+    """Format an event's interaction with its track ids: "person #3 riding bicycle #5"."""
     text = event.text.replace(event.human.category, f"{event.human.category} #{event.human.track_id}", 1)
     return text if event.object is None else f"{text} #{event.object.track_id}"

@@ -1,4 +1,4 @@
-"""Turn a configuration into a pipeline: the one place where names become objects."""
+"""Turn a configuration into a pipeline: the only place that builds objects from names."""
 
 import difflib
 import itertools
@@ -34,7 +34,7 @@ def build_pipeline(config: RunConfig, *, note: Note) -> Pipeline:
 
     Args:
         config: What to run; at least one source.
-        note: Is told what a person should know, such as what its engine was never trained for.
+        note: Called with messages for the user, such as the engine's caution.
 
     Raises:
         ConfigError: A vocabulary cannot be used.
@@ -48,10 +48,15 @@ def build_pipeline(config: RunConfig, *, note: Note) -> Pipeline:
     cameras = [_camera(config, source, source_id, detectors) for source, source_id in zip(config.sources, ids, strict=True)]
     _check_verbs(config, [camera.vocabulary for camera in cameras])
     if config.sinks and config.outbox.path is None and not all(camera.is_recording for camera in cameras):
-        note("events not yet delivered are lost if this is killed; `outbox: {path: FILE}` in a configuration keeps them")
+        note("events that are not delivered yet are lost if this program is killed; set `outbox: {path: FILE}` to keep them")
     delivery = open_delivery(config, ids)
     return Pipeline(
-        cameras, detectors.pool, delivery, stages=stages, max_batch=config.engine.max_batch, retry_unreachable_sources=config.retry_unreachable_sources
+        cameras,
+        detectors.pool,
+        delivery,
+        stages=stages,
+        max_batch=config.engine.max_batch,
+        retry_unreachable_sources=config.retry_unreachable_sources,
     )
 
 
@@ -69,7 +74,7 @@ def _camera(config: RunConfig, source: SourceConfig, source_id: str, detectors: 
             camera=source_id,
             model=ModelInfo(detectors.manifest.name, detectors.manifest.weights_sha256, engine.backend, engine.precision),
             settings=detectors.episodes,
-            # A recording's events are a function of the recording; a camera's must never be taken for those of another day.
+            # A recording's event ids depend on the recording alone; a camera's differ in every run.
             run_key="" if is_recording else started_at.isoformat(),
             wall_clock=None if is_recording else partial(datetime.now, UTC),
         )
@@ -111,17 +116,17 @@ def make_reader(source: SourceConfig, source_id: str) -> tuple[SourceReader, boo
 
 
 def _check_verbs(config: RunConfig, vocabularies: list[Vocabulary]) -> None:
-    """Refuse exceptions for verbs that nobody looks for: they are misspelt."""
+    """Refuse settings for verbs that no vocabulary of the run has: they are misspelt."""
     known = sorted({verb for vocabulary in vocabularies for verb in vocabulary.verbs})
     for verb in itertools.chain(config.episodes.verbs, *config.episodes.exclusive_groups):
         if verb not in known:
             near = difflib.get_close_matches(verb, known, n=1)
-            mend = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(known[:20])}"
-            raise ConfigError(f"episodes: no vocabulary of this run has the verb {verb!r}; {mend}")
+            fix = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(known[:20])}"
+            raise ConfigError(f"episodes: no vocabulary of this run has the verb {verb!r}; {fix}")
 
 
 def _video_maker(config: RunConfig, source_id: str, episodes: EpisodeSettings) -> Callable[[float | None], AnnotatedVideo] | None:
-    """Say how the annotated video of a source is made, once its frame rate is known."""
+    """Return what makes a source's annotated video once its frame rate is known."""
     if config.annotate is None:
         return None
     path = Path(config.annotate.path)

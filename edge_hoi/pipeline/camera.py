@@ -1,4 +1,4 @@
-"""One camera: its reader, its tracker, its episodes and its annotated video. Nothing here is shared with another camera."""
+"""One camera: its reader, tracker, episodes and annotated video, none of which is shared with another camera."""
 
 import time
 from collections import deque
@@ -27,12 +27,12 @@ _STATES: dict[ReaderState, State] = {
 
 
 class Camera:
-    """Takes one source's frames, in order, from interactions to events, and keeps count.
+    """Turns the interactions of one source's frames, in order, into events, and counts them.
 
     Attributes:
         source_id: The camera's name.
         reader: Decodes in a thread of its own.
-        is_recording: Whether its frames are to be waited for.
+        is_recording: Whether the pipeline waits for its frames.
         vocabulary: What is detected in its frames.
         is_done: Whether no more frames will be taken.
         is_stopped: Whether the run ended before the source did.
@@ -56,12 +56,12 @@ class Camera:
         Args:
             source_id: The camera's name.
             reader: Decodes in a thread of its own; started by the pipeline.
-            is_recording: Whether its frames are to be waited for.
+            is_recording: Whether the pipeline waits for its frames.
             vocabulary: What is detected in its frames.
             tracker: Its own tracker.
-            make_keeper: Makes its keeper of episodes once it is known which engine sees.
+            make_keeper: Makes its episode keeper once its engine is known.
             make_video: Makes its annotated video once its frame rate is known; None for none.
-            lost_after_seconds: A live source that gave nothing for so long, and is not streaming, has its episodes ended.
+            lost_after_seconds: Episodes of a disconnected live source end after this long without frames.
             max_frames: Take no more frames than this; None for all.
         """
         self.source_id = source_id
@@ -86,16 +86,16 @@ class Camera:
         self._first_seconds = self._last_seconds = 0.0
 
     def process(self, frame: Frame, interactions: Interactions, engine: Engine, stages: StageTimer) -> list[Event]:
-        """Take in one frame and what was seen in it.
+        """Process one frame and its interactions.
 
         Args:
             frame: The frame.
-            interactions: What was seen.
-            engine: What saw it.
-            stages: Where to account for the time spent.
+            interactions: Detected in it.
+            engine: What detected them.
+            stages: Collects the wall time of each stage.
 
         Returns:
-            The events that it brought about.
+            The events that it emits.
         """
         if self._keeper is None:
             self._keeper = self._make_keeper(engine)
@@ -117,24 +117,20 @@ class Camera:
         return events
 
     def end_if_lost(self) -> list[Event]:
-        """End the episodes of a live source that has been away for longer than an episode may lack evidence.
+        """End the episodes of a live source that has been disconnected for longer than their patience.
 
         Returns:
-            The events, none if it streams.
+            The events; none while it streams.
         """
-        is_away = (
+        is_lost = (
             self._running
             and self.reader.state is not ReaderState.STREAMING
             and time.monotonic() - self._last_seconds > self._lost_after_seconds
         )
-        return self.end_episodes(EndReason.SOURCE_LOST) if is_away else []
+        return self.end_episodes(EndReason.SOURCE_LOST) if is_lost else []
 
     def end_episodes(self, reason: EndReason) -> list[Event]:
-        """End what is running.
-
-        Args:
-            reason: Why.
-        """
+        """End all open episodes."""
         return self._count(self._keeper.close(reason)) if self._keeper else []
 
     def fail(self, error: Exception | None) -> None:
@@ -151,7 +147,7 @@ class Camera:
 
     @property
     def is_out_of_reach(self) -> bool:
-        """Whether it could not be opened, not even once."""
+        """Whether it was never opened."""
         return self.reader.info is None and self.reader.state in (ReaderState.BACKOFF, ReaderState.FAILED)
 
     def close(self) -> None:
@@ -160,7 +156,7 @@ class Camera:
             self._video.close()
 
     def status(self) -> CameraStatus:
-        """Report the figures of now."""
+        """Report its status."""
         info, tally = self.reader.info, self.reader.tally
         elapsed = self._last_seconds - self._first_seconds
         ages = None

@@ -1,4 +1,4 @@
-"""Finding or composing the classifier that looks for a vocabulary with an engine."""
+"""The classifier of a vocabulary on an engine: its own, or composed of learned rows and text features."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +10,7 @@ from edge_hoi.vocabulary import VOCABULARY_FILE, Vocabulary, load_vocabulary
 
 
 def load_engine_vocabulary(folder: Path, manifest: Manifest) -> Vocabulary:
-    """Load the vocabulary that an engine was built with: a published one, or the one that it carries.
-
-    Args:
-        folder: The engine's folder.
-        manifest: Its manifest.
+    """Load the vocabulary that an engine was built with: a published one, or the one in its folder.
 
     Raises:
         EngineError: It was built without.
@@ -26,27 +22,27 @@ def load_engine_vocabulary(folder: Path, manifest: Manifest) -> Vocabulary:
 
 
 def load_classifier(folder: Path, manifest: Manifest, vocabulary: Vocabulary, *, cache: Path, note: Callable[[str], None]) -> Classifier:
-    """Find or compose the classifier that looks for a vocabulary with an engine.
+    """Load or compose the classifier of a vocabulary for an engine.
 
     Args:
         folder: The engine's folder.
         manifest: Its manifest.
-        vocabulary: What to look for.
-        cache: Folder that text features are kept in.
-        note: Is told when prompts are encoded.
+        vocabulary: What to detect.
+        cache: Folder for text features.
+        note: Called with a message when prompts are encoded.
 
     Raises:
-        EngineError: The vocabulary has prompts that are neither known to the engine nor cached, and it carries no text tower.
+        EngineError: The vocabulary has prompts that are neither known to the engine nor cached, and it has no text tower.
     """
     base_vocabulary = load_engine_vocabulary(folder, manifest)
     base_path = folder / manifest.classifiers[base_vocabulary.name]
     base = read_classifier(base_path, base_vocabulary, clip_sha256=manifest.clip.weights_sha256)
-    # By content: a list that was copied from the engine's own and edited still has its name.
+    # By content: an edited copy of the engine's own list still has its name.
     if vocabulary.content_hash == base_vocabulary.content_hash:
         return base
     prompts = prompts_to_encode(base_vocabulary, vocabulary)
     if prompts:
-        note(f"{len(prompts)} prompts of {vocabulary.name!r} are new to engine {manifest.name!r}: taking them from CLIP's text tower")
+        note(f"{len(prompts)} prompts of {vocabulary.name!r} are new to engine {manifest.name!r}: encoding them with its CLIP text tower")
     features = cached_text_features(
         prompts,
         clip_model=manifest.clip.model,

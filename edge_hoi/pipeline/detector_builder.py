@@ -25,7 +25,7 @@ class DetectorBuilder:
 
         Args:
             config: Its `engine`, `detection` and `episodes`.
-            note: Called with what a person should know.
+            note: Called with messages for the user.
             timer: Collects the times of the detectors' stages.
 
         Raises:

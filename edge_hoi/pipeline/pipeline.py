@@ -1,4 +1,4 @@
-"""The loop: take frames, look at them, follow what was seen, tell what happened."""
+"""The loop: take frames, detect, track, keep episodes, put their events into the outbox."""
 
 import logging
 import threading
@@ -22,25 +22,25 @@ log = logging.getLogger(__name__)
 IDLE_WAIT_SECONDS = 0.01
 FILE_WAIT_SECONDS = 0.2
 STOP_SECONDS = 3.0
-"""Longest wait for a reader's thread at the end. With what `Delivery` takes then, the whole program stops within 5 s."""
+"""Longest wait for readers to stop; with what `Delivery` takes then, the program stops within 5 s."""
 
 
 class Observer(Protocol):
-    """Watches a run, to show it."""
+    """Shows a run to a person."""
 
     def show_events(self, events: Sequence[Event]) -> None:
-        """Take note of new events; they are in the outbox already."""
+        """Show new events, which are in the outbox already."""
 
     def show_progress(self, statuses: Sequence[CameraStatus]) -> None:
-        """Take note of how far each camera is."""
+        """Show each camera's status."""
 
     @property
     def is_due(self) -> bool:
-        """Whether progress is to be shown now."""
+        """Whether to show progress now."""
 
 
 class Pipeline:
-    """Runs cameras through detectors into the outbox until all have ended or it is told to stop.
+    """Runs cameras until all have ended or it is stopped.
 
     Attributes:
         cameras: The cameras.
@@ -63,10 +63,10 @@ class Pipeline:
         Args:
             cameras: At least one.
             detectors: Detects in the frames of every camera.
-            delivery: Where events go.
-            stages: Takes the wall time of each stage.
-            max_batch: Frames looked at in one run of the engine, at most.
-            retry_unreachable_sources: Keep trying when all that is left are sources that could never be reached, instead of giving up.
+            delivery: The outbox and its sinks.
+            stages: Collects the wall time of each stage.
+            max_batch: Most frames in one run of the engine.
+            retry_unreachable_sources: Keep trying when the only sources left have never been reached.
         """
         self.cameras = tuple(cameras)
         self.delivery = delivery
@@ -78,15 +78,15 @@ class Pipeline:
     def run(self, stop: threading.Event, observer: Observer) -> tuple[CameraStatus, ...]:
         """Run until every source has ended, or `stop` is set.
 
-        One camera's failure ends that camera only, and a sink that fails is tried again while everything else goes on. Whatever ends
-        the run, every episode gets its end, and every sink and file is closed.
+        One camera's failure ends that camera only, and a failing sink is retried in its own thread. Whatever ends the run, every open
+        episode emits `ended`, and every sink and file is closed.
 
         Args:
             stop: Set it, from any thread or signal handler, to end the run.
-            observer: Is shown events and progress.
+            observer: Shows events and progress.
 
         Returns:
-            Each camera's closing figures.
+            Each camera's final status.
 
         Raises:
             EngineError: The engine cannot be opened or run.
@@ -106,23 +106,23 @@ class Pipeline:
                 batch = self._take_frames(stop)
                 for detector, taken in self._by_detector(batch).items():
                     self._process(detector, taken, observer)
-                self._look_after_idle_cameras(observer)
+                self._update_idle_cameras(observer)
                 if observer.is_due:
                     observer.show_progress(self.statuses())
         return self.statuses()
 
     def statuses(self) -> tuple[CameraStatus, ...]:
-        """Report every camera's figures of now."""
+        """Report every camera's status."""
         return tuple(camera.status() for camera in self.cameras)
 
     def _is_any_running(self) -> bool:
         return any(not camera.is_done for camera in self.cameras)
 
     def _take_frames(self, stop: threading.Event) -> list[tuple[Camera, Frame]]:
-        """Take frames turn by turn, until the batch is full or nobody has one ready.
+        """Take frames round robin until the batch is full or none is ready.
 
-        Recordings are waited for, in order, so that a run over files is the same each time. Beside a live camera nothing is waited
-        for, except for a moment when nobody has anything.
+        Recordings are waited for, in order, so that a run over files is deterministic. Beside a live camera nothing is waited for, except
+        briefly when no frame is ready.
         """
         running = [camera for camera in self.cameras if not camera.is_done]
         is_lossless = all(camera.is_recording for camera in running)
@@ -145,10 +145,10 @@ class Pipeline:
         return groups
 
     def _process(self, detector: FixedSizeDetector, taken: list[tuple[Camera, Frame]], observer: Observer) -> None:
-        """Look at frames of one shape and vocabulary, and take each camera's further."""
+        """Detect in frames of one shape and vocabulary, and pass each camera its interactions."""
         seen = detector.detect([frame.image for _, frame in taken])
         for (camera, frame), interactions in zip(taken, seen, strict=True):
-            if camera.is_done:  # its frame before this one was its last
+            if camera.is_done:  # an earlier frame of this batch was its last
                 continue
             try:
                 events = camera.process(frame, interactions, detector.engine, self.stages)
@@ -159,8 +159,8 @@ class Pipeline:
                 events = camera.end_episodes(EndReason.SOURCE_LOST)
             self._deliver(events, observer)
 
-    def _look_after_idle_cameras(self, observer: Observer) -> None:
-        """Close what has ended, and end the episodes of cameras that are away."""
+    def _update_idle_cameras(self, observer: Observer) -> None:
+        """Finish cameras whose source has ended, and end the episodes of those that are disconnected."""
         for camera in self.cameras:
             if not camera.is_done and camera.reader.mailbox.is_finished:
                 camera.is_done = True
@@ -185,7 +185,7 @@ class Pipeline:
             self._deliver(camera.end_episodes(EndReason.SHUTDOWN), observer)
 
     def _stop_readers(self) -> None:
-        """Stop all at once, so that several hung cameras take no longer than one."""
+        """Stop all at once: several hung cameras take no longer than one."""
         for camera in self.cameras:
             camera.is_stopped = not camera.is_done
             camera.reader.request_stop()
@@ -195,7 +195,7 @@ class Pipeline:
 
 
 def _next_frame(camera: Camera, stop: threading.Event, *, waits: bool) -> Frame | None:
-    """Take a camera's next frame; wait for it, if it is to be waited for, until it comes or the source or the run ends."""
+    """Take a camera's next frame; with `waits`, block until it comes or the source or the run ends."""
     mailbox = camera.reader.mailbox
     while True:
         frame = mailbox.get(FILE_WAIT_SECONDS if waits else 0.0)

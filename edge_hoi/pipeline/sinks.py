@@ -9,7 +9,7 @@ from edge_hoi.sinks import SinkContext, SinkSettings
 
 
 def open_delivery(config: RunConfig, cameras: Sequence[str]) -> Delivery:
-    """Open the outbox and make every sink; nothing is delivered before `Delivery.start`.
+    """Open the outbox and make every sink; delivery begins with `Delivery.start`.
 
     Args:
         config: Its `sinks`, `outbox` and `site`.

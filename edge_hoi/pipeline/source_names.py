@@ -1,4 +1,4 @@
-"""Names for sources that were given none."""
+"""Names for sources without an id."""
 
 import itertools
 import re
@@ -8,11 +8,11 @@ from edge_hoi.ingest import SourceKind, mask_url, source_kind
 from edge_hoi.ingest.url import local_path
 
 RECORDINGS = (SourceKind.FILE, SourceKind.FOLDER, SourceKind.IMAGE)
-"""Kinds of source that can be waited for."""
+"""Kinds of source that are read losslessly."""
 
 
 def name_sources(sources: Sequence[tuple[str | None, str]]) -> list[str]:
-    """Give every source an id: its own, or one made from its address, numbered where that is taken.
+    """Return an id for each source: its own, or one made from its address, numbered where that is taken.
 
     Args:
         sources: Own id, or None, and address of each.

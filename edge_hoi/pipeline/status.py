@@ -1,4 +1,4 @@
-"""What can be said of a camera at any moment, for the progress line and the closing table."""
+"""A camera's status, for the progress line, the summary table and callers."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,22 +8,22 @@ State = Literal["connecting", "streaming", "reconnecting", "ended", "stopped", "
 
 @dataclass(frozen=True, slots=True)
 class CameraStatus:
-    """One camera's figures, as of now.
+    """One camera's state and counters at one time.
 
     Attributes:
         source_id: The camera's name.
         state: `reconnecting` while a lost camera is retried; `stopped` before its end; `failed` with an `error`.
-        frames: Frames looked at.
-        skipped: Frames of a live source that newer ones overtook.
+        frames: Frames processed.
+        skipped: Frames of a live source that were dropped in favour of newer ones.
         corrupt: Frames that the decoder reported as damaged.
-        fps: Frames looked at a second, since the first of them.
+        fps: Frames processed per second, since the first.
         age_seconds: Of a live source: time from a frame's arrival to its events, median and 95th percentile of the newest.
         position_seconds: Media time of the newest frame.
         duration_seconds: Of a file, where known.
-        events: Events made.
-        running: Episodes that are running.
-        reconnections: How often a live source was found again.
-        error: Why it failed, or what was wrong with its end.
+        events: Events emitted.
+        running: Open episodes.
+        reconnections: How often a live source was reconnected.
+        error: Why it failed, or why it ended early.
     """
 
     source_id: str
