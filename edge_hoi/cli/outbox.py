@@ -62,9 +62,7 @@ def replay(
     until: Annotated[datetime | None, typer.Option("--until", help="Events before this time, UTC.")] = None,
     camera: Annotated[str | None, typer.Option("--camera", help="Events of this source.")] = None,
     event_id: Annotated[str | None, typer.Option("--id", help="Events of this episode.")] = None,
-    only_dead_letters: Annotated[
-        bool, typer.Option("--dead-letters", help="The sink's dead letters instead of delivered events.")
-    ] = False,
+    only_dead_letters: Annotated[bool, typer.Option("--dead-letters", help="The sink's dead letters instead of delivered events.")] = False,
 ) -> None:
     """Deliver events to a sink again: within seconds if a run uses the outbox, else in the next run.
 

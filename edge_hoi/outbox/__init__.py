@@ -1,4 +1,4 @@
-"""Keep events on disk until every sink has them.
+"""Store events on disk until every sink has them.
 
 In: `Event`s from the pipeline. Out: `Message`s to each sink, at least once, in order, from a relay thread per sink.
 """

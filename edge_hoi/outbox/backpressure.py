@@ -1,56 +1,42 @@
-"""Which events are done without when the disk takes none and memory is short."""
+"""Which events are dropped while the disk accepts no writes and the limit of events in memory is reached."""
 
 from edge_hoi.types import Event, Phase
 
 
 class Backpressure:
-    """Counts the events held in memory, and decides which more are held.
+    """Counts the events held in memory, and decides which further events are accepted.
 
-    When it is full, updates are done without first, then episodes as a whole. The end of an episode whose start was taken is always
-    taken, so that every start keeps its end; what is held stays below the limit plus the number of open episodes.
+    At the limit, updates are dropped first, then whole episodes. The end of an episode whose start was accepted is always accepted, so
+    that every start has its end. At most the limit plus the number of open episodes is held.
 
     Attributes:
-        held: Events taken and not yet released.
-        refused: Events done without so far.
+        held: Events accepted and not yet released.
+        dropped: Events dropped so far.
     """
 
-    def __init__(self, most: int) -> None:
-        """Start with nothing held.
-
-        Args:
-            most: How many events may be held.
-        """
+    def __init__(self, limit: int) -> None:
         self.held = 0
-        self.refused = 0
-        self._most = most
-        self._refused_episodes: set[str] = set()
+        self.dropped = 0
+        self._limit = limit
+        self._dropped_episodes: set[str] = set()
 
     @property
     def has_room(self) -> bool:
-        """Whether any event would be taken."""
-        return self.held < self._most
+        """Whether any event would be accepted."""
+        return self.held < self._limit
 
-    def admits(self, event: Event) -> bool:
-        """Decide on an event, and count it.
-
-        Args:
-            event: The event, its episode's in order.
-        """
-        is_of_refused = event.event_id in self._refused_episodes
-        if not is_of_refused and (self.has_room or event.phase is Phase.ENDED):
+    def accepts(self, event: Event) -> bool:
+        """Decide on an event, and count it; the events of an episode must come in order."""
+        if event.event_id not in self._dropped_episodes and (self.has_room or event.phase is Phase.ENDED):
             self.held += 1
             return True
         if event.phase is Phase.STARTED:
-            self._refused_episodes.add(event.event_id)
+            self._dropped_episodes.add(event.event_id)
         elif event.phase is Phase.ENDED:
-            self._refused_episodes.discard(event.event_id)
-        self.refused += 1
+            self._dropped_episodes.discard(event.event_id)
+        self.dropped += 1
         return False
 
     def release(self, count: int) -> None:
-        """Let go of events that are on disk.
-
-        Args:
-            count: How many.
-        """
+        """Stop counting events that are on disk."""
         self.held -= count

@@ -1,4 +1,4 @@
-"""All of delivery in one thing: the outbox, and a relay for each sink."""
+"""The whole of delivery: the outbox, and a relay for each sink."""
 
 import logging
 import threading
@@ -13,64 +13,51 @@ _logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.02
 STOP_DRAIN_SECONDS = 0.7
-"""After a stop: longest wait for sinks that work to get the last events."""
+"""After a stop: longest wait for working sinks to get the last events."""
 STOP_SECONDS = 0.5
-"""Longest wait for the relays' threads, and once more for the outbox's last commit."""
+"""Longest wait for the relays' threads, and again for the outbox's last commit."""
 
 
 class Delivery:
-    """Takes events and sees to it that every sink gets them.
+    """Accepts events and delivers them to every sink.
 
     Attributes:
-        outbox: Where events are kept.
+        outbox: Stores the events; closed by `close`.
     """
 
     def __init__(self, outbox: Outbox, relays: Sequence[Relay], *, drain_seconds: float = 10.0) -> None:
-        """Put the parts together; `start` starts them.
-
-        Args:
-            outbox: Where events are kept; closed by `close`.
-            relays: One for each sink.
-            drain_seconds: How long `finish` waits without any progress.
-        """
+        """Combine the outbox and a relay for each sink; `finish` waits `drain_seconds` without any progress."""
         self.outbox = outbox
         self._relays = tuple(relays)
         self._drain_seconds = drain_seconds
 
     def start(self) -> None:
-        """Start to write and to deliver."""
+        """Start writing and delivering."""
         self.outbox.start()
         for relay in self._relays:
             relay.start()
 
     def put(self, events: Sequence[Event]) -> None:
-        """Take events, in order. Returns at once, whatever the disk and the sinks do; see `Outbox.put`.
-
-        Args:
-            events: May be none.
-        """
+        """Store events, in order, without waiting for the disk or the sinks; see `Outbox.put`."""
         if self._relays or not self.outbox.is_temporary:
             self.outbox.put(events)
 
     def statuses(self) -> tuple[SinkStatus, ...]:
-        """Report how every sink does now."""
+        """Return every sink's present status."""
         return tuple(relay.status() for relay in self._relays)
 
     @property
     def all_sinks_failed(self) -> bool:
-        """Whether no sink can take anything until a person mends something, and the outbox does not outlast the run."""
+        """Whether every sink needs operator action, and the outbox does not outlast the run."""
         return self.outbox.is_temporary and bool(self._relays) and all(status.state == "faulty" for status in self.statuses())
 
     def finish(self, stop: threading.Event) -> None:
-        """Wait until every sink has got everything.
+        """Wait until every sink has all events.
 
-        Sinks that fail are waited for as long as some sink makes progress, and `drain_seconds` longer; once `stop` is set only
-        sinks that work are, and those for a moment only.
-
-        Args:
-            stop: Set it, from any thread, to wait no longer.
+        Failing sinks are waited for while any sink makes progress, and `drain_seconds` longer. Once `stop` is set, by any thread, only
+        working sinks are waited for, and only for `STOP_DRAIN_SECONDS`.
         """
-        self.outbox.end_left_open()
+        self.outbox.end_interrupted()
         before: list[int] = []
         progress = time.monotonic()
         stopped: float | None = None
@@ -87,7 +74,7 @@ class Delivery:
             time.sleep(POLL_SECONDS)
 
     def close(self) -> None:
-        """Stop the relays, close sinks and outbox, within seconds; say what was not delivered."""
+        """Stop the relays, and close sinks and outbox, within seconds; log what was not delivered."""
         for relay in self._relays:
             relay.request_stop()
         deadline = time.monotonic() + STOP_SECONDS
@@ -103,12 +90,12 @@ class Delivery:
                     )
 
     def lost(self) -> list[str]:
-        """Say, after the end, which sinks did not get everything and will not from another run, either; a line each."""
+        """List, after `close`, the sinks that did not get all events and will not from a later run either; a line each."""
         if not self.outbox.is_temporary:
             return []
         return [
-            f"sink {status.name} did not get {status.waiting} events: {status.error or 'it did not take them in time'}; "
-            "with `outbox: {path: ...}` they would wait for the next run"
+            f"{status.waiting} events were not delivered to sink {status.name}: {status.error or 'it did not accept them in time'}; "
+            "set `outbox: {path: ...}` to keep them for the next run"
             for status in self.statuses()
             if status.waiting or status.state == "faulty"
         ]

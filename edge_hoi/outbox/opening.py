@@ -1,35 +1,31 @@
-"""Opening an outbox's file: one writer, a look at whether it is whole, and what is done when it is not."""
+"""Opening an outbox's file: one writer, an integrity check, and recovery of a damaged file."""
 
-import fcntl
 import logging
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from edge_hoi.compat import SQLITE_CORRUPT, SQLITE_NOTADB, UTC, sqlite_code
 from edge_hoi.errors import DeliveryError
-from edge_hoi.outbox.schema import SALVAGED_TABLES, VERSION, migrate
+from edge_hoi.outbox.schema import RECOVERED_TABLES, VERSION, migrate
+from edge_hoi.sinks.local_file import lock_file, transaction
 
 _logger = logging.getLogger(__name__)
 
 BUSY_SECONDS = 5.0
-"""Longest wait for a commit of another process, such as a request for a replay."""
+"""Longest wait for a commit of another process, such as a replay request."""
 _DAMAGED = (SQLITE_CORRUPT, SQLITE_NOTADB)
 
 
 def open_database(path: Path, *, is_durable: bool) -> sqlite3.Connection:
-    """Open or make the file for writing, checked, and of this program's version.
+    """Open or create an outbox's file for writing, check it, and migrate it to this version.
 
-    One that is damaged is set aside, and what can be read of it is taken over.
-
-    Args:
-        path: The file.
-        is_durable: Wait for the disk at each commit.
+    A damaged file is renamed, and the rows that can be read are copied to a new one. If durable, each commit is synced to disk.
 
     Raises:
-        DeliveryError: It cannot be opened, or a newer version of this program made it.
+        DeliveryError: It cannot be opened, or a newer version of this program created it.
     """
     try:
         try:
@@ -37,50 +33,38 @@ def open_database(path: Path, *, is_durable: bool) -> sqlite3.Connection:
         except sqlite3.DatabaseError as error:
             if sqlite_code(error) not in _DAMAGED:
                 raise
-            damaged = _set_aside(path)
+            damaged = _rename_damaged(path)
             database = _prepare(path, is_durable)
-            count = _salvage(damaged, database)
-            _logger.error(
-                "the outbox %s was damaged (%s); it was set aside as %s, and the %d events that could be read were taken over",
-                *(path, error, damaged, count),
-            )
+            count = _recover(damaged, database)
+            _logger.error("the outbox %s was damaged (%s); renamed it to %s and recovered %d events", path, error, damaged, count)
             return database
     except (sqlite3.Error, OSError) as error:
-        raise DeliveryError(f"cannot open the outbox {path}: {error}; name a file in a folder that exists and may be written to") from error
+        raise _cannot_open(path, error) from error
 
 
-def lock(path: Path) -> IO[bytes]:
-    """Make this process an outbox's only writer, until it closes what it gets, or ends.
-
-    Args:
-        path: The outbox's file.
+def lock(path: Path) -> BinaryIO:
+    """Become an outbox's only writer, until the result is closed or the process ends.
 
     Raises:
-        DeliveryError: Another process is, or the folder cannot be written to.
+        DeliveryError: Another process is the writer, or the folder cannot be written to.
     """
     try:
-        held = path.with_name(f"{path.name}.lock").open("wb")
-    except OSError as error:
-        raise DeliveryError(
-            f"cannot open the outbox {path}: {error.strerror}; name a file in a folder that exists and may be written to"
-        ) from error
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        held.close()
+        return lock_file(path.with_name(f"{path.name}.lock"))
+    except BlockingIOError as error:
         raise DeliveryError(
             f"the outbox {path} is in use by another running edge-hoi; give each its own `outbox: {{path: ...}}`"
         ) from error
-    return held
+    except OSError as error:
+        raise _cannot_open(path, error.strerror) from error
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open a connection to an outbox's file.
-
-    Args:
-        path: The file.
-    """
+    """Open a connection to an outbox's file, in autocommit mode."""
     return sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def _cannot_open(path: Path, reason: object) -> DeliveryError:
+    return DeliveryError(f"cannot open the outbox {path}: {reason}; name a file in a folder that exists and is writable")
 
 
 def _prepare(path: Path, is_durable: bool) -> sqlite3.Connection:
@@ -101,8 +85,7 @@ def _prepare(path: Path, is_durable: bool) -> sqlite3.Connection:
     return database
 
 
-def _set_aside(path: Path) -> Path:
-    """Give a damaged file and what belongs to it another name."""
+def _rename_damaged(path: Path) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     damaged = path.with_name(f"{path.name}.damaged-{stamp}")
     for suffix in ("", "-wal", "-shm"):
@@ -111,26 +94,17 @@ def _set_aside(path: Path) -> Path:
     return damaged
 
 
-def _salvage(damaged: Path, database: sqlite3.Connection) -> int:
-    """Copy what can be read of a damaged file, from both ends up to the damage.
-
-    Returns:
-        How many events were copied.
-    """
-    with suppress(sqlite3.Error):
-        old = connect(damaged)
-        try:
-            if old.execute("PRAGMA user_version").fetchone()[0] == VERSION:
-                database.execute("BEGIN IMMEDIATE")
-                for table, key in SALVAGED_TABLES.items():
+def _recover(damaged: Path, database: sqlite3.Connection) -> int:
+    """Copy the readable rows, from both ends up to the damage; return how many events were copied."""
+    with suppress(sqlite3.Error), closing(connect(damaged)) as old:
+        if old.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+            with transaction(database):
+                for table, key in RECOVERED_TABLES.items():
                     for direction in ("ASC", "DESC"):
                         with suppress(sqlite3.Error):
                             for row in old.execute(f"SELECT * FROM {table} ORDER BY {key} {direction}"):  # noqa: S608  # our own names
                                 marks = ", ".join("?" * len(row))
                                 database.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608
-                # Where the newest events are gone, new ones get their positions: no sink is to pass over these.
+                # If the newest events are lost, new ones reuse their positions: no sink may skip these.
                 database.execute("UPDATE sinks SET position = min(position, (SELECT coalesce(max(position), 0) FROM events))")
-                database.execute("COMMIT")
-        finally:
-            old.close()
     return int(database.execute("SELECT count(*) FROM events").fetchone()[0])

@@ -1,7 +1,7 @@
-"""The outbox: events are on disk before any sink is asked to take them, and stay there until every sink has.
+"""The outbox: events are on disk before any sink gets them, and stay there until every sink has them.
 
-One thread writes. It commits all that came in since its last commit at once, so that many events cost one wait for the disk, and whoever
-puts events in waits for none. Relays read, and send their notes ("delivered up to here") through the same thread.
+One thread writes. Each commit contains everything that arrived since the previous one, so that many events cost one sync to disk, and
+`put` waits for none. Relays read; their acknowledgements are written by the same thread.
 """
 
 import logging
@@ -28,17 +28,16 @@ from edge_hoi.types import Event
 
 _logger = logging.getLogger(__name__)
 
-GATHER_SECONDS = 0.01
-"""Wait for company before a commit: at most a hundred commits a second, which flash memory thanks."""
-MOST_AT_ONCE = 2000
-"""Changes in one commit."""
-LONGEST_PUT_SECONDS = 2.0
-"""Longest time that `put` holds up its caller while the disk is slower than the events."""
+BATCHING_SECONDS = 0.01
+"""Delay before a commit, to batch changes: at most a hundred commits a second, which limits flash wear."""
+MAX_CHANGES_PER_COMMIT = 2000
+MAX_PUT_SECONDS = 2.0
+"""Longest time that `put` blocks while the disk is slower than the events."""
 RETRY_SECONDS = 1.0
-"""Wait before a commit that failed is tried again."""
-DROP_EVERY_SECONDS = 10.0
+"""Wait before a failed commit is retried."""
+RETENTION_INTERVAL_SECONDS = 10.0
 LOW_DISK_BYTES = 64_000_000
-"""With less room on its disk, the outbox keeps nothing that is delivered."""
+"""With less free space on its disk, the outbox keeps no delivered events."""
 
 Change = Callable[[OutboxFile], object]
 
@@ -48,9 +47,9 @@ class Retention:
     """How long events are kept.
 
     Attributes:
-        max_age_seconds: Older ones are dropped.
-        max_bytes: When the file holds more, the oldest are dropped.
-        keeps_delivered: Whether those are kept which every sink has, to be replayed; else they are dropped at once.
+        max_age_seconds: Older events are dropped.
+        max_bytes: When the file is larger, the oldest events are dropped.
+        keeps_delivered: Whether delivered events are kept for replays; otherwise they are dropped at once.
     """
 
     max_age_seconds: float = 7 * 86_400.0
@@ -59,126 +58,107 @@ class Retention:
 
 
 class Outbox:
-    """Keeps events until they are delivered; a context manager that starts and closes itself.
+    """Stores events until they are delivered; a context manager that starts and closes itself.
 
-    While the disk takes nothing (it is full, say), this is reported, events are held in memory, and when there are too many of them
-    `Backpressure` decides what is done without. Once the disk takes events again, what is held is written.
+    While the disk accepts no writes (it is full, say), this is logged and events are held in memory up to a limit, beyond which
+    `Backpressure` drops some. The held events are written once the disk accepts writes again.
 
     Attributes:
         path: Its file.
         is_temporary: Whether its file ends with the run.
-        trouble: Why nothing can be written at the moment; None while all is well.
+        write_error: Why nothing can be written at the moment; None normally.
     """
 
     def __init__(self, path: Path | None, *, retention: Retention | None = None, held_events: int = 10_000) -> None:
-        """Open or make the file, and end the episodes that an earlier process left open.
+        """Open or create the file, and end the episodes that an earlier process left open.
 
-        Those of a recording, whose events are a function of the file alone, are left as they are for as long as they may be taken up
-        again by reading the file again; see `end_left_open`.
+        Episodes of a recording, whose events are a function of the file alone, stay open at first, because reading the file again may
+        continue them; see `end_interrupted`.
 
         Args:
             path: The file; None for one that ends with the run, and survives neither a kill nor a power failure.
             retention: How long events are kept.
-            held_events: How many events are held in memory while the disk takes none.
+            held_events: How many events are held in memory while the disk accepts no writes.
 
         Raises:
-            DeliveryError: The file cannot be opened, another process writes it, or a newer version of this program made it.
+            DeliveryError: The file cannot be opened, another process writes it, or a newer version of this program created it.
         """
         self.is_temporary = path is None
         self._folder = tempfile.TemporaryDirectory(prefix="edge-hoi-") if path is None else None
         self.path = path or Path(self._folder.name if self._folder else "") / "outbox.sqlite"
-        self.trouble: str | None = None
+        self.write_error: str | None = None
         self._retention = retention or Retention(keeps_delivered=path is not None)
         self._file = OutboxFile(self.path, is_durable=path is not None)
         self._sinks: list[str] = []
-        self._changes: deque[tuple[Change, bool]] = deque()  # what to do, and whether it adds an event
-        self._admission = Backpressure(held_events)
+        self._changes: deque[tuple[Change, bool]] = deque()  # each with whether it adds an event
+        self._backpressure = Backpressure(held_events)
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._drop_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         try:
-            self._recover()
+            with self._file.transaction():
+                self._file.mark_interrupted()
+                _end_interrupted(self._file, with_recordings=False)
         except sqlite3.Error as error:
             self._file.close()
             raise DeliveryError(f"cannot write to the outbox {self.path}: {error}; free space on its disk, or name another file") from error
         self._last_position = self._file.last_position
 
     def register(self, sink: str, *, skip_backlog: bool = False) -> int:
-        """Make a place for a sink, before the start. A new one gets what is put from now on.
+        """Register a sink, before `start`. A new sink gets the events put from now on.
 
         Args:
             sink: Its name.
-            skip_backlog: Also one that has a place already.
+            skip_backlog: Skip also the events that a known sink has not received yet.
 
         Returns:
-            The position of the last event that it need not get any more.
+            The position of the last event that it need not get.
         """
         self._sinks.append(sink)
         return self._file.register(sink, skip_backlog=skip_backlog)
 
     def start(self) -> None:
-        """Start to write."""
+        """Start writing."""
         self._thread.start()
 
     def put(self, events: Sequence[Event]) -> None:
-        """Take events, in order; they are on disk soon after. Never fails for the disk's sake.
-
-        Args:
-            events: May be none.
-        """
+        """Accept events, in order, to be on disk soon after; disk errors do not make it fail."""
         for event in events:
             try:
                 body = encode(event)
             except DeliveryError as error:
-                _logger.error("an event was left out: %s", error)
+                _logger.error("an event was dropped: %s", error)
                 continue
             with self._changed:
-                if not self._changed.wait_for(lambda: self._admission.has_room or self.trouble, LONGEST_PUT_SECONDS):
-                    self.trouble = "the disk does not answer"
-                if self._admission.admits(event):
+                if not self._changed.wait_for(lambda: self._backpressure.has_room or self.write_error, MAX_PUT_SECONDS):
+                    self.write_error = "the disk does not respond"
+                if self._backpressure.accepts(event):
                     self._changes.append((partial(OutboxFile.add, event=event, body=body, stored_at=time.time()), True))
                     self._changed.notify_all()
 
-    def note(self, change: Change) -> None:
-        """Have something written with the next commit.
-
-        Args:
-            change: What to do with the file, within a transaction that may be tried more than once.
-        """
+    def submit(self, change: Change) -> None:
+        """Apply a change to the file with the next commit, in a transaction that may be retried."""
         with self._changed:
             self._changes.append((change, False))
             self._changed.notify_all()
 
-    def end_left_open(self) -> None:
-        """End what an earlier process left open and this one has not taken up, at the end of a run."""
-        self.note(partial(_end_left_open, everything=True))
+    def end_interrupted(self) -> None:
+        """End, at the end of a run, all episodes that an earlier process left open and this one has not continued."""
+        self.submit(partial(_end_interrupted, with_recordings=True))
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Wait until all that was put or noted is on disk.
-
-        Args:
-            timeout_seconds: Longest wait.
-
-        Returns:
-            Whether it is.
-        """
+        """Wait until all events and changes are on disk; return whether they are."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._changes, timeout_seconds)
 
-    def wait_beyond(self, position: int, timeout_seconds: float, stopping: threading.Event) -> None:
-        """Wait until there is an event on disk after a position.
-
-        Args:
-            position: Of the last event that is known.
-            timeout_seconds: Longest wait.
-            stopping: Ends the wait; whoever sets it calls `wake`.
-        """
+    def wait_for_event_after(self, position: int, timeout_seconds: float, stopping: threading.Event) -> None:
+        """Wait until an event after a position is on disk, or until `stopping` is set and `wake` called."""
         with self._changed:
             self._changed.wait_for(lambda: self._last_position > position or stopping.is_set(), timeout_seconds)
 
     def wake(self) -> None:
-        """Let all who wait look again at what they wait for."""
+        """Make waiting threads check their conditions."""
         with self._changed:
             self._changed.notify_all()
 
@@ -189,32 +169,28 @@ class Outbox:
 
     @property
     def is_written(self) -> bool:
-        """Whether all that was put or noted is on disk."""
+        """Whether all events and changes are on disk."""
         return not self._changes
 
     @property
-    def not_kept(self) -> int:
-        """How many events were done without because the disk took none."""
-        return self._admission.refused
+    def dropped_events(self) -> int:
+        """How many events were dropped because the disk accepted no writes."""
+        return self._backpressure.dropped
 
     def reader(self) -> OutboxReader:
-        """Open the file for reading, in the thread that asks."""
+        """Open the file for reading, in the calling thread."""
         return OutboxReader(self.path)
 
     def close(self, timeout_seconds: float = 2.0) -> None:
-        """Write what is held, stop and close the file; a temporary one is gone then.
-
-        Args:
-            timeout_seconds: Longest time to go on writing; what is not on disk then is lost, and its number logged.
-        """
+        """Write the held events for at most `timeout_seconds`, log how many are lost, and close the file; delete a temporary one."""
         if self._thread.is_alive():
             self._closing.set()
             self.wake()
             self._thread.join(timeout_seconds)
-        held = self._admission.held
+        held = self._backpressure.held
         if held:
-            _logger.error("the outbox %s: %d events could not be written and are lost: %s", self.path, held, self.trouble)
-        if not self._thread.is_alive():  # else it hangs in a write, and is left behind with its file
+            _logger.error("the outbox %s: %d events could not be written and are lost: %s", self.path, held, self.write_error)
+        if not self._thread.is_alive():  # otherwise it hangs in a write: leave it and its file behind
             self._file.close()
             if self._folder is not None:
                 self._folder.cleanup()
@@ -226,18 +202,13 @@ class Outbox:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _recover(self) -> None:
-        with self._file.transaction():
-            self._file.leave_open()
-            _end_left_open(self._file, everything=False)
-
     def _run(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._changes or self._closing.is_set(), max(0.0, self._drop_at - time.monotonic()))
             if not self._changes and self._closing.is_set():
                 return
-            self._closing.wait(GATHER_SECONDS)
+            self._closing.wait(BATCHING_SECONDS)
             if not self._commit():
                 if self._closing.wait(RETRY_SECONDS):
                     return
@@ -245,40 +216,40 @@ class Outbox:
                 self._drop()
 
     def _commit(self) -> bool:
-        """Write what has come in; say whether that worked."""
+        """Write the oldest changes; return whether that succeeded."""
         with self._changed:
-            batch = list(islice(self._changes, MOST_AT_ONCE))
+            batch = list(islice(self._changes, MAX_CHANGES_PER_COMMIT))
         try:
             with self._file.transaction():
                 for change, _ in batch:
                     change(self._file)
             position = self._file.last_position
         except sqlite3.Error as error:
-            self._report_trouble(error)
+            self._report_write_error(error)
             return False
         with self._changed:
             for _ in batch:
                 self._changes.popleft()
-            self._admission.release(sum(is_event for _, is_event in batch))
+            self._backpressure.release(sum(is_event for _, is_event in batch))
             self._last_position = position
-            if self.trouble:
-                _logger.warning("the outbox %s is written again; %d events were done without", self.path, self.not_kept)
-                self.trouble = None
+            if self.write_error:
+                _logger.warning("the outbox %s is writable again; %d events were dropped", self.path, self.dropped_events)
+                self.write_error = None
             self._changed.notify_all()
         return True
 
-    def _report_trouble(self, error: sqlite3.Error) -> None:
-        if self.trouble is None:
+    def _report_write_error(self, error: sqlite3.Error) -> None:
+        if self.write_error is None:
             _logger.error(
-                "the outbox %s cannot be written: %s; events are held in memory, and it is tried again; free space on its disk",
+                "cannot write to the outbox %s: %s; events are held in memory while this is retried; free space on its disk",
                 *(self.path, error),
             )
         with self._changed:
-            self.trouble = str(error)
+            self.write_error = str(error)
             self._changed.notify_all()
 
     def _drop(self) -> None:
-        """Drop what is past its time, and, when the disk is getting full, what every sink has: its place in the file is used again."""
+        """Apply the retention; on a nearly full disk also drop delivered events, whose space in the file is reused."""
         retention = self._retention
         try:
             dropped = self._file.drop(
@@ -287,19 +258,19 @@ class Outbox:
                 stored_before=time.time() - retention.max_age_seconds,
                 keeps_delivered=retention.keeps_delivered and shutil.disk_usage(self.path.parent).free >= LOW_DISK_BYTES,
             )
-        except (sqlite3.Error, OSError):  # then the next commit fails too, and says so
+        except (sqlite3.Error, OSError):  # the next commit fails too, and reports it
             dropped = Dropped(0, 0)
         if dropped.undelivered:
             _logger.warning(
-                "the outbox %s dropped %d events that were not delivered yet, for its limit of age or size", self.path, dropped.undelivered
+                "the outbox %s dropped %d undelivered events that exceeded its limit of age or size", self.path, dropped.undelivered
             )
-        self._drop_at = time.monotonic() + (0.0 if dropped.events else DROP_EVERY_SECONDS)
+        self._drop_at = time.monotonic() + (0.0 if dropped.events else RETENTION_INTERVAL_SECONDS)
 
 
-def _end_left_open(file: OutboxFile, *, everything: bool) -> None:
-    """End what was left open; where not everything, then only what cannot come again: the episodes of live sources."""
+def _end_interrupted(file: OutboxFile, *, with_recordings: bool) -> None:
+    """End interrupted episodes: those of live sources, which cannot continue, and on request those of recordings."""
     now = datetime.now(UTC)
-    for event in file.left_open():
-        if everything or event.recorded_at is not None:
+    for event in file.interrupted():
+        if with_recordings or event.recorded_at is not None:
             ended = ended_by_restart(event, now)
             file.add(ended, encode(ended), now.timestamp())

@@ -1,11 +1,9 @@
-"""Reading an outbox, beside the process that writes it: what relays deliver, and what people ask about."""
+"""Reading an outbox while another process may write it: events for the relays, and reports for operators."""
 
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 from typing_extensions import Self
 
@@ -13,25 +11,26 @@ from edge_hoi.errors import DeliveryError
 from edge_hoi.events.cloudevents import happened_at
 from edge_hoi.outbox.opening import connect
 from edge_hoi.outbox.schema import VERSION
+from edge_hoi.sinks.local_file import transaction
 from edge_hoi.sinks.message import Message
 from edge_hoi.types import Event
 
 
 @dataclass(frozen=True, slots=True)
 class SinkRecord:
-    """What an outbox knows of a sink.
+    """What an outbox records of a sink.
 
     Attributes:
         name: Its name.
-        waiting: Events that it has not got yet.
-        delivered: Events that it took, those it took twice counted twice.
-        dropped: Events that retention dropped before it had them.
+        waiting: Events not yet delivered to it.
+        delivered: Events delivered to it, duplicates included.
+        dropped: Events that retention dropped before they were delivered.
         dead: Its dead letters.
-        replays: Events that were asked to be delivered to it again.
-        state: How it did when it last changed; None if it never did anything.
-        error: What went wrong then.
-        changed_at: When that was, in seconds since 1970.
-        oldest_waiting_at: When the oldest event that it has not got was stored, in seconds since 1970; None if it has all.
+        replays: Events to be delivered to it again.
+        state: Its newest state; None if it has never been used.
+        error: Its error in that state.
+        changed_at: When the state changed, in seconds since 1970.
+        oldest_waiting_at: When the oldest waiting event was stored, in seconds since 1970; None if none waits.
     """
 
     name: str
@@ -48,17 +47,17 @@ class SinkRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An event that a sink can never take, the reason, and when that was found, in seconds since 1970."""
+    """An event that a sink can never accept, the reason, and when it was refused, in seconds since 1970."""
 
     sink: str
     message: Message
     reason: str
-    died_at: float
+    refused_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which events are meant; what is None selects all.
+    """A selection of events; None selects all.
 
     Attributes:
         since: Of this time or later, by the events' own time.
@@ -72,12 +71,8 @@ class Selection:
     camera: str | None = None
     event_id: str | None = None
 
-    def holds(self, event: Event) -> bool:
-        """Say whether an event is meant.
-
-        Args:
-            event: The event.
-        """
+    def contains(self, event: Event) -> bool:
+        """Return whether an event is selected."""
         time = happened_at(event)
         return (
             (self.since is None or time >= self.since)
@@ -88,19 +83,16 @@ class Selection:
 
 
 class OutboxReader:
-    """One thread's look at an outbox; a context manager that closes itself."""
+    """One thread's connection to an outbox; a context manager that closes itself."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file, which must be there.
-
-        Args:
-            path: The file.
+        """Open an existing file.
 
         Raises:
             DeliveryError: There is no such file, or it is not an outbox of this version.
         """
         if not path.is_file():
-            raise DeliveryError(f"there is no outbox {path}; `outbox: {{path: ...}}` in the configuration of a run makes one")
+            raise DeliveryError(f"there is no outbox {path}; `outbox: {{path: ...}}` in the configuration of a run creates one")
         self._database = connect(path)
         try:
             version = self._database.execute("PRAGMA user_version").fetchone()[0]
@@ -110,30 +102,24 @@ class OutboxReader:
         if version != VERSION:
             self.close()
             raise DeliveryError(
-                f"the outbox {path} is of version {version}, this program reads {VERSION}; "
-                + ("upgrade edge-hoi" if version > VERSION else "a run with it brings it up to date")
+                f"the outbox {path} has version {version}, this program reads version {VERSION}; "
+                + ("upgrade edge-hoi" if version > VERSION else "a run that uses it migrates it")
             )
 
     def after(self, position: int, limit: int) -> list[Message]:
-        """Give the events after a position, in order.
-
-        Args:
-            position: Of the last event that is not wanted.
-            limit: Most events to give.
-        """
-        return self._messages("SELECT position, body FROM events WHERE position > ? ORDER BY position LIMIT ?", position, limit)
+        """Return the events after a position, in order, at most `limit`."""
+        rows = self._database.execute(
+            "SELECT position, body, camera, event_id FROM events WHERE position > ? ORDER BY position LIMIT ?", (position, limit)
+        )
+        return [Message(*row) for row in rows]
 
     def replays(self, sink: str, limit: int) -> list[Message]:
-        """Give the events that a sink is to get again, in order.
-
-        Args:
-            sink: Its name.
-            limit: Most events to give.
-        """
-        return self._messages("SELECT position, body FROM replays WHERE sink = ? ORDER BY position LIMIT ?", sink, limit)
+        """Return the events to deliver to a sink again, in order, at most `limit`."""
+        rows = self._database.execute("SELECT body, position FROM replays WHERE sink = ? ORDER BY position LIMIT ?", (sink, limit))
+        return [Message.from_body(*row) for row in rows]
 
     def sinks(self) -> list[SinkRecord]:
-        """Report on every sink that ever had a place in the outbox."""
+        """Return the records of all sinks ever registered."""
         rows = self._database.execute(
             "SELECT name, (SELECT count(*) FROM events WHERE position > sinks.position), delivered, dropped, "
             "(SELECT count(*) FROM dead_letters WHERE sink = name), (SELECT count(*) FROM replays WHERE sink = name), state, error, "
@@ -142,23 +128,19 @@ class OutboxReader:
         return [SinkRecord(*row) for row in rows]
 
     def dead_letters(self, sink: str | None = None) -> list[DeadLetter]:
-        """Give the dead letters, in order.
-
-        Args:
-            sink: Of this sink only.
-        """
+        """Return the dead letters of one sink, or of all, in order."""
         rows = self._database.execute(
             "SELECT sink, position, body, reason, died_at FROM dead_letters WHERE ?1 IS NULL OR sink = ?1 ORDER BY sink, position", (sink,)
         )
-        return [DeadLetter(name, Message(position, body), reason, died_at) for name, position, body, reason, died_at in rows]
+        return [DeadLetter(name, Message.from_body(body, position), reason, at) for name, position, body, reason, at in rows]
 
     def request_replay(self, sink: str, selection: Selection, *, dead_letters: bool = False) -> int:
-        """Ask for events to be delivered again; the running pipeline takes them up within seconds, else the next one does.
+        """Request that events are delivered again, by the running pipeline within seconds, or by the next one.
 
         Args:
-            sink: Name of the sink that is to get them.
+            sink: Name of the sink.
             selection: Which events.
-            dead_letters: Take the sink's dead letters, which then are none any more, instead of what the outbox still keeps.
+            dead_letters: Replay, and delete, the sink's dead letters instead of events that were delivered to it.
 
         Returns:
             How many events will be delivered again.
@@ -170,25 +152,23 @@ class OutboxReader:
         if sink not in names:
             raise DeliveryError(f"the outbox knows the sinks {', '.join(names) or '(none)'}, not {sink!r}")
         try:
-            self._database.execute("BEGIN IMMEDIATE")
-            count = self._revive(sink, selection) if dead_letters else self._repeat(sink, selection)
-            self._database.execute("COMMIT")
+            with transaction(self._database):
+                return self._replay_dead_letters(sink, selection) if dead_letters else self._replay_delivered(sink, selection)
         except sqlite3.Error as error:
-            raise DeliveryError(f"the replay cannot be noted in the outbox: {error}; try again, or free space on its disk") from error
-        return count
+            raise DeliveryError(f"cannot write the replay request to the outbox: {error}; try again, or free space on its disk") from error
 
     def close(self) -> None:
-        """Close the file; closing twice does no harm."""
+        """Close the file; may be called twice."""
         self._database.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _repeat(self, sink: str, selection: Selection) -> int:
-        """Note events that the sink had already; those that it still waits for come anyway."""
+    def _replay_delivered(self, sink: str, selection: Selection) -> int:
+        """Select delivered events only: those that wait are delivered anyway."""
         return self._database.execute(
             "INSERT OR REPLACE INTO replays (sink, position, body) SELECT ?1, position, body FROM events "
             "WHERE position <= (SELECT position FROM sinks WHERE name = ?1) AND (?2 IS NULL OR happened_at >= ?2) "
@@ -202,8 +182,8 @@ class OutboxReader:
             ),
         ).rowcount
 
-    def _revive(self, sink: str, selection: Selection) -> int:
-        chosen = [letter.message for letter in self.dead_letters(sink) if selection.holds(letter.message.event)]
+    def _replay_dead_letters(self, sink: str, selection: Selection) -> int:
+        chosen = [letter.message for letter in self.dead_letters(sink) if selection.contains(letter.message.event)]
         self._database.executemany(
             "INSERT OR REPLACE INTO replays (sink, position, body) VALUES (?, ?, ?)",
             [(sink, message.position, message.body) for message in chosen],
@@ -212,6 +192,3 @@ class OutboxReader:
             "DELETE FROM dead_letters WHERE sink = ? AND position = ?", [(sink, message.position) for message in chosen]
         )
         return len(chosen)
-
-    def _messages(self, query: str, *values: Any) -> list[Message]:  # noqa: ANN401 — what SQLite takes
-        return [Message(position, body) for position, body in self._database.execute(query, values)]

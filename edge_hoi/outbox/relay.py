@@ -1,4 +1,4 @@
-"""One sink's own thread: takes events from the outbox to the sink, for as long as it takes."""
+"""A sink's delivery thread: it takes events from the outbox to the sink, and retries until that succeeds."""
 
 import logging
 import random
@@ -21,24 +21,24 @@ from edge_hoi.sinks.sink import Sink
 _logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1.0
-"""How often a relay that has nothing to do looks for replays."""
+"""How often an idle relay checks for replay requests."""
 
 SinkState = Literal["connecting", "up", "retrying", "faulty"]
 
 
 @dataclass(frozen=True, slots=True)
 class SinkStatus:
-    """How a sink does, as of now.
+    """The present status of a sink.
 
     Attributes:
         name: Its name.
-        state: `connecting` before it was first reached; `up`; `retrying` while it is tried again (an open circuit); `faulty` while it
-            cannot work until a person mends something, and is tried again seldom.
-        waiting: Events on disk that it has not got yet.
-        delivered: Events that it took in this run.
-        dead: Dead letters made in this run.
-        failures: Failures in a row.
-        error: The newest failure, while there is one.
+        state: `connecting` before its first success; `up`; `retrying` after a temporary failure; `faulty` if it needs operator action,
+            and is retried at the longest interval.
+        waiting: Events on disk not yet delivered to it.
+        delivered: Events delivered to it in this run.
+        dead: Dead letters of this run.
+        failures: Consecutive failures.
+        error: The newest failure; None once it is up again.
     """
 
     name: str
@@ -51,10 +51,10 @@ class SinkStatus:
 
 
 class Relay:
-    """Delivers the outbox's events to one sink, in order, each at least once. What befalls one sink does not hold up another.
+    """Delivers the outbox's events to one sink, in order, each at least once, independently of other sinks.
 
-    A failure that may pass is tried again for as long as it takes, after waits that grow (exponential backoff with full jitter). An
-    event that can never be taken becomes a dead letter after a few refusals.
+    Temporary failures are retried without limit, with exponential backoff and full jitter. An event that the sink can never accept
+    becomes a dead letter after a few attempts.
     """
 
     def __init__(
@@ -67,15 +67,9 @@ class Relay:
         retry: RetrySettings | None = None,
         skip_backlog: bool = False,
     ) -> None:
-        """Make a place for the sink in the outbox; `start` starts the thread.
+        """Register the sink in the outbox by its name; `start` starts the thread, which uses and closes the sink.
 
-        Args:
-            name: The sink's name in the outbox.
-            sink: The sink; the relay's thread uses and closes it.
-            outbox: Where the events are.
-            batch_size: Most events handed over at once.
-            retry: How long the sink is left alone after a failure.
-            skip_backlog: Deliver only what is put from now on, not what an earlier run left.
+        With `skip_backlog`, events that an earlier run left undelivered are skipped.
         """
         self.name = name
         self._sink = sink
@@ -88,34 +82,27 @@ class Relay:
         self._delivered = self._dead = self._failures = self._refusals = 0
         self._one_by_one_until = 0
         self._stopping = threading.Event()
-        # A daemon, because nothing can interrupt a sink that hangs: `stop` leaves it behind, and what it had is delivered again.
+        # A daemon, because a sink that hangs cannot be interrupted: `stop` leaves it behind, and its batch is delivered again.
         self._thread = threading.Thread(target=self._run, name=f"deliver-{name}", daemon=True)
 
     def start(self) -> None:
-        """Start to deliver."""
+        """Start delivering."""
         self._thread.start()
 
     def request_stop(self) -> None:
-        """Ask the thread to end, without waiting for it."""
+        """Make the thread end, without waiting for it."""
         self._stopping.set()
         self._outbox.wake()
 
     def stop(self, timeout_seconds: float) -> bool:
-        """Stop delivering.
-
-        Args:
-            timeout_seconds: Longest wait for the thread.
-
-        Returns:
-            Whether the thread has ended; if not, it hangs in the sink and was left behind.
-        """
+        """Stop delivering; return False if the thread still hangs in the sink after `timeout_seconds` and was left behind."""
         self.request_stop()
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
     def status(self) -> SinkStatus:
-        """Report how the sink does now."""
+        """Return the sink's present status."""
         waiting = max(0, self._outbox.last_position - self._position)
         return SinkStatus(self.name, self._state, waiting, self._delivered, self._dead, self._failures, self._error)
 
@@ -123,36 +110,36 @@ class Relay:
         try:
             with self._outbox.reader() as reader:
                 while not self._stopping.is_set():
-                    self._turn(reader)
+                    self._step(reader)
                 self._sink.close()
         except Exception:
-            _logger.exception("sink %s: its thread broke on a defect; please report it", self.name)
-            self._state, self._error = "faulty", "its thread broke on a defect; see the log"
+            _logger.exception("sink %s: internal error in its delivery thread; please report it", self.name)
+            self._state, self._error = "faulty", "internal error in its delivery thread; see the log"
 
-    def _turn(self, reader: OutboxReader) -> None:
-        """Deliver what is there, or wait for something."""
+    def _step(self, reader: OutboxReader) -> None:
+        """Deliver the next batch, or wait for one."""
         try:
             messages = reader.after(self._position, 1 if self._position < self._one_by_one_until else self._batch_size)
             is_replay = not messages
             if is_replay:
                 messages = reader.replays(self.name, self._batch_size)
         except sqlite3.Error as error:
-            self._pause(SinkUnavailableError(f"the outbox cannot be read: {error}; check its disk"))
+            self._back_off(SinkUnavailableError(f"cannot read the outbox: {error}; check its disk"))
             return
-        failure = self._hand_over(messages)
-        taken = len(messages) if failure is None else failure.delivered
-        self._note_taken(messages[:taken], is_replay=is_replay)
+        failure = self._try_to_deliver(messages)
+        delivered = len(messages) if failure is None else failure.delivered
+        self._acknowledge(messages[:delivered], is_replay=is_replay)
         if isinstance(failure, EventRefusedError):
-            self._refuse(messages[taken], failure, is_replay=is_replay)
+            self._refuse(messages[delivered], failure, is_replay=is_replay)
         elif failure is not None:
-            self._pause(failure)
+            self._back_off(failure)
         else:
-            self._note_up()
+            self._mark_up()
             if not messages:
-                self._outbox.wait_beyond(self._position, IDLE_SECONDS, self._stopping)
+                self._outbox.wait_for_event_after(self._position, IDLE_SECONDS, self._stopping)
 
-    def _hand_over(self, messages: Sequence[Message]) -> SinkError | None:
-        """Try to deliver; give the failure, if there was one."""
+    def _try_to_deliver(self, messages: Sequence[Message]) -> SinkError | None:
+        """Deliver a batch; return the failure, if any."""
         try:
             self._sink.open()
             if messages:
@@ -161,17 +148,17 @@ class Relay:
             return error
         except EdgeHoiError as error:
             return SinkUnavailableError(str(error))
-        except Exception as error:  # a defect of the sink; its text may hold a password
+        except Exception as error:  # a bug of the sink; the exception's text may contain a password
             place = traceback.extract_tb(error.__traceback__)[-1]
-            what = f"the sink broke on a defect, {type(error).__name__} in {place.name}, line {place.lineno} of {place.filename}"
+            what = f"internal error in the sink: {type(error).__name__} in {place.name}, line {place.lineno} of {place.filename}"
             if len(messages) != 1:
                 self._one_by_one_until = messages[-1].position if messages else 0
                 return SinkUnavailableError(what)
             return EventRefusedError(what)
         return None
 
-    def _note_taken(self, messages: Sequence[Message], *, is_replay: bool) -> None:
-        """Remember what the sink has. The note reaches the disk a little later: after a crash that is delivered again."""
+    def _acknowledge(self, messages: Sequence[Message], *, is_replay: bool) -> None:
+        """Record delivered messages. The record reaches the disk a little later: after a crash in between they are delivered again."""
         if not messages:
             return
         self._failures = self._refusals = 0
@@ -179,28 +166,28 @@ class Relay:
         self._advance(messages, is_replay=is_replay, delivered=len(messages))
 
     def _refuse(self, message: Message, refusal: EventRefusedError, *, is_replay: bool) -> None:
-        """Try an event again a few times, then make it a dead letter."""
+        """Retry an event a few times, then make it a dead letter."""
         self._refusals += 1
         if self._refusals < self._retry.max_refusals:
             self._stopping.wait(self._jitter(self._retry.initial_wait_seconds))
             return
-        _logger.error("sink %s can never take event %s, now a dead letter: %s", self.name, message.id, refusal)
+        _logger.error("sink %s refused event %s, now a dead letter: %s", self.name, message.id, refusal)
         self._refusals = 0
         self._dead += 1
-        self._outbox.note(partial(OutboxFile.bury, sink=self.name, message=message, reason=str(refusal)))
+        self._outbox.submit(partial(OutboxFile.add_dead_letter, sink=self.name, message=message, reason=str(refusal)))
         self._advance([message], is_replay=is_replay, delivered=0)
 
     def _advance(self, messages: Sequence[Message], *, is_replay: bool, delivered: int) -> None:
         positions = [message.position for message in messages]
         if is_replay:
-            self._outbox.note(partial(OutboxFile.finish_replays, sink=self.name, positions=positions))
-            self._outbox.flush(IDLE_SECONDS)  # the next look at the replays must not find them again
+            self._outbox.submit(partial(OutboxFile.finish_replays, sink=self.name, positions=positions))
+            self._outbox.flush(IDLE_SECONDS)  # the next check for replays must not find them again
         else:
             self._position = positions[-1]
-            self._outbox.note(partial(OutboxFile.acknowledge, sink=self.name, position=positions[-1], count=delivered))
+            self._outbox.submit(partial(OutboxFile.acknowledge, sink=self.name, position=positions[-1], count=delivered))
 
-    def _pause(self, failure: SinkError) -> None:
-        """Leave the sink alone for a while."""
+    def _back_off(self, failure: SinkError) -> None:
+        """Record a failure, and wait before the next attempt."""
         self._failures += 1
         is_faulty = isinstance(failure, SinkFaultError)
         state: SinkState = "faulty" if is_faulty else "retrying"
@@ -209,7 +196,7 @@ class Relay:
                 logging.ERROR if is_faulty else logging.WARNING,
                 "sink %s: %s (%d events wait; %s)",
                 *(self.name, failure, self.status().waiting),
-                "none is delivered until that is mended" if is_faulty else "it is tried again for as long as it takes",
+                "none is delivered until this is fixed" if is_faulty else "retrying until it succeeds",
             )
         if (self._state, self._error) != (state, str(failure)):
             self._report(state, str(failure))
@@ -217,18 +204,18 @@ class Relay:
         growing = self._retry.initial_wait_seconds * 2.0 ** min(self._failures - 1, 32)
         self._stopping.wait(self._jitter(longest if is_faulty else min(longest, growing)))
 
-    def _note_up(self) -> None:
+    def _mark_up(self) -> None:
         if self._state != "up":
             if self._error:
-                _logger.warning("sink %s takes events again", self.name)
+                _logger.warning("sink %s is up again", self.name)
             self._failures = 0
             self._report("up", None)
 
     def _report(self, state: SinkState, error: str | None) -> None:
         self._state, self._error = state, error
-        self._outbox.note(partial(OutboxFile.report, sink=self.name, state=state, error=error))
+        self._outbox.submit(partial(OutboxFile.report, sink=self.name, state=state, error=error))
 
     @staticmethod
     def _jitter(longest_seconds: float) -> float:
-        """Draw a wait, so that the boxes behind a broker that was off do not all call at once."""
+        """Draw a wait, so that the devices behind a broker that was down do not all reconnect at once."""
         return random.uniform(0.0, longest_seconds)  # noqa: S311  # no secret depends on it

@@ -1,14 +1,15 @@
-"""The tables of an outbox, and how a file of an older version becomes one of this."""
+"""The tables of an outbox, and migration from older versions."""
 
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
 from edge_hoi.errors import DeliveryError
+from edge_hoi.sinks.local_file import transaction
 
 STEPS: tuple[Sequence[str], ...] = (
     (
-        # AUTOINCREMENT: positions go on growing also when every event was dropped.
+        # AUTOINCREMENT: positions keep increasing even after every event was dropped.
         """CREATE TABLE events (
             position INTEGER PRIMARY KEY AUTOINCREMENT,
             event_id TEXT NOT NULL,
@@ -47,43 +48,33 @@ STEPS: tuple[Sequence[str], ...] = (
         )""",
     ),
 )
-"""What makes version n + 1 of version n, as SQL statements; `PRAGMA user_version` holds the version. Steps are added, never changed."""
+"""SQL statements that migrate version n to n + 1; `PRAGMA user_version` holds the version. Steps are added, never changed."""
 
 VERSION = len(STEPS)
-SALVAGED_TABLES = {
+RECOVERED_TABLES = {
     "events": "position",
     "open_episodes": "event_id",
     "sinks": "name",
     "dead_letters": "sink, position",
     "replays": "sink, position",
 }
-"""What is copied out of a damaged file, and the keys of the tables."""
+"""The tables copied from a damaged file, and their keys."""
 
 
 def migrate(database: sqlite3.Connection, path: Path, steps: Sequence[Sequence[str]] = STEPS) -> None:
-    """Bring a file to the version of this program: each step whole or not at all.
-
-    Args:
-        database: The file, outside of a transaction.
-        path: For messages.
-        steps: See `STEPS`.
+    """Migrate a file, outside of a transaction, to the version of this program, each step completely or not at all.
 
     Raises:
-        DeliveryError: A newer program made the file.
-        sqlite3.Error: A step fails; the file is as the step before left it.
+        DeliveryError: A newer program created the file.
+        sqlite3.Error: A step failed; the file is as the previous step left it.
     """
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if version > len(steps):
         raise DeliveryError(
-            f"the outbox {path} is of version {version}, this program knows {len(steps)} at most; upgrade edge-hoi or name another file"
+            f"the outbox {path} has version {version}, this program knows at most {len(steps)}; upgrade edge-hoi or name another file"
         )
     for number, statements in enumerate(steps[version:], version + 1):
-        database.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(database):
             for statement in statements:
                 database.execute(statement)
             database.execute(f"PRAGMA user_version = {number}")
-            database.execute("COMMIT")
-        except BaseException:
-            database.execute("ROLLBACK")
-            raise

@@ -1,4 +1,4 @@
-"""Settings of the outbox, as they stand in a configuration's `outbox`."""
+"""Settings of the outbox: the section `outbox` of a configuration."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,7 +10,9 @@ class OutboxSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: Location | None = Field(None, description="Its file; where absent, one that ends with the run, fit for recordings")
+    path: Location | None = Field(
+        None, description="Its file; where absent, one that is deleted at the end of the run, which suits recordings"
+    )
     max_age_days: float = Field(7.0, gt=0, le=3650, description="Older events are dropped, delivered or not")
-    max_megabytes: float = Field(1000.0, ge=1, le=1_000_000, description="When it holds more, the oldest events are dropped")
-    drain_seconds: float = Field(10.0, ge=0, le=86_400, description="At the end of a run: longest wait without progress for its sinks")
+    max_megabytes: float = Field(1000.0, ge=1, le=1_000_000, description="When it is larger, the oldest events are dropped")
+    drain_seconds: float = Field(10.0, ge=0, le=86_400, description="At the end of a run: longest wait for the sinks without progress")

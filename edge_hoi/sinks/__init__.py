@@ -1,6 +1,6 @@
 """Deliver events to other systems, a file or folder for each: MQTT, Kafka, webhooks, Redis, JSON lines, Parquet, SQLite.
 
-In: `Message`s, each an event and its CloudEvents bytes. Out: whatever the other system takes; failures are `SinkError`s.
+In: `Message`s, each an event and its CloudEvents bytes. Out: the other system's format; failures are `SinkError`s.
 """
 
 from edge_hoi.sinks.jsonl import JsonlSettings, JsonlSink

@@ -1,4 +1,4 @@
-"""What it means for a sink that its server was not reached, or does not answer."""
+"""Classify why a sink's server could not be reached, or does not answer."""
 
 import socket
 import ssl
@@ -11,54 +11,46 @@ _CLIENT_CERTIFICATE_ALERTS = ("CERTIFICATE_REQUIRED", "UNKNOWN_CA", "BAD_CERTIFI
 
 
 def origin(url: str) -> str:
-    """Give the part of an address that may be shown: scheme, host and port. The path of a webhook often is its password.
-
-    Args:
-        url: A URL with a host.
+    """Return the part of a URL that may be shown: scheme, host and port. The path of a webhook often is a secret.
 
     Raises:
-        ValueError: It is malformed.
+        ValueError: The URL is malformed.
     """
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
 
-def failure_of_connection(error: BaseException, place: str) -> SinkError:
-    """Tell what it means that there was no answer.
-
-    Args:
-        error: What was raised; the system's own errors are looked for among its causes.
-        place: What the server is called, without any secret.
-    """
+def connection_failure(error: BaseException, server: str) -> SinkError:
+    """Convert an exception, or its cause, to a sink's error; `server` is the server's name, without secrets."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return SinkFaultError(
-                f"{place} shows a certificate that is not trusted ({cause.verify_message}); name its authority as `ca_file` under tls, "
-                "use the host name that it was made for, or set this machine's clock"
+                f"the certificate of {server} is not trusted ({cause.verify_message}); set its authority as `ca_file` under tls, use the "
+                "host name in the certificate, or correct this machine's clock"
             )
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            return SinkFaultError(f"{place}: TLS failed ({cause.reason}); {_mend_tls(cause.reason or '')}")
+            return SinkFaultError(f"{server}: TLS failed ({cause.reason}); {_tls_hint(cause.reason or '')}")
         if isinstance(cause, socket.gaierror):
-            return SinkUnavailableError(f"{place}: its name is not known ({cause.strerror}); check it, and this machine's DNS")
+            return SinkUnavailableError(f"{server}: unknown host name ({cause.strerror}); check it, and this machine's DNS")
     if any("Timeout" in type(cause).__name__ for cause in _causes(error)):
-        return SinkUnavailableError(f"{place} does not answer in time; is it up, and is the time long enough?")
+        return SinkUnavailableError(f"{server} did not answer in time; check that it is up, and the sink's timeouts")
     system = next((cause.strerror or str(cause) for cause in reversed(list(_causes(error))) if isinstance(cause, OSError)), None)
     return SinkUnavailableError(
-        f"{place}: the connection failed ({system or type(error).__name__}); is a server up there, and is TLS set as it has it?"
+        f"{server}: the connection failed ({system or type(error).__name__}); check that a server runs there, and the TLS setting"
     )
 
 
-def _mend_tls(reason: str) -> str:
+def _tls_hint(reason: str) -> str:
     if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER" in reason:
-        return "no TLS is spoken there; is it an address or a port without TLS, such as http://?"
+        return "the server does not use TLS on this port; is it a port without TLS, such as http://?"
     if any(alert in reason for alert in _CLIENT_CERTIFICATE_ALERTS):
-        return "it wants a certificate that it trusts; name it as `certificate_file` under tls"
-    return "compare the versions of TLS and the certificates of both sides"
+        return "the server requires a client certificate that it trusts; set `certificate_file` under tls"
+    return "compare the TLS versions and the certificates of both sides"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk from an error to what brought it about, the first cause last."""
+    """Yield an error and its causes, the root cause last."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause

@@ -1,4 +1,4 @@
-"""Events as rows of a table: the columns that files for queries have, whatever their format."""
+"""Events as rows of a table: the columns of all file formats for queries."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,6 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
 
 from edge_hoi.compat import parse_datetime
-from edge_hoi.sinks.message import Message
 
 Kind = Literal["text", "integer", "real", "time", "list"]
 Value = str | int | float | list[Any] | None
@@ -15,13 +14,7 @@ Envelope = dict[str, Any]
 
 
 class Column(NamedTuple):
-    """A column.
-
-    Attributes:
-        name: Its name.
-        kind: What it holds; times are as in the event, `2026-01-01T12:00:00.000000Z`.
-        read: Takes its value from a CloudEvents envelope.
-    """
+    """A column: its name, its kind (times as in the event, `2026-01-01T12:00:00.000000Z`), and how a CloudEvents envelope is read."""
 
     name: str
     kind: Kind
@@ -29,7 +22,7 @@ class Column(NamedTuple):
 
 
 def _at(path: str) -> Callable[[Envelope], Value]:
-    """Read what stands at a dotted path; None where a part of it is missing."""
+    """Read the value at a dotted path; None where a part of it is missing."""
 
     def read(envelope: Envelope) -> Value:
         value: Any = envelope
@@ -74,22 +67,15 @@ COLUMNS = (
     Column("snapshot", "text", _at("data.snapshot")),
     Column("clip", "text", _at("data.clip")),
 )
-"""All but the event itself, which stands beside them whole, as `cloudevent`; `source` and `id` together are the key."""
+"""All columns but `cloudevent`, the whole event; `source` and `id` together are the key."""
 
 
-def row_of(message: Message) -> dict[str, Value]:
-    """Read a message's row.
-
-    Args:
-        message: The message.
-
-    Returns:
-        Its value for each of `COLUMNS`, and the whole of it as `cloudevent`.
-    """
-    envelope = json.loads(message.body)
-    return {column.name: column.read(envelope) for column in COLUMNS} | {"cloudevent": message.body.decode()}
+def row_of(body: bytes) -> dict[str, Value]:
+    """Return the value of each of `COLUMNS`, and of `cloudevent`, for a message's body."""
+    envelope = json.loads(body)
+    return {column.name: column.read(envelope) for column in COLUMNS} | {"cloudevent": body.decode()}
 
 
 def time_of(text: Value) -> datetime | None:
-    """Read a value of kind `time`."""
+    """Parse a value of kind `time`."""
     return parse_datetime(text) if isinstance(text, str) else None

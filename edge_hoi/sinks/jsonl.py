@@ -26,14 +26,14 @@ class JsonlSettings(SinkSettings):
 
     type: Literal["jsonl"] = "jsonl"
     path: Location = Field(description="A file, or - for standard output")
-    append: bool = Field(False, description="Go on behind what the file holds instead of starting it anew")
-    sync: bool = Field(True, description="Wait until each batch is on the disk itself, not only with the operating system")
-    rotate_megabytes: float | None = Field(None, gt=0, description="Begin a new file before this size; the old one becomes FILE.1")
-    keep_files: int = Field(5, ge=1, le=1000, description="How many old files are kept: FILE.1 is the newest of them")
+    append: bool = Field(False, description="Append to the file instead of overwriting it")
+    sync: bool = Field(True, description="Sync each batch to disk, not only to the operating system")
+    rotate_megabytes: float | None = Field(None, gt=0, description="Start a new file before this size; the old one becomes FILE.1")
+    keep_files: int = Field(5, ge=1, le=1000, description="How many old files are kept; FILE.1 is the newest of them")
 
     @property
     def skips_backlog(self) -> bool:
-        """A file begun anew, like standard output, holds its own run's events."""
+        """An overwritten file, like standard output, contains only the events of its own run."""
         return not self.append
 
     def make(self, context: SinkContext) -> "JsonlSink":
@@ -50,8 +50,8 @@ class JsonlSettings(SinkSettings):
 class JsonlSink(Sink):
     """Writes one CloudEvents line per event.
 
-    Every batch is in the file when `deliver` returns. What cannot be written whole is taken back, and a line that an earlier run left
-    torn is taken out on opening, so that a regular file holds whole lines only.
+    Every batch is in the file when `deliver` returns. A partly written batch is removed, as is an incomplete last line of an earlier
+    run, so that a regular file contains complete lines only.
     """
 
     def __init__(
@@ -61,14 +61,14 @@ class JsonlSink(Sink):
 
         Args:
             path: A file, or "-" for standard output, which is not closed.
-            append: Go on behind what the file holds instead of starting it and its old files anew.
-            sync: Also wait until each batch is on the disk itself, not only with the operating system.
-            rotate_bytes: Largest size of a regular file; before a line that would exceed it, it becomes `<path>.1`, and `.1` becomes
-                `.2`. None for no limit.
+            append: Append to the file instead of overwriting it and deleting its old files.
+            sync: Sync each batch to disk.
+            rotate_bytes: Largest size of a regular file; before a line that would exceed it, the file becomes `<path>.1`, `.1` becomes
+                `.2`, and so on. None for no limit.
             keep_files: How many old files are kept.
 
         Raises:
-            SinkFaultError: The file cannot be opened, or it is to be appended to and does not hold JSON lines.
+            SinkFaultError: The file cannot be opened, or does not contain JSON lines to append to.
         """
         self._path = Path(path)
         self._sync = sync
@@ -81,21 +81,18 @@ class JsonlSink(Sink):
         self._open(append=append)
 
     def open(self) -> None:
-        """Open the file again, if it was closed."""
+        """Reopen the file after `close`, to append."""
         if self._stream is None:
             self._open(append=True)
 
     def deliver(self, messages: Sequence[Message]) -> None:
-        """Write some messages.
-
-        Args:
-            messages: In order; may be none.
+        """Write messages.
 
         Raises:
             SinkUnavailableError: They cannot be written now, for example because the disk is full.
-            SinkFaultError: Whoever read standard output or the pipe is gone.
+            SinkFaultError: The reader of standard output or of the pipe is gone.
         """
-        taken = 0
+        delivered = 0
         for chunk, needs_new_file in self._chunks(messages):
             try:
                 if needs_new_file:
@@ -103,8 +100,8 @@ class JsonlSink(Sink):
                 self._write(b"".join(message.body + b"\n" for message in chunk))
             except OSError as error:
                 kind = SinkFaultError if error.errno == errno.EPIPE else SinkUnavailableError
-                raise self._error(kind, error, "free space on its disk or name another file", taken) from error
-            taken += len(chunk)
+                raise self._error(kind, error, "free space on its disk or name another file", delivered) from error
+            delivered += len(chunk)
 
     def close(self) -> None:
         """Close the file; standard output stays open."""
@@ -114,11 +111,11 @@ class JsonlSink(Sink):
 
     def _open(self, *, append: bool) -> None:
         try:
-            kept, missing = _whole_lines(self._path) if append and self._path.is_file() else (0, b"")
-            # Opened to write at the end always, so that what follows a batch that was taken back leaves no hole.
+            kept, missing = _complete_lines(self._path) if append and self._path.is_file() else (0, b"")
+            # Always in append mode, so that a write after a removed batch leaves no hole.
             self._stream = sys.stdout.buffer if self._is_standard_output else self._path.open("ab", buffering=0)
         except OSError as error:
-            raise self._error(SinkFaultError, error, "name a file in a folder that exists and may be written to") from error
+            raise self._error(SinkFaultError, error, "name a file in a folder that exists and is writable") from error
         self._is_regular = not self._is_standard_output and stat.S_ISREG(os.fstat(self._stream.fileno()).st_mode)
         if self._is_regular:
             self._stream.truncate(kept)
@@ -128,7 +125,7 @@ class JsonlSink(Sink):
                     old.unlink(missing_ok=True)
 
     def _chunks(self, messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], bool]]:
-        """Cut a batch where a line would make the file too large; say of each part whether a new file is to be begun for it."""
+        """Split a batch where a line would exceed the file's size limit; yield each part with whether it needs a new file."""
         limit = self._rotate_bytes if self._is_regular else None
         size, first, needs_new_file = self._size() if limit else 0, 0, False
         for number, message in enumerate(messages):
@@ -142,12 +139,12 @@ class JsonlSink(Sink):
             yield messages[first:], needs_new_file
 
     def _write(self, content: bytes) -> None:
-        """Write all of it, or take back what was written of it."""
+        """Write the content completely, or truncate the file to its previous size."""
         assert self._stream is not None
         size = self._size() if self._is_regular else 0
         rest = memoryview(content)
         try:
-            while rest:  # an unbuffered file may take a part only
+            while rest:  # an unbuffered file may write a part only
                 rest = rest[self._stream.write(rest) :]
             self._stream.flush()
             if self._sync and self._is_regular:
@@ -158,7 +155,7 @@ class JsonlSink(Sink):
             raise
 
     def _rotate(self) -> None:
-        """Make the file its first old one, those one older, and begin it anew."""
+        """Rename the file and the old ones, delete the oldest, and start a new file."""
         *rest, oldest = self._old_files()
         oldest.unlink(missing_ok=True)
         for younger, older in reversed(list(zip([self._path, *rest], [*rest, oldest], strict=True))):
@@ -174,18 +171,15 @@ class JsonlSink(Sink):
         assert self._stream is not None
         return os.fstat(self._stream.fileno()).st_size
 
-    def _error(self, kind: type[SinkError], error: OSError, mend: str, taken: int = 0) -> SinkError:
-        return kind(f"cannot write events to {self._name}: {error.strerror}; {mend}", delivered=taken)
+    def _error(self, kind: type[SinkError], error: OSError, fix: str, delivered: int = 0) -> SinkError:
+        return kind(f"cannot write events to {self._name}: {error.strerror}; {fix}", delivered=delivered)
 
 
-def _whole_lines(path: Path) -> tuple[int, bytes]:
-    """Find where a file's whole lines end.
-
-    Returns:
-        How many of its bytes to keep, and what to add to them: the last line's end, if only that is missing.
+def _complete_lines(path: Path) -> tuple[int, bytes]:
+    """Return how many bytes of a file to keep, and what to append to them: the last line's newline, if only that is missing.
 
     Raises:
-        SinkFaultError: The file does not hold JSON lines.
+        SinkFaultError: The file does not contain JSON lines.
     """
     tail = _last_line(path)
     size = path.stat().st_size
@@ -199,7 +193,7 @@ def _whole_lines(path: Path) -> tuple[int, bytes]:
 
 
 def _last_line(path: Path) -> bytes:
-    """Read what stands behind the last line's end."""
+    """Read everything after the last newline."""
     tail = b""
     with path.open("rb") as file:
         position = file.seek(0, os.SEEK_END)

@@ -1,5 +1,6 @@
-"""What sinks are handed: an event, and the bytes that say it."""
+"""A message: one event as sinks deliver it."""
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,33 +15,39 @@ class Message:
     """An event on its way from the outbox to a sink.
 
     Attributes:
-        position: Its place in the outbox, growing; 0 outside of one.
-        body: One CloudEvents 1.0 event in structured JSON: UTF-8, one line, without the line's end, at most 64 KiB. Every sink of
-            every attempt gets the same bytes.
+        position: Its position in the outbox, increasing; 0 outside of one.
+        body: One CloudEvents 1.0 event in structured JSON: UTF-8, one line without its newline, at most 64 KiB. Every attempt of every
+            sink delivers the same bytes.
+        camera: Name of its source.
+        event_id: Id of its episode.
     """
 
     position: int
     body: bytes
+    camera: str
+    event_id: str
 
     @classmethod
     def of(cls, event: Event, position: int = 0) -> Self:
-        """Make the message of an event.
-
-        Args:
-            event: The event.
-            position: Its place in the outbox.
+        """Encode an event.
 
         Raises:
             DeliveryError: The event is too large.
         """
-        return cls(position, encode(event))
+        return cls(position, encode(event), event.camera, event.event_id)
+
+    @classmethod
+    def from_body(cls, body: bytes, position: int = 0) -> Self:
+        """Restore a message from its body alone."""
+        envelope = json.loads(body)
+        return cls(position, body, envelope["partitionkey"], envelope["subject"])
 
     @cached_property
     def event(self) -> Event:
-        """The event, with its numbers as they stand in `body`; read from it when first asked for."""
+        """The event, with numbers rounded as in `body`; decoded on first access."""
         return decode(self.body)
 
     @property
     def id(self) -> str:
-        """The CloudEvents `id`; within one `source`, equal ids are the same event, delivered again."""
-        return f"{self.event.event_id}.{self.event.sequence:08d}"
+        """The CloudEvents `id`; within one `source`, equal ids are duplicates of one event."""
+        return f"{self.event_id}.{self.event.sequence:08d}"

@@ -1,6 +1,5 @@
 """Events as Parquet files in a folder, for analysis."""
 
-import fcntl
 import os
 import time
 from collections.abc import Sequence
@@ -12,9 +11,10 @@ from pydantic import Field
 
 from edge_hoi.compat import UTC
 from edge_hoi.config_types import Location
-from edge_hoi.errors import MissingDependencyError, SinkError, SinkFaultError, SinkUnavailableError
+from edge_hoi.errors import SinkError, SinkFaultError, SinkUnavailableError
 from edge_hoi.sinks.event_columns import COLUMNS, row_of, time_of
 from edge_hoi.sinks.jsonl import JsonlSink
+from edge_hoi.sinks.local_file import lock_file
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.settings import SinkSettings
 from edge_hoi.sinks.sink import Sink, SinkContext
@@ -23,33 +23,34 @@ if TYPE_CHECKING:
     import pyarrow
 
 _OPEN = "_open.jsonl"
-"""Readers of Parquet folders pass over names that begin with an underscore or a dot."""
+"""Readers of Parquet folders ignore names that begin with an underscore or a dot."""
 
 
 class ParquetSettings(SinkSettings):
     """Events as Parquet files in a folder, for analysis."""
 
     type: Literal["parquet"] = "parquet"
-    folder: Location = Field(description="The folder; made where there is none")
-    max_events: int = Field(10_000, ge=1, le=1_000_000, description="A file is finished when it has so many events ...")
-    max_minutes: float = Field(60.0, gt=0, le=100_000, description="... or after so long, or when the run ends")
+    folder: Location = Field(description="The folder; created if missing")
+    max_events: int = Field(10_000, ge=1, le=1_000_000, description="A file is finished when it has this many events ...")
+    max_minutes: float = Field(60.0, gt=0, le=100_000, description="... or after this time, or when the run ends")
     keep_days: float | None = Field(None, gt=0, description="Older files are deleted; null keeps all")
 
     def make(self, context: SinkContext) -> "ParquetSink":
-        """Make the sink; for a test in a folder beside it, because another run may be writing to this one."""
+        """Create the sink; a test writes to a folder of its own, because another run may be writing to this one."""
+        self._require("pyarrow.parquet")
         folder = f"{self.folder.rstrip('/')}.test" if context.is_test else self.folder
         return ParquetSink(folder, max_events=self.max_events, max_minutes=self.max_minutes, keep_days=self.keep_days)
 
 
 class ParquetSink(Sink):
-    """Collects events as JSON lines on disk, and makes a Parquet file of them when there are many, or some are old.
+    """Collects events as JSON lines on disk, and converts them to a Parquet file when there are enough, or some are old.
 
-    A Parquet file appears whole or not at all, and is never changed. What a kill leaves behind is JSON lines, of which the next run
-    makes the file that was due, under the name that it would have had, so that no event is lost or there twice because of it.
+    A Parquet file appears complete or not at all, and never changes. The next run converts the JSON lines that a killed run left
+    behind, to a file of the name it would have had, so that no event is lost or duplicated.
     """
 
     def __init__(self, folder: str | Path, *, max_events: int = 10_000, max_minutes: float = 60.0, keep_days: float | None = None) -> None:
-        """Make the folder.
+        """Create the folder, unless it exists.
 
         Args:
             folder: The folder; used by one sink at a time.
@@ -58,13 +59,8 @@ class ParquetSink(Sink):
             keep_days: Files last written earlier are deleted; None keeps all.
 
         Raises:
-            SinkFaultError: The folder cannot be made.
-            MissingDependencyError: pyarrow is not installed.
+            SinkFaultError: The folder cannot be created.
         """
-        try:
-            import pyarrow.parquet  # noqa: F401
-        except ImportError as error:
-            raise MissingDependencyError("Parquet files need pyarrow; pip install 'edge-hoi[parquet]'") from error
         self._folder = Path(folder)
         self._max_events = max_events
         self._max_seconds = max_minutes * 60.0
@@ -72,20 +68,18 @@ class ParquetSink(Sink):
         self._lines: JsonlSink | None = None
         self._lock: BinaryIO | None = None
         self._count = 0
-        self._since = 0.0  # by time.monotonic(): when the first of the open lines came
+        self._since = 0.0  # by time.monotonic(): arrival of the first open line
         try:
             self._folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise SinkFaultError(
-                f"cannot make the folder {folder}: {error.strerror}; name one in a folder that may be written to"
-            ) from error
+            raise SinkFaultError(f"cannot create the folder {folder}: {error.strerror}; name one in a writable folder") from error
 
     def open(self) -> None:
-        """Go on where the last run ended, and finish files that are due.
+        """Continue where the last run ended, and finish files that are due.
 
         Raises:
             SinkUnavailableError: A file cannot be written now, for example because the disk is full.
-            SinkFaultError: The folder cannot be written to, or another run writes to it.
+            SinkFaultError: The folder is not writable, or another run writes to it.
         """
         if self._lock is None:
             self._lock = self._take_lock()
@@ -98,35 +92,32 @@ class ParquetSink(Sink):
             self._rotate()
 
     def deliver(self, messages: Sequence[Message]) -> None:
-        """Keep some events; they are on the disk when it returns.
-
-        Args:
-            messages: In order; may be none.
+        """Write messages to the open lines, synced to disk.
 
         Raises:
             SinkUnavailableError: They cannot be written now, for example because the disk is full.
         """
-        taken = 0
-        while taken < len(messages):
+        delivered = 0
+        while delivered < len(messages):
             assert self._lines is not None
             if not self._count:
                 self._since = time.monotonic()
-            chunk = messages[taken : taken + self._max_events - self._count]
+            chunk = messages[delivered : delivered + self._max_events - self._count]
             try:
                 self._lines.deliver(chunk)
-                taken += len(chunk)
+                delivered += len(chunk)
                 self._count += len(chunk)
                 if self._count >= self._max_events:
                     self._rotate()
             except SinkError as error:
-                error.delivered = taken
+                error.delivered = delivered
                 raise
 
     def close(self) -> None:
-        """Finish the file that was begun; what cannot be finished now is when it is opened again."""
+        """Finish the current file; one that cannot be finished now is finished by the next `open`."""
         if self._lines is not None:
             try:
-                self._rotate(goes_on=False)
+                self._rotate(reopen=False)
             except SinkError:
                 self._lines = None
         if self._lock is not None:
@@ -134,23 +125,16 @@ class ParquetSink(Sink):
         self._lock = None
 
     def _take_lock(self) -> BinaryIO:
-        """Make sure that nobody else takes the open lines away."""
-        path = self._folder / ".lock"
+        """Keep other processes from using the open lines."""
         try:
-            lock = path.open("wb")
-        except OSError as error:
-            raise SinkFaultError(
-                f"cannot write events to {self._folder}: {error.strerror}; name a folder that may be written to"
-            ) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
+            return lock_file(self._folder / ".lock")
+        except BlockingIOError:
             raise SinkFaultError(f"another run writes events to {self._folder}; give each run a folder of its own") from None
-        return lock
+        except OSError as error:
+            raise SinkFaultError(f"cannot write events to {self._folder}: {error.strerror}; name a writable folder") from error
 
-    def _rotate(self, *, goes_on: bool = True) -> None:
-        """Set the open lines aside under the name of their file, and make it."""
+    def _rotate(self, *, reopen: bool = True) -> None:
+        """Rename the open lines after their Parquet file, and write it."""
         assert self._lines is not None
         self._lines.close()
         self._lines = None
@@ -163,13 +147,13 @@ class ParquetSink(Sink):
         else:
             (self._folder / _OPEN).unlink(missing_ok=True)
         self._count = 0
-        if goes_on:
+        if reopen:
             self.open()
         else:
             self._finish_files()
 
     def _finish_files(self) -> None:
-        """Make a Parquet file of all lines that were set aside; made twice, it is the same file."""
+        """Convert all renamed lines to Parquet files, and delete old files; a repeated conversion writes the same file."""
         try:
             for lines in sorted(self._folder.glob("_events-*.jsonl")):
                 _write_table(_table_of(lines.read_bytes().splitlines()), lines.with_name(f"{lines.stem[1:]}.parquet"))
@@ -186,7 +170,6 @@ class ParquetSink(Sink):
 
 
 def _table_of(lines: Sequence[bytes]) -> "pyarrow.Table":
-    """Make a table of events."""
     import pyarrow
 
     types = {
@@ -198,12 +181,12 @@ def _table_of(lines: Sequence[bytes]) -> "pyarrow.Table":
     }
     schema = pyarrow.schema([*((column.name, types[column.kind]) for column in COLUMNS), ("cloudevent", pyarrow.string())])
     times = [column.name for column in COLUMNS if column.kind == "time"]
-    rows = [row_of(Message(0, line)) for line in lines]
+    rows = [row_of(line) for line in lines]
     return pyarrow.Table.from_pylist([row | {name: time_of(row[name]) for name in times} for row in rows], schema)
 
 
 def _write_table(table: "pyarrow.Table", path: Path) -> None:
-    """Write a file that appears whole or not at all."""
+    """Write a file that appears complete or not at all."""
     from pyarrow import parquet
 
     unfinished = path.with_name(f".{path.name}.part")

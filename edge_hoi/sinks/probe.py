@@ -1,4 +1,4 @@
-"""The events that `edge-hoi sinks test` sends: valid, and recognisable as a test by camera and text."""
+"""The events that `edge-hoi sinks test` sends: valid, and marked as a test by camera and text."""
 
 import uuid
 from dataclasses import replace
@@ -11,14 +11,7 @@ PROBE_CAMERA = "edge-hoi-sinks-test"
 
 
 def make_probe(site: str) -> tuple[Event, Event]:
-    """Make an episode of no duration.
-
-    Args:
-        site: Name of the place.
-
-    Returns:
-        Its `started` and its `ended` event, as of now.
-    """
+    """Return the `started` and the `ended` event of an episode of no duration, as of now."""
     now = datetime.now(UTC)
     moment = Moment(now, 0.0)
     started = Event(

@@ -1,12 +1,11 @@
-"""What a sink is: the protocol that every way out of the program follows, and a fake of it for tests.
+"""The protocol that every sink follows, and a fake for tests.
 
-A new sink is one module with a `SinkSettings` subclass that makes it, one line in `kinds.py` (or, outside of this package, an entry point
-of the group `edge_hoi.sinks`), and one row in the contract tests (`tests/delivery/sink_rows.py`).
+A new sink is one module with a `SinkSettings` subclass, one line in `registry.py` (or, in another package, an entry point of the group
+`edge_hoi.sinks`), and one row in the contract tests (`tests/sinks/sink_rows.py`).
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Protocol
 
 from typing_extensions import Self
@@ -17,13 +16,13 @@ from edge_hoi.types import Event
 
 @dataclass(frozen=True, slots=True)
 class SinkContext:
-    """What a sink may want to know of the run that it serves.
+    """The run that a sink serves.
 
     Attributes:
-        site: Name of the place.
+        site: Name of the site.
         cameras: Names of the sources.
-        is_test: Made by `edge-hoi sinks test`: what earlier runs left with the other system stays as it is, and a connection of a
-            running pipeline is not to be disturbed (another client id, say).
+        is_test: Created by `edge-hoi sinks test`: existing data of the other system must not be overwritten, and a running pipeline's
+            connection not be disturbed (by using the same client id, say).
     """
 
     site: str
@@ -32,54 +31,51 @@ class SinkContext:
 
 
 class Sink(Protocol):
-    """Takes events to one other system; a context manager that opens and closes itself.
+    """Delivers events to one other system; a context manager that opens and closes itself.
 
-    Making one checks its arguments and may touch local files, never the network: a pipeline starts while its broker is down. Then one
-    thread alone uses it, not that of its maker: `open`, `deliver` again and again, `close`. A sink neither retries nor waits between
-    attempts; that is done around it. It holds no secret in its `repr` or in any error.
+    The constructor checks its arguments and may open local files, but does not use the network: a pipeline starts while its broker is
+    down. Afterwards a single thread, not the constructor's, calls `open`, `deliver` repeatedly, and `close`. A sink neither retries nor
+    waits between attempts; its caller does. Neither its `repr` nor its errors contain secrets.
 
-    Any other exception than those named is taken for a defect: the batch is handed over again one by one, and an event over which it
-    is raised time and again is refused.
+    Any exception not listed under `Raises` counts as a bug of the sink: the batch is delivered again one by one, and an event that
+    raises repeatedly becomes a dead letter.
     """
 
     def open(self) -> None:
-        """Reach the other system; does nothing while it is reached.
+        """Connect to the other system, unless connected.
 
-        Called before the first delivery, also when there is nothing to deliver, and again after each failure.
+        Called before the first delivery, also when there is nothing to deliver, and after each failure.
 
         Raises:
-            SinkUnavailableError: Not now.
-            SinkFaultError: Not until a person mends something.
+            SinkUnavailableError: A temporary failure.
+            SinkFaultError: Operator action is needed.
         """
 
     def deliver(self, messages: Sequence[Message]) -> None:
-        """Hand over some messages, in order, and return when the other system has taken all of them for good.
+        """Deliver messages, possibly none, in order, and return when the other system has accepted all of them for good.
 
-        Takes no longer than its own time-out when the other side is silent; a few seconds, for a thread inside a hung delivery is left
-        behind when the program stops. The same message may come again, after a failure or a restart.
-
-        Args:
-            messages: May be none.
+        If the other side does not answer, this raises within a few seconds: a thread that hangs is left behind when the program stops.
+        A message may be delivered again after a failure or a restart.
 
         Raises:
-            SinkUnavailableError: Not now. `taken` of the messages are with the other system, the rest comes again.
-            EventRefusedError: The message after the `taken` ones can never be taken.
-            SinkFaultError: Not until a person mends something; `taken` as above.
+            SinkUnavailableError: A temporary failure. The first `delivered` messages were accepted; the rest is delivered again.
+            EventRefusedError: The message after the `delivered` ones can never be accepted.
+            SinkFaultError: Operator action is needed; `delivered` as above.
         """
 
     def close(self) -> None:
-        """Let go of what the sink holds, within a second; closing twice does no harm. It may be opened again."""
+        """Release all resources, within a second; may be called twice. The sink may be opened again."""
 
     def __enter__(self) -> Self:
         self.open()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
 
 class FakeSink(Sink):
-    """A sink for tests: keeps what it is given, and fails as it is told.
+    """A sink for tests: keeps all messages in memory, and fails on request.
 
     Attributes:
         messages: All messages delivered.
@@ -88,11 +84,11 @@ class FakeSink(Sink):
     """
 
     def __init__(self, failures: Iterable[Exception | None] = ()) -> None:
-        """Make a fake.
+        """Create a fake.
 
         Args:
-            failures: What the first deliveries raise, one after the other; None for one that works, as all do after these. Of a
-                `SinkError` the `taken` messages are kept.
+            failures: Raised by the first deliveries, one after the other; None for a successful one, as are all after these. Of a
+                `SinkError` the `delivered` messages are kept.
         """
         self.messages: list[Message] = []
         self.is_open = False
@@ -105,19 +101,19 @@ class FakeSink(Sink):
         return [message.event for message in self.messages]
 
     def open(self) -> None:
-        """Remember that it was opened."""
+        """Set `is_open`."""
         self.is_open = True
 
     def deliver(self, messages: Sequence[Message]) -> None:
-        """Keep the messages, or fail."""
+        """Keep the messages, or raise the next failure."""
         self.attempts += 1
         failure = next(self._failures, None)
         if failure is None:
             self.messages.extend(messages)
         else:
-            self.messages.extend(messages[: getattr(failure, "taken", 0)])
+            self.messages.extend(messages[: getattr(failure, "delivered", 0)])
             raise failure
 
     def close(self) -> None:
-        """Remember that it was closed."""
+        """Clear `is_open`."""
         self.is_open = False

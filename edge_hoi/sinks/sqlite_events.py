@@ -13,20 +13,21 @@ from edge_hoi.compat import SQLITE_BUSY, SQLITE_FULL, SQLITE_IOERR, SQLITE_LOCKE
 from edge_hoi.config_types import Location
 from edge_hoi.errors import SinkError, SinkFaultError, SinkUnavailableError
 from edge_hoi.sinks.event_columns import COLUMNS, Kind, Value, row_of
+from edge_hoi.sinks.local_file import transaction
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.settings import SinkSettings
 from edge_hoi.sinks.sink import Sink, SinkContext
 
-_APPLICATION_ID = 0x65686F69  # "ehoi", by which `file` and we know the file
+_APPLICATION_ID = 0x65686F69  # "ehoi", which identifies the file to `file` and to this module
 _VERSION = 1
 _BUSY_SECONDS = 2.0
-_CLEANING_SECONDS = 3600.0
-_MAY_PASS = (SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_IOERR)
+_DELETION_INTERVAL_SECONDS = 3600.0
+_TEMPORARY = (SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_IOERR)
 _TYPES: dict[Kind, str] = {"text": "TEXT", "integer": "INTEGER", "real": "REAL", "time": "TEXT", "list": "TEXT"}
 _NAMES = [*(column.name for column in COLUMNS), "cloudevent"]
 _INSERT = f"""
 INSERT INTO events ({", ".join(_NAMES)}, stored_at) VALUES ({", ".join("?" * (len(_NAMES) + 1))}) ON CONFLICT DO NOTHING
-"""  # noqa: S608 — made of the names above
+"""  # noqa: S608 — column names only
 _SCHEMA = f"""
 CREATE TABLE events (
     {", ".join(f"{column.name} {_TYPES[column.kind]}" for column in COLUMNS)},
@@ -51,43 +52,40 @@ class SqliteSettings(SinkSettings):
     """Events in an SQLite file, for queries."""
 
     type: Literal["sqlite"] = "sqlite"
-    path: Location = Field(description="The file; made where there is none, and added to where there is one")
-    keep_days: float | None = Field(None, gt=0, description="Rows that were stored earlier are taken out; null keeps all")
+    path: Location = Field(description="The file; created if missing, else appended to")
+    keep_days: float | None = Field(None, gt=0, description="Rows stored earlier are deleted; null keeps all")
 
-    def make(self, context: SinkContext) -> "SqliteEventsSink":  # noqa: ARG002 — what is there stays in any case
-        """Make the sink."""
+    def make(self, context: SinkContext) -> "SqliteEventsSink":  # noqa: ARG002 — existing rows are always kept
+        """Create the sink."""
         return SqliteEventsSink(self.path, keep_days=self.keep_days)
 
 
 class SqliteEventsSink(Sink):
-    """Adds events to an SQLite file, each batch in one transaction.
-
-    An event that is there already, by `source` and `id`, is not added again: a file holds each event once.
-    """
+    """Inserts events into an SQLite file, each batch in one transaction, and each event, by `source` and `id`, once."""
 
     def __init__(self, path: str | Path, *, keep_days: float | None = None) -> None:
-        """Check that the file can be made.
+        """Check that the file's folder exists.
 
         Args:
             path: The file.
-            keep_days: Rows stored earlier are taken out, by this machine's clock; None keeps all.
+            keep_days: Rows stored earlier, by this machine's clock, are deleted; None keeps all.
 
         Raises:
-            SinkFaultError: Its folder does not exist.
+            SinkFaultError: The folder does not exist.
         """
         self._path = Path(path)
         self._keep_days = keep_days
         self._file: sqlite3.Connection | None = None
-        self._cleaned_at = -_CLEANING_SECONDS
+        self._deleted_at = -_DELETION_INTERVAL_SECONDS
         if not self._path.parent.is_dir():
-            raise SinkFaultError(f"cannot write events to {path}: there is no folder {self._path.parent}; make it or name another file")
+            raise SinkFaultError(f"cannot write events to {path}: there is no folder {self._path.parent}; create it or name another file")
 
     def open(self) -> None:
         """Open the file.
 
         Raises:
-            SinkUnavailableError: Not now: another process writes it, or the disk is full.
-            SinkFaultError: It is not one of ours, of a newer version, or damaged.
+            SinkUnavailableError: Another process writes it, or the disk is full.
+            SinkFaultError: It is another program's, of a newer version, or damaged.
         """
         if self._file is not None:
             return
@@ -102,30 +100,21 @@ class SqliteEventsSink(Sink):
             raise
 
     def deliver(self, messages: Sequence[Message]) -> None:
-        """Add some events; they are on the disk when it returns.
-
-        Args:
-            messages: In order; may be none.
+        """Insert events, synced to disk.
 
         Raises:
-            SinkUnavailableError: None was added; another process writes the file, or the disk is full.
-            SinkFaultError: None was added; the file is damaged, gone, or may not be written.
+            SinkUnavailableError: None was inserted; another process writes the file, or the disk is full.
+            SinkFaultError: None was inserted; the file is damaged, gone, or not writable.
         """
         if not messages:
             return
         assert self._file is not None
         now = time.time()
-        rows = [[*(_stored(row[name]) for name in _NAMES), now] for row in map(row_of, messages)]
+        rows = [[*(_stored(row[name]) for name in _NAMES), now] for row in (row_of(message.body) for message in messages)]
         try:
-            self._file.execute("BEGIN IMMEDIATE")
-            try:
+            with transaction(self._file):
                 self._file.executemany(_INSERT, rows)
-                self._clean(self._file)
-                self._file.execute("COMMIT")
-            except BaseException:
-                if self._file.in_transaction:
-                    self._file.execute("ROLLBACK")
-                raise
+                self._delete_old(self._file)
         except sqlite3.Error as error:
             self.close()
             raise self._failure(error) from error
@@ -137,28 +126,30 @@ class SqliteEventsSink(Sink):
         self._file = None
 
     def _prepare(self, file: sqlite3.Connection) -> None:
-        """Make the table where the file is new; refuse what is not ours."""
+        """Create the tables of a new file; refuse a file of another program or version."""
         application, version = (file.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
         is_new = not file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if not is_new and application != _APPLICATION_ID:
             raise SinkFaultError(f"{self._path} is a database of another program; name another file")
         if not is_new and version != _VERSION:
-            raise SinkFaultError(f"{self._path} is of version {version}, this program writes version {_VERSION}; name another file")
-        file.execute("PRAGMA journal_mode = WAL")  # readers and writer do not wait for each other
+            raise SinkFaultError(f"{self._path} has version {version}, this program writes version {_VERSION}; name another file")
+        file.execute("PRAGMA journal_mode = WAL")  # readers and writer do not block each other
         file.execute("PRAGMA synchronous = FULL")
         if is_new:
             file.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
 
-    def _clean(self, file: sqlite3.Connection) -> None:
-        """Take out what is too old, once an hour."""
-        if self._keep_days is not None and time.monotonic() - self._cleaned_at >= _CLEANING_SECONDS:
+    def _delete_old(self, file: sqlite3.Connection) -> None:
+        """Delete expired rows, once an hour."""
+        if self._keep_days is not None and time.monotonic() - self._deleted_at >= _DELETION_INTERVAL_SECONDS:
             file.execute("DELETE FROM events WHERE stored_at < ?", (time.time() - self._keep_days * 86_400,))
-            self._cleaned_at = time.monotonic()
+            self._deleted_at = time.monotonic()
 
     def _failure(self, error: sqlite3.Error) -> SinkError:
-        if sqlite_code(error) in _MAY_PASS:
-            return SinkUnavailableError(f"cannot write events to {self._path}: {error}; free space on its disk, or end who else writes it")
-        return SinkFaultError(f"cannot write events to {self._path}: {error}; check what it is and who may write it, or name another file")
+        if sqlite_code(error) in _TEMPORARY:
+            return SinkUnavailableError(
+                f"cannot write events to {self._path}: {error}; free space on its disk, or stop the other process that writes it"
+            )
+        return SinkFaultError(f"cannot write events to {self._path}: {error}; check its format and permissions, or name another file")
 
 
 def _stored(value: Value) -> str | int | float | None:

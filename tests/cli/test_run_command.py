@@ -176,7 +176,7 @@ def test_what_a_sink_did_not_get_waits_for_the_next_run_or_is_told_where_none_ca
     config.write_text(config.read_text().replace("path: outbox.sqlite, ", ""))
     lost = run(config, "--max-frames", 60, folder=tmp_path)
     assert lost.returncode == 6, lost.stderr
-    assert "error: sink jsonl did not get" in lost.stderr
+    assert "events were not delivered to sink jsonl" in lost.stderr
     assert "No space left on device; free space on its disk" in lost.stderr
 
 

@@ -61,14 +61,14 @@ def test_a_full_disk_is_reported_the_caller_goes_on_and_all_is_written_when_ther
     ballast = fill_up(small_disk)
     with caplog.at_level(logging.WARNING):
         delivery.put(meanwhile)
-        wait_for(lambda: outbox.trouble)
-    assert "disk is full" in outbox.trouble
-    assert f"the outbox {path} cannot be written: " in caplog.text
+        wait_for(lambda: outbox.write_error)
+    assert "disk is full" in outbox.write_error
+    assert f"cannot write to the outbox {path}: " in caplog.text
     ballast.unlink()
     delivery.put(after)
     wait_for(lambda: len(sink.events) == len(before + meanwhile + after))
-    assert outbox.trouble is None
-    assert outbox.not_kept == 0
+    assert outbox.write_error is None
+    assert outbox.dropped_events == 0
     delivery.close()
     assert [event.event_id for event in sink.events] == [event.event_id for event in before + meanwhile + after]
     assert [pair[:2] for pair in read_outbox(path)][-len(after) :] == [(event.event_id, event.sequence) for event in after]
@@ -87,11 +87,11 @@ def test_when_memory_is_short_as_well_updates_are_done_without_and_every_start_h
     wait_for(lambda: len(sink.events) == 5)
     ballast = fill_up(small_disk)
     delivery.put(make_events(300))
-    wait_for(lambda: outbox.trouble)
+    wait_for(lambda: outbox.write_error)
     delivery.put([event for episode in running for event in episode[1:]])
-    assert outbox.not_kept > 1000
+    assert outbox.dropped_events > 1000
     ballast.unlink()
-    wait_for(lambda: outbox.trouble is None and outbox.is_written)
+    wait_for(lambda: outbox.write_error is None and outbox.is_written)
     last = make_episode()
     delivery.put(last)
     wait_for(lambda: sink.events and sink.events[-1].event_id == last[0].event_id and sink.events[-1].phase is Phase.ENDED)
@@ -104,7 +104,7 @@ def test_when_memory_is_short_as_well_updates_are_done_without_and_every_start_h
 
 
 def test_on_a_disk_that_gets_full_events_delivered_already_make_room_for_new_ones(small_disk, wait_for, monkeypatch):
-    monkeypatch.setattr(outbox_module, "DROP_EVERY_SECONDS", 0.02)
+    monkeypatch.setattr(outbox_module, "RETENTION_INTERVAL_SECONDS", 0.02)
     path = small_disk / "outbox.sqlite"
     sink = FakeSink()
     outbox = Outbox(path)
@@ -114,7 +114,7 @@ def test_on_a_disk_that_gets_full_events_delivered_already_make_room_for_new_one
         count = len(sink.messages)
         delivery.put(make_events(40))
         wait_for(lambda before=count: len(sink.messages) == before + 200)
-    assert outbox.not_kept == 0
+    assert outbox.dropped_events == 0
     delivery.close()
     with OutboxReader(path) as reader:
         assert reader.sinks()[0].dropped == 0

@@ -103,7 +103,7 @@ def test_an_event_that_is_too_large_is_left_out_and_the_others_are_kept(path, ca
     good, bad = make_episode(updates=0), replace(make_episode()[0], text="x" * 66_000)
     fill(path, [good[0], bad, good[1]])
     assert read_outbox(path) == identities(good)
-    assert "an event was left out: an event has at most 65536 bytes" in caplog.text
+    assert "an event was dropped: an event has at most 65536 bytes" in caplog.text
 
 
 def test_what_a_dead_process_left_open_is_ended_once(path, read_outbox):
@@ -125,7 +125,7 @@ def test_what_a_recording_left_open_waits_for_its_file_to_be_read_again(path, re
     fill(path, [*broken_off[:3], *forgotten[:2]])
     with Outbox(path) as outbox:
         outbox.put(broken_off)
-        outbox.end_left_open()
+        outbox.end_interrupted()
     told = read_outbox(path)
     assert told[:-1] == identities([*broken_off[:3], *forgotten[:2], *broken_off])
     assert told[-1] == (forgotten[0].event_id, 2, Phase.ENDED, EndReason.RESTART)
@@ -139,7 +139,7 @@ def sink_records(path):
 
 
 def drop_often(monkeypatch):
-    monkeypatch.setattr(outbox_module, "DROP_EVERY_SECONDS", 0.02)
+    monkeypatch.setattr(outbox_module, "RETENTION_INTERVAL_SECONDS", 0.02)
 
 
 def test_events_beyond_their_age_are_dropped_and_those_not_delivered_are_counted(path, caplog, monkeypatch, wait_for, read_outbox):
@@ -314,10 +314,10 @@ def test_a_log_of_trouble_is_one_line_not_one_a_second(path, monkeypatch, caplog
     monkeypatch.setattr(OutboxFile, "add", full)
     with caplog.at_level(logging.WARNING), Outbox(path) as outbox:
         outbox.put(make_episode())
-        wait_for(lambda: outbox.trouble)
+        wait_for(lambda: outbox.write_error)
         time.sleep(0.3)
         failing[0] = False
         assert outbox.flush(5)
-        assert outbox.trouble is None
-    assert caplog.text.count("cannot be written: database or disk is full") == 1
-    assert caplog.text.count("is written again; 0 events were done without") == 1
+        assert outbox.write_error is None
+    assert caplog.text.count(f"cannot write to the outbox {path}: database or disk is full") == 1
+    assert caplog.text.count("is writable again; 0 events were dropped") == 1

@@ -84,7 +84,9 @@ def test_a_sink_is_opened_also_when_there_is_nothing_to_deliver(deliver):
 
 
 def test_what_was_taken_before_an_outage_is_not_delivered_again(deliver):
-    sink = FakeSink([SinkUnavailableError("away", delivered=2), SinkUnavailableError("away", delivered=0), SinkUnavailableError("away", delivered=1)])
+    sink = FakeSink(
+        [SinkUnavailableError("away", delivered=2), SinkUnavailableError("away", delivered=0), SinkUnavailableError("away", delivered=1)]
+    )
     events = make_events(4)
     deliver(sink, events)
     assert ids(sink.events) == ids(events)
@@ -96,7 +98,7 @@ def test_an_outage_is_sat_out_for_as_long_as_it_takes_and_told_once(deliver, cap
     deliver(sink, events)
     assert ids(sink.events) == ids(events)
     assert caplog.text.count("nobody answers at broker:1883; start it") == 1
-    assert caplog.text.count("sink sink takes events again") == 1
+    assert caplog.text.count("sink sink is up again") == 1
 
 
 def test_the_state_of_the_circuit_is_visible_here_and_in_the_file(deliver, path, wait_for):
@@ -125,8 +127,8 @@ def test_waits_grow_to_the_cap_with_full_jitter(monkeypatch):
     with Outbox(None) as outbox:
         relay = Relay("sink", FakeSink(), outbox, retry=RetrySettings(initial_wait_seconds=0.5, max_wait_seconds=30.0))
         for _ in range(9):
-            relay._pause(SinkUnavailableError("away"))
-        relay._pause(SinkFaultError("wrong password"))
+            relay._back_off(SinkUnavailableError("away"))
+        relay._back_off(SinkFaultError("wrong password"))
     assert drawn == [(0.0, longest) for longest in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0)]
 
 
@@ -159,7 +161,7 @@ def test_a_poison_event_becomes_a_dead_letter_after_some_refusals_and_the_rest_i
         assert [(letter.message.id, letter.reason) for letter in letters] == [(name, "400 Bad Request") for name in bad]
         assert reader.dead_letters("other") == []
     assert record(path).dead == 3
-    assert f"can never take event {bad[0]}, now a dead letter: 400 Bad Request" in caplog.text
+    assert f"sink sink refused event {bad[0]}, now a dead letter: 400 Bad Request" in caplog.text
 
 
 def test_a_defect_of_a_sink_costs_the_event_it_breaks_on_and_no_other_and_its_text_is_not_shown(deliver, path, caplog):

@@ -17,7 +17,7 @@ from servers.webhook_server import WebhookServer
 from edge_hoi.sinks import FakeSink, JsonlSink, SinkContext, settings_of
 from edge_hoi.sinks.mqtt import MqttSettings
 from edge_hoi.sinks.parquet import ParquetSink
-from edge_hoi.sinks.redis_stream import RedisStreamSink
+from edge_hoi.sinks.redis_stream import RedisSettings
 from edge_hoi.sinks.sqlite_events import SqliteEventsSink
 from edge_hoi.sinks.webhook.settings import WebhookSettings
 
@@ -191,7 +191,8 @@ class RedisStream(OtherSystem):
         self.client = redis.Redis(port=self.server.port, password=self.secret)
 
     def make_sink(self):
-        return RedisStreamSink("127.0.0.1", self.server.port, password=self.secret, stream="gate", timeout_seconds=2.0)
+        settings = {"host": "127.0.0.1", "port": self.server.port, "password": self.secret, "stream": "gate", "timeout_seconds": 2.0}
+        return RedisSettings(**settings).make(SinkContext("site"))
 
     def received(self):
         return [json.loads(fields[b"cloudevent"]) for _, fields in self.client.xrange("gate")]
@@ -214,7 +215,7 @@ class Kafka(OtherSystem):
     can_be_away = True
 
     def __init__(self, folder):
-        pytest.importorskip("confluent_kafka", reason="no Kafka client: pip install 'edge-hoi[kafka]'")
+        pytest.importorskip("confluent_kafka", reason="no Kafka client: pip install '.[kafka]'")
         if kafka_broker.missing():
             pytest.skip(kafka_broker.missing())
         self.broker = kafka_broker.shared_broker()

@@ -10,7 +10,7 @@ from sample_events import NOON, make_episode
 from edge_hoi.events import load_schema
 from edge_hoi.events.cloudevents import render
 from edge_hoi.sinks import Message
-from edge_hoi.sinks.mqtt.camera_state import ToldEpisode
+from edge_hoi.sinks.mqtt.camera_state import OpenEpisode
 from edge_hoi.sinks.mqtt.frigate import render_message
 from edge_hoi.sinks.webhook.request import render as render_request
 
@@ -34,7 +34,7 @@ EXAMPLES = {
     "json": [
         pretty(render(STARTED)),
         pretty({key: render(ENDED)[key] for key in ("id", "type", "time", "sequence")}),
-        pretty(json.loads(render_message(ENDED, ToldEpisode.after(STARTED, None)))),
+        pretty(json.loads(render_message(ENDED, OpenEpisode.after(STARTED, None)))),
     ],
     "http": [binary_request(STARTED)],
 }

@@ -14,7 +14,7 @@ from edge_hoi.compat import UTC
 from edge_hoi.errors import SinkUnavailableError
 from edge_hoi.sinks import Message, SinkContext
 from edge_hoi.sinks.mqtt import MqttSettings
-from edge_hoi.sinks.mqtt.camera_state import ToldEpisode
+from edge_hoi.sinks.mqtt.camera_state import OpenEpisode
 from edge_hoi.sinks.mqtt.frigate import render_message
 
 NUMBER, STRING, BOOLEAN, INTEGER = ({"type": name} for name in ("number", "string", "boolean", "integer"))
@@ -65,7 +65,7 @@ def render_all(events):
     for event in events:
         before = told.get(event.event_id)
         messages.append(json.loads(render_message(event, before)))
-        told[event.event_id] = ToldEpisode.after(event, before)
+        told[event.event_id] = OpenEpisode.after(event, before)
     return messages
 
 

@@ -10,7 +10,7 @@ from home_assistant_schema import DISCOVERY_TOPIC, ENTITIES
 from sample_events import make_episode
 
 from edge_hoi.sinks import Message
-from edge_hoi.sinks.mqtt.camera_state import GoingOn
+from edge_hoi.sinks.mqtt.camera_state import CameraStates
 from edge_hoi.sinks.mqtt.home_assistant import announcements
 from edge_hoi.sinks.mqtt.topics import Place, Topics
 
@@ -50,23 +50,23 @@ def test_entities_read_the_topics_that_are_published():
             assert (entity["state_topic"], entity["availability_topic"]) == (TOPICS.state(place), TOPICS.availability)
 
 
-def test_the_templates_show_what_is_going_on():
+def test_the_templates_show_what_is_states():
     environment = pytest.importorskip("jinja2", reason="Home Assistant's templates are Jinja's").Environment(autoescape=False)
 
     def shown(place):
-        value = json.loads(going_on.state(place))
+        value = json.loads(states.state(place))
         return [environment.from_string(entity["value_template"]).render(value_json=value) for _, entity in announce(place)]
 
-    going_on = GoingOn(["gate"])
+    states = CameraStates(["gate"])
     assert (shown(CAMERA), shown(ZONE)) == (["OFF", "0", "nothing"], ["OFF"])
-    going_on.take(Message.of(replace(make_episode()[0], zones=("Küche 2",)), 1))
+    states.update(Message.of(replace(make_episode()[0], zones=("Küche 2",)), 1))
     assert (shown(CAMERA), shown(ZONE)) == (["ON", "1", "person riding bicycle"], ["ON"])
 
 
 def test_a_text_is_never_longer_than_home_assistant_takes():
-    going_on = GoingOn(["gate"])
+    states = CameraStates(["gate"])
     for number in range(100):
         event = replace(make_episode()[0], text=f"person doing thing number {number}")
-        going_on.take(Message.of(event, number + 1))
-    state = json.loads(going_on.state(CAMERA))
+        states.update(Message.of(event, number + 1))
+    state = json.loads(states.state(CAMERA))
     assert (state["active"], len(state["interactions"]), len(state["text"])) == (100, 25, 255)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from scripted import FAR_HUMAN, HUMAN, RIDE, SMILE, THING, Line, moved, play, times
+from scripted import FAR_HUMAN, HUMAN, OBJECT, RIDE, SMILE, EventPipeline, moved, play, times
 
 from edge_hoi.errors import SinkFaultError, SinkUnavailableError
 from edge_hoi.events.cloudevents import encode
@@ -15,8 +15,8 @@ from edge_hoi.types import EndReason
 
 
 def some_events():
-    line = Line()
-    events = play(lambda pts: [(moved(HUMAN, 9 * pts), THING, RIDE, 0.8), (FAR_HUMAN, None, SMILE, 0.7)], times(10, 8, dropped=0.2), line)
+    line = EventPipeline()
+    events = play(lambda pts: [(moved(HUMAN, 9 * pts), OBJECT, RIDE, 0.8), (FAR_HUMAN, None, SMILE, 0.7)], times(10, 8, dropped=0.2), line)
     return events + line.keeper.close(EndReason.SHUTDOWN)
 
 
@@ -134,7 +134,7 @@ def test_a_reader_that_went_away_is_reported():
         "from edge_hoi.sinks import JsonlSink, Message\n"
         "from edge_hoi.errors import SinkFaultError\n"
         "from scripted import *\n"
-        "events = play(lambda pts: [(HUMAN, THING, RIDE, 0.8)], times(10, 3))\n"
+        "events = play(lambda pts: [(HUMAN, OBJECT, RIDE, 0.8)], times(10, 3))\n"
         "try:\n    JsonlSink('-').deliver([Message.of(event) for event in events])\n"
         "except SinkFaultError as error:\n    print(error, file=sys.stderr)\n"
     )
@@ -195,7 +195,7 @@ def test_what_was_written_before_a_full_disk_counts_as_taken(tmp_path, limited_f
     limit = max(len(first.body), len(second.body)) + 1
     with JsonlSink(tmp_path / "events.jsonl", rotate_bytes=limit, keep_files=9) as sink:
         limited_file_size(limit)
-        oversized = Message(0, b"{" + b" " * limit + b"}")
+        oversized = Message(0, b"{" + b" " * limit + b"}", "gate", "episode")
         with pytest.raises(SinkUnavailableError) as caught:
             sink.deliver([first, second, oversized, third])
         assert caught.value.delivered == 2

@@ -192,7 +192,7 @@ def wrong_ways_in(certificates):
         "password": ("SASL_PLAINTEXT", {"sasl": {**user, "password": KEY_PASSWORD}}, "Authentication failed.*; check `sasl`"),
         "plain password": ("SASL_PLAINTEXT", {"sasl": {**user, "mechanism": "PLAIN", "user": "nobody"}}, "Authentication failed.*`sasl`"),
         "mechanism": ("SASL_PLAINTEXT", {"sasl": {**user, "mechanism": "SCRAM-SHA-512"}}, "mechanism.*; check `sasl`"),
-        "rights": ("SASL_PLAINTEXT", {"sasl": {**user, "user": STRANGER}}, "authorization failed; give the user the right to write"),
+        "rights": ("SASL_PLAINTEXT", {"sasl": {**user, "user": STRANGER}}, "authorization failed; give the user permission to write"),
         "authority": ("SASL_SSL", {"sasl": user, "tls": {"ca_file": str(certificates["client"][0])}}, "certificate verify failed.*`tls`"),
         "no client certificate": ("SSL", {"tls": server}, "certificate.*; check `tls`"),
         "key's password": ("SSL", {"tls": client_certificate(certificates, PASSWORD)}, r"ssl\.key\.location failed.*settings"),
@@ -284,7 +284,7 @@ def test_an_oversized_event_is_refused_and_those_before_it_are_taken(broker, mak
     messages = messages_of(make_episode(6))
     messages[3] = oversized(messages[3])
     sink = make_sink(topic=name)
-    with pytest.raises(EventRefusedError, match=r"too large; the topic's `max\.message\.bytes` can be raised") as caught:
+    with pytest.raises(EventRefusedError, match=r"too large; raise the topic's `max\.message\.bytes`") as caught:
         sink.deliver(messages)
     assert caught.value.delivered == 3
     assert received(broker.records(name)) == sent(messages[:3])
@@ -324,7 +324,7 @@ def test_a_silent_broker_holds_up_delivery_and_closing_no_longer_than_said(broke
     try:
         for _ in range(2):  # a connection that falls silent, then one that never speaks
             started = time.monotonic()
-            with pytest.raises(SinkUnavailableError, match="it is tried again"):
+            with pytest.raises(SinkUnavailableError, match="this is retried"):
                 sink.deliver(messages[1:])
             assert time.monotonic() - started < 4
         sink.deliver([])
@@ -395,15 +395,15 @@ def test_a_missing_client_is_named_with_its_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
     for module in ("sink", "failures"):
         monkeypatch.delitem(sys.modules, f"edge_hoi.sinks.kafka.{module}", raising=False)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'edge-hoi\[kafka\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install '\.\[kafka\]'"):
         KafkaSettings(brokers=("host:9092",), topic="events").make(SinkContext("site"))
 
 
-def test_a_password_in_clear_is_warned_about(caplog):
+def test_an_unencrypted_password_is_warned_about(caplog):
     pytest.importorskip("confluent_kafka", reason="no Kafka client: pip install '.[kafka]'")
     sasl = {"mechanism": "PLAIN", "user": USER, "password": PASSWORD}
     KafkaSettings(brokers=("host:9092",), topic="events", sasl=sasl).make(SinkContext("site"))
-    assert "sink kafka sends its password in clear: add `tls: {}`" in caplog.text
+    assert "sink kafka sends its password unencrypted: add `tls: {}`" in caplog.text
     assert PASSWORD not in caplog.text
 
 

@@ -96,7 +96,7 @@ def test_what_is_under_way_when_a_connection_closes_arrives_although_the_broker_
 
     listener = listen(broker.port, "told/#")
     connection = Connection(Broker("127.0.0.1", broker.port, version="3.1.1", client_id="box", timeout_seconds=3), qos=0)
-    connection.watch(["echo"])  # version 3.1.1 sends back what one says oneself
+    connection.subscribe_retained(["echo"])  # version 3.1.1 sends back what one says oneself
     time.sleep(0.3)
     threading.Timer(0.2, broker.thaw).start()
     broker.freeze()
@@ -134,7 +134,7 @@ def test_availability_is_online_while_open_and_offline_after_a_close(broker):
     assert retained(broker.port)["edge-hoi/availability"] == b"offline"
 
 
-def test_state_says_what_is_going_on_per_camera_and_zone(broker):
+def test_state_says_what_is_states_per_camera_and_zone(broker):
     hold, ride = "a" * 32, "b" * 32
     riding = in_zone(make_episode(2, event_id=ride, camera="gate"), "yard")
     holding = [replace(event, text="person holding cup") for event in make_episode(2, event_id=hold, camera="gate")]
@@ -229,7 +229,7 @@ sys.stdin.read()
 
 def test_the_will_says_offline_when_the_program_is_killed(broker, listen, repository):
     listener = listen(broker.port, "edge-hoi/availability")
-    environment = {"PYTHONPATH": f"{repository}:{repository / 'tests'}:{repository / 'tests' / 'delivery'}", "PATH": ""}
+    environment = {"PYTHONPATH": f"{repository}:{repository / 'tests'}:{repository / 'tests' / 'sinks'}", "PATH": ""}
     command = [sys.executable, "-c", PROGRAM, str(broker.port)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdout.readline() == b"delivered\n"
@@ -319,7 +319,7 @@ def test_a_topic_that_may_not_be_written_is_a_fault_that_names_it_and_the_progra
     listener = listen(broker.port, "edge-hoi/availability", user="reader", password="secret")
     sink = make_sink(broker, user="camera", password="secret")
     sink.open()
-    with pytest.raises(SinkFaultError, match="does not let camera publish to edge-hoi/gate/interactions") as caught:
+    with pytest.raises(SinkFaultError, match="does not allow camera to publish to edge-hoi/gate/interactions") as caught:
         sink.deliver(messages_of(make_episode()))
     assert caught.value.delivered == 0
     listener.wait_for(lambda message: message.payload == b"offline")
@@ -342,7 +342,7 @@ def test_two_programs_with_one_client_id_are_told_of_each_other(broker):
     first, second = (make_sink(broker, client_id="twin") for _ in range(2))
     first.open()
     second.open()
-    with pytest.raises(SinkUnavailableError, match="another client calls itself 'twin'"):
+    with pytest.raises(SinkUnavailableError, match="another client uses the client id 'twin'"):
         first.deliver(messages_of(make_episode()))
     first.close()
     second.close()
@@ -350,7 +350,7 @@ def test_two_programs_with_one_client_id_are_told_of_each_other(broker):
 
 def test_a_host_that_does_not_exist_is_tried_again():
     pytest.importorskip("paho.mqtt.client")
-    with pytest.raises(SinkUnavailableError, match=r"MQTT broker no-such-host\.invalid:1883: its name is not known"):
+    with pytest.raises(SinkUnavailableError, match=r"MQTT broker no-such-host\.invalid:1883: unknown host name"):
         MqttSettings(host="no-such-host.invalid").make(CONTEXT).open()
 
 
@@ -388,7 +388,7 @@ def test_ports_follow_tls_and_prefixes_the_format():
     [
         ({"host": "mqtt://h"}, "host"),
         ({"host": "h", "password": CANARY}, "needs a `user`"),
-        ({"host": "h", "state": False, "home_assistant": "homeassistant"}, "leave one of them out"),
+        ({"host": "h", "state": False, "home_assistant": "homeassistant"}, "remove one of the two"),
         ({"host": "h", "prefix": "a/#"}, "prefix"),
         ({"host": "h", "qos": 3}, "qos"),
         ({"host": "h", "qoss": 1}, "did you mean `qos`?"),
@@ -409,5 +409,5 @@ def test_the_version_may_be_written_as_a_number():
 
 def test_a_missing_client_library_is_named_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'edge-hoi\[mqtt\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install '\.\[mqtt\]'"):
         MqttSettings(host="h").make(CONTEXT)

@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import chain
 
 import pytest
-from scripted import HUMAN, RIDE, THING, moved, play, times
+from scripted import HUMAN, OBJECT, RIDE, moved, play, times
 
 from edge_hoi.compat import UTC
 from edge_hoi.errors import MissingDependencyError, SinkFaultError, SinkUnavailableError
@@ -15,7 +15,7 @@ from edge_hoi.sinks.parquet import ParquetSettings, ParquetSink
 
 parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet files need the [parquet] extra")
 
-MESSAGES = [Message.of(event) for event in play(lambda pts: [(moved(HUMAN, 9 * pts), THING, RIDE, 0.8)], times(10, 20))]
+MESSAGES = [Message.of(event) for event in play(lambda pts: [(moved(HUMAN, 9 * pts), OBJECT, RIDE, 0.8)], times(10, 20))]
 IDS = [message.id for message in MESSAGES]
 
 
@@ -151,11 +151,11 @@ def test_two_runs_do_not_share_a_folder_and_a_test_leaves_it_alone(folder):
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
-    with pytest.raises(SinkFaultError, match=r"cannot make the folder .*missing/events"):
+    with pytest.raises(SinkFaultError, match=r"cannot create the folder .*missing/events"):
         ParquetSink(tmp_path / "missing" / "events")
 
 
 def test_without_pyarrow_the_install_command_is_named(monkeypatch, folder):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'edge-hoi\[parquet\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install '\.\[parquet\]'"):
         ParquetSettings(folder=str(folder)).make(SinkContext("site"))

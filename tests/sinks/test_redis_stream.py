@@ -3,7 +3,7 @@ import time
 import traceback
 
 import pytest
-from scripted import HUMAN, RIDE, THING, moved, play, times
+from scripted import HUMAN, OBJECT, RIDE, moved, play, times
 from servers.redis_server import RedisServer, has_redis_server
 
 from edge_hoi.errors import MissingDependencyError, SinkError, SinkFaultError, SinkUnavailableError
@@ -14,7 +14,7 @@ redis = pytest.importorskip("redis", reason="the Redis stream needs the [redis] 
 if not has_redis_server():
     pytest.skip("no Redis: apt-get install redis-server", allow_module_level=True)
 
-MESSAGES = [Message.of(event) for event in play(lambda pts: [(moved(HUMAN, 9 * pts), THING, RIDE, 0.8)], times(10, 20))]
+MESSAGES = [Message.of(event) for event in play(lambda pts: [(moved(HUMAN, 9 * pts), OBJECT, RIDE, 0.8)], times(10, 20))]
 PASSWORD = "kanari@/%41bird"
 
 
@@ -107,7 +107,7 @@ def test_a_replica_and_a_busy_server_are_tried_again(start):
 def test_a_silent_server_is_given_up_in_time(silent_server):
     sink = RedisSettings(host="127.0.0.1", port=silent_server.port, timeout_seconds=0.5).make(SinkContext("site"))
     started = time.monotonic()
-    with pytest.raises(SinkUnavailableError, match="does not answer in time"):
+    with pytest.raises(SinkUnavailableError, match="did not answer in time"):
         sink.open()
     assert time.monotonic() - started < 3.0
 
@@ -129,5 +129,5 @@ def test_tls_is_verified(start, tmp_path):
 
 def test_without_the_client_the_install_command_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "redis", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'edge-hoi\[redis\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install '\.\[redis\]'"):
         RedisSettings().make(SinkContext("site"))

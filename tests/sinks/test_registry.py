@@ -60,5 +60,5 @@ def test_a_kind_of_this_package_cannot_be_replaced(install, example):
 
 def test_an_entry_point_that_names_something_else_is_refused(install, example):
     install(example, "bell = my_package.bell:BellSink")
-    with pytest.raises(ConfigError, match=r"'bell' of group edge_hoi\.sinks names .*BellSink.*no subclass of SinkSettings"):
+    with pytest.raises(ConfigError, match=r"'bell' of group edge_hoi\.sinks is .*BellSink.*no subclass of SinkSettings"):
         settings_of("bell")

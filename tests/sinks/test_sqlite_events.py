@@ -5,7 +5,7 @@ import time
 from contextlib import closing
 
 import pytest
-from scripted import FAR_HUMAN, HUMAN, RIDE, SMILE, THING, Line, moved, play, times
+from scripted import FAR_HUMAN, HUMAN, OBJECT, RIDE, SMILE, EventPipeline, moved, play, times
 
 from edge_hoi.errors import SinkFaultError, SinkUnavailableError
 from edge_hoi.sinks import Message
@@ -14,8 +14,8 @@ from edge_hoi.types import EndReason, Phase
 
 
 def some_events():
-    line = Line()
-    events = play(lambda pts: [(moved(HUMAN, 9 * pts), THING, RIDE, 0.8), (FAR_HUMAN, None, SMILE, 0.7)], times(10, 8), line)
+    line = EventPipeline()
+    events = play(lambda pts: [(moved(HUMAN, 9 * pts), OBJECT, RIDE, 0.8), (FAR_HUMAN, None, SMILE, 0.7)], times(10, 8), line)
     return events + line.keeper.close(EndReason.SHUTDOWN)[:1]
 
 
@@ -103,7 +103,9 @@ def test_another_writer_is_waited_for_and_then_told(path):
 
 def test_a_full_disk_takes_nothing_and_all_later(path):
     many = [
-        Message(0, message.body.replace(b'"source":"/site', b'"source":"/site%d' % number)) for number in range(300) for message in MESSAGES
+        Message.from_body(message.body.replace(b'"source":"/site', b'"source":"/site%d' % number))
+        for number in range(300)
+        for message in MESSAGES
     ]
     write(path, MESSAGES[:1])
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from scripted import HUMAN, RIDE, THING, moved, play, times
+from scripted import HUMAN, OBJECT, RIDE, moved, play, times
 from servers.webhook_server import (
     WebhookServer,
     answer,
@@ -26,12 +26,12 @@ from edge_hoi.compat import UTC
 from edge_hoi.errors import EventRefusedError, SinkFaultError, SinkUnavailableError
 from edge_hoi.outbox import Outbox, Relay
 from edge_hoi.sinks import Message, RetrySettings, SinkContext
-from edge_hoi.sinks.webhook.outcome import LONGEST_RETRY_AFTER, Answer, retry_after
+from edge_hoi.sinks.webhook.response import MAX_RETRY_AFTER, Response, retry_after
 from edge_hoi.sinks.webhook.settings import WebhookSettings
 
 pytest.importorskip("httpx", reason="the webhook needs the [webhook] extra")
 
-EVENTS = play(lambda pts: [(moved(HUMAN, 9 * pts), THING, RIDE, 0.8)], times(10, 20))
+EVENTS = play(lambda pts: [(moved(HUMAN, 9 * pts), OBJECT, RIDE, 0.8)], times(10, 20))
 MESSAGES = [Message.of(event, position) for position, event in enumerate(EVENTS, 1)]
 
 
@@ -65,7 +65,7 @@ STATUSES = {
 }
 TABLE = [
     *(pytest.param(answer(status), outcome, str(status), id=str(status)) for outcome, each in STATUSES.items() for status in each),
-    pytest.param(answer(999), FAULT, "no answer to a POST", id="no such status"),
+    pytest.param(answer(999), FAULT, "not a valid response to a POST", id="no such status"),
     pytest.param(hang_up, RETRIED, "the connection failed", id="hangs up"),
     pytest.param(reset, RETRIED, "Connection reset", id="reset"),
     pytest.param(gibberish, RETRIED, "the connection failed", id="another protocol"),
@@ -102,7 +102,7 @@ def test_a_server_that_does_not_answer_in_time_is_tried_again(server, make, beha
     sink.open()
     server.behave(behaviour)
     started = time.monotonic()
-    with pytest.raises(SinkUnavailableError, match="does not answer in time"):
+    with pytest.raises(SinkUnavailableError, match="did not answer in time"):
         sink.deliver(MESSAGES[:1])
     assert 0.4 < time.monotonic() - started < 4.0
 
@@ -144,9 +144,12 @@ def test_an_informational_answer_is_not_the_answer(server, make):
     ("location", "words"),
     [
         ("/secret-hook/", "the same path with / at its end"),
-        ("https://localhost/secret-hook", "points to https://localhost, the same path;"),
-        ("https://user:canary@else.example/secret-token?key=canary", "points to https://else.example, another path, which `curl -i` shows"),
-        ("http://[half/", "a redirect to no address"),
+        ("https://localhost/secret-hook", "redirects to https://localhost, the same path;"),
+        (
+            "https://user:canary@else.example/secret-token?key=canary",
+            "redirects to https://else.example, another path, which `curl -i` shows",
+        ),
+        ("http://[half/", "a redirect to an invalid address"),
     ],
 )
 def test_a_redirect_is_not_followed_and_says_where_it_points_without_secrets(server, make, status, location, words):
@@ -191,8 +194,8 @@ def test_retry_after_is_seconds_or_a_date_and_an_hour_at_most(text, seconds):
     noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
     if text.startswith("NOON"):
         text = format_datetime(noon + timedelta(seconds=int(text[4:])), usegmt=True)
-    assert retry_after(Answer(503, {"retry-after": text}), noon) == timedelta(seconds=seconds)
-    assert timedelta(seconds=3600) == LONGEST_RETRY_AFTER
+    assert retry_after(Response(503, {"retry-after": text}), noon) == timedelta(seconds=seconds)
+    assert timedelta(seconds=3600) == MAX_RETRY_AFTER
 
 
 def refuse(*poison):
@@ -238,9 +241,9 @@ def test_through_the_outbox_every_event_is_taken_or_a_dead_letter(server, make, 
 
 def test_nobody_at_the_port_and_no_such_name_are_tried_again(server, make):
     server.stop()
-    with pytest.raises(SinkUnavailableError, match="is a server up there"):
+    with pytest.raises(SinkUnavailableError, match="check that a server runs there"):
         make(server.origin).open()
-    with pytest.raises(SinkUnavailableError, match="its name is not known"):
+    with pytest.raises(SinkUnavailableError, match="unknown host name"):
         make("http://no-such-host.invalid/").open()
 
 
@@ -248,11 +251,11 @@ def test_a_port_that_takes_connections_and_says_nothing_is_given_up_in_time(sile
     limits = {"connect_timeout_seconds": 0.5, "read_timeout_seconds": 0.5}
     plain = make(f"http://127.0.0.1:{silent_server.port}/", **limits)
     plain.open()
-    with pytest.raises(SinkUnavailableError, match="does not answer in time"):
+    with pytest.raises(SinkUnavailableError, match="did not answer in time"):
         plain.deliver(MESSAGES[:1])
     secure = make(f"https://127.0.0.1:{silent_server.port}/", **limits)
     started = time.monotonic()
-    with pytest.raises(SinkUnavailableError, match="does not answer in time"):
+    with pytest.raises(SinkUnavailableError, match="did not answer in time"):
         secure.open()
     assert time.monotonic() - started < 4.0
 
@@ -268,10 +271,10 @@ def test_a_name_server_that_is_silent_holds_up_neither_the_sink_nor_the_programs
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     sink = make(server.origin, connect_timeout_seconds=0.3)
     started = time.monotonic()
-    with pytest.raises(SinkUnavailableError, match="does not answer in time"):
+    with pytest.raises(SinkUnavailableError, match="did not answer in time"):
         sink.open()
     assert time.monotonic() - started < 2.0
-    (thread,) = (thread for thread in threading.enumerate() if thread.name == "look-up")
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "resolve")
     assert thread.daemon
     waiting.set()
     thread.join(5)

@@ -1,4 +1,4 @@
-"""Deliver events to Apache Kafka; importing this needs no client library, making the sink does."""
+"""Deliver events to Apache Kafka; importing this needs no client library, creating the sink does."""
 
 from edge_hoi.sinks.kafka.settings import KafkaSettings
 

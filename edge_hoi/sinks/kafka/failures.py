@@ -1,4 +1,4 @@
-"""What Kafka's errors mean for events: it may pass, this event can never be taken, or a person has to mend something."""
+"""Classify Kafka's errors: a temporary failure, an event that can never be accepted, or a fault that needs operator action."""
 
 from collections.abc import Sequence
 
@@ -7,24 +7,25 @@ from confluent_kafka import KafkaError
 from edge_hoi.errors import EventRefusedError, SinkError, SinkFaultError, SinkUnavailableError
 
 _REFUSALS = {
-    KafkaError.MSG_SIZE_TOO_LARGE: "the topic's `max.message.bytes` can be raised",
-    KafkaError.RECORD_LIST_TOO_LARGE: "the topic's `segment.bytes` can be raised",
-    KafkaError.INVALID_RECORD: "the brokers check the records of this topic, and it did not pass",
+    KafkaError.MSG_SIZE_TOO_LARGE: "raise the topic's `max.message.bytes`",
+    KafkaError.RECORD_LIST_TOO_LARGE: "raise the topic's `segment.bytes`",
+    KafkaError.INVALID_RECORD: "the brokers validate the records of this topic, and rejected it",
 }
-_LOG_IN = "check `sasl`: user, password and mechanism"
-_CERTIFICATES = "check `tls`: whose certificates are trusted, the brokers' names in theirs, and whether they ask for one of the client"
-_RIGHTS = "give the user the right to write to the topic"
+_CREDENTIALS = "check `sasl`: user, password and mechanism"
+_CERTIFICATES = "check `tls`: the trusted authorities, the host names in the brokers' certificates, and whether they require a client's"
+_PERMISSION = "give the user permission to write to the topic"
 _VERSION = "the brokers are too old for these settings; try another `compression`, or newer brokers"
+_NO_TOPIC = "create it, or set `create_topic: true` where the brokers may create topics"
 _FAULTS = {
-    KafkaError._AUTHENTICATION: _LOG_IN,
-    KafkaError.SASL_AUTHENTICATION_FAILED: _LOG_IN,
-    KafkaError.UNSUPPORTED_SASL_MECHANISM: _LOG_IN,
-    KafkaError.ILLEGAL_SASL_STATE: _LOG_IN,
+    KafkaError._AUTHENTICATION: _CREDENTIALS,
+    KafkaError.SASL_AUTHENTICATION_FAILED: _CREDENTIALS,
+    KafkaError.UNSUPPORTED_SASL_MECHANISM: _CREDENTIALS,
+    KafkaError.ILLEGAL_SASL_STATE: _CREDENTIALS,
     KafkaError._SSL: _CERTIFICATES,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: _RIGHTS,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "give the user the right IdempotentWrite on the cluster",
-    KafkaError.UNKNOWN_TOPIC_OR_PART: "create it, or set `create_topic: true` where the brokers may create it themselves",
-    KafkaError._UNKNOWN_TOPIC: "create it, or set `create_topic: true` where the brokers may create it themselves",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: _PERMISSION,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "give the user the permission IdempotentWrite on the cluster",
+    KafkaError.UNKNOWN_TOPIC_OR_PART: _NO_TOPIC,
+    KafkaError._UNKNOWN_TOPIC: _NO_TOPIC,
     KafkaError.TOPIC_EXCEPTION: "choose another name for the `topic`",
     KafkaError.INVALID_TIMESTAMP: "set the clock of this machine",
     KafkaError.UNSUPPORTED_COMPRESSION_TYPE: _VERSION,
@@ -33,33 +34,24 @@ _FAULTS = {
     KafkaError._UNSUPPORTED_FEATURE: _VERSION,
     KafkaError._INVALID_ARG: "check the sink's settings",
 }
-_MAY_WORK_LATER = "it is tried again; check that the brokers run, can be reached from here, and expect this `sasl` and `tls`"
+_RETRIED = "this is retried; check that the brokers run, are reachable from here, and expect this `sasl` and `tls`"
 
 
-def failure_of(error: KafkaError, what: str, *, taken: int = 0) -> SinkError:
-    """Say what an error means.
-
-    Args:
-        error: Of the client, or of a broker.
-        what: The same in words, and with which topic; secrets masked.
-        taken: How many messages of the batch were taken before.
-    """
+def failure_of(error: KafkaError, text: str, *, delivered: int = 0) -> SinkError:
+    """Convert an error of the client or of a broker; `text` describes it, with the topic and without secrets."""
     code = _code(error)
     if code in _REFUSALS:
-        return EventRefusedError(f"{what}; {_REFUSALS[code]}", delivered=taken)
+        return EventRefusedError(f"{text}; {_REFUSALS[code]}", delivered=delivered)
     if code in _FAULTS:
-        return SinkFaultError(f"{what}; {_FAULTS[code]}", delivered=taken)
-    return SinkUnavailableError(f"{what}; {_MAY_WORK_LATER}", delivered=taken)
+        return SinkFaultError(f"{text}; {_FAULTS[code]}", delivered=delivered)
+    return SinkUnavailableError(f"{text}; {_RETRIED}", delivered=delivered)
 
 
-def most_telling(errors: Sequence[KafkaError]) -> KafkaError | None:
-    """Choose, of what the client complained about, the cause of an outage.
-
-    Args:
-        errors: In the order in which they came.
+def outage_cause(errors: Sequence[KafkaError]) -> KafkaError | None:
+    """Choose the cause of an outage among the client's errors, the newest last.
 
     Returns:
-        What a person has to mend, if there is such a thing; else why no broker can be reached; None if one still can.
+        An error that needs operator action, if there is one; else the reason why all brokers are down; None if one is still up.
     """
     for error in reversed(errors):
         if _code(error) in _FAULTS or error.fatal():
@@ -70,5 +62,5 @@ def most_telling(errors: Sequence[KafkaError]) -> KafkaError | None:
 
 
 def _code(error: KafkaError) -> int:
-    """Give an error's code; with TLS 1.3 a client's bad or missing certificate looks like a broken connection else."""
+    """Return an error's code; with TLS 1.3 a rejected client certificate is reported as a broken connection."""
     return KafkaError._SSL if error.code() == KafkaError._TRANSPORT and "SSL alert" in error.str() else error.code()

@@ -1,4 +1,4 @@
-"""Events to an MQTT broker; importing this needs no client library, making the sink does."""
+"""Deliver events to an MQTT broker; importing this needs no client library, creating the sink does."""
 
 from edge_hoi.sinks.mqtt.settings import MqttSettings
 

@@ -1,4 +1,4 @@
-"""Which broker, and as whom."""
+"""An MQTT broker's address, credentials and time limits."""
 
 from dataclasses import dataclass
 
@@ -9,18 +9,18 @@ from edge_hoi.sinks.tls import TlsSettings
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """How to reach a broker, and as whom.
+    """A broker, and how this client connects to it.
 
     Attributes:
-        host: Name or address.
+        host: Host name or address.
         port: TCP port.
-        client_id: Unique among the broker's clients: it ends the connection of another with the same.
-        version: Of the protocol.
-        user: None for none.
-        password: None for none.
-        tls: None for a connection in the clear; its files are read anew for each connection.
-        keepalive_seconds: After 1.5 times this long without a sign of life the broker takes the client for dead.
-        timeout_seconds: How long the broker may stay silent when something is asked of it.
+        client_id: Unique among the broker's clients: it disconnects another client with the same id.
+        version: MQTT version.
+        user: User name; None for none.
+        password: Password; None for none.
+        tls: Read again for each connection; None for no TLS.
+        keepalive_seconds: The broker considers the client dead after 1.5 times this long without a packet.
+        timeout_seconds: Longest wait for an answer of the broker.
     """
 
     host: str
@@ -34,5 +34,5 @@ class Broker:
     timeout_seconds: float = 5.0
 
     def __str__(self) -> str:
-        """Name it for messages."""
+        """Name it in messages."""
         return f"MQTT broker {self.host}:{self.port}"

@@ -1,43 +1,40 @@
 """Render events as Frigate's MQTT `events` messages (https://docs.frigate.video/integrations/mqtt/#frigateevents).
 
-An episode is told as a tracked object: the person, with the object of the interaction as its attribute and the interaction's text as its
-sub-label. Existing automations filter by `type`, `camera`, `label`, zones and scores; what Frigate measures and this program does not
-(speed, stillness) is said as Frigate says that it has not measured it.
+An episode becomes a tracked object: the person, with the object of the interaction as its attribute and the interaction's text as its
+sub-label. Existing automations filter by `type`, `camera`, `label`, zones and scores. Values that Frigate measures and this program does
+not (speed, motion) are those that Frigate uses for unknown.
 """
 
 import json
 from typing import Any
 
-from edge_hoi.sinks.mqtt.camera_state import ToldEpisode
+from edge_hoi.sinks.mqtt.camera_state import OpenEpisode
 from edge_hoi.types import Event, NormalisedBox, Phase
 
 TYPES = {Phase.STARTED: "new", Phase.UPDATED: "update", Phase.ENDED: "end"}
 _DIGITS = 6
 
 
-def render_message(event: Event, before: ToldEpisode | None) -> bytes:
-    """Render an event.
+def render_message(event: Event, previous: OpenEpisode | None) -> bytes:
+    """Render an event as JSON in UTF-8.
 
     Args:
         event: The event.
-        before: Its episode as it was told before; None for the first event, and for one that an earlier run started.
-
-    Returns:
-        JSON in UTF-8.
+        previous: Its episode as published before; None for the first event, and for an episode that an earlier run started.
     """
-    told = ToldEpisode.after(event, before)
-    if before is not None:
-        earlier = _tracked_object(before)
+    after = _tracked_object(OpenEpisode.after(event, previous))
+    if previous is not None:
+        before = _tracked_object(previous)
     elif event.phase is Phase.STARTED:  # Frigate's object is a false positive until its first message
-        earlier = {**_tracked_object(told), "false_positive": True, "current_zones": [], "entered_zones": []}
+        before = {**after, "false_positive": True, "current_zones": [], "entered_zones": []}
     else:
-        earlier = {**_tracked_object(told), "end_time": None}
-    message = {"type": TYPES[event.phase], "before": earlier, "after": _tracked_object(told)}
+        before = {**after, "end_time": None}
+    message = {"type": TYPES[event.phase], "before": before, "after": after}
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _tracked_object(told: ToldEpisode) -> dict[str, Any]:
-    event = told.event
+def _tracked_object(episode: OpenEpisode) -> dict[str, Any]:
+    event = episode.event
     box, area = _pixels(event, event.human.box)
     whole_frame = [0, 0, event.frame_width, event.frame_height]
     score = round(event.score.now, _DIGITS)
@@ -67,7 +64,7 @@ def _tracked_object(told: ToldEpisode) -> dict[str, Any]:
         "motionless_count": 0,
         "position_changes": 0,
         "current_zones": list(event.zones),
-        "entered_zones": list(told.entered_zones),
+        "entered_zones": list(episode.entered_zones),
         "has_clip": event.clip is not None,
         "has_snapshot": event.snapshot is not None,
         "thumbnail": None,
@@ -84,7 +81,7 @@ def _tracked_object(told: ToldEpisode) -> dict[str, Any]:
 
 
 def _pixels(event: Event, box: NormalisedBox) -> tuple[list[int], int]:
-    """Give a box as xyxy in pixels, and its area in pixels."""
+    """Return a box as xyxy in pixels, and its area in pixels."""
     left, right = (round(box[side] * event.frame_width) for side in (0, 2))
     top, bottom = (round(box[side] * event.frame_height) for side in (1, 3))
     return [left, top, right, bottom], (right - left) * (bottom - top)

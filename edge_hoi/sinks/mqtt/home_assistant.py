@@ -1,6 +1,6 @@
-"""Announce cameras and zones to Home Assistant, by its MQTT discovery.
+"""Announce cameras and zones to Home Assistant by MQTT discovery.
 
-Documented in https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery, and for the two kinds of entity in
+See https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery, and for the two types of entity
 https://www.home-assistant.io/integrations/binary_sensor.mqtt/ and https://www.home-assistant.io/integrations/sensor.mqtt/.
 """
 
@@ -18,13 +18,13 @@ _IS_ACTIVE = "{{ 'ON' if value_json.active > 0 else 'OFF' }}"
 
 
 def announcements(place: Place, topics: Topics, discovery_prefix: str, site: str) -> Iterator[tuple[str, bytes]]:
-    """Describe the entities of a place: whether anything goes on there and, of a camera, how much and what.
+    """Describe the entities of a place: whether there is an interaction and, for a camera, how many and which.
 
     Args:
-        place: A camera or a zone; a camera is a device, its zones are entities of it.
-        topics: Where its state and the availability are found.
-        discovery_prefix: What Home Assistant listens below; `homeassistant` unless it was changed there.
-        site: Name of the place where the camera is.
+        place: A camera or a zone; a camera is a device, and its zones are entities of that device.
+        topics: The topics of state and availability.
+        discovery_prefix: Home Assistant's discovery prefix, by default `homeassistant`.
+        site: Name of the site.
 
     Yields:
         Topic and payload (JSON in UTF-8), to be published retained.
@@ -43,13 +43,13 @@ def announcements(place: Place, topics: Topics, discovery_prefix: str, site: str
         "origin": {"name": "edge-hoi", "sw_version": __version__},
         "state_topic": topics.state(place),
     }
-    for kind, name, own in _entities(place, topics.state(place)):
+    for component, name, own in _entities(place, topics.state(place)):
         entity = {**own, "unique_id": f"edge-hoi_{device}_{name}", **shared}
-        yield f"{discovery_prefix}/{kind}/{device}/{name}/config", json.dumps(entity, ensure_ascii=False).encode()
+        yield f"{discovery_prefix}/{component}/{device}/{name}/config", json.dumps(entity, ensure_ascii=False).encode()
 
 
 def _entities(place: Place, attributes_topic: str) -> list[tuple[str, str, dict[str, Any]]]:
-    """Give kind, name and what is its own of each entity."""
+    """List component, name and specific settings of each entity."""
     is_active = {"value_template": _IS_ACTIVE, "json_attributes_topic": attributes_topic, "icon": "mdi:hand-front-right"}
     if place.zone is not None:
         return [("binary_sensor", f"zone_{_slug(place.zone)}", {"name": f"Interaction in {place.zone}", **is_active})]
@@ -69,12 +69,12 @@ def _entities(place: Place, attributes_topic: str) -> list[tuple[str, str, dict[
         (
             "sensor",
             "text",
-            {"name": "Going on", "value_template": "{{ value_json.text or 'nothing' }}", "icon": "mdi:text"},
+            {"name": "Current interactions", "value_template": "{{ value_json.text or 'nothing' }}", "icon": "mdi:text"},
         ),
     ]
 
 
 def _slug(name: str) -> str:
-    """Make a name that may stand in an id; two names that differ stay different."""
+    """Convert a name to one that an id may contain; different names stay different."""
     slug = _NOT_IN_AN_ID.sub("_", name)
     return slug if slug == name else f"{slug}_{hashlib.sha256(name.encode()).hexdigest()[:6]}"

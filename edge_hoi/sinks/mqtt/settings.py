@@ -1,4 +1,4 @@
-"""What stands in a configuration under `type: mqtt`."""
+"""Settings of an MQTT sink: `type: mqtt` in a configuration."""
 
 import hashlib
 import platform
@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from typing_extensions import Self
 
-from edge_hoi.errors import MissingDependencyError
 from edge_hoi.sinks.mqtt.topics import Format, Topics
 from edge_hoi.sinks.settings import SinkSettings
 from edge_hoi.sinks.sink import Sink, SinkContext
@@ -19,41 +18,44 @@ _ID_DIGITS = 12
 
 
 class MqttSettings(SinkSettings):
-    """Events to an MQTT broker, and retained there what is going on at every camera and in every zone."""
+    """Events to an MQTT broker, and, retained, the current interactions of every camera and zone."""
 
     type: Literal["mqtt"] = "mqtt"
     host: str = Field(pattern=r"^[^\s/@]+$", description="Name or address of the broker, without scheme and port")
     port: int | None = Field(None, ge=1, le=65535, description="1883, or 8883 with TLS, where absent")
-    version: Annotated[Literal["5", "3.1.1"], BeforeValidator(str)] = Field("5", description="Of MQTT: 5 tells of what it refuses")
+    version: Annotated[Literal["5", "3.1.1"], BeforeValidator(str)] = Field("5", description="MQTT version; 5 reports refused messages")
     qos: Literal[0, 1, 2] = Field(1, description="0 at most once, 1 at least once, 2 exactly once within a connection")
     user: str | None = Field(None, min_length=1)
     password: SecretStr | None = None
-    tls: TlsSettings | None = Field(None, description="{} for TLS with the system's authorities; in the clear where absent")
-    client_id: str | None = Field(None, min_length=1, max_length=256, description="Unique at the broker; made up, always equal")
-    prefix: TopicPrefix | None = Field(None, description="Start of all topics, one for each program; edge-hoi, or frigate in that format")
+    tls: TlsSettings | None = Field(None, description="{} for TLS with the system's authorities; no TLS where absent")
+    client_id: str | None = Field(
+        None, min_length=1, max_length=256, description="Unique at the broker; generated deterministically where absent"
+    )
+    prefix: TopicPrefix | None = Field(
+        None, description="Start of all topics, unique for each program; edge-hoi, or frigate in that format"
+    )
     format: Format = Field("cloudevents", description="CloudEvents in JSON, or Frigate's `events` messages")
-    state: bool = Field(True, description="Also publish, retained, availability and what is going on")
-    home_assistant: TopicPrefix | None = Field(None, description="Home Assistant's discovery prefix (homeassistant), to be found by it")
-    batch_size: int = Field(500, ge=1, le=10_000, description="Most events handed over at once, before the states are told")
-    keepalive_seconds: int = Field(60, ge=5, le=3600, description="The broker takes a client for dead after 1.5 times this long")
-    timeout_seconds: float = Field(5.0, gt=0, le=30, description="How long the broker may stay silent when something is asked of it")
+    state: bool = Field(True, description="Also publish, retained, availability and current interactions")
+    home_assistant: TopicPrefix | None = Field(
+        None, description="Home Assistant's discovery prefix (homeassistant), to announce cameras and zones"
+    )
+    batch_size: int = Field(500, ge=1, le=10_000, description="Most events delivered at once, before the states are published")
+    keepalive_seconds: int = Field(60, ge=5, le=3600, description="The broker considers a client dead after 1.5 times this long")
+    timeout_seconds: float = Field(5.0, gt=0, le=30, description="Longest wait for an answer of the broker")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.password is not None and self.user is None:
             raise ValueError("a `password` needs a `user`")
         if self.home_assistant is not None and not self.state:
-            raise ValueError("`home_assistant` shows what is going on, which is not published with `state: false`; leave one of them out")
+            raise ValueError("`home_assistant` needs the states, which `state: false` disables; remove one of the two")
         return self
 
     def make(self, context: SinkContext) -> Sink:
-        """Make the sink; a test of the sink leaves alone what is retained, and has a client id of its own."""
-        try:
-            import paho.mqtt.client  # noqa: F401 - only whether it is there
-        except ImportError as error:
-            raise MissingDependencyError("a sink of type mqtt needs paho-mqtt; pip install 'edge-hoi[mqtt]'") from error
+        """Create the sink; one for a test publishes nothing retained, and has a client id of its own."""
+        self._require("paho.mqtt.client")
         if self.tls is not None:
-            self.tls.context()  # so that files which cannot be used are told of at the start
+            self.tls.context()  # so that invalid files are reported at the start
         from edge_hoi.sinks.mqtt.broker import Broker
         from edge_hoi.sinks.mqtt.sink import MqttSink
 
@@ -82,12 +84,12 @@ class MqttSettings(SinkSettings):
         return Topics(self.prefix or ("frigate" if self.format == "frigate" else "edge-hoi"), self.format)
 
     def _client_id(self, context: SinkContext) -> str:
-        """Give an id that is the same in every run, and of no other program: two clients with one id throw each other out for ever.
+        """Return an id that is the same in every run and unique to this program: clients with equal ids disconnect each other.
 
-        It has at most the 23 letters and digits that every broker has to take.
+        It has at most 23 letters and digits, which every broker must accept.
         """
-        end = "t" if context.is_test else ""
+        suffix = "t" if context.is_test else ""
         if self.client_id is not None:
-            return self.client_id + end
-        who = "\n".join((platform.node(), context.site, self.sink_name, *sorted(context.cameras)))
-        return f"edgehoi{hashlib.sha256(who.encode()).hexdigest()[:_ID_DIGITS]}{end}"
+            return self.client_id + suffix
+        identity = "\n".join((platform.node(), context.site, self.sink_name, *sorted(context.cameras)))
+        return f"edgehoi{hashlib.sha256(identity.encode()).hexdigest()[:_ID_DIGITS]}{suffix}"

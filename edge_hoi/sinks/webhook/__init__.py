@@ -1,4 +1,4 @@
-"""Deliver events as HTTP POST requests; importing this needs no client library, making the sink does."""
+"""Deliver events as HTTP POST requests; importing this needs no client library, creating the sink does."""
 
 from edge_hoi.sinks.webhook.settings import WebhookSettings
 

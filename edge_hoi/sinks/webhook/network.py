@@ -1,7 +1,7 @@
-"""Connections for a sink's own thread whose waits all end at one moment: that for the name, the connection, TLS, the request, its answer.
+"""A network backend of httpcore with one deadline for all waits of a request: name lookup, connection, TLS, request and response.
 
-httpx limits each wait, not their sum, and its asyncio side, which could be limited as a whole, takes almost four times the processor time
-for a request. The network below its connections can be replaced: https://www.encode.io/httpcore/network-backends/.
+httpx limits each wait, not their sum; its asyncio side, which can limit the sum, takes almost four times the processor time for a request.
+Backends: https://www.encode.io/httpcore/network-backends/.
 """
 
 import socket
@@ -14,41 +14,30 @@ from typing import Any
 
 import httpcore
 
-_WRITTEN_AT_ONCE = 16 * 1024
-"""Bytes; a server that reads slowly is looked at again after each."""
+_WRITE_BYTES = 16 * 1024
+"""The deadline is checked after each write of this size, in case the server reads slowly."""
 
 
 class BoundedNetwork(httpcore.NetworkBackend):
-    """Makes connections. Before each exchange `allow` says how long all of its waits may take together."""
+    """Creates connections. Before each exchange, `limit` sets the total time of its waits."""
 
     def __init__(self) -> None:
-        """Allow nothing yet."""
         self._plain = httpcore.SyncBackend()
-        self._ends_at = 0.0
+        self._deadline = 0.0
 
-    def allow(self, seconds: float) -> None:
-        """Let the next waits take so long, together.
-
-        Args:
-            seconds: From now on.
-        """
-        self._ends_at = time.monotonic() + seconds
+    def limit(self, seconds: float) -> None:
+        """Limit the total time of all waits from now on."""
+        self._deadline = time.monotonic() + seconds
 
     def left(self, timeout: float | None) -> float:
-        """Give the longest time for a single wait.
-
-        Args:
-            timeout: Its own limit in seconds, if it has one.
-
-        Returns:
-            Seconds, more than none.
+        """Return the seconds, more than 0, that a single wait with the given timeout may take.
 
         Raises:
-            TimeoutError: The time for all of them is over.
+            TimeoutError: The deadline has passed.
         """
-        left = self._ends_at - time.monotonic()
+        left = self._deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError("the time for the exchange is over")
+            raise TimeoutError("the deadline of the exchange has passed")
         return left if timeout is None else min(left, timeout)
 
     def connect_tcp(
@@ -62,15 +51,15 @@ class BoundedNetwork(httpcore.NetworkBackend):
         """Connect to the first of a host's addresses that answers; the arguments are httpcore's.
 
         Raises:
-            TimeoutError: There was no time left, or no answer about the name in time.
-            OSError: The name is not known.
-            httpcore.ConnectError: No address takes connections.
-            httpcore.ConnectTimeout: None did in time.
+            TimeoutError: The deadline has passed, or the name was not resolved in time.
+            OSError: The name is unknown.
+            httpcore.ConnectError: No address accepts connections.
+            httpcore.ConnectTimeout: No address answered in time.
         """
         ends_at = time.monotonic() + self.left(timeout)
-        addresses = _look_up(host, port, self.left(timeout))
+        addresses = _resolve(host, port, self.left(timeout))
         for tried, address in enumerate(addresses, 1):
-            share = (ends_at - time.monotonic()) / (len(addresses) - tried + 1)  # one address that is silent leaves time for the next
+            share = (ends_at - time.monotonic()) / (len(addresses) - tried + 1)  # an address that does not answer leaves time for the next
             try:
                 return _BoundedStream(self._plain.connect_tcp(address, port, max(share, 0.001), local_address, socket_options), self)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
@@ -80,7 +69,7 @@ class BoundedNetwork(httpcore.NetworkBackend):
 
 
 class _BoundedStream(httpcore.NetworkStream):
-    """A connection; what is read and written waits no longer than its network has time left."""
+    """A connection whose reads and writes respect the network's deadline."""
 
     def __init__(self, stream: httpcore.NetworkStream, network: BoundedNetwork) -> None:
         self._stream = stream
@@ -90,8 +79,8 @@ class _BoundedStream(httpcore.NetworkStream):
         return self._stream.read(max_bytes, self._network.left(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        for first in range(0, len(buffer), _WRITTEN_AT_ONCE):
-            self._stream.write(buffer[first : first + _WRITTEN_AT_ONCE], self._network.left(timeout))
+        for first in range(0, len(buffer), _WRITE_BYTES):
+            self._stream.write(buffer[first : first + _WRITE_BYTES], self._network.left(timeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -105,23 +94,23 @@ class _BoundedStream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-def _look_up(host: str, port: int, seconds: float) -> list[str]:
-    """Look a name up in a thread that may be left behind: where a DNS server is silent, nothing else ends the wait for half a minute."""
+def _resolve(host: str, port: int, seconds: float) -> list[str]:
+    """Resolve a name in a thread that may be left behind: `getaddrinfo` waits half a minute for a DNS server that does not answer."""
     answers: SimpleQueue[list[str] | OSError] = SimpleQueue()
 
-    def ask() -> None:
+    def resolve() -> None:
         try:
             answers.put([str(address[0]) for *_, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)])
         except OSError as error:
             answers.put(error)
-        except UnicodeError as error:  # a label of more than 63 characters, or of none
+        except UnicodeError as error:  # an empty label, or one of more than 63 characters
             answers.put(socket.gaierror(socket.EAI_NONAME, str(error)))
 
-    threading.Thread(target=ask, name="look-up", daemon=True).start()
+    threading.Thread(target=resolve, name="resolve", daemon=True).start()
     try:
         answer = answers.get(timeout=seconds)
     except Empty:
-        raise TimeoutError(f"no answer about the name {host}") from None
+        raise TimeoutError(f"the name {host} was not resolved in time") from None
     if isinstance(answer, OSError):
         raise answer
     return answer

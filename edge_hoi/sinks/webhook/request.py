@@ -1,4 +1,4 @@
-"""What a webhook is sent: the three content modes of CloudEvents over HTTP, and the signature of Standard Webhooks.
+"""A webhook's requests: the three content modes of CloudEvents over HTTP, and the signature of Standard Webhooks.
 
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md,
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
@@ -17,21 +17,21 @@ from edge_hoi.errors import ConfigError
 from edge_hoi.sinks.message import Message
 
 ContentMode = Literal["structured", "binary", "batched"]
-SET_HERE = {"content-type", "webhook-id", "webhook-timestamp", "webhook-signature", "idempotency-key"}
-"""Headers that a request's content decides."""
+RESERVED_HEADERS = {"content-type", "webhook-id", "webhook-timestamp", "webhook-signature", "idempotency-key"}
+"""Headers that depend on a request's content."""
 
-_SECRET_PREFIX = "whsec_"  # noqa: S105 — says that base64 follows
+_SECRET_PREFIX = "whsec_"  # noqa: S105 — a prefix of base64
 _UNQUOTED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
-"""Characters that stand as they are in headers of the binary mode, by the binding's section 3.1.3.2."""
+"""Characters that the binary mode does not quote in headers; the binding's section 3.1.3.2."""
 
 
 class WebhookRequest(NamedTuple):
     """A request's content.
 
     Attributes:
-        key: The same for the same events, whenever and as often as they are sent.
+        key: Equal for equal events, at every attempt.
         headers: With lower-case names.
-        body: The bytes.
+        body: The content.
     """
 
     key: str
@@ -40,12 +40,12 @@ class WebhookRequest(NamedTuple):
 
 
 def render(messages: Sequence[Message], mode: ContentMode) -> WebhookRequest:
-    """Put messages into a request.
+    """Render messages as a request.
 
     Args:
-        messages: One at least, and one only but in the batched mode.
-        mode: `structured`: the whole event is the body. `binary`: the body is its data, the attributes are headers. `batched`: the
-            body is a list of whole events.
+        messages: At least one; exactly one unless batched.
+        mode: `structured`: the event is the body. `binary`: its data is the body, its attributes are headers. `batched`: a list of
+            events is the body.
     """
     envelopes = [json.loads(message.body) for message in messages]
     names = "\n".join(f"{envelope['source']} {envelope['id']}" for envelope in envelopes)
@@ -67,30 +67,21 @@ def render(messages: Sequence[Message], mode: ContentMode) -> WebhookRequest:
 
 
 def signing_key(secret: str) -> bytes:
-    """Read a signing secret.
-
-    Args:
-        secret: `whsec_` and base64, as Standard Webhooks writes it, or any text, taken as its UTF-8 bytes.
+    """Decode a signing secret: `whsec_` and base64, as in Standard Webhooks, or any other text in UTF-8.
 
     Raises:
-        ConfigError: What stands behind `whsec_` is not base64.
+        ConfigError: The part after `whsec_` is not base64.
     """
     if not secret.startswith(_SECRET_PREFIX):
         return secret.encode()
     try:
         return base64.b64decode(secret.removeprefix(_SECRET_PREFIX), validate=True)
     except binascii.Error:
-        raise ConfigError("a signing_secret that begins with whsec_ goes on in base64, got other text; is it complete?") from None
+        raise ConfigError("expected base64 after whsec_ in signing_secret, got other text; is it complete?") from None
 
 
 def signature_headers(request: WebhookRequest, key: bytes, unix_seconds: int) -> dict[str, str]:
-    """Sign a request: HMAC-SHA256 over its key, the time and the body.
-
-    Args:
-        request: The request.
-        key: The signing key.
-        unix_seconds: When it is sent, so that a receiver can refuse what someone recorded and sends again later.
-    """
+    """Sign a request: HMAC-SHA256 over its key, the time, which lets a receiver reject replayed requests, and the body."""
     signed = f"{request.key}.{unix_seconds}.".encode() + request.body
     signature = base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
     return {"webhook-timestamp": str(unix_seconds), "webhook-signature": f"v1,{signature}"}

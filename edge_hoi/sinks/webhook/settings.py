@@ -1,4 +1,4 @@
-"""Settings of a webhook, as they stand in a configuration under `type: webhook`."""
+"""Settings of a webhook: `type: webhook` in a configuration."""
 
 import re
 from base64 import b64encode
@@ -11,11 +11,11 @@ from typing_extensions import Self
 from edge_hoi.sinks.settings import SinkSettings
 from edge_hoi.sinks.sink import Sink, SinkContext
 from edge_hoi.sinks.tls import TlsSettings
-from edge_hoi.sinks.webhook.request import SET_HERE, ContentMode
+from edge_hoi.sinks.webhook.request import RESERVED_HEADERS, ContentMode
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]+([ \t]+[\x21-\x7e]+)*")
-_OF_THE_CONNECTION = {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect", "accept-encoding"}
+_CONNECTION_HEADERS = {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect", "accept-encoding"}
 
 
 class BasicAuth(BaseModel):
@@ -31,19 +31,26 @@ class WebhookSettings(SinkSettings):
     """Events as HTTP POST requests with CloudEvents 1.0."""
 
     type: Literal["webhook"] = "webhook"
-    url: SecretStr = Field(description="http:// or https:// address; nothing behind the host is ever shown, for it often is a secret")
+    url: SecretStr = Field(description="http:// or https:// address; the part after the host, often a secret, is never shown")
     content_mode: ContentMode = Field(
-        "structured", description="structured: an event is a body; binary: its attributes are headers; batched: a list of events is a body"
+        "structured",
+        description="structured: an event is the body; binary: its attributes are headers; batched: a list of events is the body",
     )
-    signing_secret: SecretStr | None = Field(None, min_length=1, description="Requests are signed with it; whsec_ and base64, or any text")
+    signing_secret: SecretStr | None = Field(
+        None, min_length=1, description="Key of the requests' signature: whsec_ and base64, or any text"
+    )
     bearer_token: SecretStr | None = Field(None, description="Sent as `Authorization: Bearer ...`")
     basic: BasicAuth | None = Field(None, description="Sent as `Authorization: Basic ...`")
-    headers: dict[str, SecretStr] = Field({}, description="More headers; their values are never shown")
+    headers: dict[str, SecretStr] = Field({}, description="Additional headers; their values are never shown")
     tls: TlsSettings = TlsSettings()
     proxy: SecretStr | None = Field(None, description="http:// address of a proxy; those of the environment are not used")
     connect_timeout_seconds: float = Field(5.0, gt=0, le=60)
-    read_timeout_seconds: float = Field(5.0, gt=0, le=60, description="Longest silence while a request is sent and its answer awaited")
-    total_timeout_seconds: float = Field(10.0, gt=0, le=120, description="Longest time for a request until its answer's status")
+    read_timeout_seconds: float = Field(
+        5.0, gt=0, le=60, description="Longest time without data while a request is sent and its response awaited"
+    )
+    total_timeout_seconds: float = Field(
+        10.0, gt=0, le=120, description="Longest time from the start of a request to its response's status"
+    )
 
     @field_validator("url", "proxy")
     @classmethod
@@ -55,9 +62,7 @@ class WebhookSettings(SinkSettings):
     @model_validator(mode="after")
     def _no_user_in_url(self) -> Self:
         if "@" in self.url.get_secret_value().partition("?")[0]:
-            raise ValueError(
-                "url: there is no user and no '@' in it; put them under `basic: {user: ..., password: ...}`, write %40 in a path"
-            )
+            raise ValueError("url: a user or '@' is not allowed; use `basic: {user: ..., password: ...}`, and %40 in a path")
         return self
 
     @model_validator(mode="after")
@@ -65,18 +70,20 @@ class WebhookSettings(SinkSettings):
         names = [name.lower() for name in self.headers]
         for name in names:
             if not _HEADER_NAME.fullmatch(name) or names.count(name) > 1:
-                raise ValueError(f"headers: a name is of letters, digits and '-', and there once, got {name!r}")
-            if name in SET_HERE | _OF_THE_CONNECTION or name.startswith("ce-"):
-                raise ValueError(f"headers: {name} is set by edge-hoi itself; leave it out")
+                raise ValueError(f"headers: a name has letters, digits and '-', and occurs once, got {name!r}")
+            if name in RESERVED_HEADERS | _CONNECTION_HEADERS or name.startswith("ce-"):
+                raise ValueError(f"headers: {name} is set by edge-hoi itself; remove it")
         if sum([self.bearer_token is not None, self.basic is not None, "authorization" in names]) > 1:
-            raise ValueError("choose one of bearer_token, basic, and an Authorization header; a request has one of them")
+            raise ValueError("choose one of bearer_token, basic, and an Authorization header")
         for name, value in self.all_headers().items():
             if not _HEADER_VALUE.fullmatch(value):
-                raise ValueError(f"the value of header {name} is of visible ASCII characters, and spaces inside; is a line's end in it?")
+                raise ValueError(
+                    f"the value of header {name} must be visible ASCII characters with spaces between them; does it contain a newline?"
+                )
         return self
 
     def all_headers(self) -> dict[str, str]:
-        """Give the headers that are sent with every request, secrets in plain text."""
+        """Return the headers of every request, with secrets in plain text."""
         headers = {name: value.get_secret_value() for name, value in self.headers.items()}
         if self.bearer_token is not None:
             headers["Authorization"] = f"Bearer {self.bearer_token.get_secret_value()}"
@@ -85,8 +92,9 @@ class WebhookSettings(SinkSettings):
             headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
         return headers
 
-    def make(self, context: SinkContext) -> Sink:  # noqa: ARG002 — every run posts in the same way
-        """Make the sink."""
+    def make(self, context: SinkContext) -> Sink:  # noqa: ARG002 — all runs post alike
+        """Create the sink."""
+        self._require("httpx", "httpcore")
         from edge_hoi.sinks.webhook.connection import Timeouts, WebhookConnection
         from edge_hoi.sinks.webhook.sink import WebhookSink
 
@@ -103,11 +111,11 @@ class WebhookSettings(SinkSettings):
 
 
 def _check_address(address: str) -> None:
-    """Refuse what is no address, without quoting it."""
+    """Reject an invalid address, without quoting it."""
     try:
         parts = urlsplit(address)
         is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_address = False
     if not is_address or not address.isprintable() or " " in address:
-        raise ValueError("an address is http:// or https://, a host and perhaps :port, then a path; spaces in it are %20")
+        raise ValueError("expected http:// or https://, a host, optionally :port, and a path, with spaces as %20")

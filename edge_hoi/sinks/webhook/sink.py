@@ -1,4 +1,4 @@
-"""Events as HTTP POST requests: CloudEvents, signed as Standard Webhooks asks."""
+"""The webhook sink: events as HTTP POST requests, CloudEvents with a Standard Webhooks signature."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -9,26 +9,21 @@ from edge_hoi.errors import EventRefusedError, SinkError, SinkUnavailableError
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.sink import Sink
 from edge_hoi.sinks.webhook.connection import WebhookConnection
-from edge_hoi.sinks.webhook.outcome import failure_of_answer, retry_after
 from edge_hoi.sinks.webhook.request import ContentMode, render, signature_headers, signing_key
+from edge_hoi.sinks.webhook.response import failure_of, retry_after
 
 
 class WebhookSink(Sink):
-    """Posts events to one address; 2xx means that they were taken.
+    """Posts events to one address; 2xx means that they were accepted.
 
-    A batch is taken as a whole (2xx) or not at all. One that is refused is halved, in order, until the one event is found that the
-    server cannot take. Should a server have kept a part of what it refused, it gets that again, with equal ids.
+    A batch is accepted completely (2xx) or not at all. A refused batch is bisected, in order, until the one event is found that the
+    server refuses. If the server stored a part of a batch that it refused, it receives that part again, with equal ids.
     """
 
     def __init__(
         self, connection: WebhookConnection, *, content_mode: ContentMode = "structured", signing_secret: str | None = None
     ) -> None:
-        """Put the parts together.
-
-        Args:
-            connection: Where requests go; the sink opens and closes it.
-            content_mode: How events are put into requests; see `render`.
-            signing_secret: See `signing_key`; None leaves requests unsigned.
+        """Prepare the sink, which opens and closes the connection; without a secret, requests are not signed.
 
         Raises:
             ConfigError: The signing secret is malformed.
@@ -36,71 +31,65 @@ class WebhookSink(Sink):
         self._connection = connection
         self._content_mode = content_mode
         self._signing_key = signing_key(signing_secret) if signing_secret else None
-        self._left_alone_until = 0.0  # by time.monotonic()
-        self._left_alone_because = ""
+        self._paused_until = 0.0  # by time.monotonic()
+        self._pause_reason = ""
 
     def open(self) -> None:
-        """See whether the server takes connections.
+        """Check that the server accepts connections.
 
         Raises:
-            SinkUnavailableError: It takes none now, or its `Retry-After` has not passed.
-            SinkFaultError: It cannot be trusted, or a file of certificates cannot be used.
+            SinkUnavailableError: It accepts none now, or its `Retry-After` has not passed.
+            SinkFaultError: It cannot be trusted, or a certificate file is invalid.
         """
-        self._leave_alone()
+        self._check_pause()
         self._connection.open()
 
     def deliver(self, messages: Sequence[Message]) -> None:
-        """Post some messages.
-
-        Args:
-            messages: In order; may be none.
+        """Post messages.
 
         Raises:
-            SinkUnavailableError: No answer, 408, 429 or 5xx; or a `Retry-After` has not passed, until when nothing is sent.
+            SinkUnavailableError: No response, 408, 429 or 5xx; or a `Retry-After` has not passed, until when nothing is sent.
             EventRefusedError: Any other 4xx.
-            SinkFaultError: 401, 403, 407, a redirect, or no trust in the server's certificate.
+            SinkFaultError: 401, 403, 407, a redirect, or an untrusted certificate.
         """
         size = max(1, len(messages)) if self._content_mode == "batched" else 1
         waiting = [messages[first : first + size] for first in range(0, len(messages), size)]
         waiting.reverse()
-        taken = 0
+        delivered = 0
         while waiting:
             chunk = waiting.pop()
             try:
                 self._post(chunk)
-            except EventRefusedError as refusal:
-                if len(chunk) == 1:
-                    refusal.delivered = taken
-                    raise
-                middle = len(chunk) // 2
-                waiting += [chunk[middle:], chunk[:middle]]
             except SinkError as failure:
-                failure.delivered = taken
+                if isinstance(failure, EventRefusedError) and len(chunk) > 1:
+                    middle = len(chunk) // 2
+                    waiting += [chunk[middle:], chunk[:middle]]
+                    continue
+                failure.delivered = delivered
                 raise
-            else:
-                taken += len(chunk)
+            delivered += len(chunk)
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
     def _post(self, messages: Sequence[Message]) -> None:
-        self._leave_alone()
+        self._check_pause()
         request = render(messages, self._content_mode)
         now = datetime.now(UTC)
         signature: Mapping[str, str] = {}
         if self._signing_key is not None:
             signature = signature_headers(request, self._signing_key, int(now.timestamp()))
-        answer = self._connection.post({**request.headers, **signature}, request.body)
-        failure = failure_of_answer(answer, self._connection.url)
-        if isinstance(failure, SinkUnavailableError) and (wait := retry_after(answer, now)):
-            self._left_alone_until = time.monotonic() + wait.total_seconds()
-            self._left_alone_because = f"{failure}; nothing is sent until {now + wait:%H:%M:%S} UTC, as it asks"
-            self._leave_alone()
+        response = self._connection.post({**request.headers, **signature}, request.body)
+        failure = failure_of(response, self._connection.url)
+        if isinstance(failure, SinkUnavailableError) and (wait := retry_after(response, now)):
+            self._paused_until = time.monotonic() + wait.total_seconds()
+            self._pause_reason = f"{failure}; nothing is sent until {now + wait:%H:%M:%S} UTC, as it requests"
+            self._check_pause()
         if failure is not None:
             raise failure
 
-    def _leave_alone(self) -> None:
-        """Send nothing to a server that asked for a pause."""
-        if time.monotonic() < self._left_alone_until:
-            raise SinkUnavailableError(self._left_alone_because)
+    def _check_pause(self) -> None:
+        """Send nothing before the server's `Retry-After` has passed."""
+        if time.monotonic() < self._paused_until:
+            raise SinkUnavailableError(self._pause_reason)

@@ -1,0 +1,41 @@
+"""Exclusive access to local files: a lock between processes, and SQLite transactions."""
+
+import fcntl
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+
+def lock_file(path: Path) -> BinaryIO:
+    """Lock a file, created if missing, until the result is closed or the process ends.
+
+    Raises:
+        BlockingIOError: Another process holds the lock.
+        OSError: The file cannot be opened or locked.
+    """
+    file = path.open("wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+@contextmanager
+def transaction(database: sqlite3.Connection) -> Iterator[None]:
+    """Commit all changes of a `with` block, or none of them.
+
+    Raises:
+        sqlite3.Error: The commit failed, for example because the disk is full.
+    """
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        database.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):  # some failures, such as a full disk, have already rolled it back
+            database.execute("ROLLBACK")
+        raise
