@@ -1,4 +1,4 @@
-"""Events of live cameras in any number: episodes with a start, some updates and an end."""
+"""Sample events: episodes with a start, some updates and an end."""
 
 import uuid
 from dataclasses import replace
@@ -16,7 +16,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 def make_episode(
     updates: int = 3, *, event_id: str | None = None, camera: str = "gate", start: datetime = NOON, is_live: bool = True
 ) -> list[Event]:
-    """Give one episode's events; one second lies between two of them."""
+    """Return one episode's events, one second apart."""
     name = event_id or uuid.uuid4().hex
     events = []
     for sequence in range(updates + 2):
@@ -41,5 +41,5 @@ def make_episode(
 
 
 def make_events(episodes: int, **options) -> list[Event]:
-    """Give several episodes' events, five an episode, one episode after the other."""
+    """Return several episodes' events, five per episode, one episode after the other."""
     return [event for _ in range(episodes) for event in make_episode(**options)]

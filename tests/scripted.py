@@ -1,4 +1,4 @@
-"""Invented scenes for tests of tracking, events and delivery: what would be seen at a time, played at any frame rate."""
+"""Scripted detections for tests of tracking, events and delivery, at any frame rate."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ _IMAGE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
 
 
 class StampedImage(np.ndarray):
-    """An image that knows its camera and time, for detectors that follow a script."""
+    """An image with its camera and time, for scripted detectors."""
 
     camera = ""
     pts_seconds = 0.0
@@ -32,8 +32,8 @@ VOCABULARY = Vocabulary(
     object_prompts=("a photo of a person", "a photo of a bicycle", "a photo of a cup", "a photo of nobody", "a photo of nothing"),
     verbs=("ride", "hold", "drink_with", "hug", "no_interaction", "smile"),
     hois=tuple(
-        HoiCategory(verb, thing, text, f"a photo of a {text}")
-        for verb, thing, text in [
+        HoiCategory(verb, object_id, text, f"a photo of a {text}")
+        for verb, object_id, text in [
             (RIDE, BICYCLE, "person riding bicycle"),
             (HOLD, CUP, "person holding cup"),
             (DRINK, CUP, "person drinking with cup"),
@@ -73,19 +73,19 @@ def make_frame(
 
 def make_interactions(rows: Iterable[Row]) -> Interactions:
     rows = sorted(rows, key=lambda row: -row[3])
-    things = [NO_OBJECT if thing is None else VOCABULARY.hois[hoi].object_id for _, thing, hoi, _ in rows]
+    objects = [NO_OBJECT if box is None else VOCABULARY.hois[hoi].object_id for _, box, hoi, _ in rows]
     return Interactions(
         VOCABULARY,
         np.array([human for human, _, _, _ in rows], np.float32).reshape(-1, 4),
-        np.array([thing or (0, 0, 0, 0) for _, thing, _, _ in rows], np.float32).reshape(-1, 4),
-        np.array(things, np.int64),
+        np.array([box or (0, 0, 0, 0) for _, box, _, _ in rows], np.float32).reshape(-1, 4),
+        np.array(objects, np.int64),
         np.array([hoi for _, _, hoi, _ in rows], np.int64),
         np.array([score for _, _, _, score in rows], np.float32),
     )
 
 
 def times(fps: float, seconds: float, *, dropped: float = 0.0, seed: int = 0) -> list[float]:
-    """Give the frames' times; `dropped` is the share of frames left out by chance."""
+    """Return the frames' times; `dropped` is the share of randomly dropped frames."""
     kept = np.random.default_rng(seed).random(round(seconds * fps)) >= dropped
     return [index / fps for index in np.flatnonzero(kept).tolist()]
 
@@ -95,7 +95,7 @@ def make_keeper(settings: EpisodeSettings | None = None, *, camera: str = "camer
 
 
 class EventPipeline:
-    """A tracker and a keeper of one camera, in a row."""
+    """The tracker and the episode keeper of one camera."""
 
     def __init__(self, settings: EpisodeSettings | None = None, *, camera: str = "camera", **others) -> None:
         self.tracker = Tracker()
@@ -106,13 +106,13 @@ class EventPipeline:
 
 
 def play(
-    script: Script, at: Iterable[float], line: EventPipeline | None = None, *, corrupt: Callable[[float], bool] = lambda pts: False
+    script: Script, at: Iterable[float], pipeline: EventPipeline | None = None, *, corrupt: Callable[[float], bool] = lambda pts: False
 ) -> list[Event]:
-    """Give a script's events at the given times; episodes still open are left open."""
-    line = line or EventPipeline()
+    """Return a script's events at the given times; open episodes stay open."""
+    pipeline = pipeline or EventPipeline()
     events = []
     for pts in at:
-        events += line.update(make_frame(pts, is_corrupt=corrupt(pts)), script(pts))
+        events += pipeline.update(make_frame(pts, is_corrupt=corrupt(pts)), script(pts))
     return events
 
 

@@ -1,12 +1,13 @@
-"""Write and read events as CloudEvents 1.0 in structured JSON (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md).
+"""Encode and decode events as CloudEvents 1.0 in structured JSON (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md).
 
-`recordedtime`, `sequence`, `correlationid` and `partitionkey` are the specification's documented extensions. Key order and the number of
-digits are fixed, so that equal events are equal bytes.
+`recordedtime`, `sequence`, `correlationid` and `partitionkey` are documented extensions of the specification. Key order and the number
+of digits are fixed, so equal events are equal bytes.
 """
 
 import json
 from datetime import datetime
-from typing import Any
+from importlib.resources import files
+from typing import Any, cast
 from urllib.parse import quote, unquote
 
 from edge_hoi.compat import UTC, parse_datetime
@@ -16,18 +17,21 @@ from edge_hoi.types import HUMAN_CATEGORY, ClockInfo, EndReason, EpisodeScore, E
 EVENT_TYPES = {phase: f"dev.edge-hoi.interaction.{phase}.v1" for phase in Phase}
 DATASCHEMA = "urn:edge-hoi:schema:interaction-event.v1"
 MAX_BYTES = 64 * 1024
-"""Least size of event that everyone on an event's way has to carry, by the specification."""
+"""The event size that the specification requires every intermediary to forward."""
 
 _SCORE_DIGITS = 4
 _BOX_DIGITS = 5
 _SECONDS_DIGITS = 6
 
 
-def encode(event: Event) -> bytes:
-    """Render an event as one line of compact JSON in UTF-8, without the line's end.
+def load_schema() -> dict[str, Any]:
+    """Read the JSON Schema (2020-12) of an interaction event in its CloudEvents envelope; its `$id` is the events' `dataschema`."""
+    text = (files("edge_hoi.events") / "interaction-event.v1.schema.json").read_text(encoding="utf-8")
+    return cast(dict[str, Any], json.loads(text))
 
-    Args:
-        event: The event.
+
+def encode(event: Event) -> bytes:
+    """Encode an event as one line of compact JSON in UTF-8, without a line end.
 
     Raises:
         DeliveryError: It is larger than `MAX_BYTES`.
@@ -39,14 +43,7 @@ def encode(event: Event) -> bytes:
 
 
 def render(event: Event) -> dict[str, Any]:
-    """Put an event into its CloudEvents envelope.
-
-    Args:
-        event: The event.
-
-    Returns:
-        What `interaction-event.v1.schema.json` describes; its `time` is what `happened_at` gives.
-    """
+    """Convert an event to its CloudEvents envelope, as described by `interaction-event.v1.schema.json`."""
     sequence = f"{event.sequence:08d}"
     envelope = {
         "specversion": "1.0",
@@ -69,24 +66,13 @@ def render(event: Event) -> dict[str, Any]:
 
 
 def split_attributes(line: bytes) -> tuple[dict[str, str], bytes]:
-    """Take an event apart for a binary content mode, in which headers carry the attributes.
-
-    Args:
-        line: What `encode` wrote.
-
-    Returns:
-        The attributes, `datacontenttype` among them, and the data as compact JSON in UTF-8.
-    """
+    """Split an encoded event into attributes and data (compact JSON in UTF-8), for a binary content mode with attributes in headers."""
     attributes = json.loads(line)
     return attributes, _compact(attributes.pop("data"))
 
 
 def decode(line: bytes) -> Event:
-    """Read an event from what `encode` wrote; encoding it again gives the same bytes.
-
-    Args:
-        line: JSON in UTF-8.
-    """
+    """Decode an event that `encode` wrote; encoding it again gives the same bytes."""
     envelope = json.loads(line)
     data = envelope["data"]
     site, camera = (unquote(name) for name in envelope["source"].split("/")[1:])
@@ -123,11 +109,7 @@ def decode(line: bytes) -> Event:
 
 
 def happened_at(event: Event) -> datetime:
-    """Give an event's own time: when the episode started, was last seen or ended, by the phase.
-
-    Args:
-        event: The event.
-    """
+    """Return an event's own time: when the episode started, was last seen or ended, by the phase."""
     return {Phase.STARTED: event.start, Phase.UPDATED: event.last, Phase.ENDED: event.end or event.last}[event.phase].utc
 
 

@@ -1,4 +1,4 @@
-"""One episode: a person, perhaps an object, and an HOI category, from the first evidence on; believed (started) or not yet."""
+"""One episode: a person, perhaps an object, and an HOI category, from the first evidence on. It starts once evidence has lasted."""
 
 import math
 from dataclasses import dataclass
@@ -7,45 +7,45 @@ import numpy as np
 
 from edge_hoi.boxes import pairwise_iou
 from edge_hoi.events.settings import EpisodeSettings
-from edge_hoi.events.tracked_frame import Instant, Scene
+from edge_hoi.events.tracked_frame import FrameInfo, TrackedFrame
 from edge_hoi.types import NO_TRACK, Event, NormalisedBox, Participant, Track
 
 Key = tuple[int, int, int]
 """Human track id, object track id (`NO_TRACK` where there is no object), HOI id."""
 
 _SAME_OBJECT_IOU = 0.3
-_MOST_MERGED = 256  # keeps an event far below 64 KiB, however often tracks change
+_MAX_MERGED_TRACKS = 256  # keeps an event far below 64 KiB, however often tracks change
 
 
 @dataclass(slots=True)
 class Episode:
-    """What is known of one episode.
+    """The state of one episode.
 
     Attributes:
-        key: Whose episode it is now.
+        key: Its current tracks and HOI category.
         settings: Those of its verb.
         first: When evidence began.
         last: When evidence was last seen.
-        person: The person's track when evidence was last seen.
-        human: The person when evidence was last seen.
-        object: The object when evidence was last seen; None for an interaction without one.
+        person: The person's track at `last`.
+        human: The person at `last`.
+        object: The object at `last`; None for an interaction without one.
         smoothed: Exponentially weighted score.
         peak: Its maximum.
         score_sum: Sum of the scores of the frames with evidence.
         frames_seen: Frames with evidence.
         frames_missed: Frames without, between first and last.
-        above_since: When the smoothed score came to `enter`, in seconds; None while it is below.
+        above_since: When the smoothed score reached `enter`, in seconds; None while it is below.
         below_since: When the smoothed score fell below `leave`, in seconds; None while it is not.
         merged_track_ids: Earlier tracks of the same person or object.
-        told: Its latest event; None until it is started.
-        told_seconds: When that event was made.
-        waits_for: The episode after whose end it may start; None while there is none, and from its own start on.
+        last_event: The latest event; None until the episode starts.
+        last_event_seconds: When that event was emitted.
+        blocked_by: The episode that has to end before this one may start; None where there is none, and once this one has started.
     """
 
     key: Key
     settings: EpisodeSettings
-    first: Instant
-    last: Instant
+    first: FrameInfo
+    last: FrameInfo
     person: Track
     human: Participant
     object: Participant | None
@@ -57,19 +57,20 @@ class Episode:
     above_since: float | None = None
     below_since: float | None = None
     merged_track_ids: tuple[int, ...] = ()
-    told: Event | None = None
-    told_seconds: float = 0.0
-    waits_for: "Episode | None" = None
+    last_event: Event | None = None
+    last_event_seconds: float = 0.0
+    blocked_by: "Episode | None" = None
     _frames_unseen: int = 0
 
-    def weigh(self, score: float, *, seconds: float, elapsed: float) -> None:
-        """Take a frame's score, 0 where there is none, into the smoothed one.
+    def update(self, score: float, frame: TrackedFrame, elapsed: float) -> None:
+        """Update the smoothed score and the evidence with the next frame.
 
         Args:
-            score: In [0, 1].
-            seconds: Now.
-            elapsed: Since the frame before.
+            score: In [0, 1]; 0 for a frame without. From `settings.leave` on it is evidence, and the frame has the participants.
+            frame: The frame.
+            elapsed: Seconds since the frame before.
         """
+        seconds = frame.info.seconds
         self.smoothed += -math.expm1(-elapsed / self.settings.smoothing_seconds) * (score - self.smoothed)
         self.peak = max(self.peak, self.smoothed)
         if self.smoothed < self.settings.enter:
@@ -80,55 +81,47 @@ class Episode:
             self.below_since = None
         elif self.below_since is None:
             self.below_since = seconds
-
-    def see(self, score: float, scene: Scene) -> None:
-        """Count a frame with evidence.
-
-        Args:
-            score: At least `settings.leave`.
-            scene: The frame; it holds this episode's participants.
-        """
-        self.last = scene.instant
-        self.human, self.person = scene.participants[self.key[0]], scene.tracks[self.key[0]]
-        self.object = scene.participants.get(self.key[1])
+        if score < self.settings.leave:
+            self._frames_unseen += 1
+            return
+        self.last = frame.info
+        self.human, self.person = frame.participants[self.key[0]], frame.tracks[self.key[0]]
+        self.object = frame.participants.get(self.key[1])
         self.score_sum += score
         self.frames_seen += 1
         self.frames_missed += self._frames_unseen
         self._frames_unseen = 0
 
-    def miss(self) -> None:
-        """Count a frame without evidence."""
-        self._frames_unseen += 1
+    def unblock(self) -> None:
+        """Move the start to the end of the episode that blocked this one: earlier evidence belongs to that one."""
+        if self.blocked_by and self.blocked_by.last.seconds > self.first.seconds:
+            self.first = self.blocked_by.last
+        self.blocked_by = None
 
-    def end_wait(self) -> None:
-        """Begin no sooner than the episode that it waited for ended: what was seen of both belongs to that one."""
-        if self.waits_for and self.waits_for.last.seconds > self.first.seconds:
-            self.first = self.waits_for.last
-        self.waits_for = None
-
-    def take_tracks(self, key: Key) -> None:
-        """Go on with other tracks of the same HOI category."""
+    def switch_tracks(self, key: Key) -> None:
+        """Continue with other tracks of the same HOI category."""
         joined = dict.fromkeys(self.merged_track_ids + self.key[:2])
-        self.merged_track_ids = tuple(track for track in joined if track not in (NO_TRACK, *key[:2]))[-_MOST_MERGED:]
+        self.merged_track_ids = tuple(track for track in joined if track not in (NO_TRACK, *key[:2]))[-_MAX_MERGED_TRACKS:]
         self.key = key
 
-    def distance(self, key: Key, scene: Scene) -> float | None:
-        """Measure how far other tracks are from where this episode was last seen.
+    def distance(self, key: Key, frame: TrackedFrame) -> float | None:
+        """Measure how far other tracks are from the last position of this episode.
+
+        A person of an earlier track of this episode is the same person, whose track was lost in an occlusion. An object within reach of
+        the same person can be the same object, whatever its track: objects are often smaller than the movement of a hand, and a jump
+        between two objects of a category is more often a detection error than a change of object.
 
         Args:
             key: The other tracks, of the same HOI category, both seen in this frame.
-            scene: This frame.
+            frame: This frame.
 
         Returns:
-            Sum over person and object of the distance in box sizes; None where they cannot be the same: too far for the time that
-            passed, or the episode's own track is still there and no farther, or the other person looks different. A person whose episode
-            it was before is the same one: whoever covered them for a moment took their place. An object in the same person's reach can be
-            the same whatever its track: an object's sizes are less than a hand moves, and boxes that jump between objects of a category
-            are the detector's, more often than the person takes another.
+            Sum over person and object of the distance in box sizes. None where the tracks cannot be the same person and object: too far
+            for the elapsed time, or the episode's own track is still seen and no farther, or the appearance differs.
         """
-        if self.person.difference(scene.tracks[key[0]]) > self.settings.max_appearance_difference:
+        if self.person.difference(frame.tracks[key[0]]) > self.settings.max_appearance_difference:
             return None
-        reach = 0.5 + self.settings.max_speed * (scene.instant.seconds - self.last.seconds)
+        reach = 0.5 + self.settings.max_speed * (frame.info.seconds - self.last.seconds)
         is_same_person = key[0] == self.key[0] or key[0] in self.merged_track_ids
         total = 0.0
         for before, track_id in ((self.human, key[0]), (self.object, key[1])):
@@ -137,36 +130,38 @@ class Episode:
             if before is None or before.track_id == track_id:
                 continue
             size = max(self._size(before.box), self._size(self.human.box) if is_same_person else 0.0)
-            distance = self._way(before.box, scene.participants[track_id].box) / size
-            is_still_there = not is_same_person and before.track_id in scene.seen
-            if distance > reach or (is_still_there and self._way(before.box, scene.participants[before.track_id].box) / size <= distance):
+            distance = self._distance(before.box, frame.participants[track_id].box) / size
+            is_still_seen = not is_same_person and before.track_id in frame.seen
+            if distance > reach or (
+                is_still_seen and self._distance(before.box, frame.participants[before.track_id].box) / size <= distance
+            ):
                 return None
             total += distance
         return total
 
     def shares_object_with(self, other: "Episode") -> bool:
-        """Say whether two episodes are of one HOI category and one object: the same track, or boxes of which one lies over the other."""
+        """Check for an equal HOI category and object: the same track, or overlapping boxes."""
         if self.key[2] != other.key[2] or self.object is None or other.object is None:
             return False
-        mine, its = np.array([self.object.box], np.float32), np.array([other.object.box], np.float32)
-        return self.key[1] == other.key[1] or pairwise_iou(mine, its).item() >= _SAME_OBJECT_IOU
+        one, two = np.array([self.object.box], np.float32), np.array([other.object.box], np.float32)
+        return self.key[1] == other.key[1] or pairwise_iou(one, two).item() >= _SAME_OBJECT_IOU
 
-    def _way(self, before: NormalisedBox, now: NormalisedBox) -> float:
-        """Measure the way between two boxes' centres, in pixels."""
+    def _distance(self, before: NormalisedBox, now: NormalisedBox) -> float:
+        """Measure the distance between two boxes' centres, in pixels."""
         x, y = now[0] + now[2] - before[0] - before[2], now[1] + now[3] - before[1] - before[3]
         return math.hypot(x / 2 * self.last.frame_width, y / 2 * self.last.frame_height)
 
     def _size(self, box: NormalisedBox) -> float:
-        """Give a box's longer side, in pixels, at least one."""
+        """Measure a box's longer side, in pixels, at least one."""
         return max((box[2] - box[0]) * self.last.frame_width, (box[3] - box[1]) * self.last.frame_height, 1.0)
 
-    def is_worth_telling(self) -> bool:
-        """Say whether score, boxes or tracks changed by more than the tolerances since the latest event."""
-        told = self.told
-        if told is None or told.merged_track_ids != self.merged_track_ids:
+    def has_changed(self) -> bool:
+        """Check whether score, boxes or tracks changed by more than the tolerances since the latest event."""
+        event = self.last_event
+        if event is None or event.merged_track_ids != self.merged_track_ids:
             return True
-        if abs(self.smoothed - told.score.now) > self.settings.score_tolerance:
+        if abs(self.smoothed - event.score.now) > self.settings.score_tolerance:
             return True
-        pairs = ((told.human, self.human), (told.object, self.object))
+        pairs = ((event.human, self.human), (event.object, self.object))
         moves = [abs(a - b) for before, now in pairs if before and now for a, b in zip(before.box, now.box, strict=True)]
         return max(moves) > self.settings.box_tolerance

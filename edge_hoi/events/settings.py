@@ -1,13 +1,13 @@
-"""When an episode starts, goes on and ends, in seconds of media time; with exceptions for single verbs."""
+"""When an episode starts, continues and ends, in seconds of media time; with exceptions for single verbs."""
 
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
-Level = Annotated[float, Field(gt=0, le=1)]
+Threshold = Annotated[float, Field(gt=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
-SomeSeconds = Annotated[float, Field(gt=0, le=86_400)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class _Section(BaseModel):
@@ -15,54 +15,54 @@ class _Section(BaseModel):
 
 
 class VerbSettings(_Section):
-    """What differs from `EpisodeSettings` for one verb; None where nothing does. The names mean the same."""
+    """Exceptions from `EpisodeSettings` for one verb, under the same names; None where there is none."""
 
-    enter: Level | None = None
-    leave: Level | None = None
-    smoothing_seconds: SomeSeconds | None = None
+    enter: Threshold | None = None
+    leave: Threshold | None = None
+    smoothing_seconds: PositiveSeconds | None = None
     min_duration_seconds: Seconds | None = None
     patience_seconds: Seconds | None = None
     cooldown_seconds: Seconds | None = None
     update_interval_seconds: Seconds | None = None
-    max_duration_seconds: SomeSeconds | None = None
+    max_duration_seconds: PositiveSeconds | None = None
     one_person_per_object: bool | None = None
 
 
 class EpisodeSettings(_Section):
-    """When an episode starts, goes on and ends.
+    """When an episode starts, continues and ends.
 
-    Scores are half of (HOI probability + object probability squared), so that a certain object alone comes to 0.5: with the default
-    levels no episode lives on the object's certainty without the interaction's.
+    Scores are half of (HOI probability + object probability squared), so a certain object alone scores 0.5. With the default thresholds
+    no episode rests on the object's probability alone.
 
     Attributes:
         enter: An episode starts when its smoothed score has been at least this for `min_duration_seconds`.
-        leave: A score of at least this is evidence; an episode ends when its smoothed score has been less for `patience_seconds`.
+        leave: A score of at least this is evidence. An episode ends when its smoothed score has been less for `patience_seconds`.
         smoothing_seconds: Time constant of the exponentially weighted score.
         min_duration_seconds: See `enter`.
-        patience_seconds: See `leave`; occlusions and changes of track that are shorter do not end an episode, started or not. Longer than
-            the time between two frames.
+        patience_seconds: See `leave`. Shorter occlusions and changes of track do not end an episode. Longer than the time between two
+            frames.
         cooldown_seconds: The same person, object and HOI category start no new episode for this long after one ended.
         update_interval_seconds: Least time between two events of an episode, except for its end.
         max_duration_seconds: An episode that lasts this long ends, and a new one may start.
-        one_person_per_object: While an episode goes on, nobody else starts one of the same HOI category with the same object, and one that
-            had to wait begins no sooner than that ended: for what only one person at a time does with a thing, such as to drink with it,
-            where another who passes by must not be told of, too.
-        score_tolerance: A smoothed score that moved by more than this is worth an `updated` event.
-        box_tolerance: So is a box with an edge that moved by more than this share of the frame.
-        max_speed: How fast a person or object may move while unseen and still be taken for the same, in its box's sizes per second.
-        max_appearance_difference: People whose colours differ by more, in units of CIE L*a*b*, are not taken for the same.
+        one_person_per_object: While an episode is open, nobody else starts one of the same HOI category with the same object; one that was
+            blocked begins no sooner than that ended. For verbs that only one person at a time does with an object, such as to drink with
+            it, where a passer-by must not get an event, too.
+        score_tolerance: An `updated` event needs a smoothed score that changed by more than this,
+        box_tolerance: or a box with an edge that moved by more than this share of the frame.
+        max_speed: Highest speed of a person or object while unseen, in sizes of its box per second.
+        max_appearance_difference: People whose appearance differs by more, in units of CIE L*a*b*, are different people.
         verbs: Exceptions by the verb's name in the vocabulary.
-        exclusive_groups: Groups of verbs that hide each other: of one person and object only the best-scored verb of a group holds.
+        exclusive_groups: Groups of mutually exclusive verbs: of one person and object only the verb with the best score has an episode.
     """
 
-    enter: Level = 0.6
-    leave: Level = 0.5
-    smoothing_seconds: SomeSeconds = 0.3
+    enter: Threshold = 0.6
+    leave: Threshold = 0.5
+    smoothing_seconds: PositiveSeconds = 0.3
     min_duration_seconds: Seconds = 0.5
     patience_seconds: Seconds = 1.5
     cooldown_seconds: Seconds = 0.0
     update_interval_seconds: Seconds = 2.0
-    max_duration_seconds: SomeSeconds = 3600.0
+    max_duration_seconds: PositiveSeconds = 3600.0
     one_person_per_object: bool = False
     score_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.05
     box_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.02
@@ -72,8 +72,7 @@ class EpisodeSettings(_Section):
     exclusive_groups: tuple[tuple[str, ...], ...] = ()
 
     @model_validator(mode="after")
-    def _check_levels_and_groups(self) -> Self:
-        """Check what no single field shows, for every verb too."""
+    def _check_thresholds_and_groups(self) -> Self:
         if self.leave > self.enter:
             raise ValueError(f"`leave` is at most `enter`, got {self.leave} and {self.enter}; lower `leave`")
         grouped = [verb for group in self.exclusive_groups for verb in group]
@@ -85,20 +84,14 @@ class EpisodeSettings(_Section):
 
     @property
     def lowest_leave(self) -> float:
-        """The weakest score that is evidence of anything."""
+        """The lowest score that is evidence for any verb."""
         return min([self.leave, *(verb.leave for verb in self.verbs.values() if verb.leave is not None)])
 
     def of_verb(self, verb: str) -> Self:
-        """Work out the settings that hold for a verb.
-
-        Args:
-            verb: Its name in the vocabulary.
-
-        Returns:
-            These settings with the verb's exceptions put in, and without `verbs`.
+        """Return these settings with a verb's exceptions applied, and without `verbs`.
 
         Raises:
-            ValueError: The exceptions and the general settings do not go together.
+            ValueError: The exceptions contradict the general settings.
         """
         exceptions = self.verbs.get(verb, VerbSettings()).model_dump(exclude_none=True)
         return type(self).model_validate({**self.model_dump(), **exceptions, "verbs": {}})

@@ -1,4 +1,4 @@
-"""A frame as episodes see it: when it was, who and what is in it, and where."""
+"""One frame as input of the episodes: its time and size, its tracks, and their boxes relative to the frame."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,14 +14,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Instant:
-    """When a frame was, and how large it is.
+class FrameInfo:
+    """Time and size of a frame.
 
     Attributes:
-        seconds: Time that never goes back, for durations.
-        moment: The same for events. Without a capture time, UTC counts media time from 1970-01-01, and `clock` says so.
-        captured_at: The frame's, None where unknown.
-        clock: What the moment's UTC rests on.
+        seconds: Monotonic time, for durations.
+        moment: The time for events. Without a capture time, UTC is media time since 1970-01-01, and `clock` is relative.
+        captured_at: The frame's; None where unknown.
+        clock: The source of the UTC time.
         frame_width: In pixels.
         frame_height: In pixels.
     """
@@ -34,8 +34,8 @@ class Instant:
     frame_height: int
 
     @classmethod
-    def of(cls, frame: Frame, *, seconds: float) -> "Instant":
-        """Take the time of a frame."""
+    def of(cls, frame: Frame, *, seconds: float) -> "FrameInfo":
+        """Read time and size of a frame."""
         utc, clock = frame.captured_at, frame.clock
         if utc is None:
             utc, clock = _EPOCH + timedelta(seconds=frame.pts_seconds), ClockInfo(source="media", quality="relative")
@@ -43,38 +43,38 @@ class Instant:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """An instant and its participants.
+class TrackedFrame:
+    """The tracks of a frame.
 
     Attributes:
-        instant: When.
-        participants: Every live track by its id, also those not seen in this frame.
+        info: Time and size.
+        participants: Of every live track by its id, also of those not seen in this frame.
         seen: Ids of the tracks seen in this frame.
-        confirmed: Ids of those of them that are no longer tentative.
+        confirmed: Ids of the confirmed tracks among them.
         tracks: Every live track by its id.
     """
 
-    instant: Instant
+    info: FrameInfo
     participants: dict[int, Participant]
     seen: frozenset[int]
     confirmed: frozenset[int]
     tracks: dict[int, Track]
 
     @classmethod
-    def of(cls, instant: Instant, tracked: TrackedInteractions, vocabulary: Vocabulary) -> "Scene":
-        """Gather a frame's tracks."""
+    def of(cls, info: FrameInfo, tracked: TrackedInteractions, vocabulary: Vocabulary) -> "TrackedFrame":
+        """Collect a frame's tracks."""
         tracks = tracked.tracks.values()
         boxes = np.array([track.box for track in tracks], np.float32).reshape(-1, 4)
-        places = normalise(boxes, width=instant.frame_width, height=instant.frame_height).tolist()
+        normalised = normalise(boxes, width=info.frame_width, height=info.frame_height).tolist()
         participants = {
             track.track_id: Participant(
                 track_id=track.track_id,
                 category=HUMAN_CATEGORY if track.is_human else vocabulary.objects[track.category_id],
-                box=tuple(place),
+                box=tuple(box),
                 score=track.score,
             )
-            for track, place in zip(tracks, places, strict=True)
+            for track, box in zip(tracks, normalised, strict=True)
         }
         seen = frozenset(tracked.human_ids.tolist()) | frozenset(tracked.object_ids.tolist())
         confirmed = frozenset(track.track_id for track in tracks if track.state is TrackState.CONFIRMED)
-        return cls(instant, participants, seen, confirmed, tracked.tracks)
+        return cls(info, participants, seen, confirmed, tracked.tracks)

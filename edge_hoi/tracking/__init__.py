@@ -1,4 +1,7 @@
-"""Follow persons and objects through time: `Tracker.update(frame, interactions) -> TrackedInteractions`."""
+"""Track people and objects over time.
+
+In: a frame and its `Interactions`. Out: `TrackedInteractions`, with track ids.
+"""
 
 from edge_hoi.tracking.tracker import Tracker, TrackerSettings
 

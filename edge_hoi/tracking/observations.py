@@ -1,7 +1,7 @@
-"""Make out of a frame's interactions the distinct persons and objects that were seen.
+"""Reduce a frame's interactions to the distinct people and objects in them.
 
-An interaction detector names one physical person in many rows: once for each category, and often by several queries whose boxes
-differ by a few pixels. Tracking needs each once. N is the number of interactions, M that of observations.
+A detector reports one physical person in many rows: once per category, and often from several queries whose boxes differ by a few
+pixels. The tracker needs each person and object once. N is the number of interactions, M the number of observations.
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from edge_hoi.types import NO_OBJECT, Boxes, Ids, Interactions, Scores
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """The M distinct persons and objects of one frame, best first.
+    """The M distinct people and objects of one frame, best first.
 
     Attributes:
-        boxes: `(M, 4)` float32 xyxy in pixels, each that of its best interaction.
+        boxes: `(M, 4)` float32 xyxy in pixels, each from its best interaction.
         category_ids: `(M,)` int64 index into the vocabulary's objects; `NO_OBJECT` for a person in the human role.
-        scores: `(M,)` float32, the best score of an interaction that it takes part in.
+        scores: `(M,)` float32, the best score of its interactions.
         human_of: `(N,)` int64 index into M of each interaction's human.
-        object_of: `(N,)` int64 index into M of each interaction's object; -1 where it has none.
+        object_of: `(N,)` int64 index into M of each interaction's object; -1 without an object.
     """
 
     boxes: Boxes
@@ -31,15 +31,12 @@ class Observations:
     object_of: Ids
 
 
-def observe(interactions: Interactions, *, duplicate_iou: float) -> Observations:
-    """Group the boxes of a frame's interactions, greedily from the best score down.
+def group_observations(interactions: Interactions, *, duplicate_iou: float) -> Observations:
+    """Group the boxes of N interactions by role, category and overlap, greedily by descending score.
 
     Args:
         interactions: The N interactions.
-        duplicate_iou: Boxes of one role and category that overlap at least this much are the same thing, in (0, 1].
-
-    Returns:
-        The distinct persons and objects.
+        duplicate_iou: Boxes of one role and category with at least this IoU are the same person or object, in (0, 1].
     """
     count = len(interactions)
     with_object = np.flatnonzero(interactions.object_category_ids != NO_OBJECT)

@@ -40,7 +40,7 @@ def test_recorded_time_is_there_only_when_known(event):
     assert render(replace(event, recorded_at=at_noon(0)))["recordedtime"] == "2026-01-01T12:00:00.000000Z"
 
 
-def test_time_is_that_of_the_phase(event):
+def test_time_depends_on_the_phase(event):
     moments = {name: Moment(at_noon(second), second) for name, second in (("start", 1.0), ("last", 2.0), ("end", 3.0))}
     started = replace(event, start=moments["start"], last=moments["last"])
     ended = replace(started, phase=Phase.ENDED, sequence=2, end=moments["end"], end_reason=EndReason.ABSENT)
@@ -48,18 +48,18 @@ def test_time_is_that_of_the_phase(event):
     assert [render(each)["time"][17:19] for each in (started, updated, ended)] == ["01", "02", "03"]
 
 
-def test_times_of_other_zones_are_told_in_utc(event):
+def test_times_of_other_zones_become_utc(event):
     noon = datetime(2026, 1, 1, 13, tzinfo=timezone(timedelta(hours=1)))
     assert (
         render(replace(event, start=Moment(noon, 0.0)))["time"] == render(replace(event, start=Moment(noon.astimezone(UTC), 0.0)))["time"]
     )
 
 
-def test_names_that_no_address_may_hold_are_quoted_in_the_source(event):
+def test_special_characters_are_quoted_in_the_source(event):
     assert render(replace(event, site="Werk 1/2", camera="Tür"))["source"] == "/Werk%201%2F2/T%C3%BCr"
 
 
-def test_numbers_have_few_digits(event):
+def test_numbers_are_rounded(event):
     event = replace(event, human=replace(event.human, box=(0.1234567, 0.0, 1 / 3, 1.0), score=2 / 3), duration_seconds=1 / 3)
     data = render(event)["data"]
     assert data["human"] == {"track_id": 1, "box": [0.12346, 0.0, 0.33333, 1.0], "score": 0.6667}
@@ -72,7 +72,7 @@ def test_an_encoded_event_is_one_line_that_reads_back(event):
     assert json.loads(line)["data"]["text"] == "person\nriding “bicycle”"
 
 
-def test_the_largest_event_a_keeper_makes_stays_below_the_limit(event):
+def test_the_largest_event_of_a_keeper_is_below_the_limit(event):
     assert len(encode(replace(event, merged_track_ids=tuple(range(10**9, 10**9 + 256))))) < 64 * 1024 / 8
 
 
@@ -91,7 +91,7 @@ def test_the_sdk_of_cloudevents_reads_it(event):
     assert read.get_data() == render(event)["data"]
 
 
-def test_what_was_encoded_is_read_back_and_encodes_to_the_same_bytes(event):
+def test_decode_and_encode_round_trip_to_the_same_bytes(event):
     alone = play(lambda pts: [(HUMAN, None, SMILE, 0.8)], times(10, 4))[-1]
     end = replace(
         event,

@@ -1,4 +1,4 @@
-"""What holds for every stream of frames, however odd."""
+"""Invariants for any stream of frames."""
 
 from collections import defaultdict
 
@@ -10,9 +10,9 @@ from edge_hoi.events import EpisodeSettings
 from edge_hoi.types import EndReason, Phase
 
 BOXES = (HUMAN, moved(HUMAN, 25), FAR_HUMAN)
-THINGS = (OBJECT, moved(OBJECT, 25), FAR_OBJECT)
+OBJECTS = (OBJECT, moved(OBJECT, 25), FAR_OBJECT)
 ROWS = st.tuples(
-    st.sampled_from(BOXES), st.sampled_from(THINGS), st.sampled_from([RIDE, HOLD, DRINK, NO_INTERACTION, SMILE]), st.floats(0, 1, width=32)
+    st.sampled_from(BOXES), st.sampled_from(OBJECTS), st.sampled_from([RIDE, HOLD, DRINK, NO_INTERACTION, SMILE]), st.floats(0, 1, width=32)
 ).map(lambda row: (row[0], None if row[2] == SMILE else row[1], row[2], row[3]))
 FRAMES = st.tuples(
     st.sampled_from([0.03, 0.2, 0.2, 0.2, 0.0, -0.5, 1.0, 4.0]),
@@ -33,28 +33,28 @@ SETTINGS = st.builds(
 
 @settings(deadline=None, max_examples=100, derandomize=True)
 @given(st.lists(FRAMES, max_size=20), SETTINGS, st.lists(st.integers(0, 100), max_size=2))
-def test_every_episode_starts_once_ends_once_and_tells_in_order(frames, episode_settings, closings):
-    line, events, pts, count = EventPipeline(episode_settings), [], 0.0, 0
+def test_every_episode_starts_once_ends_once_and_counts_up(frames, episode_settings, closings):
+    pipeline, events, pts, count = EventPipeline(episode_settings), [], 0.0, 0
     for step, is_corrupt, rows, times in frames:
         for _ in range(times):
             pts += step
-            new = line.update(make_frame(pts, is_corrupt=is_corrupt), rows)
+            new = pipeline.update(make_frame(pts, is_corrupt=is_corrupt), rows)
             assert not (is_corrupt and any(event.phase is Phase.STARTED for event in new))
             events += new
             count += 1
             if count in closings:
-                events += line.keeper.close(EndReason.SOURCE_LOST)
-    events += line.keeper.close(EndReason.SHUTDOWN)
+                events += pipeline.keeper.close(EndReason.SOURCE_LOST)
+    events += pipeline.keeper.close(EndReason.SHUTDOWN)
 
     episodes = defaultdict(list)
     for event in events:
         episodes[event.event_id].append(event)
-    for told in episodes.values():
-        phases = [event.phase for event in told]
-        assert phases == [Phase.STARTED, *[Phase.UPDATED] * (len(told) - 2), Phase.ENDED]
-        assert [event.sequence for event in told] == list(range(len(told)))
-        assert len({(event.start, event.verb, event.text) for event in told}) == 1
-        assert all(event.verb != "no_interaction" and event.duration_seconds >= 0 for event in told)
-        assert all(event.frames_seen >= 1 and 0 <= event.score.now <= event.score.peak <= 1 for event in told)
-        durations = [event.duration_seconds for event in told]
+    for emitted in episodes.values():
+        phases = [event.phase for event in emitted]
+        assert phases == [Phase.STARTED, *[Phase.UPDATED] * (len(emitted) - 2), Phase.ENDED]
+        assert [event.sequence for event in emitted] == list(range(len(emitted)))
+        assert len({(event.start, event.verb, event.text) for event in emitted}) == 1
+        assert all(event.verb != "no_interaction" and event.duration_seconds >= 0 for event in emitted)
+        assert all(event.frames_seen >= 1 and 0 <= event.score.now <= event.score.peak <= 1 for event in emitted)
+        durations = [event.duration_seconds for event in emitted]
         assert durations == sorted(durations)

@@ -35,8 +35,8 @@ STARTED, UPDATED, ENDED = Phase.STARTED, Phase.UPDATED, Phase.ENDED
 RIDING = [(HUMAN, OBJECT, RIDE, 0.8)]
 
 
-def riding(*spans, human=HUMAN, thing=OBJECT, score=0.8):
-    return lambda pts: [(human, thing, RIDE, score)] if any(begin <= pts < end for begin, end in spans) else []
+def riding(*spans, human=HUMAN, object_box=OBJECT, score=0.8):
+    return lambda pts: [(human, object_box, RIDE, score)] if any(begin <= pts < end for begin, end in spans) else []
 
 
 def both(*scripts):
@@ -51,36 +51,36 @@ def of_phase(events, phase):
     return [event for event in events if event.phase is phase]
 
 
-def hand_made(frame, rows, *, state=TrackState.CONFIRMED, looks=None):
-    """Track by hand: rows of (human id, human box, object id, object box, HOI id, score); a brightness for some tracks' looks."""
-    looks = {track_id: np.full(18, look, np.float32) for track_id, look in (looks or {}).items()}
+def hand_made(frame, rows, *, state=TrackState.CONFIRMED, appearances=None):
+    """Build tracks from rows of (human id, human box, object id, object box, HOI id, score); `appearances` maps track ids to brightness."""
+    appearances = {track_id: np.full(18, brightness, np.float32) for track_id, brightness in (appearances or {}).items()}
     rows, tracks = sorted(rows, key=lambda row: -row[5]), {}
-    for human_id, human, object_id, thing, _, score in rows:
-        for track_id, category, box in ((human_id, NO_OBJECT, human), (object_id, BICYCLE, thing)):
+    for human_id, human, object_id, object_box, _, score in rows:
+        for track_id, category, box in ((human_id, NO_OBJECT, human), (object_id, BICYCLE, object_box)):
             box = np.array(box, np.float32)
             tracks[track_id] = Track(
-                track_id, category == NO_OBJECT, category, box, score, 0.0, frame.pts_seconds, state, looks.get(track_id)
+                track_id, category == NO_OBJECT, category, box, score, 0.0, frame.pts_seconds, state, appearances.get(track_id)
             )
-    interactions = make_interactions([(human, thing, hoi, score) for _, human, _, thing, hoi, score in rows])
+    interactions = make_interactions([(human, object_box, hoi, score) for _, human, _, object_box, hoi, score in rows])
     human_ids, object_ids = (np.array([row[column] for row in rows], np.int64) for column in (0, 2))
     return TrackedInteractions.of(interactions, human_ids, object_ids, tracks)
 
 
-def test_an_episode_has_one_start_and_one_end_and_says_when_evidence_began_and_ended():
+def test_an_episode_has_one_start_and_one_end_at_its_first_and_last_evidence():
     events = [event for event in play(riding((1, 5)), times(10, 10)) if event.phase is not UPDATED]
     started, ended = events
     assert (started.phase, ended.phase) == (STARTED, ENDED)
     assert started.event_id == ended.event_id
     assert (ended.end_reason, started.end_reason) == (EndReason.ABSENT, None)
     assert started.start.pts_seconds == pytest.approx(1)
-    assert started.last.pts_seconds > 1.5  # it is believed later than it began
+    assert started.last.pts_seconds > 1.5  # it starts later than its first evidence
     assert ended.end == ended.last
     assert ended.end.pts_seconds == pytest.approx(4.9)
     assert ended.duration_seconds == pytest.approx(3.9)
     assert (ended.frames_seen, ended.frames_missed) == (40, 0)
 
 
-def test_an_event_says_who_what_where_and_what_saw_it():
+def test_an_event_names_person_object_place_and_model():
     event = play(riding((0, 5)), times(10, 2))[0]
     assert (event.site, event.camera, event.verb, event.hoi_id, event.text) == ("site", "camera", "ride", RIDE, "person riding bicycle")
     assert (event.human.category, event.object.category) == ("person", "bicycle")
@@ -97,23 +97,23 @@ def test_an_interaction_without_object_has_none():
     assert (event.object, event.text) == (None, "person smiling")
 
 
-def test_nothing_seen_makes_no_event():
-    line = EventPipeline()
-    assert play(lambda pts: [], times(10, 3), line) == []
-    assert line.keeper.close(EndReason.SHUTDOWN) == []
+def test_no_interactions_emit_no_event():
+    pipeline = EventPipeline()
+    assert play(lambda pts: [], times(10, 3), pipeline) == []
+    assert pipeline.keeper.close(EndReason.SHUTDOWN) == []
 
 
-def test_no_interaction_makes_no_event():
+def test_the_verb_no_interaction_emits_no_event():
     assert play(lambda pts: [(HUMAN, OBJECT, NO_INTERACTION, 0.95)], times(10, 3)) == []
 
 
-def test_a_certain_object_without_interaction_makes_no_event():
+def test_a_certain_object_without_interaction_emits_no_event():
     assert play(lambda pts: [(HUMAN, OBJECT, RIDE, 0.49)], times(10, 5)) == []
 
 
 @pytest.mark.parametrize("dropped", [0.0, 0.3])
 def test_frame_rate_and_drops_change_an_episode_by_a_frame_at_most(dropped):
-    script = both(riding((1, 4), (4.8, 9)), riding((2, 6), human=FAR_HUMAN, thing=FAR_OBJECT, score=0.7))
+    script = both(riding((1, 4), (4.8, 9)), riding((2, 6), human=FAR_HUMAN, object_box=FAR_OBJECT, score=0.7))
     for fps in (5, 30):
         at = times(fps, 14, dropped=dropped, seed=3)
         longest = max(b - a for a, b in pairwise(at)) + 1e-9
@@ -131,8 +131,8 @@ def test_a_dropout_of_800_ms_with_an_id_switch_is_one_episode(fps):
     keeper, events = make_keeper(settings), []
     for pts in times(fps, 8):
         frame = make_frame(pts)
-        human, thing = (1, 2) if pts < 2.5 else (7, 8)
-        rows = [(human, moved(HUMAN, 30 * pts), thing, moved(OBJECT, 30 * pts), RIDE, 0.8)]
+        human, object_id = (1, 2) if pts < 2.5 else (7, 8)
+        rows = [(human, moved(HUMAN, 30 * pts), object_id, moved(OBJECT, 30 * pts), RIDE, 0.8)]
         events += keeper.update(frame, hand_made(frame, rows if pts < 2.5 or 3.3 <= pts < 5 else []))
     assert phases(events) == [STARTED, UPDATED, ENDED] or phases(events) == [STARTED, ENDED]
     started, ended = events[0], events[-1]
@@ -155,13 +155,13 @@ def test_an_absence_longer_than_patience_is_two_episodes():
 
 
 def test_a_new_track_far_away_does_not_continue_an_episode():
-    events = play(both(riding((0, 3)), riding((3.5, 7), human=FAR_HUMAN, thing=FAR_OBJECT)), times(10, 12))
+    events = play(both(riding((0, 3)), riding((3.5, 7), human=FAR_HUMAN, object_box=FAR_OBJECT)), times(10, 12))
     assert len(of_phase(events, STARTED)) == 2
     assert all(event.merged_track_ids == () for event in events)
 
 
 @pytest.mark.parametrize(("far", "merged"), [(40, (4,)), (280, ())])
-def test_evidence_that_jumps_to_another_object_in_the_same_persons_reach_goes_on(far, merged):
+def test_evidence_that_jumps_to_another_object_within_reach_continues_the_episode(far, merged):
     cup, keeper, events = (120, 190, 132, 202), make_keeper(), []  # smaller than any movement of the hand that holds it
     for pts in times(10, 6):
         frame = make_frame(pts)
@@ -173,19 +173,19 @@ def test_evidence_that_jumps_to_another_object_in_the_same_persons_reach_goes_on
     assert events[-1].merged_track_ids == merged
 
 
-def test_a_person_whom_somebody_covered_goes_on_with_the_episode_although_the_other_is_still_there():
+def test_a_person_continues_an_episode_after_an_occlusion_although_the_other_person_is_still_seen():
     keeper, events = make_keeper(), []
     for pts in times(10, 6):
-        frame, is_covered = make_frame(pts), 3 <= pts < 3.4
+        frame, is_occluded = make_frame(pts), 3 <= pts < 3.4
         sits = (1, HUMAN, 2 if pts < 3 else 4, OBJECT if pts < 3 else moved(OBJECT, 40), RIDE, 0.8)
-        passes = (3, moved(HUMAN, 10 if is_covered else 80), 2, OBJECT, RIDE, 0.8 if is_covered else 0.1)
-        events += keeper.update(frame, hand_made(frame, [passes] if is_covered else [sits, passes]))
+        passes = (3, moved(HUMAN, 10 if is_occluded else 80), 2, OBJECT, RIDE, 0.8 if is_occluded else 0.1)
+        events += keeper.update(frame, hand_made(frame, [passes] if is_occluded else [sits, passes]))
     events += keeper.close(EndReason.SHUTDOWN)
     assert len(of_phase(events, STARTED)) == len(of_phase(events, ENDED)) == 1
     assert (events[-1].human.track_id, events[-1].merged_track_ids) == (1, (3, 2))
 
 
-def test_a_neighbour_does_not_continue_the_episode_of_someone_still_there():
+def test_a_neighbour_does_not_continue_the_episode_of_a_person_still_seen():
     beside, keeper, events = moved(HUMAN, 70), make_keeper(), []
     for pts in times(10, 8):
         frame = make_frame(pts)
@@ -196,45 +196,45 @@ def test_a_neighbour_does_not_continue_the_episode_of_someone_still_there():
     assert all(event.merged_track_ids == () for event in events)
 
 
-@pytest.mark.parametrize(("looks", "episodes"), [({1: 20, 3: 22}, 1), ({1: 20, 3: 60}, 2), ({1: 20}, 1), ({}, 1)])
-def test_whoever_takes_the_place_of_another_begins_an_episode_unless_they_look_the_same(looks, episodes):
+@pytest.mark.parametrize(("appearances", "episodes"), [({1: 20, 3: 22}, 1), ({1: 20, 3: 60}, 2), ({1: 20}, 1), ({}, 1)])
+def test_a_new_track_in_the_same_place_continues_an_episode_only_with_the_same_appearance(appearances, episodes):
     keeper, events = make_keeper(), []
     for pts in times(10, 8):
         frame = make_frame(pts)
         rows = [(1 if pts < 3 else 3, HUMAN, 2, OBJECT, RIDE, 0.8)] if not 3 <= pts < 3.6 else []
-        events += keeper.update(frame, hand_made(frame, rows, looks=looks))
+        events += keeper.update(frame, hand_made(frame, rows, appearances=appearances))
     assert len(of_phase(events, STARTED)) == episodes
     assert (events[-1].merged_track_ids == (1,)) is (episodes == 1)
 
 
-@pytest.mark.parametrize(("alone", "other_thing", "people"), [(True, 0, 1), (False, 0, 2), (True, 250, 2)])
+@pytest.mark.parametrize(("is_exclusive", "shift", "people"), [(True, 0, 1), (False, 0, 2), (True, 250, 2)])
 @pytest.mark.parametrize("has_own_track", [True, False])
-def test_what_one_person_does_with_a_thing_nobody_else_starts_meanwhile(alone, other_thing, people, has_own_track):
-    settings = EpisodeSettings(verbs={"ride": VerbSettings(one_person_per_object=alone)})
+def test_one_person_per_object_blocks_other_people_with_the_same_object(is_exclusive, shift, people, has_own_track):
+    settings = EpisodeSettings(verbs={"ride": VerbSettings(one_person_per_object=is_exclusive)})
     keeper, events = make_keeper(settings), []
     for pts in times(10, 6):
-        frame, thing = make_frame(pts), 4 if has_own_track or other_thing else 2
-        rows = [(1, HUMAN, 2, OBJECT, RIDE, 0.8), (3, moved(HUMAN, 300), thing, moved(OBJECT, other_thing), RIDE, 0.75)]
+        frame, object_id = make_frame(pts), 4 if has_own_track or shift else 2
+        rows = [(1, HUMAN, 2, OBJECT, RIDE, 0.8), (3, moved(HUMAN, 300), object_id, moved(OBJECT, shift), RIDE, 0.75)]
         events += keeper.update(frame, hand_made(frame, rows if pts >= 1 else rows[:1]))
     assert {event.human.track_id for event in of_phase(events, STARTED)} == set([1, 3][:people])
 
 
-def test_a_thing_is_free_again_when_an_episode_with_it_has_ended():
+def test_an_object_is_available_again_after_an_episode_has_ended():
     keeper, events = make_keeper(EpisodeSettings(one_person_per_object=True)), []
     for pts in times(10, 9):
         frame = make_frame(pts)
         rows = [(1, HUMAN, 2, OBJECT, RIDE, 0.8) if pts < 3 else (3, FAR_HUMAN, 2, OBJECT, RIDE, 0.8)]
-        events += keeper.update(frame, hand_made(frame, rows, looks={1: 20, 3: 60}))
+        events += keeper.update(frame, hand_made(frame, rows, appearances={1: 20, 3: 60}))
     assert [event.start.pts_seconds for event in of_phase(events, STARTED)] == pytest.approx([0, 3])
 
 
-def test_who_waited_for_a_thing_begins_when_the_other_has_ended():
+def test_a_blocked_episode_begins_when_the_other_has_ended():
     keeper, events = make_keeper(EpisodeSettings(one_person_per_object=True)), []
     for pts in times(10, 9):
         frame = make_frame(pts)
         rows = [(1, HUMAN, 2, OBJECT, RIDE, 0.8)] if pts < 4 else []
         rows += [(3, FAR_HUMAN, 2, OBJECT, RIDE, 0.75)] if pts >= 2 else []
-        events += keeper.update(frame, hand_made(frame, rows, looks={1: 20, 3: 60}))
+        events += keeper.update(frame, hand_made(frame, rows, appearances={1: 20, 3: 60}))
     events += keeper.close(EndReason.SHUTDOWN)
     first, second = of_phase(events, ENDED)
     assert (first.human.track_id, second.human.track_id) == (1, 3)
@@ -252,7 +252,7 @@ def test_weak_evidence_of_another_track_does_not_continue_an_episode():
     assert events[-1].merged_track_ids == ()
 
 
-def test_two_tracks_that_swap_their_people_leave_the_episode_with_its_person():
+def test_an_id_swap_leaves_the_episode_with_its_person():
     keeper, events = make_keeper(), []
     for pts in times(10, 8):
         frame = make_frame(pts)
@@ -273,22 +273,22 @@ def test_an_id_switch_before_the_start_does_not_delay_it():
     assert events[0].merged_track_ids == (1,)
 
 
-def test_evidence_with_gaps_shorter_than_patience_is_an_episode_from_its_first_on():
-    events = play(riding((0, 0.5), (1.5, 5)), times(10, 7))  # 0.5 s are too short to be believed
+def test_evidence_with_gaps_shorter_than_patience_is_one_episode():
+    events = play(riding((0, 0.5), (1.5, 5)), times(10, 7))  # 0.5 s are too short for a start
     assert phases(events)[0] is STARTED
     assert len(of_phase(events, STARTED)) == len(of_phase(events, ENDED)) == 1
     assert events[0].start.pts_seconds == 0
 
 
-def test_flicker_that_never_lasts_makes_no_event():
+def test_flicker_that_never_lasts_emits_no_event():
     assert play(lambda pts: RIDING if round(pts * 30) % 10 == 0 else [], times(30, 10)) == []
 
 
-def test_a_score_that_does_not_stay_up_makes_no_event():
+def test_a_score_that_drops_too_early_emits_no_event():
     assert play(lambda pts: [(HUMAN, OBJECT, RIDE, 0.8 if pts < 0.6 else 0.55)], times(30, 5)) == []
 
 
-def test_tentative_tracks_make_no_event():
+def test_tentative_tracks_emit_no_event():
     keeper = make_keeper()
     for pts in times(10, 3):
         frame = make_frame(pts)
@@ -310,16 +310,16 @@ def test_a_single_high_score_long_before_does_not_move_the_start():
 
 def test_corrupt_frames_never_start_an_event():
     assert play(riding((0, 10)), times(10, 10), corrupt=lambda pts: True) == []
-    line = EventPipeline()
-    tracked_before = play(riding((0, 10)), times(10, 0.4), line)
+    pipeline = EventPipeline()
+    tracked_before = play(riding((0, 10)), times(10, 0.4), pipeline)
     at = [0.4 + pts for pts in times(10, 5)]
-    assert play(riding((0, 10)), at, line, corrupt=lambda pts: True) == tracked_before == []
+    assert play(riding((0, 10)), at, pipeline, corrupt=lambda pts: True) == tracked_before == []
 
 
-def test_a_frame_without_evidence_starts_no_event_though_the_smoothed_score_is_still_high():
-    line = EventPipeline(EpisodeSettings(smoothing_seconds=1, min_duration_seconds=0.5))
+def test_a_frame_without_evidence_starts_no_event_although_the_smoothed_score_is_still_high():
+    pipeline = EventPipeline(EpisodeSettings(smoothing_seconds=1, min_duration_seconds=0.5))
     script = riding((0, 1.3), score=1.0)  # up from 0.9 s on, so that a start is due at 1.4 s
-    assert play(script, times(30, 3), line) == []
+    assert play(script, times(30, 3), pipeline) == []
 
 
 def test_corrupt_frames_shorter_than_patience_do_not_end_an_episode():
@@ -331,9 +331,9 @@ def test_updates_come_at_most_once_an_interval_and_only_for_a_change():
     still = play(riding((0, 20)), times(10, 20))
     assert len(of_phase(still, UPDATED)) <= 1  # the score may still settle
     moving = play(lambda pts: [(moved(HUMAN, 10 * pts), moved(OBJECT, 10 * pts), RIDE, 0.8)], times(10, 20))
-    told = [event.last.pts_seconds for event in moving]
-    assert len(told) > 5
-    assert min(b - a for a, b in pairwise(told)) >= 2 - 1e-9
+    emitted = [event.last.pts_seconds for event in moving]
+    assert len(emitted) > 5
+    assert min(b - a for a, b in pairwise(emitted)) >= 2 - 1e-9
 
 
 def test_sequence_counts_up():
@@ -342,7 +342,7 @@ def test_sequence_counts_up():
     assert phases(events) == [STARTED, *[UPDATED] * (len(events) - 2), ENDED]
 
 
-def test_an_episode_ends_at_its_longest_duration_and_the_next_goes_on_from_there():
+def test_an_episode_ends_at_its_maximum_duration_and_the_next_one_follows():
     events = play(riding((0, 20)), times(10, 8), EventPipeline(EpisodeSettings(max_duration_seconds=3)))
     ended = of_phase(events, ENDED)
     assert [event.end_reason for event in ended] == [EndReason.MAX_DURATION] * 2
@@ -351,11 +351,11 @@ def test_an_episode_ends_at_its_longest_duration_and_the_next_goes_on_from_there
     assert starts == pytest.approx([0, 3.1, 6.2], abs=0.11)
 
 
-def test_cooldown_holds_back_the_next_start():
+def test_cooldown_delays_the_next_start():
     script = riding((0, 3), (6, 12))
     without = of_phase(play(script, times(10, 12)), STARTED)
-    line = EventPipeline(EpisodeSettings(cooldown_seconds=5))
-    late = of_phase(play(lambda pts: [*script(pts), (HUMAN, OBJECT, NO_INTERACTION, 0.6)], times(10, 12), line), STARTED)
+    pipeline = EventPipeline(EpisodeSettings(cooldown_seconds=5))
+    late = of_phase(play(lambda pts: [*script(pts), (HUMAN, OBJECT, NO_INTERACTION, 0.6)], times(10, 12), pipeline), STARTED)
     assert without[1].last.pts_seconds < 8
     assert late[1].last.pts_seconds == pytest.approx(3 + 1.5 + 5, abs=0.5)
 
@@ -367,83 +367,83 @@ def test_a_verbs_exceptions_hold_for_that_verb_alone():
     assert began["ride"] - began["hold"] == pytest.approx(2.5, abs=0.11)
 
 
-def test_of_an_exclusive_group_the_best_scored_verb_holds():
+def test_of_an_exclusive_group_only_the_verb_with_the_best_score_has_an_episode():
     settings = EpisodeSettings(exclusive_groups=(("hold", "drink_with"),))
 
     def script(pts):
         return [(HUMAN, OBJECT, HOLD, 0.8), (HUMAN, OBJECT, DRINK, 0.7 if pts < 4 else 0.95)]
 
     events = play(script, times(10, 8), EventPipeline(settings))
-    told = [(event.verb, event.phase) for event in events if event.phase is not UPDATED]
-    assert told == [("hold", STARTED), ("hold", ENDED), ("drink_with", STARTED)]
+    emitted = [(event.verb, event.phase) for event in events if event.phase is not UPDATED]
+    assert emitted == [("hold", STARTED), ("hold", ENDED), ("drink_with", STARTED)]
     without = play(script, times(10, 8))
     assert {event.verb for event in of_phase(without, STARTED)} == {"hold", "drink_with"}
 
 
-def test_exclusive_verbs_of_different_people_do_not_hide_each_other():
+def test_exclusive_verbs_of_different_people_are_independent():
     settings = EpisodeSettings(exclusive_groups=(("hold", "drink_with"),))
     rows = [(HUMAN, OBJECT, HOLD, 0.8), (FAR_HUMAN, FAR_OBJECT, DRINK, 0.7)]
     assert len(of_phase(play(lambda pts: rows, times(10, 4), EventPipeline(settings)), STARTED)) == 2
 
 
 @pytest.mark.parametrize("reason", [EndReason.SHUTDOWN, EndReason.SOURCE_LOST])
-def test_closing_ends_what_is_open_and_the_keeper_can_go_on(reason):
-    line = EventPipeline()
-    events = play(both(riding((0, 50)), riding((0, 50), human=FAR_HUMAN, thing=FAR_OBJECT)), times(10, 4), line)
-    ended = line.keeper.close(reason)
+def test_closing_ends_open_episodes_and_the_keeper_stays_usable(reason):
+    pipeline = EventPipeline()
+    events = play(both(riding((0, 50)), riding((0, 50), human=FAR_HUMAN, object_box=FAR_OBJECT)), times(10, 4), pipeline)
+    ended = pipeline.keeper.close(reason)
     assert [(event.phase, event.end_reason) for event in ended] == [(ENDED, reason)] * 2
     assert {event.event_id for event in ended} == {event.event_id for event in of_phase(events, STARTED)}
-    assert line.keeper.close(reason) == []
-    again = play(riding((0, 50)), [5 + pts for pts in times(10, 4)], line)
+    assert pipeline.keeper.close(reason) == []
+    again = play(riding((0, 50)), [5 + pts for pts in times(10, 4)], pipeline)
     assert len({event.event_id for event in of_phase(events + again, STARTED)}) == 3
 
 
 def test_an_episode_does_not_outlast_a_gap_without_frames():
-    line = EventPipeline()
-    events = play(riding((0, 100)), [*times(10, 3), *(60 + pts for pts in times(10, 3))], line)
+    pipeline = EventPipeline()
+    events = play(riding((0, 100)), [*times(10, 3), *(60 + pts for pts in times(10, 3))], pipeline)
     ended = of_phase(events, ENDED)
     assert [(event.end.pts_seconds, event.end_reason) for event in ended] == [(2.9, EndReason.ABSENT)]
     assert of_phase(events, STARTED)[1].start.pts_seconds == 60
 
 
 @pytest.mark.parametrize("jump", [0.0, -2.0, -3600.0])
-def test_durations_are_right_though_media_time_jumps_back(jump):
+def test_durations_are_right_although_media_time_jumps_back(jump):
     at = [pts if pts < 3 else pts + jump - 0.1 for pts in times(10, 12)]
-    line, events = EventPipeline(), []
+    pipeline, events = EventPipeline(), []
     for index, pts in enumerate(at):
-        events += line.update(make_frame(pts), RIDING if index < 60 else [])
+        events += pipeline.update(make_frame(pts), RIDING if index < 60 else [])
     ended = of_phase(events, ENDED)
     assert len(ended) == len(of_phase(events, STARTED)) == 1
     assert ended[0].duration_seconds == pytest.approx(5.9, abs=0.11)
 
 
-def test_durations_are_right_though_the_wall_clock_steps_by_an_hour():
-    line, events = EventPipeline(), []
+def test_durations_are_right_although_the_wall_clock_steps_by_an_hour():
+    pipeline, events = EventPipeline(), []
     for pts in times(10, 12):
         captured_at = at_noon(pts) + timedelta(hours=1 if pts >= 3 else 0)
-        events += line.update(make_frame(pts, captured_at=captured_at), riding((1, 6))(pts))
+        events += pipeline.update(make_frame(pts, captured_at=captured_at), riding((1, 6))(pts))
     ended = events[-1]
     assert ended.duration_seconds == pytest.approx(4.9, abs=0.01)
     assert ended.clock == ClockInfo("arrival", "estimated")
     assert (ended.start.utc, ended.end.utc) == (at_noon(1.0), at_noon(5.9) + timedelta(hours=1))
 
 
-def test_a_file_without_wall_clock_counts_utc_from_1970_and_says_so():
+def test_a_file_without_wall_clock_counts_utc_from_1970_with_a_relative_clock():
     event = play(riding((1.5, 5)), times(10, 4))[0]
     assert event.start.utc == datetime(1970, 1, 1, 0, 0, 1, 500_000, tzinfo=UTC)
     assert (event.clock, event.recorded_at) == (ClockInfo("media", "relative"), None)
 
 
-def test_a_live_source_says_when_the_event_was_made():
-    line = EventPipeline(wall_clock=lambda: at_noon(99))
-    assert play(riding((0, 5)), times(10, 2), line)[0].recorded_at == at_noon(99)
+def test_events_of_a_live_source_have_a_recorded_time():
+    pipeline = EventPipeline(wall_clock=lambda: at_noon(99))
+    assert play(riding((0, 5)), times(10, 2), pipeline)[0].recorded_at == at_noon(99)
 
 
-def test_event_ids_differ_between_runs_cameras_and_days_and_are_else_equal():
+def test_event_ids_differ_between_runs_cameras_and_days_only():
     def event_id(captured=None, **others):
-        line = EventPipeline(**others)
+        pipeline = EventPipeline(**others)
         for pts in times(10, 3):
-            for event in line.update(make_frame(pts, captured_at=captured and captured + timedelta(seconds=pts)), riding((0, 5))(pts)):
+            for event in pipeline.update(make_frame(pts, captured_at=captured and captured + timedelta(seconds=pts)), riding((0, 5))(pts)):
                 return event.event_id
         raise AssertionError
 
@@ -452,7 +452,7 @@ def test_event_ids_differ_between_runs_cameras_and_days_and_are_else_equal():
     assert event_id() == ids[0]
 
 
-def test_event_ids_differ_though_media_time_repeats_itself():
+def test_event_ids_differ_although_media_time_repeats_itself():
     keeper, events = make_keeper(), []
     for pts in times(10, 6) * 2:
         frame = make_frame(pts)
@@ -462,19 +462,19 @@ def test_event_ids_differ_though_media_time_repeats_itself():
     assert starts[0].event_id != starts[1].event_id
 
 
-def test_several_cameras_give_what_single_runs_give():
-    scripts = [riding((1, 4)), riding((0, 2), (5, 8)), both(riding((0, 9)), riding((2, 4), human=FAR_HUMAN, thing=FAR_OBJECT))]
-    lines = [EventPipeline(camera=f"camera-{number}") for number in range(3)]
+def test_several_cameras_give_the_same_events_as_single_runs():
+    scripts = [riding((1, 4)), riding((0, 2), (5, 8)), both(riding((0, 9)), riding((2, 4), human=FAR_HUMAN, object_box=FAR_OBJECT))]
+    pipelines = [EventPipeline(camera=f"camera-{number}") for number in range(3)]
     together = [[], [], []]
     for pts in times(10, 12):
-        for events, line, script in zip(together, lines, scripts, strict=True):
-            events += line.update(make_frame(pts), script(pts))
+        for events, pipeline, script in zip(together, pipelines, scripts, strict=True):
+            events += pipeline.update(make_frame(pts), script(pts))
     single = [play(script, times(10, 12), EventPipeline(camera=f"camera-{number}")) for number, script in enumerate(scripts)]
     assert together == single
     assert all(together)
 
 
-def test_a_cup_and_a_bicycle_have_their_own_names():
+def test_events_name_the_category_of_their_object():
     script = both(riding((0, 9)), lambda pts: [(FAR_HUMAN, FAR_OBJECT, HOLD, 0.8)])
     events = of_phase(play(script, times(10, 3)), STARTED)
     assert {event.verb: event.object.category for event in events} == {"ride": "bicycle", "hold": "cup"}

@@ -10,15 +10,15 @@ from edge_hoi.types import EndReason
 
 
 def all_kinds(*, is_live):
-    """Give events of every phase, with and without an object, with merged tracks, of a file or of a camera."""
-    line = EventPipeline(wall_clock=(lambda: at_noon(60)) if is_live else None)
+    """Return events of every phase, with and without an object, with merged tracks, of a file or a camera."""
+    pipeline = EventPipeline(wall_clock=(lambda: at_noon(60)) if is_live else None)
     events = []
     for pts in times(10, 9):
         shift = 25 * pts
         rows = [(moved(HUMAN, shift), moved(OBJECT, shift), RIDE, 0.8)] if not 3 <= pts < 4 else []
         rows += [(FAR_HUMAN, FAR_OBJECT, RIDE, 0.7), (FAR_HUMAN, None, SMILE, 0.9)] if pts < 5 else []
-        events += line.update(make_frame(pts, captured_at=at_noon(pts) if is_live else None), rows)
-    return events + line.keeper.close(EndReason.SHUTDOWN)
+        events += pipeline.update(make_frame(pts, captured_at=at_noon(pts) if is_live else None), rows)
+    return events + pipeline.keeper.close(EndReason.SHUTDOWN)
 
 
 @pytest.mark.parametrize("is_live", [False, True])
@@ -34,7 +34,7 @@ def test_formats_are_checked():
     assert {"date-time", "uri-reference"} <= set(FormatChecker().checkers)
 
 
-def test_the_schema_is_a_schema_and_has_the_events_name():
+def test_the_schema_is_valid_and_matches_the_event_types():
     schema = load_schema()
     Draft202012Validator.check_schema(schema)
     assert schema["$id"] == DATASCHEMA
@@ -49,7 +49,7 @@ def objects_of(schema):
             yield from objects_of(value)
 
 
-def test_every_object_of_the_schema_is_closed_and_wants_all_keys_but_recordedtime():
+def test_every_object_of_the_schema_is_closed_and_requires_all_keys_but_recordedtime():
     closed = list(objects_of(load_schema()))
     assert len(closed) == 10
     for schema in closed:
@@ -82,13 +82,13 @@ def test_every_object_of_the_schema_is_closed_and_wants_all_keys_but_recordedtim
         (("data", "start", "utc"), "1970-01-01"),
     ],
 )
-def test_what_is_not_an_event_is_refused(event_validator, path, value):
+def test_an_invalid_event_is_refused(event_validator, path, value):
     document = copy.deepcopy(render(next(event for event in all_kinds(is_live=False) if event.object)))
     event_validator.validate(document)
-    place = document
+    node = document
     for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
+        node = node[key]
+    node[path[-1]] = value
     assert not event_validator.is_valid(document)
 
 

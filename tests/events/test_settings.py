@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from edge_hoi.events import EpisodeSettings, VerbSettings
 
 
-def test_a_verbs_exceptions_stand_in_for_the_general_settings():
+def test_a_verbs_exceptions_override_the_general_settings():
     settings = EpisodeSettings(enter=0.7, patience_seconds=3, verbs={"ride": VerbSettings(enter=0.9)})
     assert (settings.of_verb("ride").enter, settings.of_verb("ride").patience_seconds) == (0.9, 3)
     assert settings.of_verb("hold").enter == 0.7
@@ -21,6 +21,6 @@ def test_a_verbs_exceptions_stand_in_for_the_general_settings():
         ({"exclusive_groups": [["ride", "hold"], ["hold", "hug"]]}, "join the groups"),
     ],
 )
-def test_settings_that_cannot_hold_are_refused(arguments, message):
+def test_invalid_settings_are_refused(arguments, message):
     with pytest.raises(ValidationError, match=message):
         EpisodeSettings(**arguments)

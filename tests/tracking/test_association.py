@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from edge_hoi.boxes import pairwise_iou
-from edge_hoi.tracking.association import associate, grow
+from edge_hoi.tracking.association import associate, enlarge
 
-NOBODY = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+NO_BOXES = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
 MIN_IOU = 0.2
 
 
-def random_things(rng, count):
+def random_boxes(rng, count):
     corner, size = rng.uniform(0, 60, (count, 2)), rng.uniform(10, 50, (count, 2))
     return np.concatenate([corner, corner + size], axis=1).astype(np.float32), rng.integers(0, 3, count)
 
@@ -21,11 +21,11 @@ def gain(iou, tracks, observations):
 def test_assignment_equals_scipys_optimum(seed):
     optimize = pytest.importorskip("scipy.optimize", reason="needs SciPy, of the [dev] extra")
     rng = np.random.default_rng(seed)
-    boxes, categories = random_things(rng, rng.integers(1, 25))
-    observed, observed_categories = random_things(rng, rng.integers(1, 25))
+    boxes, categories = random_boxes(rng, rng.integers(1, 25))
+    observed, observed_categories = random_boxes(rng, rng.integers(1, 25))
     iou = pairwise_iou(boxes, observed)
-    worth = np.where(categories[:, None] == observed_categories, np.maximum(iou - MIN_IOU, 0), 0)
-    expected = worth[optimize.linear_sum_assignment(worth, maximize=True)].sum()
+    value = np.where(categories[:, None] == observed_categories, np.maximum(iou - MIN_IOU, 0), 0)
+    expected = value[optimize.linear_sum_assignment(value, maximize=True)].sum()
 
     tracks, observations = associate(boxes, categories, observed, observed_categories, min_iou=MIN_IOU)
 
@@ -42,7 +42,7 @@ def test_boxes_that_overlap_too_little_are_not_paired():
     assert len(tracks) == 0
 
 
-def test_what_else_speaks_for_a_pair_outweighs_overlap_and_a_negative_bonus_forbids_it():
+def test_a_bonus_can_outweigh_overlap_and_a_negative_one_forbids_a_pair():
     boxes = np.array([[0, 0, 10, 10], [3, 0, 13, 10]], np.float32)
     category = np.zeros(2, np.int64)
 
@@ -61,8 +61,8 @@ def test_boxes_of_other_categories_are_not_paired():
 
 
 def test_no_tracks_and_no_observations_make_no_pairs():
-    some = random_things(np.random.default_rng(0), 3)
-    for tracked, observed in ((NOBODY, NOBODY), (some, NOBODY), (NOBODY, some)):
+    some = random_boxes(np.random.default_rng(0), 3)
+    for tracked, observed in ((NO_BOXES, NO_BOXES), (some, NO_BOXES), (NO_BOXES, some)):
         assert [len(pairs) for pairs in associate(*tracked, *observed, min_iou=MIN_IOU)] == [0, 0]
 
 
@@ -74,5 +74,5 @@ def test_a_box_that_is_not_a_number_is_not_paired():
     assert (tracks.tolist(), observations.tolist()) == ([1], [1])
 
 
-def test_grown_boxes_keep_their_centre():
-    np.testing.assert_allclose(grow(np.array([[10, 20, 30, 60]], np.float32), 0.5), [[0, 0, 40, 80]])
+def test_enlarged_boxes_keep_their_centre():
+    np.testing.assert_allclose(enlarge(np.array([[10, 20, 30, 60]], np.float32), 0.5), [[0, 0, 40, 80]])
