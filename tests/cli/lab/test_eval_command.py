@@ -132,5 +132,5 @@ def test_invalid_options_are_refused_before_anything_runs(hico, arguments, messa
 
 
 def test_zero_shot_splits_are_of_hico_det(shared_data):
-    with pytest.raises(ConfigError, match="zero-shot splits are of hico_det"):
+    with pytest.raises(ConfigError, match="only hico_det and custom have zero-shot splits"):
         evaluate("--dataset", "vcoco", "--data", shared_data / "vcoco", "--zero-shot", "uc0")

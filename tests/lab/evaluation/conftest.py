@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edge_hoi.types import Interactions
+from edge_hoi.vocabulary import load_vocabulary
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,9 @@ def make_predictions():
     def make(*rows) -> Interactions:
         humans, objects, hoi_ids, scores = zip(*rows, strict=True) if rows else ((), (), (), ())
         hoi_ids = np.array(hoi_ids, np.int64)
-        return Interactions(_boxes(humans), _boxes(objects), np.zeros_like(hoi_ids), hoi_ids, np.array(scores, np.float32))
+        return Interactions(
+            load_vocabulary("hico_det"), _boxes(humans), _boxes(objects), np.zeros_like(hoi_ids), hoi_ids, np.array(scores, np.float32)
+        )
 
     return make
 

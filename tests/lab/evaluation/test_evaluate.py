@@ -53,7 +53,7 @@ def test_an_untrained_engine_has_a_caution(images, untrained_engine):
 
 
 def test_evaluation_and_detection_have_equal_predictions(images):
-    collector, notes = run(images)
+    collector, _ = run(images)
     detector = Detector(threshold=0)
     for index in range(len(images)):
         with open_source(str(images.image_path(index)), source_id="picture") as source:

@@ -162,10 +162,11 @@ def real(shared_data):
     truths = open_dataset("hico_det", shared_data / "hico_det", "test").annotations
     random = np.random.default_rng(0)
     scores = [random.uniform(0.5, 1, len(truth)).astype(np.float32) for truth in truths]
+    vocabulary = load_vocabulary("hico_det")
     return RealImages(
         truths,
         [
-            Interactions(truth.human_boxes, truth.object_boxes, truth.object_ids, truth.hoi_ids, row)
+            Interactions(vocabulary, truth.human_boxes, truth.object_boxes, truth.object_ids, truth.hoi_ids, row)
             for truth, row in zip(truths, scores, strict=True)
         ],
     )
@@ -208,8 +209,8 @@ def test_shuffled_scores_of_real_ground_truth_among_wrong_pairs_cost_precision(m
 
     def with_wrong_ones(found, *, shuffled):
         wrong = replace(found, human_boxes=found.human_boxes + 5000, scores=found.scores - 0.5)
-        fields = ("human_boxes", "object_boxes", "object_ids", "hoi_ids", "scores")
-        both = Interactions(*(np.concatenate([getattr(found, name), getattr(wrong, name)]) for name in fields))
+        fields = ("human_boxes", "object_boxes", "object_category_ids", "hoi_ids", "scores")
+        both = Interactions(found.vocabulary, *(np.concatenate([getattr(found, name), getattr(wrong, name)]) for name in fields))
         return replace(both, scores=random.permutation(both.scores)) if shuffled else both
 
     ordered, shuffled = (

@@ -65,7 +65,7 @@ def test_the_limits_of_the_manifest_apply(engines, tmp_path, monkeypatch, capsys
     accuracy = {"frames_sha256": "0" * 64, "frames": 2, "measured": {}, "limits": limits}
     path.write_text(json.dumps(json.loads(path.read_text()) | {"accuracy": accuracy}))
     assert command("verify", "quick", "--frames", 2) == 4
-    assert "the int8 engine parts too far from fp32: box_error 0 (limit -1" in capsys.readouterr().err
+    assert "the int8 engine exceeds the fp32 accuracy tolerance: box error 0 > -1 (worst: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
