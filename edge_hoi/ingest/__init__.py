@@ -1,4 +1,7 @@
-"""Gets frames in: from files, cameras, streams and pictures, each read by a thread of its own into a mailbox."""
+"""Read frames from files, cameras, streams and images.
+
+In: a URL or path. Out: `Frame`s, from one reader thread per source, in a mailbox.
+"""
 
 from edge_hoi.ingest.fake import FakeSource
 from edge_hoi.ingest.mailbox import Mailbox

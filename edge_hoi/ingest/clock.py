@@ -1,4 +1,4 @@
-"""Time of frames: media time from timestamps as they come, UTC capture time where it is known, and a target rate."""
+"""Time of frames: media time from time stamps, UTC capture time where it is known, and a target rate."""
 
 import math
 from dataclasses import dataclass
@@ -11,27 +11,27 @@ from edge_hoi.types import ClockInfo
 
 
 class MediaClock:
-    """Makes media time out of a stream's timestamps: from 0, never going back."""
+    """Converts a stream's time stamps to media time: from 0, never decreasing."""
 
     def __init__(self, nominal_interval: Fraction) -> None:
         """Start before the first frame.
 
         Args:
-            nominal_interval: Seconds between frames, where timestamps do not say.
+            nominal_interval: Seconds between frames, for frames without a time stamp.
         """
         self._interval = nominal_interval
         self._now: Fraction | None = None
         self._offset: Fraction | None = None
 
     def advance(self, timestamp: Fraction | None) -> float:
-        """Give the media time of the next frame, in seconds.
+        """Return the media time of the next frame, in seconds.
 
-        A frame without a timestamp comes one interval after the one before it, and so does one whose timestamp jumped back (a wrapped
-        counter, a camera that started anew), from which time then goes on. One that is less than an interval back is jitter: it is
-        held at the time before it, and the frames after it keep their times.
+        A frame without a time stamp comes one interval after the one before. So does a frame whose time stamp jumps back (a counter that
+        wraps, a restarted camera), and media time continues from it. A step back of less than one interval is jitter: media time stands
+        still for that frame, and the frames after it keep their times.
 
         Args:
-            timestamp: The stream's own time of this frame in seconds, of any origin; None where the stream gives none.
+            timestamp: The frame's time in the stream, in seconds of any origin; None where there is none.
         """
         expected = Fraction(0) if self._now is None else self._now + self._interval
         if timestamp is None:
@@ -48,27 +48,24 @@ class MediaClock:
 
 
 class RateLimit:
-    """Picks the first frame of each interval of a target rate, by media time."""
+    """Selects the first frame of each interval of a target rate, by media time."""
 
     def __init__(self, target_fps: float | None) -> None:
-        """Take every frame, or at most so many a second.
-
-        Args:
-            target_fps: Frames per second, above 0; None for every frame.
+        """Select every frame, or at most `target_fps` frames per second.
 
         Raises:
             ConfigError: The rate is not above 0.
         """
         if target_fps is not None and not target_fps > 0:
-            raise ConfigError(f"target_fps must be above 0, got {target_fps}; leave it out to take every frame.")
+            raise ConfigError(f"target_fps must be above 0, got {target_fps}; leave it out to process every frame.")
         self._target_fps = target_fps
         self._interval = -1
 
-    def takes(self, pts_seconds: float) -> bool:
-        """Tell whether the frame at this media time is to be taken."""
+    def selects(self, pts_seconds: float) -> bool:
+        """Whether to process the next frame, at this media time."""
         if self._target_fps is None:
             return True
-        interval = math.floor(pts_seconds * self._target_fps + 1e-6)  # 1e-6: 0.3 s at 10 fps is interval 3, whatever the last bit says
+        interval = math.floor(pts_seconds * self._target_fps + 1e-6)  # rounding: 0.3 s at 10 fps is interval 3
         if interval <= self._interval:
             return False
         self._interval = interval
@@ -77,11 +74,11 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class CaptureClock:
-    """Gives frames their UTC capture time.
+    """Computes the UTC capture time of frames.
 
     Attributes:
-        clock: What the times rest on.
-        start: UTC time of media time 0; None for live sources, which take the time of arrival, and where nothing is known.
+        clock: Where the times come from.
+        start: UTC time of media time 0; None for live sources, which use the time of arrival, and where it is unknown.
     """
 
     clock: ClockInfo
@@ -89,14 +86,12 @@ class CaptureClock:
 
     @classmethod
     def choose(cls, *, is_live: bool, recorded_at: datetime | None = None, creation_time: str | None = None) -> "CaptureClock":
-        """Take the best clock there is.
-
-        A recording never sees the wall clock, so that its events are a function of the file.
+        """Choose the best available clock. A recording never uses the wall clock, so its events depend on the file only.
 
         Args:
             is_live: Whether frames arrive as they are captured.
-            recorded_at: When the recording started, as configured.
-            creation_time: When the recording started, as its container says (ISO 8601).
+            recorded_at: The configured start of a recording.
+            creation_time: The start of a recording by its container (ISO 8601).
 
         Raises:
             ConfigError: `recorded_at` has no time zone.
@@ -113,7 +108,7 @@ class CaptureClock:
         return cls(ClockInfo("media", "relative"), None)
 
     def captured_at(self, pts_seconds: float) -> datetime | None:
-        """Give the UTC capture time of the frame that is at hand now, at this media time."""
+        """Return the UTC capture time of the current frame, which has this media time."""
         if self.clock.source == "arrival":
             return datetime.now(UTC)
         return None if self.start is None else self.start + timedelta(seconds=pts_seconds)
@@ -124,6 +119,6 @@ def _parse_creation_time(text: str | None) -> datetime | None:
         time = parse_datetime(text or "")
     except ValueError:
         return None
-    if time.year <= 1970:  # writers that do not know leave the counter at 0: 1904 or 1970
+    if time.year <= 1970:  # writers that do not know the time leave the counter at 0: 1904 or 1970
         return None
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""From a container to decoded pictures with FFmpeg: opening, choosing the stream, surviving damage, noticing silence and early ends."""
+"""Decode video with FFmpeg: open containers, choose a stream, tolerate damage, detect timeouts and truncated files."""
 
 import time
 from collections.abc import Iterator
@@ -10,29 +10,29 @@ import av
 from av.container import InputContainer
 
 from edge_hoi.ingest.source import SourceTally
-from edge_hoi.ingest.source_errors import failure, failure_of
+from edge_hoi.ingest.source_errors import ffmpeg_source_error, source_error
 from edge_hoi.ingest.url import SourceKind, local_path
 
-_HIGHEST_RATE = 240  # FFmpeg guesses rates such as 90000 for streams that declare none
-_FIRST_PICTURE_SECONDS = 30.0  # longer than usual distances between key frames
-_TRUNCATION_SECONDS = 0.5  # containers round what they declare; less than this is not called truncated
+_MAX_FPS = 240  # FFmpeg guesses rates such as 90000 for streams that declare none
+_FIRST_FRAME_SECONDS = 30.0  # longer than usual key frame intervals
+_TRUNCATION_SECONDS = 0.5  # tolerance: containers round the length that they declare
 _NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
 # Metadata that is not UTF-8 must not stop a video. PyAV 19 never raises on it, and has no such argument.
 _TOLERATE_METADATA: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
-_TEXT_ART_CODECS = frozenset({"ansi", "bintext", "idf", "xbin"})  # FFmpeg draws text files named .txt or .nfo
+_TEXT_ART_CODECS = frozenset({"ansi", "bintext", "idf", "xbin"})  # FFmpeg renders text files named .txt or .nfo
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How to reach a video.
+    """How to open a video.
 
     Attributes:
         url: The source's URL or path, with its secrets.
-        kind: What kind of source it is.
-        location: What FFmpeg is to open.
+        kind: The kind of the source.
+        location: The URL for FFmpeg.
         open_timeout_seconds: Longest wait for an answer, and again for the first packets.
         read_timeout_seconds: Longest wait for a packet.
-        format: FFmpeg's name of the input format; None to find out.
+        format: FFmpeg's name of the input format; None to detect it.
         options: FFmpeg's options.
     """
 
@@ -46,25 +46,13 @@ class Connection:
 
 
 def file_connection(url: str, *, options: dict[str, str] | None = None) -> Connection:
-    """Say how to reach a local file.
-
-    Args:
-        url: Its path or `file://` URL.
-        options: FFmpeg's options.
-    """
-    # Written so that FFmpeg takes it as a path, whatever is in it: it would read `a:b.mp4` as protocol `a`. Timeouts never fire here.
+    """Return the connection of a local file by its path or `file://` URL, with FFmpeg's options."""
+    # The prefix makes FFmpeg read it as a path: it would read `a:b.mp4` as protocol `a`. The timeouts have no effect on files.
     return Connection(url, SourceKind.FILE, f"file:{local_path(url).absolute()}", 10.0, 10.0, options=options or {})
 
 
 def open_container(connection: Connection) -> InputContainer:
-    """Open what FFmpeg can open.
-
-    Args:
-        connection: How to reach it.
-
-    Raises:
-        SourceError: It cannot be opened.
-    """
+    """Open a container, or raise `SourceError`."""
     started = time.monotonic()
     try:
         return av.open(
@@ -77,26 +65,22 @@ def open_container(connection: Connection) -> InputContainer:
         )
     except av.FFmpegError as error:
         is_timed_out = time.monotonic() - started >= connection.open_timeout_seconds
-        raise failure_of(error, connection.url, connection.kind, is_timed_out=is_timed_out) from None
+        raise ffmpeg_source_error(error, connection.url, connection.kind, is_timed_out=is_timed_out) from None
 
 
 def video_stream(container: InputContainer, connection: Connection) -> av.VideoStream:
-    """Choose the video stream that FFmpeg thinks best.
-
-    Args:
-        container: An open container.
-        connection: How it was reached.
+    """Return the best video stream by FFmpeg's rules.
 
     Raises:
-        SourceError: `not_video`, there is none; `unsupported`, there is one and no decoder for it.
+        SourceError: `not_video`, there is none; `unsupported`, there is no decoder for it.
     """
     stream = container.streams.best("video")
     if not _is_video(stream):
         if container.streams.video:
-            raise failure(connection.url, connection.kind, "unsupported", "there is no decoder for its video")
-        raise failure(connection.url, connection.kind, "not_video", "it holds no video")
+            raise source_error(connection.url, connection.kind, "unsupported", "there is no decoder for its video")
+        raise source_error(connection.url, connection.kind, "not_video", "it contains no video")
     if stream.codec_context.name in _TEXT_ART_CODECS:
-        raise failure(connection.url, connection.kind, "not_video")
+        raise source_error(connection.url, connection.kind, "not_video")
     return stream
 
 
@@ -105,17 +89,17 @@ def _is_video(stream: object) -> TypeGuard[av.VideoStream]:
 
 
 def _is_of(packet: "av.Packet[av.stream.Stream]", stream: av.VideoStream) -> "TypeGuard[av.Packet[av.VideoStream]]":
-    return packet.stream.index == stream.index  # the packet's own stream_index is 0 where it only flushes the decoder
+    return packet.stream.index == stream.index  # the packet's own stream_index is 0 if it only flushes the decoder
 
 
 def nominal_rate(stream: av.VideoStream) -> Fraction | None:
-    """Give the frames per second that a stream declares, or that FFmpeg guesses; None where that is nothing sensible."""
+    """Return the frames per second that a stream declares or FFmpeg guesses; None if that is not plausible."""
     rate = stream.average_rate or stream.guessed_rate
-    return rate if rate and 0 < rate <= _HIGHEST_RATE else None
+    return rate if rate and 0 < rate <= _MAX_FPS else None
 
 
 def declared_seconds(container: InputContainer, stream: av.VideoStream) -> float | None:
-    """Give the length that a recording declares for its video, or else for all it holds; None where it declares none."""
+    """Return the declared length of a recording's video, or of its container; None where there is none."""
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     return None if container.duration is None else container.duration / av.time_base
@@ -123,27 +107,26 @@ def declared_seconds(container: InputContainer, stream: av.VideoStream) -> float
 
 @dataclass(frozen=True, slots=True)
 class DecodedFrame:
-    """A picture as it left the decoder.
+    """A frame from the decoder.
 
     Attributes:
-        picture: The picture.
-        timestamp: The stream's own time, in seconds of any origin; of a live stream that carries no times, that of arrival; else None.
-        is_corrupt: It is damaged, or rests on a damaged one.
+        frame: The frame.
+        timestamp: Its time in the stream, in seconds of any origin; for a live stream without times, the time of arrival; else None.
+        is_corrupt: It is damaged, or depends on a damaged frame.
     """
 
-    picture: av.VideoFrame
+    frame: av.VideoFrame
     timestamp: Fraction | None
     is_corrupt: bool
 
 
 class DecodedStream:
-    """Decodes one video stream, and keeps the tally of what went wrong.
+    """Decodes one video stream and counts errors.
 
-    Slice threads, not frame threads, decode every source. Frame threads hold back a frame for each thread, which a live source cannot
-    afford, and the pictures that FFmpeg makes of a damaged stream then differ from run to run.
+    Every source is decoded with slice threads. Frame threads add a latency of one frame per thread, and with them the frames that FFmpeg
+    decodes from a damaged stream differ from run to run.
 
-    A frame is called corrupt from the damage on until the next key frame: the frames between are built on it, and FFmpeg flags only
-    the first.
+    All frames from the damage to the next key frame are corrupt: they depend on the damaged one, the only one that FFmpeg flags.
     """
 
     def __init__(self, container: InputContainer, stream: av.VideoStream, connection: Connection, *, is_live: bool) -> None:
@@ -152,8 +135,8 @@ class DecodedStream:
         Args:
             container: An open container.
             stream: Its video stream.
-            connection: How it was reached.
-            is_live: Whether it has no end that could come early.
+            connection: How it was opened.
+            is_live: Whether it has no declared end.
         """
         stream.thread_type = "SLICE"
         self.tally = SourceTally()
@@ -161,24 +144,20 @@ class DecodedStream:
         self._stream = stream
         self._connection = connection
         self._is_live = is_live
-        self._is_tainted = False
+        self._is_corrupt = False
         self._first_second: Fraction | None = None
         self._last_second = Fraction(0)
-        self._is_cut = False
+        self._is_cut = False  # the data ends early
 
     def __iter__(self) -> Iterator[DecodedFrame]:
-        """Decode to the end.
-
-        Raises:
-            SourceError: The connection broke or went silent.
-        """
+        """Decode to the end; raise `SourceError` if the connection breaks or times out."""
         for packet in self._packets():
             yield from self._decode(packet)
         self.tally.is_truncated = not self._is_live and (self._is_cut or self._missing_seconds() > _TRUNCATION_SECONDS)
 
     def _packets(self) -> "Iterator[av.Packet[av.VideoStream] | None]":
-        begun = time.monotonic()
-        # The length that a recording declares covers its sound too, so that all of it is read to see where it ends.
+        opened = time.monotonic()
+        # The declared length of a recording includes its sound, so all streams are read to find the end.
         packets = self._container.demux(*([self._stream] if self._is_live else self._container.streams))
         while True:
             started = time.monotonic()
@@ -186,35 +165,35 @@ class DecodedStream:
                 packet = next(packets, None)
             except av.FFmpegError as error:
                 self._end_early(error, time.monotonic() - started)
-                yield None  # the decoder still holds frames
+                yield None  # flushes the decoder
                 return
             if packet is None:
                 return
-            self._watch(begun, started)
+            self._check_timeouts(opened, started)
             self._measure(packet)
             if _is_of(packet, self._stream):
                 yield packet
 
     def _end_early(self, error: av.FFmpegError, waited_seconds: float) -> None:
-        """Note that a recording's data break off; of anything else, raise the failure."""
+        """Mark a recording whose data ends early as cut; raise any other error."""
         kind = self._connection.kind
         is_timed_out = kind is not SourceKind.FILE and waited_seconds >= self._connection.read_timeout_seconds
         is_data = kind is SourceKind.FILE or isinstance(error, av.error.InvalidDataError)
         if self._is_live or is_timed_out or not is_data:
-            raise failure_of(error, self._connection.url, kind, is_timed_out=is_timed_out) from None
+            raise ffmpeg_source_error(error, self._connection.url, kind, is_timed_out=is_timed_out) from None
         self._is_cut = True
 
-    def _watch(self, begun: float, started: float) -> None:
-        """Raise the failure of a connection that went silent, or that never shows a picture."""
+    def _check_timeouts(self, opened: float, started: float) -> None:
+        """Raise the error of a connection that sends no data, or no frame that can be decoded."""
         if self._connection.kind is SourceKind.FILE:
             return
         now = time.monotonic()
-        # When a read times out, FFmpeg first gives the packet that its parser held back, and only reports the next one.
+        # When a read times out, FFmpeg first returns the packet that its parser buffered, and reports the timeout on the next read.
         is_silent = now - started >= self._connection.read_timeout_seconds
-        is_blind = self.tally.frames_decoded == 0 and now - begun >= _FIRST_PICTURE_SECONDS
-        if is_silent or is_blind:
-            came = None if is_silent else f"it sent no picture that can be decoded in {_FIRST_PICTURE_SECONDS:g} s"
-            raise failure(self._connection.url, self._connection.kind, "timeout", came)
+        has_no_frame = self.tally.frames_decoded == 0 and now - opened >= _FIRST_FRAME_SECONDS
+        if is_silent or has_no_frame:
+            cause = None if is_silent else f"it sent no frame that can be decoded in {_FIRST_FRAME_SECONDS:g} s"
+            raise source_error(self._connection.url, self._connection.kind, "timeout", cause)
 
     def _measure(self, packet: "av.Packet[av.stream.Stream]") -> None:
         if packet.pts is None:
@@ -222,7 +201,7 @@ class DecodedStream:
         second = packet.pts * packet.time_base
         self._first_second = second if self._first_second is None else min(self._first_second, second)
         self._last_second = max(self._last_second, second + (packet.duration or 0) * packet.time_base)
-        self._is_cut = packet.is_corrupt  # of the last packet: the file ends in the middle of it
+        self._is_cut = packet.is_corrupt  # if it is the last packet, the file ends in the middle of it
 
     def _missing_seconds(self) -> float:
         if self._container.duration is None or self._first_second is None:
@@ -233,22 +212,22 @@ class DecodedStream:
 
     def _decode(self, packet: "av.Packet[av.VideoStream] | None") -> Iterator[DecodedFrame]:
         try:
-            pictures = self._stream.decode(packet)
+            frames = self._stream.decode(packet)
         except av.FFmpegError:
             self.tally.decode_errors += 1
-            self._is_tainted = True
+            self._is_corrupt = True
             return
         if packet is not None and packet.is_corrupt:
-            self._is_tainted = True
-        for picture in pictures:
-            self._is_tainted = picture.is_corrupt or (self._is_tainted and not picture.key_frame)
+            self._is_corrupt = True
+        for frame in frames:
+            self._is_corrupt = frame.is_corrupt or (self._is_corrupt and not frame.key_frame)
             self.tally.frames_decoded += 1
-            self.tally.frames_corrupt += self._is_tainted
-            yield DecodedFrame(picture, self._timestamp(picture), self._is_tainted)
+            self.tally.frames_corrupt += self._is_corrupt
+            yield DecodedFrame(frame, self._timestamp(frame), self._is_corrupt)
 
-    def _timestamp(self, picture: av.VideoFrame) -> Fraction | None:
+    def _timestamp(self, frame: av.VideoFrame) -> Fraction | None:
         if self._is_live and self._container.format.flags & _NO_TIMESTAMPS:
-            return Fraction(time.monotonic_ns(), 10**9)  # FFmpeg would make up 25 frames a second, whatever comes (MJPEG over HTTP)
-        if picture.pts is None or self._stream.time_base is None:
+            return Fraction(time.monotonic_ns(), 10**9)  # FFmpeg assumes 25 frames per second for any rate (MJPEG over HTTP)
+        if frame.pts is None or self._stream.time_base is None:
             return None
-        return picture.pts * self._stream.time_base
+        return frame.pts * self._stream.time_base

@@ -8,14 +8,14 @@ from edge_hoi.types import Frame
 
 
 class FakeSource(Source):
-    """Gives the frames it was made with, then ends or fails."""
+    """Yields given frames, then ends or fails."""
 
     def __init__(self, frames: Sequence[Frame], *, is_live: bool = False, error: SourceError | None = None) -> None:
-        """Take the frames as they are.
+        """Store the frames.
 
         Args:
             frames: At least one frame.
-            is_live: What `info` is to say.
+            is_live: The value for `info`.
             error: Raised after the last frame.
         """
         first = frames[0]
@@ -25,11 +25,7 @@ class FakeSource(Source):
         self._error = error
 
     def __iter__(self) -> Iterator[Frame]:
-        """Give the frames.
-
-        Raises:
-            SourceError: The one it was made with.
-        """
+        """Yield the frames, then raise the given `SourceError`."""
         for frame in self._frames:
             self.tally.frames_decoded += 1
             self.tally.frames_corrupt += frame.is_corrupt
@@ -38,5 +34,5 @@ class FakeSource(Source):
             raise self._error
 
     def close(self) -> None:
-        """Give no more frames."""
+        """Yield no more frames."""
         self._frames = ()

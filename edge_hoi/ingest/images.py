@@ -1,4 +1,4 @@
-"""Pictures as a source: a single one, or a folder of them at a fixed rate."""
+"""Images as a source: a single one, or a folder of them at a fixed rate."""
 
 import re
 from collections.abc import Iterator
@@ -13,48 +13,44 @@ from edge_hoi.errors import ConfigError, SourceError
 from edge_hoi.ingest.clock import CaptureClock
 from edge_hoi.ingest.decoding import DecodedStream, file_connection, open_container, video_stream
 from edge_hoi.ingest.source import FrameStamp, Source, SourceInfo, SourceTally
-from edge_hoi.ingest.source_errors import failure, failure_of_file
+from edge_hoi.ingest.source_errors import source_error, unreadable_file_error
 from edge_hoi.ingest.url import IMAGE_SUFFIXES, SourceKind, local_path
 from edge_hoi.ingest.video import rgb_image
 from edge_hoi.types import Frame, Image
 
 
 def images_in(folder: Path) -> list[Path]:
-    """List the pictures of a folder as a person would: `frame2.jpg` before `frame10.jpg`.
-
-    Args:
-        folder: An existing folder; folders within it are not looked into.
-    """
+    """List the images of a folder, without subfolders, in natural order: `frame2.jpg` before `frame10.jpg`."""
     paths = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
     return sorted(paths, key=lambda path: [(int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", path.name)])
 
 
 class ImageSource(Source):
-    """One picture, or those of a folder as the frames of a recording."""
+    """One image, or those of a folder as the frames of a recording."""
 
     def __init__(
         self, url: str, *, source_id: str, fps: float, target_fps: float | None = None, recorded_at: datetime | None = None
     ) -> None:
-        """Find the pictures and read the first that can be read.
+        """Find the images and read the first that is readable.
 
         Args:
-            url: Path or `file://` URL of a picture or a folder.
+            url: Path or `file://` URL of an image or a folder.
             source_id: Name of the source.
-            fps: Pictures per second of media time, above 0.
-            target_fps: Take at most so many pictures a second, by media time; None for all.
-            recorded_at: When the first picture was taken.
+            fps: Images per second of media time, above 0.
+            target_fps: Process at most this many images per second, by media time; None for all.
+            recorded_at: When the first image was captured.
 
         Raises:
-            SourceError: There is no picture, or none that can be read.
-            ConfigError: `fps`, `target_fps` or `recorded_at` is not usable.
+            SourceError: There is no readable image.
+            ConfigError: `fps`, `target_fps` or `recorded_at` is invalid.
         """
         if not fps > 0:
-            raise ConfigError(f"image_folder_fps must be above 0, got {fps}; pictures of a 25 fps video have 25.")
+            raise ConfigError(f"image_folder_fps must be above 0, got {fps}; use 25 for the frames of a 25 fps video.")
         path = local_path(url)
         self._paths = images_in(path) if path.is_dir() else [path]
         if not self._paths:
             suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
-            raise failure(url, SourceKind.FOLDER, "not_found", "there is no picture in this folder", f"put pictures there ({suffixes})")
+            raise source_error(url, SourceKind.FOLDER, "not_found", "there is no image in this folder", f"put images there ({suffixes})")
         self.tally = SourceTally()
         self._fps = fps
         self._stamp = FrameStamp(source_id, CaptureClock.choose(is_live=False, recorded_at=recorded_at), target_fps)
@@ -80,11 +76,11 @@ class ImageSource(Source):
         self._frames: Iterator[Frame] = chain([first], frames)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Give the pictures; those that cannot be read are left out and counted."""
+        """Yield the images; unreadable ones are skipped and counted."""
         return self._frames
 
     def close(self) -> None:
-        """Give no more pictures; none is open."""
+        """Yield no more images; no file is open."""
         self._frames = iter(())
 
     def _read_all(self) -> Iterator[Frame]:
@@ -93,7 +89,7 @@ class ImageSource(Source):
             if not self._stamp.count(pts_seconds):
                 continue
             try:
-                image, is_corrupt = _read_picture(path, self._reformatter)
+                image, is_corrupt = _read_image(path, self._reformatter)
             except SourceError as error:
                 self.tally.decode_errors += 1
                 self._last_error = error
@@ -103,15 +99,15 @@ class ImageSource(Source):
             yield self._stamp.frame(image, pts_seconds, is_corrupt=is_corrupt)
 
 
-def _read_picture(path: Path, reformatter: VideoReformatter) -> tuple[Image, bool]:
-    """Read one picture, and whether it is damaged."""
-    # FFmpeg would take `100%d.jpg` as a pattern of names.
+def _read_image(path: Path, reformatter: VideoReformatter) -> tuple[Image, bool]:
+    """Read one image, and whether it is damaged."""
+    # By default FFmpeg reads `100%d.jpg` as a pattern of names.
     connection = file_connection(str(path), options={"pattern_type": "none"})
     with open_container(connection) as container:
         decoded = next(iter(DecodedStream(container, video_stream(container, connection), connection, is_live=False)), None)
         if decoded is None:
-            raise failure_of_file(connection.url, connection.kind)
+            raise unreadable_file_error(connection.url, connection.kind)
         try:
-            return rgb_image(decoded.picture, reformatter), decoded.is_corrupt
+            return rgb_image(decoded.frame, reformatter), decoded.is_corrupt
         except av.FFmpegError:
-            raise failure(connection.url, connection.kind, "unsupported") from None
+            raise source_error(connection.url, connection.kind, "unsupported") from None

@@ -1,4 +1,4 @@
-"""Opens a source by its URL."""
+"""Open a source by its URL."""
 
 from datetime import datetime
 from typing import Literal
@@ -22,23 +22,23 @@ def open_source(
     recorded_at: datetime | None = None,
     image_folder_fps: float = 25.0,
 ) -> Source:
-    """Open a video file, a camera, a stream, a folder of pictures or a single picture.
+    """Open a video file, camera, stream, image or folder of images.
 
     Args:
         url: A path, or a URL with `file`, `rtsp`, `rtsps`, `http` or `https`; `/dev/videoN` for a V4L2 device.
-        source_id: Name of the source, carried by its frames.
-        is_live: Whether frames arrive as they are captured. None: RTSP and devices are live, files and pictures are not, HTTP is where
-            it declares no length.
-        target_fps: Take at most so many frames a second, by media time; None for all.
-        rtsp_transport: How RTSP carries its data. UDP loses packets under load, TCP does not.
+        source_id: Name of the source in its frames.
+        is_live: Whether frames arrive as they are captured. None: RTSP and devices are live, files and images are not, HTTP is live
+            where it declares no length.
+        target_fps: Process at most this many frames per second, by media time; None for all.
+        rtsp_transport: UDP loses packets under load, TCP does not.
         open_timeout_seconds: Longest wait for a network source to answer, and again for its first packets.
-        read_timeout_seconds: Longest silence of a network source.
+        read_timeout_seconds: Longest wait for the next packet of a network source.
         recorded_at: When a recording started, with a time zone.
-        image_folder_fps: Pictures per second of media time, of a folder.
+        image_folder_fps: Images per second of media time, for a folder.
 
     Raises:
-        SourceError: It cannot be opened, or is no video; its `code` says why.
-        ConfigError: `target_fps`, `recorded_at` or `image_folder_fps` is not usable.
+        SourceError: It cannot be opened, or is no video; its `code` is the reason.
+        ConfigError: `target_fps`, `recorded_at` or `image_folder_fps` is invalid.
     """
     kind = source_kind(url)
     if kind in (SourceKind.FOLDER, SourceKind.IMAGE):
@@ -56,10 +56,10 @@ def open_source(
 
 
 def _rtsp_options(transport: str) -> dict[str, str]:
-    """Choose FFmpeg's options for a camera.
+    """Return FFmpeg's options for a camera.
 
-    Two frames are enough to guess the rate from, not twenty: the stream is open 0.6 s earlier at 28 fps. FFmpeg's `nobuffer` is left
-    out on purpose: it throws the first packets away, the key frame with them, and the first picture is then a whole key frame interval
-    late; what is buffered while opening is decoded many times faster than it was sent, so that no delay stays.
+    Estimating the rate from 2 frames instead of 20 opens the stream 0.6 s earlier at 28 fps. FFmpeg's `nobuffer` is not used: it drops
+    the first packets including the key frame, so the first image comes one key frame interval later. Packets that are buffered while
+    opening are decoded much faster than they were sent, so they add no lasting latency.
     """
     return {"rtsp_transport": transport, "fpsprobesize": "2"}

@@ -1,4 +1,4 @@
-"""One thread for each source: opens it, decodes into its mailbox, and comes back when a camera went away."""
+"""One thread per source: opens it, decodes into its mailbox, and reconnects to a live source."""
 
 import logging
 import random
@@ -18,12 +18,12 @@ from edge_hoi.types import Frame
 
 _logger = logging.getLogger(__name__)
 
-# What may come from a camera that restarts: its server is up before its stream is, and answers 404 or half a stream.
-_PASSING_CODES = frozenset({"unreachable", "timeout", "not_found", "not_video", "corrupt"})
+# Errors of a restarting camera. Its server is up before its stream, and answers 404 or half a stream.
+_TRANSIENT_CODES = frozenset({"unreachable", "timeout", "not_found", "not_video", "corrupt"})
 
 
 class ReaderState(StrEnum):
-    """What a reader is doing."""
+    """State of a reader."""
 
     CONNECTING = "connecting"
     STREAMING = "streaming"
@@ -33,17 +33,17 @@ class ReaderState(StrEnum):
 
 
 class SourceReader:
-    """Reads one source in a thread of its own, into its mailbox; a context manager that starts and stops it.
+    """Reads one source into a mailbox, in a thread; a context manager that starts and stops it.
 
-    A recording is read to its end, losslessly. Of a live source only the newest frame is kept, and it is reconnected for as long as its
-    errors can pass; media time and numbering then go on, by the clock of arrival.
+    A recording is read to its end, losslessly. Of a live source only the newest frame is kept, and the reader reconnects after transient
+    errors. Media time and frame numbers then continue, by the time of arrival.
 
     Attributes:
         source_id: Name of the source.
-        mailbox: Where the frames are; `mailbox.is_finished` when no more will come.
-        state: What the reader is doing.
-        error: The failure at hand, while in `backoff` or `failed`; else None.
-        info: What the source said about itself when it was last opened; None before.
+        mailbox: The frames; `mailbox.is_finished` when no more will come.
+        state: State of the reader.
+        error: The current error in `backoff` or `failed`; else None.
+        info: The properties of the source when it was last opened; None before.
         reconnections: How often the source was opened again after it had streamed.
     """
 
@@ -56,14 +56,14 @@ class SourceReader:
         initial_wait_seconds: float = 0.5,
         max_wait_seconds: float = 5.0,
     ) -> None:
-        """Make a reader; `start` starts it.
+        """Create a reader; `start` starts it.
 
         Args:
             open_source: Opens the source, in the reader's thread.
             source_id: Name of the source.
             capacity: Most frames of a recording decoded ahead.
-            initial_wait_seconds: Wait before the first reconnection; doubled each time until the source streams again.
-            max_wait_seconds: Longest wait between reconnections.
+            initial_wait_seconds: Wait before the first retry; doubled each time until the source streams again.
+            max_wait_seconds: Longest wait between retries.
         """
         self.source_id = source_id
         self.mailbox: Mailbox[Frame] = Mailbox("lossless", capacity)
@@ -72,11 +72,11 @@ class SourceReader:
         self.info: SourceInfo | None = None
         self.reconnections = 0
         self._open_source = open_source
-        self._shortest_wait = initial_wait_seconds
-        self._longest_wait = max_wait_seconds
+        self._initial_wait = initial_wait_seconds
+        self._max_wait = max_wait_seconds
         self._stopping = threading.Event()
-        # A daemon, because FFmpeg cannot be interrupted from outside: a thread inside a hung read wakes at the read timeout at the
-        # latest. `stop` does not wait for that; it leaves the thread behind, which then finds its mailbox closed, and ends.
+        # A daemon, because FFmpeg cannot be interrupted: a blocked read returns at the read timeout at the latest. `stop` does not wait
+        # for that; the thread then finds its mailbox closed, and ends.
         self._thread = threading.Thread(target=self._run, name=f"read-{source_id}", daemon=True)
         self._past_tally = SourceTally()
         self._source_tally = SourceTally()
@@ -87,7 +87,7 @@ class SourceReader:
 
     @property
     def tally(self) -> SourceTally:
-        """What has come out of the source so far, over all its connections."""
+        """Counts of the source so far, over all its connections."""
         return self._past_tally + self._source_tally
 
     def start(self) -> None:
@@ -95,19 +95,12 @@ class SourceReader:
         self._thread.start()
 
     def request_stop(self) -> None:
-        """Ask the thread to end, without waiting for it. Frames not yet taken are dropped."""
+        """Ask the thread to end, without waiting for it. Frames in the mailbox are dropped."""
         self._stopping.set()
         self.mailbox.close(discard=True)
 
     def stop(self, timeout_seconds: float = 4.0) -> bool:
-        """Stop reading.
-
-        Args:
-            timeout_seconds: Longest wait for the thread.
-
-        Returns:
-            Whether the thread has ended; if not, it hangs in a read and was left behind.
-        """
+        """Stop reading; return whether the thread ended within the timeout. If not, it is blocked in a read."""
         self.request_stop()
         self._thread.join(timeout_seconds)
         if self._thread.is_alive():
@@ -123,42 +116,42 @@ class SourceReader:
         self.stop()
 
     def _run(self) -> None:
-        wait_seconds = self._shortest_wait
+        wait_seconds = self._initial_wait
         try:
             while not self._stopping.is_set():
                 self.state = ReaderState.CONNECTING
                 started = time.monotonic()
                 self._read_to_end()
-                if not self._comes_back():
+                if not self._should_retry():
                     return
                 _logger.warning("%s: %s", self.source_id, self.error)
-                if time.monotonic() - started > self._longest_wait:
-                    wait_seconds = self._shortest_wait
+                if time.monotonic() - started > self._max_wait:
+                    wait_seconds = self._initial_wait
                 self.state = ReaderState.BACKOFF
-                # Jitter, so that the cameras behind a switch that was off do not all call at once.
+                # Jitter, so that the cameras behind a restarted switch do not all connect at once.
                 self._stopping.wait(wait_seconds * random.uniform(0.5, 1.0))  # noqa: S311  # no secret depends on it
-                wait_seconds = min(2 * wait_seconds, self._longest_wait)
+                wait_seconds = min(2 * wait_seconds, self._max_wait)
         finally:
             has_failed = self.error is not None and not self._stopping.is_set()
             self.state = ReaderState.FAILED if has_failed else ReaderState.ENDED
             self.mailbox.close()
 
     def _read_to_end(self) -> None:
-        """Read until the source ends or fails; `error` says which."""
+        """Read until the source ends or fails, and set `error`."""
         try:
             with self._open_source() as source:
                 self._begin(source)
                 for frame in source:
-                    if not self.mailbox.put(self._continued(frame)):
+                    if not self.mailbox.put(self._continue_times(frame)):
                         return
                 if source.info.is_live:
                     raise SourceError(f"{source.info.masked_url} ended its stream.", code="unreachable", is_retryable=True)
         except SourceError as error:
             self.error = error
-        except Exception as error:  # a defect ends this source, visibly, and no other; its text may hold the URL
+        except Exception as error:  # a bug ends this source only; its text is not shown because it may contain the URL
             place = traceback.extract_tb(error.__traceback__)[-1]
             self.error = SourceError(
-                f"Reading {self.source_id} broke on a defect of edge-hoi, {type(error).__name__} in {place.name}, line {place.lineno} of "
+                f"Reading {self.source_id} failed on a bug of edge-hoi: {type(error).__name__} in {place.name}, line {place.lineno} of "
                 f"{place.filename}; please report it.",
                 code="unsupported",
                 is_retryable=False,
@@ -176,8 +169,8 @@ class SourceReader:
         self.error = None
         self.state = ReaderState.STREAMING
 
-    def _continued(self, frame: Frame) -> Frame:
-        """Carry media time and numbering on over reconnections."""
+    def _continue_times(self, frame: Frame) -> Frame:
+        """Continue media time and frame numbers after a reconnection."""
         if self._is_resuming and self._last is not None:
             elapsed = frame.arrived_seconds - self._last.arrived_seconds
             self._pts_offset = self._last.pts_seconds + elapsed - frame.pts_seconds
@@ -188,9 +181,9 @@ class SourceReader:
         self._last = frame
         return frame
 
-    def _comes_back(self) -> bool:
+    def _should_retry(self) -> bool:
         if self.error is None or self._stopping.is_set():
             return False
         if self.info is None:
             return self.error.is_retryable
-        return self.info.is_live and self.error.code in _PASSING_CODES
+        return self.info.is_live and self.error.code in _TRANSIENT_CODES

@@ -1,8 +1,8 @@
-"""What every source of frames is: the protocol, what it tells about itself, and how it stamps its frames."""
+"""The protocol of sources of frames, and the numbering and time of their frames."""
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Protocol
 
 from typing_extensions import Self
@@ -13,17 +13,17 @@ from edge_hoi.types import Frame, Image
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What a source says about itself when it is opened.
+    """Properties of an open source.
 
     Attributes:
         source_id: Name of the source (a camera's name).
-        masked_url: Where it comes from, without secrets.
-        width: Width in pixels of its first frame, as it is shown (after rotation).
+        masked_url: Its URL, without secrets.
+        width: Width in pixels of its first frame, after rotation.
         height: Height in pixels of its first frame.
         fps: Nominal frames per second; None where there is none.
-        is_live: Whether frames arrive as they are captured, and are lost if not taken.
-        duration_seconds: Length as declared; None for live sources and where unknown.
-        frame_count: Number of frames as declared; None where unknown.
+        is_live: Whether frames arrive as they are captured, and are lost if not read.
+        duration_seconds: Declared length; None for live sources and where unknown.
+        frame_count: Declared number of frames; None where unknown.
     """
 
     source_id: str
@@ -38,12 +38,12 @@ class SourceInfo:
 
 @dataclass(slots=True)
 class SourceTally:
-    """What has come out of a source so far.
+    """Counts of a source so far.
 
     Attributes:
-        frames_decoded: Frames decoded, those skipped for a target rate included.
-        frames_corrupt: Those of them that are damaged, or rest on a damaged one.
-        decode_errors: Pieces that could not be decoded at all.
+        frames_decoded: Decoded frames, including those skipped for a target rate.
+        frames_corrupt: Decoded frames that are damaged, or depend on a damaged one.
+        decode_errors: Packets that could not be decoded.
         is_truncated: A recording ended before its declared end.
     """
 
@@ -53,29 +53,25 @@ class SourceTally:
     is_truncated: bool = False
 
     def __add__(self, other: "SourceTally") -> "SourceTally":
-        return SourceTally(
-            self.frames_decoded + other.frames_decoded,
-            self.frames_corrupt + other.frames_corrupt,
-            self.decode_errors + other.decode_errors,
-            self.is_truncated or other.is_truncated,
-        )
+        *counts, is_truncated = (one + two for one, two in zip(astuple(self), astuple(other), strict=True))
+        return SourceTally(*counts, is_truncated=bool(is_truncated))
 
 
 class Source(Protocol):
-    """Gives frames in order; a context manager, to be iterated once.
+    """Yields frames in order; a context manager, to be iterated once.
 
-    Iterating raises `SourceError` when a stream fails. A recording that ends early just ends, with `tally.is_truncated` set.
+    Iterating raises `SourceError` when a stream fails. A recording that ends early only ends, with `tally.is_truncated` set.
     """
 
     info: SourceInfo
     tally: SourceTally
 
     def __iter__(self) -> Iterator[Frame]:
-        """Give the frames that are to be processed."""
+        """Yield the frames to process."""
         ...
 
     def close(self) -> None:
-        """Let go of the file or the connection; no more frames come."""
+        """Close the file or the connection; no more frames come."""
         ...
 
     def __enter__(self) -> Self:
@@ -86,28 +82,21 @@ class Source(Protocol):
 
 
 class FrameStamp:
-    """Numbers the frames of one source and gives those that are to be processed their times."""
+    """Numbers the frames of one source, selects those to process, and sets their times."""
 
     def __init__(self, source_id: str, capture_clock: CaptureClock, target_fps: float | None) -> None:
-        """Start before the first frame.
-
-        Args:
-            source_id: Name of the source.
-            capture_clock: Where capture times come from.
-            target_fps: At most so many frames per second are taken; None for all.
-        """
         self._source_id = source_id
         self._capture_clock = capture_clock
         self._rate_limit = RateLimit(target_fps)
         self._index = -1
 
     def count(self, pts_seconds: float) -> bool:
-        """Count a decoded frame, and tell whether it is to be taken."""
+        """Count a decoded frame, and return whether to process it."""
         self._index += 1
-        return self._rate_limit.takes(pts_seconds)
+        return self._rate_limit.selects(pts_seconds)
 
     def frame(self, image: Image, pts_seconds: float, *, is_corrupt: bool) -> Frame:
-        """Make the frame that was counted last."""
+        """Create the frame that was counted last."""
         return Frame(
             image=image,
             pts_seconds=pts_seconds,

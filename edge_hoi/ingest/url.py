@@ -1,4 +1,4 @@
-"""Source URLs: what kind of source one names, and how it may be shown."""
+"""Source URLs: their kind, and masking their secrets."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ _SECRET_PARAMETER = re.compile(r"([\w.-]*(?:token|pass|pwd|secret|key|auth|sig|c
 
 
 class SourceKind(StrEnum):
-    """What a source URL names."""
+    """The kind of a source."""
 
     FILE = "file"
     FOLDER = "folder"
@@ -28,40 +28,34 @@ _KIND_OF_SCHEME = {"rtsp": SourceKind.RTSP, "rtsps": SourceKind.RTSP, "http": So
 
 
 def mask_url(url: str) -> str:
-    """Write a URL so that it may be shown: passwords, and parameters that look like tokens, become `***`.
+    """Replace passwords, and the values of parameters that look like tokens, by `***`.
 
-    User information is taken to reach to the last `@`, not to the first `/`: people paste passwords with `@`, `/` and `%` in them
-    as they are, and an address masked too far is better than a password that shows.
-
-    Args:
-        url: Any source URL or path.
+    User information is assumed to end at the last `@`, not before the first `/`: people paste passwords with unquoted `@`, `/` and
+    `%`, and masking too much of an address is better than showing a password.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
         return url
     rest = _SECRET_PARAMETER.sub(r"\1***", rest)
-    user_info, at, place = rest.rpartition("@")
+    user_info, at, host = rest.rpartition("@")
     user, colon, _ = user_info.partition(":")
     if at and colon:
-        rest = f"{user}:***@{place}"
+        rest = f"{user}:***@{host}"
     elif at and "/" not in user_info:
-        rest = f"***@{place}"
+        rest = f"***@{host}"
     return scheme + separator + rest
 
 
 def local_path(url: str) -> Path:
-    """Give the path that a `file://` URL or a plain path names."""
+    """Return the path of a `file://` URL or plain path."""
     return Path(unquote(url.removeprefix("file://"))) if url.startswith("file://") else Path(url)
 
 
 def source_kind(url: str) -> SourceKind:
-    """Tell what kind of source a URL or path names.
-
-    Args:
-        url: A URL (`rtsp`, `rtsps`, `http`, `https`, `file`), or the path of a file, a folder of pictures or a V4L2 device.
+    """Return the kind of a URL (`rtsp`, `rtsps`, `http`, `https`, `file`), or of a path to a file, image folder or V4L2 device.
 
     Raises:
-        SourceError: `unsupported`, of a scheme that cannot be read.
+        SourceError: `unsupported`, for another scheme.
     """
     scheme, separator, _ = url.partition("://")
     if separator and scheme.lower() != "file":

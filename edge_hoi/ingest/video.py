@@ -13,19 +13,19 @@ from edge_hoi.errors import SourceError
 from edge_hoi.ingest.clock import CaptureClock, MediaClock
 from edge_hoi.ingest.decoding import Connection, DecodedFrame, DecodedStream, declared_seconds, nominal_rate, open_container, video_stream
 from edge_hoi.ingest.source import FrameStamp, Source, SourceInfo
-from edge_hoi.ingest.source_errors import failure, failure_of_file
+from edge_hoi.ingest.source_errors import source_error, unreadable_file_error
 from edge_hoi.ingest.url import SourceKind, mask_url
 from edge_hoi.types import Frame, Image
 
-_USUAL_RATE = Fraction(25)
+_DEFAULT_FPS = Fraction(25)
 
 
-def rgb_image(picture: av.VideoFrame, reformatter: VideoReformatter) -> Image:
-    """Convert a decoded picture to RGB, turned as its display matrix says.
+def rgb_image(frame: av.VideoFrame, reformatter: VideoReformatter) -> Image:
+    """Convert a decoded frame to RGB and apply the rotation of its display matrix.
 
     Args:
-        picture: What the decoder gave.
-        reformatter: The converter of its stream; making one for every picture would cost more than converting.
+        frame: The decoded frame.
+        reformatter: Shared by all frames of a stream, because creating one costs more than converting a frame.
 
     Returns:
         `(H, W, 3)` uint8, contiguous.
@@ -33,14 +33,14 @@ def rgb_image(picture: av.VideoFrame, reformatter: VideoReformatter) -> Image:
     Raises:
         av.FFmpegError: Its pixel format cannot be converted.
     """
-    # One thread: the converter's own would only compete with the engine's.
-    image = np.asarray(reformatter.reformat(picture, format="rgb24", threads=1).to_ndarray(), np.uint8)
-    return np.ascontiguousarray(np.rot90(image, _quarter_turns(picture)))
+    # One thread: more would compete with the engine's.
+    image = np.asarray(reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray(), np.uint8)
+    return np.ascontiguousarray(np.rot90(image, _quarter_turns(frame)))
 
 
-def _quarter_turns(picture: av.VideoFrame) -> int:
-    """Count the quarter turns, counterclockwise, that show a picture upright."""
-    return round(picture.rotation / 90) % 4
+def _quarter_turns(frame: av.VideoFrame) -> int:
+    """Return the number of counterclockwise quarter turns that make a frame upright."""
+    return round(frame.rotation / 90) % 4
 
 
 class VideoSource(Source):
@@ -55,34 +55,34 @@ class VideoSource(Source):
         target_fps: float | None = None,
         recorded_at: datetime | None = None,
     ) -> None:
-        """Open it and decode its first picture, so that what is open is known to be video.
+        """Open it and decode its first frame, to make sure that it is video.
 
         Args:
-            connection: How to reach it.
+            connection: How to open it.
             source_id: Name of the source.
-            is_live: Whether frames arrive as they are captured; None to take what declares no length as live.
-            target_fps: Take at most so many frames a second, by media time; None for all.
+            is_live: Whether frames arrive as they are captured; None: it is live if it declares no length.
+            target_fps: Process at most this many frames per second, by media time; None for all.
             recorded_at: When the recording started.
 
         Raises:
-            SourceError: It cannot be opened or holds no video that can be decoded.
-            ConfigError: `target_fps` or `recorded_at` is not usable.
+            SourceError: It cannot be opened or contains no video that can be decoded.
+            ConfigError: `target_fps` or `recorded_at` is invalid.
         """
         self._connection = connection
         self._container = open_container(connection)
         try:
             stream = video_stream(self._container, connection)
-            live = self._looks_live() if is_live is None else is_live
+            live = self._has_no_length() if is_live is None else is_live
             clock = CaptureClock.choose(is_live=live, recorded_at=recorded_at, creation_time=self._container.metadata.get("creation_time"))
             self._stamp = FrameStamp(source_id, clock, target_fps)
-            self._media_clock = MediaClock(1 / (nominal_rate(stream) or _USUAL_RATE))
+            self._media_clock = MediaClock(1 / (nominal_rate(stream) or _DEFAULT_FPS))
             self._reformatter = VideoReformatter()
             decoded = DecodedStream(self._container, stream, connection, is_live=live)
             self.tally = decoded.tally
             rest = iter(decoded)
             first = next(rest, None)
             if first is None:
-                raise self._no_picture()
+                raise self._no_frame_error()
             self.info = self._describe(stream, first, source_id=source_id, is_live=live)
             self._frames = self._stamped(chain([first], rest))
         except BaseException:
@@ -90,16 +90,12 @@ class VideoSource(Source):
             raise
 
     def __iter__(self) -> Iterator[Frame]:
-        """Give the frames to be processed.
-
-        Raises:
-            SourceError: The connection broke or went silent.
-        """
+        """Yield the frames to process; raise `SourceError` if the connection breaks or times out."""
         return self._frames
 
     def close(self) -> None:
         """Close the file or the connection; no more frames come."""
-        self._frames.close()  # FFmpeg must not be asked to read on from a closed container
+        self._frames.close()  # FFmpeg must not read from a closed container
         self._container.close()
 
     def _stamped(self, decoded_frames: Iterator[DecodedFrame]) -> Generator[Frame]:
@@ -108,20 +104,20 @@ class VideoSource(Source):
             if not self._stamp.count(pts_seconds):
                 continue
             try:
-                image = rgb_image(decoded.picture, self._reformatter)
+                image = rgb_image(decoded.frame, self._reformatter)
             except av.FFmpegError:
                 self.tally.decode_errors += 1
                 continue
             yield self._stamp.frame(image, pts_seconds, is_corrupt=decoded.is_corrupt)
 
-    def _looks_live(self) -> bool:
-        is_picture = self._container.format.name.endswith("_pipe")
-        return self._container.duration is None and not is_picture
+    def _has_no_length(self) -> bool:
+        is_image = self._container.format.name.endswith("_pipe")
+        return self._container.duration is None and not is_image
 
     def _describe(self, stream: av.VideoStream, first: DecodedFrame, *, source_id: str, is_live: bool) -> SourceInfo:
         rate = nominal_rate(stream)
-        size = (first.picture.width, first.picture.height)
-        width, height = reversed(size) if _quarter_turns(first.picture) % 2 else size
+        size = (first.frame.width, first.frame.height)
+        width, height = reversed(size) if _quarter_turns(first.frame) % 2 else size
         return SourceInfo(
             source_id=source_id,
             masked_url=mask_url(self._connection.url),
@@ -133,7 +129,7 @@ class VideoSource(Source):
             frame_count=None if is_live else stream.frames or None,
         )
 
-    def _no_picture(self) -> SourceError:
+    def _no_frame_error(self) -> SourceError:
         if self._connection.kind is SourceKind.FILE:
-            return failure_of_file(self._connection.url, self._connection.kind)
-        return failure(self._connection.url, self._connection.kind, "unreachable", "the stream ended before its first picture")
+            return unreadable_file_error(self._connection.url, self._connection.kind)
+        return source_error(self._connection.url, self._connection.kind, "unreachable", "the stream ended before its first frame")

@@ -1,4 +1,4 @@
-"""Small clips whose frames carry their number, so that a test knows which picture it sees."""
+"""Small clips whose frames show their number."""
 
 from fractions import Fraction
 
@@ -9,7 +9,7 @@ WIDTH, HEIGHT = 160, 120
 
 
 def numbered_image(number):
-    """Draw a picture whose upper half says its number in ten black or white bars."""
+    """Draw an image whose upper half encodes its number in ten black or white bars."""
     image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
     for bit in range(10):
         image[: HEIGHT // 2, bit * 16 : bit * 16 + 16] = 235 if number >> bit & 1 else 16
@@ -18,7 +18,7 @@ def numbered_image(number):
 
 
 def number_of(image):
-    """Read the number of a picture."""
+    """Read the number of an image."""
     return sum(1 << bit for bit in range(10) if image[HEIGHT // 4, bit * 16 + 8].mean() > 128)
 
 
@@ -55,7 +55,7 @@ def _write_silence(container, seconds):
 
 
 def write_image(path, image):
-    """Write a picture in the format of its suffix."""
+    """Write an image in the format of its suffix."""
     codec, pixels = {".jpg": ("mjpeg", "yuvj420p"), ".png": ("png", "rgb24"), ".bmp": ("bmp", "bgr24"), ".webp": ("libwebp", "yuv420p")}[
         path.suffix
     ]

@@ -1,4 +1,4 @@
-"""What cannot be read says so in one line: what came, how to mend it, and no secret."""
+"""Errors of unreadable sources are one line with cause and fix, and without secrets."""
 
 import contextlib
 import http.server
@@ -26,7 +26,7 @@ def failing(url, **options):
         open_source(str(url), source_id="door", **options)
     message = str(caught.value)
     assert message.startswith("Cannot read ")
-    assert "; " in message, "it must say how to mend it"
+    assert "; " in message, "it must contain a fix"
     assert "\n" not in message
     return caught.value
 
@@ -52,7 +52,7 @@ def sound_only(path):
 
 
 def unknown_codec(path):
-    """Rename the codec of a clip to one that nobody knows."""
+    """Replace the codec tag of a clip by an unknown one."""
     write_clip(path, frames=5)
     data = path.read_bytes()
     path.write_bytes(data.replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
@@ -71,7 +71,7 @@ def of_bytes(path, data):
 
 BAD_FILES = {
     "missing video": (lambda folder: folder / "missing.mp4", "not_found", "no such file"),
-    "missing picture": (lambda folder: folder / "missing.jpg", "not_found", "no such file"),
+    "missing image": (lambda folder: folder / "missing.jpg", "not_found", "no such file"),
     "text named .mp4": (lambda folder: of_text(folder / "text.mp4"), "not_video", "not a video"),
     "text named .avi": (lambda folder: of_text(folder / "text.avi"), "not_video", "not a video"),
     "text named .txt": (lambda folder: of_text(folder / "text.txt"), "not_video", "not a video"),
@@ -79,21 +79,21 @@ BAD_FILES = {
     "noise": (lambda folder: of_bytes(folder / "noise.mp4", np.random.default_rng(0).bytes(30000)), "not_video", "not a video"),
     "empty file": (lambda folder: of_bytes(folder / "empty.mp4", b""), "not_video", "is empty"),
     "index cut off": (lambda folder: cut(write_clip(folder / "whole.mp4"), folder / "cut.mp4"), "corrupt", "damaged or incomplete"),
-    "sound only": (lambda folder: sound_only(folder / "sound.mp4"), "not_video", "holds no video"),
+    "sound only": (lambda folder: sound_only(folder / "sound.mp4"), "not_video", "contains no video"),
     "unknown codec": (lambda folder: unknown_codec(folder / "clip.mp4"), "unsupported", "no decoder"),
-    "picture cut off": (
+    "image cut off": (
         lambda folder: of_bytes(folder / "cut.png", write_image(folder / "whole.png", numbered_image(3)).read_bytes()[:60]),
         "corrupt",
         "damaged or incomplete",
     ),
-    "folder without pictures": (lambda folder: of_text(folder / "notes.txt").parent, "not_found", "no picture in this folder"),
+    "folder without images": (lambda folder: of_text(folder / "notes.txt").parent, "not_found", "no image in this folder"),
     "missing device": (lambda folder: "/dev/video97", "not_found", "no such"),
     "unknown scheme": (lambda folder: "gopher://camera.lan/1", "unsupported", "not gopher"),
 }
 
 
 @pytest.mark.parametrize("case", BAD_FILES)
-def test_bad_file_is_told_in_one_line(tmp_path, case):
+def test_bad_file_gives_a_one_line_error(tmp_path, case):
     make, code, words = BAD_FILES[case]
     path = make(tmp_path)
     error = failing(path)
@@ -103,7 +103,7 @@ def test_bad_file_is_told_in_one_line(tmp_path, case):
     assert not error.is_retryable
 
 
-def test_nobody_listening_is_unreachable_and_worth_another_try():
+def test_closed_port_is_unreachable_and_retryable():
     error = failing(f"rtsp://127.0.0.1:{closed_port()}/camera")
     assert (error.code, error.is_retryable) == ("unreachable", True)
 
@@ -113,14 +113,14 @@ def test_unknown_host_is_unreachable():
 
 
 @pytest.mark.parametrize("scheme", ["rtsp", "http"])
-def test_silent_server_is_a_timeout_within_a_second_of_it(silent_server, scheme):
+def test_silent_server_is_a_timeout_within_one_second_more(silent_server, scheme):
     started = time.monotonic()
     error = failing(f"{scheme}://127.0.0.1:{silent_server.port}/camera", open_timeout_seconds=1.0)
     assert time.monotonic() - started < 2.0
     assert (error.code, error.is_retryable) == ("timeout", True)
 
 
-def test_camera_that_hangs_is_a_timeout_within_a_second_of_it(rtsp_server, long_clip):
+def test_hanging_camera_is_a_timeout_within_one_second_more(rtsp_server, long_clip):
     server = rtsp_server(long_clip)
     with open_source(server.url, source_id="door", read_timeout_seconds=1.0) as source:
         next(iter(source))
@@ -132,12 +132,12 @@ def test_camera_that_hangs_is_a_timeout_within_a_second_of_it(rtsp_server, long_
     assert time.monotonic() - frozen < 2.0
 
 
-def test_rtsp_server_without_this_stream_says_not_found(rtsp_server, clip):
+def test_rtsp_server_without_this_stream_is_not_found(rtsp_server, clip):
     error = failing(rtsp_server(clip).open_url.replace("camera", "other"))
     assert (error.code, error.is_retryable) == ("not_found", False)
 
 
-def test_wrong_password_is_unauthorized_and_the_right_one_with_special_characters_is_let_in(rtsp_server, clip):
+def test_wrong_password_is_unauthorized_and_the_right_one_with_special_characters_works(rtsp_server, clip):
     server = rtsp_server(clip, user="admin", password=CANARY)
     for url in (server.open_url, server.url.replace(ENCODED_CANARY, "wrong")):
         error = failing(url)
@@ -146,7 +146,7 @@ def test_wrong_password_is_unauthorized_and_the_right_one_with_special_character
         assert next(iter(source)).index == 0
 
 
-def test_http_errors_are_told_apart(http_server, tmp_path):
+def test_http_errors_have_their_codes(http_server, tmp_path):
     of_text(tmp_path / "page.html")
     url = http_server(tmp_path).url
     assert failing(f"{url}/missing.mp4").code == "not_found"
@@ -156,7 +156,7 @@ def test_http_errors_are_told_apart(http_server, tmp_path):
 
 @contextlib.contextmanager
 def breaking_server(data, announced):
-    """Serve `data` as if it were `announced` bytes long, then break the connection."""
+    """Serve `data` with a content length of `announced` bytes, then close the connection."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -177,17 +177,17 @@ def breaking_server(data, announced):
         server.server_close()
 
 
-def test_download_that_breaks_off_does_not_pass_for_a_whole_recording(clip):
+def test_interrupted_download_is_reported_as_truncated(clip):
     data = clip.read_bytes()
     with breaking_server(data[: len(data) * 7 // 10], len(data)) as url, open_source(url, source_id="door") as source:
         frames = 0
         try:
             for _ in source:
                 frames += 1
-            told = source.tally.is_truncated
+            is_reported = source.tally.is_truncated
         except SourceError as error:
-            told = error.code == "unreachable"
-    assert told
+            is_reported = error.code == "unreachable"
+    assert is_reported
     assert 0 < frames < 50
 
 

@@ -18,7 +18,7 @@ def media_times(timestamps):
     return [clock.advance(None if time is None else Fraction(str(time))) for time in timestamps]
 
 
-def test_media_time_starts_at_zero_and_keeps_uneven_distances():
+def test_media_time_starts_at_zero_and_keeps_uneven_intervals():
     assert media_times([7.5, 7.6, 7.95, 8]) == [0.0, 0.1, 0.45, 0.5]
 
 
@@ -31,11 +31,11 @@ def test_a_first_frame_without_timestamp_is_one_interval_before_the_second():
     assert media_times([None, 40, 40.3]) == [0.0, 0.1, 0.4]
 
 
-def test_time_goes_on_by_one_interval_when_timestamps_jump_back():
+def test_media_time_advances_by_one_interval_when_timestamps_jump_back():
     assert media_times([95443.6, 95443.7, 0, 0.1, 0.3]) == [0.0, 0.1, 0.2, 0.3, 0.5]
 
 
-def test_jitter_is_held_and_does_not_shift_what_follows():
+def test_jitter_does_not_shift_later_frames():
     assert media_times([0, 0.1, 0.08, 0.3]) == [0.0, 0.1, 0.1, 0.3]
 
 
@@ -47,16 +47,16 @@ def test_media_time_starts_at_zero_and_never_goes_back(timestamps):
 
 
 @given(st.integers(1, 60), st.integers(1, 60))
-def test_target_rate_takes_one_frame_of_each_interval(source_fps, target_fps):
+def test_target_rate_selects_one_frame_of_each_interval(source_fps, target_fps):
     limit = RateLimit(float(target_fps))
-    taken = [number for number in range(3 * source_fps) if limit.takes(number / source_fps)]
-    assert taken[0] == 0
-    assert len(taken) == 3 * min(source_fps, target_fps)
+    selected = [number for number in range(3 * source_fps) if limit.selects(number / source_fps)]
+    assert selected[0] == 0
+    assert len(selected) == 3 * min(source_fps, target_fps)
 
 
-def test_target_rate_takes_the_first_frame_of_each_interval():
+def test_target_rate_selects_the_first_frame_of_each_interval():
     limit = RateLimit(2.0)
-    assert [limit.takes(time) for time in (0.0, 0.2, 0.4, 0.6, 0.9, 1.7, 1.9)] == [True, False, False, True, False, True, False]
+    assert [limit.selects(time) for time in (0.0, 0.2, 0.4, 0.6, 0.9, 1.7, 1.9)] == [True, False, False, True, False, True, False]
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
@@ -65,27 +65,27 @@ def test_target_rate_that_is_not_above_zero_is_refused(rate):
         RateLimit(rate)
 
 
-def test_configured_start_comes_before_the_containers():
+def test_configured_start_overrides_the_containers():
     start = datetime(2024, 5, 1, 12, tzinfo=timezone(timedelta(hours=2)))
     clock = CaptureClock.choose(is_live=False, recorded_at=start, creation_time="2017-09-26T16:57:49.000000Z")
     assert clock.clock == ClockInfo("configured", "estimated")
     assert clock.captured_at(1.5) == datetime(2024, 5, 1, 10, 0, 1, 500000, tzinfo=UTC)
 
 
-def test_containers_creation_time_is_taken():
+def test_containers_creation_time_is_used():
     clock = CaptureClock.choose(is_live=False, creation_time="2017-09-26T16:57:49.000000Z")
     assert clock.clock == ClockInfo("container", "estimated")
     assert clock.captured_at(0.0) == datetime(2017, 9, 26, 16, 57, 49, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("creation_time", [None, "", "yesterday", "1904-01-01T00:00:00Z", "1970-01-01T00:00:00Z"])
-def test_a_recording_that_says_nothing_has_media_time_only(creation_time):
+def test_a_recording_without_creation_time_has_media_time_only(creation_time):
     clock = CaptureClock.choose(is_live=False, creation_time=creation_time)
     assert clock.clock == ClockInfo("media", "relative")
     assert clock.captured_at(3.0) is None
 
 
-def test_live_frames_carry_the_time_of_arrival():
+def test_live_frames_have_the_time_of_arrival():
     clock = CaptureClock.choose(is_live=True, recorded_at=datetime(2000, 1, 1, tzinfo=UTC))
     before = datetime.now(UTC)
     captured_at = clock.captured_at(1000.0)

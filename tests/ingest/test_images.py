@@ -9,10 +9,10 @@ from edge_hoi.errors import ConfigError
 from edge_hoi.ingest import open_source
 
 
-def test_folder_is_read_in_the_order_that_a_person_sees(tmp_path):
+def test_folder_is_read_in_natural_order(tmp_path):
     for number, name in enumerate(["a1.png", "a2.bmp", "a10.webp", "a10b.jpg", "b.png"]):
         write_image(tmp_path / name, numbered_image(number))
-    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / "a3.png").mkdir()
     start = datetime(2024, 5, 1, tzinfo=UTC)
     with open_source(str(tmp_path), source_id="door", image_folder_fps=2.0, recorded_at=start) as source:
@@ -23,10 +23,10 @@ def test_folder_is_read_in_the_order_that_a_person_sees(tmp_path):
     assert frames[3].captured_at == start + timedelta(seconds=1.5)
 
 
-def test_picture_that_cannot_be_read_is_left_out_counted_and_keeps_its_time(tmp_path):
+def test_unreadable_image_is_skipped_and_counted_and_keeps_its_time(tmp_path):
     for number in range(3):
         write_image(tmp_path / f"{number}.png", numbered_image(number))
-    (tmp_path / "1.png").write_text("not a picture")
+    (tmp_path / "1.png").write_text("not an image")
     with open_source(str(tmp_path), source_id="door", image_folder_fps=10.0) as source:
         frames = list(source)
     assert [(number_of(frame.image), frame.index, frame.pts_seconds) for frame in frames] == [(0, 0, 0.0), (2, 2, 0.2)]
@@ -34,14 +34,14 @@ def test_picture_that_cannot_be_read_is_left_out_counted_and_keeps_its_time(tmp_
 
 
 @pytest.mark.parametrize("name", ["100%d.jpg", "a:b.png", "frame*.bmp"])
-def test_names_that_ffmpeg_would_read_as_patterns_are_paths(tmp_path, name):
+def test_names_that_look_like_ffmpeg_patterns_are_paths(tmp_path, name):
     for other in ("1000.jpg", "1001.jpg", "frame1.bmp"):
         write_image(tmp_path / other, numbered_image(5))
     with open_source(str(write_image(tmp_path / name, numbered_image(37))), source_id="door") as source:
         assert [number_of(frame.image) for frame in source] == [37]
 
 
-def test_photograph_taken_sideways_is_turned_upright(tmp_path):
+def test_exif_orientation_is_applied(tmp_path):
     path = write_image(tmp_path / "sideways.jpg", numbered_image(37))
     orientation = struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0)  # 6: turn clockwise by 90 degrees to show
     exif = b"Exif\0\0MM\0\x2a\0\0\0\x08" + struct.pack(">H", 1) + orientation + bytes(4)

@@ -6,29 +6,29 @@ import pytest
 from edge_hoi.ingest import Mailbox
 
 
-def test_newest_keeps_the_newest_and_counts_what_it_skips():
+def test_newest_keeps_the_newest_items_and_counts_drops():
     mailbox = Mailbox("newest", 2)
     assert all(mailbox.put(number) for number in range(5))
     assert mailbox.dropped == 3
     assert [mailbox.get(0), mailbox.get(0), mailbox.get(0)] == [3, 4, None]
 
 
-def test_lossless_makes_the_giver_wait_and_skips_nothing():
+def test_lossless_makes_the_producer_wait_and_drops_nothing():
     mailbox = Mailbox("lossless", 2)
-    giver = threading.Thread(target=lambda: [mailbox.put(number) for number in range(100)] and mailbox.close())
-    giver.start()
-    taken = []
+    producer = threading.Thread(target=lambda: [mailbox.put(number) for number in range(100)] and mailbox.close())
+    producer.start()
+    items = []
     while not mailbox.is_finished:
         item = mailbox.get(5)
         if item is not None:
             assert len(mailbox) <= 2
-            taken.append(item)
-    giver.join()
-    assert taken == list(range(100))
+            items.append(item)
+    producer.join()
+    assert items == list(range(100))
     assert mailbox.dropped == 0
 
 
-def test_waits_are_over_in_time():
+def test_waits_time_out():
     mailbox = Mailbox("lossless", 1)
     started = time.monotonic()
     assert mailbox.get(0.05) is None
@@ -39,7 +39,7 @@ def test_waits_are_over_in_time():
 
 
 @pytest.mark.parametrize("policy", ["newest", "lossless"])
-def test_what_is_held_can_be_taken_after_closing_and_nothing_more_comes_in(policy):
+def test_a_closed_mailbox_returns_its_items_and_accepts_no_more(policy):
     mailbox = Mailbox(policy, 2)
     mailbox.put("a")
     mailbox.close()
@@ -50,7 +50,7 @@ def test_what_is_held_can_be_taken_after_closing_and_nothing_more_comes_in(polic
     assert mailbox.is_finished
 
 
-def test_closing_wakes_the_giver_and_the_taker():
+def test_closing_wakes_producer_and_consumer():
     full, empty = Mailbox("lossless", 1), Mailbox("lossless", 1)
     full.put("a")
     answers = {}

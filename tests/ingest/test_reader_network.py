@@ -1,4 +1,4 @@
-"""The reader with real servers: it stops in time in every state, and comes back when the camera does."""
+"""The reader with real servers: it stops in time in every state, and reconnects."""
 
 import http.server
 import socket
@@ -25,7 +25,7 @@ def reader_of(url, **options):
 def wait_for(condition, seconds=10.0):
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.01)
 
 
@@ -44,7 +44,7 @@ def test_stops_in_time_while_connecting_to_a_silent_server(silent_server):
     assert reader.mailbox.is_finished
 
 
-def test_stops_in_time_while_hung_in_the_middle_of_a_stream(rtsp_server, long_clip):
+def test_stops_in_time_while_blocked_in_the_middle_of_a_stream(rtsp_server, long_clip):
     server = rtsp_server(long_clip)
     reader = reader_of(server.url)
     reader.start()
@@ -79,7 +79,7 @@ def test_stops_in_time_while_decoding(rtsp_server, long_clip):
     assert seconds_to_stop(reader) < 1.0
 
 
-def test_silent_camera_is_noticed_and_tried_again(silent_server):
+def test_silent_camera_times_out_and_is_retried(silent_server):
     with reader_of(f"rtsp://127.0.0.1:{silent_server.port}/camera", open_timeout_seconds=0.5) as reader:
         wait_for(lambda: len(silent_server.connections) >= 3)
         wait_for(lambda: reader.state is ReaderState.BACKOFF)
@@ -87,7 +87,7 @@ def test_silent_camera_is_noticed_and_tried_again(silent_server):
 
 
 @pytest.mark.parametrize("end", ["stop", "freeze"])
-def test_camera_that_goes_away_and_comes_back_gives_frames_again(rtsp_server, long_clip, end):
+def test_reader_reconnects_to_a_camera_that_comes_back(rtsp_server, long_clip, end):
     server = rtsp_server(long_clip)
     frames = []
     with reader_of(server.url, read_timeout_seconds=1.0, open_timeout_seconds=2.0) as reader:
@@ -105,13 +105,13 @@ def test_camera_that_goes_away_and_comes_back_gives_frames_again(rtsp_server, lo
         assert reader.error is None
     times = [frame.pts_seconds for frame in frames]
     assert times == sorted(times)
-    lived = frames[-1].arrived_seconds - frames[0].arrived_seconds
-    opening = 0.5  # at most so much was filmed while the connection was opened, and arrives at once
-    assert lived - 0.1 < times[-1] - times[0] < lived + 4 * opening
+    elapsed = frames[-1].arrived_seconds - frames[0].arrived_seconds
+    opening = 0.5  # buffered while the connection was opened, and delivered at once
+    assert elapsed - 0.1 < times[-1] - times[0] < elapsed + 4 * opening
     assert [frame.index for frame in frames] == sorted({frame.index for frame in frames})
 
 
-def test_slow_taker_of_a_live_source_gets_new_frames_and_skips_the_rest(rtsp_server, long_clip):
+def test_slow_consumer_of_a_live_source_gets_new_frames_and_drops_the_rest(rtsp_server, long_clip):
     with reader_of(rtsp_server(long_clip).url) as reader:
         ages, indices = [], []
         for _ in range(4):
@@ -124,7 +124,7 @@ def test_slow_taker_of_a_live_source_gets_new_frames_and_skips_the_rest(rtsp_ser
     assert reader.mailbox.dropped > 15
 
 
-def test_process_ends_at_once_although_a_reader_hangs(silent_server):
+def test_process_ends_at_once_although_a_reader_is_blocked(silent_server):
     script = f"""
 from edge_hoi.ingest import SourceReader, open_source
 import time
@@ -141,16 +141,16 @@ print(time.monotonic())
 
 @pytest.fixture
 def mjpeg_camera(tmp_path):
-    """Give the URL of a camera of the old kind: JPEG pictures in one HTTP answer without end, ten a second, no times."""
-    pictures = [write_image(tmp_path / f"{number}.jpg", numbered_image(number)).read_bytes() for number in range(20)]
+    """Return the URL of an MJPEG camera: an endless HTTP response with ten JPEG images per second, without time stamps."""
+    images = [write_image(tmp_path / f"{number}.jpg", numbered_image(number)).read_bytes() for number in range(20)]
 
     class Camera(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_response(200)
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
             self.end_headers()
-            for picture in pictures:
-                self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(picture), picture))
+            for image in images:
+                self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(image), image))
                 time.sleep(0.1)
 
         def log_message(self, *arguments):
@@ -163,11 +163,11 @@ def mjpeg_camera(tmp_path):
     server.server_close()
 
 
-def test_camera_that_sends_no_times_gets_those_of_arrival(mjpeg_camera):
+def test_camera_without_time_stamps_gets_times_of_arrival(mjpeg_camera):
     with open_source(mjpeg_camera, source_id="door") as source:
         assert source.info.is_live
         frames = list(islice(source, 15))
     assert [number_of(frame.image) for frame in frames] == list(range(15))
-    lived = frames[-1].arrived_seconds - frames[0].arrived_seconds
-    assert lived > 1.0
-    assert frames[-1].pts_seconds == pytest.approx(lived, abs=0.2)
+    elapsed = frames[-1].arrived_seconds - frames[0].arrived_seconds
+    assert elapsed > 1.0
+    assert frames[-1].pts_seconds == pytest.approx(elapsed, abs=0.2)

@@ -1,4 +1,4 @@
-"""What holds of every source: one row a kind in `KINDS`, the same tests for all."""
+"""Contract tests of all kinds of sources, listed in `KINDS`."""
 
 import functools
 from itertools import islice
@@ -49,9 +49,9 @@ KINDS = {
     "file": lambda give: (str(give("clip")), {}),
     "file url": lambda give: (f"file://{give('clip')}", {}),
     "folder": a_folder,
-    "picture": lambda give: (str(write_image(give("tmp_path") / "0.jpg", numbered_image(0))), {}),
+    "image": lambda give: (str(write_image(give("tmp_path") / "0.jpg", numbered_image(0))), {}),
     "http": lambda give: (f"{give('http_server')(give('clip').parent).url}/{give('clip').name}", {}),
-    "http picture": lambda give: (
+    "http image": lambda give: (
         f"{give('http_server')(write_image(give('tmp_path') / '0.png', numbered_image(0)).parent).url}/0.png",
         {},
     ),
@@ -64,7 +64,7 @@ KINDS = {
 
 @pytest.fixture(params=[*KINDS, "fake"])
 def open_kind(request):
-    """Give a function that opens a source of a kind, with the options of `open_source`."""
+    """Return a function that opens a source of a kind, with the options of `open_source`."""
     if request.param == "fake":
         opened = fake_source
     else:
@@ -79,10 +79,10 @@ def fake_source(target_fps=None):
     return FakeSource(frames if target_fps is None else frames[::5])
 
 
-def test_source_gives_its_frames_in_order_from_time_zero(open_kind):
+def test_source_yields_its_frames_in_order_from_time_zero(open_kind):
     with open_kind.open() as source:
         frames = list(islice(source, 12))
-    assert len(frames) == (1 if "picture" in open_kind.kind else 12)
+    assert len(frames) == (1 if "image" in open_kind.kind else 12)
     assert frames[0].pts_seconds == 0.0
     if open_kind.kind != "device":
         assert [number_of(frame.image) for frame in frames] == list(range(len(frames)))
@@ -91,7 +91,7 @@ def test_source_gives_its_frames_in_order_from_time_zero(open_kind):
     assert not any(frame.is_corrupt for frame in frames)
 
 
-def test_frames_are_contiguous_rgb_of_the_announced_size_and_belong_to_the_source(open_kind):
+def test_frames_are_contiguous_rgb_of_the_declared_size(open_kind):
     with open_kind.open() as source:
         frame = next(iter(source))
         assert (source.info.source_id, frame.source_id) == ("door", "door")
@@ -102,7 +102,7 @@ def test_frames_are_contiguous_rgb_of_the_announced_size_and_belong_to_the_sourc
     assert frame.image.dtype == np.uint8
 
 
-def test_only_live_sources_see_the_wall_clock(open_kind):
+def test_only_live_sources_use_the_wall_clock(open_kind):
     with open_kind.open() as source:
         frame = next(iter(source))
     is_live = open_kind.kind in LIVE
@@ -111,13 +111,13 @@ def test_only_live_sources_see_the_wall_clock(open_kind):
     assert (frame.captured_at is not None) == is_live
 
 
-def test_target_rate_skips_frames_and_goes_on_counting_them(open_kind):
+def test_target_rate_skips_frames_and_still_counts_them(open_kind):
     with open_kind.open(target_fps=5.0) as source:
         frames = list(islice(source, 3))
-    assert [frame.index for frame in frames] == ([0] if "picture" in open_kind.kind else [0, 5, 10])
+    assert [frame.index for frame in frames] == ([0] if "image" in open_kind.kind else [0, 5, 10])
 
 
-def test_a_source_counts_what_it_decoded_and_can_be_closed_twice_and_early(open_kind):
+def test_a_source_counts_decoded_frames_and_can_be_closed_twice_and_early(open_kind):
     source: Source = open_kind.open()
     next(iter(source))
     assert source.tally.frames_decoded >= 1
@@ -127,6 +127,6 @@ def test_a_source_counts_what_it_decoded_and_can_be_closed_twice_and_early(open_
     assert list(source) == []
 
 
-def test_target_rate_of_nothing_is_refused_before_anything_stays_open(clip):
+def test_target_rate_of_zero_is_refused_and_nothing_stays_open(clip):
     with pytest.raises(ConfigError, match="target_fps"):
         open_source(str(clip), source_id="door", target_fps=0.0)

@@ -24,11 +24,11 @@ CANARY = "c@nary/p%ss"
         ("clips/token=1@home.mp4", "clips/token=1@home.mp4"),
     ],
 )
-def test_masked_url_shows_the_place_and_no_secret(url, masked):
+def test_masked_url_shows_the_host_and_no_secret(url, masked):
     assert mask_url(url) == masked
 
 
-def test_kind_is_told_by_scheme_path_and_what_is_there(tmp_path):
+def test_kind_follows_from_scheme_suffix_and_file_system(tmp_path):
     assert source_kind("RTSPS://camera.lan/live") is SourceKind.RTSP
     assert source_kind("https://cdn.example/a.jpg") is SourceKind.HTTP
     assert source_kind("/dev/video0") is SourceKind.DEVICE
@@ -37,7 +37,7 @@ def test_kind_is_told_by_scheme_path_and_what_is_there(tmp_path):
     assert source_kind("no such file.mkv") is SourceKind.FILE
 
 
-def test_unknown_scheme_is_refused_with_those_that_are_known():
+def test_unknown_scheme_is_refused_with_the_known_ones():
     with pytest.raises(SourceError, match=r"udp://admin:\*\*\*@239\.0\.0\.1.*rtsp, rtsps, http or https") as caught:
         source_kind(f"udp://admin:{CANARY}@239.0.0.1")
     assert caught.value.code == "unsupported"

@@ -25,7 +25,7 @@ def read(path, **options):
 
 
 def digest(frames):
-    """Summarise all that a pipeline may see of frames: everything but the moment of their arrival."""
+    """Hash everything of frames but their arrival time."""
     summary = hashlib.sha256()
     for frame in frames:
         summary.update(frame.image.tobytes())
@@ -34,7 +34,7 @@ def digest(frames):
 
 
 def damaged(path, copy, seed):
-    """Copy a video with a few bits flipped in its pictures."""
+    """Copy a video with a few bits flipped in its frames."""
     data, chance = bytearray(path.read_bytes()), random.Random(seed)
     for _ in range(8):
         data[chance.randrange(len(data) // 3, len(data) * 9 // 10)] ^= 1 << chance.randrange(8)
@@ -75,7 +75,7 @@ def test_target_rate_follows_time_not_count_in_an_uneven_file(tmp_path):
     assert source.tally.frames_decoded == len(times)
 
 
-def test_capture_time_comes_from_the_container_or_better_from_the_configuration(tmp_path):
+def test_capture_time_comes_from_the_configuration_or_else_the_container(tmp_path):
     path = write_clip(tmp_path / "dated.mp4", frames=3, metadata={"creation_time": "2017-09-26T16:57:49.000000Z"})
     in_container, configured = datetime(2017, 9, 26, 16, 57, 49, tzinfo=UTC), datetime(2024, 5, 1, 10, tzinfo=UTC)
     frames, _ = read(path)
@@ -87,14 +87,14 @@ def test_capture_time_comes_from_the_container_or_better_from_the_configuration(
 
 
 @pytest.mark.parametrize("rotation", [90, 180, -90])
-def test_rotated_recording_is_turned_upright(tmp_path, rotation):
+def test_rotation_of_a_recording_is_applied(tmp_path, rotation):
     frames, source = read(write_clip(tmp_path / "turned.mp4", frames=4, rotation=rotation))
     assert (source.info.width, source.info.height) == ((WIDTH, HEIGHT) if rotation == 180 else (HEIGHT, WIDTH))
     assert [number_of(np.rot90(frame.image, -rotation // 90)) for frame in frames] == [0, 1, 2, 3]
     assert all(frame.image.flags.c_contiguous for frame in frames)
 
 
-def test_names_that_ffmpeg_would_read_as_something_else_are_paths(tmp_path, monkeypatch):
+def test_names_that_look_like_urls_are_paths(tmp_path, monkeypatch):
     write_clip(tmp_path / "tcp:a?b#c%d.mp4", frames=2)
     monkeypatch.chdir(tmp_path)
     frames, _ = read("tcp:a?b#c%d.mp4")
@@ -103,7 +103,7 @@ def test_names_that_ffmpeg_would_read_as_something_else_are_paths(tmp_path, monk
 
 @pytest.mark.parametrize("sound", [False, True], ids=["silent", "with sound"])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
-def test_file_cut_in_its_data_gives_what_it_has_and_says_that_it_ended_early(tmp_path, suffix, sound):
+def test_truncated_file_yields_its_frames_and_is_reported(tmp_path, suffix, sound):
     options = {"movflags": "faststart"} if suffix == ".mp4" else {}
     whole = write_clip(tmp_path / f"whole{suffix}", frames=150, container_options=options, sound=sound)
     cut = tmp_path / f"cut{suffix}"
@@ -115,7 +115,7 @@ def test_file_cut_in_its_data_gives_what_it_has_and_says_that_it_ended_early(tmp
     assert [number_of(frame.image) for frame in frames if not frame.is_corrupt][:50] == list(range(50))
 
 
-def test_frames_from_damage_to_the_next_key_frame_are_corrupt_and_the_rest_is_right(clip, tmp_path):
+def test_frames_from_damage_to_the_next_key_frame_are_corrupt_and_the_rest_is_correct(clip, tmp_path):
     sound, _ = read(clip)
     frames, source = read(damaged(clip, tmp_path / "damaged.mp4", seed=1))
     corrupt = [frame.index for frame in frames if frame.is_corrupt]
@@ -132,7 +132,7 @@ def test_a_damaged_file_reads_the_same_every_time(shared_data, tmp_path, seed):
     assert len({digest(read(path)[0]) for _ in range(4)}) == 1
 
 
-def test_a_file_taken_as_live_gets_the_clock_of_arrival(clip):
+def test_a_file_read_as_live_has_times_of_arrival(clip):
     frames, source = read(clip, is_live=True)
     assert source.info.is_live
     assert source.info.duration_seconds is None
