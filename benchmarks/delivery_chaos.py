@@ -1,11 +1,11 @@
-"""What arrives when everything fails: events to MQTT, Kafka and a webhook at once, while their servers come and go and SIGKILL strikes.
+"""Chaos test of delivery: events to MQTT, Kafka and a webhook at once, while their servers stop and start and the sender is killed.
 
     python benchmarks/delivery_chaos.py [--events 100000] [--kills 50] [--seed 1] [--folder FOLDER]
 
 It needs Mosquitto, a Java runtime and Kafka's jars (`python tests/servers/kafka_broker.py`); the servers are real ones, started here. A
-process puts events of four cameras into an outbox, with sinks as a configuration names them; SIGKILL ends it at a random moment, and
-another one goes on. Mosquitto ends in good order and keeps what it acknowledged, Kafka is killed, the web server drops its connections.
-Every event of which it was said that it is on disk has to arrive at each of the three. The exit code is 1 where one did not.
+process puts events of four cameras into an outbox, with the sinks of a configuration; SIGKILL ends it at a random time, and another one
+continues. Mosquitto shuts down and keeps acknowledged messages, Kafka is killed, the web server drops its connections. Every event that
+was reported to be on disk must arrive at each of the three; otherwise the exit code is 1.
 """
 
 import argparse
@@ -28,14 +28,14 @@ from pathlib import Path
 import yaml
 from machine import describe_machine
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests"), str(Path(__file__).resolve().parents[1] / "tests" / "delivery")]
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests"), str(Path(__file__).resolve().parents[1] / "tests" / "outbox")]
 
 from sample_events import make_episode  # noqa: E402 — these lie with the tests
 from servers import kafka_broker  # noqa: E402
 from servers.mosquitto import Listener, Mosquitto, program  # noqa: E402
 from servers.webhook_server import WebhookServer  # noqa: E402
 from test_kill import Writer  # noqa: E402
-from write_until_killed import say  # noqa: E402
+from write_until_killed import report  # noqa: E402
 
 from edge_hoi.config import load_config  # noqa: E402
 from edge_hoi.pipeline.sinks import open_delivery  # noqa: E402
@@ -48,18 +48,18 @@ DRAIN_SECONDS = 300.0
 
 
 def write(configuration: Path, most: int) -> None:
-    """Put events until killed, or until there are enough, and say which are on disk; with none to put, deliver what there is, and end."""
+    """Put events until killed or `most` are put, and report those on disk; with `most` 0, deliver the remaining events and exit."""
     logging.basicConfig(filename=configuration.with_name("writer.log"), level=logging.INFO)
     delivery = open_delivery(load_config(configuration), CAMERAS)
     delivery.start()
-    say("ready")
+    report("ready")
     put = 0
-    for events in moments():
+    for events in event_batches():
         if put >= most:
             break
         delivery.put(events)
         delivery.outbox.flush(60)
-        say("\n".join(f"{event.event_id}.{event.sequence:08d}" for event in events))
+        report("\n".join(f"{event.event_id}.{event.sequence:08d}" for event in events))
         put += len(events)
     if most:
         threading.Event().wait()  # to be killed while it delivers
@@ -67,8 +67,8 @@ def write(configuration: Path, most: int) -> None:
     delivery.close()
 
 
-def moments() -> Iterator[list[Event]]:
-    """Give, from moment to moment, what happens at all cameras: episodes of different lengths, without an end."""
+def event_batches() -> Iterator[list[Event]]:
+    """Yield endlessly one event of each camera: episodes of different lengths."""
     running: dict[str, list[Event]] = {camera: [] for camera in CAMERAS}
     lengths = count()
     while True:
@@ -79,11 +79,11 @@ def moments() -> Iterator[list[Event]]:
 
 
 class Outages:
-    """Takes a server away and brings it back, at random moments, until it is told to stop; then the server is there."""
+    """Stops and starts a server at random times until `stop`, which leaves it running."""
 
-    def __init__(self, go_away: Callable[[], None], come_back: Callable[[], None], seed: str) -> None:
+    def __init__(self, go_down: Callable[[], None], come_up: Callable[[], None], seed: str) -> None:
         self.count = 0
-        self._go_away, self._come_back = go_away, come_back
+        self._stop_server, self._start_server = go_down, come_up
         self._moment = random.Random(seed)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -91,20 +91,20 @@ class Outages:
 
     def _run(self) -> None:
         while not self._stop.wait(self._moment.uniform(*UP_SECONDS)):
-            self._go_away()
+            self._stop_server()
             self.count += 1
             time.sleep(self._moment.uniform(*DOWN_SECONDS))
-            self._come_back()
+            self._start_server()
 
     def stop(self) -> None:
-        """Wait until the server is back for good."""
+        """End the outages, and wait until the server runs."""
         self._stop.set()
         self._thread.join()
 
 
 @dataclass
 class Verdict:
-    """What arrived at one place, held against what is promised."""
+    """The events that arrived at one system, compared with the delivery guarantees."""
 
     arrived: int
     lost: int
@@ -117,24 +117,24 @@ class Verdict:
 
     @property
     def is_good(self) -> bool:
-        """Whether every promise was kept."""
+        """Whether every guarantee holds."""
         return not (self.lost or self.changed or self.out_of_order or self.not_one_start_and_end)
 
     def __str__(self) -> str:
-        """Write the figures."""
+        """Format the figures."""
         return (
-            f"{self.arrived} events arrived, {self.lost} lost, {self.repeated} came again, {self.changed} of them changed; "
+            f"{self.arrived} events arrived, {self.lost} lost, {self.repeated} duplicates, {self.changed} of them changed; "
             f"{self.episodes} episodes, {self.out_of_order} out of order, {self.not_one_start_and_end} without exactly one start and one "
             f"end, {self.ended_by_restart} ended by a restart"
         )
 
 
 def judge(bodies: Iterable[bytes], expected: set[str]) -> Verdict:
-    """Hold what arrived against what is promised.
+    """Check the delivery guarantees.
 
     Args:
-        bodies: CloudEvents as they came, in order.
-        expected: Ids of all that has to be there.
+        bodies: CloudEvents in order of arrival.
+        expected: Ids of all events that must arrive.
     """
     first: dict[tuple[str, str], bytes] = {}
     episodes: dict[str, list[tuple[int, str, str | None]]] = defaultdict(list)
@@ -148,24 +148,24 @@ def judge(bodies: Iterable[bytes], expected: set[str]) -> Verdict:
             continue
         first[key] = body
         episodes[event["subject"]].append((int(event["sequence"]), event["data"]["phase"], event["data"]["end_reason"]))
-    phases = [Counter(phase for _, phase, _ in told) for told in episodes.values()]
+    phases = [Counter(phase for _, phase, _ in rows) for rows in episodes.values()]
     return Verdict(
         arrived=len(first),
         lost=len(expected - {id_ for _, id_ in first}),
         repeated=repeated,
         changed=changed,
-        out_of_order=sum([sequence for sequence, _, _ in told] != list(range(len(told))) for told in episodes.values()),
+        out_of_order=sum([sequence for sequence, _, _ in rows] != list(range(len(rows))) for rows in episodes.values()),
         not_one_start_and_end=sum(not each["started"] == each["ended"] == 1 for each in phases),
         episodes=len(episodes),
-        ended_by_restart=sum(told[-1][2] == "restart" for told in episodes.values()),
+        ended_by_restart=sum(rows[-1][2] == "restart" for rows in episodes.values()),
     )
 
 
-def kill_again_and_again(configuration: Path, events: int, kills: int, moment: random.Random) -> list[str]:
-    """Have events put and the process killed, that often; give the ids that were said to be on disk."""
+def kill_repeatedly(configuration: Path, events: int, kills: int, moment: random.Random) -> list[str]:
+    """Start the writer and kill it, repeatedly; return the ids that were reported to be on disk."""
     known: list[str] = []
     for left in range(kills, 0, -1):
-        share = max(1, (events - len(known)) // left)  # each process puts about as many, and is killed before, while or after it has
+        share = max(1, (events - len(known)) // left)  # each process puts about this many, and is killed before, during or after that
         writer = Writer("--write", configuration, share, program=__file__)
         assert writer.is_ready.wait(120), writer.end()
         enough = share if left == 1 else round(share * moment.uniform(0.8, 1.0))
@@ -182,7 +182,7 @@ def kill_again_and_again(configuration: Path, events: int, kills: int, moment: r
 
 
 def run(folder: Path, events: int, kills: int, seed: int) -> bool:
-    """Run it, and print the figures; say whether every promise was kept."""
+    """Run the benchmark and print the figures; return whether every guarantee holds."""
     mosquitto = Mosquitto(folder / "mosquitto")
     (folder / "kafka").mkdir()
     kafka = kafka_broker.KafkaBroker(folder / "kafka")
@@ -204,7 +204,7 @@ def run(folder: Path, events: int, kills: int, seed: int) -> bool:
         "webhook": Outages(web.stop, web.start, f"webhook {seed}"),
     }
     began = time.monotonic()
-    known = kill_again_and_again(configuration, events, kills, random.Random(seed))
+    known = kill_repeatedly(configuration, events, kills, random.Random(seed))
     for each in outages.values():
         each.stop()
     put = time.monotonic()
@@ -220,7 +220,7 @@ def run(folder: Path, events: int, kills: int, seed: int) -> bool:
     print(f"{put - began:.0f} s of putting and killing, {ended - put:.0f} s to start once more and deliver what was left")
     expected = kept | set(known)
     verdicts = {
-        "MQTT": judge([message.payload for message in listener.heard()], expected),
+        "MQTT": judge([message.payload for message in listener.received()], expected),
         "Kafka": judge([record.value() for record in kafka.records(TOPIC)], expected),
         "webhook": judge([json.dumps(each).encode() for request in web.accepted for each in request.envelopes], expected),
     }
@@ -234,7 +234,7 @@ def run(folder: Path, events: int, kills: int, seed: int) -> bool:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--kills", type=int, default=50)

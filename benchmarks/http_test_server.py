@@ -1,4 +1,4 @@
-"""A web server that takes every POST and keeps nothing, quick enough for a sink's own pace to show; it prints its address.
+"""A web server that accepts every POST and stores nothing, fast enough not to limit a sink; it prints its address.
 
 python benchmarks/http_test_server.py
 """
@@ -10,16 +10,16 @@ LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class Taking(asyncio.Protocol):
-    """A connection: requests one after the other, each answered with 204 once it is there as a whole."""
+    """A connection: each complete request is answered with 204."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin with nothing read."""
+        """Initialize the read buffer."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         self.read = b""
 
     def data_received(self, data: bytes) -> None:
-        """Answer what is complete."""
+        """Answer complete requests."""
         self.read += data
         while b"\r\n\r\n" in self.read:
             head, _, rest = self.read.partition(b"\r\n\r\n")

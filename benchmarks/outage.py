@@ -1,11 +1,11 @@
-"""An outage of every system from the start on: what it costs the pipeline, and how fast what waited is delivered when they are back.
+"""An outage of every system from the start: its cost for the pipeline, and how fast the backlog is delivered afterwards.
 
     python benchmarks/outage.py [--seconds 600] [--rate 20] [--folder FOLDER]
 
-It needs what `delivery_chaos.py` needs. Nobody listens while events of four cameras are put into an outbox; then one system after the
-other comes up, each when the one before it has everything. The rate counts from its first event on: until then a sink waits for its next
-attempt, half a minute at most. What listens is in this process and takes of its time, which `sink_drain.py` leaves out. The exit code is
-1 where an event is missing, out of order, or there twice with other bytes.
+It needs what `delivery_chaos.py` needs. All systems are down while events of four cameras are put into an outbox; then they start one
+after the other, each when the previous one has all events. The rate counts from its first event on: until then a sink waits for its next
+attempt, at most half a minute. The receivers share this process, unlike in `sink_drain.py`. The exit code is 1 if an event is missing, out
+of order, or duplicated with other bytes.
 """
 
 import argparse
@@ -16,11 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from delivery_chaos import CAMERAS, TOPIC, Verdict, judge, moments
+from delivery_chaos import CAMERAS, TOPIC, Verdict, event_batches, judge
 from machine import describe_machine
 from outbox import percentiles
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests"), str(Path(__file__).resolve().parents[1] / "tests" / "delivery")]
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests"), str(Path(__file__).resolve().parents[1] / "tests" / "outbox")]
 
 from servers import kafka_broker  # noqa: E402 — these lie with the tests
 from servers.mosquitto import Listener, Mosquitto  # noqa: E402
@@ -30,17 +30,17 @@ from edge_hoi.outbox import Delivery, Outbox, Relay  # noqa: E402
 from edge_hoi.sinks import SinkContext  # noqa: E402
 from edge_hoi.sinks.kafka.settings import KafkaSettings  # noqa: E402
 from edge_hoi.sinks.mqtt import MqttSettings  # noqa: E402
-from edge_hoi.sinks.webhook.sink import WebhookSettings  # noqa: E402
+from edge_hoi.sinks.webhook import WebhookSettings  # noqa: E402
 
 LONGEST_DRAIN_SECONDS = 1800.0
 
 
 def put_events(delivery: Delivery, seconds: float, rate: float) -> tuple[set[str], list[float]]:
-    """Put events at a steady rate; give their ids, and how long each `put` took the pipeline."""
+    """Put events at a constant rate; return their ids, and the time of each `put` per event."""
     ids: set[str] = set()
     cost = []
     begin = time.monotonic()
-    for number, events in enumerate(moments()):
+    for number, events in enumerate(event_batches()):
         due = begin + number * len(events) / rate
         if due > begin + seconds:
             break
@@ -53,7 +53,7 @@ def put_events(delivery: Delivery, seconds: float, rate: float) -> tuple[set[str
 
 
 def drain(relay: Relay, count: int) -> tuple[float, float]:
-    """Wait until a sink has everything; give the seconds until its first events, and from then on the events a second."""
+    """Wait until a sink has all events; return the seconds until its first one, and the events per second from then on."""
     back = time.monotonic()
     while not (before := relay.status().delivered):
         assert time.monotonic() - back < LONGEST_DRAIN_SECONDS, relay.status()
@@ -66,7 +66,7 @@ def drain(relay: Relay, count: int) -> tuple[float, float]:
 
 
 def run(folder: Path, seconds: float, rate: float) -> bool:
-    """Run it, and print the figures; say whether every promise was kept."""
+    """Run the benchmark and print the figures; return whether every guarantee holds."""
     mosquitto = Mosquitto(folder / "mosquitto")
     listener = Listener(mosquitto.port, "edge-hoi/+/interactions")
     (folder / "kafka").mkdir()
@@ -80,8 +80,8 @@ def run(folder: Path, seconds: float, rate: float) -> bool:
         f"webhook, {mode}": WebhookSettings.model_validate({"url": f"{web.origin}/events", "content_mode": mode})
         for mode, web in webs.items()
     }
-    for go_away in (mosquitto.stop, kafka.kill, *(web.stop for web in webs.values())):
-        go_away()
+    for go_down in (mosquitto.stop, kafka.kill, *(web.stop for web in webs.values())):
+        go_down()
     outbox = Outbox(folder / "outbox.sqlite")
     context = SinkContext("site", CAMERAS)
     relays = {
@@ -94,14 +94,14 @@ def run(folder: Path, seconds: float, rate: float) -> bool:
     assert outbox.flush(60)
     print(f"{len(ids)} events in {seconds:.0f} s while nobody listened; time in put, an event: {percentiles(cost)}")
     print(f"sinks then: {', '.join(f'{status.name} {status.state}, {status.waiting} wait' for status in delivery.statuses())}", flush=True)
-    come_back = (lambda: (mosquitto.start(), listener.wait_until_ready()), kafka.start, *(web.start for web in webs.values()))
-    for (name, relay), start in zip(relays.items(), come_back, strict=True):
+    come_up = (lambda: (mosquitto.start(), listener.wait_until_ready()), kafka.start, *(web.start for web in webs.values()))
+    for (name, relay), start in zip(relays.items(), come_up, strict=True):
         start()
         waited, drained = drain(relay, len(ids))
         print(f"{name}: first after {waited:.1f} s, then {drained:.0f} events/s; load average {os.getloadavg()[0]:.1f}", flush=True)
     delivery.close()
     bodies = {
-        "MQTT": [message.payload for message in listener.heard()],
+        "MQTT": [message.payload for message in listener.received()],
         "Kafka": [record.value() for record in kafka.records(TOPIC)],
     } | {
         f"webhook, {mode}": [json.dumps(each).encode() for request in web.accepted for each in request.envelopes]
@@ -110,20 +110,22 @@ def run(folder: Path, seconds: float, rate: float) -> bool:
     listener.stop()
     verdicts = {name: judge(each, ids) for name, each in bodies.items()}
     for name, verdict in verdicts.items():
-        told = f"{verdict.arrived} events arrived, {verdict.lost} lost, {verdict.repeated} came again, {verdict.out_of_order} out of order"
-        print(f"{name}: {told}")
+        summary = (
+            f"{verdict.arrived} events arrived, {verdict.lost} lost, {verdict.repeated} duplicates, {verdict.out_of_order} out of order"
+        )
+        print(f"{name}: {summary}")
     for end in (mosquitto.stop, kafka.kill, *(web.stop for web in webs.values())):
         end()
     return all(is_kept(verdict) for verdict in verdicts.values())
 
 
 def is_kept(verdict: Verdict) -> bool:
-    """Say whether all is there, in order; episodes that are still going on have no end."""
+    """Return whether all events arrived, in order; open episodes have no end."""
     return not (verdict.lost or verdict.changed or verdict.out_of_order)
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--rate", type=float, default=20.0, help="events a second")

@@ -1,4 +1,4 @@
-"""What the outbox costs: time taken from the pipeline, latency to a sink, rate of draining, and events lost to kills.
+"""The cost of the outbox: time in `put`, latency to a sink, drain rate, and events lost by kills.
 
     python benchmarks/outbox.py [--seconds 20] [--events 20000] [--kills 60] [--folder FOLDER]
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from machine import describe_machine
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests"), str(Path(__file__).resolve().parents[1] / "tests" / "delivery")]
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests"), str(Path(__file__).resolve().parents[1] / "tests" / "outbox")]
 
 from sample_events import make_episode, make_events  # noqa: E402 — they lie with the tests
 from test_kill import Writer, check_episodes  # noqa: E402
@@ -30,38 +30,38 @@ EVENTS_A_SECOND = 500
 
 
 class TimedSink(FakeSink):
-    """Notes when each event arrived, and lets it go."""
+    """Records when each event arrived, and discards it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.arrived: dict[str, float] = {}
 
     def deliver(self, messages: list[Message]) -> None:
-        """Take note of the time."""
+        """Record the time."""
         now = time.perf_counter()
         self.arrived.update({message.id: now for message in messages})
 
 
 def percentiles(seconds: list[float]) -> str:
-    """Write median, 95th, 99th percentile and maximum in milliseconds."""
+    """Format median, 95th and 99th percentile and maximum in milliseconds."""
     values = 1000 * np.percentile(seconds, [50, 95, 99, 100])
     return "p50 {:.3f}, p95 {:.3f}, p99 {:.3f}, max {:.3f} ms".format(*values)
 
 
 def measure_fsync(folder: Path) -> list[float]:
-    """Time the wait for the disk that one commit needs at least."""
-    taken = []
+    """Measure the sync to disk that a commit needs at least."""
+    seconds = []
     with (folder / "fsync").open("wb", buffering=0) as file:
         for _ in range(200):
             file.write(b"x" * 4096)
             began = time.perf_counter()
             os.fsync(file.fileno())
-            taken.append(time.perf_counter() - began)
-    return taken
+            seconds.append(time.perf_counter() - began)
+    return seconds
 
 
 def measure_load(folder: Path, seconds: float) -> tuple[list[float], list[float], list[float], list[float]]:
-    """Put events at a steady rate: the time each `put` took, each event's way to the sink, encoding alone, and lateness of the loop."""
+    """Put events at a constant rate; return the times of `put`, of delivery, of encoding alone, and the delays of the loop."""
     sink, outbox = TimedSink(), Outbox(folder / "load.sqlite")
     delivery = Delivery(outbox, [Relay("timed", sink, outbox)])
     delivery.start()
@@ -86,7 +86,7 @@ def measure_load(folder: Path, seconds: float) -> tuple[list[float], list[float]
 
 
 def measure_drain(folder: Path, count: int, sinks: dict[str, object]) -> tuple[dict[str, float], float]:
-    """Let sinks take what an outage left; give each one's rate in events a second, and the processor time of an event and sink."""
+    """Drain a backlog; return each sink's events per second, and the processor time per event and sink."""
     path = folder / f"drain-{len(sinks)}-{next(iter(sinks))}.sqlite"
     with Outbox(path) as outbox:
         for name in sinks:
@@ -111,7 +111,7 @@ def measure_drain(folder: Path, count: int, sinks: dict[str, object]) -> tuple[d
 
 
 def count_losses(folder: Path, kills: int) -> str:
-    """Kill a process that writes and delivers, again and again; count what was known to be on disk and did not arrive."""
+    """Kill a process that writes and delivers, repeatedly; count the events that were on disk and did not arrive."""
     outbox, events = folder / "killed.sqlite", folder / "killed.jsonl"
     known: list[str] = []
     for _ in range(kills):
@@ -128,7 +128,7 @@ def count_losses(folder: Path, kills: int) -> str:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--events", type=int, default=20_000)

@@ -1,9 +1,9 @@
-"""How fast sinks take what an outage left: events from an outbox to real servers, each sink alone.
+"""How fast sinks deliver a backlog: events from an outbox to real servers, each sink alone.
 
     python benchmarks/sink_drain.py [--events 10000] [--only mqtt webhook] [--folder FOLDER]
 
 It needs Mosquitto, and for Kafka a Java runtime and its jars (`python tests/servers/kafka_broker.py`). Every server is a process of its
-own on this machine, so both share its cores; processor time is this program's alone, and what carries over to a machine less busy.
+own on this machine, so both share its cores; the processor time is this program's alone, and comparable between machines.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from machine import describe_machine
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests"), str(Path(__file__).resolve().parents[1] / "tests" / "delivery")]
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests"), str(Path(__file__).resolve().parents[1] / "tests" / "outbox")]
 
 from sample_events import make_events  # noqa: E402 — these lie with the tests
 from servers import kafka_broker  # noqa: E402
@@ -28,12 +28,12 @@ from edge_hoi.outbox import Delivery, Outbox, Relay  # noqa: E402
 from edge_hoi.sinks import SinkContext, SinkSettings  # noqa: E402
 from edge_hoi.sinks.kafka.settings import KafkaSettings  # noqa: E402
 from edge_hoi.sinks.mqtt import MqttSettings  # noqa: E402
-from edge_hoi.sinks.webhook.sink import WebhookSettings  # noqa: E402
+from edge_hoi.sinks.webhook import WebhookSettings  # noqa: E402
 
 
 @contextmanager
 def mqtt(folder: Path) -> Iterator[dict[str, SinkSettings]]:
-    """Start a broker; give the sinks to measure with it."""
+    """Start a broker; yield the sinks to measure with it."""
     broker = Mosquitto(folder)
     yield {f"MQTT {version}": MqttSettings(host="127.0.0.1", port=broker.port, version=version) for version in ("5", "3.1.1")}
     broker.stop()
@@ -41,7 +41,7 @@ def mqtt(folder: Path) -> Iterator[dict[str, SinkSettings]]:
 
 @contextmanager
 def kafka(folder: Path) -> Iterator[dict[str, SinkSettings]]:
-    """Start a broker; give the sinks to measure with it."""
+    """Start a broker; yield the sinks to measure with it."""
     folder.mkdir()
     broker = kafka_broker.KafkaBroker(folder)
     broker.create_topic("interactions")
@@ -51,7 +51,7 @@ def kafka(folder: Path) -> Iterator[dict[str, SinkSettings]]:
 
 @contextmanager
 def webhook(folder: Path) -> Iterator[dict[str, SinkSettings]]:  # noqa: ARG001 — as the others
-    """Start a web server; give the sinks to measure with it."""
+    """Start a web server; yield the sinks to measure with it."""
     program = Path(__file__).with_name("http_test_server.py")
     with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
@@ -67,7 +67,7 @@ SERVERS = {"mqtt": mqtt, "kafka": kafka, "webhook": webhook}
 
 
 def measure(settings: SinkSettings, count: int, path: Path) -> tuple[float, float]:
-    """Let a sink take what waits for it; give events a second, and seconds of processor time an event."""
+    """Drain a backlog to a sink; return events per second, and seconds of processor time per event."""
     with Outbox(path) as outbox:
         outbox.register("sink")
         for _ in range(count // 100):
@@ -86,7 +86,7 @@ def measure(settings: SinkSettings, count: int, path: Path) -> tuple[float, floa
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--events", type=int, default=10_000, help="a multiple of 100")
     parser.add_argument("--only", nargs="+", choices=SERVERS, default=list(SERVERS))

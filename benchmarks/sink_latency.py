@@ -1,10 +1,10 @@
-"""How soon events are with other systems while all is well: from `Delivery.put` to their receipt there, over an outbox on disk.
+"""Latency to other systems without failures: from `Delivery.put` to receipt, with an outbox on disk.
 
     python benchmarks/sink_latency.py [--rate 100] [--seconds 20] [--only mqtt kafka webhook] [--folder FOLDER]
 
-The servers are real ones, as in `sink_drain.py`. What hears the events is a subscriber, a consumer and a web server in this process; one
-clock says when they were put and when they came. Each sink is measured alone, then all of them at once. The first second stands apart: a
-producer is given its number then, and a broker warms up.
+The servers are real ones, as in `sink_drain.py`. Subscriber, consumer and web server are in this process,
+so that one clock times both ends. Each sink is measured alone, then all of them at once. The first second is reported separately: Kafka
+assigns the producer id, and the brokers warm up.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 from machine import describe_machine
 from outbox import measure_fsync, percentiles
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests"), str(Path(__file__).resolve().parents[1] / "tests" / "delivery")]
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "tests"), str(Path(__file__).resolve().parents[1] / "tests" / "outbox")]
 
 from sample_events import make_events  # noqa: E402 — these lie with the tests
 from servers import kafka_broker  # noqa: E402
@@ -32,10 +32,10 @@ from edge_hoi.outbox import Delivery, Outbox, Relay  # noqa: E402
 from edge_hoi.sinks import SinkContext, SinkSettings  # noqa: E402
 from edge_hoi.sinks.kafka.settings import KafkaSettings  # noqa: E402
 from edge_hoi.sinks.mqtt import MqttSettings  # noqa: E402
-from edge_hoi.sinks.webhook.sink import WebhookSettings  # noqa: E402
+from edge_hoi.sinks.webhook import WebhookSettings  # noqa: E402
 
 Receipts = Callable[[], list[tuple[float, bytes]]]
-"""Gives what came up to now: when, by `time.monotonic`, and the event."""
+"""Returns the events received so far, each with its time by `time.monotonic`."""
 TOPIC = "interactions"
 LONGEST_WAIT_SECONDS = 30.0
 
@@ -89,11 +89,11 @@ def webhook(folder: Path) -> Iterator[tuple[SinkSettings, Receipts]]:  # noqa: A
     server = WebhookServer()
     came: list[tuple[float, bytes]] = []
 
-    def take(request: Received) -> Callable[[object], None]:
+    def accept(request: Received) -> Callable[[object], None]:
         came.append((time.monotonic(), request.body))
         return answer_ok
 
-    server.decide = take
+    server.decide = accept
     try:
         yield WebhookSettings.model_validate({"url": f"{server.origin}/events"}), lambda: list(came)
     finally:
@@ -105,7 +105,7 @@ SERVERS = {"mqtt": mqtt, "kafka": kafka, "webhook": webhook}
 
 
 def measure(sinks: dict[str, tuple[SinkSettings, Receipts]], path: Path, rate: float, seconds: float) -> dict[str, list[float]]:
-    """Put events at a steady rate, and give for each sink how long they took to be heard."""
+    """Put events at a constant rate, and return each sink's latencies."""
     outbox = Outbox(path)
     context = SinkContext("site", ("gate",))
     delivery = Delivery(outbox, [Relay(name, settings.make(context), outbox) for name, (settings, _) in sinks.items()])
@@ -117,20 +117,20 @@ def measure(sinks: dict[str, tuple[SinkSettings, Receipts]], path: Path, rate: f
         time.sleep(max(0.0, begin + number / rate - time.monotonic()))
         put[f"{event.event_id}.{event.sequence:08d}"] = time.monotonic()
         delivery.put([event])
-    heard: dict[str, dict[str, float]] = {name: {} for name in sinks}
+    received: dict[str, dict[str, float]] = {name: {} for name in sinks}
 
-    def all_is_heard() -> bool:
+    def all_received() -> bool:
         for name, (_, receipts) in sinks.items():
-            heard[name] = {key: moment for moment, body in receipts() if (key := json.loads(body)["id"]) in put}
-        return all(len(each) == len(put) for each in heard.values())
+            received[name] = {key: moment for moment, body in receipts() if (key := json.loads(body)["id"]) in put}
+        return all(len(each) == len(put) for each in received.values())
 
-    wait_until(all_is_heard)
+    wait_until(all_received)
     delivery.close()
-    return {name: [each[key] - moment for key, moment in put.items()] for name, each in heard.items()}
+    return {name: [each[key] - moment for key, moment in put.items()] for name, each in received.items()}
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    """Wait for what has to come."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + LONGEST_WAIT_SECONDS
     while not holds():
         assert time.monotonic() < deadline, "the sinks do not deliver"
@@ -138,7 +138,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rate", type=float, default=100.0, help="events a second")
     parser.add_argument("--seconds", type=float, default=20.0)

@@ -1,4 +1,4 @@
-"""`edge-hoi outbox` on the outbox of a run that is over, and the run after it."""
+"""`edge-hoi outbox` on the outbox of a finished run, and the run after it."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ GATE, DOCK = make_episode(camera="gate"), make_episode(camera="dock")
 
 @pytest.fixture
 def path(tmp_path):
-    """Give an outbox whose file sink has everything, and whose other sinks have nothing, or refused one event."""
+    """Create an outbox whose file sink has all events, and whose other sinks have none, or refused one."""
     path = tmp_path / "outbox.sqlite"
     outbox = Outbox(path)
     quick = RetrySettings(initial_wait_seconds=0.01, max_wait_seconds=0.01, max_refusals=1)
@@ -41,7 +41,7 @@ def outbox(*arguments):
     return ended.value.code
 
 
-def test_status_shows_what_waits_what_was_delivered_and_why_not(path, tmp_path, capsys):
+def test_status_shows_waiting_and_delivered_events_and_errors(path, tmp_path, capsys):
     assert outbox("status", path) == 0
     rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert rows["file"].split()[1:] == ["up", "0", "-", "10", "0", "0", "0"]
@@ -63,7 +63,7 @@ def test_dead_letters_are_listed_with_their_reason(path, capsys):
 
 
 def next_run(path, name):
-    """Run a sink on the outbox until it has everything that is to be delivered again."""
+    """Run a sink on the outbox until all replays are delivered."""
     sink, outbox = FakeSink(), Outbox(path)
     delivery = Delivery(outbox, [Relay(name, sink, outbox)])
     delivery.start()
@@ -96,7 +96,7 @@ def test_dead_letters_are_replayed(path, capsys):
     assert "no dead letters" in capsys.readouterr().out
 
 
-def test_what_is_not_an_outbox_is_named(tmp_path, capsys):
+def test_a_file_that_is_no_outbox_is_reported(tmp_path, capsys):
     (tmp_path / "letter.txt").write_text("Dear reader, " * 1000)
     (tmp_path / "config.yaml").write_text("site: yard")
     assert outbox("status", tmp_path / "letter.txt") == 6
@@ -107,5 +107,5 @@ def test_what_is_not_an_outbox_is_named(tmp_path, capsys):
     assert "waiting events are deleted at the end of each run" in capsys.readouterr().err
 
 
-def test_the_first_file_holds_every_event(path, tmp_path):
+def test_the_first_file_contains_every_event(path, tmp_path):
     assert [json.loads(line)["data"]["phase"] for line in (tmp_path / "first.jsonl").read_text().splitlines()][-1] == "ended"

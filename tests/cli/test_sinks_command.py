@@ -1,4 +1,4 @@
-"""`edge-hoi sinks test`: says of each sink whether it takes events, and disturbs nothing."""
+"""`edge-hoi sinks test`: reports for each sink whether it accepts events, and changes nothing else."""
 
 import json
 
@@ -17,7 +17,7 @@ def sinks_test(folder, text, *options):
     return ended.value.code
 
 
-def test_a_sink_that_works_gets_a_start_and_an_end_behind_what_it_holds(tmp_path, capsys):
+def test_a_working_sink_gets_a_started_and_an_ended_event_appended(tmp_path, capsys):
     events = tmp_path / "events.jsonl"
     events.write_text('{"earlier": "event"}\n')
     assert sinks_test(tmp_path, "site: yard\nsinks: [{type: jsonl, path: events.jsonl}]") == 0
@@ -30,7 +30,7 @@ def test_a_sink_that_works_gets_a_start_and_an_end_behind_what_it_holds(tmp_path
     assert "jsonl: accepted a started and an ended event in" in capsys.readouterr().out
 
 
-def test_one_that_does_not_work_is_explained_and_the_others_are_tried(tmp_path, capsys):
+def test_a_failing_sink_is_explained_and_the_others_are_tested(tmp_path, capsys):
     text = "sinks: [{type: jsonl, name: bad, path: missing/a.jsonl}, {type: jsonl, name: good, path: b.jsonl}]"
     assert sinks_test(tmp_path, text) == 6
     out = capsys.readouterr().out
@@ -48,6 +48,6 @@ def test_one_sink_can_be_chosen_by_its_name(tmp_path, capsys):
     assert "no sink 'third'; its sinks are first, second" in capsys.readouterr().err
 
 
-def test_a_configuration_without_sinks_is_told_so(tmp_path, capsys):
+def test_a_configuration_without_sinks_is_reported(tmp_path, capsys):
     assert sinks_test(tmp_path, "site: yard") == 2
     assert "it has no sinks" in capsys.readouterr().err

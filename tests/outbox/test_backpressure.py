@@ -8,7 +8,7 @@ def offered(backpressure, events):
     return [event for event in events if backpressure.accepts(event)]
 
 
-def test_while_there_is_room_everything_is_taken():
+def test_below_the_limit_every_event_is_accepted():
     backpressure = Backpressure(10)
     events = make_events(2)
     assert offered(backpressure, events) == events
@@ -18,14 +18,14 @@ def test_while_there_is_room_everything_is_taken():
     assert backpressure.held == 6
 
 
-def test_when_it_is_full_updates_go_first_and_every_start_keeps_its_end():
+def test_at_the_limit_updates_are_dropped_first_and_every_start_keeps_its_end():
     backpressure = Backpressure(2)
     running, other = make_episode(), make_episode()
     assert offered(backpressure, [running[0], other[0], *running[1:], *other[1:]]) == [running[0], other[0], running[-1], other[-1]]
     assert (backpressure.held, backpressure.dropped) == (4, 6)
 
 
-def test_an_episode_that_was_refused_stays_refused_to_its_end():
+def test_an_episode_whose_start_was_dropped_is_dropped_to_its_end():
     backpressure = Backpressure(1)
     first, second = make_episode(), make_episode()
     assert offered(backpressure, [first[0], second[0]]) == [first[0]]

@@ -1,4 +1,4 @@
-"""A disk that is really full: a small file system in memory, filled up."""
+"""The outbox on a full disk: a small file system in memory."""
 
 import logging
 import os
@@ -34,7 +34,7 @@ def _quick(monkeypatch):
 
 
 def fill_up(folder):
-    """Use up what is left of a disk."""
+    """Fill the remaining space of a disk."""
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as file:
         try:
@@ -49,7 +49,7 @@ def fill_up(folder):
             return ballast
 
 
-def test_a_full_disk_is_reported_the_caller_goes_on_and_all_is_written_when_there_is_room(small_disk, caplog, wait_for, read_outbox):
+def test_a_full_disk_is_reported_does_not_block_the_caller_and_loses_no_event(small_disk, caplog, wait_for, read_outbox):
     path = small_disk / "outbox.sqlite"
     sink = FakeSink()
     outbox = Outbox(path)
@@ -76,7 +76,7 @@ def test_a_full_disk_is_reported_the_caller_goes_on_and_all_is_written_when_ther
     assert list(small_disk.glob("*damaged*")) == []
 
 
-def test_when_memory_is_short_as_well_updates_are_done_without_and_every_start_has_its_end(small_disk, wait_for):
+def test_beyond_the_memory_limit_updates_are_dropped_and_every_start_has_its_end(small_disk, wait_for):
     path = small_disk / "outbox.sqlite"
     sink = FakeSink()
     outbox = Outbox(path, held_events=50)
@@ -99,18 +99,18 @@ def test_when_memory_is_short_as_well_updates_are_done_without_and_every_start_h
     phases = {}
     for event in sink.events:
         phases.setdefault(event.event_id, []).append(event.phase)
-    assert all(told[0] is Phase.STARTED and told[-1] is Phase.ENDED and told.count(Phase.ENDED) == 1 for told in phases.values())
+    assert all(each[0] is Phase.STARTED and each[-1] is Phase.ENDED and each.count(Phase.ENDED) == 1 for each in phases.values())
     assert {episode[0].event_id for episode in running} <= phases.keys()
 
 
-def test_on_a_disk_that_gets_full_events_delivered_already_make_room_for_new_ones(small_disk, wait_for, monkeypatch):
+def test_on_a_nearly_full_disk_delivered_events_are_dropped_for_new_ones(small_disk, wait_for, monkeypatch):
     monkeypatch.setattr(outbox_module, "RETENTION_INTERVAL_SECONDS", 0.02)
     path = small_disk / "outbox.sqlite"
     sink = FakeSink()
     outbox = Outbox(path)
     delivery = Delivery(outbox, [Relay("sink", sink, outbox)])
     delivery.start()
-    for _ in range(30):  # far more than the disk holds
+    for _ in range(30):  # far more than fits on the disk
         count = len(sink.messages)
         delivery.put(make_events(40))
         wait_for(lambda before=count: len(sink.messages) == before + 200)
@@ -132,7 +132,7 @@ def test_a_sink_on_a_full_disk_gets_everything_later(small_disk, tmp_path, wait_
     wait_for(lambda: delivery.statuses()[0].failures > 2)
     assert "free space" in delivery.statuses()[0].error
     ballast.unlink()
-    # What waits is what is in the outbox: the last of the events may still be on their way there.
+    # `waiting` counts events in the outbox: the last ones may not have reached it yet.
     wait_for(lambda: len(path.read_bytes().splitlines()) == len(events))
     delivery.close()
     assert delivery.statuses()[0].state == "up"

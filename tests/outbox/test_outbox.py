@@ -1,4 +1,4 @@
-"""The outbox on real files: what is put stays, whatever happens to the process, the file or the disk."""
+"""The outbox on real files: stored events survive failures of the process, the file and the disk."""
 
 import logging
 import sqlite3
@@ -27,7 +27,7 @@ def path(tmp_path):
 
 
 def fill(path, events, **options):
-    """Put events into an outbox and close it in good order."""
+    """Put events into an outbox and close it."""
     with Outbox(path, **options) as outbox:
         outbox.put(events)
         assert outbox.flush(30)
@@ -56,12 +56,12 @@ def test_a_commit_to_a_file_waits_for_the_disk_itself_unless_the_file_ends_with_
     database.close()
 
 
-def test_no_events_are_no_work(path, read_outbox):
+def test_no_events_write_nothing(path, read_outbox):
     fill(path, [])
     assert read_outbox(path) == []
 
 
-def test_many_events_cost_few_commits(path, monkeypatch):
+def test_many_events_need_few_commits(path, monkeypatch):
     commits = []
     commit = Outbox._commit
     monkeypatch.setattr(Outbox, "_commit", lambda self: commits.append(None) or commit(self))
@@ -69,8 +69,8 @@ def test_many_events_cost_few_commits(path, monkeypatch):
     assert len(commits) < 100
 
 
-def test_a_put_waits_for_no_disk(path, monkeypatch):
-    monkeypatch.setattr(Outbox, "_commit", lambda self: time.sleep(0.5))  # says that nothing was written
+def test_put_does_not_wait_for_the_disk(path, monkeypatch):
+    monkeypatch.setattr(Outbox, "_commit", lambda self: time.sleep(0.5))  # returns None: nothing was written
     outbox = Outbox(path)
     outbox.start()
     began = time.monotonic()
@@ -88,25 +88,25 @@ def test_an_outbox_without_a_path_leaves_nothing_behind():
     assert not folder.exists()
 
 
-def test_a_second_writer_is_refused_and_let_in_after_the_first(path):
+def test_a_second_writer_is_refused_until_the_first_closes(path):
     with Outbox(path), pytest.raises(DeliveryError, match="in use by another running edge-hoi"):
         Outbox(path)
     Outbox(path).close()
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
+def test_a_missing_folder_is_reported(tmp_path):
     with pytest.raises(DeliveryError, match=r"missing/outbox\.sqlite: .*; name a file in a folder that exists"):
         Outbox(tmp_path / "missing" / "outbox.sqlite")
 
 
-def test_an_event_that_is_too_large_is_left_out_and_the_others_are_kept(path, caplog, read_outbox):
+def test_an_event_that_is_too_large_is_dropped_and_the_others_are_kept(path, caplog, read_outbox):
     good, bad = make_episode(updates=0), replace(make_episode()[0], text="x" * 66_000)
     fill(path, [good[0], bad, good[1]])
     assert read_outbox(path) == identities(good)
     assert "an event was dropped: an event has at most 65536 bytes" in caplog.text
 
 
-def test_what_a_dead_process_left_open_is_ended_once(path, read_outbox):
+def test_episodes_of_a_dead_process_are_ended_once(path, read_outbox):
     whole, running, just_started = make_episode(), make_episode()[:3], make_episode()[:1]
     fill(path, [*whole, *running, *just_started])
     for _ in range(3):
@@ -120,17 +120,17 @@ def test_what_a_dead_process_left_open_is_ended_once(path, read_outbox):
     assert end.recorded_at > last.recorded_at
 
 
-def test_what_a_recording_left_open_waits_for_its_file_to_be_read_again(path, read_outbox):
+def test_interrupted_episodes_of_a_recording_may_continue_when_its_file_is_read_again(path, read_outbox):
     broken_off, forgotten = make_episode(is_live=False), make_episode(is_live=False)
     fill(path, [*broken_off[:3], *forgotten[:2]])
     with Outbox(path) as outbox:
         outbox.put(broken_off)
         outbox.end_interrupted()
-    told = read_outbox(path)
-    assert told[:-1] == identities([*broken_off[:3], *forgotten[:2], *broken_off])
-    assert told[-1] == (forgotten[0].event_id, 2, Phase.ENDED, EndReason.RESTART)
+    stored = read_outbox(path)
+    assert stored[:-1] == identities([*broken_off[:3], *forgotten[:2], *broken_off])
+    assert stored[-1] == (forgotten[0].event_id, 2, Phase.ENDED, EndReason.RESTART)
     Outbox(path).close()
-    assert read_outbox(path) == told
+    assert read_outbox(path) == stored
 
 
 def sink_records(path):
@@ -138,15 +138,15 @@ def sink_records(path):
         return {record.name: record for record in reader.sinks()}
 
 
-def drop_often(monkeypatch):
+def apply_retention_often(monkeypatch):
     monkeypatch.setattr(outbox_module, "RETENTION_INTERVAL_SECONDS", 0.02)
 
 
-def test_events_beyond_their_age_are_dropped_and_those_not_delivered_are_counted(path, caplog, monkeypatch, wait_for, read_outbox):
-    drop_often(monkeypatch)
+def test_old_events_are_dropped_and_undelivered_ones_are_counted(path, caplog, monkeypatch, wait_for, read_outbox):
+    apply_retention_often(monkeypatch)
     events = make_events(20)
     with Outbox(path) as outbox:
-        outbox.register("away")
+        outbox.register("down")
         outbox.put(events)
         outbox.flush(10)
     old_running = make_episode()[:2]
@@ -155,32 +155,32 @@ def test_events_beyond_their_age_are_dropped_and_those_not_delivered_are_counted
         outbox.flush(10)
         outbox._retention = Retention(max_age_seconds=1e-6)
         wait_for(lambda: len(read_outbox(path)) == 1)
-    # The newest event of what is open is kept, so that a restart can end it.
+    # The newest event of an open episode is kept, so that a restart can end it.
     assert read_outbox(path) == identities(old_running[-1:])
-    record = sink_records(path)["away"]
+    record = sink_records(path)["down"]
     assert (record.dropped, record.waiting, record.delivered) == (len(events) + 2, 0, 0)
     Outbox(path).close()
     assert read_outbox(path)[-1][2:] == (Phase.ENDED, EndReason.RESTART)
 
 
-def test_a_file_beyond_its_size_loses_its_oldest_events_and_says_so(path, caplog, monkeypatch, wait_for, read_outbox):
-    drop_often(monkeypatch)
+def test_a_file_beyond_its_size_drops_its_oldest_events_and_reports_it(path, caplog, monkeypatch, wait_for, read_outbox):
+    apply_retention_often(monkeypatch)
     events = make_events(2000)
     with Outbox(path, retention=Retention(max_bytes=4_000_000)) as outbox:
-        outbox.register("away")
+        outbox.register("down")
         outbox.put(events)
         outbox.flush(30)
         wait_for(lambda: "dropped" in caplog.text and outbox._file._size() <= 4_000_000)
     kept = read_outbox(path)
     assert 1000 < len(kept) < len(events)
     assert kept == identities(events[-len(kept) :])
-    record = sink_records(path)["away"]
+    record = sink_records(path)["down"]
     assert record.dropped == len(events) - len(kept)
     assert record.waiting == len(kept)
 
 
-def test_a_temporary_outbox_keeps_only_what_some_sink_lacks(monkeypatch, wait_for):
-    drop_often(monkeypatch)
+def test_a_temporary_outbox_keeps_undelivered_events_only(monkeypatch, wait_for):
+    apply_retention_often(monkeypatch)
     with Outbox(None) as outbox:
         sink = FakeSink()
         relay = Relay("sink", sink, outbox)
@@ -204,10 +204,10 @@ def damage(path, offset, size=4096):
 
 
 @pytest.mark.parametrize("offset", [0, "middle"])
-def test_a_damaged_file_is_set_aside_by_name_and_reported_and_what_can_be_read_is_kept(path, offset, caplog, read_outbox):
+def test_a_damaged_file_is_renamed_and_reported_and_readable_events_are_recovered(path, offset, caplog, read_outbox):
     events = make_events(100)
     with Outbox(path) as outbox:
-        outbox.register("away")
+        outbox.register("down")
         outbox.put(events)
         outbox.flush(10)
     damage(path, 0 if offset == 0 else path.stat().st_size // 2 // 4096 * 4096)
@@ -223,10 +223,10 @@ def test_a_damaged_file_is_set_aside_by_name_and_reported_and_what_can_be_read_i
     assert set(kept) <= set(identities(events + more))
     if offset == "middle":
         assert len(events) * 0.9 < len(kept) < len(events) + len(more)
-        assert sink_records(path)["away"].waiting == len(kept)
+        assert sink_records(path)["down"].waiting == len(kept)
 
 
-def test_a_file_of_something_else_is_set_aside_whole(path, read_outbox):
+def test_a_file_that_is_no_database_is_renamed_unchanged(path, read_outbox):
     path.write_bytes(b"Dear reader,\n" * 1000)
     fill(path, make_episode())
     (aside,) = path.parent.glob("outbox.sqlite.damaged-*Z")
@@ -234,7 +234,7 @@ def test_a_file_of_something_else_is_set_aside_whole(path, read_outbox):
     assert len(read_outbox(path)) == 5
 
 
-def test_a_file_of_a_newer_program_is_refused_and_left_alone(path):
+def test_a_file_of_a_newer_program_is_refused(path):
     fill(path, make_episode())
     with sqlite3.connect(path) as database:
         database.execute(f"PRAGMA user_version = {VERSION + 1}")
@@ -245,7 +245,7 @@ def test_a_file_of_a_newer_program_is_refused_and_left_alone(path):
         OutboxReader(path)
 
 
-def test_a_file_of_an_older_version_is_migrated_with_what_it_holds(path):
+def test_a_file_of_an_older_version_is_migrated_with_its_content(path):
     fill(path, make_episode())
     steps = (*STEPS, ("ALTER TABLE events ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue'", "CREATE INDEX by_colour ON events (colour)"))
     database = sqlite3.connect(path, isolation_level=None)
@@ -266,7 +266,7 @@ def test_a_step_that_fails_leaves_the_file_as_it_was(path, read_outbox):
     assert len(read_outbox(path)) == 10
 
 
-def test_positions_go_on_growing_when_every_event_was_dropped(path):
+def test_positions_keep_increasing_after_every_event_was_dropped(path):
     fill(path, make_events(2))
     file = OutboxFile(path)
     assert file.drop([], max_bytes=10**9, stored_before=time.time() + 1, keeps_delivered=True).events == 10
@@ -276,7 +276,7 @@ def test_positions_go_on_growing_when_every_event_was_dropped(path):
         assert [message.position for message in reader.after(0, 10)] == [11, 12, 13, 14, 15]
 
 
-def test_a_sink_known_before_goes_on_where_it_was_and_a_new_one_begins_with_now(path):
+def test_a_known_sink_continues_at_its_position_and_a_new_one_starts_with_new_events(path):
     with Outbox(path) as outbox:
         assert outbox.register("old") == 0
         outbox.put(make_episode())
@@ -288,7 +288,7 @@ def test_a_sink_known_before_goes_on_where_it_was_and_a_new_one_begins_with_now(
     outbox.close()
 
 
-def test_the_lock_of_a_killed_process_is_free(path):
+def test_the_lock_of_a_killed_process_is_released(path):
     code = (
         "from pathlib import Path; from edge_hoi.outbox import Outbox\n"
         f"outbox = Outbox(Path({str(path)!r})); print('open', flush=True); input()"
@@ -301,7 +301,7 @@ def test_the_lock_of_a_killed_process_is_free(path):
     Outbox(path).close()
 
 
-def test_a_log_of_trouble_is_one_line_not_one_a_second(path, monkeypatch, caplog, wait_for):
+def test_repeated_write_errors_are_logged_once(path, monkeypatch, caplog, wait_for):
     monkeypatch.setattr(outbox_module, "RETRY_SECONDS", 0.02)
     failing = [True]
     add = OutboxFile.add

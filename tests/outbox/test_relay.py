@@ -1,4 +1,4 @@
-"""A relay between a real outbox and a sink that fails in every way there is."""
+"""A relay between a real outbox and a sink that fails in every possible way."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def deliver(path, wait_for):
-    """Give a function that starts a relay to a sink over an outbox with some events; all is closed at the end."""
+    """Return a function that starts a relay from an outbox with some events to a sink; it is closed after the test."""
     opened = []
 
     def start(sink, events, *, waits=True, **options):
@@ -62,10 +62,10 @@ def test_events_arrive_in_order_in_batches(deliver, path):
     assert (record(path).delivered, record(path).waiting, record(path).state) == (250, 0, "up")
 
 
-def test_an_event_is_committed_before_a_sink_is_asked_to_take_it(deliver, path):
+def test_an_event_is_committed_before_it_is_delivered(deliver, path):
     class Suspicious(FakeSink):
         def deliver(self, messages):
-            with OutboxReader(path) as reader:  # another connection sees what is committed, and nothing else
+            with OutboxReader(path) as reader:  # another connection sees committed events only
                 on_disk = {message.body for message in reader.after(0, 1000)}
             assert {message.body for message in messages} <= on_disk
             super().deliver(messages)
@@ -73,7 +73,7 @@ def test_an_event_is_committed_before_a_sink_is_asked_to_take_it(deliver, path):
     sink = Suspicious()
     delivery = deliver(sink, make_events(20))
     assert len(sink.messages) == 100
-    assert delivery.statuses()[0].dead == 0  # as which an event would end that a sink breaks over
+    assert delivery.statuses()[0].dead == 0  # an assertion error in the sink would create dead letters
 
 
 def test_a_sink_is_opened_also_when_there_is_nothing_to_deliver(deliver):
@@ -83,16 +83,16 @@ def test_a_sink_is_opened_also_when_there_is_nothing_to_deliver(deliver):
     assert sink.attempts == 0
 
 
-def test_what_was_taken_before_an_outage_is_not_delivered_again(deliver):
+def test_events_delivered_before_an_outage_are_not_delivered_again(deliver):
     sink = FakeSink(
-        [SinkUnavailableError("away", delivered=2), SinkUnavailableError("away", delivered=0), SinkUnavailableError("away", delivered=1)]
+        [SinkUnavailableError("down", delivered=2), SinkUnavailableError("down", delivered=0), SinkUnavailableError("down", delivered=1)]
     )
     events = make_events(4)
     deliver(sink, events)
     assert ids(sink.events) == ids(events)
 
 
-def test_an_outage_is_sat_out_for_as_long_as_it_takes_and_told_once(deliver, caplog, path):
+def test_an_outage_is_retried_without_limit_and_logged_once(deliver, caplog, path):
     sink = FakeSink([SinkUnavailableError("nobody answers at broker:1883; start it")] * 40)
     events = make_events(2)
     deliver(sink, events)
@@ -101,22 +101,22 @@ def test_an_outage_is_sat_out_for_as_long_as_it_takes_and_told_once(deliver, cap
     assert caplog.text.count("sink sink is up again") == 1
 
 
-def test_the_state_of_the_circuit_is_visible_here_and_in_the_file(deliver, path, wait_for):
-    away = threading.Event()
+def test_a_sinks_state_is_visible_in_its_status_and_in_the_file(deliver, path, wait_for):
+    is_up = threading.Event()
 
-    class Away(FakeSink):
+    class Down(FakeSink):
         def open(self):
-            if not away.is_set():
+            if not is_up.is_set():
                 raise SinkUnavailableError("nobody answers")
 
-    delivery = deliver(Away(), make_events(1), waits=False)
+    delivery = deliver(Down(), make_events(1), waits=False)
     wait_for(lambda: delivery.statuses()[0].failures >= 3 and delivery.statuses()[0].waiting == 5)
     status = delivery.statuses()[0]
     assert (status.state, status.error, status.delivered) == ("retrying", "nobody answers", 0)
     wait_for(lambda: record(path).state == "retrying")
     assert (record(path).error, record(path).waiting) == ("nobody answers", 5)
     assert record(path).oldest_waiting_at == pytest.approx(time.time(), abs=60)
-    away.set()
+    is_up.set()
     wait_for(lambda: record(path).state == "up" and record(path).waiting == 0)
     assert record(path).error is None
 
@@ -127,27 +127,27 @@ def test_waits_grow_to_the_cap_with_full_jitter(monkeypatch):
     with Outbox(None) as outbox:
         relay = Relay("sink", FakeSink(), outbox, retry=RetrySettings(initial_wait_seconds=0.5, max_wait_seconds=30.0))
         for _ in range(9):
-            relay._back_off(SinkUnavailableError("away"))
+            relay._back_off(SinkUnavailableError("down"))
         relay._back_off(SinkFaultError("wrong password"))
     assert drawn == [(0.0, longest) for longest in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0)]
 
 
 class Picky(FakeSink):
-    """A sink that can never take some events."""
+    """A sink that never accepts some events."""
 
     def __init__(self, bad, error=None):
         super().__init__()
         self.bad, self.refused, self.error = bad, [], error
 
     def deliver(self, messages):
-        for taken, message in enumerate(messages):
+        for delivered, message in enumerate(messages):
             if message.id in self.bad:
                 self.refused.append(message.id)
-                raise self.error or EventRefusedError("400 Bad Request", delivered=taken)
+                raise self.error or EventRefusedError("400 Bad Request", delivered=delivered)
             super().deliver([message])
 
 
-def test_a_poison_event_becomes_a_dead_letter_after_some_refusals_and_the_rest_is_delivered(deliver, path, caplog):
+def test_a_refused_event_becomes_a_dead_letter_and_the_rest_is_delivered(deliver, path, caplog):
     events = make_events(4)
     bad = [f"{events[number].event_id}.{events[number].sequence:08d}" for number in (3, 4, 11)]
     sink = Picky(bad)
@@ -164,7 +164,7 @@ def test_a_poison_event_becomes_a_dead_letter_after_some_refusals_and_the_rest_i
     assert f"sink sink refused event {bad[0]}, now a dead letter: 400 Bad Request" in caplog.text
 
 
-def test_a_defect_of_a_sink_costs_the_event_it_breaks_on_and_no_other_and_its_text_is_not_shown(deliver, path, caplog):
+def test_a_bug_in_a_sink_costs_only_the_event_that_triggers_it_and_its_text_is_not_shown(deliver, path, caplog):
     events = make_events(4)
     bad = f"{events[7].event_id}.{events[7].sequence:08d}"
     sink = Picky([bad], ZeroDivisionError("canary"))
@@ -177,7 +177,7 @@ def test_a_defect_of_a_sink_costs_the_event_it_breaks_on_and_no_other_and_its_te
     assert "canary" not in caplog.text + letter.reason
 
 
-def test_a_wrong_configuration_loses_nothing_and_recovers_when_it_is_mended(deliver, caplog):
+def test_a_wrong_configuration_loses_nothing_and_recovers_when_it_is_fixed(deliver, caplog):
     sink = FakeSink([SinkFaultError("the password was refused; correct it")] * 3)
     events = make_events(1)
     deliver(sink, events)
@@ -185,7 +185,7 @@ def test_a_wrong_configuration_loses_nothing_and_recovers_when_it_is_mended(deli
     assert [entry.levelname for entry in caplog.records if "password was refused" in entry.message] == ["ERROR"]
 
 
-def test_a_slow_sink_does_not_hold_up_another(path, wait_for):
+def test_a_slow_sink_does_not_delay_another(path, wait_for):
     class Hung(FakeSink):
         def deliver(self, messages):
             time.sleep(30)
@@ -203,21 +203,21 @@ def test_a_slow_sink_does_not_hold_up_another(path, wait_for):
     assert time.monotonic() - began < 2.5
 
 
-def test_the_next_run_delivers_what_this_one_could_not_and_nothing_twice(deliver, path, caplog):
+def test_the_next_run_delivers_the_remaining_events_and_no_duplicates(deliver, path, caplog):
     events = make_events(4)
-    taken = FakeSink([None, *[SinkUnavailableError("away")] * 10_000])
-    first = deliver(taken, events[:7], batch_size=7)
+    first_sink = FakeSink([None, *[SinkUnavailableError("down")] * 10_000])
+    first = deliver(first_sink, events[:7], batch_size=7)
     first.put(events[7:])
     first.outbox.flush(5)
     first.close()
     assert "13 events wait for sink sink in the outbox" in caplog.text
     sink = FakeSink()
     deliver(sink, [])
-    assert ids(taken.events + sink.events) == ids(events)
+    assert ids(first_sink.events + sink.events) == ids(events)
 
 
-def test_a_sink_that_skip_backlog_gets_nothing_of_an_earlier_run(deliver, path):
-    deliver(FakeSink([SinkUnavailableError("away")] * 10_000), make_events(4), waits=False).close()
+def test_a_sink_that_skips_its_backlog_gets_no_events_of_an_earlier_run(deliver, path):
+    deliver(FakeSink([SinkUnavailableError("down")] * 10_000), make_events(4), waits=False).close()
     sink, events = FakeSink(), make_events(1)
     deliver(sink, events, skip_backlog=True)
     assert ids(sink.events) == ids(events)
@@ -250,12 +250,12 @@ def test_events_are_replayed_by_time_camera_and_episode_while_the_relay_runs(del
         assert ids(sink.events) == ids(expected)
 
 
-def test_events_that_a_sink_still_waits_for_are_not_replayed_besides(deliver, path):
-    deliver(FakeSink([SinkUnavailableError("away")] * 10_000), make_events(2), waits=False).outbox.flush(5)
+def test_events_not_delivered_yet_are_not_replayed(deliver, path):
+    deliver(FakeSink([SinkUnavailableError("down")] * 10_000), make_events(2), waits=False).outbox.flush(5)
     assert replay(path, Selection()) == 0
 
 
-def test_dead_letters_are_replayed_once_they_can_be_taken(deliver, path, wait_for, monkeypatch):
+def test_dead_letters_are_replayed(deliver, path, wait_for, monkeypatch):
     monkeypatch.setattr(relay_module, "IDLE_SECONDS", 0.05)
     events = make_events(1)
     sink = Picky([f"{events[2].event_id}.{events[2].sequence:08d}"])
@@ -271,14 +271,14 @@ def test_dead_letters_are_replayed_once_they_can_be_taken(deliver, path, wait_fo
     assert record(path).dead == 0
 
 
-def test_a_replay_to_a_sink_that_is_not_known_names_those_that_are(deliver, path):
+def test_a_replay_to_an_unknown_sink_lists_the_known_ones(deliver, path):
     deliver(FakeSink(), [])
     with OutboxReader(path) as reader, pytest.raises(DeliveryError, match="knows the sinks sink, not 'kafka'"):
         reader.request_replay("kafka", Selection())
 
 
-def test_a_sink_that_is_left_gets_what_is_waiting_at_the_end(path):
-    outbox, sink = Outbox(path), FakeSink([SinkUnavailableError("away")] * 10)
+def test_waiting_events_are_delivered_at_the_end(path):
+    outbox, sink = Outbox(path), FakeSink([SinkUnavailableError("down")] * 10)
     delivery = Delivery(outbox, [Relay("sink", sink, outbox, retry=QUICK)])
     delivery.start()
     events = make_events(100)
@@ -288,7 +288,7 @@ def test_a_sink_that_is_left_gets_what_is_waiting_at_the_end(path):
     assert ids(sink.events) == ids(events)
 
 
-def test_latency_from_put_to_delivery_is_small_when_all_is_well(deliver, wait_for):
+def test_latency_from_put_to_delivery_is_small_without_failures(deliver, wait_for):
     arrived = {}
 
     class Timed(FakeSink):
@@ -304,4 +304,4 @@ def test_latency_from_put_to_delivery_is_small_when_all_is_well(deliver, wait_fo
         time.sleep(0.002)
     wait_for(lambda: len(arrived) == 200)
     latencies = sorted(arrived[key] - put[key] for key in put)
-    assert latencies[100] < 0.1  # the 99th percentile is benchmarks/outbox.py's to tell: here others use the machine, too
+    assert latencies[100] < 0.1  # benchmarks/outbox.py measures the 99th percentile: tests share the machine

@@ -23,23 +23,23 @@ def main(outbox_path, events_path, *mode):
     sink = JsonlSink(events_path, append=True, sync=True)
     delivery = Delivery(outbox, [Relay("file", sink, outbox, batch_size=7)])
     delivery.start()
-    say("ready")
+    report("ready")
     while not mode:
         for events in interleaved(4):
             delivery.put(events)
             outbox.flush(30)
-            say("\n".join(f"{event.event_id}.{event.sequence:08d}" for event in events))
+            report("\n".join(f"{event.event_id}.{event.sequence:08d}" for event in events))
     delivery.finish(threading.Event())
     delivery.close()
 
 
-def say(lines):
+def report(lines):
     sys.stdout.write(f"{lines}\n")
     sys.stdout.flush()
 
 
 def interleaved(count):
-    """Give the events of several episodes that run at the same time, from moment to moment."""
+    """Return the events of several concurrent episodes, grouped by time."""
     episodes = [make_episode(updates) for updates in range(count)]
     return [[event for event in row if event] for row in zip_longest(*episodes)]
 

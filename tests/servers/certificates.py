@@ -1,4 +1,4 @@
-"""Certificates for servers and clients of tests, made by OpenSSL's command."""
+"""Certificates for servers and clients of tests, created by OpenSSL's command."""
 
 import shutil
 import subprocess
@@ -7,7 +7,7 @@ HAS_OPENSSL = shutil.which("openssl") is not None
 
 
 def make_certificate(folder, name, *, password=None):
-    """Make a key, encrypted if there is a password, and a certificate for 127.0.0.1 that vouches for itself.
+    """Create a key, encrypted if there is a password, and a self-signed certificate for 127.0.0.1.
 
     Returns:
         The certificate's and the key's path.

@@ -21,14 +21,14 @@ FETCH = f"python {Path(__file__).relative_to(Path(__file__).parents[2])}"
 CLUSTER = "MkU3OEVBNTcwNTJENDM2Qk"
 LISTENERS = ("PLAINTEXT", "SASL_PLAINTEXT", "SSL", "SASL_SSL", "CONTROLLER")
 START_SECONDS = 240
-"""A JVM needs five seconds of a processor to come up, which take long on a machine that is busy with other things."""
+"""A JVM needs five seconds of processor time to start, which takes long on a busy machine."""
 
 USER, STRANGER = "writer", "stranger"
 PASSWORD = "p@ss/w%rd-canary"
 
 
 def missing():
-    """Say what is missing to run a broker; nothing is where the answer is empty."""
+    """Return what is missing to run a broker; empty if nothing is."""
     if shutil.which("java") is None:
         return "no Java: install a Java runtime of version 17 or newer (apt-get install openjdk-17-jre-headless)"
     if not JARS.is_dir():
@@ -37,7 +37,7 @@ def missing():
 
 
 def fetch():
-    """Fetch the jars, unless they are there."""
+    """Fetch the jars, unless they exist."""
     if JARS.is_dir():
         return
     JARS.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def fetch():
 
 @functools.cache
 def shared_broker():
-    """Give a broker that lives as long as the tests, for those that only need one; it may have been killed."""
+    """Return a broker shared by the whole test session; a test may have killed it."""
     folder = tempfile.TemporaryDirectory()
     atexit.register(folder.cleanup)
     return KafkaBroker(folder.name)
@@ -62,7 +62,7 @@ def free_port():
 
 
 class KafkaBroker:
-    """A broker with a listener for each way to reach it.
+    """A broker with a listener for each security protocol.
 
     Over `SASL_*`, `USER` may do everything and `STRANGER` nothing; both have `PASSWORD`, by PLAIN and SCRAM-SHA-256. Over `PLAINTEXT`
     everyone may do everything.
@@ -92,11 +92,11 @@ class KafkaBroker:
         self.start()
 
     def address(self, listener="PLAINTEXT"):
-        """Give the HOST:PORT of a listener."""
+        """Return the HOST:PORT of a listener."""
         return f"127.0.0.1:{self._ports[listener]}"
 
     def start(self):
-        """Start it, or start it again on the ports and with the data it had."""
+        """Start or restart it with the same ports and data."""
         with (self._folder / "broker.log").open("ab") as log:
             command = self._java("kafka.Kafka", str(self._folder / "server.properties"))
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -113,17 +113,17 @@ class KafkaBroker:
         return self._process.poll() is None
 
     def kill(self):
-        """Go away without a word, as when the power fails."""
+        """Kill it, to simulate a power failure."""
         if self.is_running:
             self._process.kill()
         self._process.wait()
 
     def freeze(self):
-        """Go silent with every connection open."""
+        """Stop responding, with every connection open."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self):
-        """Wake from `freeze`."""
+        """Resume after `freeze`."""
         self._process.send_signal(signal.SIGCONT)
 
     def create_topic(self, topic, *, partitions=1, **settings):
@@ -141,7 +141,7 @@ class KafkaBroker:
             future.result(30)
 
     def records(self, topic):
-        """Read everything that is in a topic, partition by partition, as Kafka messages."""
+        """Read all messages of a topic, partition by partition."""
         from confluent_kafka import Consumer, TopicPartition
 
         consumer = Consumer({"bootstrap.servers": self.address(), "group.id": "tests", "enable.auto.commit": False, "log_level": 0})
@@ -162,7 +162,7 @@ class KafkaBroker:
 
     @staticmethod
     def _end(consumer, place):
-        """Ask for a partition's end; a broker that has just started does not know at first that it leads."""
+        """Return a partition's end offset; a broker that has just started does not know at first that it is the leader."""
         from confluent_kafka import KafkaException
 
         for _ in range(100):
@@ -187,7 +187,7 @@ class KafkaBroker:
 
     @staticmethod
     def _java(*words):
-        """A small heap, and no time spent on compiling well what runs only for seconds."""
+        """Return a Java command with a small heap and without the optimizing compiler, for a process that runs for seconds."""
         return ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{JARS}{os.sep}*", *words]
 
     def _settings(self):

@@ -1,4 +1,4 @@
-"""A real Mosquitto that tests start and stop, and a client that writes down what it hears."""
+"""A real Mosquitto that tests start and stop, and a client that records all messages."""
 
 import functools
 import os
@@ -18,7 +18,7 @@ PACKAGE = "mosquitto"
 
 @functools.cache
 def program(name):
-    """Path of one of Mosquitto's programs, None where it is not installed; Debian keeps the broker from a user's PATH."""
+    """Return the path of one of Mosquitto's programs, None if it is not installed; Debian's broker is not in a user's PATH."""
     return shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin")))
 
 
@@ -35,10 +35,10 @@ def free_port():
 
 
 class Mosquitto:
-    """A broker on a free port of this machine, which it keeps when it is started again.
+    """A broker on a free port of this machine, which a restart keeps.
 
     `users` maps names to passwords; without any, everybody may come in. `lines` are further lines of its configuration, for its listener.
-    It remembers retained messages and sessions over a restart unless it is told to forget.
+    It remembers retained messages and sessions over a restart unless `stop` is called with `forget`.
     """
 
     def __init__(self, folder: Path, *, users=None, lines=(), access=None):
@@ -53,14 +53,14 @@ class Mosquitto:
             f"persistence_location {folder}/",
             f"log_dest file {self.log}",
             "log_type all",
-            # Unless told otherwise it keeps 1000 for a listener that is away, and drops what comes behind. With 0, no limit, version
-            # 2.0.11 hangs up on whoever publishes what he may not.
+            # The default is 1000 for a listener that is offline; it drops further messages. With 0, no limit, version
+            # 2.0.11 disconnects a client that publishes without permission.
             "max_queued_messages 1000000",
             f"allow_anonymous {'false' if users else 'true'}",
             *lines,
         ]
         if os.getuid() == 0:
-            text.append("user root")  # it would become a user that may not read the test's folder
+            text.append("user root")  # its default user may not read the test's folder
         if users:
             passwords = folder / "passwords"
             passwords.touch()
@@ -75,7 +75,7 @@ class Mosquitto:
         self.start()
 
     def start(self):
-        """Start it, and wait until it takes connections."""
+        """Start it, and wait until it accepts connections."""
         self._process = subprocess.Popen(
             [program("mosquitto"), "-c", str(self._configuration)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -88,18 +88,18 @@ class Mosquitto:
                 time.sleep(0.02)
             else:
                 return
-        raise AssertionError("mosquitto takes no connections")
+        raise AssertionError("mosquitto accepts no connections")
 
     def freeze(self):
-        """Go silent with every connection open."""
+        """Stop responding, with every connection open."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self):
-        """Wake from `freeze`."""
+        """Resume after `freeze`."""
         self._process.send_signal(signal.SIGCONT)
 
     def stop(self, *, forget=False):
-        """End it in good order; `forget` what it knows."""
+        """Shut it down; with `forget`, delete its database."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGCONT)
             self._process.terminate()
@@ -111,7 +111,7 @@ class Mosquitto:
 class Listener:
     """A client that keeps every message of some topics, in order, also those sent while it was reconnecting.
 
-    A broker that ends before it has read an acknowledgement says that message again. Of such a pair only the first is kept: what is kept
+    A broker that stops before it has read an acknowledgement sends that message again. Such redeliveries are skipped: a message kept
     twice was published twice.
     """
 
@@ -134,7 +134,7 @@ class Listener:
         self._client.on_connect = lambda client, *_: client.subscribe([(topics, 1), (self._mark_topic, 1)])
         self._client.on_subscribe = lambda *_: self._ready.set()
         self._client.on_disconnect = lambda *_: self._ready.clear()
-        self._client.on_message = self._hear
+        self._client.on_message = self._on_message
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         self.wait_until_ready()
@@ -142,8 +142,8 @@ class Listener:
     def wait_until_ready(self):
         assert self._ready.wait(20), "the listener is not connected"
 
-    def heard(self, topic=None):
-        """Give the messages up to now: whatever the broker took before this call is among them."""
+    def received(self, topic=None):
+        """Return the messages up to now, including all that the broker accepted before this call."""
         mark = uuid.uuid4().hex
         self._marks[mark] = threading.Event()
         self._client.publish(self._mark_topic, mark, qos=1)
@@ -151,36 +151,36 @@ class Listener:
         return [message for message in list(self.messages) if topic is None or message.topic == topic]
 
     def wait_for(self, is_there, seconds=10.0):
-        """Wait until a message has come that `is_there` says yes to."""
+        """Wait for a message for which `is_there` is true."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for message in list(self.messages):
                 if is_there(message):
                     return message
             time.sleep(0.02)
-        raise AssertionError(f"not heard in {seconds} s; heard {[message.topic for message in self.messages]}")
+        raise AssertionError(f"not received in {seconds} s; received {[message.topic for message in self.messages]}")
 
     def stop(self):
         self._client.disconnect()
         self._client.loop_stop()
 
-    def _hear(self, _client, _data, message):
+    def _on_message(self, _client, _data, message):
         if message.topic == self._mark_topic:
             if mark := self._marks.get(message.payload.decode()):
                 mark.set()
-        elif not message.topic.startswith("marks/") and not self._is_said_again(message):
+        elif not message.topic.startswith("marks/") and not self._is_redelivered(message):
             self.messages.append(message)
 
-    def _is_said_again(self, message):
+    def _is_redelivered(self, message):
         content = (message.topic, message.payload)
         before, self._by_id[message.mid] = self._by_id.get(message.mid), content
         return message.dup and before == content
 
 
 def retained(port, topics="#", **access):
-    """Give what a newcomer is told at once: payloads by topic."""
+    """Return the retained payloads by topic."""
     listener = Listener(port, topics, **access)
     try:
-        return {message.topic: message.payload for message in listener.heard() if message.retain}
+        return {message.topic: message.payload for message in listener.received() if message.retain}
     finally:
         listener.stop()

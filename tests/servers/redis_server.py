@@ -21,7 +21,7 @@ def _free_port():
 
 
 class RedisServer:
-    """Keeps its data in a folder, and has them again when it is started again.
+    """Keeps its data in a folder, also over a restart.
 
     Attributes:
         port: Its port; 127.0.0.1.
@@ -43,7 +43,7 @@ class RedisServer:
         self.start()
 
     def start(self):
-        """Start it, or start it again on the port it had."""
+        """Start or restart it on the same port."""
         fixed = ["--bind", "127.0.0.1", "--dir", str(self._folder), "--appendonly", "yes", "--appendfsync", "always", "--save", ""]
         self._process = subprocess.Popen([PROGRAM, *fixed, *self._settings], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 20
@@ -58,6 +58,6 @@ class RedisServer:
         raise AssertionError("redis-server did not start")
 
     def stop(self):
-        """Kill it; what it acknowledged is on its disk."""
+        """Kill it; acknowledged data is on its disk."""
         self._process.kill()
         self._process.wait()

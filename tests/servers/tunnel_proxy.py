@@ -1,4 +1,4 @@
-"""A real HTTP proxy that makes tunnels (CONNECT), as they stand between a site and the internet."""
+"""A real HTTP proxy with tunnels (CONNECT)."""
 
 import socket
 import socketserver
@@ -32,7 +32,7 @@ def _pour(source, target):
 
 
 class TunnelProxy(socketserver.ThreadingTCPServer):
-    """Takes requests for tunnels on a port of its own.
+    """Accepts requests for tunnels on a port of its own.
 
     Attributes:
         asked: Method, target and headers of each.
@@ -47,6 +47,6 @@ class TunnelProxy(socketserver.ThreadingTCPServer):
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self):
-        """Take no more."""
+        """Stop."""
         self.shutdown()
         self.server_close()

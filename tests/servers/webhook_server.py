@@ -1,4 +1,4 @@
-"""A real HTTP server that takes webhooks and misbehaves as it is told."""
+"""A real HTTP server that accepts webhooks and can misbehave."""
 
 import http.server
 import json
@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 
 class Received(NamedTuple):
-    """A request as it came in; header names in lower case."""
+    """A request as received; header names in lower case."""
 
     method: str
     path: str
@@ -32,7 +32,7 @@ class Received(NamedTuple):
 
 
 def answer(status, body=b"", **headers):
-    """Answer as a server does; in names of headers, `_` stands for `-`."""
+    """Return a normal response; in names of headers, `_` stands for `-`."""
 
     def behave(handler):
         handler.send_response(status)
@@ -52,30 +52,30 @@ def silence(handler):
 
 
 def reset(handler):
-    """Reset the connection once the request was read, as a server does that crashes."""
+    """Reset the connection after reading the request, like a crashing server."""
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     handler.close_connection = True
     handler.connection.close()
 
 
 def hang_up(handler):
-    """Close the connection without an answer."""
+    """Close the connection without a response."""
     handler.close_connection = True
 
 
 def gibberish(handler):
-    """Answer with what is not HTTP."""
+    """Respond with another protocol."""
     handler.wfile.write(b"220 mail.example ESMTP\r\n")
     handler.close_connection = True
 
 
 def drip_headers(handler):
-    """Send a header a byte at a time, each soon enough for a time limit on silence."""
+    """Send a header byte by byte, each within the read timeout."""
     _drip(handler, b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 1000)
 
 
 def drip_body(status):
-    """Say the status at once, and the body a byte at a time."""
+    """Send the status at once, and the body byte by byte."""
 
     def behave(handler):
         _drip(handler, b"x" * 1000, at_once=b"HTTP/1.1 %d Status\r\nContent-Length: 1000\r\n\r\n" % status)
@@ -84,7 +84,7 @@ def drip_body(status):
 
 
 def endless_body(handler):
-    """Take, and then talk for ever."""
+    """Accept, and send an endless body."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
     with suppress(OSError):
         while not handler.server.stopped.is_set():
@@ -112,7 +112,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _take(self):
         length = int(self.headers.get("Content-Length", 0))
         body = self.rfile.read(length)
-        if len(body) < length:  # the connection ended meanwhile: nothing was taken
+        if len(body) < length:  # the connection ended: nothing was accepted
             self.close_connection = True
             return
         received = Received(self.command, self.path, {name.lower(): value for name, value in self.headers.items()}, body)
@@ -144,17 +144,17 @@ class _Server(http.server.ThreadingHTTPServer):
     def get_request(self):
         connection, address = super().get_request()
         self.connections.append(connection)
-        if self.tls:  # the handshake is made where the first byte is read: in the handler's own thread
+        if self.tls:  # the handshake happens at the first read, in the handler's thread
             connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
             self.connections.append(connection)
         return connection, address
 
     def handle_error(self, request, client_address):
-        pass  # a client that hangs up, or does not like our certificate
+        pass  # a client that disconnects, or rejects the certificate
 
 
 class WebhookServer:
-    """Takes requests on a port of its own.
+    """Accepts requests on a port of its own.
 
     Attributes:
         requests: All requests, as they came in.
@@ -176,17 +176,17 @@ class WebhookServer:
         return f"http{'s' if self._tls else ''}://localhost:{self.port}"
 
     def behave(self, *behaviours):
-        """Answer the next requests so."""
+        """Set the responses to the next requests."""
         self.behaviours = iter(behaviours)
 
     def start(self):
-        """Start it, or start it again on the port it had."""
+        """Start or restart it on the same port."""
         self._server = _Server(("127.0.0.1", self.port), self, self._tls)
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def stop(self):
-        """Go away, with every connection."""
+        """Stop, and close every connection."""
         self._server.stopped.set()
         self._server.shutdown()
         self._server.server_close()

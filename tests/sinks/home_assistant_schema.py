@@ -1,4 +1,4 @@
-"""What Home Assistant's MQTT discovery takes, written down as JSON Schema, but strict: a key that it does not know is refused here.
+"""JSON Schema of Home Assistant's MQTT discovery, but strict: unknown keys are refused.
 
 Sources: https://www.home-assistant.io/integrations/binary_sensor.mqtt/#configuration-variables,
 https://www.home-assistant.io/integrations/sensor.mqtt/#configuration-variables and

@@ -1,4 +1,4 @@
-"""One row for each sink: the other system that the contract of sinks is tested against, a real one wherever there is one.
+"""One row for each sink: the other system for the contract tests, a real one where possible.
 
 A row is a function `(folder) -> OtherSystem`. It skips with a reason where the other system is not installed.
 """
@@ -23,32 +23,32 @@ from edge_hoi.sinks.webhook.settings import WebhookSettings
 
 
 class OtherSystem:
-    """What stands on the other side of a sink. A row's subclass overrides what differs.
+    """The system that a sink delivers to. A row's subclass overrides what differs.
 
     Attributes:
         secret: A password that the sink was given; it must not show anywhere. None for a sink without one.
-        can_be_away: Whether `go_away` and `come_back` work.
+        can_be_down: Whether `go_down` and `come_up` work.
     """
 
     secret = None
-    can_be_away = False
+    can_be_down = False
 
     def make_sink(self):
-        """Make a sink to this system, also while it is away."""
+        """Create a sink to this system, also while it is down."""
         raise NotImplementedError
 
     def received(self):
-        """Give every event that has arrived, in order, as CloudEvents envelopes (dictionaries)."""
+        """Return every event that has arrived, in order, as CloudEvents envelopes (dictionaries)."""
         raise NotImplementedError
 
-    def go_away(self):
+    def go_down(self):
         """Become unreachable."""
 
-    def come_back(self):
+    def come_up(self):
         """Be reachable again, at the same address."""
 
     def stop(self):
-        """End for good."""
+        """Shut down permanently."""
 
 
 class Fake(OtherSystem):
@@ -83,10 +83,10 @@ class RotatingJsonlFiles(JsonlFile):
 
 
 class MqttBroker(OtherSystem):
-    """Mosquitto with a password, and a client that hears all events."""
+    """Mosquitto with a password, and a client that receives all events."""
 
     secret = "p@ss/w%rd"
-    can_be_away = True
+    can_be_down = True
     version, qos = "5", 1
 
     def __init__(self, folder):
@@ -99,13 +99,13 @@ class MqttBroker(OtherSystem):
         return MqttSettings(**settings, version=self.version, qos=self.qos).make(SinkContext("site", ("camera",)))
 
     def received(self):
-        return [json.loads(message.payload) for message in self.listener.heard()]
+        return [json.loads(message.payload) for message in self.listener.received()]
 
-    def go_away(self):
-        self.listener.heard()
+    def go_down(self):
+        self.listener.received()
         self.broker.stop()
 
-    def come_back(self):
+    def come_up(self):
         self.broker.start()
         self.listener.wait_until_ready()
 
@@ -120,7 +120,7 @@ class OldMqttBroker(MqttBroker):
 
 class Webhook(OtherSystem):
     secret = "kanari-bird"
-    can_be_away = True
+    can_be_down = True
     content_mode = "structured"
 
     def __init__(self, folder):
@@ -134,10 +134,10 @@ class Webhook(OtherSystem):
     def received(self):
         return [envelope for request in self.server.accepted for envelope in request.envelopes]
 
-    def go_away(self):
+    def go_down(self):
         self.server.stop()
 
-    def come_back(self):
+    def come_up(self):
         self.server.start()
 
     def stop(self):
@@ -181,7 +181,7 @@ class ParquetFiles(OtherSystem):
 
 class RedisStream(OtherSystem):
     secret = "kanari-bird"
-    can_be_away = True
+    can_be_down = True
 
     def __init__(self, folder):
         redis = pytest.importorskip("redis", reason="the Redis stream needs the [redis] extra")
@@ -197,10 +197,10 @@ class RedisStream(OtherSystem):
     def received(self):
         return [json.loads(fields[b"cloudevent"]) for _, fields in self.client.xrange("gate")]
 
-    def go_away(self):
+    def go_down(self):
         self.server.stop()
 
-    def come_back(self):
+    def come_up(self):
         self.server.start()
 
     def stop(self):
@@ -209,10 +209,10 @@ class RedisStream(OtherSystem):
 
 
 class Kafka(OtherSystem):
-    """A topic of its own on a broker that all tests share, for starting one takes seconds."""
+    """A topic of its own on a broker that all tests share, because starting one takes seconds."""
 
     secret = kafka_broker.PASSWORD
-    can_be_away = True
+    can_be_down = True
 
     def __init__(self, folder):
         pytest.importorskip("confluent_kafka", reason="no Kafka client: pip install '.[kafka]'")
@@ -238,10 +238,10 @@ class Kafka(OtherSystem):
     def received(self):
         return [json.loads(record.value()) for record in self.broker.records(self.topic)]
 
-    def go_away(self):
+    def go_down(self):
         self.broker.kill()
 
-    def come_back(self):
+    def come_up(self):
         self.broker.start()
 
 

@@ -1,4 +1,4 @@
-"""docs/events.md: its examples are what the code makes, and it says something of every key."""
+"""docs/events.md: its examples match the code's output, and every key is documented."""
 
 import json
 import re
@@ -19,13 +19,13 @@ STARTED, _, ENDED = (replace(event, zones=("driveway",)) for event in EPISODE)
 
 
 def pretty(document):
-    """Write JSON with a line for each key, and short lists on one."""
+    """Format JSON with a line for each key, and short lists on one line."""
     text = json.dumps(document, indent=2, ensure_ascii=False)
     return re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda found: "[" + re.sub(r"\s*\n\s*", " ", found[1]) + "]", text)
 
 
 def binary_request(event):
-    """Write a webhook's request in the binary mode as it looks on the way, without what the connection adds."""
+    """Format a webhook's request in the binary mode, without the headers that the connection adds."""
     request = render_request([Message.of(event)], "binary")
     return "\n".join(f"{name}: {value}" for name, value in request.headers.items()) + f"\n\n{request.body.decode()}"
 
@@ -46,15 +46,15 @@ def document(repository):
 
 
 @pytest.mark.parametrize("language", EXAMPLES)
-def test_examples_are_what_the_code_makes(document, language):
+def test_examples_match_the_codes_output(document, language):
     assert re.findall(rf"```{language}\n(.*?)\n```", document, re.DOTALL) == EXAMPLES[language]
 
 
-def test_an_example_is_of_the_time_that_it_says():
+def test_the_examples_time_is_noon():
     assert STARTED.start.utc == NOON
 
 
-def test_every_key_of_an_event_is_explained(document):
+def test_every_key_of_an_event_is_documented(document):
     schema = load_schema()
     explained = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`[^|]+) \|", document, re.MULTILINE))))
     assert explained == set(schema["properties"]) - {"data"} | set(schema["$defs"]["data"]["properties"])

@@ -1,4 +1,4 @@
-"""Frigate's `events` messages: their documented fields, and what automations that people have written for them make of ours."""
+"""Frigate's `events` messages: their documented fields, and published automations on this program's messages."""
 
 import json
 from dataclasses import replace
@@ -26,7 +26,7 @@ SNAPSHOT = {
     "properties": {"frame_time": NUMBER, "box": BOX, "area": NUMBER, "region": BOX, "score": NUMBER, "attributes": {"items": FOUND}},
     "required": ["frame_time", "box", "area", "region", "score", "attributes"],
 }
-# https://docs.frigate.video/integrations/mqtt/#frigateevents; "ratio" and what follows "max_severity" by its program
+# https://docs.frigate.video/integrations/mqtt/#frigateevents; "ratio" and the fields after "max_severity" are from its source
 FIELDS = {
     **dict.fromkeys(["id", "camera", "label"], STRING),
     **dict.fromkeys(["frame_time", "top_score", "start_time", "score", "area", "ratio"], NUMBER),
@@ -56,21 +56,21 @@ SCENE = [("yard",), ("yard",), ("yard", "shed"), ("shed",), ("shed",)]
 
 
 def make_visit():
-    """Give an episode of someone who comes in by the yard and goes to the shed."""
+    """Return an episode of a person who enters the yard and walks to the shed."""
     return [replace(event, zones=zones) for event, zones in zip(make_episode(3, camera="gate"), SCENE, strict=True)]
 
 
 def render_all(events):
-    told, messages = {}, []
+    published, messages = {}, []
     for event in events:
-        before = told.get(event.event_id)
+        before = published.get(event.event_id)
         messages.append(json.loads(render_message(event, before)))
-        told[event.event_id] = OpenEpisode.after(event, before)
+        published[event.event_id] = OpenEpisode.after(event, before)
     return messages
 
 
 class Automation:
-    """Does what the conditions of widespread automations do; they are Home Assistant's templates, over `trigger.payload_json`."""
+    """Evaluates the conditions of common automations: Home Assistant's templates over `trigger.payload_json`."""
 
     def __init__(self, *conditions):
         environment = pytest.importorskip("jinja2", reason="Home Assistant's templates are Jinja's").Environment(autoescape=False)
@@ -90,7 +90,7 @@ def test_every_message_has_the_documented_fields():
         jsonschema.validate(message, MESSAGE)
 
 
-def test_a_message_says_what_the_event_says():
+def test_a_message_has_the_events_values():
     first, *_, last = events = make_visit()
     messages = render_all([*events[:-1], replace(last, snapshot="a.jpg", clip="a.mp4")])
     assert [message["type"] for message in messages] == ["new", "update", "update", "update", "end"]
@@ -107,7 +107,7 @@ def test_a_message_says_what_the_event_says():
     assert (end["has_snapshot"], end["has_clip"], after["has_snapshot"]) == (True, True, False)
 
 
-def test_before_is_what_the_message_before_said_after():
+def test_before_equals_after_of_the_previous_message():
     messages = render_all(make_visit())
     assert messages[0]["before"]["false_positive"]
     assert messages[0]["before"]["entered_zones"] == []
@@ -121,7 +121,7 @@ def test_entered_zones_grow_and_current_zones_change():
     assert [message["after"]["current_zones"] for message in messages] == [list(zones) for zones in SCENE]
 
 
-def test_the_end_of_an_episode_that_an_earlier_run_started_makes_sense_by_itself():
+def test_the_end_of_an_episode_of_an_earlier_run_is_a_valid_message():
     message = json.loads(render_message(make_visit()[-1], None))
     jsonschema.validate(message, MESSAGE)
     assert (message["type"], message["before"]["end_time"]) == ("end", None)
@@ -153,7 +153,7 @@ def test_the_end_of_an_episode_that_an_earlier_run_started_makes_sense_by_itself
         (["{{ trigger.payload_json['after']['top_score'] | float(0) >= 0.5 and trigger.payload_json['after']['camera'] == 'dock' }}"], []),
     ],
 )
-def test_automations_written_for_frigate_trigger_where_they_should(conditions, expected):
+def test_automations_written_for_frigate_trigger_correctly(conditions, expected):
     assert Automation(*conditions).triggered_by(render_all(make_visit())) == expected
 
 
@@ -165,12 +165,12 @@ def broker(tmp_path):
     broker.stop()
 
 
-def test_the_sink_publishes_them_where_frigate_does_and_goes_on_where_it_was_after_an_outage(broker):
+def test_the_sink_publishes_to_frigates_topics_and_continues_after_an_outage(broker):
     listener = Listener(broker.port, "frigate/#")
     messages = [Message.of(event, position) for position, event in enumerate(make_visit(), 1)]
     sink = MqttSettings(host="127.0.0.1", port=broker.port, format="frigate", timeout_seconds=2).make(SinkContext("site", ("gate",)))
     sink.deliver(messages[:2])
-    assert [message.payload for message in listener.heard("frigate/available")] == [b"online"]
+    assert [message.payload for message in listener.received("frigate/available")] == [b"online"]
     broker.stop()
     with pytest.raises(SinkUnavailableError):
         sink.deliver(messages[2:])
@@ -178,6 +178,6 @@ def test_the_sink_publishes_them_where_frigate_does_and_goes_on_where_it_was_aft
     listener.wait_until_ready()
     sink.deliver(messages[2:])
     sink.close()
-    heard = [json.loads(message.payload) for message in listener.heard("frigate/events")]
-    assert heard == render_all([message.event for message in messages])
+    received = [json.loads(message.payload) for message in listener.received("frigate/events")]
+    assert received == render_all([message.event for message in messages])
     listener.stop()

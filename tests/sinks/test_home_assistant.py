@@ -1,4 +1,4 @@
-"""Announcements to Home Assistant: what it takes, and what it would show."""
+"""Announcements to Home Assistant: the documented schema, and the rendered templates."""
 
 import json
 import re
@@ -23,19 +23,19 @@ def announce(*places):
 
 
 @pytest.mark.parametrize("place", [CAMERA, ZONE, Place("a.b c"), Place("gate", "+/#")])
-def test_what_is_announced_is_what_home_assistant_documents(place):
+def test_announcements_match_home_assistants_documentation(place):
     for topic, entity in announce(place):
         kind = re.fullmatch(DISCOVERY_TOPIC, topic).group(1)
         jsonschema.validate(entity, ENTITIES[kind], format_checker=jsonschema.FormatChecker())
 
 
-def test_the_written_down_schema_refuses_what_home_assistant_would_not_take():
+def test_the_schema_rejects_what_home_assistant_rejects():
     for wrong in ({}, {"state_topic": "a", "unknown": 1}, {"state_topic": "a", "device": {"name": "x"}, "unique_id": "u"}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(wrong, ENTITIES["binary_sensor"])
 
 
-def test_a_camera_is_one_device_with_its_zones_and_every_entity_has_an_id_of_its_own():
+def test_a_camera_and_its_zones_are_one_device_and_entity_ids_are_unique():
     entities = [entity for _, entity in announce(CAMERA, ZONE, Place("gate", "Küche_2"), Place("dock"))]
     assert len(entities) == 3 + 1 + 1 + 3
     assert len({entity["unique_id"] for entity in entities}) == len(entities)
@@ -44,13 +44,13 @@ def test_a_camera_is_one_device_with_its_zones_and_every_entity_has_an_id_of_its
     assert gates != docks
 
 
-def test_entities_read_the_topics_that_are_published():
+def test_entities_read_the_published_topics():
     for place in (CAMERA, ZONE):
         for _, entity in announce(place):
             assert (entity["state_topic"], entity["availability_topic"]) == (TOPICS.state(place), TOPICS.availability)
 
 
-def test_the_templates_show_what_is_states():
+def test_the_templates_show_the_current_interactions():
     environment = pytest.importorskip("jinja2", reason="Home Assistant's templates are Jinja's").Environment(autoescape=False)
 
     def shown(place):
@@ -63,10 +63,10 @@ def test_the_templates_show_what_is_states():
     assert (shown(CAMERA), shown(ZONE)) == (["ON", "1", "person riding bicycle"], ["ON"])
 
 
-def test_a_text_is_never_longer_than_home_assistant_takes():
+def test_a_text_is_never_longer_than_home_assistants_limit():
     states = CameraStates(["gate"])
     for number in range(100):
-        event = replace(make_episode()[0], text=f"person doing thing number {number}")
+        event = replace(make_episode()[0], text=f"person doing activity number {number}")
         states.update(Message.of(event, number + 1))
     state = json.loads(states.state(CAMERA))
     assert (state["active"], len(state["interactions"]), len(state["text"])) == (100, 25, 255)

@@ -44,7 +44,7 @@ def test_every_batch_is_in_the_file_when_deliver_returns(tmp_path):
             assert len(path.read_bytes().splitlines()) == count
 
 
-def test_a_file_is_begun_anew_unless_appended_to(tmp_path):
+def test_a_file_is_overwritten_unless_appended_to(tmp_path):
     path = tmp_path / "events.jsonl"
     write(path, EVENTS)
     assert write(path, EVENTS, append=True) == LINES * 2
@@ -56,25 +56,25 @@ def test_no_events_make_an_empty_file(tmp_path):
 
 
 @pytest.mark.parametrize("size", [1, 30, 300])
-def test_a_torn_last_line_is_taken_out_when_appending(tmp_path, size):
+def test_an_incomplete_last_line_is_removed_when_appending(tmp_path, size):
     path = tmp_path / "events.jsonl"
     path.write_bytes(LINES + LINES[:size])
     assert write(path, EVENTS, append=True) == LINES * 2
 
 
-def test_a_file_of_a_single_torn_line_longer_than_a_block_is_mended(tmp_path):
+def test_a_single_incomplete_line_longer_than_a_block_is_removed(tmp_path):
     path = tmp_path / "events.jsonl"
     path.write_bytes(b'{"specversion":"' + b"x" * 200_000)
     assert write(path, EVENTS, append=True) == LINES
 
 
-def test_a_whole_last_line_that_lacks_its_end_is_kept(tmp_path):
+def test_a_complete_last_line_without_newline_is_kept(tmp_path):
     path = tmp_path / "events.jsonl"
     path.write_bytes(LINES.rstrip(b"\n"))
     assert write(path, EVENTS, append=True) == LINES * 2
 
 
-def test_a_file_that_holds_something_else_is_not_touched(tmp_path):
+def test_a_file_of_another_format_is_not_changed(tmp_path):
     path = tmp_path / "letter.txt"
     path.write_bytes(b"Dear reader,\nhello")
     with pytest.raises(SinkFaultError, match="name another file"):
@@ -82,7 +82,7 @@ def test_a_file_that_holds_something_else_is_not_touched(tmp_path):
     assert path.read_bytes() == b"Dear reader,\nhello"
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
+def test_a_missing_folder_is_reported(tmp_path):
     with pytest.raises(SinkFaultError, match=r"missing/events\.jsonl: No such file or directory; name a file in a folder that exists"):
         JsonlSink(tmp_path / "missing" / "events.jsonl")
 
@@ -96,7 +96,7 @@ def test_a_full_device_is_reported():
 
 @pytest.fixture
 def limited_file_size():
-    """Let files grow to just so many bytes, as a full disk does."""
+    """Limit the size of files, to simulate a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def limit(size):
@@ -107,7 +107,7 @@ def limited_file_size():
 
 
 @pytest.mark.parametrize("append", [False, True])
-def test_a_batch_that_does_not_fit_is_taken_back_and_can_be_delivered_later(tmp_path, limited_file_size, append):
+def test_a_batch_that_does_not_fit_is_removed_and_can_be_delivered_later(tmp_path, limited_file_size, append):
     path = tmp_path / "events.jsonl"
     with JsonlSink(path, append=append) as sink:
         sink.deliver(MESSAGES)
@@ -128,7 +128,7 @@ def test_standard_output_gets_the_same_lines_and_stays_open(capfdbinary):
     assert capfdbinary.readouterr().out == LINES + b"still open\n"
 
 
-def test_a_reader_that_went_away_is_reported():
+def test_a_closed_pipe_is_reported():
     code = (
         "import sys; sys.path.insert(0, 'tests')\n"
         "from edge_hoi.sinks import JsonlSink, Message\n"
@@ -146,7 +146,7 @@ def test_a_reader_that_went_away_is_reported():
     assert "cannot write events to standard output: Broken pipe" in done.stderr
 
 
-def test_a_pipe_is_written_to_as_it_is(tmp_path):
+def test_a_named_pipe_is_supported(tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)
     with subprocess.Popen(["cat", str(path)], stdout=subprocess.PIPE) as reader:
@@ -168,7 +168,7 @@ def lines_of(folder, count):
 
 
 @pytest.mark.parametrize("batch", [1, 3, len(EVENTS)])
-def test_files_are_rotated_at_the_same_lines_whatever_the_batches(tmp_path, batch):
+def test_files_are_rotated_at_the_same_lines_for_all_batch_sizes(tmp_path, batch):
     limit = 3 * max(len(message.body) + 1 for message in MESSAGES)
     with JsonlSink(tmp_path / "events.jsonl", rotate_bytes=limit, keep_files=100) as sink:
         for first in range(0, len(MESSAGES), batch):
@@ -179,7 +179,7 @@ def test_files_are_rotated_at_the_same_lines_whatever_the_batches(tmp_path, batc
     assert all(len(content) <= limit for content in files)
 
 
-def test_only_so_many_old_files_are_kept_and_a_run_begun_anew_takes_them_away(tmp_path):
+def test_old_files_are_limited_in_number_and_deleted_when_overwriting(tmp_path):
     path = tmp_path / "events.jsonl"
     with JsonlSink(path, rotate_bytes=1, keep_files=2) as sink:
         sink.deliver(MESSAGES[:5])
@@ -190,7 +190,7 @@ def test_only_so_many_old_files_are_kept_and_a_run_begun_anew_takes_them_away(tm
     assert len(lines_of(tmp_path, 9)) == 1
 
 
-def test_what_was_written_before_a_full_disk_counts_as_taken(tmp_path, limited_file_size):
+def test_messages_written_before_a_full_disk_count_as_delivered(tmp_path, limited_file_size):
     first, second, third = MESSAGES[0], MESSAGES[1], MESSAGES[2]
     limit = max(len(first.body), len(second.body)) + 1
     with JsonlSink(tmp_path / "events.jsonl", rotate_bytes=limit, keep_files=9) as sink:
@@ -203,7 +203,7 @@ def test_what_was_written_before_a_full_disk_counts_as_taken(tmp_path, limited_f
     assert b"".join(lines_of(tmp_path, 9)) == b"".join(message.body + b"\n" for message in (first, second, third))
 
 
-def test_a_sink_made_for_a_test_leaves_the_file_as_it_is(tmp_path):
+def test_a_sink_created_for_a_test_does_not_overwrite_the_file(tmp_path):
     path = tmp_path / "events.jsonl"
     write(path, EVENTS)
     settings = JsonlSettings(path=str(path))

@@ -1,4 +1,4 @@
-"""The sink of Kafka against a real Apache Kafka; what it has in common with other sinks is in `test_sinks`."""
+"""The Kafka sink with a real Apache Kafka; the contract tests of all sinks are in `test_sinks`."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ from edge_hoi.sinks.kafka.settings import KafkaSettings
 
 KEY_PASSWORD = "key p@ss/w%rd-canary"
 PATIENT = 25.0
-"""Time-out where an answer is certain to come."""
+"""Timeout where an answer is certain to come."""
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def topic(broker):
 
 @pytest.fixture
 def make_sink(broker, topic):
-    """Give a function that makes a sink to `topic`, closed at the end: `make_sink("SASL_SSL", **settings)`."""
+    """Return a function that creates a sink to `topic`, closed after the test: `make_sink("SASL_SSL", **settings)`."""
     sinks = []
 
     def make(listener="PLAINTEXT", **settings):
@@ -77,7 +77,7 @@ def make_sink(broker, topic):
 
 
 def messages_of(*episodes):
-    """Take an event of each episode in turn, as they come from several cameras."""
+    """Interleave the events of episodes, as from several cameras."""
     events = [event for together in zip(*episodes, strict=True) for event in together]
     return [Message.of(event, position) for position, event in enumerate(events, 1)]
 
@@ -87,7 +87,7 @@ def some_messages(updates=3):
 
 
 def oversized(message):
-    """Make an event of 9 kB that stays as large when compressed."""
+    """Create an incompressible event of 9 kB."""
     noise = "".join(map(chr, random.Random(0).choices(range(0x4E00, 0x9FFF), k=3000)))
     return Message.of(replace(message.event, text=noise), message.position)
 
@@ -97,7 +97,7 @@ def envelopes(records):
 
 
 def by_camera(ids_and_cameras):
-    """Group ids by camera, each id where it came first."""
+    """Group ids by camera, without duplicates, in order of arrival."""
     groups = defaultdict(dict)
     for name, camera in ids_and_cameras:
         groups[camera][name] = None
@@ -112,7 +112,7 @@ def received(records):
     return by_camera((envelope["id"], envelope["partitionkey"]) for envelope in envelopes(records))
 
 
-# What records are like
+# Records
 
 
 def test_the_events_of_a_camera_have_its_name_as_key_and_stay_in_order_in_one_partition(broker, topic, make_sink):
@@ -146,7 +146,7 @@ def test_the_sdk_of_cloudevents_reads_both_modes(broker, topic, make_sink, mode)
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "snappy", "lz4", "zstd"])
-def test_every_compression_arrives_whole(broker, topic, make_sink, compression):
+def test_every_compression_is_supported(broker, topic, make_sink, compression):
     messages = some_messages()
     make_sink(compression=compression).deliver(messages)
     assert received(broker.records(topic)) == sent(messages)
@@ -159,7 +159,7 @@ def test_records_carry_the_time_of_writing_because_brokers_delete_by_it(broker, 
     assert before - 1 <= record.timestamp()[1] / 1000 <= time.time() + 1
 
 
-# Ways in
+# Authentication
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
@@ -179,13 +179,13 @@ def client_certificate(certificates, password=KEY_PASSWORD):
     }
 
 
-def test_a_client_shows_its_certificate(broker, topic, make_sink, certificates):
+def test_a_client_certificate_is_accepted(broker, topic, make_sink, certificates):
     make_sink("SSL", tls=client_certificate(certificates)).deliver(some_messages())
     assert received(broker.records(topic))
 
 
 def wrong_ways_in(certificates):
-    """Give, by what is wrong, a listener, settings, and what the error says."""
+    """Return, by the mistake, a listener, settings, and the expected error."""
     server = {"ca_file": str(certificates["server"][0])}
     user = {"mechanism": "SCRAM-SHA-256", "user": USER, "password": PASSWORD}
     return {
@@ -203,7 +203,7 @@ def wrong_ways_in(certificates):
 @pytest.mark.parametrize(
     "what", ["password", "plain password", "mechanism", "rights", "authority", "no client certificate", "key's password", "no such file"]
 )
-def test_what_a_person_has_to_mend_is_a_fault_that_says_so_and_shows_no_secret(make_sink, certificates, caplog, what):
+def test_a_wrong_configuration_is_a_fault_that_names_the_fix_and_shows_no_secret(make_sink, certificates, caplog, what):
     caplog.set_level(logging.DEBUG)
     listener, settings, says = wrong_ways_in(certificates)[what]
     sink = make_sink(listener, **settings)
@@ -214,12 +214,12 @@ def test_what_a_person_has_to_mend_is_a_fault_that_says_so_and_shows_no_secret(m
     assert KEY_PASSWORD not in shown
 
 
-def test_a_sink_that_speaks_in_clear_to_a_broker_with_tls_says_what_to_check(make_sink):
+def test_a_connection_without_tls_to_a_broker_with_tls_names_the_settings_to_check(make_sink):
     with pytest.raises(SinkUnavailableError, match="expect this `sasl` and `tls`"):
         make_sink("SASL_SSL", timeout_seconds=3).open()
 
 
-def test_the_words_of_librdkafka_go_to_the_log_with_secrets_masked(caplog):
+def test_messages_of_librdkafka_are_logged_with_secrets_masked(caplog):
     pytest.importorskip("confluent_kafka", reason="no Kafka client: pip install '.[kafka]'")
     caplog.set_level(logging.DEBUG, logger="edge_hoi.sinks.kafka.sink")
     settings = KafkaSettings.model_validate(
@@ -237,7 +237,7 @@ def test_the_words_of_librdkafka_go_to_the_log_with_secrets_masked(caplog):
 # Topics
 
 
-def test_a_missing_topic_is_a_fault_until_someone_creates_it(broker, make_sink):
+def test_a_missing_topic_is_a_fault_until_it_is_created(broker, make_sink):
     name = f"late-{uuid.uuid4()}"
     sink = make_sink(topic=name)
     with pytest.raises(SinkFaultError, match=r"Unknown topic.*; create it, or set `create_topic: true`"):
@@ -248,7 +248,7 @@ def test_a_missing_topic_is_a_fault_until_someone_creates_it(broker, make_sink):
     assert received(broker.records(name))
 
 
-def test_a_missing_topic_is_created_where_that_is_wished(broker, make_sink):
+def test_a_missing_topic_is_created_on_request(broker, make_sink):
     name = f"new-{uuid.uuid4()}"
     sink = make_sink(topic=name, create_topic=True)
     for _ in range(50):
@@ -263,7 +263,7 @@ def test_a_missing_topic_is_created_where_that_is_wished(broker, make_sink):
     assert received(broker.records(name)) == sent(messages)
 
 
-def test_a_topic_that_was_deleted_meanwhile_is_a_fault(broker, topic, make_sink):
+def test_a_deleted_topic_is_a_fault(broker, topic, make_sink):
     sink = make_sink(timeout_seconds=3)
     sink.deliver(some_messages())
     broker.delete_topic(topic)
@@ -278,7 +278,7 @@ def test_a_topic_that_was_deleted_meanwhile_is_a_fault(broker, topic, make_sink)
 # Refusals
 
 
-def test_an_oversized_event_is_refused_and_those_before_it_are_taken(broker, make_sink):
+def test_an_oversized_event_is_refused_and_those_before_it_are_delivered(broker, make_sink):
     name = f"small-{uuid.uuid4()}"
     broker.create_topic(name, max_message_bytes=4000)
     messages = messages_of(make_episode(6))
@@ -304,31 +304,31 @@ def test_events_that_are_too_large_only_together_arrive(broker, make_sink):
 
 
 @pytest.mark.slow
-def test_a_sink_notices_while_idle_that_its_broker_is_gone_and_back(broker, topic, make_sink, wait_for):
+def test_an_idle_sink_detects_that_its_broker_is_down_and_up_again(broker, topic, make_sink, wait_for):
     sink = make_sink()
     sink.open()
     broker.kill()
     with pytest.raises(SinkUnavailableError, match="Connection refused"):
-        wait_for(sink.open, 20)  # gives nothing while all is well
+        wait_for(sink.open, 20)  # returns None while the broker is up
     broker.start()
     messages = some_messages()
     sink.deliver(messages)
     assert received(broker.records(topic)) == sent(messages)
 
 
-def test_a_silent_broker_holds_up_delivery_and_closing_no_longer_than_said(broker, topic, make_sink):
+def test_a_broker_that_does_not_answer_blocks_delivery_only_until_the_timeout(broker, topic, make_sink):
     sink = make_sink(timeout_seconds=2)
     messages = some_messages()
     sink.deliver(messages[:1])
     broker.freeze()
     try:
-        for _ in range(2):  # a connection that falls silent, then one that never speaks
+        for _ in range(2):  # an open connection, then a new one, neither answered
             started = time.monotonic()
             with pytest.raises(SinkUnavailableError, match="this is retried"):
                 sink.deliver(messages[1:])
             assert time.monotonic() - started < 4
         sink.deliver([])
-        pytest.fail("a silent broker was taken for one that answers")
+        pytest.fail("the broker did not answer, but nothing was raised")
     except SinkUnavailableError:
         started = time.monotonic()
         sink.close()
@@ -341,7 +341,7 @@ def test_a_silent_broker_holds_up_delivery_and_closing_no_longer_than_said(broke
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_nothing_is_lost_and_order_is_kept_while_the_broker_is_killed_again_and_again(broker, topic, make_sink, tmp_path, wait_for):
+def test_no_event_is_lost_or_reordered_while_the_broker_is_killed_repeatedly(broker, topic, make_sink, tmp_path, wait_for):
     broker.kill()
     cameras = [f"camera-{number}" for number in range(4)]
     messages = messages_of(*(make_episode(500, camera=camera) for camera in cameras))
@@ -391,7 +391,7 @@ def test_an_oversized_event_becomes_a_dead_letter_and_the_others_arrive(broker, 
 # Settings
 
 
-def test_a_missing_client_is_named_with_its_install_command(monkeypatch):
+def test_a_missing_client_library_is_reported_with_its_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
     for module in ("sink", "failures"):
         monkeypatch.delitem(sys.modules, f"edge_hoi.sinks.kafka.{module}", raising=False)

@@ -1,4 +1,4 @@
-"""The MQTT sink against a real Mosquitto: what every sink does is in test_sinks, here is what is MQTT's own."""
+"""The MQTT sink with a real Mosquitto; the contract tests of all sinks are in `test_sinks`."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ CANARY = "c@nary/p%ss:wörd"
 
 @pytest.fixture
 def start_broker(tmp_path):
-    """Give a function that starts a broker: `start_broker(users=..., lines=..., access=...)`."""
+    """Return a function that starts a broker: `start_broker(users=..., lines=..., access=...)`."""
     require_mosquitto()
     brokers = []
 
@@ -73,58 +73,58 @@ def read_state(broker, topic):
     return json.loads(retained(broker.port, topic)[topic])
 
 
-# What is published
+# Events
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 @pytest.mark.parametrize("qos", [0, 1, 2])
-def test_every_version_and_quality_of_service_carries_events_as_they_are(broker, listen, wait_for, version, qos):
+def test_every_version_and_quality_of_service_delivers_events_unchanged(broker, listen, wait_for, version, qos):
     listener = listen(broker.port, "edge-hoi/+/interactions")
     messages = messages_of(make_episode(camera="gate"))
     with make_sink(broker, version=version, qos=qos) as sink:
         sink.deliver(messages)
-    if qos == 0:  # nothing says when the broker has it
-        wait_for(lambda: len(listener.heard()) == len(messages))
-    heard = listener.heard()
-    assert [message.payload for message in heard] == [message.body for message in messages]
-    assert {message.topic for message in heard} == {"edge-hoi/gate/interactions"}
-    assert not any(message.retain for message in heard)
+    if qos == 0:  # not acknowledged
+        wait_for(lambda: len(listener.received()) == len(messages))
+    received = listener.received()
+    assert [message.payload for message in received] == [message.body for message in messages]
+    assert {message.topic for message in received} == {"edge-hoi/gate/interactions"}
+    assert not any(message.retain for message in received)
 
 
-def test_what_is_under_way_when_a_connection_closes_arrives_although_the_broker_has_answers_for_it(broker, listen):
+def test_a_message_in_flight_when_the_connection_closes_arrives(broker, listen):
     from edge_hoi.sinks.mqtt.connection import Connection, Publication  # needs the client library
 
-    listener = listen(broker.port, "told/#")
+    listener = listen(broker.port, "sent/#")
     connection = Connection(Broker("127.0.0.1", broker.port, version="3.1.1", client_id="box", timeout_seconds=3), qos=0)
-    connection.subscribe_retained(["echo"])  # version 3.1.1 sends back what one says oneself
+    connection.subscribe_retained(["echo"])  # version 3.1.1 returns a client's own messages
     time.sleep(0.3)
     threading.Timer(0.2, broker.thaw).start()
     broker.freeze()
-    connection.publish([Publication("echo", b"again and again")] * 50 + [Publication("told/one", b"under way")])
+    connection.publish([Publication("echo", b"again and again")] * 50 + [Publication("sent/one", b"under way")])
     connection.close()
     assert listener.wait_for(lambda message: message.payload == b"under way")
 
 
 @pytest.mark.parametrize(("version", "qos"), [("5", 1), ("5", 2), ("3.1.1", 1)])
-def test_more_messages_than_the_broker_takes_at_once_all_arrive_in_order(start_broker, listen, version, qos):
+def test_more_messages_than_the_brokers_in_flight_limit_arrive_in_order(start_broker, listen, version, qos):
     broker = start_broker(lines=["max_inflight_messages 3"])
     listener = listen(broker.port, "edge-hoi/+/interactions")
     messages = messages_of(make_events(60))
     with make_sink(broker, version=version, qos=qos) as sink:
         sink.deliver(messages)
-    assert [message.payload for message in listener.heard()] == [message.body for message in messages]
+    assert [message.payload for message in listener.received()] == [message.body for message in messages]
 
 
-def test_names_that_no_topic_level_may_hold_are_encoded(broker, listen):
+def test_names_invalid_in_a_topic_level_are_encoded(broker, listen):
     listener = listen(broker.port)
     event = in_zone(make_episode(camera="a+b/#"), "Küche/2")[0]
     with make_sink(broker, context=SinkContext("site", ("a+b/#",))) as sink:
         sink.deliver(messages_of([event]))
-        topics = {message.topic for message in listener.heard()}
+        topics = {message.topic for message in listener.received()}
     assert {"edge-hoi/a%2Bb%2F%23/interactions", "edge-hoi/a%2Bb%2F%23/zones/K%C3%BCche%2F2/state"} < topics
 
 
-# What is retained
+# Retained messages
 
 
 def test_availability_is_online_while_open_and_offline_after_a_close(broker):
@@ -134,7 +134,7 @@ def test_availability_is_online_while_open_and_offline_after_a_close(broker):
     assert retained(broker.port)["edge-hoi/availability"] == b"offline"
 
 
-def test_state_says_what_is_states_per_camera_and_zone(broker):
+def test_state_lists_the_current_interactions_per_camera_and_zone(broker):
     hold, ride = "a" * 32, "b" * 32
     riding = in_zone(make_episode(2, event_id=ride, camera="gate"), "yard")
     holding = [replace(event, text="person holding cup") for event in make_episode(2, event_id=hold, camera="gate")]
@@ -152,7 +152,7 @@ def test_state_says_what_is_states_per_camera_and_zone(broker):
         assert read_state(broker, "edge-hoi/dock/state") == empty
 
 
-def test_who_leaves_a_zone_for_another_is_told_in_both(broker):
+def test_a_change_of_zone_updates_the_state_of_both_zones(broker):
     episode = make_episode(1)
     with make_sink(broker) as sink:
         sink.deliver(messages_of([*in_zone(episode[:1], "yard"), *in_zone(episode[1:2], "shed")]))
@@ -160,7 +160,7 @@ def test_who_leaves_a_zone_for_another_is_told_in_both(broker):
         assert read_state(broker, "edge-hoi/gate/zones/shed/state")["active"] == 1
 
 
-def test_an_old_event_that_is_delivered_again_does_not_bring_its_episode_back(broker):
+def test_an_old_event_that_is_delivered_again_does_not_reopen_its_episode(broker):
     messages = messages_of(make_episode(1))
     with make_sink(broker) as sink:
         sink.deliver(messages)
@@ -168,7 +168,7 @@ def test_an_old_event_that_is_delivered_again_does_not_bring_its_episode_back(br
         assert read_state(broker, "edge-hoi/gate/state")["active"] == 0
 
 
-def test_state_is_right_again_after_a_reconnect_to_a_broker_that_has_forgotten_everything(broker):
+def test_state_is_restored_after_a_reconnect_to_a_broker_that_lost_it(broker):
     with make_sink(broker, home_assistant="homeassistant") as sink:
         sink.deliver(messages_of(in_zone(make_episode()[:1], "yard")))
         before = retained(broker.port)
@@ -180,7 +180,7 @@ def test_state_is_right_again_after_a_reconnect_to_a_broker_that_has_forgotten_e
         assert json.loads(before["edge-hoi/gate/state"])["active"] == 1
 
 
-def test_what_a_killed_run_left_behind_in_a_zone_is_cleared(broker):
+def test_a_zones_state_of_a_killed_run_is_cleared(broker):
     sink = make_sink(broker)
     sink.open()
     sink.deliver(messages_of(in_zone(make_episode()[:1], "yard")))
@@ -200,7 +200,7 @@ def test_without_state_nothing_is_retained(broker):
     assert retained(broker.port) == {}
 
 
-def test_a_test_of_the_sink_disturbs_neither_the_running_one_nor_what_is_retained(broker, listen):
+def test_a_test_of_the_sink_changes_neither_the_running_one_nor_retained_messages(broker, listen):
     listener = listen(broker.port, "edge-hoi/+/interactions")
     with make_sink(broker) as running:
         running.deliver(messages_of(make_episode()[:1]))
@@ -209,7 +209,7 @@ def test_a_test_of_the_sink_disturbs_neither_the_running_one_nor_what_is_retaine
             test.deliver(messages_of(make_episode()))
         assert retained(broker.port) == before
         running.deliver(messages_of(make_episode()[:1], 10))
-    assert len(listener.heard()) == 7
+    assert len(listener.received()) == 7
     assert "already connected, closing old connection" not in broker.log.read_text()
 
 
@@ -239,7 +239,7 @@ def test_the_will_says_offline_when_the_program_is_killed(broker, listen, reposi
     assert retained(broker.port)["edge-hoi/availability"] == b"offline"
 
 
-# When things go wrong
+# Failures
 
 
 def open_until_reached(sink, seconds=20.0):
@@ -254,7 +254,7 @@ def open_until_reached(sink, seconds=20.0):
             return
 
 
-def test_nothing_is_lost_when_the_broker_restarts_again_and_again_mid_way(broker, listen, tmp_path, wait_for):
+def test_no_event_is_lost_when_the_broker_restarts_repeatedly(broker, listen, tmp_path, wait_for):
     listener = listen(broker.port, "edge-hoi/+/interactions")
     retry = RetrySettings(initial_wait_seconds=0.02, max_wait_seconds=0.2)
     outbox = Outbox(tmp_path / "outbox.sqlite")
@@ -272,11 +272,11 @@ def test_nothing_is_lost_when_the_broker_restarts_again_and_again_mid_way(broker
     delivery.put(events[1000:])
     delivery.finish(threading.Event())
     delivery.close()
-    ids = [json.loads(message.payload)["id"] for message in listener.heard()]
+    ids = [json.loads(message.payload)["id"] for message in listener.received()]
     assert list(dict.fromkeys(ids)) == [Message.of(event).id for event in events]
 
 
-def test_a_silent_broker_is_noticed_within_the_time_out_and_close_does_not_hang(broker):
+def test_a_broker_that_does_not_answer_is_detected_within_the_timeout_and_close_does_not_hang(broker):
     sink = make_sink(broker, timeout_seconds=1)
     sink.open()
     broker.freeze()
@@ -293,7 +293,7 @@ def test_a_silent_broker_is_noticed_within_the_time_out_and_close_does_not_hang(
     broker.thaw()
 
 
-def test_a_server_that_takes_the_connection_and_says_nothing_is_given_up(silent_server):
+def test_a_server_that_accepts_the_connection_but_does_not_answer_times_out(silent_server):
     pytest.importorskip("paho.mqtt.client")
     with pytest.raises(SinkUnavailableError, match=r"did not answer for 0\.5 s"):
         make_sink(silent_server, timeout_seconds=0.5).open()
@@ -313,7 +313,7 @@ def test_a_wrong_password_is_a_fault_that_shows_no_password(start_broker, caplog
     assert CANARY not in repr(MqttSettings(host="h", user="camera", password=CANARY))
 
 
-def test_a_topic_that_may_not_be_written_is_a_fault_that_names_it_and_the_program_counts_as_away(start_broker, listen):
+def test_a_topic_without_write_permission_is_a_fault_that_names_it_and_makes_the_program_offline(start_broker, listen):
     access = "user camera\ntopic write edge-hoi/+/state\ntopic write edge-hoi/availability\nuser reader\ntopic readwrite #\n"
     broker = start_broker(users={"camera": "secret", "reader": "secret"}, access=access)
     listener = listen(broker.port, "edge-hoi/availability", user="reader", password="secret")
@@ -325,7 +325,7 @@ def test_a_topic_that_may_not_be_written_is_a_fault_that_names_it_and_the_progra
     listener.wait_for(lambda message: message.payload == b"offline")
 
 
-def test_an_event_larger_than_the_broker_takes_is_refused_and_the_next_is_taken(start_broker, listen):
+def test_an_event_larger_than_the_brokers_limit_is_refused_and_the_next_is_delivered(start_broker, listen):
     broker = start_broker(lines=["max_packet_size 4000"])
     listener = listen(broker.port, "edge-hoi/+/interactions")
     small, large, *_, next_one = make_episode()
@@ -335,10 +335,10 @@ def test_an_event_larger_than_the_broker_takes_is_refused_and_the_next_is_taken(
             sink.deliver(messages_of([small, large, next_one]))
         assert caught.value.delivered == 1
         sink.deliver(messages_of([next_one], 3))
-    assert [json.loads(message.payload)["data"]["phase"] for message in listener.heard()] == ["started", "ended"]
+    assert [json.loads(message.payload)["data"]["phase"] for message in listener.received()] == ["started", "ended"]
 
 
-def test_two_programs_with_one_client_id_are_told_of_each_other(broker):
+def test_two_programs_with_one_client_id_are_reported(broker):
     first, second = (make_sink(broker, client_id="twin") for _ in range(2))
     first.open()
     second.open()
@@ -348,7 +348,7 @@ def test_two_programs_with_one_client_id_are_told_of_each_other(broker):
     second.close()
 
 
-def test_a_host_that_does_not_exist_is_tried_again():
+def test_an_unknown_host_is_retried():
     pytest.importorskip("paho.mqtt.client")
     with pytest.raises(SinkUnavailableError, match=r"MQTT broker no-such-host\.invalid:1883: unknown host name"):
         MqttSettings(host="no-such-host.invalid").make(CONTEXT).open()
@@ -357,7 +357,7 @@ def test_a_host_that_does_not_exist_is_tried_again():
 # Settings
 
 
-def test_client_ids_are_stable_short_and_differ_between_programs_sinks_and_tests():
+def test_client_ids_are_deterministic_short_and_unique_to_programs_sinks_and_tests():
     def client_id(context=CONTEXT, **settings):
         return MqttSettings(host="h", **settings)._client_id(context)
 
@@ -375,7 +375,7 @@ def test_client_ids_are_stable_short_and_differ_between_programs_sinks_and_tests
     assert all(len(each) <= 23 and each.isalnum() for each in others)
 
 
-def test_ports_follow_tls_and_prefixes_the_format():
+def test_the_default_port_depends_on_tls_and_the_default_prefix_on_the_format():
     pytest.importorskip("paho.mqtt.client")
     assert "h:1883" in repr(MqttSettings(host="h").make(CONTEXT))
     assert "h:8883" in repr(MqttSettings(host="h", tls={}).make(CONTEXT))
@@ -395,7 +395,7 @@ def test_ports_follow_tls_and_prefixes_the_format():
         ({"host": "h", "tls": {"ca_fil": "x"}}, "did you mean `ca_file`?"),
     ],
 )
-def test_settings_that_cannot_work_are_refused_and_show_no_password(settings, expected):
+def test_invalid_settings_are_refused_and_show_no_password(settings, expected):
     with pytest.raises(ConfigError) as caught:
         parse_config({"sinks": [{"type": "mqtt", **settings}]}, origin="test")
     assert expected in str(caught.value)
@@ -407,7 +407,7 @@ def test_the_version_may_be_written_as_a_number():
     assert config.sinks[0].version == "5"
 
 
-def test_a_missing_client_library_is_named_with_the_command_that_installs_it(monkeypatch):
+def test_a_missing_client_library_is_reported_with_its_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
     with pytest.raises(MissingDependencyError, match=r"pip install '\.\[mqtt\]'"):
         MqttSettings(host="h").make(CONTEXT)

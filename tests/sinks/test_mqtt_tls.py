@@ -1,4 +1,4 @@
-"""TLS to a real Mosquitto, with authorities made for the test."""
+"""TLS to a real Mosquitto, with authorities created for the test."""
 
 import ssl
 
@@ -11,7 +11,7 @@ from edge_hoi.sinks import Message, SinkContext
 from edge_hoi.sinks.mqtt import MqttSettings
 
 trustme = pytest.importorskip("trustme", reason="makes certificates: pip install trustme")
-# The client library leaves the socket of a handshake that failed for Python to close.
+# The client library does not close the socket of a failed handshake.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
 EVENTS = [Message.of(event, position) for position, event in enumerate(make_episode(), 1)]
 
@@ -23,7 +23,7 @@ def authority():
 
 @pytest.fixture(scope="module")
 def files(authority, tmp_path_factory):
-    """Give PEM files: of the authority, of another one, and of a client."""
+    """Return a folder of PEM files: of the authority, of another one, and of a client."""
     folder = tmp_path_factory.mktemp("certificates")
     authority.cert_pem.write_to_path(folder / "ca.pem")
     trustme.CA().cert_pem.write_to_path(folder / "other.pem")
@@ -54,12 +54,12 @@ def make_sink(broker, tls, **settings):
     return MqttSettings(host="127.0.0.1", port=broker.port, tls=tls, timeout_seconds=3, **settings).make(SinkContext("site", ("gate",)))
 
 
-def test_events_go_through_tls_and_the_authority_named_is_trusted(start_broker, files):
+def test_events_are_delivered_over_tls_with_the_configured_authority(start_broker, files):
     broker = start_broker()
     listener = Listener(broker.port, "edge-hoi/+/interactions", tls=ssl.create_default_context(cafile=files / "ca.pem"))
     with make_sink(broker, {"ca_file": str(files / "ca.pem")}) as sink:
         sink.deliver(EVENTS)
-        assert [message.payload for message in listener.heard()] == [message.body for message in EVENTS]
+        assert [message.payload for message in listener.received()] == [message.body for message in EVENTS]
     listener.stop()
 
 
@@ -76,12 +76,12 @@ def test_a_certificate_of_another_name_is_refused(start_broker, files):
         sink.open()
 
 
-def test_verifying_can_be_left_out_on_purpose_only(start_broker):
+def test_verification_can_be_disabled_explicitly(start_broker):
     with make_sink(start_broker(name="broker.test"), {"verify": False}) as sink:
         sink.deliver(EVENTS)
 
 
-def test_a_client_certificate_lets_in_and_its_lack_is_explained(start_broker, files):
+def test_a_client_certificate_is_accepted_and_a_missing_one_is_explained(start_broker, files):
     broker = start_broker("require_certificate true")
     ca = str(files / "ca.pem")
     with make_sink(broker, {"ca_file": ca, "certificate_file": str(files / "client.pem")}) as sink:
@@ -90,7 +90,7 @@ def test_a_client_certificate_lets_in_and_its_lack_is_explained(start_broker, fi
         make_sink(broker, {"ca_file": ca}).open()
 
 
-def test_tls_to_a_port_without_it_and_none_to_a_port_with_it_are_explained(start_broker, files, tmp_path):
+def test_a_mismatch_of_tls_and_port_is_explained(start_broker, files, tmp_path):
     encrypted = start_broker()
     with pytest.raises(SinkUnavailableError, match="does it support MQTT 5 on this port, without TLS"):
         make_sink(encrypted, None).open()
@@ -102,7 +102,7 @@ def test_tls_to_a_port_without_it_and_none_to_a_port_with_it_are_explained(start
         plain.stop()
 
 
-def test_files_that_do_not_fit_are_named_before_anything_runs(files, tmp_path):
+def test_invalid_certificate_files_are_reported_at_the_start(files, tmp_path):
     pytest.importorskip("paho.mqtt.client")
     nonsense = tmp_path / "nonsense.pem"
     nonsense.write_text("nonsense")

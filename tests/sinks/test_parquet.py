@@ -30,7 +30,7 @@ def write(folder, messages=MESSAGES, **arguments):
 
 
 def ids_of(folder):
-    """Give the ids in each file, files in order of their names."""
+    """Return the ids in each file, in order of the files' names."""
     return [parquet.read_table(path).column("id").to_pylist() for path in sorted(folder.glob("events-*.parquet"))]
 
 
@@ -59,7 +59,7 @@ def test_a_folder_reads_as_one_data_set_also_while_it_is_written(folder):
 
 
 @pytest.mark.parametrize("batch", [1, 3, 7, len(MESSAGES)])
-def test_files_have_so_many_events_whatever_the_batches(folder, batch):
+def test_files_have_the_same_number_of_events_for_all_batch_sizes(folder, batch):
     with ParquetSink(folder, max_events=4) as sink:
         for first in range(0, len(MESSAGES), batch):
             sink.deliver(MESSAGES[first : first + batch])
@@ -69,7 +69,7 @@ def test_files_have_so_many_events_whatever_the_batches(folder, batch):
     assert names(folder) == []
 
 
-def test_old_lines_become_a_file_though_nothing_more_comes(folder):
+def test_old_lines_become_a_file_without_further_events(folder):
     with ParquetSink(folder, max_minutes=0.2 / 60) as sink:
         sink.deliver(MESSAGES[:2])
         sink.open()
@@ -81,13 +81,13 @@ def test_old_lines_become_a_file_though_nothing_more_comes(folder):
     assert ids_of(folder) == [IDS[:2], IDS[2:]]
 
 
-def test_no_events_make_no_file(folder):
+def test_no_events_write_no_file(folder):
     write(folder, [])
     assert names(folder) == []
     assert ids_of(folder) == []
 
 
-def test_what_a_killed_run_left_is_finished_by_the_next_one(folder):
+def test_open_lines_of_a_killed_run_are_finished_by_the_next_one(folder):
     folder.mkdir()
     (folder / "_open.jsonl").write_bytes(b"".join(message.body + b"\n" for message in MESSAGES[:3]) + MESSAGES[3].body[:100])
     write(folder, MESSAGES[3:])
@@ -95,7 +95,7 @@ def test_what_a_killed_run_left_is_finished_by_the_next_one(folder):
 
 
 @pytest.mark.parametrize("has_file", [False, True], ids=["before", "after the file was made"])
-def test_lines_that_were_set_aside_by_a_killed_run_become_their_file_once(folder, has_file):
+def test_renamed_lines_of_a_killed_run_become_their_file_once(folder, has_file):
     write(folder, MESSAGES[:5])
     (path,) = folder.glob("events-*.parquet")
     (folder / f"_{path.stem}.jsonl").write_bytes(b"".join(message.body + b"\n" for message in MESSAGES[:5]))
@@ -106,7 +106,7 @@ def test_lines_that_were_set_aside_by_a_killed_run_become_their_file_once(folder
     assert [name for name in names(folder) if name.endswith("jsonl")] == []
 
 
-def test_a_full_disk_costs_nothing(folder):
+def test_a_full_disk_loses_no_event(folder):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     lines = sum(len(message.body) + 1 for message in MESSAGES)
     sink = ParquetSink(folder, max_events=len(MESSAGES))
@@ -137,7 +137,7 @@ def test_old_files_are_deleted(folder):
     assert ids_of(folder) == [IDS[1:2], IDS[2:3]]
 
 
-def test_two_runs_do_not_share_a_folder_and_a_test_leaves_it_alone(folder):
+def test_two_runs_do_not_share_a_folder_and_a_test_uses_another(folder):
     settings = ParquetSettings(folder=str(folder))
     with settings.make(SinkContext("site")) as sink:
         sink.deliver(MESSAGES[:2])
@@ -150,12 +150,12 @@ def test_two_runs_do_not_share_a_folder_and_a_test_leaves_it_alone(folder):
     assert ids_of(folder.with_name("events.test")) == [IDS[:1]]
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path):
     with pytest.raises(SinkFaultError, match=r"cannot create the folder .*missing/events"):
         ParquetSink(tmp_path / "missing" / "events")
 
 
-def test_without_pyarrow_the_install_command_is_named(monkeypatch, folder):
+def test_a_missing_pyarrow_is_reported_with_its_install_command(monkeypatch, folder):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     with pytest.raises(MissingDependencyError, match=r"pip install '\.\[parquet\]'"):
         ParquetSettings(folder=str(folder)).make(SinkContext("site"))

@@ -20,7 +20,7 @@ PASSWORD = "kanari@/%41bird"
 
 @pytest.fixture
 def start(tmp_path):
-    """Give a function that starts a server, and a client to look at it."""
+    """Return a function that starts a server, and a client to inspect it."""
     started = []
 
     def start_server(**arguments):
@@ -45,7 +45,7 @@ def failure(server, **settings):
     return caught.value
 
 
-def test_an_entry_has_the_event_and_what_to_filter_by(start):
+def test_an_entry_has_the_event_and_fields_to_filter_by(start):
     server, client = start()
     with make(server, stream="gate") as sink:
         sink.deliver(MESSAGES)
@@ -73,7 +73,7 @@ def test_a_wrong_password_is_a_fault_and_does_not_show(start):
         sink.deliver(MESSAGES)
 
 
-def test_a_key_that_is_no_stream_and_an_account_without_the_right_are_faults_and_nothing_is_taken(start):
+def test_a_key_that_is_no_stream_and_a_missing_permission_are_faults_and_nothing_is_delivered(start):
     server, client = start()
     client.set("edge-hoi:events", "text")
     error = failure(server)
@@ -86,7 +86,7 @@ def test_a_key_that_is_no_stream_and_an_account_without_the_right_are_faults_and
     assert client.exists("other") == 0
 
 
-def test_a_server_without_memory_is_tried_again_and_takes_all_of_a_batch_or_nothing(start):
+def test_a_server_without_memory_is_retried_and_accepts_a_batch_completely_or_not_at_all(start):
     server, client = start()
     client.config_set("maxmemory", 1)
     error = failure(server)
@@ -98,13 +98,13 @@ def test_a_server_without_memory_is_tried_again_and_takes_all_of_a_batch_or_noth
     assert client.xlen("edge-hoi:events") == len(MESSAGES)
 
 
-def test_a_replica_and_a_busy_server_are_tried_again(start):
+def test_a_replica_is_retried(start):
     server, client = start()
     client.execute_command("REPLICAOF", "127.0.0.1", "1")
     assert isinstance(failure(server), SinkUnavailableError)
 
 
-def test_a_silent_server_is_given_up_in_time(silent_server):
+def test_a_server_that_does_not_answer_times_out(silent_server):
     sink = RedisSettings(host="127.0.0.1", port=silent_server.port, timeout_seconds=0.5).make(SinkContext("site"))
     started = time.monotonic()
     with pytest.raises(SinkUnavailableError, match="did not answer in time"):
@@ -127,7 +127,7 @@ def test_tls_is_verified(start, tmp_path):
         sink.deliver(MESSAGES)
 
 
-def test_without_the_client_the_install_command_is_named(monkeypatch):
+def test_a_missing_client_library_is_reported_with_its_install_command(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "redis", None)
     with pytest.raises(MissingDependencyError, match=r"pip install '\.\[redis\]'"):
         RedisSettings().make(SinkContext("site"))

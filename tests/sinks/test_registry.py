@@ -1,4 +1,4 @@
-"""Sinks that others add: the documentation's example, installed as a package of its own."""
+"""Sinks of other packages: the documentation's example, installed as a package."""
 
 import re
 import sys
@@ -13,7 +13,7 @@ from edge_hoi.sinks import JsonlSettings, Message, SinkContext, registry, settin
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """Give a function that installs a package with an entry point, as pip would."""
+    """Return a function that installs a package with an entry point, as pip does."""
 
     def install_package(code, entry_point):
         (tmp_path / "my_package").mkdir()
@@ -53,12 +53,12 @@ def test_a_sink_of_another_package_is_configured_by_its_type_and_works(install, 
         load_config(path)
 
 
-def test_a_kind_of_this_package_cannot_be_replaced(install, example):
+def test_a_built_in_type_cannot_be_replaced(install, example):
     install(example, "jsonl = my_package.bell:BellSettings")
     assert settings_of("jsonl") is JsonlSettings
 
 
-def test_an_entry_point_that_names_something_else_is_refused(install, example):
+def test_an_entry_point_that_is_no_sink_settings_is_refused(install, example):
     install(example, "bell = my_package.bell:BellSink")
     with pytest.raises(ConfigError, match=r"'bell' of group edge_hoi\.sinks is .*BellSink.*no subclass of SinkSettings"):
         settings_of("bell")

@@ -1,4 +1,4 @@
-"""What every sink does, for each row of `sink_rows`."""
+"""The contract of all sinks, for each row of `sink_rows`."""
 
 import json
 import threading
@@ -29,17 +29,17 @@ def sink(system):
     sink.close()
 
 
-def hand_over(sink, messages):
+def open_and_deliver(sink, messages):
     sink.open()
     sink.deliver(messages)
 
 
 def deliver_all(sink, messages, seconds=20.0):
-    """Hand over what is left again and again, as is done around a sink, until all is taken."""
+    """Retry the remaining messages until all are delivered, as a relay does."""
     waited = threading.Event()
     for _ in range(round(seconds / 0.1)):
         try:
-            hand_over(sink, messages)
+            open_and_deliver(sink, messages)
         except SinkUnavailableError as error:
             messages = messages[error.delivered :]
             waited.wait(0.1)
@@ -71,7 +71,7 @@ def test_opening_and_closing_twice_do_no_harm_and_a_closed_sink_opens_again(syst
     assert system.received() == ENVELOPES[:3]
 
 
-def test_a_sink_that_was_made_in_one_thread_works_in_another(system, sink):
+def test_a_sink_created_in_one_thread_works_in_another(system, sink):
     failures = []
 
     def work():
@@ -96,30 +96,30 @@ def test_the_same_message_may_be_delivered_again(system, sink):
     assert {envelope["id"] for envelope in system.received()} == {message.id for message in MESSAGES[:2]}
 
 
-def test_a_sink_can_be_made_while_the_other_system_is_away_and_delivers_when_it_is_back(system):
-    if not system.can_be_away:
-        pytest.skip("this system is never away")
-    system.go_away()
+def test_a_sink_can_be_created_while_the_other_system_is_down_and_delivers_when_it_is_up(system):
+    if not system.can_be_down:
+        pytest.skip("this system is never down")
+    system.go_down()
     sink = system.make_sink()
     with pytest.raises(SinkUnavailableError):
-        hand_over(sink, MESSAGES[:1])
-    system.come_back()
+        open_and_deliver(sink, MESSAGES[:1])
+    system.come_up()
     deliver_all(sink, MESSAGES)
     sink.close()
     assert arrived_once_at_least_and_in_order(system.received())
 
 
 def test_an_outage_between_two_batches_loses_nothing(system, sink):
-    if not system.can_be_away:
-        pytest.skip("this system is never away")
+    if not system.can_be_down:
+        pytest.skip("this system is never down")
     sink.open()
     sink.deliver(MESSAGES[:3])
-    system.go_away()
+    system.go_down()
     with pytest.raises(SinkUnavailableError) as caught:
-        hand_over(sink, MESSAGES[3:])
+        open_and_deliver(sink, MESSAGES[3:])
     assert 0 <= caught.value.delivered < len(MESSAGES[3:])
     rest = MESSAGES[3 + caught.value.delivered :]
-    system.come_back()
+    system.come_up()
     deliver_all(sink, rest)
     assert arrived_once_at_least_and_in_order(system.received())
 
@@ -127,23 +127,23 @@ def test_an_outage_between_two_batches_loses_nothing(system, sink):
 def test_no_secret_shows_in_repr_or_errors(system):
     if system.secret is None:
         pytest.skip("this sink has no secret")
-    system.go_away()
+    system.go_down()
     sink = system.make_sink()
     with pytest.raises(SinkUnavailableError) as caught:
-        hand_over(sink, MESSAGES[:1])
+        open_and_deliver(sink, MESSAGES[:1])
     sink.close()
     assert system.secret not in repr(sink) + repr(caught.value) + str(caught.value) + repr(caught.value.__cause__)
 
 
 def arrived_once_at_least_and_in_order(received):
-    """Say whether every event is there, and the first arrivals of all are in order."""
+    """Return whether every event arrived, in order if duplicates are ignored."""
     first_arrivals = list(dict.fromkeys(envelope["id"] for envelope in received))
     assert first_arrivals == [message.id for message in MESSAGES]
     return True
 
 
-def test_the_fake_fails_as_it_is_told_and_keeps_what_was_taken():
-    failures = [SinkUnavailableError("away", delivered=1), None, EventRefusedError("too odd"), SinkFaultError("no such topic")]
+def test_the_fake_raises_its_failures_and_keeps_delivered_messages():
+    failures = [SinkUnavailableError("down", delivered=1), None, EventRefusedError("too odd"), SinkFaultError("no such topic")]
     with FakeSink(failures) as sink:
         assert sink.is_open
         with pytest.raises(SinkUnavailableError):

@@ -39,7 +39,7 @@ def ask(path, query):
         return [dict(row) for row in file.execute(query)]
 
 
-def test_a_row_says_what_the_event_says(path):
+def test_a_row_has_the_events_values(path):
     write(path)
     rows = ask(path, "SELECT * FROM events ORDER BY rowid")
     assert [json.loads(row["cloudevent"]) for row in rows] == [json.loads(message.body) for message in MESSAGES]
@@ -64,13 +64,13 @@ def test_an_episode_is_one_row_that_follows_its_events(path):
     assert sum(row["events"] for row in episodes.values()) == len(EVENTS)
 
 
-def test_an_event_that_comes_again_is_there_once(path):
+def test_a_duplicate_event_is_stored_once(path):
     write(path, MESSAGES[:3])
     write(path, MESSAGES)
     assert [row["id"] for row in ask(path, "SELECT id FROM events ORDER BY rowid")] == [message.id for message in MESSAGES]
 
 
-def test_who_reads_does_not_hold_up_who_writes(path):
+def test_a_reader_does_not_block_the_writer(path):
     write(path, MESSAGES[:1])
     with closing(sqlite3.connect(path)) as reader:
         reader.execute("BEGIN")
@@ -79,7 +79,7 @@ def test_who_reads_does_not_hold_up_who_writes(path):
         assert reader.execute("SELECT count(*) FROM events").fetchone() == (1,)
 
 
-def test_rows_that_are_too_old_are_taken_out(path):
+def test_old_rows_are_deleted(path):
     write(path, MESSAGES[:2])
     with closing(sqlite3.connect(path)) as file, file:
         file.execute("UPDATE events SET stored_at = ? WHERE rowid = 1", (time.time() - 2 * 86_400,))
@@ -89,7 +89,7 @@ def test_rows_that_are_too_old_are_taken_out(path):
     assert [row["id"] for row in ask(path, "SELECT id FROM events ORDER BY rowid")] == [message.id for message in MESSAGES[1:4]]
 
 
-def test_another_writer_is_waited_for_and_then_told(path):
+def test_another_writer_is_waited_for_and_then_reported(path):
     write(path, MESSAGES[:1])
     with SqliteEventsSink(path) as sink, closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -101,7 +101,7 @@ def test_another_writer_is_waited_for_and_then_told(path):
     assert len(ask(path, "SELECT id FROM events")) == len(MESSAGES)
 
 
-def test_a_full_disk_takes_nothing_and_all_later(path):
+def test_a_full_disk_stores_nothing_and_everything_later(path):
     many = [
         Message.from_body(message.body.replace(b'"source":"/site', b'"source":"/site%d' % number))
         for number in range(300)
@@ -132,7 +132,7 @@ def test_a_full_disk_takes_nothing_and_all_later(path):
         (lambda path: path.mkdir(), "unable to open"),
     ],
 )
-def test_what_is_not_ours_is_left_as_it_is(path, prepare, words):
+def test_a_file_of_another_program_is_not_changed(path, prepare, words):
     prepare(path)
     before = path.read_bytes() if path.is_file() else b""
     with pytest.raises(SinkFaultError, match=words):
@@ -145,6 +145,6 @@ def ask_twice(path, statement):
         file.execute(statement)
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
+def test_a_missing_folder_is_reported(tmp_path):
     with pytest.raises(SinkFaultError, match=r"there is no folder .*missing"):
         SqliteEventsSink(tmp_path / "missing" / "events.db")

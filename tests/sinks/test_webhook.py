@@ -1,4 +1,4 @@
-"""What a webhook's server does, and what becomes of the events then: the table in docs/sinks-webhook.md, line by line."""
+"""A webhook server's behaviour and its consequence for events: the table in docs/sinks-webhook.md, line by line."""
 
 import json
 import socket
@@ -44,7 +44,7 @@ def server():
 
 @pytest.fixture
 def make():
-    """Give a function that makes a sink to an address, and closes it in the end."""
+    """Return a function that creates a sink to an address, closed after the test."""
     sinks = []
 
     def make_sink(url, **settings):
@@ -77,7 +77,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("behaviour", "outcome", "words"), TABLE)
-def test_what_the_server_does_decides_what_becomes_of_an_event(server, make, behaviour, outcome, words):
+def test_the_servers_behaviour_decides_what_happens_to_an_event(server, make, behaviour, outcome, words):
     sink = make(f"{server.origin}/hook")
     sink.open()
     server.behave(answer_ok, behaviour)
@@ -92,12 +92,12 @@ def test_what_the_server_does_decides_what_becomes_of_an_event(server, make, beh
     assert time.monotonic() - started < 4.0
     assert [request.method for request in server.requests] == ["POST", "POST"]
     sink.open()
-    sink.deliver(MESSAGES[2:3])  # nothing of it stays behind in the connection
+    sink.deliver(MESSAGES[2:3])  # nothing is left in the connection
     assert server.accepted[-1].envelopes[0]["id"] == MESSAGES[2].id
 
 
 @pytest.mark.parametrize(("behaviour", "limit"), [(silence, "read"), (drip_headers, "total")], ids=["silence", "headers byte by byte"])
-def test_a_server_that_does_not_answer_in_time_is_tried_again(server, make, behaviour, limit):
+def test_a_timeout_is_retried(server, make, behaviour, limit):
     sink = make(server.origin, **{f"{limit}_timeout_seconds": 0.5})
     sink.open()
     server.behave(behaviour)
@@ -108,7 +108,7 @@ def test_a_server_that_does_not_answer_in_time_is_tried_again(server, make, beha
 
 
 @pytest.mark.parametrize(("behaviour", "outcome"), [(answer(503), RETRIED), (answer(401), FAULT), (answer(308), FAULT), (reset, RETRIED)])
-def test_only_a_refused_batch_is_cut(server, make, behaviour, outcome):
+def test_only_a_refused_batch_is_split(server, make, behaviour, outcome):
     sink = make(server.origin, content_mode="batched")
     sink.open()
     server.behave(behaviour)
@@ -117,7 +117,7 @@ def test_only_a_refused_batch_is_cut(server, make, behaviour, outcome):
     assert len(server.requests) == 1
 
 
-def test_what_was_taken_before_a_failure_is_told(server, make):
+def test_messages_delivered_before_a_failure_are_counted(server, make):
     sink = make(server.origin)
     sink.open()
     server.behave(answer_ok, answer_ok, answer(503))
@@ -127,7 +127,7 @@ def test_what_was_taken_before_a_failure_is_told(server, make):
     assert len(server.requests) == 3
 
 
-def test_an_informational_answer_is_not_the_answer(server, make):
+def test_an_informational_response_is_skipped(server, make):
     def behave(handler):
         handler.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n")
         answer(204)(handler)
@@ -152,7 +152,7 @@ def test_an_informational_answer_is_not_the_answer(server, make):
         ("http://[half/", "a redirect to an invalid address"),
     ],
 )
-def test_a_redirect_is_not_followed_and_says_where_it_points_without_secrets(server, make, status, location, words):
+def test_a_redirect_is_not_followed_and_its_target_is_shown_without_secrets(server, make, status, location, words):
     sink = make(f"{server.origin}/secret-hook")
     sink.open()
     server.behave(answer(status, Location=location))
@@ -172,7 +172,7 @@ def test_nothing_is_sent_before_retry_after_has_passed(server, make):
     texts = set()
     with pytest.raises(SinkUnavailableError, match="nothing is sent until"):
         sink.deliver(MESSAGES[:1])
-    told = time.monotonic()  # the second began before, however slow this machine is
+    paused_at = time.monotonic()  # the pause began before this
     while time.monotonic() < asked + 0.8:
         with pytest.raises(SinkUnavailableError) as caught:
             sink.open()
@@ -180,7 +180,7 @@ def test_nothing_is_sent_before_retry_after_has_passed(server, make):
         time.sleep(0.1)
     assert len(texts) == 1
     assert len(server.requests) == 1
-    time.sleep(max(0.0, told + 1.1 - time.monotonic()))
+    time.sleep(max(0.0, paused_at + 1.1 - time.monotonic()))
     sink.open()
     sink.deliver(MESSAGES[:1])
     assert len(server.accepted) == 1
@@ -199,12 +199,12 @@ def test_retry_after_is_seconds_or_a_date_and_an_hour_at_most(text, seconds):
 
 
 def refuse(*poison):
-    """Refuse requests that hold one of these events."""
+    """Refuse requests that contain one of these events."""
     return lambda request: answer(422, b"odd event") if {each["id"] for each in request.envelopes} & set(poison) else answer_ok
 
 
 @pytest.mark.parametrize("position", range(len(MESSAGES)))
-def test_a_refused_batch_is_halved_until_the_refused_event_is_found(server, make, position):
+def test_a_refused_batch_is_bisected_to_the_refused_event(server, make, position):
     server.decide = refuse(MESSAGES[position].id)
     sink = make(server.origin, content_mode="batched")
     sink.open()
@@ -213,11 +213,11 @@ def test_a_refused_batch_is_halved_until_the_refused_event_is_found(server, make
     assert caught.value.delivered == position
     server.decide = lambda request: answer_ok
     sink.deliver(MESSAGES[position + 1 :])
-    taken = [envelope["id"] for request in server.accepted for envelope in request.envelopes]
-    assert taken == [message.id for message in MESSAGES if message is not MESSAGES[position]]
+    delivered = [envelope["id"] for request in server.accepted for envelope in request.envelopes]
+    assert delivered == [message.id for message in MESSAGES if message is not MESSAGES[position]]
 
 
-def test_through_the_outbox_every_event_is_taken_or_a_dead_letter(server, make, tmp_path):
+def test_through_the_outbox_every_event_is_delivered_or_a_dead_letter(server, make, tmp_path):
     poison = [MESSAGES[1].id, MESSAGES[5].id, MESSAGES[6].id]
     server.decide = refuse(*poison)
     server.behave(answer(503), reset)
@@ -235,11 +235,11 @@ def test_through_the_outbox_every_event_is_taken_or_a_dead_letter(server, make, 
             letters = reader.dead_letters()
     assert [letter.message.id for letter in letters] == poison
     assert all("422 Unprocessable" in letter.reason for letter in letters)
-    taken = [envelope["id"] for request in server.accepted for envelope in request.envelopes]
-    assert taken == [message.id for message in MESSAGES if message.id not in poison]
+    delivered = [envelope["id"] for request in server.accepted for envelope in request.envelopes]
+    assert delivered == [message.id for message in MESSAGES if message.id not in poison]
 
 
-def test_nobody_at_the_port_and_no_such_name_are_tried_again(server, make):
+def test_a_closed_port_and_an_unknown_host_are_retried(server, make):
     server.stop()
     with pytest.raises(SinkUnavailableError, match="check that a server runs there"):
         make(server.origin).open()
@@ -247,7 +247,7 @@ def test_nobody_at_the_port_and_no_such_name_are_tried_again(server, make):
         make("http://no-such-host.invalid/").open()
 
 
-def test_a_port_that_takes_connections_and_says_nothing_is_given_up_in_time(silent_server, make):
+def test_a_port_that_accepts_connections_but_does_not_answer_times_out(silent_server, make):
     limits = {"connect_timeout_seconds": 0.5, "read_timeout_seconds": 0.5}
     plain = make(f"http://127.0.0.1:{silent_server.port}/", **limits)
     plain.open()
@@ -260,7 +260,7 @@ def test_a_port_that_takes_connections_and_says_nothing_is_given_up_in_time(sile
     assert time.monotonic() - started < 4.0
 
 
-def test_a_name_server_that_is_silent_holds_up_neither_the_sink_nor_the_programs_end(server, make, monkeypatch):
+def test_a_dns_server_that_does_not_answer_blocks_neither_the_sink_nor_the_programs_exit(server, make, monkeypatch):
     waiting = threading.Event()
     look_up = socket.getaddrinfo
 
@@ -284,7 +284,7 @@ def test_a_name_server_that_is_silent_holds_up_neither_the_sink_nor_the_programs
     assert len(server.accepted) == 1
 
 
-def test_a_proxy_is_used_where_one_is_named_and_only_then(server, make, monkeypatch):
+def test_a_proxy_is_used_only_if_configured(server, make, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://nobody.invalid:3128")
     sink = make(server.origin)
     sink.open()
@@ -301,7 +301,7 @@ def test_a_proxy_is_used_where_one_is_named_and_only_then(server, make, monkeypa
     assert len(server.accepted) == 1
 
 
-def test_equal_events_have_equal_keys_whenever_they_are_sent(server, make):
+def test_equal_events_have_equal_keys_at_every_attempt(server, make):
     for content_mode in ("structured", "binary", "batched"):
         sink = make(server.origin, content_mode=content_mode)
         sink.open()

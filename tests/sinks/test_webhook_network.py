@@ -1,4 +1,4 @@
-"""Waits that all end at one moment: names with several addresses, servers that read slowly, time that is over."""
+"""One deadline for all waits: names with several addresses, slow servers, an expired deadline."""
 
 import socket
 import threading
@@ -24,7 +24,7 @@ def connect(listener, seconds, host="127.0.0.1"):
 
 
 def name_addresses(monkeypatch, *addresses):
-    """Let every name have these addresses; one that is written out stands for itself."""
+    """Resolve the test's name to these addresses, and any other name as usual."""
     look_up = socket.getaddrinfo
 
     def answer(host, port, *arguments):
@@ -34,25 +34,25 @@ def name_addresses(monkeypatch, *addresses):
     monkeypatch.setattr(socket, "getaddrinfo", answer)
 
 
-def test_an_address_that_takes_no_connections_is_followed_by_the_next(listener, monkeypatch):
+def test_after_an_address_that_accepts_no_connections_the_next_is_tried(listener, monkeypatch):
     name_addresses(monkeypatch, "127.0.0.2", "127.0.0.1")
     _, stream = connect(listener, 5.0, "several.example")
     assert stream.get_extra_info("server_addr") == listener.getsockname()
     stream.close()
 
 
-def test_where_no_address_takes_connections_the_last_ones_failure_is_told(listener, monkeypatch):
+def test_if_no_address_accepts_connections_the_last_failure_is_reported(listener, monkeypatch):
     name_addresses(monkeypatch, "127.0.0.2", "127.0.0.3")
     with pytest.raises(httpcore.ConnectError, match="refused"):
         connect(listener, 5.0, "several.example")
 
 
-def test_an_address_that_is_silent_leaves_time_for_the_next(listener, monkeypatch):
+def test_an_address_that_does_not_answer_leaves_time_for_the_next(listener, monkeypatch):
     name_addresses(monkeypatch, "127.0.0.1", "127.0.0.4")
     with socket.create_server(("127.0.0.4", listener.getsockname()[1])):
         listener.listen(0)
         waiting = []
-        for _ in range(4):  # a queue that is full leaves those who come next without an answer
+        for _ in range(4):  # with a full backlog, further connections are not answered
             waiting.append(socket.socket())
             waiting[-1].setblocking(False)
             waiting[-1].connect_ex(listener.getsockname())
@@ -64,12 +64,12 @@ def test_an_address_that_is_silent_leaves_time_for_the_next(listener, monkeypatc
             each.close()
 
 
-def test_a_label_that_no_name_may_have_is_an_unknown_name(listener):
+def test_an_invalid_host_name_is_an_unknown_host(listener):
     with pytest.raises(socket.gaierror):
         connect(listener, 5.0, f"{'x' * 64}.example")
 
 
-def test_once_the_time_is_over_nothing_is_waited_for(listener):
+def test_after_the_deadline_nothing_is_waited_for(listener):
     network, stream = connect(listener, 5.0)
     network.limit(0.0)
     for wait in (lambda: stream.read(1), lambda: stream.write(b"x"), lambda: network.connect_tcp("127.0.0.1", 1)):
@@ -78,7 +78,7 @@ def test_once_the_time_is_over_nothing_is_waited_for(listener):
     stream.close()
 
 
-def test_a_server_that_reads_a_little_at_a_time_does_not_prolong_the_wait(listener):
+def test_a_server_that_reads_slowly_does_not_extend_the_deadline(listener):
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     stop = threading.Event()
 

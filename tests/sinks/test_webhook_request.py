@@ -13,7 +13,7 @@ EVENT = replace(play(lambda pts: [(HUMAN, OBJECT, RIDE, 0.8)], times(10, 2))[0],
 MESSAGE = Message.of(EVENT)
 
 
-def test_the_signature_is_the_one_that_standard_webhooks_gives_as_its_example():
+def test_the_signature_matches_the_example_of_standard_webhooks():
     request = WebhookRequest("msg_p5jXN8AQM9LWM0D4loKWxJek", {}, b'{"test": 2432232314}')
     headers = signature_headers(request, signing_key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), 1614265330)
     assert headers == {
@@ -37,7 +37,7 @@ def test_the_signature_changes_with_time_body_and_key():
     assert len(signatures) == 5
 
 
-def test_any_text_is_a_signing_secret_and_a_damaged_one_is_refused():
+def test_any_text_is_a_signing_secret_and_invalid_base64_is_refused():
     assert signing_key("päss") == "päss".encode()
     with pytest.raises(ConfigError, match="base64"):
         signing_key("whsec_not base64")

@@ -1,4 +1,4 @@
-"""A canary password that is put wherever a webhook's configuration takes a secret, before servers that repeat all they hear."""
+"""A canary password in every secret of a webhook's configuration, and servers that quote all they receive."""
 
 import json
 import logging
@@ -35,17 +35,17 @@ def holds_no_canary(text):
 
 
 def repeat(status, **headers):
-    """Answer with all that was received."""
+    """Respond with everything that was received."""
 
     def behave(handler):
-        heard = [handler.path, *handler.headers.values(), CANARY, json.dumps(CANARY), quote(CANARY, safe="")]
-        answer(status, " ".join(heard).encode(), **headers)(handler)
+        received = [handler.path, *handler.headers.values(), CANARY, json.dumps(CANARY), quote(CANARY, safe="")]
+        answer(status, " ".join(received).encode(), **headers)(handler)
 
     return behave
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: next(iter(settings)))
-def test_it_shows_nowhere(settings, caplog):
+def test_no_secret_is_shown(settings, caplog):
     caplog.set_level(logging.DEBUG)
     server = WebhookServer()
     config = parse_config({"sinks": [{"type": "webhook", "url": server.origin + PATH, **settings}]}, origin="test")
@@ -94,26 +94,26 @@ def test_it_shows_nowhere(settings, caplog):
         ({"bearer_tokn": CANARY}, "did you mean `bearer_token`"),
     ],
 )
-def test_a_wrong_setting_is_told_without_it(settings, words):
+def test_an_invalid_setting_is_reported_without_secrets(settings, words):
     with pytest.raises(ConfigError, match=words) as caught:
         parse_config({"sinks": [{"type": "webhook", "url": "https://host/", **settings}]}, origin="test").sinks[0].make(SinkContext("site"))
     assert holds_no_canary("".join(traceback.format_exception(caught.value)))
 
 
-def test_masking_knows_a_secret_in_its_usual_disguises_and_leaves_short_words():
+def test_masking_covers_encoded_secrets_and_keeps_short_words():
     text = mask(f"a {CANARY} b {quote(CANARY)} c {json.dumps(CANARY)} d abc", [CANARY, "abc", ""])
     assert text == 'a *** b *** c "***" d abc'
     assert mask("nothing", []) == "nothing"
 
 
-def test_without_httpx_the_install_command_is_named(monkeypatch):
+def test_a_missing_httpx_is_reported_with_its_install_command(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "httpx", None)
     config = parse_config({"sinks": [{"type": "webhook", "url": "https://host/"}]}, origin="test")
     with pytest.raises(EdgeHoiError, match=r"pip install '\.\[webhook\]'"):
         config.sinks[0].make(SinkContext("site"))
 
 
-def test_a_servers_words_are_shown_short_and_on_one_line():
+def test_a_servers_text_is_shortened_to_one_line():
     server = WebhookServer()
     try:
         server.behave(answer(422, b"no\r\n\x1b[31m such camera " + b"x" * 5000))

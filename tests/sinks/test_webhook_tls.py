@@ -25,7 +25,7 @@ def authority():
 
 @pytest.fixture(scope="module")
 def files(authority, tmp_path_factory):
-    """Give a folder with the files that a configuration names."""
+    """Return a folder with the files of a configuration."""
     folder = tmp_path_factory.mktemp("tls")
     authority.cert_pem.write_to_path(folder / "ca.pem")
     for name, maker in (("client", authority), ("stranger", trustme.CA())):
@@ -36,7 +36,7 @@ def files(authority, tmp_path_factory):
 
 @pytest.fixture
 def start(authority):
-    """Give a function that starts a server with a certificate of the authority."""
+    """Return a function that starts a server with a certificate of the authority."""
     servers = []
 
     def start_server(name="localhost", *, asks_for_certificate=False, newest=None, **validity):
@@ -62,7 +62,7 @@ def post(url, **tls):
         sink.deliver(MESSAGES)
 
 
-def test_an_authority_that_is_named_is_trusted(start, files):
+def test_a_configured_authority_is_trusted(start, files):
     server = start()
     post(server.origin, ca_file=files / "ca.pem")
     assert len(server.accepted) == len(MESSAGES)
@@ -87,14 +87,14 @@ def test_an_expired_certificate_is_a_fault(start, files):
         post(server.origin, ca_file=files / "ca.pem")
 
 
-def test_without_verification_any_certificate_will_do_and_a_warning_says_so(start, caplog):
+def test_without_verification_any_certificate_is_accepted_with_a_warning(start, caplog):
     server = start("other.example")
     post(server.origin, verify=False)
     assert len(server.accepted) == len(MESSAGES)
     assert "does not verify its server" in caplog.text
 
 
-def test_a_client_certificate_is_shown(start, files):
+def test_a_client_certificate_is_presented(start, files):
     server = start(asks_for_certificate=True)
     post(server.origin, ca_file=files / "ca.pem", certificate_file=files / "client.pem")
     assert len(server.accepted) == len(MESSAGES)
@@ -111,7 +111,7 @@ def test_without_the_right_client_certificate_it_is_a_fault(start, files, client
     assert server.requests == []
 
 
-def test_through_a_proxy_tls_is_spoken_with_the_server_itself_and_its_certificate_is_checked(start, files):
+def test_tls_through_a_proxy_is_end_to_end_and_verified(start, files):
     server, proxy = start(), TunnelProxy()
     settings = {"url": server.origin, "proxy": f"http://me:p%40ss@localhost:{proxy.port}"}
     try:
@@ -119,7 +119,7 @@ def test_through_a_proxy_tls_is_spoken_with_the_server_itself_and_its_certificat
             sink.deliver(MESSAGES)
         with (
             WebhookSettings(**settings).make(SinkContext("site")) as sink,
-            pytest.raises(SinkFaultError, match="certificate of .* is not trusted"),
+            pytest.raises(SinkFaultError, match=r"certificate of .* is not trusted"),
         ):
             sink.deliver(MESSAGES)
     finally:
@@ -131,7 +131,7 @@ def test_through_a_proxy_tls_is_spoken_with_the_server_itself_and_its_certificat
     assert "webhook-id" not in headers
 
 
-def test_https_to_a_port_without_tls_says_so(start):
+def test_https_to_a_port_without_tls_is_explained(start):
     server = WebhookServer()
     try:
         with pytest.raises(SinkFaultError, match="such as http://"):
@@ -147,7 +147,7 @@ def test_http_to_a_port_with_tls_delivers_nothing(start):
     assert server.requests == []
 
 
-def test_files_that_cannot_be_used_are_named(files, tmp_path):
+def test_invalid_certificate_files_are_reported(files, tmp_path):
     (tmp_path / "text.pem").write_text("hello")
     for tls, words in [
         ({"ca_file": tmp_path / "none.pem"}, "none.pem: No such file.*check ca_file"),
@@ -159,7 +159,7 @@ def test_files_that_cannot_be_used_are_named(files, tmp_path):
             WebhookSettings(url="https://localhost/", tls={name: str(path) for name, path in tls.items()}).make(SinkContext("site"))
 
 
-def test_a_certificate_that_was_renewed_is_read_when_it_is_tried_again(start, files, tmp_path):
+def test_a_renewed_certificate_is_read_at_the_next_attempt(start, files, tmp_path):
     server = start()
     ca_file = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(ca_file)
