@@ -69,7 +69,7 @@ def report(variant: str, size: tuple[int, int], folder: Path, precisions: Sequen
                 max_batch=MAX_BATCH,
             )
             before = processor_seconds()
-            compiled = compile_plan(model, plan, folder / "plan", note=lambda text: print(text, file=sys.stderr))
+            compiled = compile_plan(model, plan, folder / "plan", progress=lambda text: print(text, file=sys.stderr))
             counts = ", ".join(f"{count} in {arithmetic}" for arithmetic, count in count_products(compiled.layers).most_common())
             sizes = (f"{path.stat().st_size / 1e6:.1f}" for path in (model, folder / "plan"))
             cells = (precision, capability, *sizes, f"{compiled.seconds:.1f}", f"{processor_seconds() - before:.1f}", counts)

@@ -40,7 +40,7 @@ def calibrate(
     from edge_hoi.export import KEEP_FLOAT, collect_frames, describe_input, export_network, histograms_of, make_recording, weights_sha256
     from edge_hoi.export.calibration import write_recording
     from edge_hoi.export.quantise import layers_to_quantise, quantise
-    from edge_hoi.export.sensitivity import answers, distortion, layer_noise, sensitivities
+    from edge_hoi.export.sensitivity import distortion, layer_noise, run_frames, sensitivities
 
     input_size = parse_size(size)
     started = time.monotonic()
@@ -65,12 +65,11 @@ def calibrate(
 
     step("comparing methods")
     layers = layers_to_quantise(network, KEEP_FLOAT)
-    judged = chosen.spread(_REPORT_FRAMES).with_negatives(_REPORT_FRAMES // 2)
-    inputs = [{name: array.copy() for name, array in each.items()} for each in judged.inputs(described)]
-    expected = answers(network, inputs)
+    inputs = chosen.spread(_REPORT_FRAMES).with_negatives(_REPORT_FRAMES // 2).input_list(described)
+    expected = run_frames(network, inputs)
     methods = Table("method", *expected, title="error of each output, as a share of how much it differs from frame to frame")
     for method, limits in recording.ranges.items():
-        got = answers(quantise(network, limits, layers), inputs)
+        got = run_frames(quantise(network, limits, layers), inputs)
         methods.add_row(method, *(f"{distortion(expected[name], got[name]):.3f}" for name in expected))
     out.print(methods)
     limits = recording.ranges["percentile"]

@@ -1,4 +1,4 @@
-"""From a checkpoint to an engine's folder: ONNX, reduced precision and its accuracy gate, the text tower, and the build that joins them."""
+"""From a checkpoint to an engine's folder: ONNX export, reduced precision, the accuracy gate, the text tower, and the build."""
 
 from edge_hoi.export.auto import build_fastest
 from edge_hoi.export.calibration import CALIBRATION_FILE, Recording, histograms_of, make_recording, read_recording

@@ -1,4 +1,4 @@
-"""Choose an engine's precision by measuring: of those that the accuracy gate lets through, the fastest on this device."""
+"""Choose an engine's precision: the fastest on this device of those that pass the accuracy gate."""
 
 import dataclasses
 import os
@@ -34,21 +34,21 @@ def build_fastest(
     progress: Callable[[str], None] = lambda _: None,
     **options: Any,  # noqa: ANN401 -- those of build_engine
 ) -> Manifest:
-    """Build an engine in fp32 and in other precisions, and keep the fastest of those that are right.
+    """Build an engine in fp32 and in other precisions, and keep the fastest of those that pass the gate.
 
     Args:
         checkpoint: See `build_engine`.
         vocabulary: See `build_engine`.
-        folder: Where to.
+        folder: The engine's folder.
         reductions: The precisions below fp32 to try.
-        progress: Is told each step as it begins.
+        progress: Called with each step as it begins.
         options: The other arguments of `build_engine`.
 
     Returns:
-        The manifest; its `decision` is the table that was decided by.
+        The manifest; its `decision` has the latencies.
 
     Raises:
-        EngineError: Not even fp32 can be built, or there is nothing here to time the candidates on.
+        EngineError: fp32 cannot be built, or the device to measure latency on is missing.
     """
     device = _device(options.get("backend", "openvino"))
     with TemporaryDirectory() as temporary:
@@ -74,13 +74,13 @@ def build_fastest(
             except EngineError as error:
                 if reduction is None:
                     raise
-                progress(f"{precision} is out: {error}")
+                progress(f"{precision} is refused: {error}")
                 refused[precision] = str(error)
                 continue
-            built[precision] = _as_found(reduction, manifest), manifest
-        progress(f"timing {', '.join(built)}")
+            built[precision] = _with_found_layers(reduction, manifest), manifest
+        progress(f"measuring the latency of {', '.join(built)}")
         milliseconds = _time({precision: Path(temporary) / precision for precision in built})
-        refused |= dict.fromkeys(built.keys() - milliseconds.keys(), "this device would run it in another precision")
+        refused |= dict.fromkeys(built.keys() - milliseconds.keys(), "this device runs it in another precision")
         fastest = min(milliseconds, key=milliseconds.__getitem__)
         progress(f"{fastest} is the fastest")
         candidates = tuple(
@@ -99,15 +99,15 @@ def build_fastest(
         )
 
 
-def _as_found(reduction: Reduction | None, manifest: Manifest) -> Reduction | None:
-    """Ask for the layers in float that were found right, so that they are not looked for again."""
+def _with_found_layers(reduction: Reduction | None, manifest: Manifest) -> Reduction | None:
+    """Fix the layers in float to those that passed the gate, so that they are not determined again."""
     if reduction is None or manifest.calibration is None:
         return reduction
     return dataclasses.replace(reduction, keep_float=manifest.calibration.keep_float)
 
 
 def _time(folders: dict[str, Path]) -> dict[str, float]:
-    """Give the median milliseconds a frame of each engine that runs in the precision that it is named by."""
+    """Measure the median milliseconds per frame of each engine that runs in its nominal precision."""
     with ExitStack() as cleanup:
         engines = {name: cleanup.enter_context(open_engine(folder)) for name, folder in folders.items()}
         runs = {name: partial(engine.run, random_inputs(engine.inputs)) for name, engine in engines.items() if engine.precision == name}
@@ -116,7 +116,7 @@ def _time(folders: dict[str, Path]) -> dict[str, float]:
 
 
 def _device(backend: str) -> str:
-    """Name what the candidates are timed on, as well as the system can."""
+    """Name the device that latency is measured on."""
     if backend in PLAN_BACKENDS:
         with closing(Gpu(backend)) as gpu:
             return gpu.name

@@ -1,30 +1,26 @@
-"""A calibration set on disk: which frames it has, and the ranges that were recorded on them, so that an engine can be made again.
-
-The pictures stay where they are: their hashes are enough to tell whether a set is the same.
-"""
+"""A calibration set on disk: its frames' names and hashes, and the ranges recorded on them, to rebuild an engine without the images."""
 
 import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import onnx
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt, ValidationError
 
 from edge_hoi.errors import EngineError
 from edge_hoi.export.frames import FrameSet
 from edge_hoi.export.quantise import inputs_of, quantisable_layers
 from edge_hoi.export.ranges import METHODS, Histogram, Method, record
 from edge_hoi.runtime import InputDescription
+from edge_hoi.runtime.manifest_sections import Sha256
 
 CALIBRATION_FILE = "calibration.json"
 
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
 
 class ListedFrame(BaseModel):
-    """One frame of a set: its source's name and its number there, and the hash of its pixels at the engine's input size."""
+    """One frame of a set: its source's name and frame number, and the hash of its pixels at the engine's input size."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,16 +29,16 @@ class ListedFrame(BaseModel):
 
 
 class Recording(BaseModel):
-    """What a network's layers took in, on a set of frames.
+    """The ranges of a network's activations on a set of frames.
 
     Attributes:
-        format_version: Version of this form.
+        format_version: Version of this format.
         weights_sha256: Hash of the network's weights.
         height: Nominal height of the engine's input in pixels.
-        width: Nominal width.
+        width: Nominal width of the engine's input in pixels.
         frames_sha256: Hash of the frames in their order.
         frames: The frames.
-        ranges: By method, the largest magnitude that INT8 is to tell apart, of each tensor.
+        ranges: By method and tensor, the largest magnitude that INT8 represents.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -57,12 +53,7 @@ class Recording(BaseModel):
 
 
 def histograms_of(model: onnx.ModelProto, frames: FrameSet, description: InputDescription) -> dict[str, Histogram]:
-    """Count what the inputs of all layers take on a set of frames.
-
-    Args:
-        model: The float network.
-        frames: The frames.
-        description: The engine's input.
+    """Record histograms of the inputs of all quantisable layers of a float network on a set of frames.
 
     Raises:
         EngineError: See `record`.
@@ -79,15 +70,7 @@ def make_recording(
     weights_sha256: str,
     methods: Sequence[Method] = METHODS,
 ) -> Recording:
-    """Choose ranges by every method.
-
-    Args:
-        histograms: Of `histograms_of`.
-        frames: The frames.
-        description: The engine's input.
-        weights_sha256: Hash of the network's weights.
-        methods: Which methods.
-    """
+    """Compute the ranges by every method from the histograms of `histograms_of`."""
     return Recording(
         weights_sha256=weights_sha256,
         height=description.height,
@@ -99,11 +82,7 @@ def make_recording(
 
 
 def write_recording(recording: Recording, folder: Path) -> None:
-    """Write a set's `calibration.json`.
-
-    Args:
-        recording: What to write.
-        folder: The set's folder; made if it is not there.
+    """Write a set's `calibration.json`, and create its folder.
 
     Raises:
         OSError: It cannot be written.
@@ -114,11 +93,7 @@ def write_recording(recording: Recording, folder: Path) -> None:
 
 
 def read_recording(folder: Path, weights_sha256: str) -> Recording:
-    """Read a set's `calibration.json` for a network.
-
-    Args:
-        folder: The set's folder.
-        weights_sha256: Hash of the weights that it must have been recorded with.
+    """Read a set's `calibration.json` for a network with the given weights.
 
     Raises:
         EngineError: It cannot be read, or was recorded with other weights.

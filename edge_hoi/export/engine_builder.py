@@ -1,4 +1,4 @@
-"""Build an engine's folder from a checkpoint: the network, the classifier, the text tower, and the manifest over them."""
+"""Build an engine's folder from a checkpoint: network, classifier, text tower and manifest."""
 
 import re
 from collections.abc import Callable
@@ -15,16 +15,17 @@ from edge_hoi.events import EpisodeSettings
 from edge_hoi.export.folder import files_below, order_metadata, replacing
 from edge_hoi.export.gate import Comparison, compare
 from edge_hoi.export.onnx import check_tolerance, export_onnx, largest_difference, write_valid
-from edge_hoi.export.plans import PlanTarget, add_plan, judged_on, plan_for
+from edge_hoi.export.plans import PlanTarget, add_plan, gate_runner, plan_for
 from edge_hoi.export.program import export_program
 from edge_hoi.export.provenance import build_inputs, current_engine, tool_versions, weights_sha256
-from edge_hoi.export.reduction import Reduction, reduced_networks
+from edge_hoi.export.reduction import Reduction, try_reductions
 from edge_hoi.export.text_tower import export_text_tower, write_tokenizer
 from edge_hoi.hashing import sha256_of_file
 from edge_hoi.model import Checkpoint, LastLayer, save_checkpoint
 from edge_hoi.model.checkpoint_vocabulary import save_vocabulary
 from edge_hoi.runtime import (
     Accuracy,
+    Calibration,
     ClipIdentity,
     Decision,
     Engine,
@@ -36,15 +37,13 @@ from edge_hoi.runtime import (
     write_manifest,
 )
 from edge_hoi.runtime.manifest import MANIFEST_FILE, WEIGHTS_FILE
+from edge_hoi.runtime.manifest_sections import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 from edge_hoi.runtime.open import ONNX_BACKENDS, PLAN_BACKENDS
 from edge_hoi.runtime.plan import MODEL_FILE, PROGRAM_FILE
 from edge_hoi.runtime.torch_engine import TorchEngine
 from edge_hoi.vocabulary import Vocabulary
 
 BACKENDS = (*ONNX_BACKENDS, "torch-tensorrt", "torch")
-
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
 def build_engine(
@@ -68,36 +67,33 @@ def build_engine(
     target: PlanTarget | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
-    """Write an engine's folder, whole or not at all; an engine that is already there is replaced.
+    """Write an engine's folder atomically, in place of an existing engine, and return its manifest.
 
     Args:
         checkpoint: The network with its text tower and classifier.
         vocabulary: The vocabulary of the classifier's rows.
-        folder: Where to.
+        folder: The engine's folder.
         name: The engine's name.
         description: One line for people.
-        is_trained: False of made-up weights.
-        caution: What a person must know before believing what it reports.
-        episodes: What scores tell true from false best; None if the general ones do.
-        backend: What is to run it: `openvino` or `onnxruntime`, which run the same files; `tensorrt` or `tensorrt-rtx`, which also get
-            them compiled; `torch-tensorrt`, which compiles an exported program; or `torch`.
-        reduction: The precision below fp32 that it is to have; None for fp32.
-        network: The fp32 network, exported before by `export_network`; None to export it.
-        decision: How that precision was chosen, for the manifest.
-        is_forced: Whether to build even if the folder holds an engine that was built from the same.
+        is_trained: False for random weights.
+        caution: Warning to users of this engine.
+        episodes: Recommended episode settings; None for the general defaults.
+        backend: `openvino` or `onnxruntime`, which run the same files; `tensorrt` or `tensorrt-rtx`, which also compile them;
+            `torch-tensorrt`, which compiles an exported program; or `torch`.
+        reduction: The precision below fp32; None for fp32.
+        network: The fp32 network of `export_network`; None to export it.
+        decision: How the precision was chosen, for the manifest.
+        is_forced: Whether to build even if the folder's engine is up to date.
         input_size: Nominal `(H, W)` in pixels.
-        with_text_tower: Whether to carry the text tower, so that vocabularies can be changed without torch.
+        with_text_tower: Whether to include the text tower, so that vocabularies can be changed without torch.
         half_text_tower: Whether to store it in fp16; see `export_text_tower`.
-        target: What those that compile do so for; None for single pictures on the GPU at hand.
-        progress: Is told each step as it begins.
-
-    Returns:
-        The manifest.
+        target: For backends that compile; None for batches of 1 on this machine's GPU.
+        progress: Called with each step as it begins.
 
     Raises:
-        EngineError: An argument is not usable, the folder holds something else, or what was built disagrees with torch.
-        MissingDependencyError: What compiles it is not installed.
-        OSError: The folder cannot be written to.
+        EngineError: An argument is invalid, the folder holds something else, or the engine's outputs differ from torch's.
+        MissingDependencyError: The compiler is not installed.
+        OSError: The folder is not writable.
     """
     _check_arguments(checkpoint, vocabulary, backend, input_size)
     _check_precision(backend, reduction, target)
@@ -155,27 +151,22 @@ def build_engine(
             progress("exporting the network")
             _write_network(checkpoint, partial, backend, network)
             manifest = _finish(partial, compiled(manifest))
-            progress("trying the engine")
-            _try(checkpoint, partial, manifest)
+            progress("comparing the engine with PyTorch")
+            _check_fp32(checkpoint, partial, manifest)
     return manifest
 
 
 def describe_input(checkpoint: Checkpoint, input_size: tuple[int, int]) -> InputDescription:
-    """Say how pictures become the inputs of an engine that is to be built.
-
-    Args:
-        checkpoint: The network.
-        input_size: Nominal `(H, W)` in pixels.
-    """
+    """Describe the input of an engine of a nominal `(H, W)` in pixels."""
     return InputDescription(
         stride=checkpoint.model.config.backbone_stride,
         height=input_size[0],
         width=input_size[1],
         clip_size=checkpoint.model.clip.image_size,
-        image_mean=_IMAGENET_MEAN,
-        image_std=_IMAGENET_STD,
-        clip_mean=_CLIP_MEAN,
-        clip_std=_CLIP_STD,
+        image_mean=IMAGENET_MEAN,
+        image_std=IMAGENET_STD,
+        clip_mean=CLIP_MEAN,
+        clip_std=CLIP_STD,
     )
 
 
@@ -187,10 +178,10 @@ def _check_arguments(checkpoint: Checkpoint, vocabulary: Vocabulary, backend: st
     height, width = input_size
     if min(height, width) < 1 or height % stride or width % stride:
         nearest_size = "x".join(str(max(1, round(side / stride)) * stride) for side in input_size)
-        raise EngineError(f"build expects a height and width in multiples of {stride}, got {height}x{width}; {nearest_size} would do")
+        raise EngineError(f"build expects a height and width in multiples of {stride}, got {height}x{width}; use {nearest_size}")
     if checkpoint.vocabulary_sha256 != vocabulary.content_hash:
         raise EngineError(
-            f"the checkpoint's classifier is for vocabulary {checkpoint.vocabulary!r}, got another one, {vocabulary.name!r}; "
+            f"the checkpoint's classifier is for vocabulary {checkpoint.vocabulary!r}, got {vocabulary.name!r}; "
             "build with the checkpoint's own: others are composed from it when the engine is opened"
         )
     if not re.fullmatch(r"\w[\w.-]*", vocabulary.name):
@@ -206,19 +197,15 @@ def _check_precision(backend: str, reduction: Reduction | None, target: PlanTarg
         )
     if target and backend not in PLAN_BACKENDS:
         raise EngineError(
-            f"compute capabilities and a batch to compile for go with backend {' or '.join(PLAN_BACKENDS)}, got {backend!r}; leave them out"
+            f"compute capabilities and a batch to compile for need backend {' or '.join(PLAN_BACKENDS)}, got {backend!r}; omit them"
         )
 
 
 def export_network(checkpoint: Checkpoint, path: Path) -> None:
-    """Export the fp32 network, held against torch.
-
-    Args:
-        checkpoint: The network.
-        path: The file to write; see `export_onnx`.
+    """Export the fp32 network and compare it with torch; see `export_onnx`.
 
     Raises:
-        EngineError: What was exported disagrees with torch.
+        EngineError: Its outputs differ from torch's.
     """
     model = checkpoint.model
     export_onnx(LastLayer(model), path, clip_size=model.clip.image_size, stride=model.config.backbone_stride)
@@ -247,7 +234,7 @@ def _write_reduced(
     compiled: Callable[[Manifest], Manifest],
     progress: Callable[[str], None],
 ) -> Manifest:
-    """Write the first network of reduced precision that the gate lets through."""
+    """Write the first network of reduced precision that passes the gate."""
     with TemporaryDirectory() as temporary:
         if network is None:
             progress("exporting the network")
@@ -255,23 +242,32 @@ def _write_reduced(
             export_network(checkpoint, network)
         model = onnx.load(network)
     is_typed = manifest.backend in PLAN_BACKENDS
-    # ONNX Runtime has no bf16 on CPUs; those that run it read it soon enough.
+    # ONNX Runtime has no bf16 on CPUs, so it cannot check the file.
     check = (lambda _: None) if is_typed and reduction.precision == "bf16" else None
-    for reduced, calibration in reduced_networks(model, reduction, manifest.input, progress, is_typed=is_typed):
+    attempts: list[tuple[Manifest, Comparison]] = []
+
+    def attempt(reduced: onnx.ModelProto, calibration: Calibration | None) -> str:
         write_valid(reduced, folder / MODEL_FILE, check)
-        manifest = _finish(folder, compiled(manifest.model_copy(update={"calibration": calibration})))
-        backend, device = judged_on(manifest)
+        attempted = _finish(folder, compiled(manifest.model_copy(update={"calibration": calibration})))
+        backend, device = gate_runner(attempted)
         progress(
-            f"holding the {manifest.precision} engine against fp32 on {len(reduction.judged_on.frames)} frames"
-            + (f", with {backend}, for there is no GPU here" if backend != manifest.backend and device == "cpu" and manifest.plans else "")
+            f"comparing the {attempted.precision} engine with fp32 on {len(reduction.gate_frames.frames)} frames"
+            + (
+                f" in {backend}, because there is no GPU here"
+                if backend != attempted.backend and device == "cpu" and attempted.plans
+                else ""
+            )
         )
-        comparison = _compare(checkpoint, vocabulary, folder, manifest, reduction)
-        if comparison.passes(reduction.limits):
-            break
+        comparison = _compare(checkpoint, vocabulary, folder, attempted, reduction)
+        attempts.append((attempted, comparison))
+        return comparison.exceeded(reduction.limits)
+
+    try_reductions(model, reduction, manifest.input, attempt, progress, is_typed=is_typed)
+    manifest, comparison = attempts[-1]
     comparison.check_limits(reduction.limits, manifest.precision)
     accuracy = Accuracy(
-        frames_sha256=reduction.judged_on.sha256,
-        frames=len(reduction.judged_on.frames),
+        frames_sha256=reduction.gate_frames.sha256,
+        frames=len(reduction.gate_frames.frames),
         measured=comparison.measured,
         limits={name: reduction.limits[name] for name in comparison.measured},
     )
@@ -279,7 +275,7 @@ def _write_reduced(
 
 
 def _finish(folder: Path, manifest: Manifest) -> Manifest:
-    """Write the manifest over the files that are there."""
+    """Write the manifest with the hashes of the folder's files."""
     manifest = manifest.model_copy(update={"files": _hashes(folder)})
     write_manifest(folder, manifest)
     return manifest
@@ -305,11 +301,11 @@ def _write_classifier(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Pa
     return relative
 
 
-def _try(checkpoint: Checkpoint, folder: Path, manifest: Manifest) -> None:
-    """Run the finished engine as a stream would, and hold it against torch."""
+def _check_fp32(checkpoint: Checkpoint, folder: Path, manifest: Manifest) -> None:
+    """Compare the finished engine with torch on random inputs."""
     if manifest.backend == "torch":
         return
-    backend, device = judged_on(manifest)
+    backend, device = gate_runner(manifest)
     with (
         open_engine(folder, backend=backend, device=device) as engine,
         TorchEngine(LastLayer(checkpoint.model), manifest, device="cpu") as reference,
@@ -321,7 +317,7 @@ def _try(checkpoint: Checkpoint, folder: Path, manifest: Manifest) -> None:
 def _compare(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Path, manifest: Manifest, reduction: Reduction) -> Comparison:
     """Run the finished engine and torch on the same frames."""
     module = LastLayer(checkpoint.model)
-    backend, device = judged_on(manifest)
+    backend, device = gate_runner(manifest)
 
     def opened(size: tuple[int, int]) -> Engine:
         engine = open_engine(folder, backend=backend, input_size=size, device=device)
@@ -333,7 +329,7 @@ def _compare(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Path, manif
     return compare(
         lambda size: TorchEngine(module, manifest, input_size=size, device="cpu"),
         opened,
-        reduction.judged_on,
+        reduction.gate_frames,
         manifest.input,
         Classifier(**checkpoint.classifier.arrays()),
         vocabulary,

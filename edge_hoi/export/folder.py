@@ -1,4 +1,4 @@
-"""Write an engine's folder whole or not at all, and lose nothing that is not an engine."""
+"""Write an engine's folder atomically, and never delete other files."""
 
 import json
 import os
@@ -14,17 +14,11 @@ from edge_hoi.runtime.manifest import MANIFEST_FILE
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """Give a new folder to fill, which takes the place of `folder` when the block ends without an error.
-
-    Args:
-        folder: What is to be replaced: nothing, an empty folder, or an engine's.
-
-    Yields:
-        The folder to fill, beside it.
+    """Yield a new folder to fill, which replaces `folder` when the block ends without an error.
 
     Raises:
-        EngineError: `folder` holds something else, which would be lost.
-        OSError: The folder beside it cannot be written to.
+        EngineError: `folder` is neither missing nor empty nor an engine's, so that files would be lost.
+        OSError: The new folder beside it is not writable.
     """
     folder = folder.resolve()
     _refuse_foreign(folder)
@@ -44,23 +38,12 @@ def replacing(folder: Path) -> Iterator[Path]:
 
 
 def files_below(folder: Path) -> dict[str, Path]:
-    """Find every file of a folder.
-
-    Args:
-        folder: The folder.
-
-    Returns:
-        The files by relative path with forward slashes, in order.
-    """
+    """List every file of a folder by relative path with forward slashes, in order."""
     return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if not path.is_dir()}
 
 
 def order_metadata(path: Path) -> None:
-    """Put the metadata of a safetensors file in order, for the library writes it in another one each time.
-
-    Args:
-        path: The file.
-    """
+    """Sort the metadata of a safetensors file, which the library writes in random order."""
     with path.open("r+b") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
@@ -80,4 +63,6 @@ def _refuse_foreign(folder: Path) -> None:
         raise EngineError(f"{folder} exists and is not an engine's folder; name another one, or remove it") from error
     for name in files_below(folder):
         if name not in listed:
-            raise EngineError(f"{folder / name} is no part of the engine there and would be lost; move it away, or name another folder")
+            raise EngineError(
+                f"{folder / name} does not belong to the existing engine and would be lost; move it away, or name another folder"
+            )

@@ -1,6 +1,6 @@
-"""Choose the frames that an engine is calibrated or judged on: as different from each other as a source has them.
+"""Choose the frames for calibration or for the accuracy gate: as different from each other as possible.
 
-M candidate frames, F numbers of a thumbnail.
+M candidate frames, F values of a thumbnail.
 """
 
 import hashlib
@@ -19,17 +19,17 @@ from edge_hoi.ingest import Source, SourceKind, open_source, source_kind
 from edge_hoi.runtime import InputDescription, choose_input_size
 from edge_hoi.types import Frame, Image
 
-_THUMBNAIL = (9, 16)  # rows and columns: enough to tell scenes and where people stand in them
-_LEAST_FPS = 2.0
-_CANDIDATES = 4  # looked at for each frame that is chosen, where a recording has them
+_THUMBNAIL = (9, 16)  # rows and columns: enough to distinguish scenes and people's positions
+_MIN_FPS = 2.0
+_CANDIDATES = 4  # per chosen frame, where a recording has them
 
 
 class ChosenFrame(NamedTuple):
     """One frame of a set.
 
     Attributes:
-        name: Its source's name and its number there, from 0.
-        image: `(h, w, 3)` uint8 RGB, at the engine's input size already.
+        name: Its source's name and frame number, from 0.
+        image: `(h, w, 3)` uint8 RGB, at the engine's input size.
     """
 
     name: str
@@ -43,11 +43,7 @@ class ChosenFrame(NamedTuple):
 
 @dataclass(frozen=True)
 class FrameSet:
-    """Frames of the kind that an engine will see.
-
-    Attributes:
-        frames: The frames.
-    """
+    """Frames like those of the engine's cameras."""
 
     frames: tuple[ChosenFrame, ...]
 
@@ -57,29 +53,22 @@ class FrameSet:
         return hashlib.sha256("".join(frame.sha256 for frame in self.frames).encode()).hexdigest()
 
     def spread(self, count: int) -> "FrameSet":
-        """Give at most so many of the frames, evenly from first to last."""
+        """Return at most `count` of the frames, evenly spaced."""
         return FrameSet(self.frames[:: -(-len(self.frames) // count)])
 
     def with_negatives(self, count: int) -> "FrameSet":
-        """Add, after these frames, as many at most that are as unlike them as the same pixels can be: upside down, and negatives.
+        """Append at most `count` negatives of these frames, upside down.
 
-        A fixed camera's frames hardly differ. By these, an engine that looks is told from one that always gives the same answer.
+        A fixed camera's frames hardly differ; negatives reveal an engine whose output is constant.
         """
-        unlike = (
+        negatives = (
             ChosenFrame(f"the negative of {frame.name}", np.ascontiguousarray(255 - frame.image[::-1]))
             for frame in self.spread(count).frames
         )
-        return FrameSet((*self.frames, *unlike))
+        return FrameSet((*self.frames, *negatives))
 
     def inputs(self, description: InputDescription) -> Iterator[dict[str, NDArray[np.float32]]]:
-        """Preprocess the frames as streams' frames are.
-
-        Args:
-            description: The engine's input.
-
-        Yields:
-            The engine's inputs for each frame, overwritten by the next of the same size.
-        """
+        """Preprocess the frames as in streams; yields the inputs of each, which the next frame of the same size overwrites."""
         preprocessors: dict[tuple[int, int], Preprocessor] = {}
         for frame in self.frames:
             height, width = size = frame.image.shape[:2]
@@ -87,22 +76,23 @@ class FrameSet:
                 preprocessors[size] = Preprocessor.for_input(description, height=height, width=width)
             yield preprocessors[size]([frame.image])
 
+    def input_list(self, description: InputDescription) -> list[dict[str, NDArray[np.float32]]]:
+        """Return copies of `inputs`."""
+        return [{name: array.copy() for name, array in each.items()} for each in self.inputs(description)]
+
 
 def collect_frames(
     sources: Sequence[str], count: int, description: InputDescription, progress: Callable[[int], None] = lambda _: None
 ) -> FrameSet:
-    """Choose frames of videos, cameras and folders of pictures, by their content.
+    """Choose frames of videos, cameras and folders of images by their content; except for cameras, the choice is deterministic.
 
-    All pictures of a folder are candidates, and at least two frames a second of a video; of a camera, which does not end, the first.
+    Candidates are all images of a folder, at least two frames per second of a video, and the first frames of a camera.
 
     Args:
-        sources: Paths and URLs, as `open_source` takes them.
-        count: How many frames to choose; fewer if there are no more.
+        sources: Paths and URLs, as for `open_source`.
+        count: Number of frames to choose; fewer if there are no more.
         description: The engine's input.
-        progress: Is told how many candidates there were so far.
-
-    Returns:
-        The set; the same sources give the same one, cameras apart.
+        progress: Called with the number of candidates so far.
 
     Raises:
         SourceError: A source cannot be opened or read.
@@ -127,27 +117,22 @@ def collect_frames(
 
 
 def farthest_points(points: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Choose points far from each other: the one nearest to the middle first, then always the one farthest from those chosen.
+    """Farthest point sampling of `(M, F)` points, from the one nearest to the mean; return `(count,)` ascending indices.
 
-    Args:
-        points: `(M, F)`.
-        count: How many, at most M.
-
-    Returns:
-        `(count,)` their indices, ascending; of equally far points the first is taken.
+    Of equally far points the first is chosen.
     """
     distances = np.square(points - points.mean(axis=0)).sum(axis=1)
     chosen = [int(distances.argmin())]
     distances = np.square(points - points[chosen[0]]).sum(axis=1)
     while len(chosen) < count:
-        distances[chosen] = -1  # not again, even where all others are the same
+        distances[chosen] = -1  # not again, even if all others are equal
         chosen.append(int(distances.argmax()))
         distances = np.minimum(distances, np.square(points - points[chosen[-1]]).sum(axis=1))
     return np.sort(np.array(chosen, np.int64))
 
 
 class _Pool:
-    """Candidates, thinned out whenever there are twice as many as are wanted, so that any source fits in memory."""
+    """Candidates, reduced to `count` whenever there are twice as many, so that any source fits in memory."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -171,15 +156,15 @@ class _Pool:
 
 
 def _open(url: str, count: int) -> Source:
-    """Open a source so that it gives enough candidates, and not every frame of a long recording."""
+    """Open a source at a frame rate that gives enough candidates, but not every frame of a long recording."""
     if source_kind(url) in (SourceKind.FOLDER, SourceKind.IMAGE):
         return open_source(url, source_id="frames")
     with open_source(url, source_id="frames") as probe:
         duration = probe.info.duration_seconds
-    fps = max(_LEAST_FPS, _CANDIDATES * count / duration) if duration else _LEAST_FPS
+    fps = max(_MIN_FPS, _CANDIDATES * count / duration) if duration else _MIN_FPS
     return open_source(url, source_id="frames", target_fps=fps)
 
 
 def _name(source: Source, frame: Frame) -> str:
-    """Name a frame without saying where on this machine, or under which password, it lies."""
+    """Name a frame without its folder or credentials."""
     return f"{source.info.masked_url.rstrip('/').rpartition('/')[2]}#{frame.index}"

@@ -1,7 +1,7 @@
-"""The accuracy gate: how far an engine parts from the fp32 network that it was made from, and whether that is too far.
+"""The accuracy gate: compare an engine with the fp32 network that it was built from, and refuse it beyond a tolerance.
 
-Both answer the same frames, query by query. A network that was never trained is judged as well: its answers mean nothing, but they too
-must be the same ones, and must still depend on the picture as much.
+Both run on the same frames, and outputs are compared query by query. Networks with random weights are compared as well: their outputs are
+meaningless, but must be the same, and depend on the image as much.
 
 F frames, Q queries, N HOI categories.
 """
@@ -31,57 +31,56 @@ OpenEngine = Callable[[tuple[int, int]], Engine]
 LIMITS: Mapping[str, float] = MappingProxyType(
     {"box_error": 0.01, "score_error": 0.02, "lost_triplets": 0.05, "distortion": 0.75, "map_loss": 0.01}
 )
-"""Most that an engine may part from fp32, by measure; see `Comparison.measured`.
+"""Tolerance of each measure; see `Comparison.measured`.
 
-A small trained network in INT8 stays below two thirds of each. The limit of distortion leaves room for networks that were never trained,
-which hardly look: that of a trained one is below 0.2.
+A small trained network in INT8 stays below two thirds of each. The distortion limit allows for random weights, whose outputs hardly depend
+on the image: that of a trained network is below 0.2.
 """
 
 TOP = 10
-"""Triplets of a frame that boxes, scores and agreement are judged on: the best of fp32."""
+"""Triplets of a frame that boxes and scores are compared on: the best of fp32."""
 
-_LEAST_OVERLAP = 0.5
-_UNLIKE = 8  # frames
-_TIE = 0.01  # of a score: triplets nearer than this to the last of the best may take its place
+_MIN_IOU = 0.5
+_NEGATIVES = 8  # frames
+_TIE = 0.01  # of a score: triplets this close to the last of the best may replace it
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the gate measured.
+    """The gate's measurements.
 
     Attributes:
         frames: The frames.
-        measured: By name. `box_error`: error of the best triplets' boxes, as a share of the picture's side. `score_error`: of their
-            scores. `lost_triplets`: share of them that are no more among the best, or whose boxes lie elsewhere. All three are means,
-            weighted by the triplets' scores. `distortion`: the worst output's error against how much that output differs from frame to
-            frame; 1 is as good as not looking.
-        where: The output and the frame where each was worst.
+        measured: By name. `box_error`: error of the best triplets' boxes, relative to the image's side. `score_error`: error of their
+            scores. `lost_triplets`: share of them that are no longer among the best, or whose boxes moved. All three are means,
+            weighted by the triplets' scores. `distortion`: the worst output's error relative to its variation between frames; 1 is no
+            better than a constant output.
+        worst_at: Output and frame with the largest error, by name.
     """
 
     frames: FrameSet
     measured: dict[str, float]
-    where: dict[str, str]
+    worst_at: dict[str, str]
 
-    def passes(self, limits: Mapping[str, float]) -> bool:
-        """Tell whether every measure is within its limit."""
-        return all(value <= limits[name] for name, value in self.measured.items())
+    def exceeded(self, limits: Mapping[str, float], *, with_worst: bool = False) -> str:
+        """Describe the measures beyond their limits, such as `score error 0.03 > 0.02`; empty if there are none."""
+        return "; ".join(
+            f"{name.replace('_', ' ')} {value:.3g} > {limits[name]:g}" + f" (worst: {self.worst_at[name]})" * with_worst
+            for name, value in self.measured.items()
+            if not value <= limits[name]
+        )
 
     def check_limits(self, limits: Mapping[str, float], precision: str) -> None:
-        """Stop if the engine parts too far.
-
-        Args:
-            limits: Most that each measure may be.
-            precision: Of the engine, for the message.
+        """Refuse an engine beyond the limits; `precision` is for the message.
 
         Raises:
-            EngineError: A measure is beyond its limit; the message says by how much and where it was worst.
+            EngineError: A measure exceeds its limit; the message names the output and frame with the largest error.
         """
-        beyond = [name for name, value in self.measured.items() if not value <= limits[name]]
-        if beyond:
-            found = "; ".join(f"{name} {self.measured[name]:.3g} (limit {limits[name]:g}; worst: {self.where[name]})" for name in beyond)
+        exceeded = self.exceeded(limits, with_worst=True)
+        if exceeded:
             raise EngineError(
-                f"the {precision} engine parts too far from fp32: {found}. Calibrate on frames like those it will see, leave layers in "
-                "float with --keep-float, or build it in fp32"
+                f"the {precision} engine exceeds the fp32 accuracy tolerance: {exceeded}. Calibrate on frames like those of its cameras, "
+                "leave layers in float with --keep-float, or build it in fp32"
             )
 
 
@@ -93,31 +92,33 @@ def compare(
     classifier: Classifier,
     vocabulary: Vocabulary,
 ) -> Comparison:
-    """Run two engines on the same frames and measure how far they part.
+    """Run two engines on the same frames and measure their differences.
 
     Args:
         reference: Opens the fp32 engine.
-        candidate: Opens the engine that is judged.
-        frames: Of the kind that it will see; at least two.
+        candidate: Opens the other engine.
+        frames: At least two, like those of the engine's cameras.
         description: The engines' input.
-        classifier: What scores their embeddings.
-        vocabulary: Its categories.
+        classifier: Scores their embeddings.
+        vocabulary: The classifier's.
 
     Raises:
         EngineError: There are too few frames, or an output is not finite.
     """
     if len(frames.frames) < 2:
         raise EngineError(f"the accuracy gate needs at least two frames that differ, got {len(frames.frames)}; name another source")
-    judged = frames.with_negatives(_UNLIKE)  # what is seen in those is not judged
-    expected, got = _run_both(reference, candidate, judged, description)
+    extended = frames.with_negatives(_NEGATIVES)  # triplets are not compared on the negatives
+    expected, got = _run_both(reference, candidate, extended, description)
     distortions = {name: distortion(expected[name], got[name]) for name in OUTPUT_NAMES}
     worst = max(distortions, key=distortions.__getitem__)
     count = len(frames.frames)
-    triplets = _judge_triplets(_first(expected, count), _first(got, count), classifier, vocabulary)
+    triplets = _compare_triplets(
+        *({name: array[:count] for name, array in each.items()} for each in (expected, got)), classifier, vocabulary
+    )
     boxes = max(("human_boxes", "object_boxes"), key=lambda name: triplets.mean(triplets.errors[name]))
 
     def at(output: str, errors: Floats) -> str:
-        return f"{output} of {judged.frames[int(errors.reshape(len(errors), -1).mean(axis=1).argmax())].name}"
+        return f"{output} of {extended.frames[int(errors.reshape(len(errors), -1).mean(axis=1).argmax())].name}"
 
     return Comparison(
         frames,
@@ -127,7 +128,7 @@ def compare(
             "lost_triplets": triplets.mean(triplets.errors["triplets"]),
             "distortion": distortions[worst],
         },
-        where={
+        worst_at={
             "box_error": at(boxes, triplets.weights * triplets.errors[boxes]),
             "score_error": at("scores", triplets.weights * triplets.errors["scores"]),
             "lost_triplets": at("triplets", triplets.weights * triplets.errors["triplets"]),
@@ -137,12 +138,7 @@ def compare(
 
 
 class _Triplets(NamedTuple):
-    """The reference's best triplets of each frame.
-
-    Attributes:
-        weights: `(F, TOP)` their scores: what the reference is sure of counts most.
-        errors: `(F, TOP)` each, of human boxes, object boxes, scores, and 1 where a triplet is lost.
-    """
+    """The reference's best triplets of each frame: their scores as weights, and errors by name, `(F, TOP)` each."""
 
     weights: Floats
     errors: dict[str, Floats]
@@ -154,32 +150,30 @@ class _Triplets(NamedTuple):
 def _run_both(
     reference: OpenEngine, candidate: OpenEngine, frames: FrameSet, description: InputDescription
 ) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Give both engines' outputs, `(F, …)` each; engines are opened once for each input size."""
+    """Return both engines' outputs, `(F, …)` each; engines are opened once per input size."""
     opened: dict[tuple[int, int], tuple[Engine, Engine]] = {}
-    answers: tuple[list[dict[str, Floats]], list[dict[str, Floats]]] = ([], [])
+    results: tuple[list[dict[str, Floats]], list[dict[str, Floats]]] = ([], [])
     with ExitStack() as cleanup:
         for frame, inputs in zip(frames.frames, frames.inputs(description), strict=True):
             height, width = frame.image.shape[:2]
             if (height, width) not in opened:
                 pair = reference((height, width)), candidate((height, width))
                 opened[height, width] = cleanup.enter_context(pair[0]), cleanup.enter_context(pair[1])
-            for engine, outputs in zip(opened[height, width], answers, strict=True):
+            for engine, outputs in zip(opened[height, width], results, strict=True):
                 outputs.append(engine.run(inputs))
                 for name, array in outputs[-1].items():
                     if not np.isfinite(array).all():
                         raise EngineError(
-                            f"the {engine.precision} engine gives {name} that are not finite numbers for {frame.name}; leave the layers "
-                            "before it in float with --keep-float, or build it in fp32"
+                            f"the {engine.precision} engine's {name} are not finite for {frame.name}; leave the layers before it in float "
+                            "with --keep-float, or build it in fp32"
                         )
-    expected, got = ({name: np.concatenate([each[name] for each in outputs]) for name in OUTPUT_NAMES} for outputs in answers)
+    expected, got = ({name: np.concatenate([each[name] for each in outputs]) for name in OUTPUT_NAMES} for outputs in results)
     return expected, got
 
 
-def _first(outputs: Mapping[str, Floats], count: int) -> dict[str, Floats]:
-    return {name: array[:count] for name, array in outputs.items()}
-
-
-def _judge_triplets(expected: Mapping[str, Floats], got: Mapping[str, Floats], classifier: Classifier, vocabulary: Vocabulary) -> _Triplets:
+def _compare_triplets(
+    expected: Mapping[str, Floats], got: Mapping[str, Floats], classifier: Classifier, vocabulary: Vocabulary
+) -> _Triplets:
     scores, other_scores = (pair_scores(*classifier.logits(outputs), vocabulary.object_ids) for outputs in (expected, got))
     weights: list[Floats] = []
     errors: dict[str, list[Floats]] = {"human_boxes": [], "object_boxes": [], "scores": [], "triplets": []}
@@ -189,14 +183,14 @@ def _judge_triplets(expected: Mapping[str, Floats], got: Mapping[str, Floats], c
         before, after = row.ravel()[pairs], other.ravel()[pairs]
         weights.append(np.maximum(before, 1e-6))
         errors["scores"].append(np.abs(after - before))
-        least = other.ravel()[best_first(other.ravel(), TOP)[-1]]
-        is_kept = after >= least - _TIE
+        last = other.ravel()[best_first(other.ravel(), TOP)[-1]]
+        is_kept = after >= last - _TIE
         for name in ("human_boxes", "object_boxes"):
             is_box = np.full(len(pairs), True)
             if name == "object_boxes" and vocabulary.no_object_id is not None:
                 is_box = vocabulary.object_ids[hoi_ids] != vocabulary.no_object_id
             placed, moved = expected[name][frame, queries], got[name][frame, queries]
             errors[name].append(np.abs(moved - placed).mean(axis=1) * is_box)
-            is_kept &= ~is_box | (np.diag(pairwise_iou(xyxy_from_cxcywh(placed), xyxy_from_cxcywh(moved))) >= _LEAST_OVERLAP)
+            is_kept &= ~is_box | (np.diag(pairwise_iou(xyxy_from_cxcywh(placed), xyxy_from_cxcywh(moved))) >= _MIN_IOU)
         errors["triplets"].append(np.where(is_kept, 0, 1).astype(np.float32))
     return _Triplets(np.stack(weights), {name: np.stack(rows) for name, rows in errors.items()})

@@ -1,4 +1,4 @@
-"""Export to ONNX: the same bytes for the same weights, and nothing is written that disagrees with torch."""
+"""Export to ONNX: the same bytes for the same weights, and checked against torch before it is written."""
 
 import ast
 import logging
@@ -22,31 +22,31 @@ from edge_hoi.runtime.onnxruntime_engine import session_options
 
 OPSET = 20
 TOLERANCE = 1e-3
-"""Largest difference from torch that is let through; boxes lie in [0, 1] and embeddings have length 1."""
+"""Largest absolute difference from torch; boxes lie in [0, 1] and embeddings have length 1."""
 
 _LARGEST_FILE = 2**31 - 2**20  # protobuf's limit, less room for the graph around the weights
-_LARGEST_CONSTANT = 2**28  # elements: any that a network of this kind folds to
+_LARGEST_CONSTANT = 2**28  # elements: larger than any constant of this network
 _SCOPES = "pkg.torch.onnx.name_scopes"
-# Sizes that the exporter sees, in strides. All differ, so that none of the free sizes is taken for another.
+# Example sizes for the exporter, in strides. All differ, so that no dynamic size is mistaken for another.
 EXAMPLE_BATCH, EXAMPLE_ROWS, EXAMPLE_COLUMNS = 2, 3, 5
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
 def export_onnx(module: nn.Module, path: Path, *, clip_size: int, stride: int) -> float:
-    """Write a network that takes `image` (B, 3, H, W) and `clip_image` (B, 3, S, S), with B, H and W free.
+    """Write a network that takes `image` (B, 3, H, W) and `clip_image` (B, 3, S, S), with B, H and W dynamic.
 
     Args:
         module: On the CPU; called as `module(image, clip_image)`, it returns a NamedTuple whose fields name the outputs.
-        path: The file to write. Weights beyond 2 GB go to a second one beside it, `PATH.data`.
+        path: The file to write. Weights beyond 2 GB go to a second file, `PATH.data`.
         clip_size: S in pixels.
-        stride: Of the network; H and W are to be multiples of it.
+        stride: Of the network; H and W are multiples of it.
 
     Returns:
-        The largest difference between torch and ONNX Runtime, at two sizes with one and two pictures each.
+        The largest difference between torch and ONNX Runtime, at two sizes with batches of one and two.
 
     Raises:
-        EngineError: The exported network is not valid or disagrees with torch; nothing is written then.
+        EngineError: The exported network is invalid or differs from torch; nothing is written then.
     """
 
     def inputs(batch: int, rows: int, columns: int) -> dict[str, NDArray[np.float32]]:
@@ -54,21 +54,18 @@ def export_onnx(module: nn.Module, path: Path, *, clip_size: int, stride: int) -
         shapes = {"image": (batch, 3, rows * stride, columns * stride), "clip_image": (batch, 3, clip_size, clip_size)}
         return {name: generator.standard_normal(shape, np.float32) for name, shape in shapes.items()}
 
-    free = ({0: "batch", 2: "height", 3: "width"}, {0: torch.export.Dim.DYNAMIC})  # the second is the same batch
-    model = trace(module, inputs(EXAMPLE_BATCH, EXAMPLE_ROWS, EXAMPLE_COLUMNS), free)
+    dynamic = ({0: "batch", 2: "height", 3: "width"}, {0: torch.export.Dim.DYNAMIC})  # the second is the same batch
+    model = trace(module, inputs(EXAMPLE_BATCH, EXAMPLE_ROWS, EXAMPLE_COLUMNS), dynamic)
     return write_checked(model, path, module, [inputs(batch, *size) for size in ((4, 7), (6, 4)) for batch in (1, 2)])
 
 
-def trace(module: nn.Module, example: Arrays, free: Sequence[Mapping[int, Any]]) -> onnx.ModelProto:
-    """Turn a module into ONNX without anything that tells where it was made.
+def trace(module: nn.Module, example: Arrays, dynamic: Sequence[Mapping[int, Any]]) -> onnx.ModelProto:
+    """Convert a module to ONNX without machine-specific metadata.
 
     Args:
-        module: On the CPU; its outputs are a NamedTuple's fields. It is put in evaluation mode.
-        example: Its inputs in order; names become the ONNX inputs' names.
-        free: The axes of each input that may vary, with a name each.
-
-    Returns:
-        The model.
+        module: On the CPU; returns a NamedTuple. It is put in evaluation mode.
+        example: Its inputs in order, with the ONNX inputs' names.
+        dynamic: Names of the dynamic axes of each input.
     """
     tensors = tuple(map(torch.from_numpy, example.values()))
     with torch.inference_mode(), _quiet_exporter():
@@ -80,7 +77,7 @@ def trace(module: nn.Module, example: Arrays, free: Sequence[Mapping[int, Any]])
             opset_version=OPSET,
             input_names=list(example),
             output_names=list(outputs),
-            dynamic_shapes=tuple(free),
+            dynamic_shapes=tuple(dynamic),
             verbose=False,
         )
         assert program is not None
@@ -92,19 +89,10 @@ def trace(module: nn.Module, example: Arrays, free: Sequence[Mapping[int, Any]])
 
 
 def write_checked(model: onnx.ModelProto, path: Path, module: nn.Module, cases: Sequence[Arrays]) -> float:
-    """Write a model if it is valid and ONNX Runtime gets from it what torch gets from the module.
-
-    Args:
-        model: What was made of `module`; changed in place where its weights go to a second file.
-        path: The file to write.
-        module: The reference.
-        cases: Inputs to compare on.
-
-    Returns:
-        The largest difference.
+    """Write a model if it is valid and ONNX Runtime's outputs equal those of `module` on all cases; return the largest difference.
 
     Raises:
-        EngineError: The model is not valid or disagrees; nothing is written then.
+        EngineError: The model is invalid or its outputs differ; nothing is written then.
     """
     difference = 0.0
 
@@ -119,15 +107,15 @@ def write_checked(model: onnx.ModelProto, path: Path, module: nn.Module, cases: 
 
 
 def write_valid(model: onnx.ModelProto, path: Path, check: Callable[[Path], object] | None = None) -> None:
-    """Write a model if it is valid and a check on it passes.
+    """Write a model if it is valid and a check of its file passes.
 
     Args:
         model: The model; changed in place where its weights go to a second file.
         path: The file to write.
-        check: Raises what is wrong with a file; None for whether ONNX Runtime can read it.
+        check: Raises an error for a bad file; None to check that ONNX Runtime can read it.
 
     Raises:
-        EngineError: The model is not valid; nothing is written then.
+        EngineError: The model is invalid; nothing is written then.
     """
     partial = path.with_name(f"{path.name}.partial")
     data = path.with_name(f"{path.name}.data")
@@ -148,36 +136,20 @@ def write_valid(model: onnx.ModelProto, path: Path, check: Callable[[Path], obje
 
 
 def open_session(path: Path) -> onnxruntime.InferenceSession:
-    """Open a model with ONNX Runtime on the CPU, to see what its file says: Q/DQ is rounded as it is written and multiplied in float.
-
-    Args:
-        path: The model's file.
-    """
+    """Open a model with ONNX Runtime on the CPU, with Q/DQ rounded as in the file and multiplied in float."""
     return onnxruntime.InferenceSession(path, session_options(with_int8=False), providers=["CPUExecutionProvider"])
 
 
 def largest_difference(reference: Arrays, candidate: Arrays) -> float:
-    """Compare outputs by name.
-
-    Args:
-        reference: What is right.
-        candidate: What is to be judged; has the same names.
-
-    Returns:
-        The largest absolute difference; not a number if one side has such.
-    """
+    """Return the largest absolute difference between outputs of the same names; NaN if an output has NaN."""
     return float(np.max([np.abs(candidate[name] - expected).max() for name, expected in reference.items()]))
 
 
 def check_tolerance(difference: float, runner: str) -> None:
-    """Stop a build whose result is not what torch computes.
-
-    Args:
-        difference: From `largest_difference`.
-        runner: Who computed it.
+    """Refuse a `largest_difference` between `runner` and torch.
 
     Raises:
-        EngineError: The difference is beyond `TOLERANCE`, or not a number.
+        EngineError: It is beyond `TOLERANCE`, or NaN.
     """
     if not difference <= TOLERANCE:
         raise EngineError(
@@ -197,7 +169,7 @@ def _run_session(session: onnxruntime.InferenceSession, inputs: Arrays) -> dict[
 
 
 def _name_nodes(graph: Iterable[Any]) -> None:
-    """Name nodes after the module that they come from, so that people and patterns can speak of them: `model.encoder.layers.0/Softmax`."""
+    """Name nodes after their module, for messages and patterns: `model.encoder.layers.0/Softmax`."""
     used = Counter[str]()
     for node in graph:
         scopes = ast.literal_eval(node.metadata_props.get(_SCOPES, "[]"))  # from the outermost module's to the operation's own
@@ -206,12 +178,12 @@ def _name_nodes(graph: Iterable[Any]) -> None:
         node.name = name if used[name] == 1 else f"{name}.{used[name]}"
 
 
-def _fold(model: Any) -> None:  # noqa: ANN401 -- the exporter's own form of a model, which has no type hints
-    """Fold constants of any size, where the exporter folds small ones only.
+def _fold(model: Any) -> None:  # noqa: ANN401 -- the exporter's model, which has no type hints
+    """Fold constants of any size; the exporter folds small ones only.
 
-    It left the first decoder layer's self-attention, whose content is zero, up to the queries of its cross-attention, and weights that are
-    used twice, which no quantiser would take for weights behind a transposition. What remains of the position encodings depends on the
-    picture's size, which is free; engines fix that when they are opened, and fold the rest.
+    It leaves the first decoder layer's self-attention, whose content is zero, up to the queries of its cross-attention, and weights used
+    twice, which quantisers do not recognise behind a transposition. The rest of the position encodings depends on the image's size, which
+    is dynamic; engines fix it when they are opened, and fold the rest.
     """
     while True:
         optimizer.fold_constants(model, input_size_limit=_LARGEST_CONSTANT, output_size_limit=_LARGEST_CONSTANT)
@@ -224,7 +196,7 @@ def _fold(model: Any) -> None:  # noqa: ANN401 -- the exporter's own form of a m
 
 
 def _fold_norm(graph: Any, node: Any) -> None:  # noqa: ANN401
-    """Put a layer norm's result in its place; the optimizer leaves it, because of the mean and deviation that it could give as well."""
+    """Replace a layer norm by its result; the optimizer does not, because of its optional outputs."""
     tokens, weight, bias = (torch.tensor(value.const_value.numpy()) for value in node.inputs)
     result = functional.layer_norm(tokens, weight.shape, weight, bias, node.attributes["epsilon"].as_float())
     folded = ir.Value(
@@ -239,7 +211,7 @@ def _fold_norm(graph: Any, node: Any) -> None:  # noqa: ANN401
 
 
 def _strip(model: onnx.ModelProto) -> None:
-    """Drop notes on Python source lines and such, which differ between machines."""
+    """Drop Python source lines and other metadata that differ between machines."""
     graph = model.graph
     for part in [model, graph, *graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output]:
         part.ClearField("doc_string")
@@ -248,7 +220,7 @@ def _strip(model: onnx.ModelProto) -> None:
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Silence the exporter's remarks on what it does not fold, which the runtimes fold anyway."""
+    """Silence the exporter's messages on what it does not fold, which the runtimes fold anyway."""
     logger = logging.getLogger("onnxscript")
     level = logger.level
     logger.setLevel(logging.ERROR)

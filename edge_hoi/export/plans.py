@@ -1,4 +1,4 @@
-"""Plans in an engine's folder: TensorRT-RTX compiles them for GPUs that need not be here, the others for the one that is."""
+"""Plans in an engine's folder: TensorRT-RTX compiles them for any GPU, the other backends for this machine's."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -22,9 +22,9 @@ class PlanTarget:
     """What a plan is compiled for.
 
     Attributes:
-        compute_capabilities: Of the GPUs, such as `8.6`; `ampere+` of TensorRT for all from 8.0 on; none for the GPU at hand.
-        max_batch: Most pictures in one run.
-        cache_folder: Where TensorRT keeps measured times of kernels, which make the next build quicker; None to keep none.
+        compute_capabilities: Of the GPUs, such as `8.6`; with TensorRT `ampere+` for 8.0 and later; empty for this machine's GPU.
+        max_batch: Largest batch.
+        cache_folder: For TensorRT's kernel timings, which speed up the next build; None to keep none.
     """
 
     compute_capabilities: tuple[str, ...] = ()
@@ -33,16 +33,11 @@ class PlanTarget:
 
 
 def plan_for(backend: str, target: PlanTarget, input_size: tuple[int, int]) -> Plan:
-    """Say which plan is to be compiled, before any work is done.
-
-    Args:
-        backend: One of `PLAN_BACKENDS`.
-        target: What for.
-        input_size: `(H, W)` in pixels.
+    """Describe the plan of a backend of `PLAN_BACKENDS` for `(H, W)` in pixels, before any work is done.
 
     Raises:
         EngineError: It cannot be compiled here.
-        MissingDependencyError: What compiles it is not installed.
+        MissingDependencyError: The compiler is not installed.
     """
     version = load_library(backend).__version__
     wanted = tuple(dict.fromkeys(target.compute_capabilities))
@@ -53,7 +48,7 @@ def plan_for(backend: str, target: PlanTarget, input_size: tuple[int, int]) -> P
         if is_bound and wanted not in ((), (own,), others):
             known = ", or for ".join((own, *others))
             raise EngineError(
-                f"{backend} compiles for the GPU at hand, of compute capability {known}, got {', '.join(wanted)}; "
+                f"{backend} compiles for this machine's GPU, of compute capability {known}, got {', '.join(wanted)}; "
                 "build on a GPU of that kind, or with backend 'tensorrt-rtx'"
             )
         wanted = wanted or (own,)
@@ -74,17 +69,14 @@ def plan_for(backend: str, target: PlanTarget, input_size: tuple[int, int]) -> P
 
 
 def add_plan(folder: Path, manifest: Manifest, plan: Plan, target: PlanTarget, progress: Callable[[str], None]) -> Manifest:
-    """Compile the network that is in a folder.
+    """Compile the network in an engine's folder, and return the manifest with the plan, but without the hash of its file.
 
     Args:
         folder: The engine's folder, with its network.
-        manifest: What is to be its manifest.
-        plan: Of `plan_for`.
-        target: What it was made from.
-        progress: Is told how far it is, and what the plan multiplies in.
-
-    Returns:
-        The manifest with the plan, but without the hash of its file.
+        manifest: Its manifest.
+        plan: From `plan_for`.
+        target: The plan's target.
+        progress: Called with the remaining time, and finally with the precisions that the plan multiplies in.
 
     Raises:
         EngineError: It cannot be compiled.
@@ -92,28 +84,21 @@ def add_plan(folder: Path, manifest: Manifest, plan: Plan, target: PlanTarget, p
     progress(f"compiling {Path(plan.path).stem}")
     output = folder / plan.path
     output.parent.mkdir(exist_ok=True)
-    compiled = compile_plan(folder / plan.network, plan, output, cache_folder=target.cache_folder, note=progress)
+    compiled = compile_plan(folder / plan.network, plan, output, cache_folder=target.cache_folder, progress=progress)
     counts = ", ".join(f"{count} in {arithmetic}" for arithmetic, count in count_products(compiled.layers).most_common())
     size = output.stat().st_size / 1e6
     progress(f"compiled in {compiled.seconds:.1f} s, {size:.1f} MB" + (f"; convolutions and products: {counts}" if counts else ""))
     return manifest.model_copy(update={"plans": (plan,)})
 
 
-def judged_on(manifest: Manifest) -> tuple[str, Device]:
-    """Say what runs an engine when it is held against torch: what runs it later, where that can be.
-
-    Args:
-        manifest: The engine's.
-
-    Returns:
-        Backend and device.
-    """
+def gate_runner(manifest: Manifest) -> tuple[str, Device]:
+    """Return the backend and device that an engine is compared with torch on: its own, where possible."""
     if manifest.backend in PLAN_BACKENDS and has_gpu(manifest.backend):
         return manifest.backend, "cuda"
     if manifest.backend in PLAN_BACKENDS and manifest.precision == "bf16":
-        return "openvino", "cpu"  # for ONNX Runtime has no bf16 on CPUs
+        return "openvino", "cpu"  # ONNX Runtime has no bf16 on CPUs
     # On CPUs OpenVINO runs fp16 networks in fp32; ONNX Runtime rounds to fp16 after each operator, as GPUs do.
-    # Where OpenVINO cannot run int8, ONNX Runtime says what other CPUs would get.
+    # Where OpenVINO cannot run int8, ONNX Runtime computes the result of other CPUs.
     is_elsewhere = (
         manifest.backend in PLAN_BACKENDS or manifest.precision == "fp16" or (manifest.backend == "openvino" and engine_saturates(manifest))
     )
@@ -121,11 +106,7 @@ def judged_on(manifest: Manifest) -> tuple[str, Device]:
 
 
 def has_gpu(backend: str) -> bool:
-    """Tell whether there is a GPU that a backend could use.
-
-    Args:
-        backend: One of `PLAN_BACKENDS`.
-    """
+    """Return whether there is a GPU for a backend of `PLAN_BACKENDS`."""
     try:
         Gpu(backend).close()
     except EdgeHoiError:
@@ -141,6 +122,6 @@ def _capability_here(backend: str, *, is_needed: bool) -> str:
         if is_needed:
             raise
         raise EngineError(
-            "there is no GPU here to compile for; name the compute capability of the one that is to run the engine, such as "
-            "--compute-capability 8.6 (nvidia-smi --query-gpu=compute_cap --format=csv tells it)"
+            "there is no GPU here to compile for; name the compute capability of the engine's GPU, such as "
+            "--compute-capability 8.6 (nvidia-smi --query-gpu=compute_cap --format=csv prints it)"
         ) from error

@@ -1,4 +1,4 @@
-"""What an engine was built from, so that one that is there already is kept where nothing changed and is never taken for another."""
+"""What an engine was built from, to keep an existing engine if nothing changed and to rebuild a stale one."""
 
 import hashlib
 import json
@@ -19,16 +19,12 @@ _TOOLS = ("torch", "open_clip_torch", "onnx", "onnxscript", "onnxruntime", "open
 
 
 def tool_versions() -> dict[str, str]:
-    """Give the version of each package that takes part in building an engine."""
+    """Return the version of each package that takes part in a build."""
     return {tool: version(tool) for tool in _TOOLS}
 
 
 def weights_sha256(checkpoint: Checkpoint) -> str:
-    """Hash a network's weights: names, shapes and float32 values.
-
-    Args:
-        checkpoint: The network.
-    """
+    """Hash a network's weights: names, shapes and float32 values."""
     digest = hashlib.sha256()
     for name, tensor in sorted(checkpoint.model.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
@@ -39,14 +35,7 @@ def weights_sha256(checkpoint: Checkpoint) -> str:
 def build_inputs(
     checkpoint: Checkpoint, vocabulary: Vocabulary, reduction: Reduction | None, options: Mapping[str, object]
 ) -> dict[str, str]:
-    """List all that an engine depends on.
-
-    Args:
-        checkpoint: The network with its text tower and classifier.
-        vocabulary: The vocabulary.
-        reduction: The precision below fp32; None for fp32.
-        options: The other arguments of the build, by name.
-    """
+    """List everything that an engine depends on, by name; `options` are the other arguments of the build."""
     classifier = hashlib.sha256()
     for name, array in sorted(checkpoint.classifier.arrays().items()):
         classifier.update(name.encode() + array.tobytes())
@@ -61,7 +50,7 @@ def build_inputs(
         **tool_versions(),
     }
     if reduction:
-        listed["accuracy gate"] = json.dumps([reduction.judged_on.sha256, dict(reduction.limits)])
+        listed["accuracy gate"] = json.dumps([reduction.gate_frames.sha256, dict(reduction.limits)])
     if reduction and reduction.calibration:
         listed["calibration"] = json.dumps([reduction.calibration_sha256, reduction.method])
         listed["bits of weights"] = json.dumps(reduction.weight_bits)
@@ -70,26 +59,23 @@ def build_inputs(
 
 
 def current_engine(folder: Path, built_from: Mapping[str, str], progress: Callable[[str], None]) -> Manifest | None:
-    """Find out whether a folder holds the engine that a build would make.
+    """Return the manifest of a folder's engine if it was built from `built_from`; None if it is missing, invalid or stale.
 
     Args:
         folder: The engine's folder.
-        built_from: Of `build_inputs`.
-        progress: Is told what a person should know.
-
-    Returns:
-        Its manifest; None if there is none, it is damaged, or it was built from something else, and is stale.
+        built_from: From `build_inputs`.
+        progress: Called with the reason.
     """
     if not (folder / MANIFEST_FILE).exists():
         return None
     try:
         manifest = read_manifest(folder)
     except ManifestError as error:
-        progress(f"the engine there is not usable ({error}): building it again")
+        progress(f"the existing engine is invalid ({error}); building it again")
         return None
     changed = [name for name in sorted(built_from.keys() | manifest.built_from) if built_from.get(name) != manifest.built_from.get(name)]
     if changed:
-        progress(f"the engine there is stale, for {', '.join(changed)} changed: building it again")
+        progress(f"the existing engine is stale (changed: {', '.join(changed)}); building it again")
         return None
-    progress("the engine there was built from the same: keeping it")
+    progress("the existing engine is up to date; keeping it")
     return manifest

@@ -1,8 +1,8 @@
-"""Quantise an exported network to INT8: explicit, symmetric Q/DQ, one file that OpenVINO, ONNX Runtime and TensorRT read alike.
+"""Quantise an exported network to INT8: explicit, symmetric Q/DQ in one file for OpenVINO, ONNX Runtime and TensorRT.
 
-Convolutions and products with weights take INT8 inputs and INT8 weights, the latter with a scale for each output channel; what they give
-is float until the next of them. All else stays float: norms, softmax, sums, and the products inside attention, where most weights of the
-softmax are smaller than a step of INT8 and OpenVINO is no faster for it.
+Convolutions and products with weights have INT8 inputs and INT8 weights, the latter with a scale per output channel; their outputs are
+float. Everything else stays float: norms, softmax, sums, and the products inside attention, where most softmax weights are smaller than a
+step of INT8 and OpenVINO gains no speed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,34 +18,25 @@ from edge_hoi.errors import EngineError
 from edge_hoi.runtime.manifest_sections import WeightBits
 
 KEEP_FLOAT = ("*_box_head*",)
-"""Layers that stay float unless told otherwise: a pixel of a large picture is smaller than a step of INT8."""
+"""Layers that stay float by default: a pixel of a large image is smaller than a step of INT8."""
 
 _OPERATORS = ["Conv", "MatMul", "Gemm"]
 
 
 def quantisable_layers(model: onnx.ModelProto) -> list[str]:
-    """List the layers that could run in INT8.
+    """List the names of a float network's layers that can run in INT8: convolutions and products with constant weights, in graph order.
 
-    Args:
-        model: The float network.
-
-    Returns:
-        Their names, in the order of the graph: convolutions and products with constant weights. Weights come second: what comes first and
-        is constant are the queries that the first decoder layer begins with, in a product inside attention.
+    Weights are the second operand: a constant first operand is the queries of the first decoder layer, in a product inside attention.
     """
     constants = {weight.name for weight in model.graph.initializer}
     return [node.name for node in model.graph.node if node.op_type in _OPERATORS and node.input[1] in constants]
 
 
 def layers_to_quantise(model: onnx.ModelProto, keep_float: Sequence[str]) -> list[str]:
-    """List the layers that are to run in INT8.
-
-    Args:
-        model: The float network.
-        keep_float: Patterns such as `*_box_head*` of names of layers that are not.
+    """List the quantisable layers of a float network, except those that match a pattern such as `*_box_head*`.
 
     Raises:
-        EngineError: A pattern matches no layer, or nothing is left.
+        EngineError: A pattern matches no layer, or no layer is left.
     """
     layers = quantisable_layers(model)
     for pattern in keep_float:
@@ -58,30 +49,19 @@ def layers_to_quantise(model: onnx.ModelProto, keep_float: Sequence[str]) -> lis
 
 
 def inputs_of(model: onnx.ModelProto, layers: Iterable[str]) -> dict[str, str]:
-    """Find the tensor that each layer multiplies with its weights.
-
-    Args:
-        model: The float network.
-        layers: Names of quantisable layers.
-
-    Returns:
-        The tensors' names, by layer.
-    """
+    """Return the name of the input tensor of each quantisable layer."""
     wanted = set(layers)
     return {node.name: node.input[0] for node in model.graph.node if node.name in wanted}
 
 
 def quantise(model: onnx.ModelProto, limits: Mapping[str, float], layers: Sequence[str], *, weight_bits: WeightBits = 8) -> onnx.ModelProto:
-    """Put Q/DQ pairs before the inputs and the weights of layers.
+    """Return a copy of a float network with Q/DQ pairs at the inputs and the weights of layers.
 
     Args:
-        model: The float network; left as it is.
-        limits: The largest magnitude that INT8 is to tell apart, of the input of each layer.
-        layers: Names of layers, of `layers_to_quantise`.
-        weight_bits: Bits of the weights; of 7, so that -64 to 64, sums fit into 16 bits, see `edge_hoi.runtime.int8_saturation`.
-
-    Returns:
-        The quantised network, with the same inputs, outputs and free axes.
+        model: The float network.
+        limits: The largest magnitude that INT8 represents, by input tensor.
+        layers: Names from `layers_to_quantise`.
+        weight_bits: Bits of the weights; with 7, from -64 to 64, sums fit into 16 bits, see `edge_hoi.runtime.int8_saturation`.
 
     Raises:
         EngineError: The limit of an input is missing.
@@ -90,7 +70,7 @@ def quantise(model: onnx.ModelProto, limits: Mapping[str, float], layers: Sequen
     missing = tensors - limits.keys()
     if missing:
         raise EngineError(
-            f"no range was recorded for {', '.join(sorted(missing)[:3])}: the network was exported by other versions then; calibrate again"
+            f"no range was recorded for {', '.join(sorted(missing)[:3])}: other versions exported the network then; calibrate again"
         )
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -98,14 +78,14 @@ def quantise(model: onnx.ModelProto, limits: Mapping[str, float], layers: Sequen
     quantizer = QDQQuantizer(
         onnx.shape_inference.infer_shapes(copy),
         True,  # per channel
-        weight_bits == 7,  # whether to leave half of the weights' range out
+        weight_bits == 7,  # whether to use half of the weights' range only
         QuantType.QInt8,
         QuantType.QInt8,
         TensorsData(CalibrationMethod.MinMax, ranges),
         list(layers),
         [],
         _OPERATORS,
-        # TensorRT takes symmetric activations and float biases only.
+        # TensorRT supports symmetric activations and float biases only.
         {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False, "OpTypesToExcludeOutputQuantization": _OPERATORS},
     )
     quantizer.quantize_model()

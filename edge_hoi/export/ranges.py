@@ -1,6 +1,6 @@
-"""Record what values the inputs of layers take, and choose from that the range that their INT8 steps divide.
+"""Record histograms of layers' inputs, and choose their INT8 ranges from them.
 
-One run over the frames serves every method. ONNX Runtime's own calibrators take a run for each, and minutes for entropy.
+One run over the frames is enough for every method. ONNX Runtime's calibrators need a run for each, and minutes for entropy.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,25 +16,25 @@ from edge_hoi.export.onnx import open_session
 
 Method = Literal["minmax", "percentile", "entropy"]
 METHODS: tuple[Method, ...] = get_args(Method)
-"""How a range follows from what was seen: all of it, all but the outermost 0.001 %, or what keeps most information."""
+"""How a range is chosen: all values, all but the largest 0.001 %, or the range that preserves most information."""
 
 Inputs = Mapping[str, NDArray[np.float32]]
 
 _BINS = 2048
 _PERCENTILE = 0.99999
-_LEVELS = 128  # magnitudes that INT8 tells apart
-_STRIDE = 16  # bins between two ranges that entropy tries
+_LEVELS = 128  # magnitudes of INT8
+_STRIDE = 16  # bins between two ranges that entropy compares
 
 
 class Histogram:
-    """How often a tensor's values had which magnitude, zeros apart.
+    """Histogram of the magnitudes of a tensor's nonzero values.
 
-    Bins double in width when a larger value comes, so that the order of values plays no part.
+    Bins double in width for larger values, so that the result does not depend on the order of values.
 
     Attributes:
         largest: The largest magnitude so far.
         counts: `(_BINS,)` int64.
-        width: Of a bin; a power of two, or 0 before any value but 0 was seen.
+        width: Of a bin; a power of two, or 0 before the first nonzero value.
     """
 
     def __init__(self) -> None:
@@ -53,11 +53,7 @@ class Histogram:
         self.counts += np.bincount(np.minimum(places, _BINS - 1), minlength=_BINS)
 
     def range(self, method: Method) -> float:
-        """Choose the largest magnitude that INT8 is to tell apart; what lies beyond is cut off.
-
-        Args:
-            method: One of `METHODS`.
-        """
+        """Choose the largest magnitude that INT8 represents; larger values saturate."""
         if method == "minmax" or not self.width:
             return self.largest
         if method == "percentile":
@@ -68,7 +64,7 @@ class Histogram:
         return min(self.largest, ends[int(np.argmin(losses))] * self.width)
 
     def noise(self, limit: float) -> float:
-        """Give the mean square error of INT8 with a range, over the mean square: of rounding inside it, and of cutting off beyond."""
+        """Return INT8's mean square error with a range, relative to the mean square: of rounding within it, and of saturation beyond."""
         middles = (np.arange(_BINS) + 0.5) * self.width
         step = limit / (_LEVELS - 1)
         errors = np.where(middles <= limit, step**2 / 12, np.square(middles - limit))
@@ -85,16 +81,13 @@ class Histogram:
 
 
 def record(model: onnx.ModelProto, tensors: Iterable[str], inputs: Iterable[Inputs], folder: Path) -> dict[str, Histogram]:
-    """Run a network and count the values of some of its tensors.
+    """Run a network and return histograms of the named tensors.
 
     Args:
-        model: The float network; left as it is.
+        model: The float network.
         tensors: Names of tensors.
-        inputs: The network's inputs, frame by frame; each may be overwritten once the next is asked for.
+        inputs: The network's inputs, frame by frame; the next frame may overwrite them.
         folder: For a temporary file.
-
-    Returns:
-        A histogram for each tensor.
 
     Raises:
         EngineError: There are no inputs, or a value is not finite.
@@ -107,23 +100,20 @@ def record(model: onnx.ModelProto, tensors: Iterable[str], inputs: Iterable[Inpu
         values = run(frame)
         for name, histogram in histograms.items():
             if not np.isfinite(values[name]).all():
-                raise EngineError(f"in calibration {name!r} takes values that are not finite numbers; check the checkpoint's weights")
+                raise EngineError(f"in calibration {name!r} has values that are not finite; check the checkpoint's weights")
             histogram.add(values[name])
     if not count:
-        raise EngineError("calibration expects at least one frame, got none; give a folder of pictures or a video")
+        raise EngineError("calibration expects at least one frame, got none; name a folder of images or a video")
     return histograms
 
 
 def open_with_outputs(model: onnx.ModelProto, tensors: Iterable[str], folder: Path) -> Callable[[Inputs], dict[str, NDArray[Any]]]:
-    """Open a network so that a run gives the values of any tensors.
+    """Return a function that runs a network and returns the named tensors: inputs, outputs, or intermediate ones.
 
     Args:
-        model: The network; left as it is.
-        tensors: Names of tensors: inputs, outputs, or ones inside.
-        folder: For a temporary file, because a network may be too large to be handed over in memory.
-
-    Returns:
-        Gives the tensors' values, by name, for inputs.
+        model: The network.
+        tensors: Names of tensors.
+        folder: For a temporary file, because a network may be too large to be passed in memory.
     """
     given = {value.name for value in model.graph.input}
     wanted = [name for name in tensors if name not in given]
@@ -144,11 +134,11 @@ def open_with_outputs(model: onnx.ModelProto, tensors: Iterable[str], folder: Pa
 
 
 def _information_lost(counts: NDArray[np.int64], end: int) -> float:
-    """Give the divergence (Kullback and Leibler) of INT8 with a range of `end` bins from the float values; TensorRT's calibration rule."""
+    """Return the Kullback-Leibler divergence of INT8 with a range of `end` bins from the float values; TensorRT's calibration rule."""
     reference = counts[:end].astype(np.float64)
     reference[-1] += counts[end:].sum()
     is_there = counts[:end] > 0
-    levels = (np.arange(end) * _LEVELS) // end  # the level that each bin falls to
+    levels = (np.arange(end) * _LEVELS) // end  # the INT8 magnitude of each bin
     totals = np.bincount(levels, counts[:end], _LEVELS)
     shares = np.bincount(levels, is_there, _LEVELS)
     quantised = np.where(is_there, (totals / np.maximum(shares, 1))[levels], 0)

@@ -1,8 +1,8 @@
-"""Networks of reduced precision: what is asked for, and the networks that come into question, one after the other until one is right."""
+"""Networks of reduced precision: what is requested, and the attempts until one passes the accuracy gate."""
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Literal
 
 import onnx
@@ -14,35 +14,38 @@ from edge_hoi.export.gate import LIMITS
 from edge_hoi.export.half import to_bfloat16, to_half
 from edge_hoi.export.quantise import KEEP_FLOAT, layers_to_quantise, quantise
 from edge_hoi.export.ranges import Method
-from edge_hoi.export.sensitivity import sensitivities
+from edge_hoi.export.sensitivity import group_by_part, sensitivities
 from edge_hoi.runtime import Calibration, InputDescription
 from edge_hoi.runtime.int8_saturation import int8_saturates
 from edge_hoi.runtime.manifest_sections import WeightBits
 from edge_hoi.runtime.open import PLAN_BACKENDS
 
 Reduced = Literal["bf16", "fp16", "int8"]
+Attempt = Callable[[onnx.ModelProto, Calibration | None], str]
+"""Builds an engine of a network and runs the accuracy gate; returns what exceeds its limit, empty if nothing does."""
 
-_MOST_PARTS = 6  # kept in float one after the other before INT8 is given up
-_FRAMES = 8  # that sensitivity is measured on
+_MAX_RETRIES = 6  # with one part of the network more in float each
+_SENSITIVITY_FRAMES = 8
+_PROGRESS_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Reduction:
-    """A precision below fp32, and what makes it trustworthy.
+    """A precision below fp32, and how to check it.
 
     Attributes:
-        precision: `int8`; `fp16`, norms and softmax apart; or `bf16`: for TensorRT likewise, else fp32's network run in bf16.
-        judged_on: Frames that the result is held against fp32 on; better not those alone that it is calibrated on.
-        calibration: Of int8: frames of the kind that the engine will see, or what was recorded on such.
-        method: How int8's ranges follow from them; see `METHODS`.
-        weight_bits: Of int8: bits of the weights; 7 for what is to be right and quick on x86 CPUs without VNNI.
-        keep_float: Patterns of layers that int8 leaves in float. None: `KEEP_FLOAT`, and if the gate refuses that, the parts of the
-            network that suffer most as well.
-        limits: How far it may part from fp32; see `edge_hoi.export.gate`.
+        precision: `int8`; `fp16`, except norms and softmax; or `bf16`: for TensorRT likewise, else the fp32 network run in bf16.
+        gate_frames: Frames of the accuracy gate; preferably not only the calibration frames.
+        calibration: int8 only: frames like those of the engine's cameras, or ranges recorded on such.
+        method: int8 only: how its ranges are chosen; see `METHODS`.
+        keep_float: int8 only: patterns of layers left in float. None: `KEEP_FLOAT`, and if the gate refuses that, the most sensitive
+            parts of the network too.
+        weight_bits: int8 only: bits of the weights; 7 to be correct and fast on x86 CPUs without VNNI.
+        limits: Tolerances of the accuracy gate; see `edge_hoi.export.gate`.
     """
 
     precision: Reduced
-    judged_on: FrameSet
+    gate_frames: FrameSet
     calibration: FrameSet | Recording | None = None
     method: Method = "percentile"
     keep_float: tuple[str, ...] | None = None
@@ -50,7 +53,7 @@ class Reduction:
     limits: Mapping[str, float] = field(default_factory=lambda: LIMITS)
 
     def __post_init__(self) -> None:
-        """Check that int8 has what it needs, and only that."""
+        """Check that int8 has calibration frames, and other precisions have none."""
         if (self.calibration is None) == (self.precision == "int8"):
             raise EngineError(f"int8 needs calibration frames and other precisions none; that does not hold for {self.precision}")
 
@@ -63,56 +66,80 @@ class Reduction:
 
 
 def weight_bits_for(backend: str) -> WeightBits:
-    """Say how many bits INT8's weights may have for a backend to be right and quick on this machine.
-
-    Args:
-        backend: What is to run the engine.
-    """
+    """Return how many bits INT8 weights may have for a backend to be correct and fast on this machine."""
     return 7 if backend not in PLAN_BACKENDS and int8_saturates() else 8
 
 
-def reduced_networks(
-    model: onnx.ModelProto, reduction: Reduction, description: InputDescription, progress: Callable[[str], None], *, is_typed: bool = False
-) -> Iterator[tuple[onnx.ModelProto, Calibration | None]]:
-    """Make a network of reduced precision; when asked for another, one that keeps more of it in float.
+def try_reductions(
+    model: onnx.ModelProto,
+    reduction: Reduction,
+    description: InputDescription,
+    attempt: Attempt,
+    progress: Callable[[str], None],
+    *,
+    is_typed: bool = False,
+) -> None:
+    """Attempt networks of reduced precision until one passes the gate: INT8 with ever more parts in float, the most sensitive first.
 
     Args:
         model: The float network.
-        reduction: What is asked for.
+        reduction: The requested precision.
         description: The engine's input.
-        progress: Is told each step as it begins.
-        is_typed: Whether what runs it computes in the network's own types, as TensorRT does, so that bf16 must be among them.
-
-    Yields:
-        A network, and what it was calibrated on.
+        attempt: Called with each network and its calibration.
+        progress: Called with each step as it begins.
+        is_typed: Whether the backend computes in the network's own types, as TensorRT does, so that the network must be in bf16.
 
     Raises:
         EngineError: A pattern matches no layer, or calibration fails.
     """
     if reduction.precision == "fp16":
-        yield to_half(model), None
+        attempt(to_half(model), None)
         return
     if reduction.precision == "bf16":
-        yield (to_bfloat16(model) if is_typed else model), None
+        attempt(to_bfloat16(model) if is_typed else model, None)
         return
     limits = _limits(model, reduction, description, progress)
 
-    def quantised(keep_float: tuple[str, ...]) -> tuple[onnx.ModelProto, Calibration]:
-        layers = layers_to_quantise(model, keep_float)
-        return quantise(model, limits, layers, weight_bits=reduction.weight_bits), _describe(reduction, keep_float)
+    def attempt_int8(keep_float: tuple[str, ...]) -> tuple[str, float]:
+        started = time.monotonic()
+        network = quantise(model, limits, layers_to_quantise(model, keep_float), weight_bits=reduction.weight_bits)
+        return attempt(network, _describe(reduction, keep_float)), time.monotonic() - started
 
     keep_float = KEEP_FLOAT if reduction.keep_float is None else reduction.keep_float
-    yield quantised(keep_float)
-    if reduction.keep_float is not None:
+    exceeded, seconds = attempt_int8(keep_float)
+    if not exceeded or reduction.keep_float is not None:
         return
-    progress("looking for the parts that suffer most from int8")
-    frames = reduction.judged_on.spread(_FRAMES).with_negatives(_FRAMES // 2)
-    inputs = [{name: array.copy() for name, array in each.items()} for each in frames.inputs(description)]
-    worst_first = sorted(sensitivities(model, limits, inputs, keep_float), key=lambda part: -part[1])
-    for pattern, _ in islice(worst_first, min(_MOST_PARTS, len(worst_first) - 1)):
+    progress(f"gate refused: {exceeded}; measuring which parts of the network lose most accuracy in INT8")
+    most_sensitive = _rank_parts(model, limits, reduction.gate_frames, description, progress)[:_MAX_RETRIES]
+    for retry, pattern in enumerate(most_sensitive):
         keep_float = (*keep_float, pattern)
-        progress(f"leaving {pattern} in float")
-        yield quantised(keep_float)
+        left = f"{len(most_sensitive) - retry} tries left"
+        kept = ", ".join(keep_float[len(KEEP_FLOAT) :])
+        progress(f"gate refused: {exceeded}; trying again without INT8 in {kept}; ETA {seconds:.0f} s, {left}")
+        exceeded, seconds = attempt_int8(keep_float)
+        if not exceeded:
+            return
+
+
+def _rank_parts(
+    model: onnx.ModelProto,
+    limits: Mapping[str, float],
+    frames: FrameSet,
+    description: InputDescription,
+    progress: Callable[[str], None],
+) -> list[str]:
+    """Return the patterns of all parts of the network but the least sensitive one, the most sensitive first."""
+    inputs = frames.spread(_SENSITIVITY_FRAMES).with_negatives(_SENSITIVITY_FRAMES // 2).input_list(description)
+    total = len(group_by_part(layers_to_quantise(model, KEEP_FLOAT)))
+    found: list[tuple[str, float]] = []
+    started = reported = time.monotonic()
+    for part in sensitivities(model, limits, inputs, KEEP_FLOAT):
+        found.append(part)
+        now = time.monotonic()
+        if len(found) == 1 or now - reported >= _PROGRESS_SECONDS:
+            reported = now
+            progress(f"measured {len(found)} of {total} parts; ETA {(now - started) / len(found) * (total - len(found)):.0f} s")
+    return [pattern for pattern, _ in sorted(found, key=lambda part: -part[1])][:-1]
 
 
 def _limits(

@@ -1,4 +1,4 @@
-"""Which layers suffer from INT8: by the noise that each takes in, and by what becomes of the outputs when only a part is quantised.
+"""Sensitivity to INT8: the quantisation noise of each layer, and the outputs' error when only one part is quantised.
 
 F frames.
 """
@@ -21,13 +21,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class LayerNoise:
-    """What INT8 does to one layer.
-
-    Attributes:
-        name: The layer's.
-        input: Mean square error of its input over the mean square.
-        weight: Of its weights likewise.
-    """
+    """INT8's mean square error of a layer's input and weights, relative to their mean square."""
 
     name: str
     input: float
@@ -35,26 +29,13 @@ class LayerNoise:
 
 
 def distortion(expected: Floats, got: Floats) -> float:
-    """Measure an output's error against how much it differs from frame to frame, root mean squares of both; 1 is as good as not looking.
-
-    Args:
-        expected: `(F, …)` of fp32.
-        got: Of the engine that is judged.
-    """
+    """Return the RMS error of `(F, …)` outputs relative to their RMS variation between frames; 1 is no better than a constant output."""
     error, spread = np.square(got - expected).mean(), np.square(expected - expected.mean(axis=0)).mean()
     return float(np.sqrt(error / max(float(spread), 1e-12)))
 
 
-def answers(model: onnx.ModelProto, frames: Iterable[Inputs]) -> dict[str, Floats]:
-    """Run a network with ONNX Runtime.
-
-    Args:
-        model: The network.
-        frames: Its inputs, frame by frame.
-
-    Returns:
-        `(F, …)` each of its outputs.
-    """
+def run_frames(model: onnx.ModelProto, frames: Iterable[Inputs]) -> dict[str, Floats]:
+    """Run a network with ONNX Runtime on each frame's inputs, and return its outputs, `(F, …)` each."""
     names = [output.name for output in model.graph.output]
     with tempfile.TemporaryDirectory() as folder:
         run = open_with_outputs(model, names, Path(folder))
@@ -65,14 +46,7 @@ def answers(model: onnx.ModelProto, frames: Iterable[Inputs]) -> dict[str, Float
 def layer_noise(
     model: onnx.ModelProto, layers: Sequence[str], histograms: Mapping[str, Histogram], limits: Mapping[str, float]
 ) -> list[LayerNoise]:
-    """Estimate the noise that INT8 adds to layers, the noisiest first.
-
-    Args:
-        model: The float network.
-        layers: Names of layers.
-        histograms: Of their inputs.
-        limits: Ranges of their inputs.
-    """
+    """Estimate the noise that INT8 adds to layers of a float network, the noisiest first, from histograms and ranges of their inputs."""
     weights = {weight.name: weight for weight in model.graph.initializer}
     nodes = {node.name: node for node in model.graph.node}
     found = []
@@ -88,39 +62,29 @@ def layer_noise(
     return sorted(found, key=lambda layer: -(layer.input + layer.weight))
 
 
-def parts(layers: Sequence[str]) -> dict[str, list[str]]:
-    """Sort layers by the part of the network that they belong to, such as one layer of the encoder.
-
-    Args:
-        layers: Names of layers.
-
-    Returns:
-        The layers of each part, by a pattern that matches just those.
-    """
-    sorted_by: dict[str, list[str]] = {}
+def group_by_part(layers: Sequence[str]) -> dict[str, list[str]]:
+    """Group layers by part of the network, such as one layer of the encoder, under a pattern that matches exactly those."""
+    groups: dict[str, list[str]] = {}
     for name in layers:
         path = name.partition("/")[0].split(".")
         end = next((place for place, word in enumerate(path, start=1) if word[-1:].isdigit()), None)  # at the first number
         pattern = ".".join(path) + "/*" if end is None else ".".join(path[:end]) + "[./]*"
-        sorted_by.setdefault(pattern, []).append(name)
-    return sorted_by
+        groups.setdefault(pattern, []).append(name)
+    return groups
 
 
 def sensitivities(
     model: onnx.ModelProto, limits: Mapping[str, float], frames: Sequence[Inputs], keep_float: Sequence[str]
 ) -> Iterator[tuple[str, float]]:
-    """Quantise one part of a network at a time, and measure what that alone does to the worst output.
+    """Quantise one part of a network at a time; yield its pattern and the worst output's `distortion`.
 
     Args:
         model: The float network.
         limits: Ranges of its layers' inputs.
-        frames: Inputs that differ.
-        keep_float: Patterns of layers that are left out.
-
-    Yields:
-        A part's pattern, and its `distortion`.
+        frames: Different inputs.
+        keep_float: Patterns of layers left in float.
     """
-    expected = answers(model, frames)
-    for pattern, layers in parts(layers_to_quantise(model, keep_float)).items():
-        got = answers(quantise(model, limits, layers), frames)
+    expected = run_frames(model, frames)
+    for pattern, layers in group_by_part(layers_to_quantise(model, keep_float)).items():
+        got = run_frames(quantise(model, limits, layers), frames)
         yield pattern, max(distortion(expected[name], got[name]) for name in expected)

@@ -1,4 +1,4 @@
-"""Export CLIP's text tower and its tokeniser, so that a vocabulary can be encoded on a box without torch.
+"""Export CLIP's text tower and its tokenizer, to encode vocabularies without torch.
 
 P prompts, L tokens of a prompt, E embedding size.
 """
@@ -25,11 +25,7 @@ _WORDS = r"(?i)'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
 
 class TextFeatures(NamedTuple):
-    """What the exported tower gives.
-
-    Attributes:
-        text_features: `(P, E)`, of length 1.
-    """
+    """Output of the exported tower: `(P, E)`, of length 1."""
 
     text_features: Tensor
 
@@ -46,18 +42,18 @@ class _NamedFeatures(nn.Module):
 def export_text_tower(tower: ClipTextTower, path: Path, *, half: bool = False) -> float:
     """Write the text tower as ONNX: `tokens` (P, L) int64, zero after the end token, to `text_features` (P, E) of length 1.
 
-    P is free, and so is L up to the tower's context length.
+    P is dynamic, and so is L up to the tower's context length.
 
     Args:
         tower: The tower, on the CPU.
         path: The file to write.
-        half: Whether to store matrices in fp16, at half the size; the arithmetic is fp32 all the same.
+        half: Whether to store matrices in fp16, at half the size; the arithmetic stays fp32.
 
     Returns:
         The largest difference from torch.
 
     Raises:
-        EngineError: The exported tower is not valid or disagrees with torch; nothing is written then.
+        EngineError: The exported tower is invalid or differs from torch; nothing is written then.
     """
     module = _NamedFeatures(tower)
     last_id = tower.clip.vocab_size - 1
@@ -74,12 +70,9 @@ def export_text_tower(tower: ClipTextTower, path: Path, *, half: bool = False) -
 
 
 def write_tokenizer(path: Path) -> None:
-    """Write `tokenizer.json`, which makes of a text the ids that open_clip's `SimpleTokenizer` makes of it.
+    """Write `tokenizer.json`, equivalent to open_clip's `SimpleTokenizer`.
 
-    Two of that one's cleaning steps have no place in such a file: repairing text that was decoded wrongly, and HTML entities.
-
-    Args:
-        path: The file to write.
+    Two of its cleaning steps cannot be represented: repairing wrongly decoded text, and HTML entities.
     """
     source = open_clip.SimpleTokenizer()
     tokenizer = tokenizers.Tokenizer(

@@ -1,4 +1,4 @@
-"""A tiny network, exported once for all tests that make something of it; and exports quick under pytest."""
+"""A tiny network, exported once for all tests; and fast exports under pytest."""
 
 import contextlib
 import logging
@@ -6,10 +6,10 @@ import logging
 import pytest
 
 with contextlib.suppress(ImportError):
-    import torch  # noqa: F401 - it sets its loggers up on import
+    import torch  # noqa: F401 - it creates its loggers on import
 
-    # pytest listens to each logger that does not propagate; PyTorch notes every step of an export, with its stack, once someone listens
-    # to this one, and takes three times as long.
+    # pytest adds a handler to each logger that does not propagate; with a handler on this one, PyTorch logs every step of an export with
+    # its stack, and takes three times as long.
     logging.getLogger("torch.__trace").propagate = True
 
 SIZE = (96, 160)
@@ -26,7 +26,7 @@ def tiny_checkpoint():
 
 @pytest.fixture(scope="session")
 def tiny_network(tiny_checkpoint, tmp_path_factory):
-    """Give the file of the exported fp32 network."""
+    """Return the file of the exported fp32 network."""
     from edge_hoi.export import export_network
 
     path = tmp_path_factory.mktemp("network") / "model.onnx"
@@ -44,14 +44,14 @@ def demo_frames(tiny_checkpoint):
 
 @pytest.fixture(scope="session")
 def build_tiny(tiny_checkpoint, tiny_network):
-    """Give what builds the tiny engine into a folder, in any precision."""
+    """Return a function that builds the tiny engine into a folder, in any precision."""
     from edge_hoi.export import build_engine
     from edge_hoi.vocabulary import load_vocabulary
 
     def build(folder, reduction=None, **options):
-        said = {"name": "tiny", "description": "for tests", "is_trained": False, "with_text_tower": False, "input_size": SIZE}
+        fixed = {"name": "tiny", "description": "for tests", "is_trained": False, "with_text_tower": False, "input_size": SIZE}
         return build_engine(
-            tiny_checkpoint, load_vocabulary("vcoco"), folder, reduction=reduction, **said | {"network": tiny_network} | options
+            tiny_checkpoint, load_vocabulary("vcoco"), folder, reduction=reduction, **fixed | {"network": tiny_network} | options
         )
 
     return build

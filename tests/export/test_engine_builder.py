@@ -16,8 +16,8 @@ from edge_hoi.runtime import open_engine, read_manifest
 from edge_hoi.runtime.torch_engine import TorchEngine
 from edge_hoi.vocabulary import load_vocabulary
 
-SAID = {"name": "tiny", "description": "for tests", "is_trained": False}
-NO_EXPORT = SAID | {"backend": "torch", "with_text_tower": False, "input_size": (96, 160)}
+OPTIONS = {"name": "tiny", "description": "for tests", "is_trained": False}
+NO_EXPORT = OPTIONS | {"backend": "torch", "with_text_tower": False, "input_size": (96, 160)}
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +32,10 @@ def checkpoint(vocabulary):
 
 @pytest.fixture(scope="module")
 def built(checkpoint, vocabulary, tmp_path_factory):
-    """Give the folder of a tiny engine and the steps of building it."""
+    """Return the folder of a tiny engine and the steps of its build."""
     folder = tmp_path_factory.mktemp("engines") / "tiny"
     steps = []
-    manifest = build_engine(checkpoint, vocabulary, folder, input_size=(96, 160), progress=steps.append, **SAID)
+    manifest = build_engine(checkpoint, vocabulary, folder, input_size=(96, 160), progress=steps.append, **OPTIONS)
     assert manifest == read_manifest(folder)
     return folder, steps
 
@@ -55,10 +55,10 @@ def test_the_folder_holds_what_its_manifest_lists_and_nothing_else(built):
     assert files_of(folder).keys() == {"manifest.json", *manifest.files}
     assert set(manifest.files) == {"model.onnx", "text.onnx", "tokenizer.json", "classifiers/hico_det.safetensors"}
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
-    assert steps == ["exporting the text tower", "writing the classifier", "exporting the network", "trying the engine"]
+    assert steps == ["exporting the text tower", "writing the classifier", "exporting the network", "comparing the engine with PyTorch"]
 
 
-def test_the_manifest_says_what_was_built(built, checkpoint):
+def test_the_manifest_describes_the_engine(built, checkpoint):
     manifest = read_manifest(built[0])
     assert (manifest.name, manifest.backend, manifest.precision, manifest.is_trained) == ("tiny", "openvino", "fp32", False)
     assert HoiclipConfig.from_json(manifest.architecture).to_json() == checkpoint.model.config.to_json()
@@ -69,7 +69,7 @@ def test_the_manifest_says_what_was_built(built, checkpoint):
     assert manifest.tools["torch"] == version("torch")
 
 
-def test_no_file_says_where_it_was_built(built, repository):
+def test_no_file_contains_paths_of_the_build(built, repository):
     for name, content in files_of(built[0]).items():
         for trace in (str(repository), "site-packages", str(built[0].parent)):
             assert trace.encode() not in content, name
@@ -94,7 +94,7 @@ def test_backends_agree_with_torch_at_any_size_and_batch(built, checkpoint, back
                 np.testing.assert_allclose(alone[name][0], outputs[name][row], atol=2e-5, err_msg=name)
 
 
-def test_the_classifier_scores_as_the_checkpoint_s_does(built, checkpoint, vocabulary):
+def test_the_classifier_scores_equal_the_checkpoint_s(built, checkpoint, vocabulary):
     manifest = read_manifest(built[0])
     classifier = read_classifier(built[0] / manifest.classifiers["hico_det"], vocabulary, clip_sha256=checkpoint.clip_sha256())
     shapes = {field: (1, 16, 4 if field.endswith("boxes") else 32) for field in LayerOutputs._fields}
@@ -106,7 +106,7 @@ def test_the_classifier_scores_as_the_checkpoint_s_does(built, checkpoint, vocab
     np.testing.assert_allclose(object_logits, expected.object.numpy(), rtol=1e-4, atol=1e-3)
 
 
-def test_the_carried_text_tower_encodes_prompts_as_the_checkpoint_s_does(built, checkpoint):
+def test_the_text_tower_encodes_prompts_as_the_checkpoint_s(built, checkpoint):
     import open_clip
 
     prompts = ["a photo of a person riding a bicycle", "a photo of a dog"]
@@ -118,11 +118,11 @@ def test_the_carried_text_tower_encodes_prompts_as_the_checkpoint_s_does(built, 
 
 @pytest.mark.slow
 def test_building_again_gives_the_same_bytes(built, checkpoint, vocabulary, tmp_path):
-    build_engine(checkpoint, vocabulary, tmp_path / "again", input_size=(96, 160), **SAID)
+    build_engine(checkpoint, vocabulary, tmp_path / "again", input_size=(96, 160), **OPTIONS)
     assert files_of(tmp_path / "again") == files_of(built[0])
 
 
-def test_a_torch_engine_brings_its_checkpoint(checkpoint, vocabulary, tmp_path):
+def test_a_torch_engine_contains_its_checkpoint(checkpoint, vocabulary, tmp_path):
     manifest = build_engine(checkpoint, vocabulary, tmp_path / "torch", **NO_EXPORT)
     assert set(manifest.files) == {"weights.safetensors", "classifiers/hico_det.safetensors"}
     assert manifest.text_tower is None
@@ -135,13 +135,13 @@ def test_a_torch_engine_brings_its_checkpoint(checkpoint, vocabulary, tmp_path):
         np.testing.assert_array_equal(engine.run(inputs)["verb_embeddings"], reference.run(inputs)["verb_embeddings"])
 
 
-def test_torch_engines_too_are_the_same_bytes_each_time(checkpoint, vocabulary, tmp_path):
+def test_torch_engines_are_deterministic(checkpoint, vocabulary, tmp_path):
     build_engine(checkpoint, vocabulary, tmp_path / "a", **NO_EXPORT)
     build_engine(checkpoint, vocabulary, tmp_path / "b", **NO_EXPORT)
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
 
 
-def test_an_engine_that_is_there_is_replaced(checkpoint, vocabulary, tmp_path):
+def test_an_existing_engine_is_replaced(checkpoint, vocabulary, tmp_path):
     build_engine(checkpoint, vocabulary, tmp_path / "engine", **NO_EXPORT)
     build_engine(checkpoint, vocabulary, tmp_path / "engine", **NO_EXPORT | {"name": "newer"})
     assert read_manifest(tmp_path / "engine").name == "newer"
@@ -166,17 +166,17 @@ def test_a_file_is_not_overwritten_by_a_folder(checkpoint, vocabulary, tmp_path)
     assert (tmp_path / "engine").read_text() == "a file"
 
 
-def test_files_that_a_person_put_beside_an_engine_are_not_lost(checkpoint, vocabulary, tmp_path):
+def test_other_files_in_the_folder_are_not_deleted(checkpoint, vocabulary, tmp_path):
     folder = tmp_path / "engine"
     build_engine(checkpoint, vocabulary, folder, **NO_EXPORT)
     (folder / "classifiers" / "mine.safetensors").write_text("mine")
-    with pytest.raises(EngineError, match=r"classifiers/mine\.safetensors is no part of the engine there and would be lost"):
+    with pytest.raises(EngineError, match=r"classifiers/mine\.safetensors does not belong to the existing engine and would be lost"):
         build_engine(checkpoint, vocabulary, folder, **NO_EXPORT)
     assert (folder / "classifiers" / "mine.safetensors").read_text() == "mine"
 
 
-@pytest.mark.parametrize("step", ["exporting the network", "writing the classifier", "trying the engine"])
-def test_a_build_that_is_interrupted_leaves_what_was_there(checkpoint, vocabulary, tmp_path, step):
+@pytest.mark.parametrize("step", ["exporting the network", "writing the classifier", "comparing the engine with PyTorch"])
+def test_an_interrupted_build_leaves_the_existing_engine(checkpoint, vocabulary, tmp_path, step):
     folder = tmp_path / "engine"
     build_engine(checkpoint, vocabulary, folder, **NO_EXPORT)
     before = files_of(folder)
@@ -195,27 +195,27 @@ def test_a_build_that_is_interrupted_leaves_what_was_there(checkpoint, vocabular
     ("changes", "message"),
     [
         ({"backend": "opnvino"}, "got 'opnvino'; did you mean 'openvino'"),
-        ({"input_size": (380, 672)}, "multiples of 32, got 380x672; 384x672 would do"),
-        ({"input_size": (0, 5)}, "got 0x5; 32x32 would do"),
+        ({"input_size": (380, 672)}, "multiples of 32, got 380x672; use 384x672"),
+        ({"input_size": (0, 5)}, "got 0x5; use 32x32"),
     ],
 )
-def test_arguments_that_cannot_be_are_refused_before_any_work(checkpoint, vocabulary, tmp_path, changes, message):
+def test_invalid_arguments_are_refused_before_any_work(checkpoint, vocabulary, tmp_path, changes, message):
     with pytest.raises(EngineError, match=message):
         build_engine(checkpoint, vocabulary, tmp_path / "engine", **NO_EXPORT | changes)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_another_vocabulary_than_the_checkpoint_s_is_refused(checkpoint, tmp_path):
-    with pytest.raises(EngineError, match="classifier is for vocabulary 'hico_det', got another one, 'vcoco'"):
+    with pytest.raises(EngineError, match="classifier is for vocabulary 'hico_det', got 'vcoco'"):
         build_engine(checkpoint, load_vocabulary("vcoco"), tmp_path / "engine", **NO_EXPORT)
 
 
 @pytest.mark.slow
-def test_a_network_of_stride_16_agrees_with_torch_at_sizes_between(vocabulary, tmp_path):
+def test_a_network_of_stride_16_agrees_with_torch_at_multiples_of_16(vocabulary, tmp_path):
     fine = untrained_checkpoint(dataclasses.replace(VARIANTS["tiny"], backbone_stride=16), vocabulary)
-    with pytest.raises(EngineError, match="multiples of 16, got 90x160; 96x160 would do"):
-        build_engine(fine, vocabulary, tmp_path / "fine", **SAID | {"input_size": (90, 160), "with_text_tower": False})
-    manifest = build_engine(fine, vocabulary, tmp_path / "fine", **SAID | {"input_size": (112, 144), "with_text_tower": False})
+    with pytest.raises(EngineError, match="multiples of 16, got 90x160; use 96x160"):
+        build_engine(fine, vocabulary, tmp_path / "fine", **OPTIONS | {"input_size": (90, 160), "with_text_tower": False})
+    manifest = build_engine(fine, vocabulary, tmp_path / "fine", **OPTIONS | {"input_size": (112, 144), "with_text_tower": False})
     assert (manifest.input.stride, manifest.architecture["backbone_stride"]) == (16, 16)
     options = {"input_size": (80, 176), "device": "cpu"}
     with (

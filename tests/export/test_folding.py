@@ -1,4 +1,4 @@
-"""What an exported network still computes: nothing that does not depend on the picture, and nothing that nobody reads."""
+"""An exported network computes nothing that is independent of the image, and nothing that is unused."""
 
 import numpy as np
 import pytest
@@ -23,9 +23,9 @@ def graph(tiny_network):
 
 
 def depending_on(graph, names, passing=lambda node: True):
-    """Give all tensors that follow from some, through the nodes that pass it on."""
+    """Return all tensors that depend on the named ones, through nodes that satisfy `passing`."""
     reached = set(names)
-    for node in graph.node:  # sorted: each comes after what it reads
+    for node in graph.node:  # topologically sorted
         if reached.intersection(node.input) and passing(node):
             reached.update(node.output)
     return reached
@@ -40,13 +40,13 @@ def specs(max_batch):
     return {name: TensorSpec((1 if max_batch == 1 else -1, 3, *side)) for name, side in sides.items()}
 
 
-def test_all_that_does_not_depend_on_the_picture_is_folded(graph):
+def test_everything_independent_of_the_image_is_folded(graph):
     inputs = [value.name for value in graph.input]
     assert inputs == ["image", "clip_image"]
     assert [node.name for node in graph.node if not depending_on(graph, inputs).issuperset(node.output)] == []
 
 
-def test_the_first_decoder_layer_begins_with_what_it_looks_at(graph):
+def test_the_first_decoder_layer_begins_with_its_cross_attention(graph):
     first = "model.instance_decoder.layers.0"
     assert [node.name for node in graph.node if node.name.startswith((f"{first}.self_attention", f"{first}.norm1"))] == []
     assert layers_of(graph, f"{first}.cross_attention.query") == []
@@ -76,7 +76,7 @@ def test_no_branch_and_no_weight_is_unused(graph):
     assert [weight.name for weight in graph.initializer if weight.name not in read] == []
 
 
-def test_positions_follow_from_the_size_of_the_picture_alone(graph):
+def test_positions_depend_on_the_size_of_the_image_only(graph):
     pixels = depending_on(graph, ["image", "clip_image"], lambda node: node.op_type != "Shape")
     positions = [node for node in graph.node if node.op_type in POSITIONS]
     assert {node.op_type for node in positions} == POSITIONS
@@ -108,7 +108,7 @@ def test_openvino_folds_positions_when_an_engine_is_opened_and_agrees(tiny_netwo
     assert largest_difference(expected, {name: np.asarray(results[name]) for name in names}) < TOLERANCE
 
 
-def test_onnx_runtime_folds_positions_when_an_engine_for_single_pictures_is_opened(tiny_network, tmp_path):
+def test_onnx_runtime_folds_positions_when_an_engine_for_single_images_is_opened(tiny_network, tmp_path):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")

@@ -1,4 +1,4 @@
-"""Calibration frames: chosen by content, the same each time, preprocessed as in streams."""
+"""Calibration frames: chosen by content, deterministically, and preprocessed as in streams."""
 
 import cv2
 import numpy as np
@@ -18,10 +18,10 @@ DESCRIPTION = InputDescription(stride=32, height=96, width=160, clip_size=64, **
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    """Lay out ten pictures that are nearly the same, one dark, one bright and one upright."""
+def images(tmp_path):
+    """Write ten similar images, one dark, one bright and one upright."""
     generator = np.random.default_rng(0)
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     for number in range(10):
         cv2.imwrite(str(folder / f"{number:02}.png"), generator.integers(110, 130, (90, 160, 3), np.uint8))
@@ -31,27 +31,24 @@ def pictures(tmp_path):
     return folder
 
 
-def test_different_pictures_are_preferred_to_many_alike(pictures):
-    chosen = collect_frames([str(pictures)], 4, DESCRIPTION)
+def test_different_images_are_preferred_to_similar_ones(images):
+    chosen = collect_frames([str(images)], 4, DESCRIPTION)
     numbers = [int(frame.name.rpartition("#")[2]) for frame in chosen.frames]
     assert numbers[1:] == [10, 11, 12]
     assert numbers[0] < 10
 
 
-def test_inputs_are_what_streams_make_of_the_same_pictures(pictures):
-    inputs = [
-        {name: array.copy() for name, array in frame.items()}
-        for frame in collect_frames([str(pictures)], 13, DESCRIPTION).inputs(DESCRIPTION)
-    ]
+def test_inputs_equal_those_of_streams(images):
+    inputs = collect_frames([str(images)], 13, DESCRIPTION).input_list(DESCRIPTION)
     assert len(inputs) == 13
     assert {frame["image"].shape for frame in inputs} == {(1, 3, 96, 160), (1, 3, 160, 96)}
-    picture = cv2.imread(str(pictures / "03.png"))[..., ::-1]
-    expected = Preprocessor.for_input(DESCRIPTION, height=96, width=160)([picture])
+    image = cv2.imread(str(images / "03.png"))[..., ::-1]
+    expected = Preprocessor.for_input(DESCRIPTION, height=96, width=160)([image])
     for name, array in expected.items():
         np.testing.assert_array_equal(inputs[3][name], array, err_msg=name)
 
 
-def test_the_same_video_gives_the_same_set_and_another_number_another_one():
+def test_the_same_video_gives_the_same_set_and_another_count_another_set():
     first, second, fewer = (collect_frames([str(DEMO_CLIP)], count, DESCRIPTION) for count in (6, 6, 5))
     assert first.sha256 == second.sha256 != fewer.sha256
     assert len(first.frames) == 6
@@ -59,9 +56,9 @@ def test_the_same_video_gives_the_same_set_and_another_number_another_one():
     assert len({frame.sha256 for frame in first.frames}) == 6
 
 
-def test_sources_are_joined_and_a_short_one_gives_what_it_has(pictures):
+def test_sources_are_joined_and_short_ones_give_all_their_frames(images):
     seen = []
-    chosen = collect_frames([str(pictures), str(pictures / "11.png")], 50, DESCRIPTION, seen.append)
+    chosen = collect_frames([str(images), str(images / "11.png")], 50, DESCRIPTION, seen.append)
     assert len(chosen.frames) == 14
     assert seen == list(range(1, 15))
 
@@ -72,7 +69,7 @@ def test_farthest_points_spread_out():
     np.testing.assert_array_equal(farthest_points(np.zeros((3, 2), np.float32), 2), [0, 1])
 
 
-def test_what_cannot_be_used_is_refused(tmp_path):
+def test_invalid_counts_and_sources_are_refused(tmp_path):
     with pytest.raises(EngineError, match="at least one, got 0"):
         collect_frames([str(DEMO_CLIP)], 0, DESCRIPTION)
     with pytest.raises(SourceError):

@@ -1,4 +1,4 @@
-"""The exporter, on modules small enough to be traced in a moment."""
+"""The exporter, on small modules."""
 
 import hashlib
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from edge_hoi.export import export_onnx
 from edge_hoi.export import onnx as exporter
 
 
-class Answer(NamedTuple):
+class Outputs(NamedTuple):
     boxes: torch.Tensor
     embedding: torch.Tensor
 
@@ -36,10 +36,10 @@ class Small(torch.nn.Module):
         if self.fault is not None and not torch.compiler.is_exporting() and len(image) == 2:
             features = features + self.fault
         embedding = torch.nn.functional.normalize(features[:, :3] + clip_image.mean((2, 3)), dim=-1)  # ties the two batches
-        return Answer(features.sigmoid(), embedding)
+        return Outputs(features.sigmoid(), embedding)
 
 
-def test_the_file_has_the_names_and_free_axes_that_engines_count_on(tmp_path):
+def test_the_file_has_the_names_and_dynamic_axes_that_engines_need(tmp_path):
     path = tmp_path / "model.onnx"
     assert export_onnx(Small(), path, clip_size=8, stride=4) < 1e-6
     model = onnx.load(path)
@@ -57,7 +57,7 @@ def test_the_file_has_the_names_and_free_axes_that_engines_count_on(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
 
 
-def test_equal_weights_give_equal_bytes_that_do_not_say_where_they_were_made(tmp_path, repository):
+def test_equal_weights_give_equal_bytes_without_paths(tmp_path, repository):
     first, second = tmp_path / "a.onnx", tmp_path / "b.onnx"
     export_onnx(Small(), first, clip_size=8, stride=4)
     export_onnx(Small(), second, clip_size=8, stride=4)
@@ -68,13 +68,13 @@ def test_equal_weights_give_equal_bytes_that_do_not_say_where_they_were_made(tmp
 
 
 @pytest.mark.parametrize("fault", [0.1, float("nan")])
-def test_a_file_that_disagrees_with_torch_in_one_case_is_not_written(tmp_path, fault):
+def test_a_file_that_differs_from_torch_in_one_case_is_not_written(tmp_path, fault):
     with pytest.raises(EngineError, match=r"expected ONNX Runtime to agree with torch within 0\.001, got (0\.\d+|nan); "):
         export_onnx(Small(fault), tmp_path / "model.onnx", clip_size=8, stride=4)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_not_valid_is_not_written(tmp_path, monkeypatch):
+def test_an_invalid_file_is_not_written(tmp_path, monkeypatch):
     def damage(model):
         model.graph.node[0].op_type = "Nonsense"
 

@@ -1,4 +1,4 @@
-"""Plans for GPUs that are not here: TensorRT-RTX compiles the small network, and says what it multiplies in."""
+"""Plans for other GPUs: TensorRT-RTX compiles the small network, and reports the precisions it multiplies in."""
 
 import re
 from types import SimpleNamespace
@@ -25,44 +25,44 @@ CAPABILITIES = ("8.6", "8.9", "12.0")
 
 @pytest.fixture(scope="module")
 def rtx():
-    return pytest.importorskip("tensorrt_rtx", reason="needs the [tensorrt-rtx] extra, which does without a GPU")
+    return pytest.importorskip("tensorrt_rtx", reason="needs the [tensorrt-rtx] extra, which needs no GPU")
 
 
 def wanted(rtx, **changes):
-    said = {"backend": "tensorrt-rtx", "version": rtx.__version__, "compute_capabilities": CAPABILITIES, "max_batch": 4}
-    return Plan(**said | {"height": SIZE[0], "width": SIZE[1]} | changes)
+    defaults = {"backend": "tensorrt-rtx", "version": rtx.__version__, "compute_capabilities": CAPABILITIES, "max_batch": 4}
+    return Plan(**defaults | {"height": SIZE[0], "width": SIZE[1]} | changes)
 
 
 @pytest.fixture(scope="module")
 def build_plans(rtx, build_tiny, tmp_path_factory):
-    """Give what builds an engine with a plan for all of `CAPABILITIES`: its folder, and what was said meanwhile."""
+    """Return a function that builds an engine with a plan for all of `CAPABILITIES`, and returns its folder and progress messages."""
 
     def build(reduction):
-        folder, said = tmp_path_factory.mktemp("plans") / "engine", []
-        build_tiny(folder, reduction, backend="tensorrt-rtx", target=PlanTarget(CAPABILITIES, max_batch=4), progress=said.append)
-        return folder, said
+        folder, messages = tmp_path_factory.mktemp("plans") / "engine", []
+        build_tiny(folder, reduction, backend="tensorrt-rtx", target=PlanTarget(CAPABILITIES, max_batch=4), progress=messages.append)
+        return folder, messages
 
     return build
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
-def test_the_small_network_compiles_for_gpus_that_are_not_here(rtx, build_plans, demo_frames, precision):
+def test_the_small_network_compiles_for_other_gpus(rtx, build_plans, demo_frames, precision):
     if precision == "bf16" and not ({"avx512_bf16", "amx_bf16"} & set(this_machine(()).instructions) or has_gpu("tensorrt-rtx")):
-        pytest.skip("needs a processor with bf16, for the gate to judge on")
-    # Made-up weights say nothing about accuracy, and the frames are few: no limits.
+        pytest.skip("the gate needs a processor with bf16")
+    # Random weights on few frames: no limits.
     calibration = {"calibration": demo_frames, "keep_float": KEEP_FLOAT} if precision == "int8" else {}
-    folder, said = build_plans(Reduction(precision, demo_frames, limits=dict.fromkeys(LIMITS, 9.0), **calibration))
+    folder, messages = build_plans(Reduction(precision, demo_frames, limits=dict.fromkeys(LIMITS, 9.0), **calibration))
     manifest = read_manifest(folder)
     assert (manifest.backend, manifest.precision, manifest.plans) == ("tensorrt-rtx", precision, (wanted(rtx),))
     plan = folder / manifest.plans[0].path
     assert plan.stat().st_size > (folder / "model.onnx").stat().st_size
-    [figures] = [line for line in said if line.startswith("compiled in")]
+    [figures] = [line for line in messages if line.startswith("compiled in")]
     assert re.fullmatch(r"compiled in [\d.]+ s, [\d.]+ MB; convolutions and products: .*", figures)
     counted = {"fp16": "in Half", "bf16": "in BFloat16", "int8": "in Int8"}[precision]
     assert counted in figures
     if not has_gpu("tensorrt-rtx"):
-        judge = "openvino" if precision == "bf16" else "onnxruntime"
-        assert any(f"with {judge}, for there is no GPU here" in line for line in said)
+        runner = "openvino" if precision == "bf16" else "onnxruntime"
+        assert any(f"in {runner}, because there is no GPU here" in line for line in messages)
     with open_engine(folder, backend="openvino") as engine:  # the same folder runs on a CPU
         inputs = {name: np.zeros((1, *spec.shape[1:]), np.float32) for name, spec in engine.inputs.items()}
         assert engine.run(inputs)["human_boxes"].shape == (1, engine.manifest.num_queries, 4)
@@ -86,7 +86,7 @@ def test_every_quantised_layer_multiplies_int8_with_int8(rtx, tiny_network, tmp_
 
 
 def quantised_input(zero):
-    """Give a model that quantises its input to the type of `zero`, which stands for 0."""
+    """Return a model that quantises its input to the type of `zero`, its zero point."""
     from onnx import helper, numpy_helper
 
     x = helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, ["batch", 3, "height", "width"])
@@ -105,22 +105,22 @@ def quantised_input(zero):
     ("zero", "message"),
     [
         (np.int8(3), "tensorrt-rtx cannot read .*Non-zero zero point is not supported"),
-        (np.uint8(0), "tensorrt-rtx changes the network's numbers .*Defaulting to INT8"),
+        (np.uint8(0), "tensorrt-rtx changes the network's types .*Defaulting to INT8"),
     ],
 )
-def test_what_would_not_be_computed_as_it_is_written_is_refused_in_the_builder_s_words(rtx, tmp_path, zero, message):
+def test_unsupported_quantisation_is_refused_with_the_builder_s_message(rtx, tmp_path, zero, message):
     onnx.save(quantised_input(zero), tmp_path / "model.onnx")
     with pytest.raises(EngineError, match=message):
         compile_plan(tmp_path / "model.onnx", wanted(rtx), tmp_path / "plan")
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
-def test_a_compute_capability_that_it_does_not_know_is_refused_with_those_that_it_does(rtx, tiny_network, tmp_path):
+def test_an_unknown_compute_capability_is_refused_with_the_known_ones(rtx, tiny_network, tmp_path):
     with pytest.raises(EngineError, match=r"compiles for compute capabilities .*8\.6.*, got 5\.3; use backend 'tensorrt'"):
         compile_plan(tiny_network, wanted(rtx, compute_capabilities=("5.3",)), tmp_path / "plan")
 
 
-def test_without_a_gpu_the_target_is_to_be_named(rtx):
+def test_without_a_gpu_the_target_must_be_named(rtx):
     if has_gpu("tensorrt-rtx"):
         pytest.skip("there is a GPU here")
     with pytest.raises(EngineError, match=r"no GPU here to compile for; name the compute capability .*--compute-capability 8\.6"):
@@ -128,26 +128,26 @@ def test_without_a_gpu_the_target_is_to_be_named(rtx):
 
 
 @pytest.mark.parametrize("capabilities", [("86",), ("8.6", "latest")])
-def test_a_capability_of_another_form_is_refused(rtx, capabilities):
+def test_an_invalid_capability_is_refused(rtx, capabilities):
     with pytest.raises(EngineError, match=r"compute capabilities such as 8\.6 .* got 86|latest"):
         plan_for("tensorrt-rtx", PlanTarget(capabilities), SIZE)
 
 
 @pytest.mark.parametrize(
-    ("backend", "module", "mend"),
+    ("backend", "module", "fix"),
     [
-        ("tensorrt", "tensorrt", r"pip install 'edge-hoi\[tensorrt\]', or on a Jetson JetPack's own"),
-        ("torch-tensorrt", "torch_tensorrt", r"pip install 'edge-hoi\[torch-tensorrt\]', on a machine with an NVIDIA GPU"),
+        ("tensorrt", "tensorrt", r"pip install '\.\[tensorrt\]'.*, or on a Jetson install JetPack's own"),
+        ("torch-tensorrt", "torch_tensorrt", r"pip install '\.\[torch-tensorrt\]'.*, on a machine with an NVIDIA GPU"),
     ],
 )
-def test_a_library_that_is_not_installed_is_said_before_any_work(build_tiny, tmp_path, monkeypatch, backend, module, mend):
+def test_a_missing_library_is_reported_before_any_work(build_tiny, tmp_path, monkeypatch, backend, module, fix):
     monkeypatch.setitem(__import__("sys").modules, module, None)
-    with pytest.raises(MissingDependencyError, match=mend):
+    with pytest.raises(MissingDependencyError, match=fix):
         build_tiny(tmp_path / "engine", backend=backend)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_torch_tensorrt_compiles_for_the_gpu_at_hand_only(monkeypatch):
+def test_torch_tensorrt_compiles_for_this_machine_s_gpu_only(monkeypatch):
     monkeypatch.setattr("edge_hoi.export.plans.load_library", lambda backend: SimpleNamespace(__version__="2.14.0"))
     if not has_gpu("torch-tensorrt"):
         with pytest.raises(EngineError, match="backend 'torch-tensorrt' needs an NVIDIA GPU"):
@@ -159,16 +159,16 @@ def test_torch_tensorrt_compiles_for_the_gpu_at_hand_only(monkeypatch):
     assert plan.serves(plan.model_copy(update={"max_batch": 2}))
     assert not plan.serves(single)
     assert single.serves(single)
-    with pytest.raises(EngineError, match=r"compiles for the GPU at hand, of compute capability 8\.6, got ampere\+"):
+    with pytest.raises(EngineError, match=r"compiles for this machine's GPU, of compute capability 8\.6, got ampere\+"):
         plan_for("torch-tensorrt", PlanTarget(("ampere+",)), SIZE)
 
 
-def test_options_that_do_not_go_together_are_refused(build_tiny, demo_frames, tmp_path):
-    with pytest.raises(EngineError, match="go with backend tensorrt or tensorrt-rtx or torch-tensorrt, got 'openvino'; leave them out"):
+def test_incompatible_options_are_refused(build_tiny, demo_frames, tmp_path):
+    with pytest.raises(EngineError, match="need backend tensorrt or tensorrt-rtx or torch-tensorrt, got 'openvino'; omit them"):
         build_tiny(tmp_path / "engine", target=PlanTarget(("8.6",)))
 
 
-def test_layers_are_read_from_the_builder_s_list():
+def test_layers_are_parsed_from_the_builder_s_log():
     sizes = "Dimensions: [-1,64], Strides: [64,1], StrideOrder: [1,0]"
     tensor = "{{ Name: {}, " + sizes + ", Datatype: {}, Format: (Linear) Row major linear format }}"
     inputs, weights = tensor.format("x", "Int8"), tensor.format("w", "Int8") + ", " + tensor.format("alpha", "Float")

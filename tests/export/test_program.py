@@ -10,7 +10,7 @@ from edge_hoi.runtime import OUTPUT_NAMES
 
 
 @pytest.mark.slow
-def test_the_small_network_s_program_gives_what_it_gives_at_any_size_and_batch_and_names_no_source(tiny_checkpoint, tmp_path):
+def test_the_program_equals_the_network_at_any_size_and_batch_and_contains_no_paths(tiny_checkpoint, tmp_path):
     model = tiny_checkpoint.model
     side, stride = model.clip.image_size, model.config.backbone_stride
     network = LastLayer(model).eval()

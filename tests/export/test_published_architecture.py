@@ -1,4 +1,4 @@
-"""The published architecture at full size, with random weights, on a real video through every CPU backend, held against PyTorch."""
+"""The published architecture at full size, with random weights, on a real video in every CPU backend, compared with PyTorch."""
 
 import threading
 

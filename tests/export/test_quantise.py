@@ -1,4 +1,4 @@
-"""INT8: which layers it takes, that they really run in it, and that the result can be made again bit for bit."""
+"""INT8: the quantised layers, that they really run in INT8, and that the result is deterministic."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from edge_hoi.errors import EngineError
 from edge_hoi.export import METHODS, describe_input, histograms_of
 from edge_hoi.export.onnx import write_valid
 from edge_hoi.export.quantise import KEEP_FLOAT, layers_to_quantise, quantisable_layers, quantise
-from edge_hoi.export.sensitivity import answers, distortion, layer_noise, parts, sensitivities
+from edge_hoi.export.sensitivity import distortion, group_by_part, layer_noise, run_frames, sensitivities
 from edge_hoi.runtime.openvino_core import openvino_core
 from edge_hoi.runtime.openvino_engine import layer_precisions
 
@@ -41,8 +41,7 @@ def quantised(float_model, limits):
 
 @pytest.fixture(scope="module")
 def inputs(tiny_checkpoint, demo_frames):
-    frames = demo_frames.spread(4).with_negatives(2).inputs(describe_input(tiny_checkpoint, SIZE))
-    return [{name: array.copy() for name, array in frame.items()} for frame in frames]
+    return demo_frames.spread(4).with_negatives(2).input_list(describe_input(tiny_checkpoint, SIZE))
 
 
 def test_layers_are_named_after_their_modules_and_attention_products_are_none_of_them(float_model):
@@ -59,7 +58,7 @@ def test_self_attention_on_the_constant_content_of_the_first_decoder_layer_is_fo
     assert any("instance_decoder.layers.1.self_attention" in name for name in names)
 
 
-def test_every_scale_is_symmetric_and_weights_have_one_for_each_channel(quantised):
+def test_every_scale_is_symmetric_and_weights_have_one_per_channel(quantised):
     arrays = {weight.name: numpy_helper.to_array(weight) for weight in quantised.graph.initializer}
     points = [arrays[node.input[2]] for node in quantised.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
     assert points
@@ -93,7 +92,7 @@ def test_quantising_again_gives_the_same_bytes(quantised, float_model, tiny_chec
 @pytest.mark.parametrize("method", METHODS)
 def test_each_method_stays_near_float(float_model, histograms, inputs, method):
     limits = {name: histogram.range(method) for name, histogram in histograms.items()}
-    expected, got = answers(float_model, inputs), answers(quantise(float_model, limits, quantisable_layers(float_model)), inputs)
+    expected, got = run_frames(float_model, inputs), run_frames(quantise(float_model, limits, quantisable_layers(float_model)), inputs)
     assert 0 < max(distortion(expected[name], got[name]) for name in expected) < 0.75
 
 
@@ -107,22 +106,22 @@ def test_a_range_that_was_not_recorded_is_refused(float_model, limits):
     ("patterns", "message"),
     [(["*decodr*"], "'\\*decodr\\*' matches no layer; layers are named like"), (["*"], "leaves nothing to quantise")],
 )
-def test_patterns_that_cannot_be_meant_are_refused(float_model, patterns, message):
+def test_patterns_that_match_no_layer_or_all_layers_are_refused(float_model, patterns, message):
     with pytest.raises(EngineError, match=message):
         layers_to_quantise(float_model, patterns)
 
 
-def test_every_layer_belongs_to_one_part_whose_pattern_matches_just_its_layers(float_model):
+def test_every_layer_belongs_to_one_part_whose_pattern_matches_exactly_its_layers(float_model):
     layers = quantisable_layers(float_model)
-    found = parts(layers)
+    found = group_by_part(layers)
     assert sorted(name for part in found.values() for name in part) == sorted(layers)
     assert "model.encoder.layers.1[./]*" in found
     for pattern, part in found.items():
         assert set(layers) - set(layers_to_quantise(float_model, [pattern])) == set(part), pattern
 
 
-def test_the_part_that_suffers_most_is_found(float_model, limits, inputs):
-    """Halve the range of one layer's input: that part, and that layer, must come first."""
+def test_the_most_sensitive_part_is_found(float_model, limits, inputs):
+    """Reduce the range of one layer's input: its part must come first."""
     spoilt = "model.encoder.layers.1.feed_forward.linear2/MatMul"
     node = next(node for node in float_model.graph.node if node.name == spoilt)
     tensor = next(name for name in node.input if name in limits)

@@ -1,4 +1,4 @@
-"""Histograms of what layers take in, and the ranges that follow from them."""
+"""Histograms of layers' inputs, and the ranges chosen from them."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def quantisation_noise(values, limit):
     return np.square(np.clip(np.rint(values / step), -127, 127) * step - values).sum() / np.square(values).sum()
 
 
-def test_the_order_of_values_plays_no_part():
+def test_the_order_of_values_does_not_matter():
     values = np.random.default_rng(0).standard_normal(5000) * np.geomspace(1e-3, 100, 5000)
     rising, falling = histogram(*np.split(values, 10)), histogram(*np.split(values[::-1], 10))
     np.testing.assert_array_equal(rising.counts, falling.counts)
@@ -31,7 +31,7 @@ def test_the_order_of_values_plays_no_part():
     assert rising.counts.sum() == 5000
 
 
-def test_min_max_keeps_all_and_others_cut_outliers_off():
+def test_min_max_keeps_all_values_and_other_methods_clip_outliers():
     values = np.random.default_rng(1).standard_normal(400_000)
     values[0] = 60
     found = histogram(values)
@@ -68,7 +68,7 @@ def test_inputs_and_tensors_inside_are_recorded(tmp_path):
 
 
 def test_values_that_are_not_finite_are_refused(tmp_path):
-    with pytest.raises(EngineError, match="'square' takes values that are not finite numbers"):
+    with pytest.raises(EngineError, match="'square' has values that are not finite"):
         record(model(), ["square"], [{"x": np.array([1e30], np.float32)}], tmp_path)
 
 

@@ -1,5 +1,6 @@
-"""Engines below fp32: held to the gate, made again from a recorded set, chosen by measuring, and never stale."""
+"""Engines below fp32: the gate, recorded calibration sets, the choice of the fastest, and stale engines."""
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -30,8 +31,8 @@ from edge_hoi.export.auto import _time
 from edge_hoi.export.calibration import write_recording
 from edge_hoi.export.frames import ChosenFrame
 from edge_hoi.export.gate import LIMITS
-from edge_hoi.export.plans import judged_on
-from edge_hoi.export.reduction import reduced_networks
+from edge_hoi.export.plans import gate_runner
+from edge_hoi.export.reduction import try_reductions
 from edge_hoi.runtime import int8_saturation, open_engine, random_inputs, read_manifest
 from edge_hoi.vocabulary import load_vocabulary
 
@@ -46,14 +47,14 @@ def int8(demo_frames):
 
 @pytest.fixture(scope="module")
 def engines(build_tiny, int8, tmp_path_factory):
-    """Give the folders of an fp32 engine and of the same in INT8."""
+    """Return the folders of an fp32 engine and of the same in INT8."""
     folder = tmp_path_factory.mktemp("engines")
     build_tiny(folder / "fp32")
     build_tiny(folder / "int8", int8)
     return folder / "fp32", folder / "int8"
 
 
-def test_the_manifest_says_what_it_was_calibrated_on(engines, demo_frames):
+def test_the_manifest_describes_the_calibration(engines, demo_frames):
     manifest = read_manifest(engines[1])
     assert manifest.precision == "int8"
     assert (manifest.calibration.sha256, manifest.calibration.frames) == (demo_frames.sha256, 8)
@@ -61,7 +62,7 @@ def test_the_manifest_says_what_it_was_calibrated_on(engines, demo_frames):
     assert read_manifest(engines[0]).calibration is None
 
 
-def test_the_manifest_says_how_far_it_parts_from_float_and_the_limits_it_was_held_to(engines, demo_frames):
+def test_the_manifest_has_the_measured_errors_and_their_limits(engines, demo_frames):
     accuracy = read_manifest(engines[1]).accuracy
     assert (accuracy.frames_sha256, accuracy.frames) == (demo_frames.sha256, 8)
     assert accuracy.measured.keys() == accuracy.limits.keys() == {"box_error", "score_error", "lost_triplets", "distortion"}
@@ -70,7 +71,7 @@ def test_the_manifest_says_how_far_it_parts_from_float_and_the_limits_it_was_hel
 
 
 def run_as_written(folder, inputs):
-    """Give an engine's outputs with Q/DQ rounded as in its file, and all else in float."""
+    """Return an engine's outputs with Q/DQ rounded as in its file, and everything else in float."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
@@ -80,7 +81,7 @@ def run_as_written(folder, inputs):
 
 @pytest.fixture
 def without_vnni(monkeypatch):
-    """Make this CPU one that cuts INT8's sums off, if it is not."""
+    """Treat this CPU as one whose INT8 accumulators saturate."""
     monkeypatch.setattr(int8_saturation, "int8_saturates", lambda: True)
 
 
@@ -97,37 +98,54 @@ def test_int8_stays_near_float_in_every_backend_size_and_batch(engines, backend,
             assert 1e-5 < np.abs(outputs[name] - array).mean() < 0.03, name
 
 
-def test_an_engine_calibrated_on_a_covered_lens_is_refused_and_leaves_what_was_there(build_tiny, engines, demo_frames, tmp_path):
+def test_an_engine_calibrated_on_a_covered_lens_is_refused_and_the_existing_one_stays(build_tiny, engines, demo_frames, tmp_path):
     covered = FrameSet(tuple(ChosenFrame(f"covered#{number}", np.full((*SIZE, 3), 120, np.uint8)) for number in range(2)))
     shutil.copytree(engines[1], tmp_path / "engine")
     before = (tmp_path / "engine" / "manifest.json").read_bytes()
     with pytest.raises(
-        EngineError, match=r"the int8 engine parts too far from fp32: .*distortion [\d.]+ \(limit 0\.75; worst: \w+ of .*demo"
+        EngineError, match=r"the int8 engine exceeds the fp32 accuracy tolerance: .*distortion [\d.]+ > 0\.75 \(worst: \w+ of .*demo"
     ):
         build_tiny(tmp_path / "engine", Reduction("int8", demo_frames, covered, keep_float=KEEP_FLOAT))
     assert (tmp_path / "engine" / "manifest.json").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["engine"]
 
 
-def test_where_the_gate_refuses_int8_more_and_more_of_it_is_left_in_float(tiny_checkpoint, tiny_network, demo_frames):
+def attempts_of(reduction, network, checkpoint, refusals, progress=lambda _: None):
+    """Return the networks and calibrations that are attempted while the gate refuses them."""
+    refusals, attempts = iter(refusals), []
+
+    def attempt(reduced, calibration):
+        attempts.append((reduced, calibration))
+        return next(refusals)
+
+    try_reductions(onnx.load(network), reduction, describe_input(checkpoint, SIZE), attempt, progress)
+    return attempts
+
+
+def test_where_the_gate_refuses_int8_ever_more_parts_are_left_in_float(tiny_checkpoint, tiny_network, demo_frames):
     reduction, steps = Reduction("int8", demo_frames, demo_frames), []
-    networks = reduced_networks(onnx.load(tiny_network), reduction, describe_input(tiny_checkpoint, SIZE), steps.append)
-    (first, first_said), (second, second_said), (_, third_said) = (next(networks) for _ in range(3))
-    assert first_said.keep_float == KEEP_FLOAT
-    assert [len(said.keep_float) for said in (first_said, second_said, third_said)] == [1, 2, 3]
+    refusals = ("score error 0.03 > 0.02", "score error 0.025 > 0.02", "")
+    (first, calibration), (second, _), (_, last) = attempts_of(reduction, tiny_network, tiny_checkpoint, refusals, steps.append)
+    assert calibration.keep_float == KEEP_FLOAT
+    assert len(last.keep_float) == 3
     pairs = [sum(node.op_type == "DequantizeLinear" for node in network.graph.node) for network in (first, second)]
     assert pairs[1] < pairs[0]
-    assert steps[-1] == f"leaving {third_said.keep_float[-1]} in float"
+    most, next_most = last.keep_float[1:]
+    refused = [step for step in steps if step.startswith("gate refused")]
+    assert refused[0] == "gate refused: score error 0.03 > 0.02; measuring which parts of the network lose most accuracy in INT8"
+    assert re.fullmatch(
+        rf"{re.escape(f'gate refused: {refusals[0]}; trying again without INT8 in {most}; ETA')} \d+ s, 6 tries left", refused[1]
+    )
+    retry = re.escape(f"gate refused: {refusals[1]}; trying again without INT8 in {most}, {next_most}; ETA")
+    assert re.fullmatch(rf"{retry} \d+ s, 5 tries left", refused[2])
+    assert any(re.fullmatch(r"measured 1 of \d+ parts; ETA \d+ s", step) for step in steps)
 
 
-def test_layers_that_were_named_are_taken_at_their_word(tiny_checkpoint, tiny_network, int8):
-    networks = list(reduced_networks(onnx.load(tiny_network), int8, describe_input(tiny_checkpoint, SIZE), lambda _: None))
-    assert len(networks) == 1
+def test_named_layers_are_attempted_once(tiny_checkpoint, tiny_network, int8):
+    assert len(attempts_of(int8, tiny_network, tiny_checkpoint, ["score error 0.03 > 0.02"])) == 1
 
 
-def test_a_recorded_set_makes_the_same_engine_without_the_pictures(
-    build_tiny, engines, tiny_checkpoint, tiny_network, demo_frames, tmp_path
-):
+def test_a_recorded_set_gives_the_same_engine_without_the_images(build_tiny, engines, tiny_checkpoint, tiny_network, demo_frames, tmp_path):
     described, weights = describe_input(tiny_checkpoint, SIZE), weights_sha256(tiny_checkpoint)
     histograms = histograms_of(onnx.load(engines[0] / "model.onnx"), demo_frames, described)
     write_recording(make_recording(histograms, demo_frames, described, weights), tmp_path / "set")
@@ -143,23 +161,23 @@ def test_a_recorded_set_makes_the_same_engine_without_the_pictures(
         read_recording(tmp_path / "set", weights)
 
 
-def test_an_engine_built_from_the_same_is_kept_and_a_stale_one_is_built_again(build_tiny, engines, demo_frames, tmp_path):
+def test_an_engine_that_is_up_to_date_is_kept_and_a_stale_one_is_built_again(build_tiny, engines, demo_frames, tmp_path):
     folder, steps = tmp_path / "engine", []
     shutil.copytree(engines[0], folder)
     written = (folder / "manifest.json").stat().st_mtime_ns
     build_tiny(folder, is_forced=False, progress=steps.append)
-    assert steps == ["the engine there was built from the same: keeping it"]
+    assert steps == ["the existing engine is up to date; keeping it"]
     assert (folder / "manifest.json").stat().st_mtime_ns == written
     build_tiny(folder, is_forced=False, progress=steps.append, input_size=(128, 160))
-    assert steps[1] == "the engine there is stale, for input size changed: building it again"
+    assert steps[1] == "the existing engine is stale (changed: input size); building it again"
     assert read_manifest(folder).input.height == 128
-    levels = EpisodeSettings(enter=0.7, leave=0.6, verbs={"ride": VerbSettings(enter=0.6)})
-    build_tiny(folder, is_forced=False, progress=steps.append, input_size=(128, 160), episodes=levels, caution="Sees badly")
-    assert "the engine there is stale, for caution, episodes changed: building it again" in steps
-    assert read_manifest(folder).episodes == levels
+    episodes = EpisodeSettings(enter=0.7, leave=0.6, verbs={"ride": VerbSettings(enter=0.6)})
+    build_tiny(folder, is_forced=False, progress=steps.append, input_size=(128, 160), episodes=episodes, caution="Sees badly")
+    assert "the existing engine is stale (changed: caution, episodes); building it again" in steps
+    assert read_manifest(folder).episodes == episodes
     (folder / "model.onnx").write_bytes(b"damaged")
-    build_tiny(folder, is_forced=False, progress=steps.append, input_size=(128, 160), episodes=levels, caution="Sees badly")
-    assert any("the engine there is not usable" in step for step in steps)
+    build_tiny(folder, is_forced=False, progress=steps.append, input_size=(128, 160), episodes=episodes, caution="Sees badly")
+    assert any("the existing engine is invalid" in step for step in steps)
     assert (folder / "model.onnx").stat().st_size > 1000
 
 
@@ -188,26 +206,27 @@ def scaled(network, prefix, factor, path):
     return path
 
 
-def test_fp16_that_overflows_is_refused_by_the_output_that_it_spoils(build_tiny, tiny_network, demo_frames, tmp_path):
-    """Scale what the encoder's first norm takes in: fp32 gives the same as before, fp16 cannot hold it."""
+def test_fp16_that_overflows_is_refused_with_the_affected_output(build_tiny, tiny_network, demo_frames, tmp_path):
+    """Scale the input of the encoder's first norm: fp32 outputs are unchanged, fp16 overflows."""
     large = scaled(tiny_network, "model.input_projection.", 1e6, tmp_path / "large.onnx")
-    with pytest.raises(EngineError, match=r"the fp16 engine gives human_boxes that are not finite numbers for demo\.mp4#\d+; leave"):
+    with pytest.raises(EngineError, match=r"the fp16 engine's human_boxes are not finite for demo\.mp4#\d+; leave"):
         build_tiny(tmp_path / "engine", Reduction("fp16", demo_frames), network=large)
     assert not (tmp_path / "engine").exists()
 
 
-def test_fp16_norms_that_overflow_are_refused_though_every_number_is_finite(build_tiny, tiny_network, demo_frames, tmp_path):
-    """Scale what an embedding's norm divides: each number fits into fp16, the norm does not, and a division by infinity gives 0."""
+def test_fp16_norms_that_overflow_are_refused_though_every_value_is_finite(build_tiny, tiny_network, demo_frames, tmp_path):
+    """Scale an embedding: each value fits into fp16, its norm does not, and a division by infinity gives 0."""
     large = scaled(tiny_network, "model.object_embedding_head.1.", 1.3e4, tmp_path / "large.onnx")
     with pytest.raises(
-        EngineError, match=r"the fp16 engine parts too far from fp32: .*distortion [\d.e+]+ \(limit 0\.75; worst: object_embeddings of "
+        EngineError,
+        match=r"the fp16 engine exceeds the fp32 accuracy tolerance: .*distortion [\d.e+]+ > 0\.75 \(worst: object_embeddings of ",
     ):
         build_tiny(tmp_path / "engine", Reduction("fp16", demo_frames), network=large)
     assert not (tmp_path / "engine").exists()
 
 
-def test_where_int8_would_overflow_openvino_multiplies_in_float_and_onnxruntime_rounds_as_others_would(engines, without_vnni):
-    """OpenVINO then rounds weights only, and comes nearer to fp32; ONNX Runtime rounds as the file says, and is what the gate judges."""
+def test_where_int8_saturates_openvino_multiplies_in_float_and_onnxruntime_rounds_as_other_cpus(engines, without_vnni):
+    """OpenVINO then rounds weights only, and is closer to fp32; ONNX Runtime rounds as in the file, and runs the gate."""
     outputs = {}
     for name, folder, backend in (("fp32", 0, "openvino"), ("openvino", 1, "openvino"), ("onnxruntime", 1, "onnxruntime")):
         with open_engine(engines[folder], backend=backend, device="cpu") as engine:
@@ -219,15 +238,15 @@ def test_where_int8_would_overflow_openvino_multiplies_in_float_and_onnxruntime_
         of_int8 = np.abs(as_written[name] - expected).mean()
         assert 0 < np.abs(outputs["openvino"][name] - expected).mean() < of_int8, name
         assert np.abs(outputs["onnxruntime"][name] - as_written[name]).mean() < of_int8 / 2, name
-    assert judged_on(read_manifest(engines[1])) == ("onnxruntime", "cpu")
-    assert _time({"fp32": engines[0], "int8": engines[1]}).keys() == {"fp32"}  # both run in fp32, so there is nothing to choose
+    assert gate_runner(read_manifest(engines[1])) == ("onnxruntime", "cpu")
+    assert _time({"fp32": engines[0], "int8": engines[1]}).keys() == {"fp32"}  # both run in fp32, so there is no choice
 
 
 def test_weights_of_seven_bits_run_in_int8_on_every_processor(build_tiny, engines, int8, demo_frames, tmp_path, without_vnni):
-    """Where 8 bits would be cut off, this is seen: it then agrees with what the file says, which INT8 with 8 bits does not."""
+    """The outputs agree with the file's arithmetic; where INT8 saturates, those with 8 bits do not."""
     manifest = build_tiny(tmp_path / "engine", replace(int8, weight_bits=7))
     assert manifest.calibration.weight_bits == 7
-    assert judged_on(manifest) == ("openvino", "cpu")
+    assert gate_runner(manifest) == ("openvino", "cpu")
     weights = [numpy_helper.to_array(each) for each in onnx.load(tmp_path / "engine" / "model.onnx").graph.initializer]
     assert {int(np.abs(each.astype(np.int16)).max()) for each in weights if each.dtype == np.int8 and each.any()} == {64}
     for backend in ("openvino", "onnxruntime"):
@@ -240,8 +259,8 @@ def test_weights_of_seven_bits_run_in_int8_on_every_processor(build_tiny, engine
             assert np.abs(outputs[name] - as_written).mean() < of_int8, (backend, name)
 
 
-def test_an_engine_whose_manifest_is_stale_is_refused_by_the_file_that_changed(build_tiny, engines, demo_frames, tmp_path):
-    """Put another network under a manifest that vouches for the one before: that gate was never passed by this one."""
+def test_an_engine_whose_network_was_exchanged_is_refused(build_tiny, engines, demo_frames, tmp_path):
+    """Exchange the network under its manifest: the new one never passed the gate."""
     shutil.copytree(engines[1], tmp_path / "engine")
     shutil.copy(engines[0] / "model.onnx", tmp_path / "engine" / "model.onnx")
     with pytest.raises(
@@ -250,12 +269,12 @@ def test_an_engine_whose_manifest_is_stale_is_refused_by_the_file_that_changed(b
         open_engine(tmp_path / "engine")
     steps = []
     build_tiny(tmp_path / "engine", is_forced=False, progress=steps.append)
-    assert steps[0].startswith("the engine there is not usable (")
+    assert steps[0].startswith("the existing engine is invalid (")
     assert (tmp_path / "engine" / "model.onnx").read_bytes() == (engines[0] / "model.onnx").read_bytes()
 
 
 @pytest.mark.slow
-def test_the_fastest_of_those_that_are_right_is_kept_with_the_table_it_was_chosen_by(tiny_checkpoint, demo_frames, tmp_path, monkeypatch):
+def test_the_fastest_that_passes_the_gate_is_kept_with_the_table_of_latencies(tiny_checkpoint, demo_frames, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "edge_hoi.export.auto._time", lambda folders: {name: {"fp32": 9.0, "int8": 4.0, "bf16": 2.0}[name] for name in folders}
     )
@@ -263,19 +282,19 @@ def test_the_fastest_of_those_that_are_right_is_kept_with_the_table_it_was_chose
         Reduction("int8", demo_frames, demo_frames, keep_float=KEEP_FLOAT),
         Reduction("fp16", demo_frames, limits=IMPOSSIBLE),
     ]
-    said = {"name": "tiny", "description": "for tests", "is_trained": False, "with_text_tower": False, "input_size": SIZE}
-    manifest = build_fastest(tiny_checkpoint, load_vocabulary("vcoco"), tmp_path / "engine", reductions=reductions, **said)
+    options = {"name": "tiny", "description": "for tests", "is_trained": False, "with_text_tower": False, "input_size": SIZE}
+    manifest = build_fastest(tiny_checkpoint, load_vocabulary("vcoco"), tmp_path / "engine", reductions=reductions, **options)
     assert manifest == read_manifest(tmp_path / "engine")
     assert manifest.precision == "int8"
     found = {candidate.precision: (candidate.milliseconds, candidate.refused) for candidate in manifest.decision.candidates}
     assert (found["fp32"], found["int8"]) == ((9.0, None), (4.0, None))
     assert found["fp16"][0] is None
-    assert "the fp16 engine parts too far from fp32" in found["fp16"][1]
+    assert "the fp16 engine exceeds the fp32 accuracy tolerance" in found["fp16"][1]
     assert "logical cores" in manifest.decision.device
 
 
 @pytest.mark.parametrize(("precision", "has_frames"), [("int8", False), ("bf16", True)])
-def test_calibration_goes_with_int8_only(demo_frames, precision, has_frames):
+def test_only_int8_has_calibration_frames(demo_frames, precision, has_frames):
     with pytest.raises(EngineError, match="int8 needs calibration frames and other precisions none"):
         Reduction(precision, demo_frames, demo_frames if has_frames else None)
 
@@ -288,7 +307,7 @@ def test_pytorch_has_no_int8_here(build_tiny, int8, tmp_path):
             build_tiny(tmp_path / "engine", int8, backend=backend)
 
 
-def test_bf16_is_fp32_s_network_and_says_so_where_the_processor_cannot(build_tiny, engines, demo_frames, tmp_path):
+def test_bf16_is_fp32_s_network_and_refused_where_the_processor_has_no_bf16(build_tiny, engines, demo_frames, tmp_path):
     from edge_hoi.runtime.openvino_core import openvino_core
 
     reduction = Reduction("bf16", demo_frames)

@@ -72,11 +72,11 @@ def test_every_prompt_of_the_reference_data_gets_its_ids(tokenizer, shared_data)
         "\u00a0no-break\u3000ideographic",
     ],
 )
-def test_odd_texts_get_their_ids_without_cleaning(tokenizer, text):
+def test_unusual_texts_get_their_ids_without_cleaning(tokenizer, text):
     assert tokenizer.encode(text).ids == expected_ids(text)
 
 
-UNASSIGNED = ("Cs", "Cn", "Co")  # what they are is told differently by tables of different Unicode versions
+UNASSIGNED = ("Cs", "Cn", "Co")  # they depend on the Unicode version
 CHARACTERS = st.characters(exclude_categories=UNASSIGNED)
 
 
@@ -95,7 +95,7 @@ def test_every_letter_of_the_scripts_in_use_gets_its_ids(tokenizer):
     assert wrong == []
 
 
-def test_the_tokenizer_file_is_the_same_each_time(tmp_path):
+def test_the_tokenizer_file_is_deterministic(tmp_path):
     for name in ("a.json", "b.json"):
         write_tokenizer(tmp_path / name)
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
@@ -108,7 +108,7 @@ def tower():
 
 
 @pytest.mark.parametrize(("half", "tolerance"), [(False, 1e-5), (True, 1e-3)])
-def test_the_exported_tower_gives_the_tower_s_directions(tower, tmp_path, half, tolerance):
+def test_the_exported_tower_equals_the_tower_up_to_length(tower, tmp_path, half, tolerance):
     path = tmp_path / "text.onnx"
     export_text_tower(tower, path, half=half)
     tokens = REFERENCE(["a photo of a person riding a bicycle", "a dog", ""])

@@ -138,7 +138,7 @@ def test_onnxruntime_refuses_bf16(handmade_folder):
 
 def test_a_backend_that_is_not_installed_names_the_install_command(handmade_folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'edge-hoi\[onnxruntime\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install '\.\[onnxruntime\]'"):
         open_engine(handmade_folder, backend="onnxruntime")
 
 
@@ -146,7 +146,7 @@ def test_torch_that_is_not_installed_names_the_install_command(monkeypatch):
     from edge_hoi.runtime.torch_engine import TorchEngine
 
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'edge-hoi\[build\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install '\.\[build\]'"):
         TorchEngine(None, fake_manifest())
 
 

@@ -224,7 +224,7 @@ def test_the_cpu_and_another_precision_than_the_network_s_are_refused(gpu, handm
 
 def test_without_a_gpu_the_error_names_alternatives(gpu, handmade_folder, backend):
     gpu.devices = 0
-    with pytest.raises(EngineError, match=rf"needs an NVIDIA GPU.* use backend 'openvino'.*pip install 'edge-hoi\[{backend}\]'"):
+    with pytest.raises(EngineError, match=rf"needs an NVIDIA GPU.* use backend 'openvino'.*pip install '\.\[{backend}\]'"):
         open_engine(handmade_folder, backend=backend)
 
 
@@ -240,7 +240,7 @@ def test_out_of_memory_is_reported_with_cuda_s_message(gpu, handmade_folder, bac
 @pytest.mark.parametrize(("backend", "module"), MODULES.items())
 def test_a_backend_that_is_not_installed_names_the_install_command(handmade_folder, monkeypatch, backend, module):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingDependencyError, match=rf"needs the package {module} .*pip install 'edge-hoi\[{backend}\]'"):
+    with pytest.raises(MissingDependencyError, match=rf"needs the package {module} .*pip install '\.\[{backend}\]'"):
         open_engine(handmade_folder, backend=backend)
 
 

@@ -115,7 +115,7 @@ def test_another_backend_s_folder_has_no_program(gpu, engine_folder, handmade_pr
 
 def test_without_a_gpu_the_error_names_alternatives(gpu, handmade_program_folder):
     gpu.devices = 0
-    with pytest.raises(EngineError, match=r"needs an NVIDIA GPU.* use backend 'openvino'.*pip install 'edge-hoi\[torch-tensorrt\]'"):
+    with pytest.raises(EngineError, match=r"needs an NVIDIA GPU.* use backend 'openvino'.*pip install '\.\[torch-tensorrt\]'"):
         open_engine(handmade_program_folder)
 
 

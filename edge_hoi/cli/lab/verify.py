@@ -58,10 +58,10 @@ def verify(
             images = open_dataset(dataset, data, split)
             ours, theirs = precision_loss(images, range(len(images))[:limit], folder, reference, note=print_note)
             comparison.measured["map_loss"] = theirs - ours
-            comparison.where["map_loss"] = f"mAP {100 * ours:.2f} %, fp32 {100 * theirs:.2f} %"
+            comparison.worst_at["map_loss"] = f"mAP {100 * ours:.2f} %, fp32 {100 * theirs:.2f} %"
     table = Table("metric", "value", "limit", "worst", title=f"{manifest.name}, {manifest.precision}, {len(chosen.frames)} frames")
     for name, value in comparison.measured.items():
-        table.add_row(name, f"{value:.4f}", f"{limits[name]:g}", comparison.where[name])
+        table.add_row(name, f"{value:.4f}", f"{limits[name]:g}", comparison.worst_at[name])
     out.print(table)
     comparison.check_limits(limits, manifest.precision)
 
