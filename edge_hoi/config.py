@@ -5,9 +5,13 @@ file's folder, on the command line from the current one. `${NAME}` in any text i
 that passwords need not stand in the file.
 """
 
+import atexit
 import difflib
+import logging
 import os
 import re
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,12 +31,14 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from typing_extensions import Self
 
-from edge_hoi.config_types import Identifier, Location, anchor
+from edge_hoi.config_types import Identifier, Location, PathText, anchor
 from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeSettings
 from edge_hoi.outbox import OutboxSettings
 from edge_hoi.sinks import SinkSettings, settings_of, sink_types
 from edge_hoi.tracking import TrackerSettings
+
+_logger = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 1_000_000
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -45,7 +51,7 @@ def _anchor_unless_name(value: str, info: ValidationInfo) -> str:
     return value if is_name else anchor(value, info)
 
 
-NameOrPath = Annotated[str, Field(min_length=1), AfterValidator(_anchor_unless_name)]
+NameOrPath = Annotated[PathText, AfterValidator(_anchor_unless_name)]
 
 VocabularyChoice = NameOrPath | tuple[str, ...]
 
@@ -196,8 +202,26 @@ def parse_config(document: dict[str, Any], *, origin: str, folder: Path | None =
 
 
 def cache_folder() -> Path:
-    """Give the folder for what can be made again, by the XDG base directory specification."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-hoi"
+    """Return the folder for files that can be generated again, by the XDG base directory specification.
+
+    Where it cannot be written (no home folder, a read-only file system), this is a temporary folder of the process.
+    """
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 -- Path.home raises where there is none
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "edge-hoi"
+    existing = next((path for path in (folder, *folder.parents) if os.access(path, os.F_OK)), folder)
+    return folder if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK) else _temporary_cache(folder)
+
+
+@cache
+def _temporary_cache(folder: Path) -> Path:
+    """Create a cache that is deleted when the process ends; where not even that is possible, return the folder as it is."""
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="edge-hoi-cache-")
+    except OSError:
+        return folder
+    atexit.register(temporary.cleanup)
+    _logger.warning("the cache %s cannot be written: using a temporary one; set XDG_CACHE_HOME to a writable folder to keep it", folder)
+    return Path(temporary.name)
 
 
 def _fill_in(value: Any, path: Path) -> Any:  # noqa: ANN401 — a YAML document holds anything
@@ -219,11 +243,11 @@ def _fill_in(value: Any, path: Path) -> Any:  # noqa: ANN401 — a YAML document
 
 
 def _explain(detail: ErrorDetails, document: dict[str, Any]) -> str:
-    """Turn a pydantic error into a line that says how to mend it."""
+    """Turn a pydantic error into a line that says how to fix it."""
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(".")
     if detail["type"] in _UNKNOWN_KEY:
         known = _known_keys(detail["loc"][:-1], document)
-        near = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.5)
+        near = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.65)
         return f"{place}: unknown key; " + (f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}")
     # The value itself is left out of the line: it may be an address with a password.
     return f"{place}: {detail['msg'].removeprefix('Value error, ')}" if place else detail["msg"].removeprefix("Value error, ")

@@ -1,28 +1,35 @@
 """Types of fields that the settings of several parts share."""
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
 def anchor(value: str, info: ValidationInfo) -> str:
-    """Make a relative path count from the configuration file's folder.
-
-    Args:
-        value: A path, a URL, or "-"; only relative paths change.
-        info: Its context may hold the `folder`.
-    """
+    """Resolve a relative path against the `folder` of the validation context; leave URLs and "-" as they are."""
     folder = (info.context or {}).get("folder")
     if folder is None or value == "-" or _SCHEME.match(value):
         return value
-    return str(Path(folder) / Path(value).expanduser())
+    return str(Path(folder) / os.path.expanduser(value))  # noqa: PTH111 -- Path.expanduser raises where there is no home
 
 
-Location = Annotated[str, Field(min_length=1), AfterValidator(anchor)]
+def _text(value: object) -> str:
+    """Accept a non-empty text, also one with a file name that is not UTF-8, which pydantic's own `str` refuses."""
+    if not isinstance(value, str):
+        raise ValueError("Input should be a valid string")
+    if not value:
+        raise ValueError("String should have at least 1 character")
+    return value
+
+
+PathText = Annotated[str, PlainValidator(_text), WithJsonSchema({"type": "string", "minLength": 1})]
+"""A non-empty text that may be a file name of any encoding."""
+Location = Annotated[PathText, AfterValidator(anchor)]
 """A path or a URL; a relative path in a configuration file counts from that file's folder."""
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="letters, digits, '_', '.', '-'")]
 """A name that may stand in addresses, topics and file names."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edge_hoi.config import RunConfig, load_config
+from edge_hoi.config import RunConfig, cache_folder, load_config, parse_config
 from edge_hoi.errors import ConfigError
 from edge_hoi.vocabulary import load_vocabulary
 
@@ -70,7 +70,10 @@ def test_the_example_vocabulary_loads_and_is_found_beside_the_example(repository
         ("episodes: {patience: 3}", "episodes.patience: unknown key; did you mean `patience_seconds`?"),
         ("episodes: {verbs: {ride: {entre: 0.7}}}", "episodes.verbs.ride.entre: unknown key; did you mean `enter`?"),
         ("sinks: [{type: jsonl, pth: a}]", "sinks[0].pth: unknown key; did you mean `path`?"),
-        ("sinks: [{type: jsonl, path: a, retry: {max_refusal: 3}}]", "sinks[0].retry.max_refusal: unknown key; did you mean `max_refusals`?"),
+        (
+            "sinks: [{type: jsonl, path: a, retry: {max_refusal: 3}}]",
+            "sinks[0].retry.max_refusal: unknown key; did you mean `max_refusals`?",
+        ),
         ("outbox: {pat: a}", "outbox.pat: unknown key; did you mean `path`?"),
     ],
 )
@@ -143,3 +146,48 @@ def test_variables_are_filled_in(tmp_path, monkeypatch):
     monkeypatch.setenv("EDGE_HOI_TEST_PASSWORD", "a/b@c%d")
     config = load_config(write(tmp_path, "sources: [{url: 'rtsp://u:${EDGE_HOI_TEST_PASSWORD}@h/s'}]"))
     assert config.sources[0].url == "rtsp://u:a/b@c%d@h/s"
+
+
+@pytest.mark.parametrize(
+    ("key", "near"), [("sorces", "sources"), ("vocab", "vocabulary"), ("max_frame", "max_frames"), ("detector", "detection")]
+)
+def test_a_misspelt_key_is_answered_with_the_one_meant(key, near):
+    with pytest.raises(ConfigError, match=f"{key}: unknown key; did you mean `{near}`\\?"):
+        parse_config({key: 1}, origin="here")
+
+
+@pytest.mark.parametrize("key", ["zones", "cameras", "regions", "mqtt", "polygon"])
+def test_a_key_that_is_near_to_none_is_answered_with_the_known_ones(key):
+    with pytest.raises(ConfigError, match=f"{key}: unknown key; known here: annotate, .*sources, .*vocabulary$"):
+        parse_config({key: 1}, origin="here")
+
+
+def test_file_names_that_are_not_utf8_are_accepted():
+    config = parse_config({"sources": [{"url": "caf\udce9.mp4"}], "annotate": {"path": "\udce9.mp4"}}, origin="here")
+    assert (config.sources[0].url, config.annotate.path) == ("caf\udce9.mp4", "\udce9.mp4")
+
+
+@pytest.mark.parametrize(("url", "fault"), [(3, "should be a valid string"), ("", "should have at least 1 character")])
+def test_a_location_is_a_text(url, fault):
+    with pytest.raises(ConfigError, match=rf"sources\[0\].url: String {fault}|sources\[0\].url: Input {fault}"):
+        parse_config({"sources": [{"url": url}]}, origin="here")
+
+
+def test_the_cache_follows_xdg(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert cache_folder() == tmp_path / "cache" / "edge-hoi"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "edge-hoi"
+    assert list(tmp_path.iterdir()) == []  # asking creates nothing
+
+
+def test_a_cache_that_cannot_be_written_is_replaced_by_a_temporary_one_with_one_note(monkeypatch, caplog, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    first, again = cache_folder(), cache_folder()
+    assert first == again
+    assert first.is_dir()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the cache {tmp_path}/file/edge-hoi cannot be written: using a temporary one; set XDG_CACHE_HOME to a writable folder to keep it"
+    ]
