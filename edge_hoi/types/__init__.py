@@ -1,7 +1,9 @@
-"""Data that flows through the product: `Frame` -> `Interactions` -> `TrackedInteractions` -> `Event`.
+"""The data types of the pipeline.
 
-All are frozen and check themselves on construction. Arrays are never copied and must not be written to after they were handed on.
-N, the number of interactions, may be 0 everywhere.
+In: decoded images, boxes and scores. Out: `Frame` -> `Interactions` -> `TrackedInteractions` -> `Event`.
+
+All are frozen and validated on construction. Arrays are not copied and must not be modified afterwards. N, the number of interactions,
+may be 0 everywhere.
 """
 
 from edge_hoi.types.event import EndReason, EpisodeScore, Event, ModelInfo, Moment, NormalisedBox, Participant, Phase

@@ -1,4 +1,4 @@
-"""`Event`: one message about one episode, one person doing one thing with one object from start to end."""
+"""`Event`: a message about an episode, in which one person does something with one object."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from edge_hoi.types.frame import ClockInfo
 
 
 class Phase(StrEnum):
-    """Where in its episode an event stands."""
+    """The part of its episode that an event reports."""
 
     STARTED = "started"
     UPDATED = "updated"
@@ -34,9 +34,9 @@ class Participant:
 
     Attributes:
         track_id: Id of its track within the source.
-        category: Name of what it is (`person`, `bicycle`).
+        category: `person`, `bicycle`.
         box: xyxy in [0, 1] of the frame, at the time of the event.
-        score: Its track's score in [0, 1].
+        score: Of its track, in [0, 1].
     """
 
     track_id: int
@@ -47,7 +47,7 @@ class Participant:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A point in time on both clocks: UTC (see `Event.clock`) and media time in seconds."""
+    """A point in time: UTC (see `Event.clock`) and media time in seconds."""
 
     utc: datetime
     pts_seconds: float
@@ -55,7 +55,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class EpisodeScore:
-    """Smoothed score now and at its peak, and the mean over the frames that held evidence; each in [0, 1]."""
+    """Smoothed score now and at its peak, and the mean score of the frames with evidence; each in [0, 1]."""
 
     now: float
     peak: float
@@ -64,7 +64,7 @@ class EpisodeScore:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What saw it: model name, weights hash (sha256, hexadecimal), engine backend, precision."""
+    """The engine of an event: model name, SHA-256 of the weights (hexadecimal), backend, numeric precision."""
 
     name: str
     weights: str
@@ -77,33 +77,33 @@ class Event:
     """One message about one episode: that it started, changed or ended.
 
     Attributes:
-        event_id: Name of the episode, equal in all its events; derived from content, not from chance.
+        event_id: Id of the episode, equal in all its events; derived from content, not random.
         sequence: 0 for `started`, then counting up.
-        phase: Where in the episode this event stands.
+        phase: See `Phase`.
         end_reason: Only of an `ended` event.
-        site: Name of the place.
+        site: Name of the site.
         camera: Name of the source.
         human: The person.
         object: The object; None for an interaction without one.
         verb: The verb's name in the vocabulary (`ride`).
         hoi_id: Index of the HOI category in the vocabulary.
-        text: For people: "person riding bicycle".
+        text: "person riding bicycle".
         score: See `EpisodeScore`.
         start: When evidence began.
         last: When evidence was last seen.
         end: When it ended; only of an `ended` event.
-        duration_seconds: From start to last, or to end of an `ended` event.
+        duration_seconds: From start to last.
         frames_seen: Frames with evidence.
         frames_missed: Frames without, between start and last.
         frame_width: In pixels.
         frame_height: In pixels.
-        clock: What the UTC times rest on.
-        model: What saw it.
+        clock: The source of the UTC times.
+        model: The engine.
         zones: Names of the zones it is in.
         rule: Name of the rule that let it through, if any.
-        merged_track_ids: Tracks that were joined into this episode.
-        recorded_at: When this program made the event; None for files, whose events are a function of the file alone.
-        snapshot: Reference to a picture, if one was written.
+        merged_track_ids: Earlier tracks of its person or object.
+        recorded_at: When this program emitted the event; None for files, whose events depend on the file only.
+        snapshot: Reference to an image, if one was written.
         clip: Reference to a video, if one was written.
     """
 
@@ -137,6 +137,6 @@ class Event:
     clip: str | None = None
 
     def __post_init__(self) -> None:
-        """Check that an end is where it belongs, and only there."""
+        """Check that an `ended` event, and no other, has an end."""
         if (self.phase is Phase.ENDED) != (self.end is not None and self.end_reason is not None):
             raise ValueError("an `ended` event has `end` and `end_reason`; no other has")

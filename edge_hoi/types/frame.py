@@ -1,4 +1,4 @@
-"""`Frame`: one decoded image of one source, and where its time comes from."""
+"""`Frame`: one decoded image of one source, and the source of its time."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,12 +16,12 @@ ClockQuality = Literal["synchronised", "estimated", "relative"]
 
 @dataclass(frozen=True, slots=True)
 class ClockInfo:
-    """Where a frame's UTC capture time comes from, and how far to trust it.
+    """Source and accuracy of a frame's UTC capture time.
 
     Attributes:
         source: `rtcp` the camera's own clock by RTCP sender reports, `arrival` this machine's clock at arrival, `container` the
             file's creation time, `configured` a start time from the configuration, `media` none: seconds since the stream's start.
-        quality: `synchronised` a disciplined clock, `estimated` right within a second or so, `relative` not a wall clock at all.
+        quality: `synchronised` a disciplined clock, `estimated` correct within about a second, `relative` not a wall clock.
     """
 
     source: ClockSource
@@ -30,15 +30,15 @@ class ClockInfo:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One decoded picture of one source.
+    """One decoded image of one source.
 
     Attributes:
         image: `(H, W, 3)` uint8 RGB.
-        pts_seconds: Media time: presentation time since the source's first frame, never going back within a source.
-        captured_at: UTC capture time, or None where nothing but media time is known.
-        clock: What `captured_at` rests on.
+        pts_seconds: Media time: presentation time since the source's first frame, never decreasing within a source.
+        captured_at: UTC capture time; None where only media time is known.
+        clock: The source of `captured_at`.
         arrived_seconds: `time.monotonic()` when the frame was decoded; for latency only, never for events.
-        index: Number of the frame within its source, from 0, counting those skipped.
+        index: Number of the frame within its source, from 0, including skipped frames.
         source_id: Name of the source (a camera's name).
         is_corrupt: The decoder reported damage; such a frame never starts an event.
     """

@@ -40,14 +40,14 @@ class Interaction:
 
     Attributes:
         text: "person riding bicycle".
-        verb: Name in the vocabulary, "ride"; `no_interaction` where the person does nothing with the object.
+        verb: Name in the vocabulary, "ride"; `no_interaction` for a person who does not interact with the object.
         object: Name in the vocabulary; None for an interaction without an object.
         hoi_id: Index into the vocabulary's HOI categories.
         score: In [0, 1].
         human_box: xyxy in pixels of the image.
         object_box: xyxy in pixels; None without an object.
-        human_id: Track id of the person; None where nothing is tracked.
-        object_id: Track id of the object; None where nothing is tracked, or without an object.
+        human_id: Track id of the person; None without tracking.
+        object_id: Track id of the object; None without tracking or without an object.
     """
 
     text: str
@@ -87,7 +87,7 @@ class Interactions:
     """The human-object interactions of one image, best first; iterating gives `Interaction` rows.
 
     Attributes:
-        vocabulary: What the ids mean.
+        vocabulary: The vocabulary of the ids.
         human_boxes: `(N, 4)` float32 xyxy in pixels of the image.
         object_boxes: `(N, 4)` float32 xyxy in pixels of the image.
         object_category_ids: `(N,)` int64 index into the vocabulary's objects, or `NO_OBJECT`.
@@ -143,25 +143,15 @@ class Interactions:
 
     @classmethod
     def empty(cls, vocabulary: Vocabulary) -> "Interactions":
-        """Return the case of nothing detected."""
+        """Return zero interactions."""
         boxes = np.zeros((0, 4), np.float32)
         ids = np.zeros(0, np.int64)
         return Interactions(vocabulary, boxes, boxes, ids, ids, np.zeros(0, np.float32))
 
     def select(self, rows: NDArray[Any]) -> "Interactions":
-        """Pick rows.
-
-        Args:
-            rows: Indices or a boolean mask over N.
-        """
-        return Interactions(
-            self.vocabulary,
-            self.human_boxes[rows],
-            self.object_boxes[rows],
-            self.object_category_ids[rows],
-            self.hoi_ids[rows],
-            self.scores[rows],
-        )
+        """Return these rows: indices or a boolean mask over N."""
+        arrays = (self.human_boxes, self.object_boxes, self.object_category_ids, self.hoi_ids, self.scores)
+        return Interactions(self.vocabulary, *(array[rows] for array in arrays))
 
     def to_dict(self) -> dict[str, Any]:
         """Return a form for JSON: `{"interactions": [...]}`, each as `Interaction.to_dict`."""
@@ -184,9 +174,9 @@ class Interactions:
         return pandas.DataFrame([asdict(one) for one in self], columns=[field.name for field in fields(Interaction)])
 
     def to_supervision(self) -> "supervision.Detections":
-        """Return the boxes as `supervision.Detections`: the N people's first, then those of the objects.
+        """Return the boxes as `supervision.Detections`: first those of the N people, then those of the objects.
 
-        `data` holds for each box the `class_name`, its `role` (human or object), and the `text` and row (`interaction`) it is of.
+        `data` has for each box the `class_name`, its `role` (human or object), and the `text` and row (`interaction`) it belongs to.
 
         Raises:
             MissingDependencyError: supervision is not installed.
@@ -197,8 +187,8 @@ class Interactions:
             raise MissingDependencyError("to_supervision needs supervision; pip install supervision") from error
         rows = list(self)
         people = [(row, "human", HUMAN_CATEGORY, one.human_box, one.human_id) for row, one in enumerate(rows)]
-        things = [(row, "object", one.object, one.object_box, one.object_id) for row, one in enumerate(rows) if one.object_box]
-        boxes = people + things
+        objects = [(row, "object", one.object, one.object_box, one.object_id) for row, one in enumerate(rows) if one.object_box]
+        boxes = people + objects
         names = sorted({HUMAN_CATEGORY, *self.vocabulary.objects})
         is_tracked = any(one.human_id is not None for one in rows)
         return supervision.Detections(

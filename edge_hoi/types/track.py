@@ -1,4 +1,4 @@
-"""`Track` and `TrackedInteractions`: people and objects followed through time."""
+"""`Track` and `TrackedInteractions`: people and objects over time."""
 
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -11,7 +11,7 @@ from edge_hoi.types.interactions import Boxes, Ids, Interaction, Interactions
 
 
 class TrackState(StrEnum):
-    """How sure a tracker is of a track."""
+    """State of a track; `lost`: confirmed, but not seen in this frame."""
 
     TENTATIVE = "tentative"
     CONFIRMED = "confirmed"
@@ -19,32 +19,24 @@ class TrackState(StrEnum):
 
 
 def appearance_difference(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compare appearances, as `Track` has them; what is known of many is compared by broadcasting.
-
-    Args:
-        one: `(..., D)`.
-        other: `(..., D)`.
-
-    Returns:
-        `(...)` mean absolute differences, in units of CIE L*a*b*.
-    """
+    """Return the `(...)` mean absolute differences of `(..., D)` appearances, in units of CIE L*a*b*, with broadcasting."""
     return np.asarray(np.abs(one - other).mean(axis=-1), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One person or object followed through time, as of one frame.
+    """One tracked person or object at one frame.
 
     Attributes:
-        track_id: Unique within its source, from 1, never given twice.
-        is_human: Whether it was seen in the human role.
+        track_id: Unique within its source, from 1, never reused.
+        is_human: Whether it has the human role.
         category_id: Index into the vocabulary's objects; `NO_OBJECT` for a human.
         box: `(4,)` float32 xyxy in pixels; the filtered position.
-        score: Best score of an interaction it took part in, of the last frame in which it was seen, in [0, 1].
+        score: Best score of its interactions in the last frame in which it was seen, in [0, 1].
         first_seen: `pts_seconds` of its first observation.
         last_seen: `pts_seconds` of its last observation.
         state: See `TrackState`.
-        appearance: Its colours, float32 in units of CIE L*a*b*; None where unknown.
+        appearance: Mean colours, float32 in units of CIE L*a*b*; None where unknown.
     """
 
     track_id: int
@@ -58,14 +50,7 @@ class Track:
     appearance: NDArray[np.float32] | None = None
 
     def difference(self, other: "Track") -> float:
-        """Compare appearances.
-
-        Args:
-            other: Another track.
-
-        Returns:
-            Mean absolute difference, in units of L*a*b*; 0 where one of the two is unknown.
-        """
+        """Return the mean absolute difference of appearance, in units of L*a*b*; 0 where one of the two is unknown."""
         if self.appearance is None or other.appearance is None:
             return 0.0
         return float(appearance_difference(self.appearance, other.appearance))
@@ -82,7 +67,7 @@ class TrackedInteractions(Interactions):
     Attributes:
         human_ids: `(N,)` int64 track ids.
         object_ids: `(N,)` int64 track ids; `NO_TRACK` where there is no object.
-        tracks: Every live track, also those unseen in this frame (state `lost`), by `track_id`.
+        tracks: Every live track by `track_id`, including those not seen in this frame.
     """
 
     human_ids: Ids
@@ -104,16 +89,12 @@ class TrackedInteractions(Interactions):
         )
 
     def select(self, rows: NDArray[Any]) -> "TrackedInteractions":
-        """Pick rows.
-
-        Args:
-            rows: Indices or a boolean mask over N.
-        """
-        chosen = Interactions.select(self, rows)
-        return TrackedInteractions.of(chosen, self.human_ids[rows], self.object_ids[rows], self.tracks)
+        """Return these rows: indices or a boolean mask over N."""
+        selected = Interactions.select(self, rows)
+        return TrackedInteractions.of(selected, self.human_ids[rows], self.object_ids[rows], self.tracks)
 
     @classmethod
     def of(cls, interactions: Interactions, human_ids: Ids, object_ids: Ids, tracks: dict[int, Track]) -> "TrackedInteractions":
-        """Join a frame's interactions and their tracks."""
+        """Combine a frame's interactions with their tracks."""
         columns = {field.name: getattr(interactions, field.name) for field in fields(Interactions)}
         return cls(**columns, human_ids=human_ids, object_ids=object_ids, tracks=tracks)
