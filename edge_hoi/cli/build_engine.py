@@ -1,11 +1,13 @@
-"""`edge-hoi build`: from a checkpoint to an engine's folder."""
+"""`edge-hoi build`: build an engine's folder from a checkpoint."""
 
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from edge_hoi.cli.precision import Precision, PrecisionChoice
@@ -23,10 +25,14 @@ UNTRAINED = "untrained:"
 _NEEDED = ("torch", "torchvision", "open_clip", "onnx", "onnxscript", "onnxruntime", "tokenizers")
 
 SizeOption = Annotated[
-    str, typer.Option("--size", help="Nominal HEIGHTxWIDTH in pixels, multiples of 32; other shapes of like area work as well.")
+    str,
+    typer.Option(
+        "--size",
+        help="Nominal HEIGHTxWIDTH in pixels, multiples of 32; sources with another aspect ratio get another size of about the same area.",
+    ),
 ]
 UntrainedVocabularyOption = Annotated[
-    Literal["hico_det", "vcoco"], typer.Option("--vocabulary", help="Of an untrained model; a checkpoint brings its own.")
+    Literal["hico_det", "vcoco"], typer.Option("--vocabulary", help="Vocabulary of an untrained model; a checkpoint has its own.")
 ]
 
 
@@ -34,42 +40,42 @@ def build(
     model: Annotated[
         str,
         typer.Argument(
-            help="Checkpoint: edge-hoi's .safetensors or a published HOICLIP .pth; untrained:tiny or untrained:r50-vitb32 to try things."
+            help="Checkpoint: edge-hoi's .safetensors or a published HOICLIP .pth; untrained:tiny or untrained:r50-vitb32 for tests."
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The engine's folder, such as engines/mine; an engine there is replaced.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The engine's folder, such as engines/mine; an existing engine is replaced.")
+    ],
     size: SizeOption = "384x672",
     backend: Annotated[
         Literal["openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "torch-tensorrt", "torch"],
-        typer.Option("--backend", help="What is to run it."),
+        typer.Option("--backend", help="Inference backend of the engine."),
     ] = "openvino",
     compute_capability: Annotated[
         list[str] | None,
         typer.Option(
-            "--compute-capability", help="Of the GPUs that tensorrt-rtx compiles for, such as 8.6; that of the GPU here where absent."
+            "--compute-capability", help="Target GPUs of tensorrt-rtx, such as 8.6; default: this machine's GPU. May be repeated."
         ),
     ] = None,
-    batch: Annotated[
-        int | None, typer.Option("--batch", min=1, max=64, help="Most pictures in one run that the backends of TensorRT compile for.")
-    ] = None,
+    batch: Annotated[int | None, typer.Option("--batch", min=1, max=64, help="Largest batch that TensorRT backends compile for.")] = None,
     precision: Annotated[
         Precision,
-        typer.Option("--precision", help="Of its arithmetic; auto keeps the fastest that the accuracy gate lets through on this device."),
+        typer.Option("--precision", help="Numeric precision; auto keeps the fastest on this device that passes the accuracy gate."),
     ] = "fp32",
     calibration: Annotated[
         list[str] | None,
         typer.Option(
             "--calibration",
-            help="For int8: video, folder of pictures or camera of the kind that it will see; or a folder of `edge-hoi calibrate`.",
+            help="For int8: video, folder of images or camera like those of the engine's use; or a folder of `edge-hoi calibrate`.",
         ),
     ] = None,
-    frames: Annotated[int, typer.Option("--frames", min=2, help="Frames to calibrate on, chosen to differ from each other.")] = 512,
+    frames: Annotated[int, typer.Option("--frames", min=2, help="Number of calibration frames, chosen to differ from each other.")] = 512,
     method: Annotated[
-        Literal["minmax", "percentile", "entropy"], typer.Option("--method", help="How int8's ranges follow from what the frames show.")
+        Literal["minmax", "percentile", "entropy"], typer.Option("--method", help="How int8 ranges are chosen from the calibration frames.")
     ] = "percentile",
     keep_float: Annotated[
         list[str] | None,
-        typer.Option("--keep-float", help="Layers that int8 leaves in float, such as '*_box_head*'; those found right where absent."),
+        typer.Option("--keep-float", help="Layers that int8 leaves in float, such as '*_box_head*'; default: chosen by accuracy."),
     ] = None,
     weight_bits: Annotated[
         int | None,
@@ -77,35 +83,36 @@ def build(
             "--weight-bits",
             min=7,
             max=8,
-            help="Of int8 on CPUs: 7 for x86 ones without VNNI, on which 8 overflow; 8 is more exact elsewhere. Where absent, this CPU's.",
+            help="Bits of int8 weights: 7 for x86 CPUs without VNNI, whose INT8 accumulators saturate with 8; default: for this CPU.",
         ),
     ] = None,
-    judge: Annotated[
+    gate_source: Annotated[
         list[str] | None,
-        typer.Option("--judge", help="Sources to hold the engine against fp32 on, beside --calibration and the clip that comes along."),
+        typer.Option("--gate-source", help="More sources for the accuracy gate, beside --calibration and the embedded clip."),
     ] = None,
     vocabulary: UntrainedVocabularyOption = "hico_det",
     with_text_tower: Annotated[
-        bool, typer.Option("--text-tower/--no-text-tower", help="Carry CLIP's text tower, so that vocabularies can be edited on the box.")
+        bool,
+        typer.Option(
+            "--text-tower/--no-text-tower", help="Include CLIP's text tower, so that vocabularies can be changed without PyTorch."
+        ),
     ] = True,
     half_text_tower: Annotated[bool, typer.Option("--half-text-tower", help="Store the text tower in fp16, at half the size.")] = False,
-    name: Annotated[str | None, typer.Option("--name", help="The engine's name; the folder's where absent.")] = None,
-    caution: Annotated[
-        str | None, typer.Option("--caution", help="What a person must know before believing it; every run with this engine says so.")
-    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The engine's name; default: the folder's.")] = None,
+    caution: Annotated[str | None, typer.Option("--caution", help="Warning to users of this engine; every run prints it.")] = None,
     thresholds: Annotated[
         str | None,
         typer.Option(
             "--thresholds",
-            help="ENTER,LEAVE: scores that start an episode and keep it up, for runs whose configuration has none; or a YAML file with "
+            help="ENTER,LEAVE: scores that start and continue an episode, for runs whose configuration has none; or a YAML file with "
             "`episodes: {enter: …, leave: …, verbs: {VERB: {…}}}`.",
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Build even if the folder's engine was built from the same.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Build even if the existing engine is up to date.")] = False,
 ) -> None:
-    """Export a model, hold the result against PyTorch, and write it as an engine.
+    """Export a model, compare the result with PyTorch, and write it as an engine.
 
-    The folder is written whole or not at all. Needs `pip install '.[build]'` in a checkout of edge-hoi.
+    The folder is replaced only if the build succeeds. Needs `pip install '.[build]'` in a checkout of edge-hoi.
 
         edge-hoi build hoiclip.pth --output engines/hoiclip --size 384x672
         edge-hoi build hoiclip.pth --output engines/quick --precision auto --calibration street.mp4
@@ -113,7 +120,7 @@ def build(
     """
     require_build_extra("building")
     choice = PrecisionChoice(
-        precision, calibration or (), judge or (), frames, method, keep_float or (), backend, cast("WeightBits | None", weight_bits)
+        precision, calibration or (), gate_source or (), frames, method, keep_float or (), backend, cast("WeightBits | None", weight_bits)
     )
     choice.check()
     from edge_hoi.config import cache_folder
@@ -121,11 +128,7 @@ def build(
     from edge_hoi.runtime.open import PLAN_BACKENDS
 
     input_size = parse_size(size)
-    started = time.monotonic()
-
-    def step(text: str) -> None:
-        err.print(f"[dim]{time.monotonic() - started:6.1f} s[/]  {text}")
-
+    step = step_printer()
     step(f"reading {model}")
     checkpoint, its_vocabulary = open_model(model, vocabulary)
     is_compiled = backend in PLAN_BACKENDS or compute_capability or batch
@@ -134,7 +137,7 @@ def build(
     is_trained = not model.startswith(UNTRAINED)
     options: dict[str, Any] = {
         "name": name or output.resolve().name,
-        "description": f"HOICLIP from {Path(model).name if is_trained else 'made-up weights: it runs, and what it reports means nothing'}",
+        "description": f"HOICLIP from {Path(model).name if is_trained else 'random weights: its output is meaningless'}",
         "is_trained": is_trained,
         "caution": caution,
         "episodes": parse_thresholds(thresholds) if thresholds else None,
@@ -153,18 +156,21 @@ def build(
         manifest = build_engine(checkpoint, its_vocabulary, output, reduction=reduction, is_forced=force, **options)
     step("done")
     megabytes = sum((output / path).stat().st_size for path in manifest.files) / 1e6
-    out.print(f"{output}: {manifest.backend}, {manifest.precision}, {size}, {megabytes:.1f} MB; try it with", soft_wrap=True)
+    out.print(f"{output}: {manifest.backend}, {manifest.precision}, {size}, {megabytes:.1f} MB; try it with", soft_wrap=True, markup=False)
     out.print(f"    edge-hoi run --engine {output}", soft_wrap=True, markup=False)
 
 
-def parse_thresholds(text: str) -> "EpisodeSettings":
-    """Read `ENTER,LEAVE`, or the `episodes` of a configuration.
+def step_printer() -> Callable[[str], None]:
+    """Return a function that prints a step of a command with the seconds since its start."""
+    started = time.monotonic()
+    return lambda text: err.print(f"[dim]{time.monotonic() - started:6.1f} s[/]  {escape(text)}")
 
-    Args:
-        text: Two numbers in (0, 1], or the path of a YAML file.
+
+def parse_thresholds(text: str) -> "EpisodeSettings":
+    """Parse `ENTER,LEAVE`, two numbers in (0, 1], or read the `episodes` of a YAML configuration.
 
     Raises:
-        ConfigError: It is written otherwise, or leave is above enter.
+        ConfigError: The text is invalid, or leave is above enter.
     """
     from edge_hoi.config import load_config
     from edge_hoi.events import EpisodeSettings
@@ -179,44 +185,35 @@ def parse_thresholds(text: str) -> "EpisodeSettings":
         return EpisodeSettings(enter=enter, leave=leave)
     except ValueError as error:
         raise ConfigError(
-            f"--thresholds is ENTER,LEAVE, two numbers in (0, 1], the second not above the first, or a configuration; got {text!r}"
+            f"--thresholds is ENTER,LEAVE, two numbers in (0, 1] with LEAVE <= ENTER, or a configuration; got {text!r}"
         ) from error
 
 
 def require_build_extra(doing: str) -> None:
-    """Say how to install what is missing.
-
-    Args:
-        doing: What needs it.
+    """Check that the extra [build] is installed; `doing` is for the message.
 
     Raises:
-        MissingDependencyError: A package of the extra [build] is missing.
+        MissingDependencyError: A package is missing.
     """
     MissingDependencyError.unless_installed(doing, _NEEDED, "build")
 
 
 def _decision_table(manifest: "Manifest") -> Table:
     assert manifest.decision is not None
-    table = Table("precision", "ms a frame", "", title=f"what was chosen from, on {manifest.decision.device}")
+    table = Table("precision", "ms per frame", "", title=f"latency on {escape(manifest.decision.device)}")
     for candidate in manifest.decision.candidates:
-        time_taken = "-" if candidate.milliseconds is None else f"{candidate.milliseconds:.2f}"
-        table.add_row(candidate.precision, time_taken, "chosen" if candidate.precision == manifest.precision else candidate.refused or "")
+        latency = "-" if candidate.milliseconds is None else f"{candidate.milliseconds:.2f}"
+        note = "chosen" if candidate.precision == manifest.precision else escape(candidate.refused or "")
+        table.add_row(candidate.precision, latency, note)
     return table
 
 
 def open_model(model: str, vocabulary: str) -> "tuple[Checkpoint, Vocabulary]":
-    """Read a checkpoint, or make up an untrained one.
-
-    Args:
-        model: A checkpoint's path, or `untrained:VARIANT`.
-        vocabulary: Of an untrained one.
-
-    Returns:
-        The checkpoint and its vocabulary.
+    """Read a checkpoint and its vocabulary, or build an untrained one of the given vocabulary from `untrained:VARIANT`.
 
     Raises:
         ConfigError: There is no such variant.
-        CheckpointError: The checkpoint cannot be used.
+        CheckpointError: The checkpoint is invalid.
     """
     from edge_hoi.model import VARIANTS, load_checkpoint
     from edge_hoi.model.checkpoint_vocabulary import vocabulary_of
@@ -234,13 +231,10 @@ def open_model(model: str, vocabulary: str) -> "tuple[Checkpoint, Vocabulary]":
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Read HEIGHTxWIDTH.
-
-    Args:
-        text: Such as `384x672`.
+    """Parse HEIGHTxWIDTH, such as `384x672`.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: The text is invalid.
     """
     match = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})", text)
     if not match:

@@ -1,16 +1,16 @@
-"""`edge-hoi calibrate`: choose calibration frames, record the ranges of a model's layers on them, and say what INT8 does to each."""
+"""`edge-hoi calibrate`: choose calibration frames, record the ranges of a model's layers, and report their INT8 error."""
 
 import math
 import tempfile
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from edge_hoi.cli.build_engine import SizeOption, UntrainedVocabularyOption, open_model, parse_size, require_build_extra
-from edge_hoi.cli.terminal import err, out
+from edge_hoi.cli.build_engine import SizeOption, UntrainedVocabularyOption, open_model, parse_size, require_build_extra, step_printer
+from edge_hoi.cli.terminal import out
 
 _SHOWN_LAYERS = 12
 _REPORT_FRAMES = 16
@@ -18,19 +18,20 @@ _REPORT_FRAMES = 16
 
 def calibrate(
     model: Annotated[str, typer.Argument(help="Checkpoint, as for `edge-hoi build`.")],
-    source: Annotated[list[str], typer.Option("--source", help="Video, folder of pictures or camera; may be given again.")],
+    source: Annotated[list[str], typer.Option("--source", help="Video, folder of images or camera; may be repeated.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The set's folder, such as calibration/street.")],
-    frames: Annotated[int, typer.Option("--frames", min=2, help="Frames at most, chosen to differ from each other.")] = 512,
+    frames: Annotated[int, typer.Option("--frames", min=2, help="Maximum number of frames, chosen to differ from each other.")] = 512,
     size: SizeOption = "384x672",
     vocabulary: UntrainedVocabularyOption = "hico_det",
     parts: Annotated[
-        bool, typer.Option("--parts/--no-parts", help="Also quantise part after part, to see which the outputs suffer from.")
+        bool,
+        typer.Option("--parts/--no-parts", help="Also quantise one part of the network at a time and report the error of the outputs."),
     ] = True,
 ) -> None:
-    """Make a calibration set: the list of its frames with their hashes, and the ranges recorded on them by every method.
+    """Create a calibration set: the list of its frames with their hashes, and the ranges recorded on them by every method.
 
-    The pictures stay where they are. `edge-hoi build --precision int8 --calibration FOLDER` makes an engine from the set, the same each
-    time. Needs `pip install '.[build]'` in a checkout of edge-hoi.
+    Images are not copied. `edge-hoi build --precision int8 --calibration FOLDER` builds an engine from the set, always the same.
+    Needs `pip install '.[build]'` in a checkout of edge-hoi.
 
         edge-hoi calibrate hoiclip.pth --source street.mp4 --frames 512 --output calibration/street
     """
@@ -43,11 +44,7 @@ def calibrate(
     from edge_hoi.export.sensitivity import distortion, layer_noise, run_frames, sensitivities
 
     input_size = parse_size(size)
-    started = time.monotonic()
-
-    def step(text: str) -> None:
-        err.print(f"[dim]{time.monotonic() - started:6.1f} s[/]  {text}")
-
+    step = step_printer()
     step(f"reading {model}")
     checkpoint, _ = open_model(model, vocabulary)
     described = describe_input(checkpoint, input_size)
@@ -67,7 +64,7 @@ def calibrate(
     layers = layers_to_quantise(network, KEEP_FLOAT)
     inputs = chosen.spread(_REPORT_FRAMES).with_negatives(_REPORT_FRAMES // 2).input_list(described)
     expected = run_frames(network, inputs)
-    methods = Table("method", *expected, title="error of each output, as a share of how much it differs from frame to frame")
+    methods = Table("method", *expected, title="error of each output, relative to its variation between frames")
     for method, limits in recording.ranges.items():
         got = run_frames(quantise(network, limits, layers), inputs)
         methods.add_row(method, *(f"{distortion(expected[name], got[name]):.3f}" for name in expected))
@@ -78,13 +75,13 @@ def calibrate(
         noisiest.add_row(layer.name, _decibel(layer.input), _decibel(layer.weight))
     out.print(noisiest)
     if parts:
-        step("quantising part after part")
-        table = Table("--keep-float", "worst output", title="error where that part alone is quantised")
+        step("quantising one part at a time")
+        table = Table("--keep-float", "worst output", title="error if only that part is quantised")
         for pattern, value in sorted(sensitivities(network, limits, inputs, KEEP_FLOAT), key=lambda part: -part[1]):
-            table.add_row(pattern.replace("[", r"\["), f"{value:.3f}")
+            table.add_row(escape(pattern), f"{value:.3f}")
         out.print(table)
     step("done")
-    out.print(f"{output}: {len(chosen.frames)} frames, {recording.frames_sha256[:12]}; build with", soft_wrap=True)
+    out.print(f"{output}: {len(chosen.frames)} frames, {recording.frames_sha256[:12]}; build with", soft_wrap=True, markup=False)
     out.print(f"    edge-hoi build {model} --output engines/NAME --precision int8 --calibration {output}", soft_wrap=True, markup=False)
 
 

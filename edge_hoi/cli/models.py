@@ -1,4 +1,4 @@
-"""`edge-hoi models`: published weights: which there are, fetching them, and turning them into checkpoints."""
+"""`edge-hoi models`: list, pull and import published weights."""
 
 import json
 import logging
@@ -21,16 +21,15 @@ CLIP = "clip:"
 _DATASETS = {"hico_det": "HICO-DET", "vcoco": "V-COCO"}
 _SHOWN_TENSORS = 10
 
-app = typer.Typer(help="List, fetch and import published weights.", invoke_without_command=True)
+app = typer.Typer(
+    help="Published weights: `models` lists them, `models pull` downloads them, `models import` converts a file into a checkpoint.",
+    invoke_without_command=True,
+)
 
 
 @app.callback()
 def models(context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False) -> None:
-    """List published weights, with what their authors report; `pull` fetches them, `import` turns a file into a checkpoint.
-
-    edge-hoi models
-    edge-hoi models import hoiclip.pth
-    """
+    """List published weights with the figures that their authors report."""
     from edge_hoi.hub import known_models
 
     if context.invoked_subcommand:
@@ -38,7 +37,7 @@ def models(context: typer.Context, as_json: Annotated[bool, typer.Option("--json
     if as_json:
         out.print_json(json.dumps([model.model_dump() for model in known_models()]))
         return
-    table = Table("name", "what", "published, %", "from")
+    table = Table("name", "description", "published, %", "source")
     for model in known_models():
         figures = ", ".join(f"{name} {value:.2f}" for name, value in model.figures.items())
         place = "`edge-hoi models pull`" if model.file else f"by hand: {model.page}"
@@ -50,12 +49,12 @@ def models(context: typer.Context, as_json: Annotated[bool, typer.Option("--json
 @app.command("pull")
 def pull(
     name: Annotated[str, typer.Argument(help="A name that `edge-hoi models` lists, or clip:MODEL/WEIGHTS of open_clip's.")],
-    folder: Annotated[Path, typer.Option("--folder", help="Where to.")] = Path("models"),
-    url: Annotated[str | None, typer.Option("--url", help="Fetch it from here instead, such as a mirror of your own.")] = None,
+    folder: Annotated[Path, typer.Option("--folder", help="Folder to download to.")] = Path("models"),
+    url: Annotated[str | None, typer.Option("--url", help="Download from this address instead, such as your own mirror.")] = None,
 ) -> None:
-    """Fetch published weights. Interrupted, it goes on where it was.
+    """Download published weights; resumes an interrupted download.
 
-    Weights that are offered on a page for people only are named with that page.
+    For weights without a direct address, prints the page to download them from by hand.
 
         edge-hoi models pull detr-r50
     """
@@ -68,12 +67,12 @@ def pull(
     address = url or model.file
     if address is None:
         raise DownloadError(
-            f"{name} is offered on a page for people: open {model.page} ({model.place}), fetch the file there, "
+            f"{name} has no direct address: open {model.page} ({model.place}), download the file there, "
             f"then `edge-hoi models import FILE --as {name}`"
         )
     path = folder / (Path(model.file).name if model.file else f"{name}.pth")
     if path.exists():
-        raise ConfigError(f"{path} is there already; remove it to fetch it again")
+        raise ConfigError(f"{path} exists already; remove it to download it again")
     print_note(f"licence: {model.licence} ({model.page})")
     columns = (*Progress.get_default_columns()[:2], DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
@@ -88,19 +87,17 @@ def pull(
 def import_(
     file: Annotated[Path, typer.Argument(help="A published HOICLIP checkpoint (.pth).")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to write it; the file's name with .safetensors where absent.")
+        Path | None, typer.Option("--output", "-o", help="File to write; default: the input file's name with .safetensors.")
     ] = None,
-    as_name: Annotated[
-        str | None, typer.Option("--as", help="Which of the models that `edge-hoi models` lists it is, for the card.")
-    ] = None,
+    as_name: Annotated[str | None, typer.Option("--as", help="The model's name in `edge-hoi models`, for the card.")] = None,
     variant: Annotated[
-        str | None, typer.Option("--variant", help="The network's measures by name, where its tensors do not tell them.")
+        str | None, typer.Option("--variant", help="The network's configuration by name, where it cannot be inferred from the tensors.")
     ] = None,
 ) -> None:
-    """Turn a published checkpoint into edge-hoi's own form, and say what it is.
+    """Convert a published checkpoint to edge-hoi's own format.
 
-    Only tensors are read: nothing in the file can run. Beside the result stands a card with origin, licence and published figures.
-    Needs `pip install '.[build]'` in a checkout of edge-hoi.
+    Prints which model it is, and writes a card with origin, licence and published figures beside the result. Only tensors are read; no
+    code in the file can run. Needs `pip install '.[build]'` in a checkout of edge-hoi.
 
         edge-hoi models import hoiclip.pth --output models/hoiclip-hico.safetensors
     """
@@ -117,7 +114,7 @@ def import_(
         raise ConfigError(f"no model variant {variant!r}; known are {', '.join(VARIANTS)}")
     known = known_model(as_name) if as_name else None
     if is_safetensors(file):
-        raise CheckpointError(f"{file}: expected a published .pth, got a .safetensors file; edge-hoi takes its own as they are")
+        raise CheckpointError(f"{file}: expected a published .pth, got a .safetensors file; edge-hoi's own need no import")
     tensors = read_published(file)
     identity = identify(tensors)
     try:
@@ -132,7 +129,7 @@ def import_(
     save_checkpoint(checkpoint, output)
     facts = _facts(identity, checkpoint.model.config.num_queries) | {
         "imported from": f"{file.name}, sha256 {sha256_of_file(file)}",
-        "left out": f"{sum(map(is_unused, tensors))} of its {len(tensors)} tensors, which nothing reads",
+        "dropped": f"{sum(map(is_unused, tensors))} of its {len(tensors)} tensors, which are unused",
         "this file": f"{output.name}, sha256 {sha256_of_file(output)}",
     }
     card = output.with_suffix(".md")
@@ -169,7 +166,7 @@ def _candidates(identity: "Identity", known: "KnownModel | None", file: Path) ->
             f"{_DATASETS.get(dataset or '', 'no data set')}, {f'zero-shot {split}' if split else 'all categories'}"
             for dataset, split in ((known.dataset, known.split), found)
         )
-        raise CheckpointError(f"{file}: expected {known.name} ({expected}), got {got}; leave --as out, or fetch the other file")
+        raise CheckpointError(f"{file}: expected {known.name} ({expected}), got {got}; omit --as, or download the other file")
     return [known]
 
 
@@ -181,22 +178,22 @@ def _print_tensors(what: str, names: tuple[str, ...]) -> None:
 
 
 def _pull_clip(text: str) -> None:
-    """Have open_clip fetch weights into its cache, where `edge-hoi build` and training find them."""
+    """Download weights into open_clip's cache, where `edge-hoi build` and training find them."""
     MissingDependencyError.unless_installed("downloading CLIP's weights", ["open_clip"], "build")
     from edge_hoi.model import build_clip, clip_weights_sha256
 
     name, slash, weights = text.partition("/")
     if not slash:
         raise ConfigError(f"expected clip:MODEL/WEIGHTS such as clip:ViT-B-32-quickgelu/openai, got clip:{text}")
-    print_note("open_clip fetches the weights; without a network it takes a minute to give up")
-    logging.disable()  # its hub logs each try, twice; the error below says the last
+    print_note("open_clip downloads the weights; without a network it fails after a minute")
+    logging.disable()  # its hub logs each try twice; the error below reports the last
     try:
         clip = build_clip(name, pretrained=weights)
     except ConfigError:
         raise
-    except Exception as error:  # open_clip's hubs raise anything
+    except Exception as error:  # open_clip's hubs raise any error
         reason = str(error).partition("\n")[0]
-        raise DownloadError(f"open_clip cannot fetch {text}: {reason}; is there a network, and may it reach open_clip's hub?") from error
+        raise DownloadError(f"open_clip cannot download {text}: {reason}; check the network and the access to open_clip's hub") from error
     finally:
         logging.disable(logging.NOTSET)
-    out.print(f"{text}: fetched into open_clip's cache; weights sha256 {clip_weights_sha256(clip)}", soft_wrap=True, markup=False)
+    out.print(f"{text}: downloaded to open_clip's cache; weights sha256 {clip_weights_sha256(clip)}", soft_wrap=True, markup=False)

@@ -1,4 +1,4 @@
-"""What `build` and `calibrate` share: frames to calibrate and to judge on, and the precisions that come into question."""
+"""The precision options of `build`: calibration frames, frames of the accuracy gate, and the precisions to build."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
 Precision = Literal["fp32", "bf16", "fp16", "int8", "auto"]
 GATE_FRAMES = 48
-"""Frames that the accuracy gate looks at."""
+"""Frames of the accuracy gate."""
 
 
 @dataclass(frozen=True)
 class PrecisionChoice:
-    """The options of `build` that say which precision, as they were given.
+    """The precision options of `build`.
 
     Attributes:
-        precision: Which.
+        precision: The numeric precision, or `auto`.
         calibration: Sources of calibration frames, or the folder of one recorded set.
-        judge: Further sources of frames to judge on.
-        frames: Calibration frames at most.
-        method: How ranges follow from them.
-        keep_float: Patterns of layers that int8 leaves in float; none for those that are found right.
-        backend: What is to run the engine.
-        weight_bits: Bits of int8's weights; None for what this CPU needs, if a CPU is to run it.
+        gate_sources: More sources of frames for the accuracy gate.
+        frames: Maximum number of calibration frames.
+        method: How ranges are chosen.
+        keep_float: Patterns of layers that int8 leaves in float; empty to choose them by accuracy.
+        backend: The engine's backend.
+        weight_bits: Bits of int8 weights; None for what the backend needs on this machine.
     """
 
     precision: Precision
     calibration: Sequence[str]
-    judge: Sequence[str]
+    gate_sources: Sequence[str]
     frames: int
     method: "Method"
     keep_float: Sequence[str]
@@ -42,31 +42,28 @@ class PrecisionChoice:
     weight_bits: "WeightBits | None" = None
 
     def check(self) -> None:
-        """Refuse options that do not go together.
+        """Check that the options are compatible.
 
         Raises:
-            ConfigError: They do not.
+            ConfigError: They are not.
         """
-        wants = self.precision in ("int8", "auto")
         if self.precision == "int8" and not self.calibration:
-            raise ConfigError("--precision int8 needs --calibration: name a video or a folder of pictures like those it will see")
-        if self.calibration and not wants:
-            raise ConfigError(f"--calibration goes with --precision int8 or auto, got {self.precision}; leave one of them out")
-        if self.weight_bits and not wants:
-            raise ConfigError(f"--weight-bits goes with --precision int8 or auto, got {self.precision}; leave one of them out")
-        if self.keep_float and not wants:
-            raise ConfigError(f"--keep-float goes with --precision int8 or auto, got {self.precision}; leave one of them out")
+            raise ConfigError("--precision int8 needs --calibration: name a video or a folder of images like those of the engine's use")
+        of_int8 = {"--calibration": self.calibration, "--weight-bits": self.weight_bits, "--keep-float": self.keep_float}
+        for option, value in of_int8.items():
+            if value and self.precision not in ("int8", "auto"):
+                raise ConfigError(f"{option} needs --precision int8 or auto, got {self.precision}; omit one of them")
 
     def reductions(self, checkpoint: "Checkpoint", input_size: tuple[int, int], step: Callable[[str], None]) -> "list[Reduction]":
-        """Collect frames, and say which precisions below fp32 to build.
+        """Collect frames, and list the precisions below fp32 to build.
 
         Args:
             checkpoint: The network.
             input_size: Nominal `(H, W)` in pixels.
-            step: Is told each step as it begins.
+            step: Called with each step as it begins.
 
         Raises:
-            EdgeHoiError: A source or a recorded set cannot be used.
+            EdgeHoiError: A source or a recorded set is invalid.
         """
         from edge_hoi.demo import DEMO_CLIP
         from edge_hoi.export import FrameSet, Reduction, collect_frames, describe_input
@@ -81,15 +78,15 @@ class PrecisionChoice:
         if sources:
             step(f"choosing up to {self.frames} calibration frames")
             calibration = collect_frames(sources, self.frames, described)
-        # Judged on the clip that comes along too, so that frames which show nothing are not left to judge themselves.
-        judged = collect_frames([*self.judge, *sources, str(DEMO_CLIP)], GATE_FRAMES, described)
+        # The embedded clip too, in case the sources show nothing.
+        gate_frames = collect_frames([*self.gate_sources, *sources, str(DEMO_CLIP)], GATE_FRAMES, described)
         if self.precision in ("bf16", "fp16"):
-            return [Reduction(self.precision, judged)]
+            return [Reduction(self.precision, gate_frames)]
         half: Reduced = "fp16" if self.backend in PLAN_BACKENDS else "bf16"
-        found = [Reduction(half, judged)] if self.precision == "auto" else []
+        found = [Reduction(half, gate_frames)] if self.precision == "auto" else []
         if calibration:
             bits = self.weight_bits or weight_bits_for(self.backend)
-            found.append(Reduction("int8", judged, calibration, self.method, tuple(self.keep_float) or None, bits))
+            found.append(Reduction("int8", gate_frames, calibration, self.method, tuple(self.keep_float) or None, bits))
         return found
 
     def _recorded(self, checkpoint: "Checkpoint") -> "Recording | None":

@@ -1,4 +1,4 @@
-"""`build`: a model in, an engine's folder out, which `run` and `detect` take."""
+"""`build`: from a model to an engine's folder for `run` and `detect`."""
 
 import pytest
 
@@ -19,9 +19,9 @@ def command(*arguments):
 def test_an_untrained_model_becomes_an_engine_that_runs(tmp_path, monkeypatch, capsys, backend):
     pytest.importorskip("torch", reason="needs the [build] extra")
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "levels.yaml").write_text("episodes: {enter: 0.7, leave: 0.65, verbs: {ride: {min_duration_seconds: 0.2}}}\n")
-    levels = "levels.yaml" if backend == "openvino" else "0.7,0.65"
-    options = ["--size", "96x160", "--backend", backend, "--no-text-tower", "--vocabulary", "vcoco", "--levels", levels]
+    (tmp_path / "thresholds.yaml").write_text("episodes: {enter: 0.7, leave: 0.65, verbs: {ride: {min_duration_seconds: 0.2}}}\n")
+    thresholds = "thresholds.yaml" if backend == "openvino" else "0.7,0.65"
+    options = ["--size", "96x160", "--backend", backend, "--no-text-tower", "--vocabulary", "vcoco", "--thresholds", thresholds]
     assert command("build", "untrained:tiny", "--output", "engines/mine", *options) == 0
     manifest = read_manifest(tmp_path / "engines" / "mine")
     assert (manifest.name, manifest.is_trained, manifest.default_vocabulary) == ("mine", False, "vcoco")
@@ -34,7 +34,7 @@ def test_an_untrained_model_becomes_an_engine_that_runs(tmp_path, monkeypatch, c
 
 @pytest.mark.slow
 @pytest.mark.torch
-def test_a_calibration_set_is_made_and_an_int8_engine_from_it_judged_and_verified_again(tmp_path, monkeypatch, capsys):
+def test_an_int8_engine_is_built_from_a_calibration_set_and_verified(tmp_path, monkeypatch, capsys):
     pytest.importorskip("torch", reason="needs the [build] extra")
     monkeypatch.chdir(tmp_path)
     options = ["--size", "96x160", "--vocabulary", "vcoco"]
@@ -60,27 +60,33 @@ def test_a_calibration_set_is_made_and_an_int8_engine_from_it_judged_and_verifie
         (["untrained:huge"], 2, "known are r50-vitb32, tiny"),
         (["no-such.pth"], 4, "no-such.pth"),
         (["untrained:tiny", "--size", "large"], 2, "--size is HEIGHTxWIDTH"),
-        (["untrained:tiny", "--levels", "0.5,0.6"], 2, "--levels is ENTER,LEAVE"),
-        (["untrained:tiny", "--levels", "high"], 2, "--levels is ENTER,LEAVE"),
-        (["untrained:tiny", "--levels", "no-such.yaml"], 2, "no-such.yaml: cannot be read"),
-        (["untrained:tiny", "--levels", "patient.yaml"], 2, "an engine keeps `enter`, `leave`"),
-        (["untrained:tiny", "--size", "100x160"], 4, "96x160 would do"),
+        (["untrained:tiny", "--thresholds", "0.5,0.6"], 2, "--thresholds is ENTER,LEAVE"),
+        (["untrained:tiny", "--thresholds", "high"], 2, "--thresholds is ENTER,LEAVE"),
+        (["untrained:tiny", "--thresholds", "no-such.yaml"], 2, "no-such.yaml: cannot be read"),
+        (["untrained:tiny", "--thresholds", "partial.yaml"], 2, "an engine's thresholds need `enter` and `leave`"),
+        (["untrained:tiny", "--size", "100x160"], 4, "use 96x160"),
         (["untrained:tiny", "--precision", "int8"], 2, "--precision int8 needs --calibration"),
-        (["untrained:tiny", "--calibration", "street.mp4"], 2, "--calibration goes with --precision int8 or auto, got fp32"),
-        (["untrained:tiny", "--keep-float", "*head*"], 2, "--keep-float goes with --precision int8 or auto, got fp32"),
+        (["untrained:tiny", "--calibration", "street.mp4"], 2, "--calibration needs --precision int8 or auto, got fp32"),
+        (["untrained:tiny", "--keep-float", "*head*"], 2, "--keep-float needs --precision int8 or auto, got fp32"),
         (["untrained:tiny", "--precision", "int8", "--calibration", "no-such.mp4"], 3, "no-such.mp4"),
     ],
 )
-def test_what_cannot_be_built_is_refused_in_words(tmp_path, monkeypatch, capsys, arguments, code, expected):
+def test_invalid_options_are_refused_with_a_message(tmp_path, monkeypatch, capsys, arguments, code, expected):
     pytest.importorskip("torch", reason="needs the [build] extra")
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "patient.yaml").write_text("episodes: {enter: 0.7, leave: 0.6, patience_seconds: 3}\n")
+    (tmp_path / "partial.yaml").write_text("episodes: {enter: 0.7, min_duration_seconds: 3}\n")
     assert command("build", *arguments, "--output", tmp_path / "engine") == code
     assert expected in capsys.readouterr().err
     assert not (tmp_path / "engine").exists()
 
 
 def test_without_the_extra_its_command_is_named(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("edge_hoi.cli.build_engine.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("edge_hoi.errors.importlib.util.find_spec", lambda name: None)
     assert command("build", "untrained:tiny", "--output", tmp_path / "engine") == 5
     assert "pip install '.[build]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["build", "calibrate"])
+def test_help_shows_the_extra_in_brackets(capsys, name):
+    assert command(name, "--help") == 0
+    assert "'.[build]'" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""`models`: published weights are listed, fetched, and turned into checkpoints."""
+"""`models`: published weights are listed, downloaded, and converted into checkpoints."""
 
 import argparse
 import hashlib
@@ -37,7 +37,7 @@ def test_list_names_every_model(capsys):
     assert listed[0]["licence"].startswith("the repository has no licence")
 
 
-def test_what_must_be_fetched_by_hand_is_named_with_its_page(capsys):
+def test_weights_without_a_direct_address_are_named_with_their_page(capsys):
     assert command("pull", "hoiclip-uo") == 8
     error = capsys.readouterr().err
     assert "https://github.com/Artanic30/HOICLIP" in error
@@ -53,7 +53,7 @@ def server():
     server.stop()
 
 
-def test_pull_fetches_and_says_what_next(server, tmp_path, capsys):
+def test_pull_downloads_and_prints_the_next_command(server, tmp_path, capsys):
     server.break_after = 200_000
     assert command("pull", "hoiclip-hico", "--url", server.url, "--folder", tmp_path) == 0
     path = tmp_path / "hoiclip-hico.pth"
@@ -63,7 +63,7 @@ def test_pull_fetches_and_says_what_next(server, tmp_path, capsys):
     assert f"edge-hoi models import {path} --as hoiclip-hico" in shown.out
     assert "the repository has no licence" in shown.err
     assert command("pull", "hoiclip-hico", "--url", server.url, "--folder", tmp_path) == 2
-    assert "there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
 
 
 def test_pull_checks_the_hash(server, tmp_path, capsys):
@@ -72,7 +72,7 @@ def test_pull_checks_the_hash(server, tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_clip_that_cannot_be_fetched_is_named(monkeypatch, capsys):
+def test_clip_that_cannot_be_downloaded_is_named(monkeypatch, capsys):
     pytest.importorskip("torch", reason="needs the [build] extra")
     import edge_hoi.model
 
@@ -82,15 +82,15 @@ def test_clip_that_cannot_be_fetched_is_named(monkeypatch, capsys):
 
     monkeypatch.setattr(edge_hoi.model, "build_clip", fail)
     assert command("pull", "clip:ViT-B-32-quickgelu/openai") == 8
-    assert "cannot fetch ViT-B-32-quickgelu/openai: no route to host; is there a network" in capsys.readouterr().err
+    assert "cannot download ViT-B-32-quickgelu/openai: no route to host; check the network" in capsys.readouterr().err
     assert command("pull", "clip:ViT-B-32-quickgelu") == 2
     monkeypatch.undo()
     assert command("pull", "clip:ViT-B-32/openai") == 2
     assert "ViT-B-32-quickgelu" in capsys.readouterr().err
 
 
-def made_up(variant, vocabulary, split=None):
-    """A network, and what the published code would save of it."""
+def random_model(variant, vocabulary, split=None):
+    """Return a network, and what the published code would save of it."""
     torch = pytest.importorskip("torch", reason="needs the [build] extra")
     from edge_hoi.model import VARIANTS
     from edge_hoi.model.checkpoint import published_tensors
@@ -126,7 +126,7 @@ def assert_same_outputs(ours, theirs, height=96, width=128):
 
 @pytest.mark.torch
 @pytest.mark.parametrize(
-    ("vocabulary", "split", "said", "candidates"),
+    ("vocabulary", "split", "categories", "candidates"),
     [
         ("hico_det", None, "all 600", ["hoiclip-hico", "dp-hoi-hico"]),
         ("vcoco", None, "all 263", ["hoiclip-vcoco"]),
@@ -134,8 +134,8 @@ def assert_same_outputs(ours, theirs, height=96, width=128):
         ("hico_det", "uc3", "zero-shot uc3: training saw 480 of 600", []),
     ],
 )
-def test_imported_checkpoint_gives_the_same_outputs_and_says_what_it_is(tmp_path, capsys, vocabulary, split, said, candidates):
-    checkpoint, content = made_up("tiny", vocabulary, split)
+def test_imported_checkpoint_gives_the_same_outputs_and_is_identified(tmp_path, capsys, vocabulary, split, categories, candidates):
+    checkpoint, content = random_model("tiny", vocabulary, split)
     from edge_hoi.model import load_checkpoint
 
     file = save(content, tmp_path / "published.pth")
@@ -144,9 +144,9 @@ def test_imported_checkpoint_gives_the_same_outputs_and_says_what_it_is(tmp_path
     output = tmp_path / "published.safetensors"
     assert_same_outputs(load_checkpoint(output), checkpoint)
     assert {"hico_det": "HICO-DET", "vcoco": "V-COCO"}[vocabulary] in shown
-    assert said in shown
+    assert categories in shown
     card = (tmp_path / "published.md").read_text()
-    assert said in card
+    assert categories in card
     assert hashlib.sha256(file.read_bytes()).hexdigest() in card
     assert hashlib.sha256(output.read_bytes()).hexdigest() in card
     assert "1 of its" in card
@@ -155,8 +155,8 @@ def test_imported_checkpoint_gives_the_same_outputs_and_says_what_it_is(tmp_path
 
 
 @pytest.mark.torch
-def test_import_takes_the_word_for_which_of_equal_forms_it_is_and_refuses_a_wrong_one(tmp_path, capsys):
-    _, content = made_up("tiny", "hico_det")
+def test_import_accepts_a_name_among_equal_formats_and_refuses_a_wrong_one(tmp_path, capsys):
+    _, content = random_model("tiny", "hico_det")
     file = save(content, tmp_path / "published.pth")
     output = tmp_path / "models" / "mine.safetensors"
     assert command("import", file, "--variant", "tiny", "--as", "dp-hoi-hico", "--output", output) == 0
@@ -168,15 +168,15 @@ def test_import_takes_the_word_for_which_of_equal_forms_it_is_and_refuses_a_wron
         assert f"expected {name} (" in capsys.readouterr().err
     assert not (tmp_path / "no.safetensors").exists()
     assert command("import", output) == 4
-    assert "edge-hoi takes its own as they are" in capsys.readouterr().err
+    assert "edge-hoi's own need no import" in capsys.readouterr().err
     assert command("import", file, "--variant", "large") == 2
     assert "known are r50-vitb32, tiny" in capsys.readouterr().err
 
 
 @pytest.mark.torch
-def test_what_is_wrong_with_a_file_is_named(tmp_path, capsys):
+def test_errors_name_the_fault_of_a_file(tmp_path, capsys):
     torch = pytest.importorskip("torch", reason="needs the [build] extra")
-    _, content = made_up("tiny", "hico_det")
+    _, content = random_model("tiny", "hico_det")
 
     def refusal(path):
         assert command("import", path, "--variant", "tiny") == 4
@@ -189,15 +189,15 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path, capsys):
 
     renamed = dict(content["model"])
     renamed["verb_projection.wait"] = renamed.pop("verb_projection.weight")
-    said = refusal(save({"model": renamed}, tmp_path / "renamed.pth"))
-    assert "missing: verb_projection.weight" in said
-    assert "unknown: verb_projection.wait" in said
-    assert "a modified one" in said
+    error = refusal(save({"model": renamed}, tmp_path / "renamed.pth"))
+    assert "missing: verb_projection.weight" in error
+    assert "unknown: verb_projection.wait" in error
+    assert "a modified one" in error
 
     detr = {f"transformer.decoder.layers.{layer}.norm1.weight": torch.zeros(256) for layer in range(20)}
-    said = refusal(save({"model": detr | {"class_embed.weight": torch.zeros(92, 256)}}, tmp_path / "detr.pth"))
-    assert "got a DETR detector" in said
-    assert "unknown: 11 more" in said
+    error = refusal(save({"model": detr | {"class_embed.weight": torch.zeros(92, 256)}}, tmp_path / "detr.pth"))
+    assert "got a DETR detector" in error
+    assert "unknown: 11 more" in error
 
     class Trap:
         def __reduce__(self):
@@ -209,8 +209,8 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.torch
-def test_full_size_checkpoint_is_told_by_its_tensors_and_gives_the_same_outputs(tmp_path, capsys):
-    checkpoint, content = made_up("r50-vitb32", "hico_det", "rare_first")
+def test_full_size_checkpoint_is_identified_by_its_tensors_and_gives_the_same_outputs(tmp_path, capsys):
+    checkpoint, content = random_model("r50-vitb32", "hico_det", "rare_first")
     from edge_hoi.model import load_checkpoint
 
     assert command("import", save(content, tmp_path / "published.pth"), "--as", "hoiclip-rf-uc") == 0
