@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -45,6 +47,14 @@ def test_the_example_vocabulary_loads(readme, tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(example)
     assert len(load_vocabulary(str(path))) == len(yaml.safe_load(example)) == 3
+
+
+def test_the_python_example_runs(readme, tmp_path):
+    (example,) = re.findall(r"^```python\n(.+?)^```$", readme, re.MULTILINE | re.DOTALL)
+    assert len(example.split("\n\n", 1)[1].splitlines()) == 4
+    result = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"^\d+\.\d s: person \d+: person riding bicycle, 0\.\d\d$", result.stdout, re.MULTILINE)
 
 
 def test_every_path_that_is_named_exists(readme, repository):
