@@ -92,7 +92,7 @@ def run(folder: Path, seconds: float, rate: float) -> bool:
     delivery.start()
     ids, cost = put_events(delivery, seconds, rate)
     assert outbox.flush(60)
-    print(f"{len(ids)} events in {seconds:.0f} s while nobody listened; time in put, an event: {percentiles(cost)}")
+    print(f"{len(ids)} events in {seconds:.0f} s while nobody listened; time in put, per event: {percentiles(cost)}")
     print(f"sinks then: {', '.join(f'{status.name} {status.state}, {status.waiting} wait' for status in delivery.statuses())}", flush=True)
     come_up = (lambda: (mosquitto.start(), listener.wait_until_ready()), kafka.start, *(web.start for web in webs.values()))
     for (name, relay), start in zip(relays.items(), come_up, strict=True):
@@ -128,7 +128,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=600.0)
-    parser.add_argument("--rate", type=float, default=20.0, help="events a second")
+    parser.add_argument("--rate", type=float, default=20.0, help="events per second")
     parser.add_argument("--folder", type=Path, default=None, help="a folder that is there, on the disk to be used")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:

@@ -26,7 +26,7 @@ from edge_hoi.events.cloudevents import encode  # noqa: E402
 from edge_hoi.outbox import Delivery, Outbox, Relay  # noqa: E402
 from edge_hoi.sinks import FakeSink, JsonlSink, Message  # noqa: E402
 
-EVENTS_A_SECOND = 500
+EVENTS_PER_SECOND = 500
 
 
 class TimedSink(FakeSink):
@@ -66,10 +66,10 @@ def measure_load(folder: Path, seconds: float) -> tuple[list[float], list[float]
     delivery = Delivery(outbox, [Relay("timed", sink, outbox)])
     delivery.start()
     put, cost, bare, late = {}, [], [], []
-    events = make_events(round(seconds * EVENTS_A_SECOND) // 5)
+    events = make_events(round(seconds * EVENTS_PER_SECOND) // 5)
     begin = time.perf_counter()
     for number, event in enumerate(events):
-        due = begin + number / EVENTS_A_SECOND
+        due = begin + number / EVENTS_PER_SECOND
         time.sleep(max(0.0, due - time.perf_counter()))
         began = time.perf_counter()
         delivery.put([event])
@@ -141,8 +141,8 @@ def main() -> None:
         print(f"load average before: {os.getloadavg()[0]:.1f}; event: {len(encode(make_episode()[1]))} bytes")
         print(f"disk, fsync of 4 kB: {percentiles(measure_fsync(folder))}")
         cost, latency, bare, late = measure_load(folder, options.seconds)
-        print(f"{EVENTS_A_SECOND} events a second for {options.seconds:.0f} s:")
-        print(f"  time in put, an event:   mean {1000 * np.mean(cost):.3f}, {percentiles(cost)}")
+        print(f"{EVENTS_PER_SECOND} events per second for {options.seconds:.0f} s:")
+        print(f"  time in put, per event:   mean {1000 * np.mean(cost):.3f}, {percentiles(cost)}")
         print(f"  of that, encoding alone: mean {1000 * np.mean(bare):.3f}, {percentiles(bare)}")
         print(f"  put to delivery:         {percentiles(latency)}")
         print(f"  loop late by:            {percentiles([max(0.0, value) for value in late])}")
@@ -153,7 +153,7 @@ def main() -> None:
         ):
             rates, worked = measure_drain(folder, options.events, dict(sinks))
             each = ", ".join(f"{name} {rate:.0f} events/s" for name, rate in rates.items())
-            print(f"drain of {options.events} events: {each}; {1000 * worked:.3f} ms of processor time an event and sink")
+            print(f"drain of {options.events} events: {each}; {1000 * worked:.3f} ms of processor time per event and sink")
         print(count_losses(folder, options.kills))
 
 

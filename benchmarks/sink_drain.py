@@ -99,7 +99,7 @@ def main() -> None:
                 for sink, settings in sinks.items():
                     rate, worked = measure(settings, options.events, Path(name) / f"{sink}.sqlite")
                     load = f"load average {os.getloadavg()[0]:.1f}"
-                    print(f"{sink}: {rate:.0f} events/s, {1000 * worked:.3f} ms of processor time an event; {load}", flush=True)
+                    print(f"{sink}: {rate:.0f} events/s, {1000 * worked:.3f} ms of processor time per event; {load}", flush=True)
 
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rate", type=float, default=100.0, help="events a second")
+    parser.add_argument("--rate", type=float, default=100.0, help="events per second")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--only", nargs="+", choices=SERVERS, default=list(SERVERS))
     parser.add_argument("--folder", type=Path, default=None, help="a folder that is there, on the disk to be used")

@@ -146,11 +146,11 @@ class OutboxReader:
             How many events will be delivered again.
 
         Raises:
-            DeliveryError: The outbox knows no such sink, or cannot be written.
+            DeliveryError: The outbox has no such sink, or cannot be written.
         """
         names = [record.name for record in self.sinks()]
         if sink not in names:
-            raise DeliveryError(f"the outbox knows the sinks {', '.join(names) or '(none)'}, not {sink!r}")
+            raise DeliveryError(f"the outbox has the sinks {', '.join(names) or '(none)'}, not {sink!r}")
         try:
             with transaction(self._database):
                 return self._replay_dead_letters(sink, selection) if dead_letters else self._replay_delivered(sink, selection)

@@ -52,7 +52,7 @@ class Sink(Protocol):
         """
 
     def deliver(self, messages: Sequence[Message]) -> None:
-        """Deliver messages, possibly none, in order, and return when the other system has accepted all of them for good.
+        """Deliver messages, possibly none, in order, and return when the other system has durably accepted all of them.
 
         If the other side does not answer, this raises within a few seconds: a thread that hangs is left behind when the program stops.
         A message may be delivered again after a failure or a restart.

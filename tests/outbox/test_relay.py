@@ -273,7 +273,7 @@ def test_dead_letters_are_replayed(deliver, path, wait_for, monkeypatch):
 
 def test_a_replay_to_an_unknown_sink_lists_the_known_ones(deliver, path):
     deliver(FakeSink(), [])
-    with OutboxReader(path) as reader, pytest.raises(DeliveryError, match="knows the sinks sink, not 'kafka'"):
+    with OutboxReader(path) as reader, pytest.raises(DeliveryError, match="has the sinks sink, not 'kafka'"):
         reader.request_replay("kafka", Selection())
 
 
