@@ -1,11 +1,11 @@
-"""How fast engines run the published architecture on this CPU: `python benchmarks/engines_cpu.py --folder FOLDER [--output FILE]`.
+"""Measure engines of the published architecture on this CPU: `python benchmarks/engines_cpu.py --folder FOLDER [--output FILE]`.
 
-Batch 1, random weights (they cost what trained ones do). Engines take turns within one run, so that whatever else the machine does falls
-on all alike. After three frames of warm-up each, a turn is one frame unmeasured and three measured. Beside speed stand what the accuracy
-gate finds against eager PyTorch, memory, and the share of what this machine multiplies at best in the same precision.
+Batch 1, random weights (they cost what trained ones do). Engines take turns within one run, so that other load on the machine affects all
+alike. After three frames of warm-up each, a turn is one frame unmeasured and three measured. The tables also have the accuracy gate's
+comparison with eager PyTorch, memory, and the share of this machine's peak in the same precision.
 
-Building takes minutes and needs no quiet machine: `--only-build` does that alone, and a later run with the same `--folder` keeps what is
-current. Full size needs 8 GB of memory, 2 GB on disk, and about ten minutes on two quiet cores.
+Building takes minutes and needs no idle machine: `--only-build` does that alone, and a later run with the same `--folder` uses the
+engines that are current. Full size needs 8 GB of memory, 2 GB on disk, and about ten minutes on two idle cores.
 """
 
 import argparse
@@ -51,9 +51,9 @@ from edge_hoi.telemetry import time_interleaved
 from edge_hoi.vocabulary import load_vocabulary
 
 WARM_UP_FRAMES, FRAMES_PER_TURN = 3, 3
-CALIBRATED_ON, JUDGED_ON = 32, 12  # frames of the clip that comes along
+CALIBRATED_ON, COMPARED_ON = 32, 12  # frames of the embedded clip
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 def main() -> None:
@@ -62,23 +62,23 @@ def main() -> None:
     parser.add_argument("--variant", default="r50-vitb32", choices=VARIANTS)
     parser.add_argument("--size", default="384x672", help="height x width in pixels")
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--folder", type=Path, help="keep the engines here, and use those that are here and current")
+    parser.add_argument("--folder", type=Path, help="keep the engines here, and use those that are current")
     parser.add_argument("--only-build", action="store_true", help="build the engines into --folder and stop")
     parser.add_argument("--output", type=Path, help="also write the tables to this file")
     arguments = parser.parse_args()
     if arguments.only_build and not arguments.folder:
-        parser.error("--only-build needs --folder: what is built elsewhere would be gone")
+        parser.error("--only-build needs --folder: engines in a temporary folder would be lost")
     height, width = map(int, arguments.size.split("x"))
     started = time.monotonic()
 
-    def say(text: str) -> None:
+    def log(text: str) -> None:
         print(f"{time.monotonic() - started:7.1f} s  {text}", file=sys.stderr, flush=True)
 
     with folder_or_temporary(arguments.folder) as folder:
-        frames = build(arguments.variant, (height, width), folder, say)
+        frames = build(arguments.variant, (height, width), folder, log)
         if arguments.only_build:
             return
-        text = report(arguments.variant, folder, frames, arguments.rounds, say)
+        text = report(arguments.variant, folder, frames, arguments.rounds, log)
     print(text)
     if arguments.output:
         arguments.output.write_text(text + "\n")
@@ -86,7 +86,7 @@ def main() -> None:
 
 @contextmanager
 def folder_or_temporary(folder: Path | None) -> Iterator[Path]:
-    """Give a folder, which goes again if none was named."""
+    """Yield the folder, or a temporary one."""
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
         yield folder
@@ -95,16 +95,16 @@ def folder_or_temporary(folder: Path | None) -> Iterator[Path]:
             yield Path(temporary)
 
 
-def build(variant: str, size: tuple[int, int], folder: Path, say: Say) -> FrameSet:
-    """Build what is not there yet of the fp32 and the int8 engine; give the frames to judge on."""
-    say(f"making up weights of {variant}")
+def build(variant: str, size: tuple[int, int], folder: Path, log: Log) -> FrameSet:
+    """Build the missing fp32 and int8 engines; return the frames to compare on."""
+    log(f"generating weights of {variant}")
     vocabulary = load_vocabulary("hico_det")
     checkpoint = untrained_checkpoint(VARIANTS[variant], vocabulary)
     frames = collect_frames([str(DEMO_CLIP)], CALIBRATED_ON, describe_input(checkpoint, size))
-    judged = frames.spread(JUDGED_ON)
-    # Built whatever the gate finds, which is reported: limits that nothing reaches; a manifest takes no infinity.
+    compared = frames.spread(COMPARED_ON)
+    # Built whatever the gate's result, which is reported: limits that nothing reaches; a manifest takes no infinity.
     reduction = Reduction(
-        "int8", judged, frames, keep_float=KEEP_FLOAT, weight_bits=weight_bits_for("openvino"), limits=dict.fromkeys(LIMITS, 1e9)
+        "int8", compared, frames, keep_float=KEEP_FLOAT, weight_bits=weight_bits_for("openvino"), limits=dict.fromkeys(LIMITS, 1e9)
     )
     for name, wanted in {"fp32": None, "int8": reduction}.items():
         build_engine(
@@ -119,24 +119,24 @@ def build(variant: str, size: tuple[int, int], folder: Path, say: Say) -> FrameS
             reduction=wanted,
             network=folder / "fp32" / MODEL_FILE if wanted else None,
             is_forced=False,
-            progress=lambda text, name=name: say(f"{name}: {text}"),  # type: ignore[misc]
+            progress=lambda text, name=name: log(f"{name}: {text}"),  # type: ignore[misc]
         )
-    return judged
+    return compared
 
 
-def report(variant: str, folder: Path, frames: FrameSet, rounds: int, say: Say) -> str:
-    """Measure the engines in every backend, and lay out the figures as Markdown."""
+def report(variant: str, folder: Path, frames: FrameSet, rounds: int, log: Log) -> str:
+    """Measure the engines in every backend, and format the results as Markdown."""
     targets = targets_of(folder)
     with targets[0].open() as engine:
         work = multiplications(folder / "fp32" / MODEL_FILE, engine.inputs)
     quantised = sum(work[name] for name in quantised_layers(folder / "int8" / MODEL_FILE) & work.keys())
-    say("measuring the peaks of this machine")
+    log("measuring the peaks of this machine")
     peaks = {precision: matrix_peak(precision) for precision in ("fp32", "bf16", "int8")}
-    measured = measure(targets, frames, rounds, say)
+    measured = measure(targets, frames, rounds, log)
     height, width = targets[0].input_size
     lines = [
         f"# {variant} at {height}x{width}, batch 1, on a CPU\n",
-        f"{describe_machine('torch', 'onnxruntime')}; PyTorch runs {torch.get_num_threads()} threads, the others pick their own.\n",
+        f"{describe_machine('torch', 'onnxruntime')}; PyTorch runs {torch.get_num_threads()} threads, the others choose their own.\n",
         f"{rounds * FRAMES_PER_TURN} frames each, in {rounds} rounds of turns; load average at the end {os.getloadavg()[0]:.1f}.\n",
         f"INT8's weights have {weight_bits_for('openvino')} bits, as this CPU needs.\n",
         *speed_table(measured),
@@ -148,7 +148,7 @@ def report(variant: str, folder: Path, frames: FrameSet, rounds: int, say: Say) 
 
 
 def targets_of(folder: Path) -> list[BenchmarkTarget]:
-    """List what is measured: eager PyTorch first, which all else is held against."""
+    """List the targets: eager PyTorch first, the baseline."""
     manifests = {name: read_manifest(folder / name) for name in ("fp32", "int8")}
     size = (manifests["fp32"].input.height, manifests["fp32"].input.width)
 
@@ -165,30 +165,30 @@ def targets_of(folder: Path) -> list[BenchmarkTarget]:
     ]
 
 
-def measure(targets: Sequence[BenchmarkTarget], frames: FrameSet, rounds: int, say: Say) -> dict[str, Measured]:
-    """Find each engine's memory and how far it parts from the first, one after the other; then time them in turns."""
+def measure(targets: Sequence[BenchmarkTarget], frames: FrameSet, rounds: int, log: Log) -> dict[str, Measured]:
+    """Measure each engine's memory and accuracy against the first, one after the other; then time them in turns."""
     eager = targets[0]
     vocabulary = load_vocabulary("hico_det")
-    classifier = load_classifier(eager.folder, eager.manifest, vocabulary, cache=eager.folder / "text", note=say)
+    classifier = load_classifier(eager.folder, eager.manifest, vocabulary, cache=eager.folder / "text", note=log)
     footprints, gates = {}, {}
     for target in targets:
-        say(f"memory of {target.name}")
+        log(f"memory of {target.name}")
         footprints[target.name] = target.footprint()
         if target is not eager:
-            say(f"holding {target.name} against {eager.name} on {len(frames.frames)} frames")
-            gates[target.name] = judge(eager, target, frames, eager.manifest.input, classifier)
+            log(f"comparing {target.name} with {eager.name} on {len(frames.frames)} frames")
+            gates[target.name] = compare_targets(eager, target, frames, eager.manifest.input, classifier)
     with ExitStack() as cleanup:
-        say("opening all")
+        log("opening all")
         engines = {target.name: cleanup.enter_context(target.open()) for target in targets}
-        seconds = in_turns(engines, rounds, say)
+        seconds = in_turns(engines, rounds, log)
         precisions = {name: engine.precision for name, engine in engines.items()}
     return {name: Measured(precisions[name], seconds[name], gates.get(name), footprints[name]) for name in engines}
 
 
-def judge(
+def compare_targets(
     eager: BenchmarkTarget, target: BenchmarkTarget, frames: FrameSet, description: InputDescription, classifier: Classifier
 ) -> Comparison:
-    """Let the accuracy gate compare two targets, at the size that the frames have."""
+    """Compare two targets with the accuracy gate, at the frames' size."""
 
     def opener(of: BenchmarkTarget) -> Callable[[tuple[int, int]], Engine]:
         return lambda size: replace(of, input_size=size).open()
@@ -196,8 +196,8 @@ def judge(
     return compare(opener(eager), opener(target), frames, description, classifier, load_vocabulary("hico_det"))
 
 
-def in_turns(engines: Mapping[str, Engine], rounds: int, say: Say) -> dict[str, list[float]]:
-    """Time the engines on the same picture, saying how long it will take."""
+def in_turns(engines: Mapping[str, Engine], rounds: int, log: Log) -> dict[str, list[float]]:
+    """Time the engines on the same input in turns, logging the time left."""
     inputs = random_inputs(next(iter(engines.values())).inputs)
     turns, started = itertools.count(1), time.monotonic()
 
@@ -205,9 +205,9 @@ def in_turns(engines: Mapping[str, Engine], rounds: int, say: Say) -> dict[str, 
         whole, rest = divmod(next(turns), len(engines))
         if not rest:
             left = (time.monotonic() - started) / whole * (rounds - whole)
-            say(f"round {whole} of {rounds}, {left:.0f} s left")
+            log(f"round {whole} of {rounds}, {left:.0f} s left")
 
-    say("timing in turns")
+    log("timing in turns")
     runs = {name: partial(engine.run, inputs) for name, engine in engines.items()}
     return time_interleaved(runs, rounds=rounds, runs_per_turn=FRAMES_PER_TURN, warm_up=WARM_UP_FRAMES, advance=advance)
 

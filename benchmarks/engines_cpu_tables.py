@@ -1,4 +1,4 @@
-"""How the CPU benchmark's figures are laid out, as Markdown."""
+"""Tables of the CPU benchmark, as Markdown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from edge_hoi.runtime.openvino_core import openvino_core
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found of one engine.
+    """Results of one engine.
 
     Attributes:
-        precision: Arithmetic that it really runs in.
+        precision: Numeric precision that it really runs in.
         seconds: Of each frame.
-        gate: How far it parts from eager PyTorch; None of that itself.
+        gate: Comparison with eager PyTorch; None for that itself.
         footprint: Memory, and seconds to open.
     """
 
@@ -29,7 +29,7 @@ class Measured:
 
 
 def speed_table(measured: Mapping[str, Measured]) -> list[str]:
-    """Lay out seconds a frame, saying so where a precision was asked for and another was run."""
+    """Format seconds a frame, with a note where another precision ran than was requested."""
     lines = [
         "| engine | runs in | median s | p5 s | p90 s | times eager, medians | times eager, p5 | times eager, p90 |",
         "|---|---|---:|---:|---:|---:|---:|---:|",
@@ -41,29 +41,29 @@ def speed_table(measured: Mapping[str, Measured]) -> list[str]:
     if measured["OpenVINO bf16"].precision != "bf16":
         has = ", ".join(openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         lines.append(
-            f"\nThis CPU has no bf16 arithmetic (OpenVINO lists {has}): asked for bf16, OpenVINO ran fp32. That row says nothing about "
-            "the speed of bf16; how far it is from the row above it shows how much else the machine was doing."
+            f"\nThis CPU has no bf16 arithmetic (OpenVINO lists {has}): OpenVINO ran fp32 instead. That row says nothing about "
+            "the speed of bf16; its difference from the row above shows the other load on the machine."
         )
     return lines
 
 
 def share_table(measured: Mapping[str, Measured], peaks: Mapping[str, float | None], work: float, quantised: float) -> list[str]:
-    """Lay out how much of what the machine multiplies at best each engine reaches.
+    """Format each engine's share of the machine's peak.
 
     Args:
         measured: The engines.
-        peaks: Operations a second that the machine reaches at best, by precision; None where it has none.
-        work: Operations of a picture.
+        peaks: Peak operations a second by precision; None where it is not available.
+        work: Operations of an image.
         quantised: Those of them that the int8 engine does in INT8.
     """
-    best = ", ".join(f"{name} {peak / 1e9:.0f}" if peak else f"{name} not to be had" for name, peak in peaks.items())
-    said = (
-        f"\nA picture takes {work / 1e9:.1f} GFLOP of convolutions and matrix products (a multiplication and an addition are two), "
+    best = ", ".join(f"{name} {peak / 1e9:.0f}" if peak else f"{name} not available" for name, peak in peaks.items())
+    text = (
+        f"\nAn image takes {work / 1e9:.1f} GFLOP of convolutions and matrix products (a multiplication and an addition are two), "
         f"{quantised / work:.0%} of them in layers that int8 quantises; the rest, attention's inner products above all, is float. "
         f"Large products of matrices reach, in OpenVINO on this machine, in GFLOP/s: {best}.\n"
     )
     lines = [
-        said,
+        text,
         "| engine | GFLOP/s | of the peak in | share of it |",
         "|---|---:|---|---:|",
     ]
@@ -74,14 +74,13 @@ def share_table(measured: Mapping[str, Measured], peaks: Mapping[str, float | No
 
 
 def gate_table(measured: Mapping[str, Measured], frames: int) -> list[str]:
-    """Lay out what the accuracy gate finds."""
-    said = (
-        f"\nThe accuracy gate against eager PyTorch on {frames} frames of the clip that comes along, with its usual limits. Weights are "
-        "made up, so this says that the engines compute the same, not that what they compute is right; networks that were never trained "
-        "suffer more from int8 than trained ones.\n"
+    """Format the accuracy gate's results."""
+    text = (
+        f"\nThe accuracy gate against eager PyTorch on {frames} frames of the embedded clip, with its default limits. Weights are random, "
+        "so this tests that the engines compute the same, not that it is right; int8 costs untrained networks more accuracy.\n"
     )
     lines = [
-        said,
+        text,
         "| engine | box error | score error | top triplets kept | distortion | passes |",
         "|---|---:|---:|---:|---:|---|",
     ]
@@ -96,13 +95,13 @@ def gate_table(measured: Mapping[str, Measured], frames: int) -> list[str]:
 
 
 def memory_table(measured: Mapping[str, Measured]) -> list[str]:
-    """Lay out what opening costs."""
-    said = (
+    """Format the cost of opening."""
+    text = (
         "\nEach opened and run three times in a process of its own. Seconds from the engine's folder to an engine that is ready, hashes "
-        "checked and libraries loaded; eager PyTorch makes its weights up meanwhile.\n"
+        "checked and libraries loaded; for eager PyTorch, generating its weights included.\n"
     )
     lines = [
-        said,
+        text,
         "| engine | seconds to open | adds MB | peak MB |",
         "|---|---:|---:|---:|",
     ]

@@ -1,9 +1,9 @@
-"""Measure the evaluator at HICO-DET's size: time, and how memory grows.
+"""Measure the evaluator at HICO-DET's size: time, and growth of memory.
 
     python benchmarks/evaluator.py [--data shared/data/hico_det] [--images 9658]
 
-Predictions are made up, 100 an image: the annotations of HICO-DET's test set, jittered, where they are there, and random ones. The
-network's part is left out; the selection of 100 pairs among 64 x 600, with pair NMS, is timed apart.
+Predictions are random, 100 an image: the annotations of HICO-DET's test set, jittered, where they exist, and random ones. The
+network is not included; the selection of 100 pairs among 64 x 600, with pair NMS, is timed separately.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SELECTIONS = 300
 
 
 def read_truth(folder: Path, count: int, vocabulary: Vocabulary, random: np.random.Generator) -> tuple[str, list[HoiAnnotation]]:
-    """Read the real annotations, or make some up of the same number: 3.5 an image."""
+    """Read the real annotations, or generate as many random ones: 3.5 an image."""
     if folder.is_dir():
         dataset = open_dataset("hico_det", folder, "test")
         return "HICO-DET's test annotations", [dataset.annotation(index) for index in range(min(count, len(dataset)))]
@@ -49,7 +49,7 @@ def _random_boxes(count: int, random: np.random.Generator) -> np.ndarray:
 
 
 def make_predictions(truth: HoiAnnotation, vocabulary: Vocabulary, random: np.random.Generator) -> Interactions:
-    """Find some of what is true, jittered and of middling score, among random pairs; half of those are of categories that are true."""
+    """Predict the ground truth, jittered and with medium scores, among random pairs, half of these of true categories."""
     found = np.arange(len(truth))[:PREDICTIONS]
     rest = PREDICTIONS - len(found)
     hoi_ids = random.integers(0, len(vocabulary), rest)
@@ -73,8 +73,8 @@ def time_selection(vocabulary: Vocabulary, random: np.random.Generator) -> float
     return 1000 * (time.perf_counter() - started) / SELECTIONS
 
 
-def judge(truths: list[HoiAnnotation], vocabulary: Vocabulary, seed: int) -> tuple[float, float, HicoEvaluator]:
-    """Judge all images; give seconds in the evaluator, of images and of the final metrics."""
+def evaluate(truths: list[HoiAnnotation], vocabulary: Vocabulary, seed: int) -> tuple[float, float, HicoEvaluator]:
+    """Evaluate all images; return the evaluator's seconds for the images and for the metrics."""
     random = np.random.default_rng(seed)
     evaluator = HicoEvaluator(vocabulary)
     spent = 0.0
@@ -99,8 +99,8 @@ def main() -> None:
     origin, truths = read_truth(arguments.data, arguments.images, vocabulary, np.random.default_rng(0))
     rows = sum(len(truth) for truth in truths)
     print(f"machine: {describe_machine()}")
-    print(f"{len(truths)} images, {rows} triples ({origin}), {PREDICTIONS} made-up predictions each")
-    runs = [judge(truths, vocabulary, seed=0) for _ in range(arguments.repeats)]
+    print(f"{len(truths)} images, {rows} triples ({origin}), {PREDICTIONS} random predictions each")
+    runs = [evaluate(truths, vocabulary, seed=0) for _ in range(arguments.repeats)]
     for number, (images, metrics, _) in enumerate(runs, start=1):
         print(f"run {number}: images {images:6.2f} s ({1e6 * images / len(truths):.0f} us each), metrics {metrics:5.2f} s")
     print(f"selecting 100 of 64 x 600 pairs, with pair NMS: {time_selection(vocabulary, np.random.default_rng(0)):.2f} ms an image")
@@ -112,11 +112,11 @@ def main() -> None:
     )
     del runs, evaluator
     tracemalloc.start()  # after the timed runs: it slows them down
-    half = judge(truths[: len(truths) // 2], vocabulary, seed=0)[2]
+    half = evaluate(truths[: len(truths) // 2], vocabulary, seed=0)[2]
     held = tracemalloc.get_traced_memory()[0]
     del half
     tracemalloc.reset_peak()
-    whole = judge(truths, vocabulary, seed=0)[2]
+    whole = evaluate(truths, vocabulary, seed=0)[2]
     held_whole, peak = tracemalloc.get_traced_memory()
     print(
         f"memory held: {held / 1e6:.1f} MB after half of the images, {held_whole / 1e6:.1f} MB after all; {peak / 1e6:.1f} MB at the peak"

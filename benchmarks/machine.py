@@ -1,12 +1,8 @@
-"""What a benchmark was measured on, in words."""
+"""Description of the machine that a benchmark runs on."""
 
 from edge_hoi.telemetry import this_machine
 
 
 def describe_machine(*packages: str) -> str:
-    """Name processor, the instruction sets that matter, cores, and versions.
-
-    Args:
-        packages: Distributions whose versions matter besides the runtime's own.
-    """
+    """Describe processor, instruction sets, cores, and the versions of the runtime's and other distributions."""
     return this_machine(("numpy", "av", "opencv-python", "openvino", *packages)).describe()

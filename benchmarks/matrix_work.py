@@ -1,4 +1,4 @@
-"""How much a network multiplies, and how fast this machine multiplies at best: the two sides of "share of the peak"."""
+"""Operations of a network, and this machine's peak in matrix products: the two sides of "share of the peak"."""
 
 import math
 import time
@@ -22,11 +22,11 @@ _ELEMENTS = {"fp32": ("f32",), "bf16": ("bf16",), "int8": ("i8", "u8")}
 
 
 def multiplications(model_file: Path, inputs: Mapping[str, TensorSpec]) -> dict[str, float]:
-    """Count the operations of each convolution and matrix product, a multiplication and an addition being two.
+    """Count the operations of each convolution and matrix product; a multiplication and an addition are two.
 
     Args:
         model_file: An exported network.
-        inputs: Shapes to count for; a batch of one picture.
+        inputs: Shapes to count for; a batch of one image.
 
     Returns:
         Operations by the name of the ONNX node.
@@ -45,20 +45,16 @@ def multiplications(model_file: Path, inputs: Mapping[str, TensorSpec]) -> dict[
 
 
 def quantised_layers(model_file: Path) -> set[str]:
-    """Name the layers of an INT8 network that multiply INT8 with INT8.
-
-    Args:
-        model_file: The network, with Q/DQ pairs.
-    """
+    """Return the names of the layers of an INT8 network with Q/DQ pairs that multiply INT8 with INT8."""
     graph = onnx.load(model_file, load_external_data=False).graph
     restored = {output for node in graph.node if node.op_type == "DequantizeLinear" for output in node.output}
     return {node.name for node in graph.node if node.op_type in ("Conv", "MatMul", "Gemm") and restored.issuperset(node.input[:2])}
 
 
 def matrix_peak(precision: str) -> float | None:
-    """Measure how fast OpenVINO multiplies large square matrices on this machine, on all its cores.
+    """Measure OpenVINO's peak in large square matrix products on all cores of this machine.
 
-    Several products follow each other, so that numbers are brought to the precision and back once for all. The fastest run counts.
+    Several products follow each other, so that conversion to the precision and back counts once. The fastest run counts.
 
     Args:
         precision: `fp32`, `bf16` or `int8`.
@@ -88,7 +84,7 @@ def matrix_peak(precision: str) -> float | None:
 
 
 def _products() -> onnx.ModelProto:
-    """Make a network that multiplies its input with one matrix after another."""
+    """Build a network that multiplies its input with one matrix after another."""
     generator = np.random.default_rng(0)
     names = [f"x{number}" for number in range(_PRODUCTS + 1)]
     weights = [
@@ -113,7 +109,7 @@ def _check() -> None:
     """Print the peaks."""
     for precision in _ELEMENTS:
         peak = matrix_peak(precision)
-        print(f"{precision}: {'not to be had' if peak is None else f'{peak / 1e9:.0f} GFLOP/s'}")
+        print(f"{precision}: {'not available' if peak is None else f'{peak / 1e9:.0f} GFLOP/s'}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Compare this evaluation's metrics with those of the published implementations on made-up predictions.
+"""Compare this evaluation's metrics with those of the published implementations on generated predictions.
 
     python benchmarks/reference_evaluator.py REFERENCE.npz
 
-REFERENCE.npz holds images, predictions and `expected/*`. What is in it says which evaluation it is of: `role_box_score` V-COCO's
-benchmark, `correct_mat` the figure watched while training on V-COCO, else HICO-DET. Prints each figure, ours and theirs, and exits with 1
-if one is beyond its tolerance.
+REFERENCE.npz holds images, predictions and `expected/*`. Its keys determine the evaluation: `role_box_score` V-COCO's benchmark,
+`correct_mat` the verbs' average precision used while training on V-COCO, else HICO-DET. Prints each metric, ours and theirs, and exits
+with 1 if one exceeds its tolerance.
 """
 
 import argparse
@@ -59,7 +59,7 @@ class Truth:
 
 
 def hico(reference: Arrays) -> dict[str, Any]:
-    """Compute HICO-DET's metrics, with or without suppressing pairs, as the expected metrics' names say."""
+    """Compute HICO-DET's metrics, with or without pair NMS, as the expected metrics' names say."""
     vocabulary = vocabulary_of(reference)
     if "rare" in reference:
         rare = np.isin(np.arange(len(vocabulary)), ids_of(reference["rare"]))
@@ -81,7 +81,7 @@ def hico(reference: Arrays) -> dict[str, Any]:
 
 
 def vcoco(reference: Arrays) -> dict[str, Any]:
-    """Compute the metrics watched while training on V-COCO."""
+    """Compute the metrics used while training on V-COCO."""
     vocabulary = vocabulary_of(reference)
     evaluator = VcocoEvaluator(vocabulary)
     for image_id, image in images(reference):
@@ -116,7 +116,7 @@ def roles(reference: Arrays) -> dict[str, Any]:
 
 
 def images(reference: Arrays) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
-    """Give the images in order, in single precision as networks have it; an array that one lacks, as nothing was predicted, is empty."""
+    """Yield the images in order, in single precision as networks output it; a missing array (no predictions) is empty."""
     by_image: dict[int, dict[str, NDArray[Any]]] = {}
     for name, array in reference.items():
         number, _, key = name.partition("/")
@@ -129,7 +129,7 @@ def images(reference: Arrays) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
 
 
 def truth_of(image: Arrays, vocabulary: Vocabulary) -> Truth:
-    """Give an image's triples; the object boxes of those without object are all zero."""
+    """Return an image's triplets; the object boxes of those without object are all zero."""
     boxes = image["gt_object"]
     if "gt_no_object" in image:
         boxes = np.where(image["gt_no_object"][:, None], np.float32(0), boxes)
@@ -138,7 +138,7 @@ def truth_of(image: Arrays, vocabulary: Vocabulary) -> Truth:
 
 
 def vocabulary_of(reference: Arrays) -> Vocabulary:
-    """Tell the vocabulary by the number of categories; a smaller one than is known is taken for the first of HICO-DET's or V-COCO's."""
+    """Return the vocabulary by the number of categories; fewer than known are the first of HICO-DET's or V-COCO's."""
     count = max(array.shape[-1] for name, array in reference.items() if name.endswith("/hoi_scores"))
     known = [load_vocabulary(name) for name in known_vocabularies()]
     for vocabulary in known:
@@ -148,17 +148,17 @@ def vocabulary_of(reference: Arrays) -> Vocabulary:
     larger = [vocabulary for vocabulary in known if len(vocabulary) > count and verbs in (None, len(vocabulary.verbs))]
     if not larger:
         raise SystemExit(f"expected scores of {' or '.join(str(len(vocabulary)) for vocabulary in known)} categories, got {count}")
-    print(f"no vocabulary has {count} categories: taken for the first of {larger[0].name}")
+    print(f"no vocabulary has {count} categories: using the first of {larger[0].name}")
     return replace(larger[0], hois=larger[0].hois[:count])
 
 
 def ids_of(flags_or_ids: NDArray[Any]) -> NDArray[np.int64]:
-    """Give ids, whether they came as such or as flags."""
+    """Convert flags to ids, unless they are ids."""
     return np.flatnonzero(flags_or_ids) if flags_or_ids.dtype == np.bool_ else flags_or_ids.astype(np.int64)
 
 
 def unseen_of(reference: Arrays) -> list[int]:
-    """Give a zero-shot reference's unseen categories, by its split's name or one by one."""
+    """Return a zero-shot reference's unseen categories, by its split's name or one by one."""
     if "unseen" in reference:
         return [int(row) for row in ids_of(reference["unseen"])]
     name = str(reference.get("zero_shot", ""))
@@ -166,7 +166,7 @@ def unseen_of(reference: Arrays) -> list[int]:
 
 
 def compare(ours: Mapping[str, Any], reference: Arrays, tolerance: float) -> bool:
-    """Print a line for each expected figure, and say whether all are within the tolerance; equal gaps in lists are."""
+    """Print a line for each expected metric, and return whether all are within the tolerance; equal NaNs are."""
     is_passed = True
     for name, theirs in reference.items():
         if not name.startswith(EXPECTED):

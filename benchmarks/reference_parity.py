@@ -1,9 +1,9 @@
-"""Compare this HOICLIP with another implementation's outputs for random weights and images.
+"""Compare this HOICLIP with another implementation's outputs for generated weights and images.
 
     python benchmarks/reference_parity.py REFERENCE.npz KEYS.tsv [--probes]
 
-REFERENCE.npz holds the other's outputs, and says what they are for: `case`, `dataset`, `zero_shot` and `sizes`. KEYS.tsv lists the
-checkpoint's tensors: name, tab, shape. Prints the largest difference of each output, and exits with 1 if one is beyond its tolerance.
+REFERENCE.npz holds the other's outputs and their case: `case`, `dataset`, `zero_shot` and `sizes`. KEYS.tsv lists the checkpoint's tensors:
+name, tab, shape. Prints the largest difference of each output, and exits with 1 if one exceeds its tolerance.
 """
 
 import argparse
@@ -42,11 +42,11 @@ PROMPTS_AT_ONCE = 100
 
 
 class Probe(NamedTuple):
-    """Where an inner tensor of the reference is found here.
+    """Location of an inner tensor of the reference.
 
     Attributes:
-        module: Name of the module that gives it.
-        arrange: Brings what the module gives into the reference's layout, which has tokens before pictures.
+        module: Name of the module that outputs it.
+        arrange: Converts the module's output to the reference's layout, which has tokens before images.
     """
 
     module: str
@@ -64,7 +64,7 @@ PROBES = {
 
 
 def build(reference: Arrays, keys: Path) -> Checkpoint:
-    """Build the network of the reference's case with its random weights."""
+    """Build the network of the reference's case with its generated weights."""
     rows = (line.split("\t") for line in keys.read_text().splitlines())
     shapes = {name: tuple(int(size) for size in shape.split(",") if size) for name, shape in rows}
     dataset, split = _letters(reference["dataset"]), str(reference["zero_shot"])
@@ -81,7 +81,7 @@ def _letters(name: object) -> str:
 
 @torch.inference_mode()
 def compute(checkpoint: Checkpoint, reference: Arrays) -> dict[str, NDArray[Any]]:
-    """Compute what the reference holds: outputs, and probes by `probe/NAME/head` and `probe/NAME/mean_std_absmax`."""
+    """Compute the reference's contents: outputs, and probes by `probe/NAME/head` and `probe/NAME/mean_std_absmax`."""
     probes: dict[str, NDArray[Any]] = {}
     for name, probe in PROBES.items():
         checkpoint.model.get_submodule(probe.module).register_forward_hook(_recorder(name, probe, probes))
@@ -121,14 +121,14 @@ def _encode(prompts: list[str], checkpoint: Checkpoint) -> Tensor:
 
 
 def largest_difference(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
-    """Compare one output; not a number, where they cannot be compared."""
+    """Return the largest absolute difference; NaN where the sizes differ."""
     if ours.size != theirs.size:
         return float("nan")
     return float(np.abs(ours.reshape(theirs.shape).astype(np.float64) - theirs).max())
 
 
 def compare(ours: Arrays, reference: Arrays) -> bool:
-    """Print a line for each output, and say whether all are within their tolerances."""
+    """Print a line for each output, and return whether all are within their tolerances."""
     is_passed = True
     for name, tolerance in TOLERANCES.items():
         if name not in reference:
@@ -144,7 +144,7 @@ def compare(ours: Arrays, reference: Arrays) -> bool:
 
 
 def compare_probes(ours: Arrays, reference: Arrays) -> None:
-    """Print how far inner tensors are off, from the first to the last, to find where two implementations part."""
+    """Print the differences of inner tensors in order, to locate where two implementations diverge."""
     for name in ours:
         if name.startswith("probe/") and name in reference:
             print(f"{name:36} {largest_difference(ours[name], reference[name]):9.2e}")

@@ -1,10 +1,10 @@
-"""Remake the rendered world's data, its small CLIP and HOICLIP, the embedded engine, and the tables, with one command.
+"""Rebuild the rendered world's data, its small CLIP and HOICLIP, the embedded engine, and the tables, with one command.
 
-    python benchmarks/rendered_world.py FOLDER [--only STAGE …] [--list] [--processes 2] [--pictures 400000] [--try]
+    python benchmarks/rendered_world.py FOLDER [--only STAGE …] [--list] [--processes 2] [--images 400000] [--try]
 
-Each stage is a command that leaves something in FOLDER; a stage whose output is there already is passed over, and an interrupted
-training goes on where it was. On two cores all of it takes a day, nearly all of it training; `--try` goes through every stage
-in ten minutes, with so little data that its figures mean nothing.
+Each stage is a command that writes something into FOLDER. A stage with its output in place is skipped, and an interrupted training
+resumes. On two cores the whole takes a day, nearly all of it training; `--try` runs every stage in ten minutes, with so little data
+that its metrics mean nothing.
 """
 
 import argparse
@@ -26,9 +26,9 @@ HOICLIP = (
 
 CAUTION = "was trained in a rendered world and has never seen a photograph: what it reports of real video means nothing"
 
-LEVELS = ROOT / "benchmarks" / "results" / "rendered_world" / "levels.yaml"
-"""Chosen by benchmarks/event_settings.py on videos 1000 to 1031, which nothing is judged by; `one_person_per_object` was put in by hand,
-and what differs for drag, push and walk."""
+THRESHOLDS = ROOT / "benchmarks" / "results" / "rendered_world" / "thresholds.yaml"
+"""Chosen by benchmarks/event_settings.py on videos 1000 to 1031, which no evaluation uses. `one_person_per_object` and the exceptions for
+drag, push and walk were added by hand."""
 
 RECIPE = (
     (
@@ -39,7 +39,7 @@ RECIPE = (
     (
         "render-train",
         "data/train/annotations.json",
-        "render images --split train --count {pictures} --from-videos 0.7 --output {data}/train",
+        "render images --split train --count {images} --from-videos 0.7 --output {data}/train",
     ),
     (
         "render-validation",
@@ -82,7 +82,7 @@ RECIPE = (
         (
             "build {runs}/hoiclip/model.safetensors --output {engines}/int8 --size 160x288 --half-text-tower --precision int8"
             " --calibration {data}/validation/images --frames {calibration} --method minmax"
-            f" --name default --levels '{LEVELS}' --caution '{CAUTION}'"
+            f" --name default --thresholds '{THRESHOLDS}' --caution '{CAUTION}'"
         ),
     ),
     ("eval-fp32", "results/fp32.json", "eval hoi --dataset custom --data {data}/test --engine {engines}/fp32 --output {results}/fp32.json"),
@@ -118,7 +118,7 @@ RECIPE = (
         "benchmarks/without_clip.py --validate {data}/test --output {runs}/without-clip " + HOICLIP,
     ),
 )
-"""(name, what is there once it is done, the command of `edge-hoi` or the script)."""
+"""(name, its output, its command of `edge-hoi` or its script)."""
 
 WHOLE = {
     "first": 30_000,
@@ -133,7 +133,7 @@ WHOLE = {
 }
 TRIAL = {
     "first": 800,
-    "pictures": 800,
+    "images": 800,
     "validation": 64,
     "test": 64,
     "held_out": 32,
@@ -143,10 +143,10 @@ TRIAL = {
     "calibration": 16,
     "steps": 25,
 }
-"""Five in a hundred of the pictures fill a batch."""
+"""Five in a hundred of the images fill a batch."""
 
 SPREAD = ("detector", "detector-boxes", "hoiclip", "without-clip")
-"""Trained by several processes."""
+"""Stages trained by several processes."""
 
 RESUMED = ("clip", *SPREAD)
 
@@ -157,9 +157,9 @@ class Stage:
 
     Attributes:
         name: For `--only`.
-        output: What is there once it is done, below the folder.
+        output: Its output, below the folder.
         command: What makes it.
-        resumes: A folder with a training's state, in which the command goes on with `--resume`.
+        resumes: Folder of a training's state, from which the command continues with `--resume`.
     """
 
     name: str
@@ -172,8 +172,8 @@ def stages(folder: Path, amounts: dict[str, int], *, processes: int) -> list[Sta
     """List the recipe's steps in order.
 
     Args:
-        folder: Where everything goes.
-        amounts: How much of what, by the names in the recipe.
+        folder: Folder of all outputs.
+        amounts: Amounts by the names in the recipe.
         processes: Processes that render and train.
     """
     places = {name: folder / name for name in ("data", "runs", "engines", "results", "videos")} | {"folder": folder} | amounts
@@ -191,10 +191,6 @@ def stages(folder: Path, amounts: dict[str, int], *, processes: int) -> list[Sta
 def run(stage: Stage, folder: Path) -> None:
     """Run one stage, unless its output is there.
 
-    Args:
-        stage: The stage.
-        folder: Where everything goes.
-
     Raises:
         subprocess.CalledProcessError: The command failed.
     """
@@ -202,7 +198,7 @@ def run(stage: Stage, folder: Path) -> None:
     is_begun = stage.resumes is not None and (folder / stage.resumes / "state.safetensors").exists()
     is_ended = output.exists() and (stage.resumes is None or (folder / f"{stage.name}.done").exists())
     if is_ended:
-        print(f"{stage.name}: there already", flush=True)
+        print(f"{stage.name}: already there", flush=True)
         return
     command = [*stage.command, "--resume"] if is_begun else list(stage.command)
     print(f"{stage.name}: {shlex.join(command)}", flush=True)
@@ -214,20 +210,20 @@ def run(stage: Stage, folder: Path) -> None:
 
 
 def main() -> None:
-    """Run what was asked for."""
+    """Run the selected stages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", nargs="+", metavar="STAGE")
     parser.add_argument("--list", action="store_true", help="list the stages, and which are done")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--pictures", type=int, default=400_000)
-    parser.add_argument("--try", action="store_true", dest="is_trial", help="go through every stage with next to no data")
+    parser.add_argument("--images", type=int, default=400_000)
+    parser.add_argument("--try", action="store_true", dest="is_trial", help="run every stage with very little data")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
-    amounts = TRIAL if arguments.is_trial else WHOLE | {"pictures": arguments.pictures}
+    amounts = TRIAL if arguments.is_trial else WHOLE | {"images": arguments.images}
     known = stages(folder, amounts, processes=arguments.processes)
     if unknown := set(arguments.only or ()) - {stage.name for stage in known}:
-        parser.error(f"no stage {', '.join(sorted(unknown))}; --list names them")
+        parser.error(f"no stage {', '.join(sorted(unknown))}; --list shows them")
     for stage in known:
         if arguments.list:
             print(f"{'done ' if (folder / stage.output).exists() else '     '}{stage.name:18} {shlex.join(stage.command[1:])}")

@@ -1,11 +1,10 @@
-"""Where a frame's time goes, stage by stage: `python benchmarks/stages.py [VIDEO] [--engine NAME] [--frames N] [--cpu]`.
+"""Measure the time of each stage of a frame: `python benchmarks/stages.py [VIDEO] [--engine NAME] [--frames N] [--cpu]`.
 
-Decoding is measured alone, because it runs in a thread beside the others; the rest are the pipeline's own figures. Without a video, the
-embedded clip is enlarged to 1280x720.
+Decoding is measured alone, because it has its own thread; the rest are the pipeline's own times. Without a video, the embedded clip is
+enlarged to 1280x720.
 
-With `--cpu` it is CPU time, which other programs do not stretch as they do the time on the wall: decoding and the engine, which have
-threads of their own, are then measured alone, and the others by the time of the pipeline's thread. What all stages need together bounds
-the rate.
+With `--cpu` it is CPU time, which other programs do not extend as they do wall-clock time: decoding and the engine, which have threads of
+their own, are then measured alone, and the others by the time of the pipeline's thread. The sum of all stages bounds the throughput.
 """
 
 import argparse
@@ -36,7 +35,7 @@ OUTSIDE = ("decode", "preprocess", "postprocess", "track", "events", "deliver")
 
 
 class Quiet:
-    """Watches a run without showing it."""
+    """An observer that shows nothing."""
 
     is_due = False
 
@@ -65,7 +64,7 @@ def main() -> None:
 
 
 def report(video: Path, engine: str, frames: int, events: Path, *, is_cpu: bool) -> str:
-    """Run the pipeline over a video and lay out the figures as Markdown."""
+    """Run the pipeline over a video and format the results as Markdown."""
     decode, width, height = decode_seconds(video, frames, time.process_time if is_cpu else time.perf_counter)
     config = parse_config(
         {
@@ -108,7 +107,7 @@ def report(video: Path, engine: str, frames: int, events: Path, *, is_cpu: bool)
 
 
 def engine_cpu_seconds(engine: str, width: int, height: int) -> tuple[float, float]:
-    """Take the CPU time of a run of the engine over all its threads: median and 95th percentile."""
+    """Measure the CPU time of a run of the engine over all its threads: median and 95th percentile."""
     folder = engine_folder(engine)
     size = choose_input_size(width, height, read_manifest(folder).input)
     with open_engine(folder, input_size=size) as opened:
@@ -122,7 +121,7 @@ def engine_cpu_seconds(engine: str, width: int, height: int) -> tuple[float, flo
 
 
 def decode_seconds(video: Path, frames: int, timer: Callable[[], float]) -> tuple[list[float], int, int]:
-    """Time decoding and conversion to RGB, frame by frame, with nothing beside it."""
+    """Time decoding and conversion to RGB, frame by frame, with nothing else running."""
     samples, size = [], (0, 0)
     for number, (frame, seconds) in enumerate(decoded(str(video), timer)):
         size = frame.width, frame.height
@@ -134,7 +133,7 @@ def decode_seconds(video: Path, frames: int, timer: Callable[[], float]) -> tupl
 
 
 def enlarge(video: Path, target: Path, *, width: int, height: int, frames: int) -> Path:
-    """Write a video's frames in another size, over again until there are enough."""
+    """Write a video's frames in another size, repeated until there are enough."""
     with VideoWriter(target, width, height, fps=25) as writer:
         written = 0
         while written < frames:

@@ -1,7 +1,7 @@
-"""Compile HOICLIP for GPUs that are not here, with TensorRT-RTX: `python benchmarks/tensorrt_plans.py [--variant NAME] [--output FILE]`.
+"""Compile HOICLIP for absent GPUs, with TensorRT-RTX: `python benchmarks/tensorrt_plans.py [--variant NAME] [--output FILE]`.
 
-Made-up weights and made-up INT8 ranges: neither changes what is compiled, and nothing is said about accuracy or about speed on a GPU. A row
-is one plan for one compute capability, for batches of 1 to 4. What its layers multiply in is what the builder lists.
+Weights and INT8 ranges are random: neither changes what is compiled, and nothing follows for accuracy or for speed on a GPU. A row
+is one plan for one compute capability, for batches of 1 to 4. The layers' precision is what the builder reports.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variant", default="r50-vitb32", choices=VARIANTS)
     parser.add_argument("--size", default="384x672", help="height x width in pixels")
-    parser.add_argument("--without", choices=("fp16", "bf16"), help="leave a precision out, each of which takes a third of the time")
+    parser.add_argument("--without", choices=("fp16", "bf16"), help="skip a precision; each takes a third of the time")
     parser.add_argument("--output", type=Path, help="also write the table to this file")
     arguments = parser.parse_args()
     height, width = map(int, arguments.size.split("x"))
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def report(variant: str, size: tuple[int, int], folder: Path, precisions: Sequence[str]) -> str:
-    """Make the networks, compile each for each GPU, and lay out the figures as Markdown."""
+    """Export the networks, compile each for each GPU, and format the results as Markdown."""
     networks, quantised = make_networks(variant, folder)
     lines = [
         f"# TensorRT-RTX plans of HOICLIP `{variant}` at {size[0]}x{size[1]}, batches of 1 to {MAX_BATCH}",
@@ -84,12 +84,12 @@ def report(variant: str, size: tuple[int, int], folder: Path, precisions: Sequen
         "",
         f"Of the layers that the INT8 file quantises, {found} multiply INT8 with INT8 in the plan (constant inputs are folded away).",
     ]
-    lines += ["The builder never said `Defaulting to INT8`: that would have ended the run."]
+    lines += ["The builder never reported `Defaulting to INT8`: that would have ended the run."]
     return "\n".join(lines)
 
 
 def make_networks(variant: str, folder: Path) -> tuple[dict[str, Path], set[str]]:
-    """Write the network in each precision; give the files, and the names of the layers that int8 quantises."""
+    """Write the network in each precision; return the files, and the names of the layers that int8 quantises."""
     export_network(untrained_checkpoint(VARIANTS[variant], load_vocabulary("hico_det")), folder / "fp32.onnx")
     model = onnx.load(folder / "fp32.onnx")
     layers = layers_to_quantise(model, KEEP_FLOAT)
@@ -100,7 +100,7 @@ def make_networks(variant: str, folder: Path) -> tuple[dict[str, Path], set[str]
 
 
 def processor_seconds() -> float:
-    """Give what this process's children have used."""
+    """Return the CPU seconds of this process's children."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
