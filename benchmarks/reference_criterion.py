@@ -1,11 +1,10 @@
-"""Compare matching and losses with another implementation's, for the same predictions and targets.
+"""Compare matching and losses with those of another implementation, for the same predictions and targets.
 
     python benchmarks/reference_criterion.py REFERENCE.npz
 
-REFERENCE.npz holds `outputs/*`, and of each picture i `targets/i/*` and `matched/i/{query,target}`, and `losses/*`, not weighted; numbers
-of categories, objects and queries are those of its arrays. Outputs and losses of intermediate decoder layers are compared as well where
-there are any: their names end in `_0`, `_1` and so on. Prints each comparison, and exits with 1 if a matched pair differs or a loss is
-off by more than 1e-4 of itself.
+REFERENCE.npz holds `outputs/*`, for each image i `targets/i/*` and `matched/i/{query,target}`, and unweighted `losses/*`; numbers of
+categories, objects and queries are those of its arrays. Outputs and losses of intermediate decoder layers, with names that end in `_0`,
+`_1` and so on, are compared too. Prints each comparison, and exits with 1 if a matched pair differs or a relative error exceeds 1e-4.
 """
 
 import argparse
@@ -21,11 +20,10 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # so that a checkout need not be installed
 
-from edge_hoi.lab.training.predictions import Predictions
-
 from edge_hoi.lab.datasets.batch import Target, Targets
 from edge_hoi.lab.training.criterion import Criterion, class_errors
 from edge_hoi.lab.training.matcher import Matches
+from edge_hoi.lab.training.network import Predictions
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -36,7 +34,7 @@ _LOSSES = ("loss_hoi_labels", "loss_obj_ce", "loss_sub_bbox", "loss_obj_bbox", "
 
 
 def read_targets(reference: Arrays) -> Targets:
-    """Read the targets of all pictures."""
+    """Read the targets of all images."""
     count = len(reference["outputs/pred_sub_boxes"])
     return Targets.of([Target(*(torch.from_numpy(reference[f"targets/{index}/{name}"]) for name in _TARGETS)) for index in range(count)])
 
@@ -47,7 +45,7 @@ def read_predictions(reference: Arrays, suffix: str) -> Predictions:
 
 
 def compute(reference: Arrays, suffix: str, targets: Targets) -> tuple[dict[str, float], Matches]:
-    """Compute losses and figures by the reference's names, and the assignment."""
+    """Compute losses and error rates by the reference's names, and the assignment."""
     predictions = read_predictions(reference, suffix)
     outputs = Criterion()([predictions], targets)
     hoi_error, object_error = class_errors(predictions, targets, outputs.matches[-1])
@@ -57,25 +55,25 @@ def compute(reference: Arrays, suffix: str, targets: Targets) -> tuple[dict[str,
 
 
 def compare_matches(matches: Matches, targets: Targets, reference: Arrays) -> bool:
-    """Print whether each picture's pairs are the reference's."""
+    """Print whether each image's matched pairs are the reference's."""
     is_passed = True
     for index, start in enumerate(targets.starts):
-        own = matches.pictures == index
-        ours = set(zip(matches.queries[own].tolist(), (matches.rows[own] - start).tolist(), strict=True))
+        own = matches.images == index
+        ours = set(zip(matches.queries[own].tolist(), (matches.pairs[own] - start).tolist(), strict=True))
         theirs = set(zip(*(reference[f"matched/{index}/{name}"].tolist() for name in ("query", "target")), strict=True))
         is_passed &= ours == theirs
         verdict = "PASS" if ours == theirs else f"FAIL  ours {sorted(ours - theirs)} theirs {sorted(theirs - ours)}"
-        print(f"{f'matched pairs of picture {index}':28} {len(theirs):4} pairs  {verdict}")
+        print(f"{f'matched pairs of image {index}':28} {len(theirs):4} pairs  {verdict}")
     return is_passed
 
 
 def compare_losses(found: Mapping[str, float], reference: Arrays) -> bool:
-    """Print how far each loss of the reference is off."""
+    """Print each loss's relative error."""
     is_passed = True
     for key in sorted(key for key in reference if key.startswith("losses/")):
         name, theirs = key.removeprefix("losses/"), float(reference[key])
         if name not in found:
-            print(f"{name:28} {theirs:12.6f}  not computed here  FAIL")
+            print(f"{name:28} {theirs:12.6f}  unknown  FAIL")
             is_passed = False
             continue
         difference = abs(found[name] - theirs) / max(abs(theirs), np.finfo(np.float32).tiny) if found[name] != theirs else 0.0

@@ -1,14 +1,14 @@
-"""Train a HOICLIP without CLIP's tokens and without its verb adapter: what both are worth, at any budget.
+"""Train a HOICLIP without CLIP's tokens and without its verb adapter, to measure their contribution.
 
-    python benchmarks/without_clip.py --data DATA --model START --output RUN --validate PICTURES …
+    python benchmarks/without_clip.py --data DATA --model START --output RUN --validate IMAGES …
 
-Takes what `edge-hoi train` takes; in several processes with `torchrun --nproc-per-node 2`. Name with --validate the pictures that it is to
-be judged by: for any other command the checkpoint that it leaves is one of a whole HOICLIP, which would look at CLIP's tokens again.
+Has the options of `edge-hoi train`; in several processes with `torchrun --nproc-per-node 2`. Evaluate with --validate: other commands
+load the checkpoint as a whole HOICLIP, which uses CLIP's tokens.
 """
 
 import sys
 
-from ablations import leave_clip_out
+from ablations import remove_clip
 
 from edge_hoi.cli import main
 from edge_hoi.lab.training import trainer
@@ -16,13 +16,13 @@ from edge_hoi.model import Checkpoint
 
 
 class TrainerWithoutClip(trainer.Trainer):
-    """Takes away from the checkpoint, before anything is trained or judged."""
+    """Removes CLIP from the checkpoint before training and evaluation."""
 
     def __init__(self, checkpoint: Checkpoint, *arguments: object, **named: object) -> None:
-        leave_clip_out(checkpoint)
+        remove_clip(checkpoint)
         super().__init__(checkpoint, *arguments, **named)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":
-    trainer.Trainer = TrainerWithoutClip  # type: ignore[misc]  # the command imports it when it is called
+    trainer.Trainer = TrainerWithoutClip  # type: ignore[misc]  # the command imports it when called
     main(["train", *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""Data sets of pictures with annotated interactions: HICO-DET, V-COCO, and one's own.
+"""Data sets of images with annotated interactions: HICO-DET, V-COCO, and custom ones. Files in; annotations, images and targets out.
 
 What is exported here needs no torch; training reads `edge_hoi.lab.datasets.training_set` and `edge_hoi.lab.datasets.batch`.
 """

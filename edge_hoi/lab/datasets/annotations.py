@@ -1,9 +1,10 @@
-"""What is known about the pictures of a data set: who does what with what, and where.
+"""Annotations of a data set's images: human, verb and object of each interaction, with boxes.
 
-n rows of one picture, m people without any.
+n rows of one image, m humans without an interaction.
 """
 
-from dataclasses import dataclass, field
+import shlex
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,28 +16,28 @@ from edge_hoi.types import Boxes, Ids
 from edge_hoi.vocabulary import Vocabulary
 
 NO_HOI = -1
-"""`hoi_ids` value of a row whose verb and object are known and are no category of the vocabulary together."""
+"""`hoi_ids` value of a row whose verb and object are known but no category of the vocabulary together."""
 
 
 def no_boxes() -> Boxes:
-    """Make the case of no boxes, `(0, 4)`."""
+    """Return `(0, 4)` boxes."""
     return np.zeros((0, 4), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class HoiAnnotation:
-    """What is known about one picture: a row for each (human, object, HOI category).
+    """Annotation of one image: a row for each (human, object, HOI category).
 
     A person who rides and holds a bicycle has two rows with equal boxes.
 
     Attributes:
-        file_name: The picture's name, as the data set has it.
-        human_boxes: `(n, 4)` float32 xyxy in pixels of the picture.
+        file_name: The image's name in the data set.
+        human_boxes: `(n, 4)` float32 xyxy in pixels of the image.
         object_boxes: `(n, 4)` likewise; all zero where there is no object.
         hoi_ids: `(n,)` int64 index into the vocabulary's HOI categories, or `NO_HOI`.
         object_ids: `(n,)` int64 index into the vocabulary's objects; its `no_object_id` where there is none.
         verb_ids: `(n,)` int64 index into the vocabulary's verbs.
-        bystander_boxes: `(m, 4)` people of whom nothing is said, where a data set tells of them (V-COCO).
+        bystander_boxes: `(m, 4)` humans without an interaction, where a data set has them (V-COCO).
     """
 
     file_name: str
@@ -72,26 +73,15 @@ class HoiAnnotation:
         return f"HoiAnnotation({self.file_name!r}, n={len(self)})"
 
     def pick(self, rows: NDArray[Any]) -> "HoiAnnotation":
-        """Keep some rows.
-
-        Args:
-            rows: Indices or a boolean mask over n.
-        """
-        return HoiAnnotation(
-            self.file_name,
-            self.human_boxes[rows],
-            self.object_boxes[rows],
-            self.hoi_ids[rows],
-            self.object_ids[rows],
-            self.verb_ids[rows],
-            self.bystander_boxes,
-        )
+        """Keep some rows, given as indices or a boolean mask over n."""
+        names = ("human_boxes", "object_boxes", "hoi_ids", "object_ids", "verb_ids")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     def pairs(self) -> Ids:
         """Number the human-object pairs.
 
         Returns:
-            `(n,)` int64: rows with equal boxes and object have equal numbers, which count from 0 in the order of first sight.
+            `(n,)` int64: rows with equal boxes and object have equal numbers, from 0 in the order of first occurrence.
         """
         keys = zip(self.human_boxes.tolist(), self.object_boxes.tolist(), self.object_ids.tolist(), strict=True)
         numbers: dict[tuple[object, ...], int] = {}
@@ -99,11 +89,11 @@ class HoiAnnotation:
 
 
 class HoiDataset(Protocol):
-    """Pictures with annotations: what evaluation and training read."""
+    """Images with annotations, for evaluation and training."""
 
     @property
     def name(self) -> str:
-        """What it is called, such as `hico_det`."""
+        """Name of the data set, such as `hico_det`."""
 
     @property
     def split(self) -> str:
@@ -111,28 +101,29 @@ class HoiDataset(Protocol):
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """What the ids of its annotations mean."""
+        """Vocabulary of the annotations' ids."""
 
     def __len__(self) -> int:
-        """Count the pictures."""
+        """Count the images."""
 
     def image_path(self, index: int) -> Path:
-        """Give a picture's file."""
+        """Return an image's file."""
 
     def annotation(self, index: int) -> HoiAnnotation:
-        """Give what is known about a picture."""
+        """Return an image's annotation."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedImages:
-    """A data set whose annotations are in memory and whose pictures are files.
+    """A data set with annotations in memory and images in files.
 
     Attributes:
-        name: What it is called.
+        name: Name of the data set; of a custom one its folder's.
         split: `train` or `test`.
-        vocabulary: What the ids mean.
-        annotations: One for each picture.
-        image_folders: Where pictures are looked for, in this order.
+        vocabulary: Vocabulary of the annotations' ids.
+        annotations: One for each image.
+        image_folders: Folders searched for images, in this order.
+        check_command: Command that lists what is missing.
     """
 
     name: str
@@ -140,51 +131,51 @@ class AnnotatedImages:
     vocabulary: Vocabulary
     annotations: tuple[HoiAnnotation, ...]
     image_folders: tuple[Path, ...]
+    check_command: str = ""
 
     def __len__(self) -> int:
-        """Count the pictures."""
+        """Count the images."""
         return len(self.annotations)
 
     def __repr__(self) -> str:
         """Show name and count, not the annotations."""
-        return f"AnnotatedImages({self.name!r}, {self.split!r}, {len(self)} pictures)"
+        return f"AnnotatedImages({self.name!r}, {self.split!r}, {len(self)} images)"
 
     def annotation(self, index: int) -> HoiAnnotation:
-        """Give what is known about a picture.
-
-        Args:
-            index: Its number.
-        """
+        """Return an image's annotation."""
         return self.annotations[index]
 
     def image_path(self, index: int) -> Path:
-        """Find a picture's file.
+        """Find an image's file.
 
         Args:
-            index: The picture's number.
+            index: Of the image.
 
         Raises:
-            DatasetError: It is in none of the folders.
+            DatasetError: The image is in none of the folders.
         """
         name = self.annotations[index].file_name
         path = find_image(name, self.image_folders)
         if path is None:
-            raise DatasetError(
-                f"{self.name}: picture {name} is not in {' or '.join(map(str, self.image_folders))}; "
-                f"`edge-hoi datasets check {self.name}` says what is missing and where to get it"
-            )
+            hint = f"; `{self.check_command}` lists what is missing and where to get it" if self.check_command else ""
+            raise DatasetError(f"{self.name}: image {name} is not in {' or '.join(map(str, self.image_folders))}{hint}")
         return path
 
 
+def check_command(name: str, folder: Path) -> str:
+    """Format the command that checks a data set on disk."""
+    return f"edge-hoi datasets check {name} --data {shlex.quote(str(folder))}"
+
+
 def find_image(name: str, folders: tuple[Path, ...]) -> Path | None:
-    """Look for a picture; COCO's are found under both of their names, `COCO_val2014_000000000042.jpg` and `000000000042.jpg`.
+    """Find an image; COCO's by both of their names, `COCO_val2014_000000000042.jpg` and `000000000042.jpg`.
 
     Args:
         name: Its name in the annotations.
-        folders: Where to look, in this order.
+        folders: Folders to search, in this order.
 
     Returns:
-        The first that is there, or None.
+        The first match, or None.
     """
     names = [name, name.rpartition("_")[2]] if name.startswith("COCO_") else [name]
     return next((folder / each for folder in folders for each in names if (folder / each).is_file()), None)

@@ -1,7 +1,7 @@
-"""The published recipe's transforms: a picture and its boxes, changed together.
+"""Augmentation of images and their boxes, as published.
 
-Flip, colour jitter, then either a random size, or a crop between two random resizes. Resampling and jitter are Pillow's, as the published
-weights were trained with. All chance comes from the generator that is handed in.
+Flip, colour jitter, then either a random size, or a crop between two random resizes. Resampling and jitter are Pillow's, which the
+published weights were trained with. All randomness comes from the given generator.
 """
 
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ JITTER = 0.4
 
 @dataclass(frozen=True, slots=True)
 class ImageSizes:
-    """Sizes of pictures in pixels; the defaults are the published ones.
+    """Sizes of images in pixels; the defaults are the published ones.
 
     Attributes:
-        longest: No picture's longer side is larger.
-        test_side: Shorter side in tests.
-        train_sides: Shorter sides to choose from in training.
-        crop_from_sides: Shorter sides to choose from before a crop.
+        longest: Upper limit of the longer side.
+        test_side: Shorter side in evaluation.
+        train_sides: Shorter sides in training, one of which is drawn.
+        crop_from_sides: Shorter sides before a crop, one of which is drawn.
         crop_min: Smallest side of a crop.
         crop_max: Largest side of a crop.
-        crop_chance: Part of the training pictures that are cropped.
+        crop_probability: Fraction of the training images that are cropped.
     """
 
     longest: int = 1333
@@ -40,29 +40,29 @@ class ImageSizes:
     crop_from_sides: tuple[int, ...] = (400, 500, 600)
     crop_min: int = 384
     crop_max: int = 600
-    crop_chance: float = 0.5
+    crop_probability: float = 0.5
 
     def __post_init__(self) -> None:
-        """Check that the sizes fit together."""
+        """Check that the sizes are consistent."""
         sides = (self.test_side, *self.train_sides, *self.crop_from_sides)
         if not self.train_sides or not self.crop_from_sides or min(sides) < 1 or max(self.test_side, *self.train_sides) > self.longest:
-            raise ConfigError(f"picture sizes must be at least 1 and none larger than the longest side, got {self}")
+            raise ConfigError(f"image sizes must be at least 1 and none larger than the longest side, got {self}")
         if not 1 <= self.crop_min <= min(self.crop_max, *self.crop_from_sides):
-            raise ConfigError(f"a crop's smallest side must be at least 1 and fit into all that is cropped, got {self}")
+            raise ConfigError(f"a crop's smallest side must be at least 1 and no larger than any image to crop, got {self}")
 
     @classmethod
     def for_longest(cls, longest: int, *, is_fixed: bool = False) -> "ImageSizes":
         """Scale the published sizes, for small networks.
 
         Args:
-            longest: The longest side wanted, at least 32.
-            is_fixed: Whether training pictures are of the same size as in tests, none cropped.
+            longest: Upper limit of the longer side, at least 32.
+            is_fixed: Whether training images have the size of evaluation, without crops.
 
         Raises:
-            ConfigError: It is smaller.
+            ConfigError: `longest` is smaller.
         """
         if longest < 32:
-            raise ConfigError(f"pictures of at least 32 pixels are needed, got {longest}")
+            raise ConfigError(f"the longest side must be at least 32 pixels, got {longest}")
         published = cls()
 
         def scaled(side: int) -> int:
@@ -75,12 +75,12 @@ class ImageSizes:
             crop_from_sides=tuple(dict.fromkeys(map(scaled, published.crop_from_sides))),
             crop_min=scaled(published.crop_min),
             crop_max=scaled(published.crop_max),
-            crop_chance=0.0 if is_fixed else published.crop_chance,
+            crop_probability=0.0 if is_fixed else published.crop_probability,
         )
 
 
 class Scene(NamedTuple):
-    """A picture with boxes.
+    """An image with boxes.
 
     Attributes:
         image: RGB.
@@ -92,42 +92,33 @@ class Scene(NamedTuple):
 
 
 def augment(scene: Scene, sizes: ImageSizes, rng: np.random.Generator) -> Scene:
-    """Change a picture at random, for training.
+    """Augment an image for training.
 
     Args:
-        scene: The picture as stored.
-        sizes: What sizes to choose from.
-        rng: All the chance.
+        scene: The image as stored, with n boxes.
+        sizes: Sizes to draw from.
+        rng: Source of all randomness.
 
     Returns:
-        The picture, and its n boxes; boxes that a crop cut away have no area.
+        The image with its n boxes; boxes outside of a crop have no area.
     """
     if rng.random() < 0.5:
         scene = flip(scene)
     scene = scene._replace(image=jitter(scene.image, rng))
-    if rng.random() < sizes.crop_chance:
+    if rng.random() < sizes.crop_probability:
         scene = resize(scene, int(rng.choice(sizes.crop_from_sides)))
         scene = crop(scene, *_random_region(scene.image.size, sizes, rng))
     return resize(scene, int(rng.choice(sizes.train_sides)), sizes.longest)
 
 
 def flip(scene: Scene) -> Scene:
-    """Mirror left and right.
-
-    Args:
-        scene: The picture.
-    """
+    """Mirror left and right."""
     width = scene.image.width
     return Scene(ImageOps.mirror(scene.image), np.array([width, 0, width, 0]) + scene.boxes[:, [2, 1, 0, 3]] * [-1, 1, -1, 1])
 
 
 def jitter(image: PIL.Image.Image, rng: np.random.Generator) -> PIL.Image.Image:
-    """Change brightness, contrast and saturation, in random order.
-
-    Args:
-        image: RGB.
-        rng: The chance.
-    """
+    """Change the brightness, contrast and saturation of an RGB image, in random order."""
     enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
     factors = rng.uniform(1 - JITTER, 1 + JITTER, len(enhancers))
     for index in rng.permutation(len(enhancers)):
@@ -136,27 +127,14 @@ def jitter(image: PIL.Image.Image, rng: np.random.Generator) -> PIL.Image.Image:
 
 
 def resize(scene: Scene, side: int, longest: int | None = None) -> Scene:
-    """Bring the shorter side to a length, or the longer one to its limit.
-
-    Args:
-        scene: The picture.
-        side: Wanted length of the shorter side in pixels.
-        longest: Limit of the longer one; None for none.
-    """
+    """Resize so that the shorter side is `side` pixels long, or the longer one `longest`, if it would be longer."""
     size = resized_size(*scene.image.size, side, longest)
     ratio = np.array(size) / scene.image.size
     return Scene(scene.image.resize(size, PIL.Image.Resampling.BILINEAR), scene.boxes * np.tile(ratio, 2))
 
 
 def resized_size(width: int, height: int, side: int, longest: int | None = None) -> tuple[int, int]:
-    """Say what width and height `resize` gives, rounded as in the published code.
-
-    Args:
-        width: Width in pixels.
-        height: Height in pixels.
-        side: Wanted length of the shorter side.
-        longest: Limit of the longer one; None for none.
-    """
+    """Compute the width and height after `resize`, rounded as in the published code."""
     shorter, longer = sorted((width, height))
     if longest is not None and longer / shorter * side > longest:
         side = max(1, round(longest * shorter / longer))
@@ -165,26 +143,13 @@ def resized_size(width: int, height: int, side: int, longest: int | None = None)
 
 
 def crop(scene: Scene, left: int, top: int, width: int, height: int) -> Scene:
-    """Cut a rectangle out, and boxes with it; those outside lose their area.
-
-    Args:
-        scene: The picture.
-        left: Where it begins, in pixels.
-        top: Where it begins.
-        width: Its width.
-        height: Its height.
-    """
+    """Crop a rectangle, in pixels, and clip the boxes; those outside lose their area."""
     boxes = np.clip(scene.boxes - [left, top, left, top], 0, [width, height, width, height])
     return Scene(scene.image.crop((left, top, left + width, top + height)), boxes)
 
 
 def clip_square(image: PIL.Image.Image, size: int) -> PIL.Image.Image:
-    """Cut out what CLIP sees: bicubic resize of the shorter side, then the centre.
-
-    Args:
-        image: RGB.
-        size: Side of the square in pixels.
-    """
+    """Make CLIP's square input of an RGB image: bicubic resize of the shorter side to `size` pixels, then a centre crop."""
     width, height = resized_size(*image.size, size)
     # Halves round to even, as in torchvision's centre crop.
     left, top = round((width - size) / 2), round((height - size) / 2)

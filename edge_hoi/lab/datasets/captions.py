@@ -1,11 +1,11 @@
-"""Pictures with captions, to train a CLIP on: a folder with pictures, and `captions.json` beside them.
+"""Captioned images, to train a CLIP on: a folder with images and `captions.json`.
 
     {"images": [
         {"file": "a.jpg", "captions": ["a photo of a man riding a bicycle", "someone on a bike"], "meaning": "ride bicycle"}
     ]}
 
-Captions of a picture say the same in other words, the plainest first. Pictures of equal meaning show the same, whatever their captions:
-training does not tell them apart.
+Captions of an image have the same meaning, the plainest first. Images of equal meaning show the same, whatever their captions, and are
+not contrasted with each other.
 """
 
 import os
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets.augment import clip_square
-from edge_hoi.lab.datasets.files import as_file_name, as_list, as_mapping, check_keys, read_json, reading
+from edge_hoi.lab.datasets.files import as_file_name, as_list, as_mapping, check_keys, read_image_list, reading
 from edge_hoi.lab.datasets.images import open_image
 
 CAPTIONS = "captions.json"
@@ -27,12 +27,12 @@ _KEYS = ("file", "captions", "meaning")
 
 
 class CaptionedImage(NamedTuple):
-    """A picture and what it shows.
+    """An image with captions.
 
     Attributes:
-        path: The picture's file.
+        path: The image's file.
         captions: At least one; the plainest first.
-        meaning: What they say, the same text for all pictures that show the same.
+        meaning: Their meaning, the same text for all images that show the same.
     """
 
     path: Path
@@ -41,63 +41,51 @@ class CaptionedImage(NamedTuple):
 
 
 def read_captioned_images(folder: Path) -> tuple[CaptionedImage, ...]:
-    """Read which pictures a folder has; the pictures themselves are not opened.
+    """Read a folder's captions; the images are not opened.
 
     Args:
-        folder: With the pictures and `captions.json`.
+        folder: With the images and `captions.json`.
 
     Raises:
-        DatasetError: The file is missing, damaged or lists nothing, or an entry is not usable; the message says which and how to mend it.
+        DatasetError: The file is missing, damaged or empty, or an entry is invalid.
     """
     path = folder / CAPTIONS
-    content = read_json(path)
-    with reading(str(path)):
-        images = as_list(as_mapping(content, '{"images": [...]}')["images"], "images")
-        if not images:
-            raise DatasetError("it lists no images")
-    return tuple(_picture(image, folder, f"{path.name}, image {number}") for number, image in enumerate(images, 1))
+    return tuple(_parse(image, folder, f"{path.name}, image {number}") for number, image in enumerate(read_image_list(path), 1))
 
 
-def read_squares(pictures: Sequence[CaptionedImage], side: int) -> NDArray[np.uint8]:
-    """Decode pictures into memory, cut as CLIP sees them; 40 000 of 128 pixels take 2 GB.
+def read_squares(images: Sequence[CaptionedImage], side: int) -> NDArray[np.uint8]:
+    """Decode images into memory at CLIP's input size; 40 000 of 128 pixels take 2 GB.
 
     Args:
-        pictures: N pictures.
-        side: Side of CLIP's picture in pixels.
+        images: N images.
+        side: Side of CLIP's input in pixels.
 
     Returns:
         `(N, side, side, 3)` RGB.
 
     Raises:
-        DatasetError: A picture is not there or damaged.
+        DatasetError: An image is missing or damaged.
     """
-    squares = np.empty((len(pictures), side, side, 3), np.uint8)
+    squares = np.empty((len(images), side, side, 3), np.uint8)
 
     def read(number: int) -> None:
-        squares[number] = np.asarray(clip_square(open_image(pictures[number].path), side))
+        squares[number] = np.asarray(clip_square(open_image(images[number].path), side))
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow decodes and resizes without holding the interpreter's lock
-        for _ in threads.map(read, range(len(pictures))):
+        for _ in threads.map(read, range(len(images))):
             pass
     return squares
 
 
-def prompts_of_meanings(pictures: Iterable[CaptionedImage]) -> dict[str, str]:
-    """Choose a text for each meaning: the first caption of its first picture.
-
-    Args:
-        pictures: What has meanings.
-
-    Returns:
-        Prompts by meaning, in the order of first sight.
-    """
+def prompts_of_meanings(images: Iterable[CaptionedImage]) -> dict[str, str]:
+    """Return a prompt for each meaning, the first caption of its first image, in the order of first occurrence."""
     prompts: dict[str, str] = {}
-    for picture in pictures:
-        prompts.setdefault(picture.meaning, picture.captions[0])
+    for image in images:
+        prompts.setdefault(image.meaning, image.captions[0])
     return prompts
 
 
-def _picture(image: object, folder: Path, where: str) -> CaptionedImage:
+def _parse(image: object, folder: Path, where: str) -> CaptionedImage:
     with reading(where):
         fields = as_mapping(image, "an image")
         check_keys(fields, _KEYS)
@@ -105,7 +93,7 @@ def _picture(image: object, folder: Path, where: str) -> CaptionedImage:
     with reading(f"{where} ({name[:80]})"):
         captions = tuple(_text(caption, "a caption") for caption in as_list(fields["captions"], "captions"))
         if not captions:
-            raise DatasetError("it has no captions; write at least one, or take the picture out")
+            raise DatasetError("it has no captions; write at least one, or remove the image")
         return CaptionedImage(folder / name, captions, _text(fields["meaning"], "the meaning"))
 
 

@@ -1,7 +1,7 @@
-"""Look at what of a data set is on disk, and say what is missing and where to get it."""
+"""Check of a data set on disk: missing files, and where to get them."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +14,41 @@ SHOWN_NAMES = 5
 
 @dataclass(frozen=True, slots=True)
 class SplitCheck:
-    """What one part of a data set has and lacks.
+    """Result for one split of a data set.
 
     Attributes:
-        split: Its name.
-        problems: What is missing or wrong, each with how to mend it; empty if all is well.
-        counts: Pictures, rows, and what else there is to count.
-        missing: Names of the pictures that are not there.
+        dataset: Name of the data set; of a custom one its folder's.
+        split: Name of the split; None for a custom data set, which has no others.
+        problems: What is missing or wrong, each with how to fix it; empty if the split is complete.
+        counts: Numbers of images, interactions and categories.
+        missing: Names of the missing images.
     """
 
-    split: str
+    dataset: str
+    split: str | None
     problems: tuple[str, ...]
     counts: dict[str, int]
     missing: tuple[str, ...] = ()
 
+    @property
+    def title(self) -> str:
+        """Names of data set and split."""
+        return f"{self.dataset} {self.split}" if self.split else self.dataset
+
     def to_json(self) -> dict[str, Any]:
-        """Turn into plain JSON values."""
-        return {"split": self.split, "problems": list(self.problems), "counts": self.counts, "missing": list(self.missing)}
+        """Return plain JSON values."""
+        return asdict(self)
 
 
 def check_dataset(name: str, folder: Path) -> list[SplitCheck]:
-    """Look at what of a data set is on disk. Pictures are looked for by name, not opened.
+    """Check what of a data set is on disk. Images are searched by name, not opened.
 
     Args:
         name: One of `known_datasets()`.
-        folder: Where it lies.
+        folder: Its folder.
 
     Returns:
-        One for each of its splits.
+        One result for each of its splits.
 
     Raises:
         DatasetError: There is no such data set or folder.
@@ -53,26 +60,25 @@ def check_dataset(name: str, folder: Path) -> list[SplitCheck]:
 
 
 def _check_split(name: str, folder: Path, split: Any) -> SplitCheck:  # noqa: ANN401 -- a key of the data file
+    dataset_name, split_name = (folder.resolve().name, None) if name == CUSTOM else (name, split)
     try:
         dataset = open_dataset(name, folder, split)
     except DatasetError as error:
-        return SplitCheck(split, (str(error),), {})
+        return SplitCheck(dataset_name, split_name, (str(error),), {})
     missing = _missing(dataset)
     problems = []
     if missing:
         get = f"; get {layouts()[name]['get']['images']}" if name != CUSTOM else ""
         shown = ", ".join(missing[:SHOWN_NAMES]) + (" …" if len(missing) > SHOWN_NAMES else "")
         where = " or ".join(str(path) for path in dataset.image_folders)
-        problems.append(f"{len(missing)} of {len(dataset)} pictures are not in {where} ({shown}){get}")
-    if name != CUSTOM and len(dataset) != split_layout(name, split)["pictures"]:
-        problems.append(
-            f"the annotations name {len(dataset)} pictures, the whole has {split_layout(name, split)['pictures']}: a part of it?"
-        )
-    return SplitCheck(split, tuple(problems), _counts(dataset), missing)
+        problems.append(f"{len(missing)} of {len(dataset)} images are not in {where} ({shown}){get}")
+    if name != CUSTOM and len(dataset) != (count := split_layout(name, split)["image_count"]):
+        problems.append(f"the annotations list {len(dataset)} images, the whole split has {count}; is this file a part of it?")
+    return SplitCheck(dataset_name, split_name, tuple(problems), _counts(dataset), missing)
 
 
 def _missing(dataset: AnnotatedImages) -> tuple[str, ...]:
-    # Two listings of a folder are much faster than 38 000 questions about single files.
+    # Two listings of a folder are much faster than 38 000 lookups of single files.
     listed = {path.name for folder in dataset.image_folders if folder.is_dir() for path in folder.iterdir()}
     names = (annotation.file_name for annotation in dataset.annotations)
     return tuple(name for name in names if name not in listed and find_image(name, dataset.image_folders) is None)
@@ -84,9 +90,9 @@ def _counts(dataset: AnnotatedImages) -> dict[str, int]:
         rows.update(annotation.hoi_ids.tolist())
     unknown = rows.pop(NO_HOI, 0)
     counts = {
-        "pictures": len(dataset),
-        "rows": rows.total() + unknown,
-        "categories with rows": len(rows),
+        "images": len(dataset),
+        "interactions": rows.total() + unknown,
+        "annotated categories": len(rows),
         "categories": len(dataset.vocabulary),
     }
-    return counts | ({"rows of no category": unknown} if unknown else {})
+    return counts | ({"interactions without a category": unknown} if unknown else {})

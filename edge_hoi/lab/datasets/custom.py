@@ -1,4 +1,4 @@
-"""One's own data set: a folder with pictures, and `annotations.json` beside them.
+"""Custom data sets: a folder with images and `annotations.json`.
 
     {"images": [
         {"file": "yard/a.jpg", "interactions": [
@@ -8,10 +8,10 @@
         {"file": "yard/b.jpg", "interactions": []}
     ]}
 
-Boxes are left, top, right, bottom in pixels of the picture as stored; `null` where the object cannot be seen. A picture without
-interactions teaches that nothing happens there. What people do is said by `text`, or by `verb` and `object_name`, as in a vocabulary
-file (`edge_hoi.vocabulary.custom`). If a `vocabulary.yaml` stands beside, it lists all categories and their prompts; else the vocabulary is
-what the annotations mention, in the order of first sight. A `zero_shot.yaml` may name splits, and what each keeps from training:
+Boxes are left, top, right, bottom in pixels of the image as stored; `null` where the object is not visible. An image without
+interactions is a negative example. `text`, or `verb` and `object_name`, name the category as in a vocabulary file
+(`edge_hoi.vocabulary.custom`). An optional `vocabulary.yaml` lists all categories and their prompts; without it the vocabulary is the
+annotated categories, in the order of first occurrence. An optional `zero_shot.yaml` lists each zero-shot split's unseen categories:
 
     new_objects: [person riding bicycle, {verb: wear, object: helmet}]
 """
@@ -27,8 +27,8 @@ import yaml
 
 from edge_hoi.boxes import clip_to_frame
 from edge_hoi.errors import DatasetError, VocabularyError
-from edge_hoi.lab.datasets.annotations import AnnotatedImages, HoiAnnotation, find_image
-from edge_hoi.lab.datasets.files import as_boxes, as_file_name, as_list, as_mapping, check_keys, read_json, reading
+from edge_hoi.lab.datasets.annotations import AnnotatedImages, HoiAnnotation, check_command, find_image
+from edge_hoi.lab.datasets.files import as_boxes, as_file_name, as_list, as_mapping, check_keys, read_image_list, reading
 from edge_hoi.lab.datasets.images import read_image_size
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 from edge_hoi.vocabulary.custom import parse_custom
@@ -39,50 +39,56 @@ _KEYS = ("human", "object", "text", "verb", "object_name")
 
 
 def read_custom(folder: Path, *, split: str = "train") -> AnnotatedImages:
-    """Read one's own data set, and look at each picture's size.
+    """Read a custom data set's annotations and its images' sizes.
 
     Args:
-        folder: With the pictures, `annotations.json` and maybe `vocabulary.yaml`.
-        split: What it is used for.
+        folder: With the images, `annotations.json` and perhaps `vocabulary.yaml`.
+        split: Split that it is used as.
 
     Raises:
-        DatasetError: A file is missing or damaged, or an entry is not usable; the message says which and how to mend it.
-        VocabularyError: `vocabulary.yaml` is not usable.
+        DatasetError: A file is missing or damaged, or an entry is invalid.
+        VocabularyError: `vocabulary.yaml` is invalid.
     """
     path = folder / ANNOTATIONS
-    images = _images(path)
+    images = read_image_list(path)
     categories = _Categories(_vocabulary(folder, images, path))
     annotations, seen = [], set[str]()
     for where, image in _each(images, path):
         with reading(where):
             name = as_file_name(image["file"])
             if name in seen:
-                raise DatasetError("the picture is there twice; join its entries")
+                raise DatasetError("the image is listed twice; join its entries")
             seen.add(name)
         annotations.append(_annotation(name, image, folder, categories, where))
-    return AnnotatedImages(folder.resolve().name, split, categories.vocabulary, tuple(annotations), (folder,))
+    command = check_command("custom", folder)
+    return AnnotatedImages(folder.resolve().name, split, categories.vocabulary, tuple(annotations), (folder,), command)
+
+
+def vocabulary_file(folder: Path) -> Path:
+    """Return the file of a custom data set that defines its vocabulary."""
+    return folder / (VOCABULARY if (folder / VOCABULARY).is_file() else ANNOTATIONS)
 
 
 def read_zero_shot(folder: Path, name: str, vocabulary: Vocabulary) -> tuple[int, ...]:
-    """Read which categories a zero-shot split keeps from training.
+    """Read the unseen categories of a zero-shot split.
 
     Args:
         folder: The data set's, with `zero_shot.yaml`.
-        name: The split's name.
+        name: Name of the split.
         vocabulary: The data set's.
 
     Returns:
         The unseen HOI ids, ascending.
 
     Raises:
-        DatasetError: There is no such file or split, or it names what the vocabulary does not have.
+        DatasetError: There is no such file or split, or a category is not in the vocabulary.
         VocabularyError: The file is not YAML.
     """
     path = folder / ZERO_SHOT
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DatasetError(f"no zero-shot splits in {path} ({error.strerror}); list there, by name, what training is not to see") from error
+        raise DatasetError(f"no zero-shot splits in {path} ({error.strerror}); list the unseen categories of each split there") from error
     with reading(str(path)):
         splits = as_mapping(parse_yaml(content, name=path.name), "splits by name")
         if name not in splits:
@@ -93,7 +99,7 @@ def read_zero_shot(folder: Path, name: str, vocabulary: Vocabulary) -> tuple[int
 
 
 def write_vocabulary(folder: Path) -> Path:
-    """Write the vocabulary that the annotations mention as `vocabulary.yaml`, to be edited and to be used with an engine.
+    """Write the annotated categories to `vocabulary.yaml`, for editing and for engines.
 
     Args:
         folder: The data set's.
@@ -102,25 +108,16 @@ def write_vocabulary(folder: Path) -> Path:
         The file's path.
 
     Raises:
-        DatasetError: There is such a file already, or the annotations are not usable.
+        DatasetError: The file exists, or the annotations are invalid.
     """
     path = folder / VOCABULARY
-    entries = _entries(_images(folder / ANNOTATIONS), folder / ANNOTATIONS)
+    entries = _entries(read_image_list(folder / ANNOTATIONS), folder / ANNOTATIONS)
     try:
         with path.open("x", encoding="utf-8") as file:
             yaml.safe_dump(entries, file, allow_unicode=True, sort_keys=False, width=1000)
     except OSError as error:
-        raise DatasetError(f"cannot write {path}: {error.strerror}; remove the file that is there, or edit it") from error
+        raise DatasetError(f"cannot write {path}: {error.strerror}; remove the existing file, or edit it") from error
     return path
-
-
-def _images(path: Path) -> list[Any]:
-    content = read_json(path)
-    with reading(str(path)):
-        images = as_list(as_mapping(content, '{"images": [...]}')["images"], "images")
-        if not images:
-            raise DatasetError("it lists no images")
-    return images
 
 
 def _each(images: list[Any], path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -151,13 +148,13 @@ def _vocabulary(folder: Path, images: list[Any], path: Path) -> Vocabulary:
 
 
 def _entries(images: list[Any], path: Path) -> list[Any]:
-    """List what the annotations mention, each category once, in the form of a vocabulary file."""
+    """List the annotated categories as entries of a vocabulary file."""
     entries: dict[tuple[str, str], Any] = {}
     parsed: dict[str, tuple[str, str]] = {}
     for where, image in _each(images, path):
         for at, interaction in _each_interaction(image, where):
             with reading(at):
-                entry = _said(interaction)
+                entry = _entry(interaction)
             key = json.dumps(entry)
             if key not in parsed:
                 parsed[key] = _parse(entry, {}, at)
@@ -165,8 +162,8 @@ def _entries(images: list[Any], path: Path) -> list[Any]:
     return list(entries.values())
 
 
-def _said(interaction: dict[str, Any]) -> Any:  # noqa: ANN401 -- an entry of a vocabulary file
-    """Put what an interaction says into the form of a vocabulary's entry."""
+def _entry(interaction: dict[str, Any]) -> Any:  # noqa: ANN401 -- an entry of a vocabulary file
+    """Convert an interaction to an entry of a vocabulary file."""
     text, verb, noun = (interaction.get(key) for key in ("text", "verb", "object_name"))
     if isinstance(text, str) and verb is None and noun is None:
         return text
@@ -176,7 +173,7 @@ def _said(interaction: dict[str, Any]) -> Any:  # noqa: ANN401 -- an entry of a 
 
 
 def _parse(entry: Any, objects: dict[str, str], where: str) -> tuple[str, str]:  # noqa: ANN401 -- an entry of a vocabulary file
-    """Read an entry as a vocabulary of its own, into verb and object."""
+    """Parse an entry into verb and object."""
     document = {"name": "annotations", "interactions": [entry], "objects": objects}
     try:
         one = parse_custom(json.dumps(document, ensure_ascii=False).encode(), file="", name="")
@@ -186,7 +183,7 @@ def _parse(entry: Any, objects: dict[str, str], where: str) -> tuple[str, str]: 
 
 
 class _Categories:
-    """Finds the category that an interaction names."""
+    """Finds categories by their entries."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -200,7 +197,7 @@ class _Categories:
 
     def find(self, interaction: dict[str, Any], where: str) -> int:
         with reading(where):
-            entry = _said(interaction)
+            entry = _entry(interaction)
         return self.find_entry(entry, where)
 
     def find_entry(self, entry: Any, where: str) -> int:  # noqa: ANN401 -- an entry of a vocabulary file
@@ -216,14 +213,16 @@ class _Categories:
         if names not in self._by_names:
             near = difflib.get_close_matches(" ".join(names), [" ".join(known) for known in self._by_names], n=1)
             hint = f"; the nearest there is {near[0]!r}" if near else ""
-            raise DatasetError(f"{where}: verb {names[0]!r} with object {names[1]!r} is not in {VOCABULARY}{hint}; add it there or mend it")
+            raise DatasetError(
+                f"{where}: verb {names[0]!r} with object {names[1]!r} is not in {VOCABULARY}{hint}; add it there, or correct it"
+            )
         return self._by_names[names]
 
 
 def _annotation(name: str, image: dict[str, Any], folder: Path, categories: _Categories, where: str) -> HoiAnnotation:
     path = find_image(name, (folder,))
     if path is None:
-        raise DatasetError(f"{where}: there is no such file in {folder}; put it there, or take the entry out")
+        raise DatasetError(f"{where}: there is no such file in {folder}; put it there, or remove the entry")
     with reading(where):
         width, height = read_image_size(path)
     humans, objects, hoi_ids = [], [], []
@@ -243,7 +242,7 @@ def _box(value: object, what: str, width: int, height: int) -> Any:  # noqa: ANN
     (box,) = as_boxes([value])
     left, top, right, bottom = box.tolist()
     if not (left < right and top < bottom):
-        raise DatasetError(f"{what} box {value} is empty or turned inside out; write [left, top, right, bottom]")
+        raise DatasetError(f"{what} box {value} is empty or its corners are swapped; write [left, top, right, bottom]")
     if min(left, top) < -1 or right > width + 1 or bottom > height + 1:
-        raise DatasetError(f"{what} box {value} leaves the picture of {width}x{height} pixels; was it drawn on a resized or turned copy?")
+        raise DatasetError(f"{what} box {value} exceeds the image of {width}x{height} pixels; was it drawn on a resized or rotated copy?")
     return clip_to_frame(box, width=width, height=height)

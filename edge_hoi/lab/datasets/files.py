@@ -1,4 +1,4 @@
-"""Reading annotation files without believing in them: every error names file, picture and entry."""
+"""Reading of untrusted annotation files: every error names file, image and entry."""
 
 import difflib
 import json
@@ -24,7 +24,7 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 -- JSON is anything
         path: The file.
 
     Raises:
-        DatasetError: It cannot be read, is larger than any such file, or is not JSON.
+        DatasetError: It cannot be read, is larger than `MAX_BYTES`, or is not JSON.
     """
     try:
         with path.open("rb") as file:
@@ -32,32 +32,43 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 -- JSON is anything
     except OSError as error:
         raise DatasetError(f"cannot read annotations {path}: {error.strerror}; check the path") from error
     if len(content) > MAX_BYTES:
-        raise DatasetError(f"{path}: expected annotations of at most {MAX_BYTES >> 20} MiB, this file is larger; is it the right one?")
+        raise DatasetError(f"{path}: expected annotations of at most {MAX_BYTES >> 20} MiB, this file is larger; is it the right file?")
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
         detail = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise DatasetError(f"{path}: not JSON, or cut short ({detail}); get or write the file again") from error
+        raise DatasetError(f"{path}: not JSON, or truncated ({detail}); get or write the file again") from error
+
+
+def read_image_list(path: Path) -> list[Any]:
+    """Read the non-empty list `images` of a JSON file.
+
+    Raises:
+        DatasetError: The file is missing, damaged, of another form, or lists nothing.
+    """
+    content = read_json(path)
+    with reading(str(path)):
+        images = as_list(as_mapping(content, '{"images": [...]}')["images"], "images")
+        if not images:
+            raise DatasetError("it lists no images")
+    return images
 
 
 @contextmanager
 def reading(where: str) -> Iterator[None]:
-    """Turn what a malformed entry raises into an error that says where it is.
+    """Raise `DatasetError` with the place of a malformed entry instead of the errors that it causes within the context.
 
     Args:
-        where: File and picture.
-
-    Raises:
-        DatasetError: In place of the errors of looking into values of the wrong kind.
+        where: File and image.
     """
     try:
         yield
     except DatasetError as error:
         raise DatasetError(f"{where}: {error}") from error
     except KeyError as error:
-        raise DatasetError(f"{where}: expected {error}, which is missing; is it a file of this form?") from error
+        raise DatasetError(f"{where}: expected {error}, which is missing; does the file have this form?") from error
     except (TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-        raise DatasetError(f"{where}: not as expected ({error}); is it a file of this form?") from error
+        raise DatasetError(f"{where}: not as expected ({error}); does the file have this form?") from error
 
 
 def as_boxes(value: object) -> NDArray[np.float32]:
@@ -70,7 +81,7 @@ def as_boxes(value: object) -> NDArray[np.float32]:
         `(n, 4)` float32.
 
     Raises:
-        DatasetError: It is something else, or a number is not finite or beyond any picture.
+        DatasetError: It is something else, or a number is not finite or out of range.
     """
     boxes = value if isinstance(value, Sequence) and not isinstance(value, str) else None
     if boxes is None or not all(isinstance(box, Sequence) and len(box) == 4 and all(map(_is_coordinate, box)) for box in boxes):
@@ -80,15 +91,10 @@ def as_boxes(value: object) -> NDArray[np.float32]:
 
 
 def as_index(value: object, count: int, what: str) -> int:
-    """Read a number that points into a list.
-
-    Args:
-        value: The number.
-        count: How long the list is.
-        what: What it points at, for messages.
+    """Return a value that is an integer from 0 to `count` - 1.
 
     Raises:
-        DatasetError: It is not a whole number, or outside of the list.
+        DatasetError: It is something else; the message names `what` it is.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < count:
         raise DatasetError(f"expected {what} from 0 to {count - 1}, got {str(value)[:80]}")
@@ -96,29 +102,22 @@ def as_index(value: object, count: int, what: str) -> int:
 
 
 def as_file_name(value: object) -> str:
-    """Read a picture's name: a relative path that stays in its folder.
-
-    Args:
-        value: The name.
+    """Return an image's name: a relative path within its folder.
 
     Raises:
-        DatasetError: It is not text, or leads elsewhere.
+        DatasetError: It is not text, or leads out of the folder.
     """
     name = value if isinstance(value, str) else ""
     if not name or not name.isprintable() or "\\" in name or len(name) > 500 or name.startswith("/") or ".." in name.split("/"):
-        raise DatasetError(f"expected a picture's file name within the data set's folder, got {str(value)[:80]!r}")
+        raise DatasetError(f"expected an image's file name within the data set's folder, got {str(value)[:80]!r}")
     return name
 
 
 def as_list(value: object, what: str) -> list[Any]:
-    """Read a list.
-
-    Args:
-        value: The list.
-        what: What it holds, for messages.
+    """Return a value that is a list.
 
     Raises:
-        DatasetError: It is something else.
+        DatasetError: It is something else; the message names `what` the list holds.
     """
     if not isinstance(value, list):
         raise DatasetError(f"expected a list of {what}, got {type(value).__name__}")
@@ -126,14 +125,10 @@ def as_list(value: object, what: str) -> list[Any]:
 
 
 def as_mapping(value: object, what: str) -> Mapping[str, Any]:
-    """Read a JSON object.
-
-    Args:
-        value: The object.
-        what: What it describes, for messages.
+    """Return a value that is a JSON object.
 
     Raises:
-        DatasetError: It is something else.
+        DatasetError: It is something else; the message names `what` it describes.
     """
     if not isinstance(value, dict):
         raise DatasetError(f"expected {what} as a JSON object, got {type(value).__name__}")
@@ -141,20 +136,16 @@ def as_mapping(value: object, what: str) -> Mapping[str, Any]:
 
 
 def check_keys(mapping: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Refuse keys that mean nothing.
-
-    Args:
-        mapping: A JSON object.
-        known: Keys that it may have.
+    """Refuse unknown keys.
 
     Raises:
-        DatasetError: It has another; the nearest known one is named.
+        DatasetError: There is one; the message names the nearest known one.
     """
     for key in mapping:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
-            mend = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-            raise DatasetError(f"unknown key {key[:60]!r}; {mend}")
+            fix = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            raise DatasetError(f"unknown key {key[:60]!r}; {fix}")
 
 
 def _is_coordinate(value: object) -> bool:

@@ -1,7 +1,7 @@
-"""HICO-DET's annotations, in both forms that people have.
+"""HICO-DET's annotations, in both published forms.
 
 Boxes are whole pixels, both ends included. The original annotations count them from 1, and so does `instances_*2015.json`; the
-published recipe's files count from 0. What is read here counts from 0, whichever the file.
+published recipe's files count from 0. Annotations read here always count from 0.
 """
 
 from pathlib import Path
@@ -20,10 +20,10 @@ def read_hico_det(path: Path, *, skip_invalid: bool = False) -> tuple[HoiAnnotat
 
     Args:
         path: The file.
-        skip_invalid: Leave out a picture one of whose rows points at a box that is not there, as the published training does.
+        skip_invalid: Skip an image with a row that refers to a missing box, as the published training does.
 
     Returns:
-        One for each picture, in the file's order, those without rows included.
+        One for each image, in the file's order, those without rows included.
 
     Raises:
         DatasetError: The file is missing, damaged, of another form, or a row does not fit HICO-DET's 600 categories.
@@ -33,29 +33,29 @@ def read_hico_det(path: Path, *, skip_invalid: bool = False) -> tuple[HoiAnnotat
     if isinstance(content, dict) and "correspondence" in content:
         return _from_instances(content, vocabulary, path)
     with reading(str(path)):
-        pictures = as_list(content, "pictures (trainval_hico.json, test_hico.json), or the form of instances_test2015.json")
+        images = as_list(content, "images (trainval_hico.json, test_hico.json), or the form of instances_test2015.json")
     coco = {coco_id: object_id for object_id, coco_id in enumerate(vocabulary.coco_category_ids)}
     annotations = []
-    for number, picture in enumerate(pictures):
-        with reading(f"{path}, picture {number}"):
-            picture = as_mapping(picture, "a picture")
-            if not (skip_invalid and _points_nowhere(picture)):
-                annotations.append(_from_published(picture, coco, vocabulary))
+    for number, image in enumerate(images):
+        with reading(f"{path}, image {number}"):
+            image = as_mapping(image, "an image")
+            if not (skip_invalid and _has_invalid_index(image)):
+                annotations.append(_from_published(image, coco, vocabulary))
     return tuple(annotations)
 
 
-def _points_nowhere(picture: Any) -> bool:  # noqa: ANN401 -- JSON is anything
-    count = len(picture["annotations"])
-    return any(row["subject_id"] >= count or row["object_id"] >= count for row in picture["hoi_annotation"])
+def _has_invalid_index(image: Any) -> bool:  # noqa: ANN401 -- JSON is anything
+    count = len(image["annotations"])
+    return any(row["subject_id"] >= count or row["object_id"] >= count for row in image["hoi_annotation"])
 
 
-def _from_published(picture: Any, coco: dict[int | None, int], vocabulary: Vocabulary) -> HoiAnnotation:  # noqa: ANN401 -- JSON is anything
-    name = as_file_name(picture["file_name"])
+def _from_published(image: Any, coco: dict[int | None, int], vocabulary: Vocabulary) -> HoiAnnotation:  # noqa: ANN401 -- JSON is anything
+    name = as_file_name(image["file_name"])
     with reading(name):
-        things = as_list(picture["annotations"], "boxes")
-        boxes = as_boxes([thing["bbox"] for thing in things])
-        labels = np.array([coco[thing["category_id"]] for thing in things], np.int64)
-        rows = as_list(picture["hoi_annotation"], "interactions")
+        boxed = as_list(image["annotations"], "boxes")
+        boxes = as_boxes([each["bbox"] for each in boxed])
+        labels = np.array([coco[each["category_id"]] for each in boxed], np.int64)
+        rows = as_list(image["hoi_annotation"], "interactions")
         humans = [as_index(row["subject_id"], len(boxes), "subject_id") for row in rows]
         objects = [as_index(row["object_id"], len(boxes), "object_id") for row in rows]
         hoi_ids = np.array([as_index(row["hoi_category_id"] - 1, len(vocabulary), "hoi_category_id (less 1)") for row in rows], np.int64)
@@ -67,24 +67,24 @@ def _from_published(picture: Any, coco: dict[int | None, int], vocabulary: Vocab
 
 def _from_instances(content: Any, vocabulary: Vocabulary, path: Path) -> tuple[HoiAnnotation, ...]:  # noqa: ANN401 -- JSON is anything
     with reading(str(path)):
-        # Its objects stand in alphabetical order; names tie them to the vocabulary's.
+        # Its objects are in alphabetical order; they are matched with the vocabulary's by name.
         object_ids = np.array([vocabulary.objects.index(name.replace("_", " ")) for name in content["objects"]], np.int64)
         verb_ids = np.array([vocabulary.verbs.index(name) for name in content["verbs"]], np.int64)
         ours = {(hoi.verb_id, hoi.object_id): hoi_id for hoi_id, hoi in enumerate(vocabulary.hois)}
         triples = sorted(content["correspondence"])
         if [hoi for hoi, _, _ in triples] != list(range(len(vocabulary))):
             raise DatasetError(f"expected a correspondence of {len(vocabulary)} categories, got {len(triples)}")
-        hoi_ids = np.array([ours[int(verb_ids[verb]), int(object_ids[thing])] for _, thing, verb in triples], np.int64)
-        names, pictures = as_list(content["filenames"], "file names"), as_list(content["annotation"], "pictures")
-        if len(names) != len(pictures):
-            raise DatasetError(f"expected as many pictures as file names, got {len(pictures)} and {len(names)}")
+        hoi_ids = np.array([ours[int(verb_ids[verb]), int(object_ids[noun])] for _, noun, verb in triples], np.int64)
+        names, images = as_list(content["filenames"], "file names"), as_list(content["annotation"], "images")
+        if len(names) != len(images):
+            raise DatasetError(f"expected as many images as file names, got {len(images)} and {len(names)}")
     annotations = []
-    for name, picture in zip(names, pictures, strict=True):
-        with reading(f"{path}, picture {str(name)[:80]}"):
-            humans, objects = (as_boxes(picture[key]) - 1 for key in ("boxes_h", "boxes_o"))
+    for name, image in zip(names, images, strict=True):
+        with reading(f"{path}, image {str(name)[:80]}"):
+            humans, objects = (as_boxes(image[key]) - 1 for key in ("boxes_h", "boxes_o"))
             tables = {"hoi": hoi_ids, "object": object_ids, "verb": verb_ids}
             row_hois, row_objects, row_verbs = (
-                table[[as_index(index, len(table), key) for index in picture[key]]] for key, table in tables.items()
+                table[[as_index(index, len(table), key) for index in image[key]]] for key, table in tables.items()
             )
             _check_categories(vocabulary, row_hois, row_verbs, row_objects)
             annotations.append(HoiAnnotation(as_file_name(name), humans, objects, row_hois, row_objects, row_verbs))
@@ -97,6 +97,6 @@ def _check_categories(vocabulary: Vocabulary, hoi_ids: Any, verb_ids: Any, objec
         row = int(np.argmin(fits))
         hoi = vocabulary.hois[hoi_ids[row]]
         raise DatasetError(
-            f"row {row} says category {hoi_ids[row] + 1} ({hoi.text}), with verb {verb_ids[row] + 1} and object "
-            f"'{vocabulary.objects[object_ids[row]]}', which that category has not; is it a file of HICO-DET?"
+            f"row {row} has category {hoi_ids[row] + 1} ({hoi.text}), with verb {verb_ids[row] + 1} and object "
+            f"'{vocabulary.objects[object_ids[row]]}', which do not belong to that category; is this a file of HICO-DET?"
         )

@@ -1,7 +1,7 @@
-"""Reading a data set's pictures, as the published recipe does.
+"""Reading of a data set's images, as in the published recipe.
 
-Pictures are decoded by Pillow and turned into RGB whatever they are: greyscale, CMYK, palettes, with transparency (which is dropped).
-Turning by EXIF orientation is not done, neither by the published recipe nor here: its annotations were drawn on pictures as stored.
+Pillow decodes them and converts them to RGB (from greyscale, CMYK, palettes; transparency is dropped). EXIF orientation is ignored, as in
+the published recipe: annotations were drawn on images as stored.
 """
 
 import os
@@ -20,51 +20,36 @@ MAX_PIXELS = 1 << 26
 
 
 def open_image(path: Path) -> "PIL.Image.Image":
-    """Read a picture for Pillow's filters.
-
-    Args:
-        path: The file.
-
-    Returns:
-        RGB, decoded.
+    """Decode an image to RGB.
 
     Raises:
-        DatasetError: It is not there, not a picture, cut short, or larger than `MAX_PIXELS`.
+        DatasetError: It is missing, not an image, truncated, or larger than `MAX_PIXELS`.
     """
-    with _opened(path) as picture:
+    with _opened(path) as image:
         try:
-            converted: PIL.Image.Image = picture.convert("RGB")
+            converted: PIL.Image.Image = image.convert("RGB")
             return converted
         except (OSError, SyntaxError, ValueError) as error:
-            raise DatasetError(f"picture {path} is damaged or cut short ({error}); get it again") from error
+            raise DatasetError(f"image {path} is damaged or truncated ({error}); get it again") from error
 
 
 def read_image(path: Path) -> Image:
-    """Read a picture as an array.
-
-    Args:
-        path: The file.
-
-    Returns:
-        `(H, W, 3)` uint8 RGB.
+    """Decode an image to an `(H, W, 3)` uint8 RGB array.
 
     Raises:
-        DatasetError: It is not there, not a picture, cut short, or larger than `MAX_PIXELS`.
+        DatasetError: As `open_image`.
     """
     return np.array(open_image(path), np.uint8)
 
 
 def read_image_size(path: Path) -> tuple[int, int]:
-    """Read a picture's width and height, without decoding it.
-
-    Args:
-        path: The file.
+    """Read an image's width and height, without decoding it.
 
     Raises:
-        DatasetError: It is not there, not a picture, or larger than `MAX_PIXELS`.
+        DatasetError: It is missing, not an image, or larger than `MAX_PIXELS`.
     """
-    with _opened(path) as picture:
-        width, height = picture.size
+    with _opened(path) as image:
+        width, height = image.size
         return int(width), int(height)
 
 
@@ -72,13 +57,13 @@ def _opened(path: Path) -> "PIL.Image.Image":
     try:
         import PIL.Image
     except ImportError as error:
-        raise MissingDependencyError("reading a data set's pictures needs Pillow; pip install pillow") from error
+        raise MissingDependencyError("reading a data set's images needs Pillow: pip install pillow") from error
     try:
-        picture = PIL.Image.open(path)
+        image = PIL.Image.open(path)
     except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a picture, or larger than any"
-        raise DatasetError(f"cannot read picture {path}: {reason}; get it again or take it out") from error
-    if picture.width * picture.height > MAX_PIXELS:
-        picture.close()
-        raise DatasetError(f"picture {path} has {picture.width}x{picture.height} pixels, more than {MAX_PIXELS}; shrink it")
-    return picture
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not an image, or too large"
+        raise DatasetError(f"cannot read image {path}: {reason}; get it again, or remove it") from error
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise DatasetError(f"image {path} has {image.width}x{image.height} pixels, more than {MAX_PIXELS}; shrink it")
+    return image

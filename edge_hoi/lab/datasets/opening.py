@@ -1,4 +1,4 @@
-"""Open a data set by name and folder."""
+"""Opening of a data set by name and folder."""
 
 import difflib
 from functools import cache
@@ -9,7 +9,7 @@ from typing import Any, Literal
 import yaml
 
 from edge_hoi.errors import ConfigError, DatasetError
-from edge_hoi.lab.datasets.annotations import AnnotatedImages
+from edge_hoi.lab.datasets.annotations import AnnotatedImages, check_command
 from edge_hoi.lab.datasets.custom import read_custom, read_zero_shot
 from edge_hoi.lab.datasets.hico_det import read_hico_det
 from edge_hoi.lab.datasets.vcoco import read_vcoco
@@ -21,29 +21,29 @@ CUSTOM = "custom"
 
 @cache
 def layouts() -> dict[str, Any]:
-    """Read where the files of the known data sets lie."""
+    """Read the file layouts of the known data sets."""
     text = (resources.files("edge_hoi.lab.datasets") / "data" / "layouts.yaml").read_text(encoding="utf-8")
     data: dict[str, Any] = yaml.safe_load(text)
     return data
 
 
 def known_datasets() -> tuple[str, ...]:
-    """Name the data sets that `open_dataset` takes."""
+    """Return the names that `open_dataset` accepts."""
     return (*layouts(), CUSTOM)
 
 
 def open_dataset(name: str, folder: Path, split: Split = "test") -> AnnotatedImages:
-    """Read a data set's annotations. Its pictures are looked for when they are asked for.
+    """Read a data set's annotations.
 
-    A picture without annotations stays in, except in HICO-DET's training set, as in the published recipe.
+    Images without annotations are kept, except in HICO-DET's training set, as in the published recipe.
 
     Args:
         name: One of `known_datasets()`.
-        folder: Where it lies; docs/datasets.md shows the layouts.
-        split: Which part; a custom data set has one only, whatever it is used for.
+        folder: Its folder; docs/datasets.md shows the layouts.
+        split: Its split; a custom data set has only one.
 
     Raises:
-        DatasetError: There is no such data set, no annotation file, or it is not usable.
+        DatasetError: There is no such data set or annotation file, or the file is invalid.
     """
     if name == CUSTOM:
         return read_custom(folder, split=split)
@@ -53,17 +53,18 @@ def open_dataset(name: str, folder: Path, split: Split = "test") -> AnnotatedIma
     annotations = read_vcoco(path) if name == "vcoco" else read_hico_det(path, skip_invalid=is_training)
     if name == "hico_det" and is_training:
         annotations = tuple(annotation for annotation in annotations if len(annotation))
-    return AnnotatedImages(name, split, load_vocabulary(name), annotations, tuple(folder / images for images in layout["images"]))
+    folders = tuple(folder / images for images in layout["images"])
+    return AnnotatedImages(name, split, load_vocabulary(name), annotations, folders, check_command(name, folder))
 
 
 def unseen_hoi_ids(name: str, folder: Path, vocabulary: Vocabulary, split: str | None) -> tuple[int, ...]:
-    """List the categories that a zero-shot split keeps from training.
+    """Return the unseen categories of a zero-shot split.
 
     Args:
         name: The data set.
-        folder: Where it lies; a custom data set has its splits there, in `zero_shot.yaml`.
+        folder: Its folder; a custom data set's splits are there, in `zero_shot.yaml`.
         vocabulary: The data set's.
-        split: The zero-shot split's name; None for none.
+        split: Name of the zero-shot split; None for none.
 
     Returns:
         HOI ids, ascending.
@@ -78,15 +79,12 @@ def unseen_hoi_ids(name: str, folder: Path, vocabulary: Vocabulary, split: str |
     if name == CUSTOM:
         return read_zero_shot(folder, split, vocabulary)
     if name != "hico_det":
-        raise ConfigError(f"zero-shot splits are of hico_det and custom, got --zero-shot {split} with --dataset {name}; leave it out")
+        raise ConfigError(f"only hico_det and custom have zero-shot splits, got --zero-shot {split} with --dataset {name}; omit it")
     return tuple(zero_shot_split(split))
 
 
 def splits_of(name: str) -> tuple[str, ...]:
-    """Name the parts of a known data set.
-
-    Args:
-        name: The data set.
+    """Return the splits of a known data set.
 
     Raises:
         DatasetError: There is no such data set.
@@ -95,20 +93,16 @@ def splits_of(name: str) -> tuple[str, ...]:
         return ("train",)
     if name not in layouts():
         near = difflib.get_close_matches(name.lower().replace("-", "_"), known_datasets(), n=1)
-        mend = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known_datasets())}"
-        raise DatasetError(f"no data set is called {name!r}; {mend}")
+        fix = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known_datasets())}"
+        raise DatasetError(f"no data set is called {name!r}; {fix}")
     return tuple(layouts()[name]["splits"])
 
 
 def split_layout(name: str, split: str) -> Any:  # noqa: ANN401 -- a mapping of the data file
-    """Give the layout of one part of HICO-DET or V-COCO.
-
-    Args:
-        name: The data set.
-        split: The part.
+    """Return the layout of a split of HICO-DET or V-COCO.
 
     Raises:
-        DatasetError: There is no such data set or part.
+        DatasetError: There is no such data set or split.
     """
     if split not in splits_of(name):
         raise DatasetError(f"{name} has no split {split!r}; it has {', '.join(splits_of(name))}")
@@ -116,15 +110,10 @@ def split_layout(name: str, split: str) -> Any:  # noqa: ANN401 -- a mapping of 
 
 
 def annotation_file(name: str, folder: Path, split: str) -> Path:
-    """Find the file with the annotations of one part of a data set.
-
-    Args:
-        name: The data set.
-        folder: Where it lies.
-        split: The part.
+    """Find the annotation file of a split.
 
     Raises:
-        DatasetError: None of the files that it may be is there.
+        DatasetError: None of its possible files exists.
     """
     candidates: list[str] = split_layout(name, split)["annotations"]
     path = next((folder / candidate for candidate in candidates if (folder / candidate).is_file()), None)

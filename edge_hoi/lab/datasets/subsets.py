@@ -1,4 +1,4 @@
-"""Parts of a data set: a fraction of its pictures, or what a zero-shot split lets training see."""
+"""Subsets of a data set: a fraction of its images, or the seen part of a zero-shot split."""
 
 import dataclasses
 from collections.abc import Collection
@@ -10,15 +10,15 @@ from edge_hoi.lab.datasets.annotations import AnnotatedImages
 
 
 def fraction(dataset: AnnotatedImages, percent: float, *, seed: int = 0) -> AnnotatedImages:
-    """Keep a random part of the pictures; the same one on every machine, and part of every larger one with that seed.
+    """Keep a random fraction of the images: the same on every machine, and a subset of every larger one with that seed.
 
     Args:
-        dataset: The whole.
-        percent: How much of it, above 0 and up to 100.
-        seed: Which part.
+        dataset: The whole data set.
+        percent: Size of the fraction, above 0 and up to 100.
+        seed: Of the choice.
 
     Returns:
-        `round(percent / 100 · pictures)` pictures, at least 1, in the order of the whole.
+        `round(percent / 100 · images)` images, at least 1, in their order.
 
     Raises:
         ConfigError: The percentage is out of range.
@@ -26,23 +26,23 @@ def fraction(dataset: AnnotatedImages, percent: float, *, seed: int = 0) -> Anno
     if not 0 < percent <= 100:
         raise ConfigError(f"a fraction of a data set is above 0 and up to 100 percent, got {percent}")
     count = max(1, round(len(dataset) * percent / 100))
-    # The published fractions were drawn without a seed that is known; this generator's stream never changes.
+    # The seed of the published fractions is unknown; this generator's stream is the same in all NumPy versions.
     chosen = sorted(np.random.RandomState(seed).permutation(len(dataset))[:count])
     return dataclasses.replace(dataset, annotations=tuple(dataset.annotations[index] for index in chosen))
 
 
 def without_unseen(dataset: AnnotatedImages, unseen_hoi_ids: Collection[int]) -> AnnotatedImages:
-    """Remove what a zero-shot split keeps from training.
+    """Remove the unseen categories of a zero-shot split from a training set.
 
-    A pair of a human and an object goes as a whole if one of its categories is unseen, as in the published training: what remains of it
-    would teach that the unseen category does not hold.
+    A pair of a human and an object is removed as a whole if one of its categories is unseen, as in the published training: the rest would
+    be a negative example of the unseen category.
 
     Args:
         dataset: A training set.
         unseen_hoi_ids: HOI ids, such as `zero_shot_split("rare_first")`.
 
     Returns:
-        The pictures in which something is left.
+        The images that still have rows.
     """
     unseen = np.array(sorted(unseen_hoi_ids), np.int64)
     kept = []

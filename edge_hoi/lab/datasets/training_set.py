@@ -1,4 +1,4 @@
-"""From a data set's pictures to what the network takes: training samples, and single pictures for tests."""
+"""Network inputs from a data set's images: training samples, and single images for evaluation."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -22,13 +22,13 @@ CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.261302
 
 
 class _Pairs(NamedTuple):
-    """The p human-object pairs of one picture.
+    """The p human-object pairs of one image.
 
     Attributes:
-        human_boxes: `(p, 4)` xyxy in pixels of the picture as stored.
+        human_boxes: `(p, 4)` xyxy in pixels of the image as stored.
         object_boxes: `(p, 4)` likewise.
         object_ids: `(p,)`.
-        labels: `(p, N)`, 1 for each category that holds; all zero where the vocabulary has none of them.
+        labels: `(p, N)`, 1 for each true category; all zero where the vocabulary has none of them.
     """
 
     human_boxes: Boxes
@@ -38,20 +38,20 @@ class _Pairs(NamedTuple):
 
 
 class HoiTrainingSet:
-    """A data set's pictures, augmented by the published recipe.
+    """A data set's images, augmented as published.
 
-    A pair of a human and an object whose box augmentation cuts away is left out. The published code also keeps only the first Q boxes of
-    a picture, Q being the network's queries, which can drop the boxes of a crowded picture's pairs; this one keeps them all.
+    A pair with a box outside of the crop is dropped. The published code also keeps only the first Q boxes of an image, Q being the number
+    of queries, which can drop pairs of crowded images; this one keeps them all.
 
     Args:
-        dataset: The pictures.
-        clip_size: Side of CLIP's picture in pixels.
-        sizes: Sizes of pictures.
-        seen_hoi_ids: The HOI ids that the columns of `Target.hoi_labels` stand for, of a zero-shot training; None for all.
-        is_augmented: Whether pictures change at random; else they are prepared as for tests.
+        dataset: The images.
+        clip_size: Side of CLIP's input in pixels.
+        sizes: Sizes of images.
+        seen_hoi_ids: HOI ids of the columns of `Target.hoi_labels` in zero-shot training; None for all.
+        is_augmented: Whether to augment; otherwise images are prepared as for evaluation.
 
     Raises:
-        ConfigError: The annotations hold categories that are not among `seen_hoi_ids`.
+        ConfigError: There are annotations of categories that are not in `seen_hoi_ids`.
     """
 
     def __init__(
@@ -76,18 +76,18 @@ class HoiTrainingSet:
             self._check_is_seen()
 
     def __len__(self) -> int:
-        """Count the pictures."""
+        """Count the images."""
         return len(self._dataset)
 
     def sample(self, index: int, rng: np.random.Generator) -> Sample:
-        """Give a picture with its target.
+        """Return an image with its target.
 
         Args:
-            index: Its number.
-            rng: All chance that augmentation needs: equal generators give equal samples.
+            index: Of the image.
+            rng: Source of all randomness: equal generators give equal samples.
 
         Raises:
-            DatasetError: The picture is not there or damaged.
+            DatasetError: The image is missing or damaged.
         """
         pairs = self._pairs(self._dataset.annotation(index))
         image = open_image(self._dataset.image_path(index))
@@ -111,15 +111,15 @@ class HoiTrainingSet:
             unseen = hoi_ids[(self._columns[hoi_ids] == NO_HOI) & (hoi_ids != NO_HOI)]
             if len(unseen):
                 text = self._dataset.vocabulary.hois[int(unseen[0])].text
-                raise ConfigError(f"'{text}' is annotated and not among the categories to train; remove it with `without_unseen`")
+                raise ConfigError(f"'{text}' is annotated but not one of the categories to train; remove it with `without_unseen`")
 
 
 def evaluation_inputs(image: PIL.Image.Image, *, clip_size: int = 224, sizes: ImageSizes | None = None) -> tuple[Tensor, Tensor]:
-    """Prepare a picture as the published evaluation does: the shorter side 800 pixels, the longer up to 1333.
+    """Prepare an image as in the published evaluation: the shorter side 800 pixels, the longer up to 1333.
 
     Args:
         image: RGB.
-        clip_size: Side of CLIP's picture in pixels.
+        clip_size: Side of CLIP's input in pixels.
         sizes: Other sizes.
 
     Returns:
@@ -130,11 +130,12 @@ def evaluation_inputs(image: PIL.Image.Image, *, clip_size: int = 224, sizes: Im
 
 
 def _tensors(image: PIL.Image.Image, clip_size: int) -> tuple[Tensor, Tensor]:
-    return _normalised(image, IMAGE_MEAN, IMAGE_STD), _normalised(clip_square(image, clip_size), CLIP_MEAN, CLIP_STD)
+    return normalised(image, IMAGE_MEAN, IMAGE_STD), normalised(clip_square(image, clip_size), CLIP_MEAN, CLIP_STD)
 
 
-def _normalised(image: PIL.Image.Image, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    # Channels are parted while they are bytes and then changed in place: less than half the time of doing it in order.
+def normalised(image: PIL.Image.Image, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Convert an RGB image to a normalised `(3, H, W)` float32 tensor; mean and std are of values in [0, 1]."""
+    # Transposing bytes and normalising in place takes less than half the time of the usual order.
     pixels = np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1)).astype(np.float32)  # (3, H, W)
     pixels /= np.float32(255)
     pixels -= np.array(mean, np.float32)[:, None, None]

@@ -1,12 +1,12 @@
-"""The truth of a video, `NAME.truth.json` beside `NAME.mp4`: who is where in each frame, and what they do from when to when.
+"""Ground truth of a video, `NAME.truth.json` beside `NAME.mp4`: tracks with a box in each frame, and episodes with start and end.
 
-docs/event-quality.md shows the form. Renderers write it, the measures of event quality read it; both go through the checks here.
+docs/event-quality.md describes the format. The renderer writes it, the evaluation of events reads it; both use the checks here.
 """
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,14 @@ _SECONDS_DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class TruthVideo:
-    """The video that a truth is about.
+    """The video of a ground truth.
 
     Attributes:
-        file: Its name, in the folder of the truth.
-        fps: Frames a second, nominally; a frame's time is its index over this, also where others were left out before it.
+        file: Its name, in the ground truth's folder.
+        fps: Nominal frames per second; a frame's time is its index over this, also after dropped frames.
         width: In pixels.
         height: In pixels.
-        frames: How many there are, those left out included; indices go from 0 to one less.
+        frames: Number of frames, dropped ones included.
         duration_seconds: Of media time.
     """
 
@@ -43,24 +43,24 @@ class TruthVideo:
     duration_seconds: float
 
     def __post_init__(self) -> None:
-        """Check that all are usable."""
+        """Check all values."""
         as_file_name(self.file)
         for name in ("fps", "duration_seconds"):
             _check_number(getattr(self, name), name, above_zero=True)
         for name in ("width", "height", "frames"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise DatasetError(f"expected {name} as a whole number from 1 on, got {str(value)[:80]}")
+                raise DatasetError(f"expected {name} as an integer of at least 1, got {str(value)[:80]}")
 
 
 @dataclass(frozen=True, slots=True)
 class TruthTrack:
-    """One person or thing, wherever it can be seen.
+    """One human or object, in each frame where it is visible.
 
     Attributes:
-        category: What it is (`person`, `bicycle`).
-        frames: `(n,)` int64 indices of the frames in which it can be seen, ascending.
-        boxes: `(n, 4)` float32 xyxy in pixels; may reach beyond the picture.
+        category: `person`, `bicycle` or another.
+        frames: `(n,)` int64 indices of frames, ascending.
+        boxes: `(n, 4)` float32 xyxy in pixels; may exceed the frame.
     """
 
     category: str
@@ -68,30 +68,30 @@ class TruthTrack:
     boxes: Boxes
 
     def __post_init__(self) -> None:
-        """Check shapes, order and that no box is turned inside out."""
+        """Check shapes, order and corners."""
         _check_name(self.category, "a track's category")
         if self.frames.shape != (len(self.frames),) or self.boxes.shape != (len(self.frames), 4):
             raise DatasetError(f"expected a box for each frame of a track, got {self.boxes.shape} and {self.frames.shape}")
         if np.any(np.diff(self.frames) <= 0):
             raise DatasetError("expected a track's boxes in the order of their frames, each frame once; sort them")
-        inside_out = np.flatnonzero((self.boxes[:, 2:] <= self.boxes[:, :2]).any(axis=1))
-        if len(inside_out):
-            box = self.boxes[inside_out[0]].tolist()
+        swapped = np.flatnonzero((self.boxes[:, 2:] <= self.boxes[:, :2]).any(axis=1))
+        if len(swapped):
+            box = self.boxes[swapped[0]].tolist()
             raise DatasetError(f"expected boxes [left, top, right, bottom] with left < right and top < bottom, got {box}")
 
 
 @dataclass(frozen=True, slots=True)
 class TruthEpisode:
-    """One person, perhaps one object, and what the person does, from start to end.
+    """An interaction from start to end.
 
     Attributes:
-        human: Track of the person.
-        object: Track of the object; None for what needs none ("person smiling").
+        human: Track of the human.
+        object: Track of the object; None for an interaction without one ("person smiling").
         verb: Its name in the vocabulary (`ride`).
         object_name: The object's category; None without object.
         start: Seconds of media time.
         end: Seconds of media time.
-        difficulties: What makes it hard: `crossing`, `occlusion`, `dropout`, or other names; empty for nothing.
+        difficulties: `crossing`, `occlusion`, `dropout`, or other names.
     """
 
     human: int
@@ -115,13 +115,13 @@ class TruthEpisode:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """All that is true of a video.
+    """Ground truth of a video.
 
     Attributes:
         video: The video.
         tracks: By track id, from 1.
         episodes: In any order.
-        verbs: The verbs that were looked for when this was written; episodes of other verbs may have happened as well. None: all.
+        verbs: The annotated verbs; there may be unannotated episodes of others. None for all.
     """
 
     video: TruthVideo
@@ -130,10 +130,10 @@ class Truth:
     verbs: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Check that tracks and episodes fit the video and each other."""
+        """Check that video, tracks and episodes are consistent."""
         for track_id, track in self.tracks.items():
             if track_id < 1:
-                raise DatasetError(f"expected track ids from 1 on, got {track_id}")
+                raise DatasetError(f"expected track ids of at least 1, got {track_id}")
             if len(track.frames) and not 0 <= track.frames[0] <= track.frames[-1] < self.video.frames:
                 last = self.video.frames - 1
                 raise DatasetError(f"track {track_id}: expected frames from 0 to {last}, got {track.frames[0]} to {track.frames[-1]}")
@@ -162,28 +162,22 @@ class Truth:
 
 
 def truth_path(video: Path) -> Path:
-    """Give the place of a video's truth.
-
-    Args:
-        video: The video's file.
-    """
+    """Return the ground truth file of a video file."""
     return video.with_suffix(SUFFIX)
 
 
 def read_truth(path: Path) -> Truth:
-    """Read and check the truth of a video.
-
-    Args:
-        path: A `NAME.truth.json`.
+    """Read and check a `NAME.truth.json`.
 
     Raises:
-        DatasetError: It cannot be read, is not of this form, or contradicts itself; says where.
+        DatasetError: It cannot be read, is not of this format, or is inconsistent; the message says where.
     """
     with reading(str(path)):
-        document = as_mapping(read_json(path), "the truth of a video")
+        document = as_mapping(read_json(path), "the ground truth of a video")
         if document.get("format") != FORMAT:
             raise DatasetError(f"expected a file of format {FORMAT!r}, got {str(document.get('format'))[:80]!r}")
-        video = _read_video(as_mapping(document["video"], "the video"))
+        form = as_mapping(document["video"], "the video")
+        video = TruthVideo(**{field.name: form[field.name] for field in fields(TruthVideo)})
         tracks = {}
         for name, track in as_mapping(document["tracks"], "tracks").items():
             with reading(f"track {name[:80]}"):
@@ -197,30 +191,29 @@ def read_truth(path: Path) -> Truth:
 
 
 def write_truth(truth: Truth, path: Path) -> None:
-    """Write the truth of a video: boxes to a hundredth of a pixel, times to a millionth of a second. Equal truths are equal bytes.
+    """Write a ground truth, byte for byte reproducible: boxes to a hundredth of a pixel, times to a millionth of a second.
 
     Args:
-        truth: What is true.
-        path: Where to; see `truth_path`.
+        truth: The ground truth.
+        path: The file; see `truth_path`.
 
     Raises:
         DatasetError: The file cannot be written.
     """
-    video, document = truth.video, {"format": FORMAT}
-    parts: dict[str, Any] = {
-        "video": {name: getattr(video, name) for name in ("file", "fps", "width", "height", "frames", "duration_seconds")},
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "video": asdict(truth.video),
         "tracks": {str(track_id): _track_form(truth.tracks[track_id]) for track_id in sorted(truth.tracks)},
-        "episodes": [_episode_form(episode) for episode in truth.episodes],
+        "episodes": [
+            asdict(episode) | {"start": round(episode.start, _SECONDS_DIGITS), "end": round(episode.end, _SECONDS_DIGITS)}
+            for episode in truth.episodes
+        ],
     }
     verbs = {} if truth.verbs is None else {"verbs": list(truth.verbs)}
     try:
-        path.write_text(json.dumps(document | parts | verbs, allow_nan=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(document | verbs, allow_nan=False) + "\n", encoding="utf-8")
     except OSError as error:
-        raise DatasetError(f"cannot write {path}: {error.strerror}; choose a folder that exists and may be written to") from error
-
-
-def _read_video(form: Mapping[str, Any]) -> TruthVideo:
-    return TruthVideo(form["file"], form["fps"], form["width"], form["height"], form["frames"], form["duration_seconds"])
+        raise DatasetError(f"cannot write {path}: {error.strerror}; choose a folder that exists and is writable") from error
 
 
 def _read_track(form: Mapping[str, Any], frames: int) -> TruthTrack:
@@ -233,25 +226,13 @@ def _read_track(form: Mapping[str, Any], frames: int) -> TruthTrack:
 
 
 def _read_episode(form: Mapping[str, Any]) -> TruthEpisode:
-    difficulties = tuple(as_list(form["difficulties"], "difficulties"))
-    return TruthEpisode(form["human"], form["object"], form["verb"], form["object_name"], form["start"], form["end"], difficulties)
+    values = {field.name: form[field.name] for field in fields(TruthEpisode)}
+    return TruthEpisode(**values | {"difficulties": tuple(as_list(values["difficulties"], "difficulties"))})
 
 
 def _track_form(track: TruthTrack) -> dict[str, Any]:
     boxes = track.boxes.astype(np.float64).round(_BOX_DIGITS).tolist()
     return {"category": track.category, "boxes": [[frame, *box] for frame, box in zip(track.frames.tolist(), boxes, strict=True)]}
-
-
-def _episode_form(episode: TruthEpisode) -> dict[str, Any]:
-    return {
-        "human": episode.human,
-        "object": episode.object,
-        "verb": episode.verb,
-        "object_name": episode.object_name,
-        "start": round(episode.start, _SECONDS_DIGITS),
-        "end": round(episode.end, _SECONDS_DIGITS),
-        "difficulties": list(episode.difficulties),
-    }
 
 
 def _check_number(value: float, what: str, *, above_zero: bool = False) -> None:

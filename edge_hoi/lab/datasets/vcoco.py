@@ -1,10 +1,10 @@
-"""V-COCO's annotations, in both forms that people have.
+"""V-COCO's annotations, in both published forms.
 
-The published recipe's files tell everything: 29 verbs, those without an object and roles whose object is not in sight included, and all
-boxes of the picture. `instances_vcoco_*.json` has 24 verbs (none that takes no object, and not `point`) and only rows with an object.
+The published recipe's files are complete: 29 verbs, including those without an object, roles whose object is not visible, and all boxes
+of the image. `instances_vcoco_*.json` has 24 verbs (none that takes no object, and not `point`) and only rows with an object.
 
-Some pairs of verb and object that occur are none of the 263 categories that HOICLIP knows; such rows have `NO_HOI`. They count in
-V-COCO's own evaluation, which is by verb, and training leaves them out, as the published training does.
+Some pairs of verb and object are none of HOICLIP's 263 categories; such rows have `NO_HOI`. They count in V-COCO's own evaluation, which is
+by verb; training drops them, as the published training does.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ from edge_hoi.lab.datasets.files import as_boxes, as_file_name, as_index, as_lis
 from edge_hoi.types import Boxes
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 
-_NOBODY = -1
+_NO_OBJECT = -1
 """`object_id` of the published form where there is no object."""
 
 
@@ -30,7 +30,7 @@ def read_vcoco(path: Path) -> tuple[HoiAnnotation, ...]:
         path: The file.
 
     Returns:
-        One for each picture, in the file's order, those without rows included.
+        One for each image, in the file's order, those without rows included.
 
     Raises:
         DatasetError: The file is missing, damaged or of another form.
@@ -40,20 +40,20 @@ def read_vcoco(path: Path) -> tuple[HoiAnnotation, ...]:
     if isinstance(content, dict) and "classes" in content:
         with reading(str(path)):
             verbs = [reader.verb(name) for name in as_list(content["classes"], "verbs")]
-            # Theirs begin with "background".
+            # The file's list starts with "background".
             objects = [reader.vocabulary.objects.index(name) if name != "background" else None for name in content["objects"]]
-            pictures = as_list(content["annotations"], "pictures")
+            images = as_list(content["annotations"], "images")
     else:
         with reading(str(path)):
-            pictures = as_list(content, "pictures (trainval_vcoco.json, test_vcoco.json), or the form of instances_vcoco_test.json")
+            images = as_list(content, "images (trainval_vcoco.json, test_vcoco.json), or the form of instances_vcoco_test.json")
         verbs, objects = None, []
     annotations = []
-    for number, picture in enumerate(pictures):
-        with reading(f"{path}, picture {number}"):
-            picture = as_mapping(picture, "a picture")
-            name = as_file_name(picture["file_name"])
+    for number, image in enumerate(images):
+        with reading(f"{path}, image {number}"):
+            image = as_mapping(image, "an image")
+            name = as_file_name(image["file_name"])
             with reading(name):
-                row = reader.from_published(name, picture) if verbs is None else reader.from_instances(name, picture, verbs, objects)
+                row = reader.from_published(name, image) if verbs is None else reader.from_instances(name, image, verbs, objects)
         annotations.append(row)
     return tuple(annotations)
 
@@ -93,21 +93,21 @@ class _Reader:
     def verb(self, name: str) -> int:
         return self.vocabulary.verbs.index(name.replace(" ", "_"))
 
-    def from_instances(self, name: str, picture: Any, verbs: list[int], objects: list[int | None]) -> HoiAnnotation:  # noqa: ANN401
-        humans, others = as_boxes(picture["boxes_h"]), as_boxes(picture["boxes_o"])
-        verb_ids = [verbs[as_index(action, len(verbs), "action")] for action in picture["actions"]]
-        object_ids = [objects[as_index(thing, len(objects), "object")] for thing in picture["objects"]]
+    def from_instances(self, name: str, image: Any, verbs: list[int], objects: list[int | None]) -> HoiAnnotation:  # noqa: ANN401
+        humans, others = as_boxes(image["boxes_h"]), as_boxes(image["boxes_o"])
+        verb_ids = [verbs[as_index(action, len(verbs), "action")] for action in image["actions"]]
+        object_ids = [objects[as_index(index, len(objects), "object")] for index in image["objects"]]
         if None in object_ids:
             raise DatasetError(f"row {object_ids.index(None)} has the object 'background'")
-        return self._annotation(name, humans, others, verb_ids, [thing for thing in object_ids if thing is not None], no_boxes())
+        return self._annotation(name, humans, others, verb_ids, [index for index in object_ids if index is not None], no_boxes())
 
-    def from_published(self, name: str, picture: Any) -> HoiAnnotation:  # noqa: ANN401 -- JSON is anything
-        things = as_list(picture["annotations"], "boxes")
-        boxes = np.concatenate([as_boxes([thing["bbox"] for thing in things]), np.zeros((1, 4), np.float32)])  # the last is `_NOBODY`'s
-        labels = [*(self._coco[thing["category_id"]] for thing in things), self._no_object_id]
-        rows = as_list(picture["hoi_annotation"], "interactions")
-        humans = [as_index(row["subject_id"], len(things), "subject_id") for row in rows]
-        others = [_NOBODY if row["object_id"] == _NOBODY else as_index(row["object_id"], len(things), "object_id") for row in rows]
+    def from_published(self, name: str, image: Any) -> HoiAnnotation:  # noqa: ANN401 -- JSON is anything
+        boxed = as_list(image["annotations"], "boxes")
+        boxes = np.concatenate([as_boxes([each["bbox"] for each in boxed]), np.zeros((1, 4), np.float32)])  # the last is `_NO_OBJECT`'s
+        labels = [*(self._coco[each["category_id"]] for each in boxed), self._no_object_id]
+        rows = as_list(image["hoi_annotation"], "interactions")
+        humans = [as_index(row["subject_id"], len(boxed), "subject_id") for row in rows]
+        others = [_NO_OBJECT if row["object_id"] == _NO_OBJECT else as_index(row["object_id"], len(boxed), "object_id") for row in rows]
         verb_ids = [as_index(row["category_id"], len(self.vocabulary.verbs), "verb") for row in rows]
         person = self.vocabulary.objects.index("person")
         bystanders = [index for index, label in enumerate(labels) if label == person and index not in humans]

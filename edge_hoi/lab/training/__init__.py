@@ -1,1 +1,1 @@
-"""Training HOICLIP: matching, losses, the loop, and what a training run starts from."""
+"""Training: annotated images and initial weights in; checkpoints, metrics and resumable state out."""

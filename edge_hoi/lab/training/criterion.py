@@ -1,32 +1,34 @@
-"""The losses (HOICLIP, section 3.5), on every decoder layer.
+"""HOICLIP's losses (section 3.5), on every decoder layer.
 
-Sums over a batch are divided by counts of the whole batch, over all processes that train together: two processes with half a batch each
-learn exactly what one learns with the whole.
+Sums over a batch are divided by counts of the whole batch over all processes: two processes with half a batch each train exactly as one
+with the whole.
 
-L layers, B batch, Q queries, N HOI categories, K objects ("nothing" is one more), M matched pairs of the whole batch.
+L layers, B batch, Q queries, N HOI categories, K objects (plus one class "nothing"), M matched pairs of the whole batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from edge_hoi.lab.datasets.batch import Target, Targets
-from edge_hoi.lab.training.box_overlap import generalised_iou
 from edge_hoi.lab.training.distributed import sum_over_processes, world_size
-from edge_hoi.lab.training.focal_loss import clamped_probabilities, focal_loss
+from edge_hoi.lab.training.losses import LossOutput, clamped_probabilities, focal_loss, generalised_iou
 from edge_hoi.lab.training.matcher import Matcher, Matches
-from edge_hoi.lab.training.predictions import Predictions
+from edge_hoi.lab.training.network import Predictions
 
 _EPSILON = 1e-4
 _TOP = 5
 
+Objective = Callable[[Any, Targets], LossOutput]
+"""Computes the loss of a network's predictions for B images against their targets."""
+
 
 class Losses(NamedTuple):
-    """One layer's losses, scalars, not weighted."""
+    """Unweighted losses of one layer, each `()`."""
 
     hoi: Tensor
     object: Tensor
@@ -37,12 +39,12 @@ class Losses(NamedTuple):
 
 
 class CriterionOutputs(NamedTuple):
-    """What a batch costs.
+    """Losses of a batch.
 
     Attributes:
         total: `()` weighted sum of all losses of all layers, to be minimised.
-        layers: The losses of each layer; the last layer's come last.
-        matches: The assignment of each layer.
+        layers: Losses of each layer, the last layer's last.
+        matches: Assignment of each layer.
     """
 
     total: Tensor
@@ -51,10 +53,10 @@ class CriterionOutputs(NamedTuple):
 
 
 class _Matched(NamedTuple):
-    """One layer's matched queries beside what they should have said.
+    """One layer's matched queries and their targets.
 
     Attributes:
-        places: Two `(M,)` indices, of pictures and of queries.
+        places: Two `(M,)` indices, of images and of queries.
         target: The `(M, ...)` targets in that order.
         has_object: `(M,)` bool.
     """
@@ -65,7 +67,7 @@ class _Matched(NamedTuple):
 
 
 class _Counts(NamedTuple):
-    """What sums are divided by, each `()`: a process's share of the count over all processes."""
+    """Divisors of the sums, each `()`: the count over all processes, divided by the number of processes."""
 
     pairs: Tensor
     objects: Tensor
@@ -75,14 +77,14 @@ class _Counts(NamedTuple):
 
 @dataclass(frozen=True)
 class Criterion:
-    """Matches predictions with targets and weighs how far off they are.
+    """Matches predictions with targets and computes the weighted losses.
 
     Attributes:
         matcher: Assigns queries to targets.
         hoi: Weight of the focal loss over HOI categories.
         object: Weight of the cross-entropy over object classes.
-        l1: Weight of the boxes' distance, the human's and the object's each.
-        giou: Weight of the boxes' overlap, likewise.
+        l1: Weight of the boxes' L1 distance, the human's and the object's each.
+        giou: Weight of the boxes' generalised IoU loss, likewise.
         nothing: Weight of the class "nothing" within the cross-entropy, in (0, 1].
     """
 
@@ -98,7 +100,7 @@ class Criterion:
 
         Args:
             layers: L layers' predictions, the last layer's last.
-            targets: Of B pictures.
+            targets: Of B images.
 
         Raises:
             TrainingError: A prediction is not a finite number.
@@ -110,7 +112,7 @@ class Criterion:
         return CriterionOutputs(torch.stack([self.weigh(layer) for layer in losses]).sum(), losses, matches)
 
     def weigh(self, losses: Losses) -> Tensor:
-        """Add one layer's losses up by their weights."""
+        """Return the weighted sum of one layer's losses."""
         boxes = self.l1 * (losses.human_l1 + losses.object_l1) + self.giou * (losses.human_giou + losses.object_giou)
         return self.hoi * losses.hoi + self.object * losses.object + boxes
 
@@ -119,9 +121,9 @@ class Criterion:
         pairs = torch.tensor(sum(targets.counts), device=device)  # also those for which there are too few queries
         rows = []
         for layer, found in zip(layers, matched, strict=True):
-            answers = len(found.has_object)
-            others = layer.object_logits.shape[0] * layer.object_logits.shape[1] - answers
-            weight = torch.tensor(answers + self.nothing * others, device=device)
+            positives = len(found.has_object)
+            negatives = layer.object_logits.shape[0] * layer.object_logits.shape[1] - positives
+            weight = torch.tensor(positives + self.nothing * negatives, device=device)
             rows.append(torch.stack([tensor.float() for tensor in (pairs, found.has_object.sum(), found.target.hoi_labels.sum(), weight)]))
         totals = sum_over_processes(torch.stack(rows))  # (L, 4)
         totals[:, [0, 2]] = totals[:, [0, 2]].clamp(min=1)
@@ -131,8 +133,10 @@ class Criterion:
     def _losses(self, layer: Predictions, matched: _Matched, counts: _Counts) -> Losses:
         places, target, has_object = matched
         humans, objects = layer.human_boxes[places], layer.object_boxes[places]  # (M, 4)
+        hoi_labels = torch.zeros_like(layer.hoi_logits)
+        hoi_labels[places] = target.hoi_labels
         return Losses(
-            hoi=focal_loss(layer.hoi_logits, _labels(layer, matched)).sum() / counts.positives,
+            hoi=focal_loss(layer.hoi_logits, hoi_labels).sum() / counts.positives,
             object=self._cross_entropy_sum(layer.object_logits, matched) / counts.class_weight,
             human_l1=(humans - target.human_boxes).abs().sum() / counts.pairs,
             object_l1=(objects - target.object_boxes)[has_object].abs().sum() / counts.objects,
@@ -141,7 +145,7 @@ class Criterion:
         )
 
     def _cross_entropy_sum(self, logits: Tensor, matched: _Matched) -> Tensor:
-        """Sum over all `(B, Q, K + 1)` queries; those without a pair should say "nothing"."""
+        """Sum over all `(B, Q, K + 1)` queries; the label of unmatched ones is "nothing"."""
         nothing = logits.shape[2] - 1
         labels = torch.full(logits.shape[:2], nothing, device=logits.device)
         labels[matched.places] = matched.target.object_labels
@@ -150,22 +154,52 @@ class Criterion:
         return functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), weight, reduction="sum")
 
 
+@dataclass(frozen=True)
+class HoiObjective:
+    """HOICLIP's losses, and its last layer's error rates for the log.
+
+    Attributes:
+        criterion: The losses.
+        query_groups: Groups of queries, each matched separately (Group DETR, Chen et al., 2023, section 3.2).
+    """
+
+    criterion: Criterion = field(default_factory=Criterion)
+    query_groups: int = 1
+
+    def __call__(self, layers: Sequence[Predictions], targets: Targets) -> LossOutput:
+        """Compute the loss of a batch.
+
+        Args:
+            layers: Predictions of each decoder layer, the last layer's last; metrics are of its first group.
+            targets: Of B images.
+
+        Raises:
+            TrainingError: A prediction is not a finite number.
+        """
+        groups = [layer.groups(self.query_groups) for layer in layers]
+        outputs = self.criterion([group for layer in groups for group in layer], targets)
+        logged = -self.query_groups  # the first group of the last layer
+        hoi_error, object_error = class_errors(groups[-1][0], targets, outputs.matches[logged])
+        metrics = {f"loss/{name}": loss for name, loss in outputs.layers[logged]._asdict().items()}
+        return LossOutput(outputs.total / self.query_groups, {**metrics, "error/hoi_top5": hoi_error, "error/object": object_error})
+
+
 def class_errors(predictions: Predictions, targets: Targets, matches: Matches) -> tuple[Tensor, Tensor]:
-    """Measure how often matched queries err, to watch while training.
+    """Compute the error rates of one layer's matched queries, for the log.
 
     Args:
         predictions: One layer's.
-        targets: Of B pictures.
+        targets: Of B images.
         matches: That layer's assignment.
 
     Returns:
-        Two `()` percentages: of the categories that hold, those not among the five best; and of the objects, those not the best. Both are
-        100 where nothing is matched.
+        Two `()` percentages: of the true categories, those not among the five best; and of the objects, those not the best. Both are 100
+        where nothing is matched.
     """
     places, target, _ = _gather(matches, targets)
     if not len(target.object_labels):
         return torch.tensor(100.0), torch.tensor(100.0)
-    # By clamped probabilities, as the focal loss sees them: published training counts so, and clamping makes ties.
+    # By the focal loss's clamped probabilities, as published training counts: clamping makes ties.
     probabilities = clamped_probabilities(predictions.hoi_logits[places].float())  # (M, N)
     best = probabilities.topk(min(_TOP, probabilities.shape[1]), dim=1).indices
     found = target.hoi_labels.gather(1, best).sum(dim=1) / target.hoi_labels.sum(dim=1).clamp(min=1)
@@ -174,12 +208,6 @@ def class_errors(predictions: Predictions, targets: Targets, matches: Matches) -
 
 
 def _gather(matches: Matches, targets: Targets) -> _Matched:
-    pictures, queries, rows = torch.stack(matches).to(targets.pairs.object_labels.device, non_blocking=True)
-    target = targets.pairs.map(lambda tensor: tensor[rows])
-    return _Matched((pictures, queries), target, (target.object_boxes != 0).any(dim=1))
-
-
-def _labels(layer: Predictions, matched: _Matched) -> Tensor:
-    labels = torch.zeros_like(layer.hoi_logits)
-    labels[matched.places] = matched.target.hoi_labels
-    return labels
+    images, queries, pairs = torch.stack(matches).to(targets.pairs.object_labels.device, non_blocking=True)
+    target = targets.pairs.map(lambda tensor: tensor[pairs])
+    return _Matched((images, queries), target, (target.object_boxes != 0).any(dim=1))

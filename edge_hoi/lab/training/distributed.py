@@ -1,4 +1,4 @@
-"""The processes that train together, started by `torchrun`; alone, there is one."""
+"""Processes of a distributed training run, started by `torchrun`; without it there is one."""
 
 import os
 from collections.abc import Iterator
@@ -9,16 +9,16 @@ import torch
 import torch.distributed
 from torch import Tensor
 
-PATIENCE = timedelta(hours=6)
+TIMEOUT = timedelta(hours=6)
 """How long processes wait for each other: as long as the first one may need to evaluate."""
 
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[torch.device]:
-    """Join the processes that `torchrun` started; alone, do nothing.
+    """Join the processes that `torchrun` started, if any.
 
     Args:
-        device: Where this process computes.
+        device: Device of this process.
 
     Yields:
         The device.
@@ -28,7 +28,7 @@ def joined(device: torch.device) -> Iterator[torch.device]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     try:
         yield device
     finally:
@@ -36,26 +36,22 @@ def joined(device: torch.device) -> Iterator[torch.device]:
 
 
 def is_distributed() -> bool:
-    """Tell whether several processes train together."""
+    """Return whether several processes train together."""
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def world_size() -> int:
-    """Count the processes."""
+    """Return the number of processes."""
     return torch.distributed.get_world_size() if is_distributed() else 1
 
 
 def rank() -> int:
-    """Give this process's number; 0 is the one that logs and saves."""
+    """Return this process's number; 0 is the one that logs and saves."""
     return torch.distributed.get_rank() if is_distributed() else 0
 
 
 def sum_over_processes(values: Tensor) -> Tensor:
-    """Add up what each process has.
-
-    Args:
-        values: Of any shape, equal in all processes; not changed.
-    """
+    """Return the sum of a tensor over all processes; its shape is equal in all, and it is not changed."""
     values = values.clone()
     if is_distributed():
         torch.distributed.all_reduce(values)

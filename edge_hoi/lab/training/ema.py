@@ -1,4 +1,4 @@
-"""The running mean of the weights, which often does better than the weights of any one step."""
+"""Exponential moving average of the weights, which often does better than the weights of any one step."""
 
 from collections.abc import Mapping
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 class WeightEma:
-    """Follows weights as they are trained.
+    """Moving average of weights.
 
     Args:
-        weights: Where it starts, by name; copied.
-        decay: What it keeps of itself at each step, in (0, 1).
+        weights: Initial values, by name; copied.
+        decay: Weight of the average itself at each step, in (0, 1).
     """
 
     def __init__(self, weights: Mapping[str, Tensor], decay: float) -> None:
@@ -20,12 +20,12 @@ class WeightEma:
 
     @torch.no_grad()
     def update(self, weights: Mapping[str, Tensor], step: int) -> None:
-        """Take in the weights of a step.
+        """Add the weights of a step.
 
         Args:
             weights: By name.
-            step: Steps done; the mean of the first ones forgets where it started.
+            step: Steps done; the decay is smaller in the first ones.
         """
         decay = min(self._decay, (1 + step) / (10 + step))
-        for name, mean in self.tensors.items():
-            mean.lerp_(weights[name].detach(), 1 - decay)
+        for name, average in self.tensors.items():
+            average.lerp_(weights[name].detach(), 1 - decay)

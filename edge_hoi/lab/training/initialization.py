@@ -1,4 +1,4 @@
-"""What training starts from where there is no HOICLIP yet: fresh weights, CLIP's own, and a DETR detector's."""
+"""Initial weights of training without a HOICLIP checkpoint: random ones, CLIP's, and a DETR detector's."""
 
 import re
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_hoi.errors import CheckpointError
+from edge_hoi.lab.training.network import DETECTOR_PARTS
 from edge_hoi.lab.training.text_classifier import classifier_from_text
 from edge_hoi.model import Checkpoint, Hoiclip, HoiclipConfig, build_clip, build_hoiclip, load_checkpoint
 from edge_hoi.model.attention import Attention
@@ -22,29 +23,29 @@ _DETR_NAMES = (
     (r"transformer\.decoder\.(.+)", (r"transformer.instance_decoder.\1",)),
     (r"bbox_embed\.(.+)", (r"hum_bbox_embed.\1", r"obj_bbox_embed.\1")),
 )
-"""(DETR's name, the published HOICLIP's names). What is not here, DETR's queries and classes, HOICLIP learns anew."""
+"""(DETR's name, the published HOICLIP's names). DETR's queries and classes have no counterpart and are trained from scratch."""
 
-_DETECTOR_PARTS = ("backbone.", "input_projection.", "encoder.")
-_DETECTOR_MEASURES = (
+_DETR_PARTS = (*DETECTOR_PARTS, "instance_decoder.", "human_box_head.", "object_box_head.")
+_DETECTOR_DIMENSIONS = (
     *("backbone_width", "backbone_depths", "backbone_stride"),
     *("width", "num_heads", "feed_forward_width", "num_encoder_layers"),
 )
-"""Of a network's measures, those of `_DETECTOR_PARTS`."""
+"""Dimensions of a network that `DETECTOR_PARTS` depend on."""
 
 
 def untrained_checkpoint(config: HoiclipConfig, vocabulary: Vocabulary, *, clip_weights: str | None = None, seed: int = 0) -> Checkpoint:
-    """Make a checkpoint that has learned nothing yet.
+    """Build a checkpoint with random weights.
 
     Args:
-        config: The network's measures.
-        vocabulary: What it is to look for.
-        clip_weights: open_clip's name of the weights of the configuration's CLIP (such as `openai`), which it downloads; None for random
-            ones, without any download.
-        seed: Names the random weights.
+        config: The network's dimensions.
+        vocabulary: Vocabulary of its classifier.
+        clip_weights: open_clip's name of pre-trained weights of the configuration's CLIP (such as `openai`), which it downloads; None for
+            random ones, without any download.
+        seed: Of the random weights.
 
     Raises:
         ConfigError: open_clip has no such weights.
-        VocabularyError: A prompt is longer than CLIP can read.
+        VocabularyError: A prompt has more tokens than CLIP reads.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -61,52 +62,50 @@ def untrained_checkpoint(config: HoiclipConfig, vocabulary: Vocabulary, *, clip_
 
 
 def load_detr_weights(model: Hoiclip, path: Path) -> int:
-    """Take over what a DETR detector has learned: backbone, encoder, as many of its decoder's layers as there are here, and boxes.
+    """Copy a DETR detector's backbone, encoder, box heads, and as many decoder layers as the model has.
 
     Args:
         model: Changed in place.
         path: A published DETR checkpoint (`detr-r50-e632da11.pth`), or its tensors as safetensors.
 
     Returns:
-        How many tensors were taken over.
+        Number of tensors copied.
 
     Raises:
-        CheckpointError: The file is damaged, could run code, or is not of a DETR with this network's measures.
+        CheckpointError: The file is damaged, could run code, or is not of a DETR with this network's dimensions.
     """
     tensors = read_safetensors(path)[1] if is_safetensors(path) else read_published(path)
     found = {name.removeprefix("model."): tensor for name, tensor in from_published(_as_hoiclip(tensors)).items()}
-    state = model.state_dict()
-    wanted = [name for name in state if name.startswith(("backbone.", "input_projection.", "encoder.", "instance_decoder."))]
-    wanted += [name for name in state if name.startswith(("human_box_head.", "object_box_head."))]
-    for name in wanted:
-        if name not in found or found[name].shape != state[name].shape:
-            shape = tuple(found[name].shape) if name in found else "nothing"
-            raise CheckpointError(f"{path}: expected a DETR whose part '{name}' has shape {tuple(state[name].shape)}, got {shape}")
-    model.load_state_dict({name: found[name] for name in wanted}, strict=False)
-    return len(wanted)
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items() if name.startswith(_DETR_PARTS)}
+    for name, shape in expected.items():
+        if name not in found or found[name].shape != shape:
+            got = tuple(found[name].shape) if name in found else "nothing"
+            raise CheckpointError(f"{path}: expected a DETR whose part '{name}' has shape {tuple(shape)}, got {got}")
+    model.load_state_dict({name: found[name] for name in expected}, strict=False)
+    return len(expected)
 
 
 def load_detector_weights(model: Hoiclip, path: Path) -> int:
-    """Take over what a detector has learned (`edge-hoi pretrain detector`): backbone, input projection and encoder.
+    """Copy backbone, input projection and encoder of a checkpoint of `edge-hoi pretrain detector`.
 
     Args:
         model: Changed in place.
-        path: The checkpoint that it was saved in.
+        path: The checkpoint.
 
     Returns:
-        How many tensors were taken over.
+        Number of tensors copied.
 
     Raises:
-        CheckpointError: The file is damaged or no checkpoint, or its network's measures are not this one's.
+        CheckpointError: The file is damaged or no checkpoint, or its network has other dimensions.
     """
     detector = load_checkpoint(path).model
-    for measure in _DETECTOR_MEASURES:
-        found, wanted = getattr(detector.config, measure), getattr(model.config, measure)
-        if found != wanted:
+    for dimension in _DETECTOR_DIMENSIONS:
+        found, expected = getattr(detector.config, dimension), getattr(model.config, dimension)
+        if found != expected:
             raise CheckpointError(
-                f"{path}: expected a detector with {measure} {wanted}, got {found}; pre-train one with the variant that is to be trained"
+                f"{path}: expected a detector with {dimension} {expected}, got {found}; pre-train a detector of the variant to train"
             )
-    tensors = {name: tensor for name, tensor in detector.state_dict().items() if name.startswith(_DETECTOR_PARTS)}
+    tensors = {name: tensor for name, tensor in detector.state_dict().items() if name.startswith(DETECTOR_PARTS)}
     model.load_state_dict(tensors, strict=False)
     return len(tensors)
 
@@ -121,7 +120,7 @@ def _as_hoiclip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _initialise(model: Hoiclip) -> None:
-    """Draw the transformer's weights as DETR does (Glorot and Bengio, 2010); what else there is keeps torch's defaults."""
+    """Initialise the transformer as DETR does (Glorot and Bengio, 2010); other weights keep torch's defaults."""
     for part in (model.encoder, model.instance_decoder, model.interaction_decoder):
         for parameter in part.parameters():
             if parameter.ndim > 1:

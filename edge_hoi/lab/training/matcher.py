@@ -1,6 +1,6 @@
-"""Which query answers for which annotated pair: the assignment of least total cost (DETR, section 3.1; HOICLIP, section 3.5).
+"""Assignment of queries to annotated pairs with the least total cost (DETR, section 3.1; HOICLIP, section 3.5).
 
-B batch, L decoder layers, Q queries, n annotated pairs of one picture and M of all, N HOI categories.
+B batch, L decoder layers, Q queries, n annotated pairs of one image and M of all, N HOI categories.
 """
 
 from collections.abc import Sequence
@@ -15,35 +15,35 @@ from torch import Tensor
 
 from edge_hoi.errors import TrainingError
 from edge_hoi.lab.datasets.batch import Targets
-from edge_hoi.lab.training.box_overlap import generalised_iou
-from edge_hoi.lab.training.predictions import Predictions
+from edge_hoi.lab.training.losses import generalised_iou
+from edge_hoi.lab.training.network import Predictions
 
 _EPSILON = 1e-4
 
 
 class Matches(NamedTuple):
-    """The assignment of B pictures, picture after picture. In a picture, m is the smaller of Q and n.
+    """The assignment of B images, image after image. In each, m is the smaller of Q and n.
 
     Attributes:
-        pictures: `(sum of m,)` int64 numbers of pictures.
-        queries: `(sum of m,)` int64, ascending in each picture.
-        rows: `(sum of m,)` int64, the pair of all M that each of these queries answers for.
+        images: `(sum of m,)` int64 indices of images.
+        queries: `(sum of m,)` int64, ascending in each image.
+        pairs: `(sum of m,)` int64, the pair of all M that each of these queries is assigned to.
     """
 
-    pictures: Tensor
+    images: Tensor
     queries: Tensor
-    rows: Tensor
+    pairs: Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """Assigns queries to annotated pairs. The attributes are weights of the costs.
+    """Assigns queries to annotated pairs.
 
     Attributes:
-        hoi: Of the HOI categories.
-        object: Of the object class.
-        l1: Of the boxes' distance, in parts of the picture.
-        giou: Of the boxes' overlap.
+        hoi: Weight of the HOI categories' cost.
+        object: Weight of the object class's cost.
+        l1: Weight of the boxes' L1 distance, relative to the image.
+        giou: Weight of the boxes' generalised IoU.
     """
 
     hoi: float = 1.0
@@ -53,31 +53,31 @@ class Matcher:
 
     @torch.no_grad()
     def __call__(self, layers: Sequence[Predictions], targets: Targets) -> list[Matches]:
-        """Match each picture, by the predictions of each layer alone.
+        """Match each image, for each layer separately.
 
         Args:
             layers: L layers' predictions, float32.
-            targets: Of B pictures.
+            targets: Of B images.
 
         Raises:
             TrainingError: A prediction is not a finite number.
         """
         counts = torch.tensor(targets.counts, device=targets.pairs.object_labels.device)
-        pictures = torch.repeat_interleave(counts, output_size=sum(targets.counts))  # (M,)
-        # (L, M, Q): one transfer for all, for each makes a GPU wait.
-        costs = torch.stack([self._costs(layer, targets, pictures) for layer in layers]).double().cpu().numpy()
+        images = torch.repeat_interleave(counts, output_size=sum(targets.counts))  # (M,)
+        # (L, M, Q): one transfer from the GPU for all layers.
+        costs = torch.stack([self._costs(layer, targets, images) for layer in layers]).double().cpu().numpy()
         if not np.isfinite(costs).all():
-            raise TrainingError("the network's predictions are no finite numbers any more; lower the learning rate, or train in fp32")
+            raise TrainingError("the network's predictions are not finite; lower the learning rate, or train in fp32")
         return [_assign_all(cost, targets) for cost in costs]
 
-    def _costs(self, predictions: Predictions, targets: Targets, pictures: Tensor) -> Tensor:
-        """Compute `(M, Q)` costs of the M pairs of all pictures, each with the queries of its own picture."""
+    def _costs(self, predictions: Predictions, targets: Targets, images: Tensor) -> Tensor:
+        """Compute `(M, Q)` costs of the M pairs of all images, each with the queries of its own image."""
         human_boxes, object_boxes = targets.pairs.human_boxes, targets.pairs.object_boxes
         object_labels, hoi_labels = targets.pairs.object_labels, targets.pairs.hoi_labels
-        hoi = _hoi_cost(predictions.hoi_logits.sigmoid()[pictures], hoi_labels)
-        thing = -predictions.object_logits.softmax(dim=-1)[pictures, :, object_labels]
+        hoi = _hoi_cost(predictions.hoi_logits.sigmoid()[images], hoi_labels)
+        object_cost = -predictions.object_logits.softmax(dim=-1)[images, :, object_labels]
         has_object = (object_boxes != 0).any(dim=1, keepdim=True)  # (M, 1)
-        humans, objects = predictions.human_boxes[pictures], predictions.object_boxes[pictures]  # (M, Q, 4)
+        humans, objects = predictions.human_boxes[images], predictions.object_boxes[images]  # (M, Q, 4)
         human_l1, object_l1 = (
             (boxes - wanted[:, None]).abs().sum(dim=-1) for boxes, wanted in ((humans, human_boxes), (objects, object_boxes))
         )
@@ -85,14 +85,14 @@ class Matcher:
             -generalised_iou(boxes, wanted[:, None]) for boxes, wanted in ((humans, human_boxes), (objects, object_boxes))
         )
         l1 = torch.maximum(human_l1, object_l1 * has_object)
-        # Without an object, published training adds the human's cost to the object's instead of leaving the object's out; the object's
-        # is never negative then, since nothing overlaps an empty box. Kept, since it decides which query learns from such pairs.
+        # Without an object, published training adds the human's cost to the object's instead of dropping the object's; the object's is
+        # never negative then, since nothing overlaps an empty box. Kept, since it decides which query is assigned to such pairs.
         giou = torch.maximum(human_giou, object_giou + human_giou * ~has_object)
-        return self.hoi * hoi + self.object * thing + self.l1 * l1 + self.giou * giou
+        return self.hoi * hoi + self.object * object_cost + self.l1 * l1 + self.giou * giou
 
 
 def _hoi_cost(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """Reward queries for what holds and for what does not, each side with half the weight, however few categories hold.
+    """Compute the negative mean of the probabilities of true and of the complements of false categories, each side with half the weight.
 
     Args:
         probabilities: `(M, Q, N)`.
@@ -107,10 +107,10 @@ def _hoi_cost(probabilities: Tensor, labels: Tensor) -> Tensor:
 
 
 def _assign_all(costs: NDArray[np.float64], targets: Targets) -> Matches:
-    """Solve the assignment of each picture, by `(M, Q)` costs."""
+    """Solve the assignment of each image, by `(M, Q)` costs."""
     found = [
-        (np.full(len(queries), picture), queries, start + rows)
-        for picture, (start, count) in enumerate(zip(targets.starts, targets.counts, strict=True))
+        (np.full(len(queries), image), queries, start + rows)
+        for image, (start, count) in enumerate(zip(targets.starts, targets.counts, strict=True))
         for queries, rows in [_assign(costs[start : start + count].T)]
     ]
     return Matches(*(torch.from_numpy(np.concatenate(parts).astype(np.int64)) for parts in zip(*found, strict=True)))

@@ -1,4 +1,4 @@
-"""AdamW with a slower backbone, and how the learning rate changes with time."""
+"""AdamW with a lower learning rate for the backbone, and learning rate schedules."""
 
 import math
 
@@ -11,12 +11,7 @@ _BACKBONE = "model.backbone."
 
 
 def build_optimizer(network: TrainableNetwork, config: TrainConfig) -> torch.optim.AdamW:
-    """Group what is trained by its learning rate.
-
-    Args:
-        network: What is trained.
-        config: The rates, and the weight decay.
-    """
+    """Build AdamW with two parameter groups: everything but the backbone, and the backbone."""
     trained = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
     backbone = [parameter for name, parameter in trained if name.startswith(_BACKBONE)]
     others = [parameter for name, parameter in trained if not name.startswith(_BACKBONE)]
@@ -28,18 +23,13 @@ def build_optimizer(network: TrainableNetwork, config: TrainConfig) -> torch.opt
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Set each group's learning rate to a part of its own.
-
-    Args:
-        optimizer: Of `build_optimizer`.
-        factor: The part, in [0, 1].
-    """
+    """Set each group's learning rate to `factor`, in [0, 1], of its full one."""
     for group in optimizer.param_groups:
         group["lr"] = factor * group["full_lr"]
 
 
 def learning_rate_factor(step: int, *, steps_per_epoch: int, config: RunConfig) -> float:
-    """Say what part of the learning rate holds at a step. It follows from the step alone, so resuming needs no state.
+    """Compute the schedule's factor on the learning rate. It follows from the step alone, so resuming needs no state.
 
     Args:
         step: Steps done before.

@@ -1,12 +1,12 @@
-"""The state of a training run on disk: from it, a run goes on as if it had never been interrupted.
+"""The state of a training run on disk: a resumed run continues exactly as an uninterrupted one.
 
-One safetensors file, replaced as a whole: tensors of the network, of AdamW and of the mean of the weights, and numbers as JSON. It holds no
-code. What does not change is not in it, such as the CLIP of a network that is trained with one.
+One safetensors file, replaced atomically: tensors of the network, of AdamW and of the moving average of the weights, and numbers as JSON,
+without code. What training does not change, such as HOICLIP's CLIP, is not in it.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,17 @@ from edge_hoi.lab.training.ema import WeightEma
 from edge_hoi.lab.training.network import TrainableNetwork
 from edge_hoi.model.checkpoint_files import read_safetensors
 
-FORMAT = "edge-hoi training state 1"
+FORMAT = "edge-hoi training state 2"
 _FREE_TO_CHANGE = {"workers", "log_every_steps", "save_every_steps", "evaluate_every_epochs"}
 
 
 @dataclass
 class Progress:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes:
         step: Steps done.
-        best: The best figure of an evaluation so far, in percent; None before the first.
+        best: The best main metric of an evaluation so far, in percent; None before the first.
     """
 
     step: int = 0
@@ -39,47 +39,47 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """All that changes while training.
+    """All that training changes.
 
     Attributes:
-        network: What is trained.
+        network: The network.
         optimizer: AdamW.
         scaler: Of fp16 gradients; disabled otherwise.
-        mean: Of the weights, if wanted.
-        progress: How far the run is.
+        ema: Moving average of the weights, if wanted.
+        progress: Progress of the run.
     """
 
     network: TrainableNetwork
     optimizer: torch.optim.AdamW
-    scaler: torch.amp.GradScaler
-    mean: WeightEma | None
-    progress: Progress
+    scaler: torch.amp.GradScaler = field(default_factory=lambda: torch.amp.GradScaler(enabled=False))
+    ema: WeightEma | None = None
+    progress: Progress = field(default_factory=Progress)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Give every tensor by name: `network.`, `mean.` or `optimizer.`, then the name within it; not copies."""
+        """Return every tensor by name: `network.`, `ema.` or `optimizer.`, then the name within it; not copies."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.trainable_state().items()}
-        if self.mean is not None:
-            tensors |= {f"mean.{name}": tensor for name, tensor in self.mean.tensors.items()}
+        if self.ema is not None:
+            tensors |= {f"ema.{name}": tensor for name, tensor in self.ema.tensors.items()}
         for name, parameter in self.network.named_parameters():
             moments = self.optimizer.state.get(parameter, {})
             tensors |= {f"optimizer.{name}/{key}": moments[key] for key in sorted(moments)}
         return tensors
 
 
-def save_state(state: TrainingState, path: Path, *, config: RunConfig, pictures: int) -> None:
-    """Write a run's state; a reader sees the whole file or the one before.
+def save_state(state: TrainingState, path: Path, *, config: RunConfig, num_images: int) -> None:
+    """Write a run's state atomically.
 
     Args:
-        state: What to keep.
-        path: Where to.
-        config: What the run was told.
-        pictures: How many there are to train on.
+        state: The state.
+        path: The file.
+        config: Settings of the run.
+        num_images: Size of the training set.
     """
     numbers = {
         "progress": vars(state.progress),
         "scaler": state.scaler.state_dict(),
         "config": config.model_dump(mode="json"),
-        "pictures": pictures,
+        "images": num_images,
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors().items()}
     unfinished = path.with_name(path.name + ".unfinished")
@@ -87,18 +87,18 @@ def save_state(state: TrainingState, path: Path, *, config: RunConfig, pictures:
     unfinished.replace(path)
 
 
-def load_state(state: TrainingState, path: Path, *, config: RunConfig, pictures: int) -> None:
-    """Put a run back to where it was.
+def load_state(state: TrainingState, path: Path, *, config: RunConfig, num_images: int) -> None:
+    """Restore a run's state.
 
     Args:
-        state: Of a run that has just been set up as the first time; changed in place.
-        path: What `save_state` wrote.
-        config: What this run is told; it must be the same but for what changes no weights.
-        pictures: How many there are to train on.
+        state: Of a run that was just set up as the first time; changed in place.
+        path: File of `save_state`.
+        config: Settings of this run; must be equal but for those without effect on the weights.
+        num_images: Size of the training set; must be equal.
 
     Raises:
-        TrainingError: It is of another run.
-        CheckpointError: It is damaged.
+        TrainingError: The file is missing or of another run.
+        CheckpointError: The file is damaged.
     """
     if not path.is_file():
         raise TrainingError(f"nothing to resume: {path} does not exist; start without resuming")
@@ -106,15 +106,15 @@ def load_state(state: TrainingState, path: Path, *, config: RunConfig, pictures:
     if metadata.get("format") != FORMAT:
         raise TrainingError(f"{path}: expected '{FORMAT}', got '{metadata.get('format')}'; resume with the edge-hoi that wrote it")
     numbers = json.loads(metadata["numbers"])
-    _refuse_changes(numbers, {"config": config.model_dump(mode="json"), "pictures": pictures}, path)
+    _refuse_changes(numbers, {"config": config.model_dump(mode="json"), "images": num_images}, path)
     _restore(state, tensors, path)
     state.scaler.load_state_dict(numbers["scaler"])
     state.progress.step, state.progress.best = numbers["progress"]["step"], numbers["progress"]["best"]
 
 
 def _refuse_changes(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
-    if before["pictures"] != now["pictures"]:
-        raise TrainingError(f"{path} is of a run on {before['pictures']} pictures, this is one on {now['pictures']}; start a new run")
+    if before["images"] != now["images"]:
+        raise TrainingError(f"{path} is of a run on {before['images']} images, this is one on {now['images']}; start a new run")
     for name, value in now["config"].items():
         if name not in _FREE_TO_CHANGE and before["config"].get(name) != value:
             raise TrainingError(
@@ -133,7 +133,7 @@ def _restore(state: TrainingState, tensors: Mapping[str, Tensor], path: Path) ->
             state.optimizer.state[parameters[owner]][key] = tensors[name].to(device)
     found = state.tensors()
     if found.keys() != tensors.keys() or any(found[name].shape != tensor.shape for name, tensor in tensors.items()):
-        raise TrainingError(f"{path} is of a run on another network; resume with the model that the run was started from")
+        raise TrainingError(f"{path} is of a run with another network; resume with the model that the run was started from")
     with torch.no_grad():
         for name, tensor in tensors.items():
             found[name].copy_(tensor)

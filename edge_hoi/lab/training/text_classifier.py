@@ -1,4 +1,4 @@
-"""Rows of a classifier from CLIP's text features.
+"""Classifiers from CLIP's text features.
 
 P prompts, E embedding size.
 """
@@ -20,36 +20,32 @@ from edge_hoi.vocabulary import Vocabulary
 VERB_SHARE = 0.5
 """Weight of the verbs' logits, as published for HICO-DET."""
 
-_AT_ONCE = 64
+_BATCH = 64
 
 
 def tokenize(text: ClipTextTower, prompts: Sequence[str]) -> Tensor:
     """Split prompts into CLIP's tokens.
 
     Args:
-        text: The tower that is to read them.
+        text: The tower that encodes them.
         prompts: P texts, at least one.
 
     Returns:
         `(P, L)` int64, L being the longest prompt's tokens; zero after the end token.
 
     Raises:
-        VocabularyError: A prompt is longer than CLIP can read.
+        VocabularyError: A prompt has more tokens than CLIP reads.
     """
-    # One token more than CLIP reads shows whether a prompt was cut off.
+    # With one token more than CLIP reads, a truncated prompt is detected.
     token_ids: Tensor = open_clip.tokenize(list(prompts), context_length=text.context_length + 1)
     for prompt, row in zip(prompts, token_ids, strict=True):
         if row[-1]:
             raise VocabularyError(f"the prompt {prompt!r} has more than the {text.context_length} tokens that CLIP reads; shorten it")
-    return shortened(token_ids)
+    return trim_padding(token_ids)
 
 
-def shortened(token_ids: Tensor) -> Tensor:
-    """Cut off the zeros that follow the longest prompt.
-
-    Args:
-        token_ids: `(P, L)` int64, each row a whole prompt; the end token has the highest id of all.
-    """
+def trim_padding(token_ids: Tensor) -> Tensor:
+    """Remove the zeros after the longest of `(P, L)` int64 prompts; the end token has the highest id."""
     return token_ids[:, : int(token_ids.argmax(dim=-1).max()) + 1]
 
 
@@ -65,28 +61,27 @@ def encode_prompts(text: ClipTextTower, prompts: Sequence[str]) -> Tensor:
         `(P, E)`, of length 1.
 
     Raises:
-        VocabularyError: A prompt is longer than CLIP can read.
+        VocabularyError: A prompt has more tokens than CLIP reads.
     """
     device = next(text.parameters()).device
-    features = [text(chunk.to(device)) for chunk in torch.split(tokenize(text, prompts), _AT_ONCE)]
+    features = [text(chunk.to(device)) for chunk in torch.split(tokenize(text, prompts), _BATCH)]
     return functional.normalize(torch.cat(features), dim=-1)
 
 
 def classifier_from_text(text: ClipTextTower, vocabulary: Vocabulary) -> HoiClassifier:
-    """Make a classifier that has learned nothing yet.
+    """Build an untrained classifier.
 
-    Rows of verbs are the mean of their categories' text features, less the objects': what visual semantic arithmetic makes of pictures,
-    made of words.
+    Verb weights are the mean of their categories' text features less the objects': visual semantic arithmetic on text.
 
     Args:
         text: CLIP's text tower.
-        vocabulary: What the rows are to be.
+        vocabulary: The classifier's vocabulary.
 
     Returns:
         The classifier, on the CPU.
 
     Raises:
-        VocabularyError: A prompt is longer than CLIP can read.
+        VocabularyError: A prompt has more tokens than CLIP reads.
     """
     hois = encode_prompts(text, [hoi.prompt for hoi in vocabulary.hois]).cpu()
     objects = encode_prompts(text, vocabulary.object_prompts).cpu()
@@ -102,17 +97,17 @@ def classifier_from_text(text: ClipTextTower, vocabulary: Vocabulary) -> HoiClas
 
 
 def with_vocabulary(checkpoint: Checkpoint, base_vocabulary: Vocabulary, vocabulary: Vocabulary) -> Checkpoint:
-    """Give a checkpoint a classifier for another vocabulary, to be trained on.
+    """Return a checkpoint with a classifier for another vocabulary, to be trained on.
 
-    What the checkpoint knows keeps its learned rows; the rest begins as text features (`detection.for_vocabulary`).
+    Categories of the base vocabulary keep their trained weights; others start as text features (`detection.for_vocabulary`).
 
     Args:
-        checkpoint: What to start from; its network is shared with the result.
+        checkpoint: Its network is shared with the result.
         base_vocabulary: Its vocabulary.
-        vocabulary: What is to be looked for.
+        vocabulary: The new vocabulary.
 
     Raises:
-        VocabularyError: A prompt is longer than CLIP can read.
+        VocabularyError: A prompt has more tokens than CLIP reads.
     """
     prompts = prompts_to_encode(base_vocabulary, vocabulary)
     features = encode_prompts(checkpoint.text, prompts).cpu().numpy() if prompts else np.zeros((0, 0), np.float32)

@@ -1,4 +1,4 @@
-"""What a run reports: a line of JSON each time, and TensorBoard's files where that is installed."""
+"""Log of a training run: `metrics.jsonl`, and TensorBoard files where TensorBoard is installed."""
 
 import importlib.util
 import json
@@ -13,38 +13,33 @@ FILE = "metrics.jsonl"
 
 
 class TrainingLog:
-    """Writes figures by step.
+    """Writes metrics by step.
 
     Args:
-        folder: The run's; `metrics.jsonl` is written there, and TensorBoard's files in `tensorboard`.
-        first_step: Steps done already; what was reported past them, before an interruption, is taken out.
+        folder: The run's; holds `metrics.jsonl`, and TensorBoard files in `tensorboard`.
+        first_step: Steps done already; entries past them, from before an interruption, are removed.
     """
 
     def __init__(self, folder: Path, *, first_step: int) -> None:
         self._path = folder / FILE
-        self._keep_until(first_step)
+        self._truncate(first_step)
         self._board = _open_board(folder / "tensorboard", first_step)
 
-    def write(self, step: int, figures: Mapping[str, float]) -> None:
-        """Report.
-
-        Args:
-            step: Steps done.
-            figures: By name; a slash puts them into groups.
-        """
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Write metrics by name (a slash groups them) after so many steps."""
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **figures}) + "\n")
+            file.write(json.dumps({"step": step, **metrics}) + "\n")
         if self._board is not None:
-            for name, value in figures.items():
+            for name, value in metrics.items():
                 self._board.add_scalar(name, value, step)
             self._board.flush()
 
     def close(self) -> None:
-        """Close TensorBoard's files."""
+        """Close the TensorBoard files."""
         if self._board is not None:
             self._board.close()
 
-    def _keep_until(self, step: int) -> None:
+    def _truncate(self, step: int) -> None:
         if self._path.is_file():
             lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]

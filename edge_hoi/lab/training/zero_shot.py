@@ -1,4 +1,4 @@
-"""Training on some of the categories and answering for all: the two classifiers of a zero-shot checkpoint.
+"""Zero-shot checkpoints: a classifier of the seen categories, which is trained, and one of all.
 
 N categories, of which S are seen in training.
 """
@@ -11,18 +11,18 @@ import torch
 
 from edge_hoi.model import Checkpoint, HoiClassifier
 
-_OWN = ("hoi_weight", "hoi_bias", "verb_to_hoi")
-"""What the two classifiers do not share."""
+_SEPARATE = ("hoi_weight", "hoi_bias", "verb_to_hoi")
+"""Tensors that the two classifiers do not share."""
 
 
 def add_seen_classifier(checkpoint: Checkpoint, unseen: Sequence[int]) -> Checkpoint:
-    """Give a checkpoint a second classifier, of the seen categories, to be trained.
+    """Add a classifier of the seen categories, to be trained.
 
-    The one for all categories keeps its HOI rows and loses their bias, which unseen categories could not learn. A checkpoint that was
-    trained on just these categories is given back as it is.
+    The one of all categories keeps its HOI weights and loses their bias, which unseen categories could not train. A checkpoint that was
+    trained on the same categories is returned unchanged.
 
     Args:
-        checkpoint: One whose HOI rows are text features; its network is shared with the result.
+        checkpoint: Its HOI weights are text features; its network is shared with the result.
         unseen: HOI ids.
     """
     seen, trained = seen_hoi_ids(len(checkpoint.classifier.hoi_weight), unseen), checkpoint.seen_classifier
@@ -37,23 +37,14 @@ def add_seen_classifier(checkpoint: Checkpoint, unseen: Sequence[int]) -> Checkp
 
 @torch.no_grad()
 def copy_shared_weights(checkpoint: Checkpoint) -> None:
-    """Bring the classifier of all categories up to date with the trained one, if there are two.
-
-    Args:
-        checkpoint: Changed in place.
-    """
+    """Copy the seen classifier's shared weights, if there is one, to the classifier of all categories, in place."""
     if checkpoint.seen_classifier is not None:
-        learned = checkpoint.seen_classifier.state_dict()
+        trained = checkpoint.seen_classifier.state_dict()
         for name, tensor in checkpoint.classifier.state_dict().items():
-            if name not in _OWN:
-                tensor.copy_(learned[name])
+            if name not in _SEPARATE:
+                tensor.copy_(trained[name])
 
 
 def seen_hoi_ids(categories: int, unseen: Sequence[int]) -> list[int]:
-    """List the categories that training sees.
-
-    Args:
-        categories: Number N of categories.
-        unseen: HOI ids of the others.
-    """
+    """Return the HOI ids below `categories` that are not unseen, ascending."""
     return sorted(set(range(categories)) - set(unseen))

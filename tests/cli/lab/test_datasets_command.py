@@ -35,9 +35,11 @@ def test_check_reports_a_complete_data_set(yard, capsys):
     shown = capsys.readouterr().out
     assert "1 images, 1 interactions, 1 annotated categories, 1 categories" in shown
     assert "complete" in shown
+    assert shown.startswith(f"{yard.name}: ")
     assert command("check", "custom", "--data", yard, "--json") == 0
     (report,) = json.loads(capsys.readouterr().out)
     assert report["problems"] == []
+    assert (report["dataset"], report["split"]) == (yard.name, None)
     assert report["counts"]["images"] == 1
 
 
@@ -46,6 +48,8 @@ def test_check_of_a_missing_data_set_says_where_to_get_it(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "annotations/trainval_hico.json" in shown
     assert "https://github.com/Artanic30/HOICLIP" in shown
+    assert "hico_det train: not usable" in shown
+    assert "hico_det test: not usable" in shown
     assert command("check", "hico_det", "--data", tmp_path / "nowhere") == 2
     assert command("check", "hico", "--data", tmp_path) == 2
     assert "did you mean 'hico_det'" in capsys.readouterr().err

@@ -29,6 +29,7 @@ def test_training_writes_a_model_its_vocabulary_and_its_settings(tmp_path, yard,
     assert {path.name for path in run.iterdir()} >= {"best.safetensors", "state.safetensors", "vocabulary.yaml", "metrics.jsonl"}
     settings = json.loads((run / "settings.json").read_text())
     assert (settings["epochs"], settings["ema_decay"], settings["model"]) == (2, 0.5, "untrained:tiny")
+    assert (settings["data"], settings["validate_on"], settings["augment"], settings["fixed_size"]) == (str(yard), str(yard), True, False)
 
 
 def test_a_finished_run_is_unchanged_and_a_changed_one_refused(tmp_path, yard, edge_hoi):
@@ -103,6 +104,50 @@ def test_errors_name_their_cause(tmp_path, yard, edge_hoi, arguments, code, mess
     assert found == code, printed
     assert message in printed
     assert "Traceback" not in printed
+
+
+def write_data_set(folder, *texts, vocabulary=None):
+    import PIL.Image
+
+    folder.mkdir()
+    PIL.Image.new("RGB", (20, 10)).save(folder / "a.png")
+    interactions = [{"human": [1, 1, 9, 9], "object": None, "text": text} for text in texts]
+    (folder / "annotations.json").write_text(json.dumps({"images": [{"file": "a.png", "interactions": interactions}]}))
+    if vocabulary:
+        (folder / "vocabulary.yaml").write_text(vocabulary)
+    return folder
+
+
+RIDING, HOLDING = "person riding bicycle", "person holding cell phone"
+
+
+@pytest.mark.parametrize(
+    ("validation", "message"),
+    [
+        (
+            {"texts": [RIDING, HOLDING, "person holding cup"]},
+            "val has 'person holding cup', train has not (in {train}/annotations.json); use the same vocabulary.yaml in both folders",
+        ),
+        (
+            {"texts": [RIDING], "vocabulary": f"- {RIDING}\n- person eating pizza\n"},
+            (
+                "val has 'person eating pizza', train has not (in {train}/annotations.json); "
+                "train has 'person holding cell phone', val has not (in {val}/vocabulary.yaml)"
+            ),
+        ),
+        (
+            {"texts": [RIDING], "vocabulary": f"- {HOLDING}\n- {RIDING}\n"},
+            "{val}/vocabulary.yaml and {train}/annotations.json have the same categories in different order",
+        ),
+    ],
+)
+def test_different_vocabularies_are_described(tmp_path, edge_hoi, validation, message):
+    train = write_data_set(tmp_path / "train", RIDING, HOLDING)
+    val = write_data_set(tmp_path / "val", *validation["texts"], vocabulary=validation.get("vocabulary"))
+    arguments = ("train", "--data", train, "--validate", val, "--model", "untrained:tiny", "--output", tmp_path / "run")
+    code, printed = edge_hoi(*arguments)
+    assert code == 2
+    assert message.format(train=train, val=val) in printed
 
 
 @pytest.mark.parametrize(
