@@ -1,4 +1,4 @@
-"""Detect interactions: preprocess, run an engine, score its embeddings against a vocabulary, select.
+"""Detect interactions: preprocess, run an engine, classify its embeddings, select.
 
 In: images of one shape. Out: `Interactions` of each.
 """

@@ -1,10 +1,10 @@
-"""Classifiers: the small matrices that turn an engine's embeddings into logits of a vocabulary.
+"""Classifiers: the matrices that turn an engine's embeddings into logits of a vocabulary.
 
 B batch, Q queries, E embedding size, N HOI categories, V verbs, K objects (a classifier has K + 1 object rows, "nothing" last).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,10 @@ from edge_hoi.vocabulary import Vocabulary
 
 Floats = NDArray[np.float32]
 ONE_THREAD_LIMIT = 1 << 18
-"""Multiplications of one product that OpenBLAS does not share out among all cores.
+"""Largest matrix product, in multiplications, that OpenBLAS computes in one thread.
 
-It spins until each core has had its turn: beside decoders and engines that keep two cores busy, a product of half a millisecond then takes
-50 to 150. In blocks below this limit it always takes 1.
+Its threads busy-wait for each other: if decoders and engines use the cores, a product of 0.5 ms takes 50 to 150 ms. In blocks below this
+limit it takes 1 ms.
 """
 _ROWS = 32
 _RANKS = {"weight": 2, "bias": 1, "hoi": 2, "scale": 0, "share": 0}
@@ -28,18 +28,18 @@ _RANKS = {"weight": 2, "bias": 1, "hoi": 2, "scale": 0, "share": 0}
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """One vocabulary's rows. Arrays are float32.
+    """The classifier of one vocabulary. Arrays are float32.
 
     Attributes:
-        hoi_weight: `(N, E)` a row for each HOI category.
+        hoi_weight: `(N, E)`.
         hoi_bias: `(N,)`.
         hoi_scale: `()` factor on HOI and verb scores (a checkpoint stores its logarithm, `logit_scale`).
         object_weight: `(K + 1, E)`.
         object_bias: `(K + 1,)`.
         object_scale: `()` factor on object scores.
-        verb_weight: `(V, E)`; need not be the vocabulary's own verbs.
-        verb_to_hoi: `(V, N)` which verb row adds to which category.
-        verb_share: `()` weight of the verbs: 0.5 of HICO-DET, 0.1 of V-COCO.
+        verb_weight: `(V, E)`, for the verbs of the classifier that was trained.
+        verb_to_hoi: `(V, N)` 1 where the verb is part of the category.
+        verb_share: `()` weight of the verbs: 0.5 for HICO-DET, 0.1 for V-COCO.
     """
 
     hoi_weight: Floats
@@ -53,11 +53,7 @@ class Classifier:
     verb_share: Floats
 
     def __post_init__(self) -> None:
-        """Check types, shapes and that every number is finite.
-
-        Raises:
-            EngineError: Something does not fit.
-        """
+        """Raise `EngineError` unless types and shapes are right and all numbers finite."""
         for field in fields(self):
             array: Floats = getattr(self, field.name)
             if array.dtype != np.float32 or array.ndim != _RANKS[field.name.rsplit("_", 1)[1]] or not np.isfinite(array).all():
@@ -80,10 +76,10 @@ class Classifier:
         return int(self.hoi_weight.shape[1])
 
     def logits(self, outputs: Mapping[str, Floats]) -> tuple[Floats, Floats]:
-        """Score embeddings (HOICLIP's heads).
+        """Classify embeddings (HOICLIP's heads).
 
         Args:
-            outputs: An engine's outputs; of them `interaction_embeddings`, `verb_embeddings` and `object_embeddings`, `(B, Q, E)`.
+            outputs: An engine's outputs, with `interaction_embeddings`, `verb_embeddings` and `object_embeddings`, `(B, Q, E)`.
 
         Returns:
             HOI logits `(B, Q, N)` and object logits `(B, Q, K + 1)`.
@@ -97,15 +93,7 @@ class Classifier:
 
 
 def similarities(embeddings: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Multiply every embedding with every row of a classifier.
-
-    Args:
-        embeddings: `(..., E)` float32.
-        weight: `(N, E)` float32.
-
-    Returns:
-        `(..., N)` float32.
-    """
+    """Multiply `(..., E)` embeddings with the `(N, E)` rows of a classifier, to `(..., N)`; all float32."""
     rows = embeddings.reshape(-1, weight.shape[1])
     products = np.empty((len(rows), len(weight)), np.float32)
     step = max(1, ONE_THREAD_LIMIT // (_ROWS * weight.shape[1]))
@@ -117,34 +105,16 @@ def similarities(embeddings: NDArray[np.float32], weight: NDArray[np.float32]) -
 
 
 def write_classifier(path: Path, classifier: Classifier, vocabulary: Vocabulary, *, clip_sha256: str) -> None:
-    """Write a classifier as safetensors, its tensors named as its fields.
-
-    Args:
-        path: The file.
-        classifier: What to write.
-        vocabulary: The vocabulary of its rows.
-        clip_sha256: Hash of the CLIP weights that its embeddings come from.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
+    """Write a classifier as safetensors, with tensors named as its fields, and the hash of the CLIP weights of its embeddings."""
     tensors = {field.name: np.asarray(getattr(classifier, field.name), order="C") for field in fields(classifier)}
     path.write_bytes(safetensors.numpy.save(tensors, _metadata(vocabulary, clip_sha256)))
 
 
 def read_classifier(path: Path, vocabulary: Vocabulary, *, clip_sha256: str) -> Classifier:
-    """Read a classifier that was made for a vocabulary and a CLIP.
-
-    Args:
-        path: The file.
-        vocabulary: The vocabulary that its rows must be of.
-        clip_sha256: Hash of the CLIP weights that it must fit.
-
-    Returns:
-        The classifier.
+    """Read the classifier of a vocabulary and of the CLIP weights with this hash.
 
     Raises:
-        EngineError: The file cannot be read, lacks something, or was made for another vocabulary or CLIP.
+        EngineError: The file cannot be read, is incomplete, or belongs to another vocabulary or CLIP.
     """
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
@@ -156,20 +126,12 @@ def read_classifier(path: Path, vocabulary: Vocabulary, *, clip_sha256: str) -> 
             raise EngineError(f"{path} has {key} {metadata.get(key)!r}, expected {expected!r}; build the engine again with this edge-hoi")
     names = {field.name for field in fields(Classifier)}
     if tensors.keys() != names:
-        raise EngineError(f"{path} lacks or has too much: {', '.join(sorted(tensors.keys() ^ names))}; build the engine again")
+        raise EngineError(f"{path} has missing or unknown tensors: {', '.join(sorted(tensors.keys() ^ names))}; build the engine again")
     return Classifier(**tensors)
 
 
 def prompts_to_encode(base_vocabulary: Vocabulary, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """List the prompts whose text features `for_vocabulary` needs: those of categories and objects that the base does not know.
-
-    Args:
-        base_vocabulary: The vocabulary that there is a classifier for.
-        vocabulary: The vocabulary to be looked for.
-
-    Returns:
-        Prompts, each once; none where the base knows all.
-    """
+    """List the prompts whose text features `for_vocabulary` needs, each once: those of categories and objects missing in the base."""
     known_hois = {hoi.prompt for hoi in base_vocabulary.hois}
     hois = [hoi.prompt for hoi in vocabulary.hois if hoi.prompt not in known_hois]
     objects = zip(vocabulary.objects, vocabulary.object_prompts[:-1], strict=True)
@@ -179,19 +141,16 @@ def prompts_to_encode(base_vocabulary: Vocabulary, vocabulary: Vocabulary) -> tu
 def for_vocabulary(
     base: Classifier, base_vocabulary: Vocabulary, vocabulary: Vocabulary, text_features: Mapping[str, Floats]
 ) -> Classifier:
-    """Compose a classifier for a vocabulary from a learned one and, for what that does not know, text features.
+    """Build a classifier for a vocabulary from a trained one and, for unknown categories and objects, text features.
 
-    A category keeps its learned row, bias and verbs where the base has its prompt; an object where the base has its name. Others take
-    their prompt's text feature without bias, as in HOICLIP's zero-shot evaluation, and the learned row of their verb, if there is one.
+    A category keeps its trained row, bias and verbs if the base has its prompt; an object if the base has its name. Others get their
+    prompt's text feature without bias, as in HOICLIP's zero-shot evaluation, and the trained row of their verb, if there is one.
 
     Args:
-        base: The learned classifier.
+        base: The trained classifier.
         base_vocabulary: Its vocabulary.
-        vocabulary: The vocabulary to be looked for.
+        vocabulary: The vocabulary to detect.
         text_features: `(E,)` text feature, of any length but 0, of each of `prompts_to_encode`.
-
-    Returns:
-        A classifier with the rows of `vocabulary` and the verb rows of `base`.
 
     Raises:
         EngineError: A text feature is missing or has another size, so it belongs to another CLIP.
@@ -212,16 +171,8 @@ def for_vocabulary(
             verb_to_hoi[:, column] = base.verb_to_hoi[:, source]
         elif verb is not None:
             verb_to_hoi[verb, column] = 1
-    return Classifier(
-        hoi_weight=hoi_weight,
-        hoi_bias=hoi_bias,
-        hoi_scale=base.hoi_scale,
-        object_weight=object_weight,
-        object_bias=object_bias,
-        object_scale=base.object_scale,
-        verb_weight=base.verb_weight,
-        verb_to_hoi=verb_to_hoi,
-        verb_share=base.verb_share,
+    return replace(
+        base, hoi_weight=hoi_weight, hoi_bias=hoi_bias, object_weight=object_weight, object_bias=object_bias, verb_to_hoi=verb_to_hoi
     )
 
 

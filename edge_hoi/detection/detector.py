@@ -16,10 +16,7 @@ from edge_hoi.vocabulary import Vocabulary
 
 
 class FixedSizeDetector:
-    """Composes preprocessing, an engine, a classifier and postprocessing.
-
-    Belongs to one thread, as its engine does, whose owner closes it.
-    """
+    """Combines preprocessing, an engine, a classifier and postprocessing, for one thread. Closing the engine is left to its owner."""
 
     def __init__(
         self,
@@ -31,18 +28,18 @@ class FixedSizeDetector:
         max_interactions: int = 100,
         timer: StageTimer | None = None,
     ) -> None:
-        """Put the parts together.
+        """Check that the parts match.
 
         Args:
             engine: An open engine.
-            classifier: The vocabulary's rows.
-            vocabulary: What to detect.
+            classifier: The classifier of the vocabulary.
+            vocabulary: The categories to detect.
             score_threshold: Least score of an interaction, in [0, 1].
-            max_interactions: Most interactions of an image.
+            max_interactions: Most interactions per image.
             timer: Collects the times of the stages `preprocess`, `engine` and `postprocess`, per batch.
 
         Raises:
-            EngineError: Engine, classifier and vocabulary do not fit each other.
+            EngineError: Engine, classifier and vocabulary do not match.
         """
         embedding_size = engine.manifest.embedding_size
         expected = (len(vocabulary), len(vocabulary.objects) + 1, embedding_size)
@@ -62,29 +59,19 @@ class FixedSizeDetector:
         self._preprocess = Preprocessor.for_input(engine.manifest.input, height=height, width=width)
 
     def detect(self, images: Sequence[Image]) -> list[Interactions]:
-        """Detect the interactions of images, in batches as large as the engine takes.
+        """Detect the interactions of images, in batches of up to the engine's `max_batch`.
 
         Args:
-            images: `(H, W, 3)` uint8 RGB, of any size each; another aspect ratio than the engine's is squeezed into it.
-
-        Returns:
-            The interactions of each image, in order.
+            images: `(H, W, 3)` uint8 RGB, of any sizes; another aspect ratio than the engine's is squeezed.
 
         Raises:
-            EngineError: The engine fails, or gives numbers that are not finite.
+            EngineError: The engine fails, or returns numbers that are not finite.
         """
         size = self.engine.max_batch
         return [found for begin in range(0, len(images), size) for found in self._detect_batch(images[begin : begin + size])]
 
     def embed(self, images: Sequence[Image]) -> dict[str, NDArray[np.float32]]:
-        """Preprocess at most `max_batch` images and run the engine.
-
-        Returns:
-            The engine's outputs.
-
-        Raises:
-            EngineError: The engine fails.
-        """
+        """Preprocess at most `max_batch` images and return the engine's outputs; raise `EngineError` if it fails."""
         with self._timer.measure("preprocess"):
             inputs = self._preprocess(images)
         with self._timer.measure("engine"):

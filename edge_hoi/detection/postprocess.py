@@ -1,6 +1,6 @@
-"""From boxes and logits to a frame's interactions: the one scoring rule of evaluation, accuracy gates and streams.
+"""From boxes and logits to a frame's interactions: the scoring rule of evaluation, accuracy gates and streams.
 
-Q queries, N HOI categories, K objects ("nothing" is one more), P pairs of a query and a category.
+Q queries, N HOI categories, K objects (plus "nothing"), P pairs of a query and a category.
 """
 
 from dataclasses import replace
@@ -18,13 +18,13 @@ Floats = NDArray[np.float32]
 
 NMS_OVERLAP = 0.7
 _EXTREME_LOGIT = 87.0
-"""Beyond it exp overflows float32, and sigmoids are 0 or 1 anyway."""
+"""exp overflows float32 beyond it, where a sigmoid is 0 or 1."""
 
 
 def pair_scores(hoi_logits: Floats, object_logits: Floats, object_ids: NDArray[np.int64]) -> Floats:
     """Score every pair of a query and a category: (sigmoid(HOI logit) + sigmoid(logit of the category's object)²) / 2.
 
-    It is half of HOICLIP's score, which runs to 2.
+    It is half of HOICLIP's score, which is in [0, 2].
 
     Args:
         hoi_logits: `(..., Q, N)`.
@@ -38,21 +38,12 @@ def pair_scores(hoi_logits: Floats, object_logits: Floats, object_ids: NDArray[n
         EngineError: A logit is not finite.
     """
     if not (np.isfinite(hoi_logits).all() and np.isfinite(object_logits).all()):
-        raise EngineError("the engine gave embeddings that are not finite numbers; open it in f32, or build it again")
+        raise EngineError("the engine returned embeddings that are not finite numbers; open it in f32, or build it again")
     return join_scores(sigmoid(hoi_logits), sigmoid(object_logits), object_ids)
 
 
 def join_scores(hoi_scores: Floats, object_scores: Floats, object_ids: NDArray[np.int64]) -> Floats:
-    """Join what sigmoids made of logits; see `pair_scores`.
-
-    Args:
-        hoi_scores: `(..., Q, N)` in [0, 1].
-        object_scores: `(..., Q, K + 1)` in [0, 1].
-        object_ids: `(N,)` the object of each category.
-
-    Returns:
-        `(..., Q, N)` float32 in [0, 1].
-    """
+    """Combine the sigmoids of HOI and object logits; see `pair_scores`."""
     return np.asarray((hoi_scores + object_scores[..., object_ids] ** 2) / 2)
 
 
@@ -67,19 +58,17 @@ def select_interactions(
     score_threshold: float = 0.0,
     max_interactions: int = 100,
 ) -> Interactions:
-    """Keep a frame's best pairs, and of those that say the same thing twice the better one.
-
-    See `select_pairs`; boxes are cut off at the frame's edge last.
+    """Select a frame's interactions as `select_pairs` does, and clip their boxes to the frame.
 
     Args:
-        scores: `(Q, N)`, of `pair_scores`.
+        scores: `(Q, N)` from `pair_scores`.
         human_boxes: `(Q, 4)` cxcywh in [0, 1].
         object_boxes: `(Q, 4)` cxcywh in [0, 1].
         vocabulary: The N categories.
         width: The frame's width in pixels.
         height: The frame's height in pixels.
         score_threshold: Least score to keep.
-        max_interactions: Most pairs to look at.
+        max_interactions: Most pairs before the removal of duplicates.
 
     Returns:
         The interactions, best first, in pixels of the frame.
@@ -88,7 +77,7 @@ def select_interactions(
         EngineError: A box is not finite.
     """
     if not (np.isfinite(human_boxes).all() and np.isfinite(object_boxes).all()):
-        raise EngineError("the engine gave boxes that are not finite numbers; open it in f32, or build it again")
+        raise EngineError("the engine returned boxes that are not finite numbers; open it in f32, or build it again")
     size = np.array([width, height, width, height], np.float32)
     found = select_pairs(
         scores,
@@ -115,19 +104,19 @@ def select_pairs(
     max_interactions: int = 100,
     is_deduplicated: bool = True,
 ) -> Interactions:
-    """Select interactions as the benchmarks do, whose boxes may reach beyond the frame.
+    """Select interactions as the benchmarks do; boxes may extend beyond the frame.
 
-    The `max_interactions` best are taken first, ties in the order of query and category; then, inside each category and best first, a
-    pair is dropped that overlaps a kept one: IoU(humans) · IoU(objects)^½ > 0.7, in pixels with both ends counted.
+    The `max_interactions` best pairs are kept, ties in the order of query and category. Then, within each category and best first, a
+    pair is dropped as a duplicate if it overlaps a kept one: IoU(humans) · IoU(objects)^½ > 0.7, in whole pixels.
 
     Args:
-        scores: `(Q, N)`, of `pair_scores`.
+        scores: `(Q, N)` from `pair_scores`.
         human_boxes: `(Q, 4)` float32 xyxy in pixels.
         object_boxes: `(Q, 4)` float32 xyxy in pixels.
         vocabulary: The N categories.
         score_threshold: Least score to keep.
-        max_interactions: Most pairs to look at.
-        is_deduplicated: Whether pairs that overlap a better one are dropped.
+        max_interactions: Most pairs before the removal of duplicates.
+        is_deduplicated: Whether duplicates are dropped.
 
     Returns:
         The interactions, best first.
@@ -145,33 +134,25 @@ def select_pairs(
 
 
 def best_first(scores: Floats, count: int) -> NDArray[np.int64]:
-    """Find the highest scores; of equal ones the first.
-
-    Args:
-        scores: `(M,)`.
-        count: How many are wanted.
-
-    Returns:
-        `(min(count, M),)` int64 indices, by falling score, then by index.
-    """
+    """Return the `(min(count, M),)` int64 indices of the highest of `(M,)` scores, by descending score, then by index."""
     if len(scores) > count:
         limit = np.partition(scores, len(scores) - count)[len(scores) - count]
         above, tied = np.flatnonzero(scores > limit), np.flatnonzero(scores == limit)
-        # Both are ascending, and none of the tied comes before one above: a stable sort of the above is all that is missing.
+        # `tied` is already in order, after all of `above`.
         return np.concatenate([above[np.argsort(-scores[above], kind="stable")], tied[: count - len(above)]])
     return np.argsort(-scores, kind="stable")
 
 
 def pair_nms(human_boxes: Floats, object_boxes: Floats, hoi_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Suppress pairs that say the same as a better one, greedily.
+    """Suppress duplicates of a better pair, greedily.
 
     Args:
         human_boxes: `(P, 4)` xyxy in pixels, best pair first.
-        object_boxes: `(P, 4)`; all zero of pairs without object, whose humans alone count.
+        object_boxes: `(P, 4)`; all zero for pairs without object, which are compared by their humans only.
         hoi_ids: `(P,)`; only pairs of equal category suppress each other.
 
     Returns:
-        `(P,)` bool, which to keep.
+        `(P,)` bool, the pairs to keep.
     """
     overlap = pairwise_iou(human_boxes, human_boxes, is_inclusive=True)
     overlap = overlap * np.sqrt(pairwise_iou(object_boxes, object_boxes, is_inclusive=True))
@@ -184,12 +165,12 @@ def pair_nms(human_boxes: Floats, object_boxes: Floats, hoi_ids: NDArray[np.int6
 
 
 def enhancement(image_embeddings: Floats, text_features: Floats, *, top: int = 10) -> Floats:
-    """Compute HOICLIP's training-free enhancement, for evaluation only: it lifts scores past 1.
+    """Compute HOICLIP's training-free enhancement, for evaluation only: it raises scores above 1.
 
     Args:
         image_embeddings: `(B, E)`, of length 1.
         text_features: `(N, E)` of the HOI prompts, of length 1.
-        top: Categories per picture that keep their similarity; it is 0 for all others.
+        top: Categories per image that keep their similarity; it is 0 for all others.
 
     Returns:
         `(B, N)`, to be added to the `pair_scores` of each query; half of the paper's, as those are.
@@ -203,5 +184,5 @@ def enhancement(image_embeddings: Floats, text_features: Floats, *, top: int = 1
 
 
 def sigmoid(logits: NDArray[Any]) -> NDArray[Any]:
-    """Turn logits into scores in [0, 1], of the same shape and type; never overflows."""
+    """Convert logits to scores in [0, 1], of the same shape and type, without overflow."""
     return np.asarray(1 / (1 + np.exp(-np.clip(logits, -_EXTREME_LOGIT, _EXTREME_LOGIT))))

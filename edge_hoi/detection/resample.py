@@ -1,7 +1,7 @@
 """CLIP's crop: bicubic antialiased resize of the shorter side, then the centre square, as banded matrix products.
 
-OpenCV has no antialiased bicubic resize. Resampling is linear and separable: each axis is a matrix with few numbers other than 0 in a row,
-so it is multiplied in blocks of rows. Weights sum to 1, so it may also act on pictures that are normalised already.
+OpenCV has no antialiased bicubic resize. Resampling is linear and separable: each axis is a banded matrix, which is multiplied in blocks of
+rows. Weights sum to 1, so it can also act on normalised images.
 """
 
 import math
@@ -20,16 +20,10 @@ class _Band(NamedTuple):
 
 
 class ClipCrop:
-    """Cuts CLIP's square out of pictures of one size."""
+    """Crops CLIP's square from images of one size."""
 
     def __init__(self, *, height: int, width: int, size: int) -> None:
-        """Prepare the matrices.
-
-        Args:
-            height: Height of the pictures in pixels.
-            width: Width of the pictures in pixels.
-            size: Side of the square in pixels.
-        """
+        """Prepare the matrices for images of `height` x `width` pixels and a square of `size` pixels."""
         shorter = min(height, width)
         self._size = size
         self._columns = _bands(width, size * width // shorter, size, lines=size)
@@ -37,33 +31,26 @@ class ClipCrop:
         self._rows = _bands(height, size * height // shorter, size, lines=across)
 
     def __call__(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Resize and crop.
-
-        Args:
-            planes: `(3, H, W)` float32.
-
-        Returns:
-            `(3, S, S)` float32; bicubic resampling overshoots at edges, the result is not cut off.
-        """
+        """Resize and crop `(3, H, W)` to `(3, S, S)`, both float32; bicubic resampling overshoots at edges, which is not clipped."""
         first, last = self._columns[0].inputs.start, self._columns[-1].inputs.stop
-        squeezed = np.empty((3, self._size, last - first), np.float32)
+        resized_rows = np.empty((3, self._size, last - first), np.float32)
         for band in self._rows:
-            np.matmul(band.weights, planes[:, band.inputs, first:last], out=squeezed[:, band.outputs])
+            np.matmul(band.weights, planes[:, band.inputs, first:last], out=resized_rows[:, band.outputs])
         crop = np.empty((3, self._size, self._size), np.float32)
         for band in self._columns:
             columns = slice(band.inputs.start - first, band.inputs.stop - first)
-            np.matmul(squeezed[:, :, columns], band.weights.T, out=crop[:, :, band.outputs])
+            np.matmul(resized_rows[:, :, columns], band.weights.T, out=crop[:, :, band.outputs])
         return crop
 
 
 def _bands(length: int, resized: int, size: int, *, lines: int) -> list[_Band]:
-    """Make the matrix that resizes an axis from `length` to `resized` and keeps the middle `size` pixels, in blocks of rows.
+    """Compute the matrix that resizes an axis from `length` to `resized` and keeps the middle `size` pixels, in blocks of rows.
 
-    The blocks are of such a height that multiplying one with `lines` lines of pixels stays in one thread.
+    The height of the blocks keeps their product with `lines` lines of pixels in one thread.
     """
-    first = round((resized - size) / 2)  # to the even one, as torchvision's centre crop has it
+    first = round((resized - size) / 2)  # rounds to even, as torchvision's centre crop does
     scale = length / resized
-    stretch = max(scale, 1.0)  # the kernel widens when the picture shrinks
+    stretch = max(scale, 1.0)  # downscaling widens the kernel
     height = max(1, int(math.sqrt(4 + ONE_THREAD_LIMIT / (stretch * lines)) - 2))  # height · (height + 4) · stretch · lines = limit
     bands = []
     for begin in range(0, size, height):
@@ -78,7 +65,7 @@ def _bands(length: int, resized: int, size: int, *, lines: int) -> list[_Band]:
 
 
 def _cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keys' cubic convolution kernel with a = -1/2, as PIL has it (OpenCV's a is -3/4)."""
+    """Keys' cubic convolution kernel with a = -1/2, as in PIL (OpenCV's a is -3/4)."""
     x = np.abs(distance)
     near = (1.5 * x - 2.5) * x**2 + 1
     far = ((-0.5 * x + 2.5) * x - 4) * x + 2

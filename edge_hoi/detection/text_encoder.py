@@ -1,4 +1,4 @@
-"""The CLIP text tower that an engine's folder carries, run without torch."""
+"""Run the CLIP text tower of an engine's folder, without torch."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -13,32 +13,21 @@ from edge_hoi.runtime import TextTower
 
 
 class OnnxTextEncoder:
-    """Encodes prompts with OpenVINO, in fp32 on every CPU, so that features do not depend on the machine that made them.
+    """Encodes prompts with OpenVINO, in fp32 on every CPU, so that features do not depend on the machine.
 
-    It opens the tower when it is first asked: whoever finds all features cached needs neither the tower nor the tokenizer's package.
+    It opens the tower on first use: with cached features neither the tower nor the tokenizer's package is needed.
     """
 
     def __init__(self, folder: Path, tower: TextTower) -> None:
-        """Remember where the tower is.
-
-        Args:
-            folder: The engine's folder.
-            tower: Its manifest's `text_tower`.
-        """
+        """Store the engine's folder and its manifest's `text_tower`."""
         self._folder = folder
         self._tower = tower
 
     def encode(self, prompts: Sequence[str]) -> NDArray[np.float32]:
-        """Encode prompts.
-
-        Args:
-            prompts: N texts.
-
-        Returns:
-            `(N, E)` float32 text features, as the tower gives them.
+        """Encode N prompts to `(N, E)` float32 text features, not normalised.
 
         Raises:
-            VocabularyError: A prompt is longer than CLIP can read.
+            VocabularyError: A prompt is longer than CLIP's context.
             MissingDependencyError: The tokenizer's package is not installed.
             EngineError: A file of the tower cannot be opened.
         """

@@ -1,7 +1,7 @@
-"""CLIP text features of prompts, kept on disk by content, so that a vocabulary is encoded once and no text tower is needed at run time.
+"""CLIP text features of prompts, cached on disk, so that a vocabulary is encoded once and no text tower is needed at run time.
 
-A file's name and metadata hold what its features are of: the CLIP by name and weights hash, and the prompts. What does not match is
-never used.
+A file's name and metadata identify its features: the name and weights hash of the CLIP, and the prompts. A file that does not match is
+not used.
 """
 
 import hashlib
@@ -31,14 +31,7 @@ class TextEncoder(Protocol):
     """CLIP's text tower."""
 
     def encode(self, prompts: Sequence[str]) -> Floats:
-        """Encode prompts.
-
-        Args:
-            prompts: N texts.
-
-        Returns:
-            `(N, E)` float32 text features, of any length.
-        """
+        """Encode N prompts to `(N, E)` float32 text features, of any length."""
 
 
 def cached_text_features(
@@ -50,36 +43,36 @@ def cached_text_features(
     encoder: TextEncoder | None,
     progress: Progress | None = None,
 ) -> dict[str, Floats]:
-    """Look prompts' text features up in the cache, or encode and cache them.
+    """Read prompts' text features from the cache, or encode and cache them.
 
-    A damaged or foreign file is named in a warning and made again. A cache that cannot be written to is a warning as well.
+    A damaged file, or one of another CLIP, is logged as a warning and replaced. So is a cache that cannot be written.
 
     Args:
-        prompts: Texts.
-        clip_model: Name of the CLIP that the features must come from.
+        prompts: The prompts.
+        clip_model: Name of the CLIP.
         clip_sha256: Hash of its weights.
-        cache_folder: Where the files are; made if need be.
-        encoder: That CLIP's text tower; None where there is none.
-        progress: Told how many prompts are done, and of how many, after each batch.
+        cache_folder: Folder of the files; created if needed.
+        encoder: The text tower of that CLIP; None where there is none.
+        progress: Called after each batch with the number of encoded prompts and of all.
 
     Returns:
         The `(E,)` float32 text feature of each prompt.
 
     Raises:
-        EngineError: They are not cached and there is no encoder, or it gives numbers that are not usable.
+        EngineError: They are not cached and there is no encoder, or its features are invalid.
     """
     if not prompts:
         return {}
     key = {"clip_model": clip_model, "clip_sha256": clip_sha256, "prompts": json.dumps(list(prompts))}
     path = cache_folder / f"text-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]}.safetensors"
-    features, refusal = _read(path, key, len(prompts))
-    if refusal:
-        _LOGGER.warning("%s is not used: it %s", path, refusal)
+    features, problem = _read(path, key, len(prompts))
+    if problem:
+        _LOGGER.warning("%s is not used: it %s", path, problem)
     if features is None:
         if encoder is None:
             raise EngineError(
-                f"{path} {refusal or 'does not exist'}, and there is no text tower to encode {len(prompts)} prompts such as "
-                f"{prompts[0]!r}; use an engine built with its text tower, or copy the file from where it was made"
+                f"{path} {problem or 'does not exist'}, and there is no text tower to encode {len(prompts)} prompts such as "
+                f"{prompts[0]!r}; use an engine built with its text tower, or copy the file from a machine that has it"
             )
         features = _encode(prompts, encoder, progress)
         _write(path, key, features)
@@ -93,13 +86,13 @@ def _encode(prompts: Sequence[str], encoder: TextEncoder, progress: Progress | N
         if progress is not None:
             progress(min(begin + _BATCH, len(prompts)), len(prompts))
     features = np.concatenate(batches)
-    fault = _fault(features, len(prompts))
-    if fault:
-        raise EngineError(f"the text tower gave text features that {fault}; build the engine again")
+    problem = _find_problem(features, len(prompts))
+    if problem:
+        raise EngineError(f"the text tower returned text features that {problem}; build the engine again")
     return features
 
 
-def _fault(features: Floats, count: int) -> str | None:
+def _find_problem(features: Floats, count: int) -> str | None:
     if features.ndim != 2 or len(features) != count or features.dtype != np.float32:
         return f"are {features.shape} {features.dtype}, not ({count}, E) float32"
     lengths = np.linalg.norm(features, axis=1)
@@ -107,7 +100,7 @@ def _fault(features: Floats, count: int) -> str | None:
 
 
 def _read(path: Path, key: dict[str, str], count: int) -> tuple[Floats | None, str | None]:
-    """Read a file, or say why not; nothing is to be said of one that does not exist."""
+    """Return the features of a file or its problem; neither for a file that does not exist."""
     if not path.exists():
         return None, None
     try:
@@ -118,12 +111,12 @@ def _read(path: Path, key: dict[str, str], count: int) -> tuple[Floats | None, s
     for name, expected in (key | {"sha256": _sha256(features)}).items():
         if metadata.get(name) != expected:
             return None, f"has another {name} than expected"
-    fault = _fault(features, count)
-    return (None, f"holds features that {fault}") if fault else (features, None)
+    problem = _find_problem(features, count)
+    return (None, f"contains features that {problem}") if problem else (features, None)
 
 
 def _write(path: Path, key: dict[str, str], features: Floats) -> None:
-    """Write whole or not at all, also beside another process that does the same."""
+    """Write atomically, because other processes may write the same file."""
     partial = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +127,7 @@ def _write(path: Path, key: dict[str, str], features: Floats) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        _LOGGER.warning("text features are not kept for the next start: cannot write %s (%s)", path, error.strerror)
+        _LOGGER.warning("text features are not cached: cannot write %s (%s)", path, error.strerror)
         if partial is not None:
             partial.unlink(missing_ok=True)
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_hoi.detection import Preprocessor
-from edge_hoi.detection.preprocess import shrink
+from edge_hoi.detection.preprocess import resize
 from edge_hoi.errors import EngineError
 from edge_hoi.ingest import Source, SourceKind, open_source, source_kind
 from edge_hoi.runtime import InputDescription, choose_input_size
@@ -110,7 +110,7 @@ def collect_frames(
                 if number == limit:
                     break
                 height, width = choose_input_size(frame.width, frame.height, description)
-                pool.add(ChosenFrame(_name(source, frame), shrink(frame.image, height=height, width=width).copy()))
+                pool.add(ChosenFrame(_name(source, frame), resize(frame.image, height=height, width=width).copy()))
                 seen += 1
                 progress(seen)
     return FrameSet(pool.chosen())
@@ -150,7 +150,7 @@ class _Pool:
 
     def _thin(self) -> None:
         rows, columns = _THUMBNAIL
-        thumbnails = np.stack([shrink(frame.image, height=rows, width=columns).ravel() for frame in self._frames])
+        thumbnails = np.stack([resize(frame.image, height=rows, width=columns).ravel() for frame in self._frames])
         kept = farthest_points(thumbnails.astype(np.float32), self._count)
         self._frames = [self._frames[index] for index in kept]
 

@@ -1,4 +1,7 @@
-"""What can be seen: objects, verbs and the HOI categories that join them; published ones by name, custom ones from YAML."""
+"""Define what to detect: objects, verbs, and the HOI categories that combine them.
+
+In: the name of a published vocabulary, a YAML file, or a list of phrases. Out: a `Vocabulary`.
+"""
 
 from edge_hoi.vocabulary.loading import load_vocabulary
 from edge_hoi.vocabulary.published import known_vocabularies, zero_shot_split, zero_shot_splits

@@ -1,18 +1,18 @@
 """Custom vocabularies: a YAML list of phrases, or of verbs, objects and free prompts.
 
-    - person riding bicycle                   # words that must be there: person, an -ing form, an object
-    - a person talking on a cell phone        # articles may be there
-    - {verb: push, object: shopping cart}     # base form; the prompt follows by rule
+    - person riding bicycle                   # required words: person, an -ing form, an object
+    - a person talking on a cell phone        # articles are optional
+    - {verb: push, object: shopping cart}     # base form; the prompt is generated
     - {prompt: a worker without a helmet, object: helmet}
 
-or, to give it a name and to say what unusual objects look like, a mapping:
+or, with a name and prompts for unusual objects, a mapping:
 
     name: warehouse
     interactions: [person driving forklift]
     objects: {forklift: a photo of a yellow forklift truck}
 
-Where a phrase's object begins: after its last article, if there is one; else at the longest ending that is a name of COCO's 80 objects
-or of `objects`; else at the last word. "person and bicycle" is `no_interaction`.
+A phrase's object begins after its last article, if there is one; else at the longest ending that is a name of COCO's 80 objects or of
+`objects`; else at the last word. "person and bicycle" is `no_interaction`.
 """
 
 import difflib
@@ -30,7 +30,7 @@ from edge_hoi.vocabulary.vocabulary import NO_INTERACTION, NOTHING_PROMPT, HoiCa
 
 _EXAMPLE = "write it like `person riding bicycle` or `{verb: ride, object: bicycle}`"
 _MAX_CHARACTERS = 400
-_NO_NOUNS = ARTICLES | {"at", "from", "in", "into", "of", "off", "on", "onto", "out", "over", "to", "under", "up", "with"}
+_NOT_NOUNS = ARTICLES | {"at", "from", "in", "into", "of", "off", "on", "onto", "out", "over", "to", "under", "up", "with"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,33 +42,29 @@ class _Entry:
 
 
 def parse_custom(content: bytes, *, file: str, name: str) -> Vocabulary:
-    """Read a custom vocabulary.
+    """Parse a custom vocabulary.
 
     Args:
         content: The YAML file's bytes.
         file: The file's name, for messages.
-        name: What the vocabulary is called if it does not say so.
+        name: The name of a vocabulary that has none.
 
     Returns:
-        Verbs and objects numbered in the order in which the entries bring them up.
+        Verbs and objects are numbered in the order of their first entries.
 
     Raises:
-        VocabularyError: It is not YAML, empty, or an entry is not usable or there twice; the message says where and how to mend it.
+        VocabularyError: It is not YAML, empty, or an entry is invalid or a duplicate; the message has the place and the fix.
     """
     return custom_vocabulary(parse_yaml(content, name=file), file=file, name=name)
 
 
 def custom_vocabulary(data: object, *, file: str, name: str) -> Vocabulary:
-    """Make a custom vocabulary of what its YAML file holds; see `parse_custom`.
-
-    Raises:
-        VocabularyError: It is empty, or an entry is not usable or there twice.
-    """
+    """Create a custom vocabulary from the data of its YAML file; see `parse_custom`."""
     document = _checked_keys(data if isinstance(data, dict) else {"interactions": data}, ("name", "interactions", "objects"), file)
     object_prompts = _object_prompts(document.get("objects", {}), file)
     name = _text(document.get("name", name), f"{file}, name")
     if name in known_vocabularies():
-        raise VocabularyError(f"{file}: {name!r} is the name of a published vocabulary; give this one a `name:` of its own")
+        raise VocabularyError(f"{file}: {name!r} is the name of a published vocabulary; set another `name:`")
     interactions = document.get("interactions")
     if not isinstance(interactions, list) or not interactions:
         raise VocabularyError(f"{file}: expected a list of interactions, found none; write lines like `- person riding bicycle`")
@@ -98,8 +94,7 @@ def _entry(item: object, known: AbstractSet[str], where: str) -> _Entry:
         phrase = _text(item, where)
         where = f"{where} ({phrase!r})"
         verb, noun = _split(_words(phrase, where), known, where)
-        said = _phrase(verb)
-        return _Entry(verb, noun, hoi_text(said, noun), hoi_prompt(said, noun))
+        return _Entry(verb, noun, hoi_text(_phrase(verb), noun), hoi_prompt(_phrase(verb), noun))
     fields = {key: _text(value, f"{where}, {key}") for key, value in _checked_keys(item, ("verb", "object", "prompt"), where).items()}
     if "object" not in fields or not fields.keys() & {"verb", "prompt"}:
         raise VocabularyError(
@@ -109,31 +104,30 @@ def _entry(item: object, known: AbstractSet[str], where: str) -> _Entry:
     if "verb" not in fields:
         return _free_entry(fields["prompt"], noun, where)
     verb = _verb_name(_words(fields["verb"], f"{where}, verb"))
-    said = _phrase(verb)
-    return _Entry(verb, noun, hoi_text(said, noun), fields.get("prompt", hoi_prompt(said, noun)))
+    return _Entry(verb, noun, hoi_text(_phrase(verb), noun), fields.get("prompt", hoi_prompt(_phrase(verb), noun)))
 
 
 def _free_entry(prompt: str, noun: str, where: str) -> _Entry:
-    """Name a prompt's verb by its own words, so that events of two prompts can be told apart."""
-    words = [word for word in _without_lead(re.findall(r"[\w'-]+", prompt.lower())) if word not in ARTICLES]
+    """Derive the verb's name from the words of the prompt, so that events of two prompts differ."""
+    words = [word for word in _strip_prefix(re.findall(r"[\w'-]+", prompt.lower())) if word not in ARTICLES]
     text = " ".join(words)
-    said = text.removeprefix("person ").removesuffix(f" {noun}").split()
-    if not said:
+    verb_words = text.removeprefix("person ").removesuffix(f" {noun}").split()
+    if not verb_words:
         raise VocabularyError(f"{where}: the prompt {prompt!r} has no words; {_EXAMPLE}")
-    return _Entry(_verb_name(said), noun, text, prompt)
+    return _Entry(_verb_name(verb_words), noun, text, prompt)
 
 
 def _split(words: list[str], known: AbstractSet[str], where: str) -> tuple[str, str]:
     """Split a phrase into its verb's name and its object."""
-    words = _without_lead(words)
+    words = _strip_prefix(words)
     if words[:1] != ["person"]:
         raise VocabularyError(f"{where}: expected a phrase about a person; {_EXAMPLE}")
-    said = words[1:]
-    articles = [index for index, word in enumerate(said[:-1]) if index and word in ARTICLES]
-    endings = [start for start in range(1, len(said)) if " ".join(said[start:]) in known]
-    begin = articles[-1] + 1 if articles else min(endings, default=len(said) - 1)
-    verb_words, noun = [word for word in said[:begin] if word not in ARTICLES], " ".join(said[begin:])
-    if not verb_words or noun in _NO_NOUNS:
+    words = words[1:]
+    articles = [index for index, word in enumerate(words[:-1]) if index and word in ARTICLES]
+    endings = [start for start in range(1, len(words)) if " ".join(words[start:]) in known]
+    begin = articles[-1] + 1 if articles else min(endings, default=len(words) - 1)
+    verb_words, noun = [word for word in words[:begin] if word not in ARTICLES], " ".join(words[begin:])
+    if not verb_words or noun in _NOT_NOUNS:
         raise VocabularyError(f"{where}: names no object; {_EXAMPLE}")
     if verb_words == ["and"]:
         return NO_INTERACTION, noun
@@ -142,7 +136,8 @@ def _split(words: list[str], known: AbstractSet[str], where: str) -> tuple[str, 
     return _verb_name(verb_words), noun
 
 
-def _without_lead(words: list[str]) -> list[str]:
+def _strip_prefix(words: list[str]) -> list[str]:
+    """Remove "a photo of" and an article."""
     if words[:3] == ["a", "photo", "of"]:
         words = words[3:]
     return words[1:] if words[:1] and words[0] in ARTICLES else words
@@ -181,7 +176,7 @@ def _object_prompts(value: object, file: str) -> dict[str, str]:
     where = f"{file}, objects"
     prompts = {" ".join(_words(_text(noun, where), where)): _text(prompt, f"{where}, {noun}") for noun, prompt in value.items()}
     for noun in prompts.keys() & coco_category_ids().keys():
-        raise VocabularyError(f"{where}: {noun!r} is one of COCO's objects, which engines know by name; give your own object another name")
+        raise VocabularyError(f"{where}: {noun!r} is one of COCO's objects, which have a fixed prompt; use another name")
     return prompts
 
 
@@ -189,8 +184,8 @@ def _checked_keys(mapping: Mapping[Any, Any], allowed: tuple[str, ...], where: s
     for key in mapping:
         if key not in allowed:
             near = difflib.get_close_matches(str(key), allowed, n=1)
-            mend = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(allowed)}"
-            raise VocabularyError(f"{where}: unknown key {str(key)[:60]!r}; {mend}")
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(allowed)}"
+            raise VocabularyError(f"{where}: unknown key {str(key)[:60]!r}; {hint}")
     return mapping
 
 

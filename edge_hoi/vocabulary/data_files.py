@@ -1,4 +1,4 @@
-"""Read YAML without believing in it: text, lists and mappings only, bounded in size and depth, no aliases and no tags."""
+"""Read untrusted YAML: text, lists and mappings only, bounded in size and depth, no aliases and no tags."""
 
 from functools import cache
 from importlib import resources
@@ -14,17 +14,11 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML without libyam
 
 
 def parse_yaml(content: bytes, *, name: str) -> object:
-    """Parse YAML whose scalars all stay text: `on`, `5` and `2024-01-01` are words here.
-
-    Args:
-        content: The file's bytes.
-        name: The file's name, for messages.
-
-    Returns:
-        Nested lists, dicts and strings; None of an empty file.
+    """Parse YAML into nested lists, dicts and strings, None for an empty file. All scalars stay text, also `on`, `5` and `2024-01-01`.
 
     Raises:
-        VocabularyError: It is not YAML, too large, too deep, repeats a key, or uses aliases (which can blow a small file up to any size).
+        VocabularyError: It is not YAML, too large, too deep, repeats a key, or uses aliases (which can expand a small file to any size).
+            Messages contain `name`.
     """
     if len(content) > MAX_BYTES:
         raise VocabularyError(f"{name}: a vocabulary has at most {MAX_BYTES} bytes, this file has more; is it the right file?")
@@ -39,7 +33,7 @@ def parse_yaml(content: bytes, *, name: str) -> object:
 
 
 def _build(text: str, name: str) -> object:
-    """Put the parser's events together; unlike PyYAML's own constructors this neither recurses nor looks at tags."""
+    """Build the document from the parser's events; unlike PyYAML's constructors this neither recurses nor evaluates tags."""
     root: object = None
     open_collections: list[tuple[yaml.Event, list[object]]] = []
     for event in yaml.parse(text, Loader=_LOADER):
@@ -81,11 +75,7 @@ def _line(mark: object) -> str:
 
 @cache
 def read_data(name: str) -> dict[str, Any]:
-    """Read one of the package's own data files.
-
-    Args:
-        name: Its name without `.yaml`.
-    """
+    """Read one of the package's own data files, by its name without `.yaml`."""
     data = parse_yaml((resources.files("edge_hoi.vocabulary") / "data" / f"{name}.yaml").read_bytes(), name=name)
     assert isinstance(data, dict)
     return data

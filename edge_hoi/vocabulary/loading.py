@@ -13,16 +13,13 @@ from edge_hoi.vocabulary.vocabulary import Vocabulary
 
 
 def load_vocabulary(name_or_path: str | Path | Sequence[Any]) -> Vocabulary:
-    """Load a published vocabulary by name, or a custom one from YAML or a list (its form: `edge_hoi.vocabulary.custom`).
+    """Load a published vocabulary by name, or a custom one from YAML or a list (format: `edge_hoi.vocabulary.custom`).
 
     Args:
         name_or_path: `hico_det`, `vcoco`, the path of a YAML file, or a list such as `["person riding bicycle"]`.
 
-    Returns:
-        The vocabulary.
-
     Raises:
-        VocabularyError: There is no such name or file, or the file is not usable; the message says where and how to mend it.
+        VocabularyError: There is no such name or file, or the file is invalid; the message has the place and the fix.
     """
     if not isinstance(name_or_path, str | Path):
         return custom_vocabulary(list(name_or_path), file="vocabulary", name="custom")
@@ -36,6 +33,6 @@ def load_vocabulary(name_or_path: str | Path | Sequence[Any]) -> Vocabulary:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         near = difflib.get_close_matches(str(name_or_path).lower().replace("-", "_"), known, n=1)
-        mend = f"did you mean {near[0]!r}?" if near else f"give a YAML file, or one of {', '.join(known)}"
-        raise VocabularyError(f"no vocabulary {str(name_or_path)!r} ({reason}); {mend}") from error
+        hint = f"did you mean {near[0]!r}?" if near else f"give a YAML file, or one of {', '.join(known)}"
+        raise VocabularyError(f"no vocabulary {str(name_or_path)!r} ({reason}); {hint}") from error
     return parse_custom(content, file=path.name, name=path.stem)

@@ -1,7 +1,7 @@
-"""English for prompts: from verb and object to "a photo of a person riding a bicycle", and back to the verb.
+"""English prompts: from verb and object to "a photo of a person riding a bicycle", and back to the verb.
 
 A verb's name is its base form, words joined by `_` (`ride`, `talk_on`). Its phrase is the -ing form of the first word and the rest
-("riding", "talking on"). What the rules here do not get right is in `data/english.yaml`.
+("riding", "talking on"). Exceptions to the rules are in `data/english.yaml`.
 """
 
 import re
@@ -16,14 +16,7 @@ _SHORT = re.compile(r"(?:[^aeiou]*|qu)[aeiouy][^aeiouwxy]")
 
 
 def gerund(verb: str) -> str:
-    """Form a verb's -ing form.
-
-    Args:
-        verb: One word in its base form.
-
-    Returns:
-        `riding` of `ride`, `cutting` of `cut`, `lying` of `lie`.
-    """
+    """Return the -ing form of a one-word verb: `riding` for `ride`, `cutting` for `cut`, `lying` for `lie`."""
     exceptions: dict[str, str] = read_data("english")["gerunds"]
     if verb in exceptions:
         return exceptions[verb]
@@ -37,19 +30,12 @@ def gerund(verb: str) -> str:
 
 
 def is_gerund(word: str) -> bool:
-    """Tell an -ing form (`riding`) from a base form that happens to end so (`swing`): its stem has a vowel."""
+    """Distinguish an -ing form (`riding`) from a base form with that ending (`swing`): its stem has a vowel."""
     return word.endswith("ing") and re.search("[aeiouy]", word[:-3]) is not None
 
 
 def base_form(word: str) -> str:
-    """Undo `gerund`: exactly for the published verbs, by rule of thumb for others.
-
-    Args:
-        word: An -ing form.
-
-    Returns:
-        `ride` of `riding`.
-    """
+    """Invert `gerund`: exactly for the published verbs, by heuristics for others."""
     known = _published_base_forms()
     if word in known:
         return known[word]
@@ -63,49 +49,25 @@ def base_form(word: str) -> str:
 
 
 def verb_phrase(verb: str) -> str:
-    """Say a verb: `talking on` of `talk_on`.
-
-    Args:
-        verb: A verb's name.
-    """
+    """Return a verb's phrase: `talking on` for `talk_on`."""
     first, *rest = verb.split("_")
     return " ".join([gerund(first), *rest])
 
 
 def with_article(noun: str) -> str:
-    """Put `a` or `an` before a noun.
-
-    Args:
-        noun: A noun, of one or more words.
-    """
+    """Put `a` or `an` before a noun of one or more words."""
     exceptions: dict[str, str] = read_data("english")["articles"]
     article = exceptions.get(noun.split()[0], "an" if noun[0] in "aeiou" else "a")
     return f"{article} {noun}"
 
 
 def hoi_prompt(phrase: str, noun: str | None) -> str:
-    """Say a category to CLIP.
-
-    Args:
-        phrase: The verb's phrase ("riding").
-        noun: The object's name; None for a category without object.
-
-    Returns:
-        "a photo of a person riding a bicycle".
-    """
+    """Return the prompt of a verb's phrase ("riding") and an object or None: "a photo of a person riding a bicycle"."""
     return f"a photo of a person {phrase} {with_article(noun)}" if noun else f"a photo of a {hoi_text(phrase, None)}"
 
 
 def hoi_text(phrase: str, noun: str | None) -> str:
-    """Say a category to people.
-
-    Args:
-        phrase: The verb's phrase ("riding").
-        noun: The object's name; None for a category without object.
-
-    Returns:
-        "person riding bicycle"; "person looking at something" where a preposition waits for an object.
-    """
+    """Return the text of a verb's phrase and an object or None: "person riding bicycle", "person looking at something"."""
     if noun is None and phrase.endswith((" at", " with")):
         noun = "something"
     return f"person {phrase} {noun}" if noun else f"person {phrase}"

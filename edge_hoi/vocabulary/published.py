@@ -1,4 +1,4 @@
-"""The published vocabularies, HICO-DET and V-COCO, from the data files of this package."""
+"""The published vocabularies HICO-DET and V-COCO."""
 
 from functools import cache
 from typing import Any
@@ -10,7 +10,7 @@ from edge_hoi.vocabulary.vocabulary import NOTHING_PROMPT, HoiCategory, Vocabula
 
 
 def known_vocabularies() -> tuple[str, ...]:
-    """Name the published vocabularies."""
+    """List the names of the published vocabularies."""
     return ("hico_det", "vcoco")
 
 
@@ -21,11 +21,7 @@ def coco_category_ids() -> dict[str, int]:
 
 @cache
 def published_vocabulary(name: str) -> Vocabulary:
-    """Load a published vocabulary.
-
-    Args:
-        name: One of `known_vocabularies()`.
-    """
+    """Load one of `known_vocabularies()`."""
     data = read_data(name)
     coco = coco_category_ids()
     objects, no_object = tuple(coco), data.get("no_object")
@@ -44,18 +40,15 @@ def published_vocabulary(name: str) -> Vocabulary:
 
 
 def zero_shot_splits() -> tuple[str, ...]:
-    """Name HICO-DET's zero-shot splits."""
+    """List the names of HICO-DET's zero-shot splits."""
     return tuple(read_data("hico_det")["zero_shot_splits"])
 
 
 def zero_shot_split(name: str) -> tuple[int, ...]:
-    """List the HICO-DET categories that a zero-shot split keeps from training.
+    """List the ids of the HICO-DET categories that a zero-shot split excludes from training, ascending.
 
     Args:
-        name: One of `zero_shot_splits()`: `rare_first`, `non_rare_first`, `unseen_object`, `unseen_verb`, `uc0` to `uc4`.
-
-    Returns:
-        The unseen HOI ids, ascending.
+        name: `rare_first`, `non_rare_first`, `unseen_object`, `unseen_verb`, `uc0` to `uc4`.
 
     Raises:
         VocabularyError: There is no such split.
@@ -75,7 +68,7 @@ def _hois(data: dict[str, Any], objects: tuple[str, ...]) -> tuple[HoiCategory, 
     hois = []
     for hoi_id, (verb, noun) in enumerate(pairs):
         phrase = data["phrases"].get(verb) or verb_phrase(verb.removesuffix("_obj").removesuffix("_instr"))
-        said = None if noun == no_object else noun
+        named = None if noun == no_object else noun
         is_rare = None if rare is None else hoi_id in rare
-        hois.append(HoiCategory(verb_ids[verb], object_ids[noun], hoi_text(phrase, said), hoi_prompt(phrase, said), is_rare))
+        hois.append(HoiCategory(verb_ids[verb], object_ids[noun], hoi_text(phrase, named), hoi_prompt(phrase, named), is_rare))
     return tuple(hois)

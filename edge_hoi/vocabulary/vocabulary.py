@@ -1,4 +1,4 @@
-"""The `Vocabulary`: numbered objects, verbs and HOI categories, and the prompts that stand for them in CLIP's text space."""
+"""The `Vocabulary`: numbered objects, verbs and HOI categories, and their prompts for CLIP."""
 
 import hashlib
 import json
@@ -10,25 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 NO_INTERACTION = "no_interaction"
-"""The verb of a person and an object that have nothing to do with each other; it never makes an event."""
+"""The verb of a person and an object that do not interact; it never starts an event."""
 
 VOCABULARY_FILE = "vocabulary.yaml"
-"""Name of a custom vocabulary's file beside what was made for it: a checkpoint, an engine."""
+"""Name of a custom vocabulary's file beside its checkpoint or engine."""
 
 NOTHING_PROMPT = "a photo of nothing"
-"""Stands for the object class "nothing", which follows the objects in every object classifier."""
+"""Prompt of the object class "nothing", the last row of every object classifier."""
 
 
 @dataclass(frozen=True, slots=True)
 class HoiCategory:
-    """One thing that a person can do with one kind of object.
+    """A pair of a verb and an object category.
 
     Attributes:
         verb_id: Index into the vocabulary's verbs.
         object_id: Index into the vocabulary's objects.
-        text: For people: "person riding bicycle".
+        text: "person riding bicycle".
         prompt: For CLIP: "a photo of a person riding a bicycle".
-        is_rare: Whether the published training set has fewer than 10 instances of it; None where that is not said.
+        is_rare: Whether the published training set has fewer than 10 instances of it; None where unknown.
     """
 
     verb_id: int
@@ -40,16 +40,16 @@ class HoiCategory:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What a detector looks for. Ids are positions.
+    """The categories that a detector finds. Ids are positions.
 
     Attributes:
-        name: `hico_det`, `vcoco`, or a custom vocabulary's own.
+        name: `hico_det`, `vcoco`, or that of a custom vocabulary.
         objects: Names of the K objects.
-        object_prompts: K + 1 prompts: the objects', then `NOTHING_PROMPT`; as many as an object classifier has rows.
+        object_prompts: K + 1 prompts: the objects', then `NOTHING_PROMPT`; one per row of an object classifier.
         verbs: Names of the V verbs.
         hois: The N HOI categories.
-        no_object_id: The object id that means "no object" (V-COCO: 80, "person only"); None where every category has an object.
-        coco_category_ids: COCO's category id of each of the K objects; None where COCO does not have it.
+        no_object_id: The object id that means "no object" (V-COCO: 80, "person only"); None if every category has an object.
+        coco_category_ids: COCO's category id of each of the K objects; None for objects that COCO does not have.
     """
 
     name: str
@@ -61,14 +61,13 @@ class Vocabulary:
     coco_category_ids: tuple[int | None, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that ids and counts fit together."""
+        """Check ids and counts."""
         if len(self.object_prompts) != len(self.objects) + 1 or len(self.coco_category_ids) != len(self.objects):
             raise ValueError(f"{len(self.objects)} objects need one prompt more and as many COCO ids")
         if any(not (0 <= hoi.verb_id < len(self.verbs) and 0 <= hoi.object_id < len(self.objects)) for hoi in self.hois):
             raise ValueError("an HOI category's verb or object id is out of range")
 
     def __len__(self) -> int:
-        """Count the HOI categories."""
         return len(self.hois)
 
     @cached_property
@@ -88,7 +87,7 @@ class Vocabulary:
 
     @cached_property
     def content_hash(self) -> str:
-        """Name, by sha256, what the rows of a classifier for this vocabulary mean: everything but its name and notes for people."""
+        """The SHA-256 of all that defines the rows of its classifiers: everything but name, texts and rarity."""
         content = {
             "objects": self.objects,
             "object_prompts": self.object_prompts,

@@ -1,4 +1,4 @@
-"""Classifiers: HOICLIP's heads in NumPy, their file, and composing one for another vocabulary."""
+"""Classifiers: HOICLIP's heads in NumPy, their file, and building one for another vocabulary."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -87,7 +87,7 @@ def test_file_round_trip_keeps_every_number(hico_det, tmp_path):
         np.testing.assert_array_equal(getattr(again, field.name), getattr(classifier, field.name))
 
 
-def test_file_has_the_documented_names(hico_det, tmp_path):
+def test_file_has_the_documented_tensors(hico_det, tmp_path):
     write_classifier(tmp_path / "x", _classifier(hico_det), hico_det, clip_sha256=CLIP)
     tensors = safetensors.numpy.load_file(tmp_path / "x")
     assert sorted(tensors) == [
@@ -123,7 +123,7 @@ def test_file_with_a_tensor_missing_is_refused(hico_det, tmp_path):
     tensors = dataclasses.asdict(_classifier(hico_det))
     del tensors["verb_share"]
     safetensors.numpy.save_file(tensors, path, metadata)
-    with pytest.raises(EngineError, match="lacks or has too much: verb_share"):
+    with pytest.raises(EngineError, match="has missing or unknown tensors: verb_share"):
         read_classifier(path, hico_det, clip_sha256=CLIP)
 
 
@@ -138,7 +138,7 @@ def test_file_with_a_tensor_missing_is_refused(hico_det, tmp_path):
         ("object_bias", np.full(81, np.nan, np.float32), "object_bias is finite float32"),
     ],
 )
-def test_classifier_that_does_not_fit_together_is_refused(hico_det, name, value, message):
+def test_inconsistent_classifier_is_refused(hico_det, name, value, message):
     with pytest.raises(EngineError, match=message):
         dataclasses.replace(_classifier(hico_det), **{name: value})
 
@@ -157,7 +157,7 @@ def test_custom_subset_of_hico_det_scores_as_the_whole_does(hoi_ids):
     np.testing.assert_allclose(pair_scores(own_hoi_logits, own_object_logits, subset.object_ids), scores, rtol=0, atol=1e-6)
 
 
-def test_same_vocabulary_composes_to_the_same_classifier(hico_det):
+def test_same_vocabulary_gives_the_same_classifier(hico_det):
     base = _classifier(hico_det)
     again = for_vocabulary(base, hico_det, hico_det, {})
     for field in dataclasses.fields(Classifier):
@@ -176,7 +176,7 @@ def test_subset_of_vcoco_keeps_the_verb_matrix_of_its_checkpoint():
     np.testing.assert_allclose(for_vocabulary(base, vcoco, subset, {}).logits(outputs)[0], expected, atol=1e-5)
 
 
-def test_unknown_categories_take_text_features_and_known_verbs(hico_det):
+def test_unknown_categories_get_text_features_and_known_verbs(hico_det):
     base, outputs = _classifier(hico_det), _outputs()
     vocabulary = _custom("person riding forklift", "person hoovering car", "person riding bicycle")
     prompts = prompts_to_encode(hico_det, vocabulary)

@@ -68,7 +68,7 @@ def test_boxes_lie_within_each_frame():
     assert (large.human_boxes[:, :2] <= large.human_boxes[:, 2:]).all()
 
 
-def test_threshold_and_count_bound_what_is_found():
+def test_threshold_and_maximum_limit_the_interactions():
     everything = _detector().detect([_image(0)])[0]
     assert len(_detector(max_interactions=7).detect([_image(0)])[0]) <= 7
     threshold = float(np.median(everything.scores))
@@ -76,7 +76,7 @@ def test_threshold_and_count_bound_what_is_found():
     assert len(above) == (everything.scores >= threshold).sum()
 
 
-def test_vcoco_works_as_well():
+def test_vcoco_categories_are_detected():
     found = _detector(name="vcoco").detect([_image(0)])[0]
     assert found.object_category_ids.max() < 80
 
@@ -87,7 +87,7 @@ def test_classifier_of_another_vocabulary_is_refused():
         FixedSizeDetector(FakeEngine(), _classifier(load_vocabulary("hico_det")), vcoco)
 
 
-def test_engine_that_gives_nan_is_told_so():
+def test_engine_that_returns_nan_is_refused():
     def answer(inputs):
         outputs = FakeEngine().run(dict(inputs))
         outputs["verb_embeddings"][0, 0, 0] = np.nan
@@ -99,7 +99,7 @@ def test_engine_that_gives_nan_is_told_so():
         detector.detect([_image(0)])
 
 
-def test_custom_subset_finds_what_the_whole_finds_of_it(tmp_path):
+def test_custom_subset_gives_the_same_interactions_as_the_whole(tmp_path):
     hico_det = load_vocabulary("hico_det")
     base = _classifier(hico_det)
     whole = FixedSizeDetector(FakeEngine(), base, hico_det, max_interactions=500).detect([_image(0)])[0]
@@ -116,7 +116,7 @@ def test_custom_subset_finds_what_the_whole_finds_of_it(tmp_path):
     np.testing.assert_array_equal(own.object_boxes, expected.object_boxes)
 
 
-def test_timer_takes_the_stages_of_every_batch():
+def test_timer_measures_the_stages_of_every_batch():
     timer = StageTimer()
     _detector(max_batch=2, timer=timer).detect([_image(0), _image(1), _image(2)])
     assert {stage: times.count for stage, times in timer.times().items()} == {"preprocess": 2, "engine": 2, "postprocess": 2}

@@ -1,4 +1,4 @@
-"""Scores and selection, against plain references."""
+"""Scores and selection, compared with simple references."""
 
 import hypothesis.strategies as st
 import numpy as np
@@ -73,7 +73,7 @@ def test_boxes_that_are_not_finite_are_refused(hico_det, number):
     arrays(np.float32, st.integers(0, 60), elements=st.sampled_from(np.linspace(0, 1, 5, dtype=np.float32).tolist())), st.integers(1, 70)
 )
 @settings(deadline=None)
-def test_best_first_equals_a_stable_sort_whatever_ties(scores, count):
+def test_best_first_equals_a_stable_sort_with_any_ties(scores, count):
     expected = sorted(range(len(scores)), key=lambda index: (-scores[index], index))[:count]
     assert best_first(scores, count).tolist() == expected
 
@@ -86,25 +86,25 @@ def test_postprocess_keeps_both_triplets_when_scores_tie(hico_det):
     assert found.human_boxes[:, 0].tolist() == pytest.approx([110, 110, 210])
 
 
-def test_exactly_the_best_hundred_are_taken_when_all_tie(hico_det):
+def test_exactly_the_best_hundred_are_kept_when_all_tie(hico_det):
     found = _select(np.full((4, 600), 0.25, np.float32), hico_det)
     assert found.hoi_ids.tolist() == list(range(100))
     assert found.scores.tolist() == [0.25] * 100
 
 
-def test_fewer_pairs_than_asked_for_are_all_kept():
+def test_fewer_pairs_than_the_maximum_are_all_kept():
     vocabulary = load_vocabulary("vcoco")
     assert len(_select(np.full((1, 263), 0.5, np.float32), vocabulary, max_interactions=1000)) == 263
 
 
-def test_score_threshold_keeps_what_reaches_it(hico_det):
+def test_score_threshold_keeps_scores_that_reach_it(hico_det):
     scores = np.zeros((1, 600), np.float32)
     scores[0, :3] = [0.3, 0.2, 0.1]
     assert _select(scores, hico_det, score_threshold=float(np.float32(0.2))).hoi_ids.tolist() == [0, 1]
     assert len(_select(scores, hico_det, score_threshold=0.9)) == 0
 
 
-def test_boxes_are_pixels_of_the_frame_cut_off_at_its_edge(hico_det):
+def test_boxes_are_in_pixels_and_clipped_to_the_frame(hico_det):
     scores = np.zeros((1, 600), np.float32)
     scores[0, 5] = 1
     found = select_interactions(
@@ -133,7 +133,7 @@ def test_pair_nms_drops_the_worse_of_equal_pairs_within_a_category_only():
     assert pair_nms(boxes, boxes, np.array([3, 3, 4, 3])).tolist() == [True, False, True, True]
 
 
-def test_pair_nms_counts_the_object_by_its_square_root():
+def test_pair_nms_uses_the_square_root_of_the_object_iou():
     human = _boxes([[0, 0, 99, 99]] * 2)
     half = _boxes([[0, 0, 99, 99], [0, 0, 99, 49]])  # IoU 0.5 with both ends counted: 0.5^½ = 0.7071 is above 0.7
     less = _boxes([[0, 0, 99, 99], [0, 0, 99, 47]])  # IoU 0.48: 0.6928 is not
@@ -172,13 +172,13 @@ def test_pair_nms_equals_a_plain_greedy_one(rows):
     assert pair_nms(humans, objects, hoi_ids).tolist() == _plain_nms(humans, objects, hoi_ids)
 
 
-def test_nothing_in_gives_nothing_out(hico_det):
+def test_no_queries_give_no_interactions(hico_det):
     found = select_interactions(np.zeros((0, 600), np.float32), EMPTY, EMPTY, hico_det, width=10, height=10)
     assert len(found) == 0
     assert found.object_category_ids.dtype == np.int64
 
 
-def test_selection_is_ordered_by_falling_score(hico_det):
+def test_selection_is_ordered_by_descending_score(hico_det):
     scores = np.random.default_rng(1).random((64, 600), np.float32)
     found = _select(scores, hico_det)
     assert len(found) == 100
@@ -186,7 +186,7 @@ def test_selection_is_ordered_by_falling_score(hico_det):
     assert found.scores[0] == scores.max()
 
 
-def test_enhancement_lifts_the_most_similar_categories_and_all_others_alike():
+def test_enhancement_raises_the_most_similar_categories_and_all_others_alike():
     text_features = np.eye(4, dtype=np.float32)
     image = np.array([[0.1, 0.7, 0.7, 0.0]], np.float32)
     lifts = enhancement(image, text_features, top=2)

@@ -1,11 +1,11 @@
-"""Pictures become inputs as the published way makes them, up to bounds that are stated here."""
+"""Preprocessing equals the published one, up to the tolerances stated here."""
 
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from edge_hoi.detection.preprocess import Preprocessor, shrink
+from edge_hoi.detection.preprocess import Preprocessor, resize
 from edge_hoi.detection.resample import ClipCrop
 
 IMAGE_MEAN, IMAGE_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
@@ -34,7 +34,7 @@ def _noise(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def photos(shared_data):
-    """Give real detail at every size: COCO photos side by side, 2560x1708."""
+    """Return COCO photos side by side, 2560x1708, for real detail at every size."""
     image = pytest.importorskip("PIL.Image", reason="needs the [build] extra")
     paths = sorted((shared_data / "vcoco" / "images").glob("*.jpg"))
     tiles = [np.array(image.open(path).convert("RGB").resize((640, 427), image.Resampling.BILINEAR)) for path in paths]
@@ -42,11 +42,11 @@ def photos(shared_data):
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (768, 432), (1280, 720), (1920, 1080), (2560, 1440)])
-def test_resized_photo_is_near_the_published_resampling(photos, width, height):
+def test_resized_photo_is_close_to_the_published_resampling(photos, width, height):
     image = pytest.importorskip("PIL.Image", reason="needs the [build] extra")
     frame = np.ascontiguousarray(photos[:height, :width])
     published = np.asarray(image.fromarray(frame).resize((672, 384), image.Resampling.BILINEAR))
-    difference = np.abs(shrink(frame, height=384, width=672).astype(int) - published)
+    difference = np.abs(resize(frame, height=384, width=672).astype(int) - published)
     assert difference.mean() < 1.0
     assert np.percentile(difference, 99.9) <= 14
 
@@ -55,13 +55,13 @@ def test_720p_photo_differs_from_the_published_resampling_by_less_than_half_a_gr
     image = pytest.importorskip("PIL.Image", reason="needs the [build] extra")
     frame = np.ascontiguousarray(photos[:720, :1280])
     published = np.asarray(image.fromarray(frame).resize((672, 384), image.Resampling.BILINEAR))
-    difference = np.abs(shrink(frame, height=384, width=672).astype(int) - published)
+    difference = np.abs(resize(frame, height=384, width=672).astype(int) - published)
     assert difference.mean() < 0.5
     assert difference.max() <= 12
 
 
 @pytest.mark.parametrize(("height", "width"), [(384, 672), (480, 352), (160, 288)])
-def test_clip_crop_of_a_photo_is_the_published_one_up_to_rounding(photos, height, width):
+def test_clip_crop_of_a_photo_equals_the_published_one_up_to_rounding(photos, height, width):
     image = pytest.importorskip("PIL.Image", reason="needs the [build] extra")
     resized = np.ascontiguousarray(photos[:height, :width])
     scaled = (224 * width // min(height, width), 224 * height // min(height, width))
@@ -74,12 +74,12 @@ def test_clip_crop_of_a_photo_is_the_published_one_up_to_rounding(photos, height
     assert difference.max() < 10  # and cuts overshoot off between its two passes
 
 
-def test_image_is_the_resized_picture_normalised():
+def test_image_is_resized_and_normalised():
     frame = _noise(720, 1280)
     image = _preprocessor()([frame])["image"]
     assert image.shape == (1, 3, 384, 672)
     assert image.dtype == np.float32
-    np.testing.assert_allclose(_pixels(image[0], IMAGE_MEAN, IMAGE_STD), shrink(frame, height=384, width=672), atol=1e-3)
+    np.testing.assert_allclose(_pixels(image[0], IMAGE_MEAN, IMAGE_STD), resize(frame, height=384, width=672), atol=1e-3)
 
 
 def test_clip_image_stays_within_black_and_white():
@@ -90,23 +90,23 @@ def test_clip_image_stays_within_black_and_white():
     assert pixels.max() == pytest.approx(255, abs=1e-3)
 
 
-def test_picture_of_the_right_size_is_not_touched():
+def test_image_of_the_right_size_is_not_copied():
     frame = _noise(384, 672)
-    assert shrink(frame, height=384, width=672) is frame
+    assert resize(frame, height=384, width=672) is frame
 
 
 @pytest.mark.parametrize(("height", "width"), [(720, 1280), (1080, 1920), (2160, 3840)])
-def test_stripes_too_fine_to_show_become_grey_instead_of_a_pattern(height, width):
+def test_stripes_too_fine_for_the_size_become_grey_without_aliasing(height, width):
     frame = np.zeros((height, width, 3), np.uint8)
     frame[:, ::2] = 255
-    inner = shrink(frame, height=384, width=672)[8:-8, 8:-8].astype(float)
+    inner = resize(frame, height=384, width=672)[8:-8, 8:-8].astype(float)
     assert inner.mean() == pytest.approx(127.5, abs=2)
     assert inner.std() < 12  # plain bilinear sampling gives more than 40
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 255))
 @settings(max_examples=50, deadline=None)
-def test_plain_colour_stays_itself_at_any_size(height, width, level):
+def test_uniform_colour_is_unchanged_at_any_size(height, width, level):
     preprocess = _preprocessor(96, 160, 32)
     inputs = preprocess([np.full((height, width, 3), level, np.uint8)])
     np.testing.assert_allclose(_pixels(inputs["image"][0], IMAGE_MEAN, IMAGE_STD), level, atol=1e-3)
@@ -129,13 +129,13 @@ def test_next_call_reuses_the_memory():
     assert np.shares_memory(preprocess([_noise(90, 160)])["image"], preprocess([_noise(480, 640)])["image"])
 
 
-def test_no_pictures_give_empty_inputs():
+def test_no_images_give_empty_inputs():
     inputs = _preprocessor(96, 160, 32)([])
     assert {name: array.shape for name, array in inputs.items()} == {"image": (0, 3, 96, 160), "clip_image": (0, 3, 32, 32)}
 
 
 def _plain_bicubic(line: np.ndarray, resized: int) -> np.ndarray:
-    """Resample one line pixel by pixel: Keys' kernel (a = -1/2), widened when shrinking, cut off at the ends."""
+    """Resample one line pixel by pixel: Keys' kernel (a = -1/2), widened for downscaling, truncated at the ends."""
     scale = len(line) / resized
     stretch = max(scale, 1.0)
     result = []

@@ -16,7 +16,7 @@ def test_product_in_blocks_equals_the_whole(batch, queries, rows, width):
     np.testing.assert_allclose(similarities(embeddings, weight), embeddings @ weight.T, rtol=1e-5)
 
 
-def test_transposed_weights_are_fine():
+def test_transposed_weights_are_supported():
     embeddings = np.arange(6, dtype=np.float32).reshape(1, 2, 3)
     matrix = np.arange(12, dtype=np.float32).reshape(3, 4)
     np.testing.assert_array_equal(similarities(embeddings, matrix.T), embeddings @ matrix)

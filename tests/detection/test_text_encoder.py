@@ -40,7 +40,7 @@ def test_prompts_are_tokenised_with_start_and_end_and_padded_with_zeros(folder):
     assert features.tolist() == [[1, 3, 6, 2, 0, 0], [1, 3, 4, 5, 6, 2], [1, 5, 2, 0, 0, 0]]
 
 
-def test_prompt_longer_than_clip_reads_is_refused(folder):
+def test_prompt_longer_than_the_context_is_refused(folder):
     with pytest.raises(VocabularyError, match="'a photo of a dog' has 7 tokens and CLIP reads 6; shorten it"):
         OnnxTextEncoder(folder, TOWER).encode(["a dog", "a photo of a dog"])
 

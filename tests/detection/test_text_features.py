@@ -47,7 +47,7 @@ def test_no_prompts_need_no_encoder_and_no_file(tmp_path):
 
 
 @pytest.mark.parametrize("change", [{"clip_model": "ViT-L-14"}, {"clip_sha256": "b" * 64}, {"prompts": PROMPTS[:1]}])
-def test_other_clip_or_prompts_never_meet_the_file(tmp_path, change):
+def test_other_clip_or_prompts_do_not_use_the_file(tmp_path, change):
     cached_text_features(PROMPTS, **CLIP, cache_folder=tmp_path, encoder=Encoder())
     encoder = Encoder()
     cached_text_features(**{"prompts": PROMPTS, **CLIP, **change}, cache_folder=tmp_path, encoder=encoder)
@@ -65,7 +65,7 @@ def test_file_under_a_wrong_name_is_refused(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:40], lambda content: content[:-1] + bytes([content[-1] ^ 1]), lambda _: b""])
-def test_damaged_file_is_named_and_made_again(tmp_path, caplog, damage):
+def test_damaged_file_is_reported_and_replaced(tmp_path, caplog, damage):
     expected = cached_text_features(PROMPTS, **CLIP, cache_folder=tmp_path, encoder=Encoder())
     path = _file(tmp_path)
     path.write_bytes(damage(path.read_bytes()))
@@ -80,7 +80,7 @@ def test_damaged_file_is_named_and_made_again(tmp_path, caplog, damage):
     assert cached_text_features(PROMPTS, **CLIP, cache_folder=tmp_path, encoder=None)
 
 
-def test_missing_file_without_text_tower_says_how_to_mend_it(tmp_path):
+def test_missing_file_without_text_tower_is_an_error_with_a_fix(tmp_path):
     with pytest.raises(EngineError, match=r"does not exist, and there is no text tower.*use an engine built with its text tower"):
         cached_text_features(PROMPTS, **CLIP, cache_folder=tmp_path, encoder=None)
 
@@ -93,15 +93,17 @@ def test_folder_that_cannot_be_written_is_only_a_warning(tmp_path, caplog):
     assert "cannot write" in caplog.text
 
 
-def test_progress_is_told_after_each_batch(tmp_path):
-    told: list[tuple[int, int]] = []
+def test_progress_is_called_after_each_batch(tmp_path):
+    calls: list[tuple[int, int]] = []
     prompts = [f"a photo of {number}" for number in range(70)]
-    cached_text_features(prompts, **CLIP, cache_folder=tmp_path, encoder=Encoder(), progress=lambda done, total: told.append((done, total)))
-    assert told == [(32, 70), (64, 70), (70, 70)]
+    cached_text_features(
+        prompts, **CLIP, cache_folder=tmp_path, encoder=Encoder(), progress=lambda done, total: calls.append((done, total))
+    )
+    assert calls == [(32, 70), (64, 70), (70, 70)]
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.0])
-def test_unusable_text_features_are_refused_and_not_kept(tmp_path, value):
+def test_unusable_text_features_are_refused_and_not_cached(tmp_path, value):
     class Broken:
         def encode(self, prompts: Sequence[str]) -> np.ndarray:
             return np.full((len(prompts), 3), value, np.float32)

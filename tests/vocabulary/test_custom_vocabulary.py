@@ -1,4 +1,4 @@
-"""Custom vocabularies from YAML: what they may say, and how they are refused."""
+"""Custom vocabularies from YAML: their format and their errors."""
 
 import hypothesis.strategies as st
 import pytest
@@ -125,7 +125,7 @@ def test_hico_det_written_as_phrases_is_hico_det_again(field):
         (f"- person riding {'x' * 500}", "expected a short text, got 514 characters"),
     ],
 )
-def test_unusable_list_is_refused_with_place_and_mend(content, message):
+def test_invalid_list_is_refused_with_place_and_fix(content, message):
     with pytest.raises(VocabularyError, match=f"^list.yaml.*{message}") as caught:
         _parse(content)
     assert "\n" not in str(caught.value)
@@ -150,7 +150,7 @@ def test_hostile_yaml_is_refused(content, message):
         parse_custom(content, file="list.yaml", name="list")
 
 
-def test_tags_are_not_looked_at():
+def test_tags_are_ignored():
     assert _parse("- !!python/object/apply:os.abort person riding bus").hois[0].text == "person riding bus"
 
 
@@ -189,7 +189,7 @@ def test_gerund_rule_holds_for_other_verbs_and_back(verb, expected):
     assert base_form(expected) == verb
 
 
-def test_article_follows_the_first_letter_but_for_exceptions():
+def test_article_follows_the_first_letter_with_exceptions():
     assert [with_article(noun) for noun in ("apple", "tv", "umbrella", "orange juice")] == [
         "an apple",
         "a tv",

@@ -62,7 +62,7 @@ def test_published_vocabulary_has_its_known_content(name, counts, content_hash):
     assert vocabulary.content_hash == content_hash
 
 
-def test_hico_det_has_138_rare_categories_and_vcoco_says_nothing_of_rarity():
+def test_hico_det_has_138_rare_categories_and_vcoco_has_no_rarity():
     assert sum(hoi.is_rare is True for hoi in load_vocabulary("hico_det").hois) == 138
     assert all(hoi.is_rare is None for hoi in load_vocabulary("vcoco").hois)
 
