@@ -1,6 +1,6 @@
-"""Draw interactions: people, objects, a link between them and what the people do.
+"""Draw interactions: people, objects, links between them, and labels.
 
-People have a full box, objects four corners; each has the colour of its track. All that one person does stands in one label at the box.
+People have a full box, objects four corners; each has the colour of its track. One label per person lists the person's interactions.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from edge_hoi.media.strip import EpisodeLine, draw_strip
 from edge_hoi.types import HUMAN_CATEGORY, NO_OBJECT, NO_TRACK, Boxes, Frame, Ids, Image, Interactions, TrackedInteractions
 
 _SAME_OBJECT_IOU = 0.6
-"""Boxes of one category that overlap so much are drawn as one, where no tracker has told them apart."""
+"""Boxes of one category with at least this IoU are drawn as one, where there are no tracks."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotateSettings:
-    """How much is drawn.
+    """What is drawn.
 
     Attributes:
-        min_score: Weaker interactions are not drawn.
-        max_pairs: At most so many pairs of person and object, the best ones.
-        max_verbs: At most so many verbs of one pair, the best ones.
+        min_score: Least score of an interaction.
+        max_pairs: Most pairs of person and object, the best ones.
+        max_verbs: Most verbs of one pair, the best ones.
         strip_rows: Rows of the strip of episodes; 0 for none.
     """
 
@@ -40,8 +40,8 @@ _DEFAULTS = AnnotateSettings()
 
 
 @dataclass(frozen=True, slots=True)
-class _Scene:
-    """What is drawn. People and objects are known by key: the track id, or a running number where there are no tracks."""
+class _Shapes:
+    """Boxes and pairs by the keys of people and objects: the track id, or a running number where there are no tracks."""
 
     boxes: dict[int, Boxes]
     pairs: dict[tuple[int, int], list[tuple[str, float]]]
@@ -60,16 +60,15 @@ def annotate(
     """Draw the interactions of an image on a copy of it.
 
     Args:
-        image: A frame, or `(H, W, 3)` uint8 RGB; it is left as it is.
-        interactions: Those of that image; with track ids where they are `TrackedInteractions`.
+        image: A frame, or `(H, W, 3)` uint8 RGB; it is not modified.
+        interactions: Those of that image; drawn with track ids if they are `TrackedInteractions`.
         episodes: Lines for a strip of open episodes below the image, most important first; None for no strip.
-        settings: How much is drawn.
+        settings: What is drawn.
 
     Returns:
         `(H + strip, W, 3)` uint8 RGB; the strip's height depends on the image's size and the settings only.
     """
     pixels = image.image if isinstance(image, Frame) else image
-    is_tracked = isinstance(interactions, TrackedInteractions)
     if isinstance(interactions, TrackedInteractions):
         human_keys, object_keys = interactions.human_ids, interactions.object_ids
     else:
@@ -79,7 +78,7 @@ def annotate(
     if isinstance(interactions, TrackedInteractions):  # the tracker's boxes are smoother than the detector's
         boxes |= {key: interactions.tracks[key].box for key in boxes if key in interactions.tracks}
     pairs = _choose_pairs(interactions, human_keys, object_keys, settings)
-    canvas = _draw(pixels, _Scene(boxes, pairs, has_ids=is_tracked))
+    canvas = _draw(pixels, _Shapes(boxes, pairs, has_ids=isinstance(interactions, TrackedInteractions)))
     if episodes is None or not settings.strip_rows:
         return canvas.image
     return np.concatenate([canvas.image, draw_strip(canvas, episodes, settings.strip_rows)])
@@ -88,7 +87,7 @@ def annotate(
 def _choose_pairs(
     interactions: Interactions, human_keys: Ids, object_keys: Ids, settings: AnnotateSettings
 ) -> dict[tuple[int, int], list[tuple[str, float]]]:
-    """Collect the best verbs of the best pairs: text and score by the keys of person and object."""
+    """Collect text and score of the best verbs of the best pairs, by the keys of person and object."""
     pairs: dict[tuple[int, int], list[tuple[str, float]]] = {}
     for row in np.argsort(-interactions.scores, kind="stable").tolist():
         interaction = interactions[row]
@@ -107,7 +106,7 @@ def _choose_pairs(
 
 
 def _boxes_by_key(interactions: Interactions, human_keys: Ids, object_keys: Ids) -> dict[int, Boxes]:
-    """Give each person and object the box of the best interaction."""
+    """Collect the box of each person and object from its best interaction."""
     boxes: dict[int, Boxes] = {}
     for keys, rows in ((human_keys, interactions.human_boxes), (object_keys, interactions.object_boxes)):
         for key, box in zip(keys.tolist(), rows, strict=True):
@@ -117,7 +116,7 @@ def _boxes_by_key(interactions: Interactions, human_keys: Ids, object_keys: Ids)
 
 
 def _number_objects(interactions: Interactions) -> tuple[Ids, Ids]:
-    """Find which boxes show the same person or object, and number these from 0: `(N,)` for people and for objects."""
+    """Group boxes of the same person or object, and number the groups from 0: `(N,)` for people and for objects."""
     count = len(interactions)
     names = interactions.vocabulary.objects
     human_id = names.index(HUMAN_CATEGORY) if HUMAN_CATEGORY in names else len(names)
@@ -131,28 +130,28 @@ def _number_objects(interactions: Interactions) -> tuple[Ids, Ids]:
     return keys[:count], keys[count:]
 
 
-def _draw(image: Image, scene: _Scene) -> Canvas:
-    """Draw on a copy objects, persons and links, and on top of them the labels, always in the order of their keys."""
+def _draw(image: Image, shapes: _Shapes) -> Canvas:
+    """Draw objects, people and links on a copy, and the labels on top of them, in the order of their keys."""
     canvas = Canvas(image.copy(), reference=min(image.shape[:2]))
-    humans = {human for human, _ in scene.pairs}
-    objects = {object_key for _, object_key in scene.pairs if object_key != NO_TRACK} - humans
+    humans = {human for human, _ in shapes.pairs}
+    objects = {object_key for _, object_key in shapes.pairs if object_key != NO_TRACK} - humans
     for key in sorted(objects):
-        canvas.brackets(scene.boxes[key], colour_of(key))
+        canvas.brackets(shapes.boxes[key], colour_of(key))
     for key in sorted(humans):
-        canvas.box(scene.boxes[key], colour_of(key))
-    for human, object_key in sorted(scene.pairs):
+        canvas.box(shapes.boxes[key], colour_of(key))
+    for human, object_key in sorted(shapes.pairs):
         if object_key != NO_TRACK:
-            canvas.link(scene.boxes[human], scene.boxes[object_key], colour_of(human))
-    taken: list[Area] = []
-    people = [canvas.area(scene.boxes[key]) for key in sorted(humans)]
+            canvas.link(shapes.boxes[human], shapes.boxes[object_key], colour_of(human))
+    occupied: list[Area] = []
+    people = [canvas.area(shapes.boxes[key]) for key in sorted(humans)]
     for human in sorted(humans):
         rows = tuple(
-            (text if object_key == NO_TRACK else f"{text} {scene.name(object_key)}".rstrip(), score)
-            for (owner, object_key), verbs in scene.pairs.items()
+            (text if object_key == NO_TRACK else f"{text} {shapes.name(object_key)}".rstrip(), score)
+            for (owner, object_key), verbs in shapes.pairs.items()
             if owner == human
             for text, score in verbs
         )
-        draw_label(canvas, Label(scene.name(human), rows, colour_of(human)), scene.boxes[human], taken, people)
-    for key in sorted(objects) if scene.has_ids else ():
-        draw_label(canvas, Label(scene.name(key), (), colour_of(key)), scene.boxes[key], taken, people)
+        draw_label(canvas, Label(shapes.name(human), rows, colour_of(human)), shapes.boxes[human], occupied, people)
+    for key in sorted(objects) if shapes.has_ids else ():
+        draw_label(canvas, Label(shapes.name(key), (), colour_of(key)), shapes.boxes[key], occupied, people)
     return canvas

@@ -11,14 +11,10 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def write_image(path: str | Path, image: Image) -> None:
-    """Write an image in the format that its file's suffix names.
-
-    Args:
-        path: The file; one that is there is replaced.
-        image: `(H, W, 3)` uint8 RGB.
+    """Write an `(H, W, 3)` uint8 RGB image in the format of the file's suffix; an existing file is replaced.
 
     Raises:
-        ConfigError: The suffix names no image format.
+        ConfigError: The suffix is not supported.
         EdgeHoiError: The file cannot be written.
     """
     path = Path(path)
@@ -30,4 +26,4 @@ def write_image(path: str | Path, image: Image) -> None:
     try:
         path.write_bytes(encoded.tobytes())
     except OSError as error:
-        raise EdgeHoiError(f"{path}: cannot be written ({error.strerror}); name a file in a folder that exists and is yours") from error
+        raise EdgeHoiError(f"{path}: cannot be written ({error.strerror}); name a file in a folder that exists and is writable") from error

@@ -1,9 +1,9 @@
-"""Labels beside boxes: what they hold, and where they go so that none leaves the picture and none hides another if avoidable."""
+"""Labels beside boxes: their content, and their places, inside of the image and without overlap if possible."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_hoi.media.canvas import SILVER, WHITE, Area, Canvas, Colour, ink_of
+from edge_hoi.media.canvas import SILVER, WHITE, Area, Canvas, Colour, text_colour_of
 from edge_hoi.types import Boxes
 
 
@@ -13,8 +13,8 @@ class Label:
 
     Attributes:
         name: Written first, in the label's colour ("#3"); may be empty.
-        rows: Pairs of text and score in [0, 1], one a row; may be empty.
-        colour: Of the name and of the edge at the left.
+        rows: Text and score in [0, 1], one pair per row; may be empty.
+        colour: Of the name and of the left edge.
     """
 
     name: str
@@ -22,15 +22,15 @@ class Label:
     colour: Colour
 
 
-def draw_label(canvas: Canvas, label: Label, box: Boxes, taken: list[Area], in_view: Sequence[Area]) -> None:
-    """Draw a label at a box, clear of the labels drawn before it, and of what should be seen, where there is room.
+def draw_label(canvas: Canvas, label: Label, box: Boxes, occupied: list[Area], visible: Sequence[Area]) -> None:
+    """Draw a label at a box, without overlap if possible.
 
     Args:
-        canvas: What to draw on.
-        label: What to write.
-        box: `(4,)` xyxy in pixels, what the label belongs to.
-        taken: Areas of the labels drawn so far; this one's is added.
-        in_view: Areas that should be seen.
+        canvas: The canvas.
+        label: The label.
+        box: `(4,)` xyxy in pixels of the person or object of the label.
+        occupied: Areas of the labels drawn so far; this one's is added.
+        visible: Areas to keep visible.
     """
     pad, rows = canvas.pad, label.rows[: max(1, canvas.height // canvas.row)]
     edge = max(2, pad // 2)
@@ -41,32 +41,32 @@ def draw_label(canvas: Canvas, label: Label, box: Boxes, taken: list[Area], in_v
     width = text_left + max(map(canvas.text_width, texts), default=-pad) + score_width + pad
     # Neighbouring rows share their padding.
     step = canvas.row - pad
-    area = place((width, max(1, len(rows)) * step + pad), box, taken, in_view, (canvas.width, canvas.height))
+    area = place((width, max(1, len(rows)) * step + pad), box, occupied, visible, (canvas.width, canvas.height))
     left, top, right, bottom = area
     canvas.panel(area)
     canvas.fill((left, top, left + edge, bottom), label.colour)
-    canvas.text(label.name, left + edge + pad, top, ink_of(label.colour))
+    canvas.text(label.name, left + edge + pad, top, text_colour_of(label.colour))
     for row, (text, score) in enumerate(zip(texts, scores, strict=True)):
         canvas.text(text, left + text_left, top + row * step, WHITE)
         canvas.text(score, right - pad - canvas.text_width(score), top + row * step, SILVER)
-    taken.append(area)
+    occupied.append(area)
 
 
-def place(size: tuple[int, int], box: Boxes, taken: Sequence[Area], in_view: Sequence[Area], bounds: tuple[int, int]) -> Area:
-    """Find room for a label at a box.
+def place(size: tuple[int, int], box: Boxes, occupied: Sequence[Area], visible: Sequence[Area], bounds: tuple[int, int]) -> Area:
+    """Choose the area of a label at a box.
 
-    Places around the box are tried in a fixed order, which keeps a label from jumping from frame to frame, each pushed into the picture.
-    The first that hides nothing wins; else the one that hides least of other labels, and then least of what should be seen.
+    Places around the box, each clamped to the image, are tried in a fixed order, so that a label does not jump from frame to frame. The
+    first without overlap is chosen; else the one with the least overlap with other labels, then with the areas to keep visible.
 
     Args:
         size: The label's width and height in pixels.
         box: `(4,)` xyxy in pixels.
-        taken: Areas of other labels.
-        in_view: Areas that should be seen.
-        bounds: The picture's width and height in pixels.
+        occupied: Areas of other labels.
+        visible: Areas to keep visible.
+        bounds: The image's width and height in pixels.
 
     Returns:
-        The label's area, within the picture unless the label is larger than it.
+        An area within the image unless the label is larger than it.
     """
     width, height = size
     left, top, right, bottom = (round(float(value)) for value in box)
@@ -86,12 +86,12 @@ def place(size: tuple[int, int], box: Boxes, taken: Sequence[Area], in_view: Seq
     for corner_x, corner_y in corners:
         x, y = max(0, min(corner_x, bounds[0] - width)), max(0, min(corner_y, bounds[1] - height))
         area = (x, y, x + width, y + height)
-        if not any(_overlap(area, other) for other in (*taken, *in_view)):
+        if not any(_overlap(area, other) for other in (*occupied, *visible)):
             return area
         areas.append(area)
-    return min(areas, key=lambda area: (sum(_overlap(area, other) for other in taken), sum(_overlap(area, other) for other in in_view)))
+    return min(areas, key=lambda area: tuple(sum(_overlap(area, other) for other in others) for others in (occupied, visible)))
 
 
 def _overlap(a: Area, b: Area) -> int:
-    """Measure the common area in square pixels."""
+    """Return the common area in square pixels."""
     return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))

@@ -1,4 +1,4 @@
-"""The strip below an annotated picture: one line for each running episode, and those that ended just now in grey."""
+"""The strip below an annotated image: one line per open episode, and recently ended ones in grey."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,36 +13,36 @@ _EMPTY_BAR = (58, 62, 68)
 
 @dataclass(frozen=True, slots=True)
 class EpisodeLine:
-    """What the strip says about one episode.
+    """One episode in the strip.
 
     Attributes:
         track_id: The person's track; the line has its colour.
         text: "person #3 riding bicycle #5".
-        seconds: How long it has been running, or ran.
+        seconds: Duration so far.
         score: In [0, 1].
-        is_running: False for one that ended; the caller decides how long it is still shown.
+        is_open: False for an ended one; the caller decides how long it is shown.
     """
 
     track_id: int
     text: str
     seconds: float
     score: float
-    is_running: bool
+    is_open: bool
 
 
-def draw_strip(picture: Canvas, lines: Sequence[EpisodeLine], rows: int) -> Image:
-    """Draw the episodes, top to bottom, in two columns where the picture is wide.
+def draw_strip(above: Canvas, lines: Sequence[EpisodeLine], rows: int) -> Image:
+    """Draw the episodes, top to bottom, in two columns if the image is wide.
 
     Args:
-        picture: What the strip goes below; it gives width and sizes.
-        lines: The episodes, most important first. What finds no room is counted in the last place.
+        above: The image above the strip, for width and sizes.
+        lines: The episodes, most important first. If there are too many, the last place shows how many more.
         rows: Number of rows.
 
     Returns:
-        `(h, W, 3)` uint8 RGB; h depends on the picture's size and `rows` only, and is even, so that encoders need no padding.
+        `(h, W, 3)` uint8 RGB; h depends on the image's size and `rows` only, and is even, so that encoders need no padding.
     """
-    height = rows * picture.row + 2 * picture.pad
-    canvas = Canvas(np.full((height + height % 2, picture.width, 3), DARK, np.uint8), reference=picture.reference)
+    height = rows * above.row + 2 * above.pad
+    canvas = Canvas(np.full((height + height % 2, above.width, 3), DARK, np.uint8), reference=above.reference)
     columns = 2 if canvas.width >= 36 * canvas.row else 1
     cell_width, places = canvas.width // columns, rows * columns
     shown = list(lines) if len(lines) <= places else list(lines[: places - 1])
@@ -58,24 +58,24 @@ def draw_strip(picture: Canvas, lines: Sequence[EpisodeLine], rows: int) -> Imag
 
 
 def _draw_line(canvas: Canvas, line: EpisodeLine, cell: Area) -> None:
-    """Draw a coloured mark, the text, the time, and the score as a bar."""
+    """Draw a coloured mark, the text, the duration, and the score as a bar."""
     left, top, right, bottom = cell
-    colour, ink = (colour_of(line.track_id), WHITE) if line.is_running else (GREY, GREY)
+    colour, text_colour = (colour_of(line.track_id), WHITE) if line.is_open else (GREY, GREY)
     gap = canvas.pad
     bar_width = (right - left) // 6
     bar_left = right - bar_width - gap
-    time = _clock(line.seconds)
+    time = _format_duration(line.seconds)
     time_right = bar_left - 2 * gap
     canvas.fill((left, top + gap, left + gap, bottom - gap), colour)
-    canvas.text(canvas.shorten(line.text, time_right - canvas.text_width("0:00:00") - left - 4 * gap), left + 2 * gap, top, ink)
-    canvas.text(time, time_right - canvas.text_width(time), top, ink)
+    canvas.text(canvas.shorten(line.text, time_right - canvas.text_width("0:00:00") - left - 4 * gap), left + 2 * gap, top, text_colour)
+    canvas.text(time, time_right - canvas.text_width(time), top, text_colour)
     middle, half = (top + bottom) // 2, max(1, gap // 2)
     canvas.fill((bar_left, middle - half, bar_left + bar_width, middle + half), _EMPTY_BAR)
     canvas.fill((bar_left, middle - half, bar_left + round(bar_width * line.score), middle + half), colour)
 
 
-def _clock(seconds: float) -> str:
-    """Write a duration: `4.2 s`, `3:05`, `1:02:03`."""
+def _format_duration(seconds: float) -> str:
+    """Format as `4.2 s`, `3:05` or `1:02:03`."""
     if seconds < 59.95:  # never "60.0 s"
         return f"{seconds:.1f} s"
     minutes, whole = divmod(int(seconds), 60)

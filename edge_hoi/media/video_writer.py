@@ -1,4 +1,4 @@
-"""Write annotated video: H.264 with the frames' own times, playable however the program ended."""
+"""Write annotated video: H.264 with the frames' own times, playable also after a crash."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,13 +17,13 @@ from typing_extensions import Self
 from edge_hoi.errors import ConfigError, EdgeHoiError
 from edge_hoi.types import Image
 
-# Times in 1/60000 s hold 24, 25, 30 and 30000/1001 fps exactly, and MPEG-4 Part 2 allows no more than 65535.
+# Times in 1/60000 s are exact for 24, 25, 30 and 30000/1001 fps, and MPEG-4 Part 2 allows at most 65535.
 _TICKS_PER_SECOND = 60_000
 _FRAGMENT_TICKS = 2 * _TICKS_PER_SECOND
 _SHORTEST_TICKS = _TICKS_PER_SECOND // 1000  # Matroska's clock
 _MP4 = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "flush_packets": "1"}
 _CONTAINER_OPTIONS = {".mp4": _MP4, ".mov": _MP4, ".mkv": {"cluster_time_limit": "2000", "flush_packets": "1"}}
-# No B-frames: half the delay, and the packets leave in the order of their times. Looking ahead is kept: it halves the file.
+# No B-frames: half the latency, and packets in the order of their times. Lookahead stays on: it halves the file size.
 _H264 = {"preset": "veryfast", "crf": "23", "bf": "0", "profile": "main", "forced-idr": "1"}
 _MPEG4 = {"qscale": "4"}
 _BT601 = 6  # AVCOL_SPC_SMPTE170M: the matrix that OpenCV converts with
@@ -31,24 +31,23 @@ _LIMITED_RANGE = 1
 
 
 class VideoWriter:
-    """Writes pictures with their times to a video file.
+    """Writes images with their times to a video file.
 
-    The file is written in fragments of about two seconds, so that it can be played while it grows and after a crash: a program that is
-    killed loses no more than the last fragment and what the encoder holds, some ten frames. A context manager; `close` may be called more
-    than once.
+    The file is written in fragments of about two seconds, so that it can be played while it grows and after a crash: a killed program
+    loses at most the last fragment and about ten frames in the encoder. A context manager; `close` may be called more than once.
     """
 
     def __init__(self, path: str | Path, width: int, height: int, fps: float) -> None:
         """Open the file.
 
         Args:
-            path: The file, `.mp4`, `.mov` or `.mkv`; one that is there is replaced.
-            width: Of the pictures, in pixels. The video is padded to even sizes, which 4:2:0 needs.
-            height: Of the pictures, in pixels.
-            fps: Nominal frame rate; the times of the pictures are their own.
+            path: The file, `.mp4`, `.mov` or `.mkv`; an existing one is replaced.
+            width: Of the images, in pixels. The video is padded to even sizes, which 4:2:0 needs.
+            height: Of the images, in pixels.
+            fps: Nominal frame rate; every frame has its own time.
 
         Raises:
-            ConfigError: The suffix names no supported format.
+            ConfigError: The suffix is not supported.
             EdgeHoiError: The file cannot be written.
         """
         self._path = Path(path)
@@ -63,24 +62,24 @@ class VideoWriter:
         with self._explained():
             self._container = av.open(str(self._path), "w", options=_CONTAINER_OPTIONS[suffix])
             self._stream = _add_stream(self._container, width + width % 2, height + height % 2, fps)
-            # Writes the header, so that a file that cannot be written is refused here and not at the first frame.
+            # Writes the header, so that an unwritable file fails here and not at the first frame.
             self._container.start_encoding()
 
     def write(self, image: Image, pts_seconds: float) -> None:
-        """Add a picture.
+        """Add a frame.
 
         Args:
             image: `(H, W, 3)` uint8 RGB of the size given at opening.
-            pts_seconds: Its media time; the video begins at that of the first picture. One that is not later than the one before is
-                shown a millisecond after it.
+            pts_seconds: Its media time; the video begins at that of the first frame. A time that does not increase becomes one millisecond
+                after the frame before.
 
         Raises:
-            ValueError: The picture has another size.
+            ValueError: The image has another size.
             EdgeHoiError: The file cannot be written, as when the disk is full.
         """
         width, height = self._size
         if image.shape != (height, width, 3):
-            raise ValueError(f"the video's pictures are ({height}, {width}, 3), got {image.shape}")
+            raise ValueError(f"the video's images are ({height}, {width}, 3), got {image.shape}")
         if self._origin_seconds is None:
             self._origin_seconds = pts_seconds
         self._last_pts = max(round((pts_seconds - self._origin_seconds) * _TICKS_PER_SECOND), self._last_pts + _SHORTEST_TICKS)
@@ -88,21 +87,17 @@ class VideoWriter:
             image = cast(Image, cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE))
         # OpenCV converts four times faster than libswscale here.
         planes = cast(Image, cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420))
-        picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-        picture.pts = self._last_pts
-        picture.time_base = self._stream.codec_context.time_base
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        frame.pts = self._last_pts
+        frame.time_base = self._stream.codec_context.time_base
         if self._last_pts >= self._next_fragment:
-            picture.pict_type = PictureType.I
+            frame.pict_type = PictureType.I
             self._next_fragment = self._last_pts + _FRAGMENT_TICKS
         with self._explained():
-            self._container.mux(self._stream.encode(picture))
+            self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Write what is still in the encoder and close the file.
-
-        Raises:
-            EdgeHoiError: The file cannot be written.
-        """
+        """Flush the encoder and close the file, or raise `EdgeHoiError`."""
         if not self._is_open:
             return
         self._is_open = False
@@ -120,18 +115,18 @@ class VideoWriter:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn FFmpeg's errors into ours."""
+        """Convert FFmpeg's errors."""
         try:
             yield
         except (av.FFmpegError, OSError) as error:
             reason = getattr(error, "strerror", None) or error
             raise EdgeHoiError(
-                f"{self._path}: cannot write the video ({reason}); name a file in a folder that exists, is yours and has room"
+                f"{self._path}: cannot write the video ({reason}); name a file in a folder that exists, is writable and has free space"
             ) from error
 
 
 def _add_stream(container: OutputContainer, width: int, height: int, fps: float) -> VideoStream:
-    """Add a video stream: H.264 where this PyAV can make it, else MPEG-4 Part 2."""
+    """Add a video stream: H.264 if this PyAV can encode it, else MPEG-4 Part 2."""
     codec, options = ("libx264", _H264) if "libx264" in av.codecs_available else ("mpeg4", _MPEG4)
     stream = cast(VideoStream, container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options))
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"

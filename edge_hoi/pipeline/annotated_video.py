@@ -64,7 +64,7 @@ class AnnotatedVideo:
                 text=describe(event),
                 seconds=event.duration_seconds if event.end else max(0.0, now - event.start.pts_seconds),
                 score=event.score.now,
-                is_running=event.end is None,
+                is_open=event.end is None,
             )
             for event in ordered
         ]

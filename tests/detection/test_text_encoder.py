@@ -54,7 +54,7 @@ def test_missing_or_damaged_file_is_refused(folder, name):
 
 def test_missing_tokenizers_package_names_the_command(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'edge-hoi\[text\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install '\.\[text\]'"):
         OnnxTextEncoder(tmp_path, TOWER).encode(["a dog"])
 
 

@@ -12,14 +12,14 @@ IMAGE[:, :8] = (200, 60, 30)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".PNG"])
-def test_lossless_pictures_come_back_the_same_and_in_rgb(tmp_path: Path, suffix: str) -> None:
+def test_lossless_images_round_trip_in_rgb(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     write_image(path, IMAGE)
     assert (cv2.imread(str(path))[..., ::-1] == IMAGE).all()
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg"])
-def test_lossy_pictures_come_back_nearly_the_same(tmp_path: Path, suffix: str) -> None:
+def test_lossy_images_round_trip_approximately(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     write_image(path, np.full((64, 48, 3), (200, 60, 30), np.uint8))
     assert np.abs(cv2.imread(str(path))[..., ::-1].astype(int) - (200, 60, 30)).max() <= 6
@@ -37,6 +37,6 @@ def test_unwritable_path_is_one_clear_line(tmp_path: Path) -> None:
         write_image(tmp_path / "missing" / "out.png", IMAGE)
 
 
-def test_picture_too_large_for_its_format_is_refused(tmp_path: Path) -> None:
+def test_image_too_large_for_its_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EdgeHoiError, match=r"\.jpg cannot hold an image of 70000x2 pixels"):
         write_image(tmp_path / "out.jpg", np.zeros((2, 70000, 3), np.uint8))

@@ -16,7 +16,7 @@ SUFFIXES = (".mp4", ".mov", ".mkv")
 VARIABLE_TIMES = [0.0, 0.04, 0.1, 0.5, 0.52, 3.0, 3.04, 7.5]
 
 
-def picture(index: int, width: int = 64, height: int = 48) -> Image:
+def numbered(index: int, width: int = 64, height: int = 48) -> Image:
     image = np.full((height, width, 3), (200, 60, 30), np.uint8)
     image[:, : width // 8 * (index % 8)] = (20, 90, 220)
     return image
@@ -28,37 +28,37 @@ def decode(path: Path) -> list[av.VideoFrame]:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_frames_come_back_with_their_number_size_and_variable_times(tmp_path: Path, suffix: str) -> None:
+def test_frames_round_trip_with_their_number_size_and_variable_times(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     with VideoWriter(path, 64, 48, fps=25) as writer:
         for index, seconds in enumerate(VARIABLE_TIMES):
-            writer.write(picture(index), seconds)
+            writer.write(numbered(index), seconds)
     frames = decode(path)
     assert [(frame.width, frame.height) for frame in frames] == [(64, 48)] * len(VARIABLE_TIMES)
     assert [frame.time for frame in frames] == pytest.approx(VARIABLE_TIMES, abs=0.0011 if suffix == ".mkv" else 1e-4)
 
 
-def test_video_begins_at_the_time_of_its_first_picture(tmp_path: Path) -> None:
+def test_video_begins_at_the_time_of_its_first_frame(tmp_path: Path) -> None:
     path = tmp_path / "out.mkv"
     with VideoWriter(path, 64, 48, fps=25) as writer:
         for index in range(3):
-            writer.write(picture(index), 1000 + index / 4)
+            writer.write(numbered(index), 1000 + index / 4)
     assert [frame.time for frame in decode(path)] == [0.0, 0.25, 0.5]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_times_that_stand_still_or_go_back_are_made_to_increase(tmp_path: Path, suffix: str) -> None:
+def test_times_that_do_not_increase_are_made_increasing(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     with VideoWriter(path, 64, 48, fps=25) as writer:
         for index, seconds in enumerate([0.0, 0.0, 1.0, 0.5, 1.0, 2.0]):
-            writer.write(picture(index), seconds)
+            writer.write(numbered(index), seconds)
     assert [frame.time for frame in decode(path)] == pytest.approx([0.0, 0.001, 1.0, 1.001, 1.002, 2.0], abs=1e-4)
 
 
-def test_colours_survive_within_what_the_encoder_loses(tmp_path: Path) -> None:
+def test_colours_are_kept_up_to_encoder_loss(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     with VideoWriter(path, 64, 48, fps=25) as writer:
-        writer.write(picture(4), 0.0)
+        writer.write(numbered(4), 0.0)
     decoded = decode(path)[0].to_ndarray(format="rgb24").astype(int)
     assert np.abs(decoded[8:40, 4:24] - (20, 90, 220)).max() <= 12
     assert np.abs(decoded[8:40, 40:60] - (200, 60, 30)).max() <= 12
@@ -86,9 +86,9 @@ def test_video_without_a_frame_is_still_a_video(tmp_path: Path, suffix: str) -> 
 def test_video_is_closed_when_the_body_fails_and_closing_twice_is_fine(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     writer = VideoWriter(path, 64, 48, fps=25)
-    pictures = iter([picture(0), picture(1, width=32)])
-    with pytest.raises(ValueError, match="pictures are"), writer:
-        all(writer.write(image, 0.0) is None for image in pictures)
+    images = iter([numbered(0), numbered(1, width=32)])
+    with pytest.raises(ValueError, match="images are"), writer:
+        all(writer.write(image, 0.0) is None for image in images)
     writer.close()
     assert len(decode(path)) == 1
 
@@ -96,7 +96,7 @@ def test_video_is_closed_when_the_body_fails_and_closing_twice_is_fine(tmp_path:
 def test_video_uses_a_profile_and_pixel_format_that_every_player_knows(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     with VideoWriter(path, 64, 48, fps=25) as writer:
-        writer.write(picture(0), 0.0)
+        writer.write(numbered(0), 0.0)
     with av.open(str(path)) as container:
         context = container.streams.video[0].codec_context
         assert (context.name, context.profile, context.pix_fmt) == ("h264", "Main", "yuv420p")
@@ -107,7 +107,7 @@ def test_video_falls_back_to_mpeg4_where_x264_is_not_built_in(tmp_path: Path, mo
     path = tmp_path / "out.mp4"
     with VideoWriter(path, 64, 48, fps=25) as writer:
         for index, seconds in enumerate(VARIABLE_TIMES):
-            writer.write(picture(index), seconds)
+            writer.write(numbered(index), seconds)
     with av.open(str(path)) as container:
         assert container.streams.video[0].codec_context.name == "mpeg4"
         assert [frame.time for frame in container.decode(video=0)] == pytest.approx(VARIABLE_TIMES, abs=1e-4)
@@ -142,7 +142,7 @@ def test_slow_sources_get_fragments_by_time_not_by_frame_count(tmp_path: Path) -
     path = tmp_path / "out.mp4"
     with VideoWriter(path, 64, 48, fps=25) as writer:
         for index in range(12):
-            writer.write(picture(index), float(index))
+            writer.write(numbered(index), float(index))
     keys = [frame.time for frame in decode(path) if frame.key_frame]
     assert max(np.diff([*keys, 12.0])) <= 2.0
 
@@ -163,9 +163,9 @@ def test_full_disk_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     path.symlink_to("/dev/full")
     with pytest.raises(EdgeHoiError, match="No space left"), VideoWriter(path, 64, 48, fps=25) as writer:
-        writer.write(picture(0), 0.0)
+        writer.write(numbered(0), 0.0)
 
 
-def test_picture_of_another_size_is_refused(tmp_path: Path) -> None:
+def test_image_of_another_size_is_refused(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "out.mp4", 64, 48, fps=25) as writer, pytest.raises(ValueError, match=r"\(48, 64, 3\), got \(50, 64, 3\)"):
         writer.write(np.zeros((50, 64, 3), np.uint8), 0.0)
