@@ -104,7 +104,7 @@ def _fetch(url: str, file: IO[bytes], version: Path, progress: Progress, pause_s
         time.sleep(pause_seconds * 2**tries)
 
 
-class _Answer(NamedTuple):
+class _ResponseInfo(NamedTuple):
     """The offset at which the response starts, the length of the whole file if known, and the file's version tag or ""."""
 
     start: int
@@ -128,27 +128,27 @@ def _fetch_once(url: str, file: IO[bytes], version: Path, progress: Progress) ->
             return error.headers.get("Content-Range") == f"bytes */{have}" or _truncate(file)
         raise
     with response:
-        answer = _read_headers(response)
-        if answer.start not in (0, have):
-            raise DownloadError(f"{_without_query(url)}: requested bytes from {have}, got bytes from {answer.start}; download it by hand")
-        if answer.start == 0:
+        info = _read_headers(response)
+        if info.start not in (0, have):
+            raise DownloadError(f"{_without_query(url)}: requested bytes from {have}, got bytes from {info.start}; download it by hand")
+        if info.start == 0:
             _truncate(file)
-        version.write_text(answer.version)
+        version.write_text(info.version)
         while chunk := response.read(_CHUNK_BYTES):
             file.write(chunk)
-            progress(file.tell(), answer.total)
-    return answer.total is None or file.tell() == answer.total
+            progress(file.tell(), info.total)
+    return info.total is None or file.tell() == info.total
 
 
-def _read_headers(response: http.client.HTTPResponse) -> _Answer:
+def _read_headers(response: http.client.HTTPResponse) -> _ResponseInfo:
     # A weak tag (W/"...") does not guarantee equal bytes.
     tag = response.headers.get("ETag", "")
     version = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
     match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", "")) if response.status == 206 else None
     if match:
-        return _Answer(int(match[1]), int(match[2]), version)
+        return _ResponseInfo(int(match[1]), int(match[2]), version)
     length = response.headers.get("Content-Length", "")
-    return _Answer(0, int(length) if length.isdecimal() else None, version)
+    return _ResponseInfo(0, int(length) if length.isdecimal() else None, version)
 
 
 def _truncate(file: IO[bytes]) -> bool:

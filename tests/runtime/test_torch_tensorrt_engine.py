@@ -124,6 +124,6 @@ def test_a_package_that_needs_a_driver_on_import_is_named_with_the_install_comma
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "torch_tensorrt", raising=False)
     with pytest.raises(
-        MissingDependencyError, match=r"needs the package torch_tensorrt \(Found no NVIDIA driver on your system\.\); pip install "
+        MissingDependencyError, match=r"needs the package torch_tensorrt \(Found no NVIDIA driver on your system\.\): run `pip install "
     ):
         open_engine(handmade_program_folder)
