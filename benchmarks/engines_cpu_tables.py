@@ -41,7 +41,7 @@ def speed_table(measured: Mapping[str, Measured]) -> list[str]:
     if measured["OpenVINO bf16"].precision != "bf16":
         has = ", ".join(openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         lines.append(
-            f"\nThis CPU has no bf16 arithmetic (OpenVINO lists {has}): OpenVINO ran fp32 instead. That row says nothing about "
+            f"\nThis CPU has no bf16 arithmetic (OpenVINO lists {has}): OpenVINO ran fp32 instead. That row does not measure "
             "the speed of bf16; its difference from the row above shows the other load on the machine."
         )
     return lines

@@ -86,12 +86,12 @@ def compute(checkpoint: Checkpoint, reference: Arrays) -> dict[str, NDArray[Any]
     for name, probe in PROBES.items():
         checkpoint.model.get_submodule(probe.module).register_forward_hook(_recorder(name, probe, probes))
     case, sizes = str(reference["case"]), [(int(height), int(width)) for height, width in reference["sizes"]]
-    pictures, padding = (torch.from_numpy(array) for array in random_images(case, sizes))
-    clip_pictures = torch.from_numpy(random_clip_images(case, len(sizes), checkpoint.model.clip.image_size))
-    outputs = checkpoint.model(pictures, clip_pictures, padding)
+    images, padding = (torch.from_numpy(array) for array in random_images(case, sizes))
+    clip_images = torch.from_numpy(random_clip_images(case, len(sizes), checkpoint.model.clip.image_size))
+    outputs = checkpoint.model(images, clip_images, padding)
     last = outputs.layers[-1]
     logits = checkpoint.classifier(last)
-    tokens = checkpoint.model.clip(clip_pictures).tokens  # (B, S, C)
+    tokens = checkpoint.model.clip(clip_images).tokens  # (B, S, C)
     text = _encode([hoi.prompt for hoi in load_vocabulary(checkpoint.vocabulary).hois], checkpoint)  # (N, E)
     found = {
         "pred_hoi_logits": logits.hoi,

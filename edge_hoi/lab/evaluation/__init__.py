@@ -3,18 +3,16 @@
 In: an engine and a data set. Out: `Results`, with tables, JSON and plots.
 """
 
-from edge_hoi.lab.evaluation.benchmark import Benchmark, HicoBenchmark, RawPredictions, VcocoBenchmark, open_benchmark
-from edge_hoi.lab.evaluation.hico import GroundTruth, HicoEvaluator
+from edge_hoi.lab.evaluation.benchmark import Benchmark, RawPredictions, VcocoBenchmark, open_benchmark
+from edge_hoi.lab.evaluation.hico import HicoEvaluator
 from edge_hoi.lab.evaluation.plot import check_plot, plot_categories
 from edge_hoi.lab.evaluation.results import CategoryResult, Results
 from edge_hoi.lab.evaluation.roles import RoleEvaluator, RolePredictions, RoleTruth
-from edge_hoi.lab.evaluation.vcoco import VcocoEvaluator, VerbPredictions, VerbTruth, correspondence, select_verbs, verb_scores
+from edge_hoi.lab.evaluation.vcoco import VcocoEvaluator, VerbPredictions, correspondence, select_verbs, verb_scores
 
 __all__ = [
     "Benchmark",
     "CategoryResult",
-    "GroundTruth",
-    "HicoBenchmark",
     "HicoEvaluator",
     "RawPredictions",
     "Results",
@@ -24,7 +22,6 @@ __all__ = [
     "VcocoBenchmark",
     "VcocoEvaluator",
     "VerbPredictions",
-    "VerbTruth",
     "check_plot",
     "correspondence",
     "open_benchmark",

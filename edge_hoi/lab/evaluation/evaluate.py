@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edge_hoi.config import cache_folder
 from edge_hoi.detection import FixedSizeDetector, OnnxTextEncoder, cached_text_features, enhancement
-from edge_hoi.lab.datasets import HoiDataset
+from edge_hoi.lab.datasets import AnnotatedImages
 from edge_hoi.lab.datasets.images import read_image, read_image_size
 from edge_hoi.lab.evaluation import Benchmark, RawPredictions
 from edge_hoi.pipeline.classifiers import load_classifier
@@ -19,7 +19,7 @@ from edge_hoi.vocabulary import Vocabulary
 
 
 def evaluate(
-    dataset: HoiDataset,
+    dataset: AnnotatedImages,
     indices: Sequence[int],
     benchmark: Benchmark,
     folder: Path,
@@ -67,7 +67,7 @@ def evaluate(
     return manifest
 
 
-def _by_input_size(dataset: HoiDataset, indices: Sequence[int], manifest: Manifest) -> dict[tuple[int, int], list[int]]:
+def _by_input_size(dataset: AnnotatedImages, indices: Sequence[int], manifest: Manifest) -> dict[tuple[int, int], list[int]]:
     by_size: dict[tuple[int, int], list[int]] = {}
     for index in indices:
         size = choose_input_size(*read_image_size(dataset.image_path(index)), manifest.input)
@@ -76,7 +76,7 @@ def _by_input_size(dataset: HoiDataset, indices: Sequence[int], manifest: Manife
 
 
 def _predict(
-    detector: FixedSizeDetector, dataset: HoiDataset, indices: Sequence[int], features: NDArray[np.float32] | None, enhanced: int
+    detector: FixedSizeDetector, dataset: AnnotatedImages, indices: Sequence[int], features: NDArray[np.float32] | None, enhanced: int
 ) -> Iterator[RawPredictions]:
     images = [read_image(dataset.image_path(index)) for index in indices]
     outputs = detector.embed(images)

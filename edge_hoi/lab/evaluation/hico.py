@@ -74,8 +74,8 @@ class HicoEvaluator:
     def result(self) -> Results:
         """Compute the metrics of all images so far."""
         hits = self._records.by_category()
-        default = _average_precisions(hits, self._positives)
-        known = _average_precisions(self._records.by_category(only_known=True), self._positives)
+        default = self._records.average_precisions(self._positives, eleven_point_ap)
+        known = self._records.average_precisions(self._positives, eleven_point_ap, only_known=True)
         recall = np.array([row.sum() / count if count else np.nan for row, count in zip(hits, self._positives, strict=True)])
         columns = self._columns()
         metrics = {
@@ -139,7 +139,3 @@ def check_image(image_id: str, seen: set[str], ids: dict[str, NDArray[Any]], cou
         if values.size and not 0 <= values.min() <= values.max() < count:
             raise ConfigError(f"image {image_id}: a {origin} has an id out of 0..{count - 1}; use one vocabulary for both")
     seen.add(image_id)
-
-
-def _average_precisions(hits: list[Flags], positives: NDArray[np.int64]) -> Reals:
-    return np.array([eleven_point_ap(row, int(count)) for row, count in zip(hits, positives, strict=True)])

@@ -3,6 +3,7 @@
 G ground truths, M predictions, C categories.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,11 @@ class Records:
         order = np.lexsort((-rows["score"], rows["category"]))  # stable
         bounds = np.searchsorted(rows["category"][order], np.arange(1, self._categories))
         return np.split(rows["is_hit"][order], bounds)
+
+    def average_precisions(self, positives: Ids, measure: Callable[[Flags, int], float], *, only_known: bool = False) -> Reals:
+        """Compute `(C,)` average precisions by a measure, from `(C,)` numbers of ground truths."""
+        hits = self.by_category(only_known=only_known)
+        return np.array([measure(row, int(count)) for row, count in zip(hits, positives, strict=True)])
 
 
 def best_match(overlaps: Reals, eligible: Flags) -> tuple[Ids, Flags]:

@@ -11,13 +11,11 @@ _Json = TypeVar("_Json")
 
 @dataclass(frozen=True, slots=True)
 class CategoryResult:
-    """One category's metrics; NaN without ground truth.
+    """One category's metrics in [0, 1]; NaN without ground truth.
 
     Attributes:
-        name: Its text.
         instances: Number of ground truths.
-        average_precision: In [0, 1].
-        others: Further metrics of the benchmark by name, such as average precision with known objects; in [0, 1].
+        others: Further metrics of the benchmark by name, such as average precision with known objects.
         is_rare: Whether the training set has few of it; None where unknown.
         is_unseen: Whether a zero-shot split keeps it from training; None without such a split.
     """
@@ -38,7 +36,6 @@ class Results:
         protocol: The benchmark's name.
         images: Number of images.
         metrics: By setting, then by the group averaged over; in [0, 1], NaN where nothing has ground truth.
-        categories: In the vocabulary's order.
     """
 
     protocol: str

@@ -147,7 +147,7 @@ class RoleEvaluator:
         """Return average precisions: `(A,)` agents, `(A, R)` roles in scenario 1 and in scenario 2; NaN without role."""
         per_role = np.repeat(self._positives, ROLES)
         positives = np.concatenate([self._positives, per_role, per_role]) * self._columns
-        values = np.array([all_point_ap(hits, int(n)) for hits, n in zip(self._records.by_category(), positives, strict=True)])
+        values = self._records.average_precisions(positives, all_point_ap)
         actions = len(self._actions)
         agents, first, second = np.split(values, [actions, actions * (1 + ROLES)])
         return agents, first.reshape(actions, ROLES), second.reshape(actions, ROLES)

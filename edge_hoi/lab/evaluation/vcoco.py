@@ -116,7 +116,7 @@ class VcocoEvaluator:
         As published, a thesis verb without ground truth counts as 0; V-COCO's test set has none.
         """
         verbs = self._vocabulary.verbs
-        values = np.array([eleven_point_ap(hits, int(n)) for hits, n in zip(self._records.by_category(), self._positives, strict=True)])
+        values = self._records.average_precisions(self._positives, eleven_point_ap)
         in_thesis = np.array([verb.endswith(ROLE_SUFFIXES) and verb != NOT_IN_THESIS for verb in verbs], np.bool_)
         metrics = {"while training": {"all": mean_or_nan(values), "thesis": mean_or_nan(np.nan_to_num(values[in_thesis]))}}
         categories = [CategoryResult(verb, int(n), float(value)) for verb, n, value in zip(verbs, self._positives, values, strict=True)]

@@ -6,7 +6,7 @@ from pathlib import Path
 from edge_hoi.config import cache_folder
 from edge_hoi.errors import EngineError
 from edge_hoi.export import Comparison, FrameSet, compare
-from edge_hoi.lab.datasets import HoiDataset
+from edge_hoi.lab.datasets import AnnotatedImages
 from edge_hoi.lab.evaluation import open_benchmark
 from edge_hoi.lab.evaluation.evaluate import evaluate
 from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
@@ -56,7 +56,7 @@ def verify(folder: Path, reference: Path, frames: FrameSet, *, note: Callable[[s
 
 
 def precision_loss(
-    dataset: HoiDataset, indices: Sequence[int], folder: Path, reference: Path, *, note: Callable[[str], None]
+    dataset: AnnotatedImages, indices: Sequence[int], folder: Path, reference: Path, *, note: Callable[[str], None]
 ) -> tuple[float, float]:
     """Measure the mean average precision of an engine and of its fp32 reference, in [0, 1], on images of a data set."""
     values = []

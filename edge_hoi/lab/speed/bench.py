@@ -42,7 +42,6 @@ class BenchSettings:
 
     Attributes:
         source: A video file or a folder of images.
-        batches: Batch sizes, each at least 1.
         rounds: Turns of each engine and batch size.
         runs_a_turn: Measured runs of a turn.
         frames: Frames of the source, used in turn.
@@ -127,14 +126,7 @@ def bench(targets: Sequence[BenchmarkTarget], settings: BenchSettings, *, progre
 
 
 def decoded(source: str, timer: Callable[[], float] = time.perf_counter) -> Iterator[tuple[Frame, float]]:
-    """Read a source, and time decoding and conversion to RGB frame by frame.
-
-    Args:
-        source: A video file or a folder of images.
-        timer: Returns the time in seconds.
-
-    Yields:
-        A frame, and its seconds.
+    """Read a video file or a folder of images; yield each frame with its seconds of decoding and conversion to RGB.
 
     Raises:
         SourceError: The source cannot be read.

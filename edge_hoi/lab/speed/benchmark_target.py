@@ -25,10 +25,7 @@ class BenchmarkTarget:
 
     Attributes:
         name: Its name in the report.
-        folder: The engine's folder.
-        manifest: Its manifest.
         backend: What runs it; `torch` runs the network that the engine was built from, eagerly.
-        device: Where it runs.
         input_size: `(H, W)` in pixels.
         precision_hint: See `open_engine`; eager PyTorch stays in fp32.
     """
@@ -50,7 +47,7 @@ class BenchmarkTarget:
         """Open the engine.
 
         Args:
-            max_batch: Most pictures in one run.
+            max_batch: Most images in one run.
 
         Raises:
             EngineError: It cannot be opened.

@@ -21,7 +21,6 @@ class Latency:
     """Latency of an engine at one batch size.
 
     Attributes:
-        batch: Batch size.
         samples: Number of measured runs.
         percentiles: Wall-clock seconds of a run, by percentile of `PERCENTILES`; 50 is the median.
         images_per_second: Images of all runs over the seconds of all runs.
@@ -69,15 +68,12 @@ class EngineSpeed:
     """One engine's results.
 
     Attributes:
-        name: Its name in the report.
-        backend: What runs it.
         precision: Numeric precision that it really runs in.
         flags: The backend's settings by name, such as its threads.
         input_size: `(H, W)` in pixels.
         architecture: Equal for engines that compare with each other.
         latencies: By batch size, the smallest first.
         stages: Median seconds of a frame in each of `STAGES`, one frame at a time.
-        footprint: See `Footprint`.
         is_baseline: Whether it is the baseline of its architecture.
     """
 
@@ -98,10 +94,8 @@ class SpeedReport:
     """Results of all engines of one run.
 
     Attributes:
-        machine: The machine.
         load_average: Of the last minute, at the end.
         settings: Rounds, runs and source, by name.
-        engines: In the order requested.
         skipped: Engines that could not be measured, and why.
     """
 

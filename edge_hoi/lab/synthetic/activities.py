@@ -36,15 +36,9 @@ class Activity:
 
 
 def posture(activity: Activity, pose: int, travel: float, time: float, style: Sequence[float], *, backpack: bool = False) -> Figure:
-    """Compute a person's figure.
+    """Compute a person's figure in one of an activity's poses.
 
-    Args:
-        activity: What they do.
-        pose: Index of the pose.
-        travel: Distance walked or ridden so far, in body heights.
-        time: In seconds.
-        style: `STYLES` numbers in [-1, 1].
-        backpack: Whether they wear one.
+    `travel` is the distance walked or ridden so far in body heights, `time` is in seconds, `style` are `STYLES` numbers in [-1, 1].
     """
     figure = Figure()
     activity.poses[pose](figure, travel, time, style)

@@ -13,17 +13,7 @@ _Colour = NDArray[np.float64]
 
 
 def paint_backdrop(width: int, height: int, horizon: float, rng: np.random.Generator) -> Image:
-    """Generate an empty scene.
-
-    Args:
-        width: In pixels.
-        height: In pixels.
-        horizon: Where the ground begins, in pixels from the top.
-        rng: Source of all randomness.
-
-    Returns:
-        `(height, width, 3)` uint8 RGB.
-    """
+    """Generate an empty scene, `(height, width, 3)` uint8 RGB, whose ground begins `horizon` pixels from the top."""
     paint = _KINDS[rng.choice(len(_KINDS), p=(0.32, 0.28, 0.28, 0.12))]
     edge = int(np.clip(horizon, 0.1 * height, 0.8 * height))
     pixels = np.empty((height, width, 3), np.float32)

@@ -59,13 +59,7 @@ class Canvas:
         return (float(left), float(top), float(left + width), float(top + height)) if width else None
 
     def shadow(self, centre: complex, radius: float, darkness: float = 0.3) -> None:
-        """Darken a flat ellipse on the ground.
-
-        Args:
-            centre: In pixels.
-            radius: Half its width in pixels.
-            darkness: Share of light taken away.
-        """
+        """Darken a flat ellipse on the ground, `2 * radius` pixels wide, by a share of its light."""
         s = self.oversampling
         x, y, wide, high = centre.real * s, centre.imag * s, max(1.0, radius * s), max(1.0, radius * s * 0.2)
         left, right = max(0, int(x - wide)), min(self.pixels.shape[1], int(x + wide) + 1)
@@ -104,14 +98,7 @@ class Brush:
     turn: complex = 1 + 0j
 
     def placed(self, at: complex, angle: float = 0.0, *, owner: int | None = None, size: float = 1.0) -> "Brush":
-        """Return a brush for an object at a place of this brush's coordinates.
-
-        Args:
-            at: Place of the object's origin.
-            angle: Its rotation in radians.
-            owner: Its owner; this brush's if not given.
-            size: Scale of its unit.
-        """
+        """Return a brush for an object at a place of this brush's coordinates, rotated by radians, its unit scaled by `size`."""
         offset = self.offset + at * self.turn
         turn = self.turn * complex(np.exp(1j * angle))
         if size != 1.0:

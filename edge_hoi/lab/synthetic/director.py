@@ -31,14 +31,7 @@ _SITES = (0.22, 0.5, 0.78)
 
 
 class Director:
-    """Generates the roles of a video.
-
-    Args:
-        rng: Source of all randomness.
-        width: Of the image, in pixels.
-        height: Of the image, in pixels.
-        horizon: In pixels from the top.
-        seconds: Length of the video.
+    """Generates the roles of a video, with image sizes and the horizon in pixels.
 
     Attributes:
         timed_props: Unused objects, each with its interval.

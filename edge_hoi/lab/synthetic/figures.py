@@ -103,7 +103,7 @@ def bend(root: complex, target: complex, length: float, side: int) -> list[compl
     Args:
         root: Where the limb begins.
         target: Where it should end.
-        length: Of both bones.
+        length: Of both bones together.
         side: 1 bends the joint to the left of the direction towards the target, -1 to the right.
 
     Returns:
@@ -115,11 +115,7 @@ def bend(root: complex, target: complex, length: float, side: int) -> list[compl
 
 
 def step(distance: float) -> tuple[complex, list[complex]]:
-    """Compute hip and feet of a walk: the standing foot stays in place, the other swings. At distance 0 the feet are side by side.
-
-    Args:
-        distance: Walked so far, in body heights.
-    """
+    """Compute hip and feet of a walk over a distance in body heights: the standing foot stays in place, the other swings."""
     feet = []
     for phase in ((distance / STRIDE + offset) % 1 for offset in (0.25, 0.75)):
         swing = min(1.0, max(0.0, 2 * phase - 1))

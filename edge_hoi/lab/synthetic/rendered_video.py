@@ -47,11 +47,7 @@ def render_videos(
 
 
 def render_video(story: Story, path: Path) -> Truth:
-    """Render a story as a video, write its ground truth beside it, and return that.
-
-    Args:
-        story: The story.
-        path: The video's file, `.mp4`.
+    """Render a story as a video, `.mp4`, write its ground truth beside it, and return that.
 
     Raises:
         EdgeHoiError: The files cannot be written.
@@ -67,13 +63,7 @@ def render_video(story: Story, path: Path) -> Truth:
 
 
 def truth_of(story: Story, frames: Sequence[StoryFrame], file: str) -> Truth:
-    """Compute the ground truth of a story's video.
-
-    Args:
-        story: The story.
-        frames: All frames that it renders.
-        file: The video's name.
-    """
+    """Compute the ground truth of a story's video, a file of that name, from all frames that it renders."""
     video = TruthVideo(file, float(story.fps), WIDTH, HEIGHT, story.frame_count, story.frame_count / story.fps)
     verbs = tuple(verb for verb in world_vocabulary().verbs if verb != NO_INTERACTION)
     return Truth(video, tracks_of(frames), tuple(episodes_of(frames, story.fps, story.gaps)), verbs)

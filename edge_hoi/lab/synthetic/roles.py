@@ -72,13 +72,7 @@ class Role:
         return self._x_after(len(self.parts))
 
     def posture(self, part: Part, *, travel: float = 0.0, time: float = 0.0) -> Figure:
-        """Compute the figure of a part.
-
-        Args:
-            part: What they do.
-            travel: Distance walked or ridden so far.
-            time: Time of movements in place.
-        """
+        """Compute the figure of a part, with the distance travelled so far, and the time for movements in place."""
         figure = posture(ACTIVITIES[part.activity], part.pose, travel, time, self.style, backpack=self.wears_backpack)
         if part.in_reach is not None:
             figure.objects.append(part.in_reach)

@@ -22,13 +22,7 @@ def shown_activities() -> tuple[str, ...]:
 
 
 def draw_sheet(*, seed: int = 0, columns: int = 6, width: int = 1800, activities: Sequence[str] | None = None) -> Image:
-    """Draw each activity once, row by row.
-
-    Args:
-        seed: Seed of the scenes.
-        columns: Images in a row.
-        width: Of the sheet, in pixels.
-        activities: Their names; all of `shown_activities()` if not given.
+    """Draw each activity once, row by row; all of `shown_activities()` if not given.
 
     Returns:
         `(H, width, 3)` uint8 RGB; H follows from the images' aspect. Unused cells are black.

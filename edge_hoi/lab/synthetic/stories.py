@@ -98,10 +98,7 @@ class Story:
             yield camera.take(image), StoryFrame(index, _moved(scene.visible, right, down), scene.drawn, scene.interactions)
 
     def still(self, time: float) -> tuple[Image, Scene, set[int]]:
-        """Render one time with a camera that does not shake.
-
-        Args:
-            time: In seconds.
+        """Render one time in seconds with a camera that does not shake.
 
         Returns:
             `(HEIGHT, WIDTH, 3)` uint8 RGB, the drawn scene, and the identities of unused objects.

@@ -56,7 +56,7 @@ def test_evaluation_and_detection_have_equal_predictions(images):
     collector, _ = run(images)
     detector = Detector(threshold=0)
     for index in range(len(images)):
-        with open_source(str(images.image_path(index)), source_id="picture") as source:
+        with open_source(str(images.image_path(index)), source_id="image") as source:
             (frame,) = source
         expected = detector(frame.image)
         predictions = collector.predictions[f"{index}.png"]

@@ -115,14 +115,14 @@ def predictions_of(annotation: HoiAnnotation, vocabulary) -> RawPredictions:
 
 def annotate(vocabulary, name, *rows, bystanders=()):
     """Annotate `(human box, object box, verb, object)`."""
-    humans, things, verbs, objects = zip(*rows, strict=True)
+    humans, boxes, verbs, objects = zip(*rows, strict=True)
     verb_ids = np.array([vocabulary.verbs.index(verb) for verb in verbs])
     object_ids = np.array([vocabulary.objects.index(other) for other in objects])
     hoi_ids = [
         int(np.flatnonzero((vocabulary.verb_ids == v) & (vocabulary.object_ids == o))[0]) for v, o in zip(verb_ids, object_ids, strict=True)
     ]
     bystanders = np.array(bystanders, np.float32).reshape(-1, 4)
-    return HoiAnnotation(name, np.float32(humans), np.float32(things), np.array(hoi_ids), object_ids, verb_ids, bystanders)
+    return HoiAnnotation(name, np.float32(humans), np.float32(boxes), np.array(hoi_ids), object_ids, verb_ids, bystanders)
 
 
 def test_predicting_the_annotations_gives_100_in_both_scenarios_and_while_training(vocabulary):

@@ -41,7 +41,6 @@ class ScoredTruth:
     """A ground-truth episode and its predictions.
 
     Attributes:
-        episode: The episode.
         is_required: Whether it has to be found; False for one that is too short.
         match: Its match; always None where it is not required.
         temporal_iou: Of the match; 0 without one.
@@ -60,8 +59,6 @@ class ScoredVideo:
     """Ground truth and predictions of one video, matched.
 
     Attributes:
-        name: The video's.
-        seconds: Its length.
         truths: Ground-truth episodes, by start.
         unassigned: Predictions of none of them: false, or of verbs that were not annotated.
     """

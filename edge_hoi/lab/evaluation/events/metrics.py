@@ -16,12 +16,7 @@ NO_DIFFICULTY = "none"
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """Seconds from ground truth to prediction, negative where the prediction is earlier; NaN without a match.
-
-    Attributes:
-        median: 50th percentile.
-        p95: 95th percentile.
-    """
+    """Percentiles of seconds from ground truth to prediction, negative where the prediction is earlier; NaN without a match."""
 
     median: float
     p95: float
@@ -105,12 +100,9 @@ class EventResults:
     """Metrics of all videos.
 
     Attributes:
-        videos: Number of videos.
         seconds: Their total length.
-        overall: Of all episodes.
         duplicates_per_hour: Of video.
         ignored: Predictions that do not count: of episodes that are too short, or of verbs that were not annotated.
-        by_verb: By the verb.
         by_hoi: By verb and object, as in "ride bicycle".
         by_difficulty: By difficulty, `none` for none; an episode counts for each of its difficulties. There is no precision: a false
             prediction has no difficulty.

@@ -34,9 +34,6 @@ class PredictedEpisode:
     """An episode as given by its events. Times are seconds of media time.
 
     Attributes:
-        event_id: Its id.
-        camera: Its camera.
-        verb: The verb's name.
         object_name: The object's category; None for an interaction without one.
         start: First evidence.
         emitted: Media time at which `started` was emitted; NaN where that event is missing.

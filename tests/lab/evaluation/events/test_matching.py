@@ -155,7 +155,7 @@ def test_person_and_object_that_both_change_are_two_switches():
 
 
 def test_an_identity_is_kept_while_its_box_still_overlaps_enough():
-    # Closer to Ben's box than to Anna's for a moment, but not off Anna's: people who cross.
+    # Closer to Ben's box than to Anna's once, but not off Anna's: people who cross.
     near_ben = shifted(BOXES[ANNA], 8)
     tracks = {BEN: still("person", shifted(BOXES[ANNA], 10))}
 
