@@ -1,8 +1,8 @@
-"""Configuration: YAML in, checked pydantic models out.
+"""The configuration: from YAML to validated pydantic models.
 
-Only builders (`pipeline.build`, the commands) read these models; stages take plain arguments. Relative paths in a file count from that
-file's folder, on the command line from the current one. `${NAME}` in any text is replaced by the environment variable of that name, so
-that passwords need not stand in the file.
+Only builders (`pipeline.build`, the commands) read these models; stages take plain arguments. Relative paths in a file are relative to
+its folder, on the command line to the current one. `${NAME}` in any text is replaced by the environment variable of that name, so that a
+file needs no passwords.
 """
 
 import atexit
@@ -46,7 +46,7 @@ _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 
 
 def _anchor_unless_name(value: str, info: ValidationInfo) -> str:
-    """Leave names like `hico_det` alone; a path has a slash or a file suffix."""
+    """Keep names like `hico_det`; a path has a slash or a file suffix."""
     is_name = "/" not in value and not Path(value).suffix
     return value if is_name else anchor(value, info)
 
@@ -61,43 +61,43 @@ class _Section(BaseModel):
 
 
 class SourceConfig(_Section):
-    """One camera, video file, stream address, capture device, or folder of pictures."""
+    """One camera, video file, stream address, capture device, or folder of images."""
 
     url: Location = Field(description="File, folder, rtsp://, http(s)://, or a device such as /dev/video0")
-    id: Identifier | None = Field(None, description="Name of the camera in events; made from the address where absent")
+    id: Identifier | None = Field(None, description="Name of the camera in events; derived from the URL if absent")
     mode: Literal["auto", "live", "lossless"] = Field(
-        "auto", description="live: the newest frame wins; lossless: the decoder waits; auto: by kind"
+        "auto", description="live: drop frames and keep the newest; lossless: process every frame; auto: by kind of source"
     )
-    target_fps: float | None = Field(None, gt=0, le=240, description="Look at this many frames a second, chosen by their time stamps")
+    target_fps: float | None = Field(None, gt=0, le=240, description="Process at most this many frames per second, by their time stamps")
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     open_timeout_seconds: float = Field(10.0, gt=0, le=120)
     read_timeout_seconds: float = Field(10.0, gt=0, le=120)
     recorded_at: AwareDatetime | None = Field(None, description="UTC time of a file's first frame")
-    vocabulary: VocabularyChoice | None = Field(None, description="What to detect here, where it differs from the general one")
+    vocabulary: VocabularyChoice | None = Field(None, description="What to detect here, if it differs from the general one")
 
 
 class EngineConfig(_Section):
-    """Which engine sees, and on what."""
+    """Which engine to run, and on which device."""
 
     path: NameOrPath = Field("default", description="Name below engines/, or a folder with a manifest")
-    backend: str | None = Field(None, description="openvino, onnxruntime, tensorrt, ...; the manifest's where absent")
+    backend: str | None = Field(None, description="openvino, onnxruntime, tensorrt, ...; the manifest's if absent")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     allow_demo: bool = Field(False, description="Let an engine that is trained on rendered images only run on live sources")
-    max_batch: int = Field(1, ge=1, le=64, description="Frames of several cameras taken in one run of the engine")
+    max_batch: int = Field(1, ge=1, le=64, description="Frames of several cameras in one run of the engine")
     precision: Literal["f32", "bf16"] | None = Field(
-        None, description="Arithmetic on CPUs that offer a choice; the manifest's where absent"
+        None, description="Numeric precision on CPUs that support several; the manifest's if absent"
     )
 
 
 class DetectionConfig(_Section):
-    """Which interactions of a frame are handed on."""
+    """Which interactions of a frame are tracked."""
 
     score_threshold: float = Field(0.1, ge=0, le=1, description="Weaker interactions are dropped before tracking")
     max_interactions: int = Field(100, ge=1, le=1000)
 
 
 def _settings_of_its_type(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 — what the YAML document holds
-    """Read a sink by the settings that belong to its `type`."""
+    """Validate a sink by the settings of its `type`."""
     if not isinstance(value, dict):
         return value
     if not isinstance(value.get("type"), str):
@@ -113,22 +113,22 @@ SinkConfig = Annotated[SerializeAsAny[SinkSettings], BeforeValidator(_settings_o
 
 
 class AnnotateConfig(_Section):
-    """An annotated video: boxes, links, verbs, tracks and running episodes."""
+    """An annotated video: boxes, links, verbs, tracks and open episodes."""
 
-    path: Location = Field(description="Video file; with several sources, each source's id is put before the suffix")
+    path: Location = Field(description="Video file; with several sources, each source's id is added before the suffix")
     min_score: float | None = Field(
-        None, ge=0, le=1, description="Weaker interactions are not drawn; where absent, what is too weak to be evidence of an episode"
+        None, ge=0, le=1, description="Least score of an interaction to draw; if absent, the least score that is evidence of an episode"
     )
 
 
 class RunConfig(_Section):
-    """All that `edge-hoi run` needs to know."""
+    """The configuration of `edge-hoi run`."""
 
-    site: Identifier = Field("site", description="Name of the place in events")
+    site: Identifier = Field("site", description="Name of the site in events")
     sources: tuple[SourceConfig, ...] = Field((), max_length=256)
     engine: EngineConfig = EngineConfig()
     vocabulary: VocabularyChoice | None = Field(
-        None, description="hico_det, vcoco, a YAML file, or a list of phrases; the engine's own where absent"
+        None, description="hico_det, vcoco, a YAML file, or a list of phrases; the engine's own if absent"
     )
     detection: DetectionConfig = DetectionConfig()
     tracking: TrackerSettings = TrackerSettings()
@@ -136,42 +136,32 @@ class RunConfig(_Section):
     sinks: tuple[SinkConfig, ...] = Field((), max_length=64)
     outbox: OutboxSettings = OutboxSettings()
     annotate: AnnotateConfig | None = None
-    retry_unreachable_sources: bool = Field(False, description="Keep trying when no source is left but such as could never be reached")
+    retry_unreachable_sources: bool = Field(False, description="Keep running and retry while no source could be opened yet")
     max_frames: int | None = Field(None, ge=1, description="Stop after this many frames of each source")
 
     @model_validator(mode="after")
-    def _name_sources_once(self) -> Self:
-        ids = [source.id for source in self.sources if source.id]
-        for name in ids:
-            if ids.count(name) > 1:
-                raise ValueError(f"two sources are called {name!r}; give each an id of its own")
-        return self
-
-    @model_validator(mode="after")
-    def _name_sinks_once(self) -> Self:
-        names = [sink.sink_name for sink in self.sinks]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two sinks are called {name!r}; give each a `name` of its own")
+    def _check_names_are_unique(self) -> Self:
+        ids, names = [source.id for source in self.sources if source.id], [sink.sink_name for sink in self.sinks]
+        for kind, used, key in (("sources", ids, "id"), ("sinks", names, "name")):
+            for name in used:
+                if used.count(name) > 1:
+                    raise ValueError(f"two {kind} have the name {name!r}; give each its own `{key}`")
         return self
 
 
 def load_config(path: Path) -> RunConfig:
-    """Read and check a configuration file.
-
-    Args:
-        path: A YAML file.
+    """Read and validate a YAML file.
 
     Raises:
-        ConfigError: The file is missing, too large, not YAML, has an unknown key (the nearest known one is named) or a value out of
-            its range, or names an environment variable that is not set.
+        ConfigError: The file is missing, too large, not YAML, has an unknown key (the message names the nearest known one) or a value out
+            of range, or uses an environment variable that is not set.
     """
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ConfigError(f"{path}: a configuration has at most {MAX_FILE_BYTES} bytes; is this the right file?")
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); start from one of the examples in configs/") from error
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); copy one of the examples in configs/") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if document is None:
@@ -182,21 +172,21 @@ def load_config(path: Path) -> RunConfig:
 
 
 def parse_config(document: dict[str, Any], *, origin: str, folder: Path | None = None) -> RunConfig:
-    """Check a configuration that was read already.
+    """Validate the contents of a YAML file.
 
     Args:
-        document: What the YAML file holds.
-        origin: Where it came from, for messages.
-        folder: Folder that relative paths count from; None leaves them as they are.
+        document: The contents.
+        origin: The file, for messages.
+        folder: Folder of relative paths; None keeps them unchanged.
 
     Raises:
-        ConfigError: One line for each fault.
+        ConfigError: One line per error.
     """
     try:
         return RunConfig.model_validate(document, context={"folder": folder})
     except ValidationError as error:
         details = error.errors()
-        # What is missing or wrong beside an unknown key is most often that key, misspelt.
+        # A missing or wrong value beside an unknown key is most often due to that key, misspelt.
         unknown = [detail for detail in details if detail["type"] in _UNKNOWN_KEY]
         raise ConfigError("\n".join(f"{origin}: {_explain(detail, document)}" for detail in unknown or details)) from error
 
@@ -225,7 +215,7 @@ def _temporary_cache(folder: Path) -> Path:
 
 
 def _fill_in(value: Any, path: Path) -> Any:  # noqa: ANN401 — a YAML document holds anything
-    """Replace `${NAME}` by environment variables, everywhere in a document."""
+    """Replace `${NAME}` by environment variables in all texts of a document."""
     if isinstance(value, dict):
         return {key: _fill_in(item, path) for key, item in value.items()}
     if isinstance(value, list):
@@ -249,14 +239,14 @@ def _explain(detail: ErrorDetails, document: dict[str, Any]) -> str:
         known = _known_keys(detail["loc"][:-1], document)
         near = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.65)
         return f"{place}: unknown key; " + (f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}")
-    # The value itself is left out of the line: it may be an address with a password.
+    # The value itself is not shown: it may be a URL with a password.
     return f"{place}: {detail['msg'].removeprefix('Value error, ')}" if place else detail["msg"].removeprefix("Value error, ")
 
 
 def _known_keys(location: tuple[int | str, ...], document: dict[str, Any]) -> list[str]:
-    """List the keys that may stand at a place of the configuration."""
+    """List the valid keys at a place of the configuration."""
     settings: type[BaseModel] = RunConfig
-    if location[:1] == ("sinks",):  # which keys a sink has is decided by its type
+    if location[:1] == ("sinks",):  # a sink's keys depend on its type
         settings, location = settings_of(document["sinks"][location[1]]["type"]), location[2:]
     schema = settings.model_json_schema()
     node: dict[str, Any] = schema

@@ -1,4 +1,4 @@
-"""Types of fields that the settings of several parts share."""
+"""Field types of several parts' settings."""
 
 import os
 import re
@@ -30,6 +30,6 @@ def _text(value: object) -> str:
 PathText = Annotated[str, PlainValidator(_text), WithJsonSchema({"type": "string", "minLength": 1})]
 """A non-empty text that may be a file name of any encoding."""
 Location = Annotated[PathText, AfterValidator(anchor)]
-"""A path or a URL; a relative path in a configuration file counts from that file's folder."""
+"""A path or a URL; a relative path in a configuration file is relative to that file's folder."""
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="letters, digits, '_', '.', '-'")]
-"""A name that may stand in addresses, topics and file names."""
+"""A name that is valid in addresses, topics and file names."""

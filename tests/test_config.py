@@ -1,4 +1,4 @@
-"""Configuration: examples, refusals, and what relative paths and variables mean."""
+"""Configuration: examples, refusals, relative paths and variables."""
 
 import re
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_every_example_loads(path):
     assert bool(config.sources) == (path.name != "default.yaml")
 
 
-def test_there_are_examples_for_one_camera_several_files_and_the_defaults():
+def test_there_are_examples_for_one_camera_several_files_and_defaults():
     assert {path.name for path in CONFIGURATIONS} >= {"default.yaml", "one-camera.yaml", "several-cameras.yaml", "folder-of-files.yaml"}
 
 
@@ -48,7 +48,7 @@ def test_the_default_example_names_every_setting_with_its_default(repository):
 
 
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
-def test_the_verbs_of_every_example_are_looked_for_in_it(path):
+def test_the_verbs_of_every_example_are_in_its_vocabularies(path):
     config = load_config(path)
     names = {source.vocabulary or config.vocabulary or "hico_det" for source in config.sources}
     verbs = {verb for name in names for verb in load_vocabulary(name).verbs}
@@ -90,13 +90,13 @@ def test_a_misspelt_key_is_refused_with_the_nearest_known_one(tmp_path, text, ex
         ("max_frames: 0", "max_frames: Input should be greater than or equal to 1"),
         ("detection: {score_threshold: 2}", "detection.score_threshold"),
         ("episodes: {enter: 0.3, leave: 0.5}", "`leave` is at most `enter`"),
-        ("sources: [{url: a.mp4, id: x}, {url: b.mp4, id: x}]", "two sources are called 'x'"),
+        ("sources: [{url: a.mp4, id: x}, {url: b.mp4, id: x}]", "two sources have the name 'x'; give each its own `id`"),
         ("sources: [{url: a.mp4, id: 'no spaces'}]", "sources[0].id"),
         ("sources: [{url: a.mp4, recorded_at: 2026-01-01T00:00:00}]", "timezone"),
         ("sinks: [{path: a}]", "sinks[0]: a sink needs a `type`: one of"),
         ("sinks: [{type: json, path: a}]", "sinks[0]: a sink's type is one of jsonl"),
         ("sinks: [{type: json, path: a}]", "did you mean `jsonl`?"),
-        ("sinks: [{type: jsonl, path: a}, {type: jsonl, path: b}]", "two sinks are called 'jsonl'; give each a `name` of its own"),
+        ("sinks: [{type: jsonl, path: a}, {type: jsonl, path: b}]", "two sinks have the name 'jsonl'; give each its own `name`"),
         ("sinks: [{type: jsonl, path: a, batch_size: 0}]", "sinks[0].batch_size: Input should be greater than or equal to 1"),
         ("sinks: [{type: 1, path: a}]", "sinks[0]: a sink needs a `type`"),
         ("sinks: jsonl", "sinks: Input should be a valid tuple"),
@@ -106,7 +106,7 @@ def test_a_misspelt_key_is_refused_with_the_nearest_known_one(tmp_path, text, ex
         ("site: ${EDGE_HOI_NO_SUCH_VARIABLE}", "export EDGE_HOI_NO_SUCH_VARIABLE="),
     ],
 )
-def test_an_unusable_value_is_refused_in_words(tmp_path, text, expected):
+def test_an_invalid_value_is_refused_with_a_clear_message(tmp_path, text, expected):
     with pytest.raises(ConfigError) as caught:
         load_config(write(tmp_path, text))
     assert expected in str(caught.value)
@@ -117,7 +117,7 @@ def test_a_missing_file_is_named(tmp_path):
         load_config(tmp_path / "no-such.yaml")
 
 
-def test_a_huge_file_is_refused_unread(tmp_path):
+def test_a_huge_file_is_refused_without_reading_it(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_bytes(b"#" * 1_000_001)
     with pytest.raises(ConfigError, match="at most"):
@@ -131,7 +131,7 @@ def test_a_password_never_shows_in_a_refusal(tmp_path):
     assert "canary" not in str(caught.value)
 
 
-def test_relative_paths_count_from_the_file_and_names_stay_names(tmp_path):
+def test_relative_paths_are_relative_to_the_file_and_names_stay_names(tmp_path):
     text = "sources: [{url: videos/a.mp4}, {url: /dev/video0}, {url: 'rtsp://h/s'}]\nvocabulary: mine.yaml\nengine: {path: default}"
     text += "\nsinks: [{type: jsonl, path: '-'}, {type: jsonl, name: b, path: b.jsonl}]\noutbox: {path: o.sqlite}"
     config = load_config(write(tmp_path, text))
@@ -142,7 +142,7 @@ def test_relative_paths_count_from_the_file_and_names_stay_names(tmp_path):
     assert config.outbox.path == str(tmp_path / "o.sqlite")
 
 
-def test_variables_are_filled_in(tmp_path, monkeypatch):
+def test_variables_are_replaced(tmp_path, monkeypatch):
     monkeypatch.setenv("EDGE_HOI_TEST_PASSWORD", "a/b@c%d")
     config = load_config(write(tmp_path, "sources: [{url: 'rtsp://u:${EDGE_HOI_TEST_PASSWORD}@h/s'}]"))
     assert config.sources[0].url == "rtsp://u:a/b@c%d@h/s"
