@@ -1,9 +1,12 @@
-"""`edge-hoi doctor`: what this machine has, what works, and what to do about what does not."""
+"""`edge-hoi doctor`: what works on this machine, and how to fix what does not."""
 
-import importlib.util
+import importlib
 import json
 import platform
-from collections.abc import Callable, Iterator
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,6 +17,7 @@ from rich.table import Table
 
 from edge_hoi import __version__
 from edge_hoi.cli.terminal import out
+from edge_hoi.errors import install_command
 from edge_hoi.telemetry import installed_version, nvidia_gpus, this_machine
 
 Status = Literal["ok", "missing", "unusable", "broken", "info"]
@@ -24,54 +28,108 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        topic: Heading that it stands under.
-        name: What was looked at.
-        status: `ok`, `missing` (optional and absent), `unusable` (optional, there, and of no use on this machine), `broken` (needed and
-            not usable), `info`.
+        topic: Heading of the line.
+        name: What was checked.
+        status: `ok`, `missing` (optional, not installed), `unusable` (optional, installed, and fails here), `broken` (required, and
+            missing or failing), `info`.
         detail: What was found.
-        mend: The command or step that helps, or an empty string.
+        fix: The command or step that helps, or an empty string.
     """
 
     topic: str
     name: str
     status: Status
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
-RUNTIME_PACKAGES = ("av", "lapx", "numpy", "opencv-python", "openvino", "pydantic", "pyyaml", "rich", "safetensors", "typer")
-OPTIONAL_PACKAGES = {
-    "tokenizers": "text",
-    "onnxruntime": "onnxruntime",
-    "torch": "build",
-    "torchvision": "build",
-    "open_clip_torch": "build",
-    "onnx": "build",
-    "onnxscript": "build",
-    "matplotlib": "train",
-    "tensorrt": "tensorrt",
-    "tensorrt-rtx": "tensorrt-rtx",
-    "torch-tensorrt": "torch-tensorrt",
-    "cuda-bindings": "tensorrt-rtx",
-    "paho-mqtt": "mqtt",
-    "confluent-kafka": "kafka",
-    "httpx": "webhook",
-    "pyarrow": "parquet",
-    "redis": "redis",
-}
-TOPIC = "backends"
-_JETSON = Path("/etc/nv_tegra_release")
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A distribution that edge-hoi uses.
+
+    Attributes:
+        name: As pip has it.
+        module: What it is imported as.
+        extra: The extra of edge-hoi that installs it; None if `edge-hoi run` needs it.
+        others: Distributions that bring the same module.
+    """
+
+    name: str
+    module: str
+    extra: str | None = None
+    others: tuple[str, ...] = ()
+
+    def installed(self) -> dict[str, str]:
+        """Return the version of each installed distribution that brings the module, by name."""
+        return {name: version for name in (self.name, *self.others) if (version := installed_version(name))}
+
+
+_OPENCV = ("opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python")
+PACKAGES = (
+    Package("av", "av"),
+    Package("lapx", "lap"),
+    Package("numpy", "numpy"),
+    Package("opencv-python-headless", "cv2", others=_OPENCV),
+    Package("openvino", "openvino"),
+    Package("pydantic", "pydantic"),
+    Package("pyyaml", "yaml"),
+    Package("rich", "rich"),
+    Package("safetensors", "safetensors"),
+    Package("typer", "typer"),
+    Package("typing-extensions", "typing_extensions"),
+    Package("tokenizers", "tokenizers", "text"),
+    Package("onnxruntime", "onnxruntime", "onnxruntime", ("onnxruntime-gpu",)),
+    Package("torch", "torch", "build"),
+    Package("torchvision", "torchvision", "build"),
+    Package("open_clip_torch", "open_clip", "build"),
+    Package("onnx", "onnx", "build"),
+    Package("onnxscript", "onnxscript", "build"),
+    Package("matplotlib", "matplotlib", "train"),
+    Package("pillow", "PIL", "train"),
+    Package("tensorboard", "tensorboard", "train"),
+    Package("paho-mqtt", "paho.mqtt.client", "mqtt"),
+    Package("confluent-kafka", "confluent_kafka", "kafka"),
+    Package("httpx", "httpx", "webhook"),
+    Package("httpcore", "httpcore", "webhook"),
+    Package("pyarrow", "pyarrow", "parquet"),
+    Package("redis", "redis", "redis"),
+    Package("cuda-bindings", "cuda.bindings", "tensorrt-rtx"),
+    Package("tensorrt", "tensorrt", "tensorrt", ("tensorrt-cu12", "tensorrt-cu13")),
+    Package("tensorrt-rtx", "tensorrt_rtx", "tensorrt-rtx"),
+    Package("torch-tensorrt", "torch_tensorrt", "torch-tensorrt"),
+)
+NEEDS_GPU = ("tensorrt", "tensorrt_rtx", "torch_tensorrt")
+"""Modules that are of use, and can be imported, only where there is an NVIDIA GPU."""
+_SECONDS_TO_IMPORT = 120
+_REINSTALL = "`pip install --force-reinstall .` in a checkout of edge-hoi"
 _DRIVER = "install NVIDIA's driver, until `nvidia-smi` lists the GPU; in a container, start it with the GPU (`docker run --gpus all`)"
+_JETSON = Path("/etc/nv_tegra_release")
+
+# In a process of its own: a library built for other instructions ends the process that imports it. One line of JSON a module.
+_IMPORT = """
+import importlib, json, os, sys
+sys.path.remove("")  # the current folder, which `edge-hoi` does not search
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)  # what libraries print is no answer
+for module in sys.argv[1:]:
+    try:
+        importlib.import_module(module)
+        answer = ["ok", ""]
+    except BaseException as error:
+        absent = isinstance(error, ModuleNotFoundError) and error.name is not None and (module + ".").startswith(error.name + ".")
+        answer = ["missing" if absent else "failed", f"{type(error).__name__}: {error}"]
+    print(json.dumps(answer), file=answers, flush=True)
+"""
 
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Report devices, versions, backends and engines, and what each missing one needs.
+    """Report devices, packages, backends and engines, and how to fix what does not work.
 
-    Exits with 1 where something that `edge-hoi run` needs does not work.
+    Exits with 1 if something that `edge-hoi run` needs does not work.
     """
-    findings = [finding for look in (_machine, _packages, _backends, _video, _engines) for finding in _guarded(look)]
+    findings = list(_examine())
     if as_json:
         out.print_json(json.dumps([asdict(finding) for finding in findings]))
     else:
@@ -80,13 +138,82 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _guarded(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
-    """Turn a look that fails into a finding: the doctor must not die of what it is called to explain."""
+def _examine() -> Iterator[Finding]:
+    has_gpu = bool(nvidia_gpus()) or _JETSON.exists()
+    yield from _guarded(_machine)
+    tried = [package for package in PACKAGES if has_gpu or package.module not in NEEDS_GPU]
+    answers = import_all(package.module for package in tried)
+    packages = [_package_finding(package, answers) for package in PACKAGES]
+    yield from packages
+    if any(finding.status == "broken" for finding in packages):
+        yield Finding("video", "ffmpeg", "info", "not checked: fix the broken packages first")
+        return
+    for backend, examine in BACKENDS.items():
+        if answers.get(backend.replace("-", "_"), ("missing", ""))[0] == "ok":
+            yield from _guarded(examine, backend)
+    yield from _guarded(_video)
+    yield from _guarded(_engines)
+
+
+def import_all(modules: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Import modules in other processes; return for each `ok`, `missing` or `failed`, and the exception's text."""
+    answers: dict[str, tuple[str, str]] = {}
+    waiting = list(modules)
+    while waiting:
+        try:
+            command = [sys.executable, "-c", _IMPORT, *waiting]
+            child = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_SECONDS_TO_IMPORT, check=False)  # noqa: S603
+            end = signal.Signals(-child.returncode).name if child.returncode < 0 else f"exit status {child.returncode}"
+            lines, reason = child.stdout.splitlines(), f"the import ends the process ({end})"
+        except subprocess.TimeoutExpired as error:
+            lines, reason = (error.stdout or b"").decode().splitlines(), f"the import takes longer than {_SECONDS_TO_IMPORT} s"
+        answers |= {module: tuple(json.loads(line)) for module, line in zip(waiting, lines, strict=False)}
+        if len(lines) < len(waiting):
+            answers[waiting[len(lines)]] = ("failed", reason)
+        waiting = waiting[len(lines) + 1 :]
+    return answers
+
+
+def _package_finding(package: Package, answers: dict[str, tuple[str, str]]) -> Finding:
+    versions = package.installed()
+    installed = ", ".join(version if name == package.name else f"{name} {version}" for name, version in versions.items())
+    is_needed = package.extra is None
+    answer, reason = answers.get(package.module, ("not tried" if installed else "missing", ""))
+    if answer == "ok":
+        return Finding("packages", package.name, "ok", installed or "works, installed without pip")
+    if answer == "not tried":
+        return Finding("packages", package.name, "unusable", f"{installed}; there is no NVIDIA GPU to run engines on", _DRIVER)
+    if answer == "missing" and not installed:
+        if package.extra is None:
+            return Finding("packages", package.name, "broken", "not installed", f"pip install {package.name}")
+        return Finding("packages", package.name, "missing", f"optional, extra [{package.extra}]", _install(package.extra))
+    fix = f"pip install --force-reinstall {package.name}"
+    if set(versions) - {package.name}:  # they share one folder, and one may need libraries that are not here
+        fix = f"pip uninstall -y {' '.join(versions)}; pip install {package.name}"
+    detail = ": ".join(filter(None, (installed, " ".join(reason.split()))))
+    return Finding("packages", package.name, "broken" if is_needed else "unusable", detail, fix)
+
+
+def _install(extra: str) -> str:
+    conditions = {
+        "tensorrt": ", with libraries of NVIDIA's package index; on a Jetson: apt-get install python3-libnvinfer",
+        "torch-tensorrt": ", on a machine with an NVIDIA GPU",
+    }
+    return install_command(extra) + conditions.get(extra, "")
+
+
+def _guarded(examine: Callable[[], Iterator[Finding]], backend: str = "") -> Iterator[Finding]:
+    """Yield an examination's findings; one that fails becomes a finding itself."""
     try:
-        yield from look()
-    except Exception as error:  # noqa: BLE001, RUF100 — native libraries raise anything
-        name = look.__name__.strip("_")
-        yield Finding(name, name, "broken", f"{type(error).__name__}: {error}", "pip install --force-reinstall edge-hoi")
+        yield from examine()
+    except Exception as error:  # noqa: BLE001, RUF100 -- native libraries raise anything
+        reason = f"{type(error).__name__}: {error}"
+        if backend:
+            status: Status = "broken" if backend == "openvino" else "unusable"
+            yield Finding("backends", backend, status, reason, f"pip install --force-reinstall {backend}")
+        else:
+            name = examine.__name__.strip("_")
+            yield Finding(name, name, "broken", reason, _REINSTALL)
 
 
 def _machine() -> Iterator[Finding]:
@@ -98,20 +225,6 @@ def _machine() -> Iterator[Finding]:
     yield Finding("machine", "memory", "info", f"{machine.memory_gib:.1f} GiB")
     for gpu in machine.gpus or ("none that NVIDIA's driver lists",):
         yield Finding("machine", "gpu", "info", gpu)
-
-
-def _packages() -> Iterator[Finding]:
-    versions = this_machine((*RUNTIME_PACKAGES, *OPTIONAL_PACKAGES)).versions
-    for package in RUNTIME_PACKAGES:
-        if package in versions:
-            yield Finding("packages", package, "ok", versions[package])
-        else:
-            yield Finding("packages", package, "broken", "not installed", f"pip install {package}")
-    for package, extra in OPTIONAL_PACKAGES.items():
-        if package in versions:
-            yield Finding("packages", package, "ok", versions[package])
-        else:
-            yield Finding("packages", package, "missing", f"optional, extra [{extra}]", f"pip install 'edge-hoi[{extra}]'")
 
 
 def _video() -> Iterator[Finding]:
@@ -132,75 +245,13 @@ def _engines() -> Iterator[Finding]:
     try:
         manifest = read_manifest(engine_folder("default"))
     except EdgeHoiError as error:
-        yield Finding("engines", "default", "broken", str(error), "pip install --force-reinstall edge-hoi")
+        yield Finding("engines", "default", "broken", str(error), _REINSTALL)
         return
     about = f"{manifest.default_vocabulary} on {manifest.backend}, {manifest.precision}"
     yield Finding("engines", "default", "ok", "; ".join(filter(None, (about, caution_of(manifest)))))
 
 
-def _print_table(findings: list[Finding]) -> None:
-    colours = {"ok": "green", "missing": "yellow", "unusable": "yellow", "broken": "bold red", "info": "dim"}
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("", "what", "status", "found", "to mend"):
-        table.add_column(column, overflow="fold")
-    topic = ""
-    for finding in findings:
-        heading = "" if finding.topic == topic else finding.topic
-        topic = finding.topic
-        status = f"[{colours[finding.status]}]{finding.status}[/]"
-        table.add_row(heading, finding.name, status, escape(finding.detail), escape(finding.mend))
-    out.print(table)
-
-
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """Something that runs engines.
-
-    Attributes:
-        name: As `--backend` has it.
-        module: What it is imported as.
-        package: The distribution that brings the module.
-        install: How to get it.
-        look: Imports it and tells what it finds: a name and a detail, of each device or once.
-        is_needed: Whether `edge-hoi run` without further options needs it.
-        needs_gpu: Whether it runs on NVIDIA GPUs only.
-    """
-
-    name: str
-    module: str
-    package: str
-    install: str
-    look: Callable[[], Iterator[tuple[str, str]]]
-    is_needed: bool = False
-    needs_gpu: bool = False
-
-
-def _backends() -> Iterator[Finding]:
-    """Look at every backend; one that fails is a finding like others."""
-    has_gpu = bool(nvidia_gpus()) or _JETSON.exists()
-    for backend in BACKENDS:
-        yield from _examine(backend, has_gpu=has_gpu)
-
-
-def _examine(backend: Backend, *, has_gpu: bool) -> Iterator[Finding]:
-    if not importlib.util.find_spec(backend.module):
-        yield Finding(TOPIC, backend.name, "broken" if backend.is_needed else "missing", "not installed", backend.install)
-        return
-    if backend.needs_gpu and not has_gpu:
-        version = installed_version(backend.package) or "some version"
-        yield Finding(TOPIC, backend.name, "unusable", f"{version} is installed, but no NVIDIA GPU is to be found", _DRIVER)
-        return
-    try:
-        for name, detail in backend.look():
-            yield Finding(TOPIC, name, "ok", detail)
-    except Exception as error:
-        mend = f"pip install --force-reinstall {backend.package}"
-        yield Finding(TOPIC, backend.name, "broken" if backend.is_needed else "unusable", f"{type(error).__name__}: {error}", mend)
-
-
-def _openvino() -> Iterator[tuple[str, str]]:
-    import openvino  # noqa: F401 -- where it is broken, this says so
-
+def _openvino() -> Iterator[Finding]:
     from edge_hoi.runtime.int8_saturation import int8_saturates
     from edge_hoi.runtime.openvino_core import openvino_core
 
@@ -212,58 +263,53 @@ def _openvino() -> Iterator[tuple[str, str]]:
             if device == "CPU" and int8_saturates()
             else ""
         )
-        yield f"openvino {device}", f"{core.get_property(device, 'FULL_DEVICE_NAME')}: {arithmetic}{caution}"
+        detail = f"{core.get_property(device, 'FULL_DEVICE_NAME')}: {arithmetic}{caution}"
+        yield Finding("backends", f"openvino {device}", "ok", detail)
 
 
-def _onnxruntime() -> Iterator[tuple[str, str]]:
+def _onnxruntime() -> Iterator[Finding]:
     import onnxruntime
 
-    yield "onnxruntime", f"{onnxruntime.__version__}: {', '.join(onnxruntime.get_available_providers())}"
+    yield Finding("backends", "onnxruntime", "ok", f"{onnxruntime.__version__}: {', '.join(onnxruntime.get_available_providers())}")
 
 
-def _torch() -> Iterator[tuple[str, str]]:
+def _torch() -> Iterator[Finding]:
     import torch
 
+    detail = f"{torch.__version__}: CPU only: no CUDA GPU, or no driver for one"
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
-        yield "torch", f"{torch.__version__}: CUDA {torch.version.cuda} on {names}"
-    else:
-        yield "torch", f"{torch.__version__}: CPU only, for there is no CUDA GPU, or no driver for one"
+        detail = f"{torch.__version__}: CUDA {torch.version.cuda} on {names}"
+    yield Finding("backends", "torch", "ok", detail)
 
 
-def _importable(name: str, module: str) -> Callable[[], Iterator[tuple[str, str]]]:
-    def look() -> Iterator[tuple[str, str]]:
-        yield name, str(importlib.import_module(module).__version__)
+def _of_module(backend: str) -> Callable[[], Iterator[Finding]]:
+    def examine() -> Iterator[Finding]:
+        yield Finding("backends", backend, "ok", str(importlib.import_module(backend.replace("-", "_")).__version__))
 
-    return look
+    return examine
 
 
-BACKENDS = (
-    Backend("openvino", "openvino", "openvino", "pip install openvino", _openvino, is_needed=True),
-    Backend("onnxruntime", "onnxruntime", "onnxruntime", "pip install 'edge-hoi[onnxruntime]'", _onnxruntime),
-    Backend("torch", "torch", "torch", "pip install 'edge-hoi[build]'; not needed to run a stream", _torch),
-    Backend(
-        "tensorrt",
-        "tensorrt",
-        "tensorrt",
-        "pip install 'edge-hoi[tensorrt]', with libraries of NVIDIA's package index; on a Jetson: apt-get install python3-libnvinfer",
-        _importable("tensorrt", "tensorrt"),
-        needs_gpu=True,
-    ),
-    Backend(
-        "tensorrt-rtx",
-        "tensorrt_rtx",
-        "tensorrt-rtx",
-        "pip install 'edge-hoi[tensorrt-rtx]'",
-        _importable("tensorrt-rtx", "tensorrt_rtx"),
-        needs_gpu=True,
-    ),
-    Backend(
-        "torch-tensorrt",
-        "torch_tensorrt",
-        "torch-tensorrt",
-        "pip install 'edge-hoi[torch-tensorrt]', on a machine with an NVIDIA GPU",
-        _importable("torch-tensorrt", "torch_tensorrt"),
-        needs_gpu=True,
-    ),
-)
+BACKENDS: dict[str, Callable[[], Iterator[Finding]]] = {
+    "openvino": _openvino,
+    "onnxruntime": _onnxruntime,
+    "torch": _torch,
+    "tensorrt": _of_module("tensorrt"),
+    "tensorrt-rtx": _of_module("tensorrt-rtx"),
+    "torch-tensorrt": _of_module("torch-tensorrt"),
+}
+"""Examination of each backend that `--backend` names, run where its module can be imported."""
+
+
+def _print_table(findings: list[Finding]) -> None:
+    colours = {"ok": "green", "missing": "yellow", "unusable": "yellow", "broken": "bold red", "info": "dim"}
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("", "what", "status", "found", "fix"):
+        table.add_column(column, overflow="fold")
+    topic = ""
+    for finding in findings:
+        heading = "" if finding.topic == topic else finding.topic
+        topic = finding.topic
+        status = f"[{colours[finding.status]}]{finding.status}[/]"
+        table.add_row(heading, finding.name, status, escape(finding.detail), escape(finding.fix))
+    out.print(table)

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
-
 WINDOW = 4096
 """Samples kept per stage for percentiles: minutes of video, and bounded."""
 
@@ -53,6 +51,8 @@ class StageTimer:
 
     def times(self) -> dict[str, StageTimes]:
         """Return the times of every stage, in the order first measured."""
+        import numpy as np  # here, so that the command line starts without it
+
         result = {}
         for stage, samples in self._samples.items():
             median, p95 = np.percentile(samples, [50, 95])
