@@ -7,7 +7,7 @@ import pytest
 from int8_presence import int8_runs_in
 from openvino import Model, opset13
 
-from edge_hoi.pipeline.engines import engine_folder, with_precision_noted
+from edge_hoi.pipeline.engines import engine_folder, engine_opener
 from edge_hoi.runtime import FakeEngine, fake_manifest, open_engine
 from edge_hoi.runtime.int8_saturation import int8_saturates, remove_activation_quantisers
 from edge_hoi.runtime.openvino_core import openvino_core
@@ -41,8 +41,9 @@ def test_the_embedded_engine_runs_in_int8_where_accumulators_do_not_saturate():
 
 
 @pytest.mark.parametrize(("built_in", "runs_in", "count"), [("int8", "fp32", 1), ("bf16", "fp32", 1), ("int8", "int8", 0)])
-def test_an_engine_that_runs_in_another_precision_is_reported(built_in, runs_in, count):
+def test_an_engine_that_runs_in_another_precision_is_reported(tmp_path, monkeypatch, built_in, runs_in, count):
     engine, notes = FakeEngine(fake_manifest(precision=built_in)), []
     engine.precision = runs_in
-    assert with_precision_noted(engine, notes.append) is engine
+    monkeypatch.setattr("edge_hoi.pipeline.engines.open_engine", lambda folder, **_: engine)
+    assert engine_opener(tmp_path, engine.manifest, note=notes.append)((96, 160)) is engine
     assert notes == [f"engine 'fake' was built in {built_in} and runs in {runs_in} here; `edge-hoi doctor` says why"] * count
