@@ -3,6 +3,8 @@
 Each command imports what it needs when it runs, so that `--help` is fast.
 """
 
+import inspect
+import re
 import sys
 from typing import Annotated
 
@@ -20,7 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,  # Rich would take `[build]` for markup, and squeezes texts into narrow columns
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help=(
         "Detects human-object interactions (person riding bicycle) in live and recorded video with HOICLIP, and writes them as events "
         "with a start and an end. Start with `edge-hoi run`, which needs nothing else; then `edge-hoi run --source VIDEO`."
@@ -42,6 +44,21 @@ app.command("train")(train.train)
 app.add_typer(pretrain.app, name="pretrain")
 app.command("verb-classifier")(train.verb_classifier)
 app.add_typer(evaluation.app, name="eval")
+
+
+def _set_help(commands: typer.Typer) -> None:
+    """Keep line breaks of indented examples in help texts, and list commands with their complete first line."""
+    for command in commands.registered_commands:
+        text = inspect.cleandoc(command.help or inspect.getdoc(command.callback) or "")
+        command.help = re.sub(r"\n\n(?=    )", "\n\n\b\n", text)  # click's mark of a paragraph that it must not wrap
+        command.short_help = " ".join(text.partition("\n\n")[0].split())
+    for group in commands.registered_groups:
+        assert group.typer_instance is not None
+        group.short_help = group.typer_instance.info.help
+        _set_help(group.typer_instance)
+
+
+_set_help(app)
 
 
 def _show_version(value: bool) -> None:
