@@ -21,6 +21,7 @@ app = typer.Typer(
     name="edge-hoi",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_show_locals=False,  # they hold passwords
     rich_markup_mode=None,  # Rich would take `[build]` for markup, and squeezes texts into narrow columns
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help=(
