@@ -112,9 +112,8 @@ def compare(
     distortions = {name: distortion(expected[name], got[name]) for name in OUTPUT_NAMES}
     worst = max(distortions, key=distortions.__getitem__)
     count = len(frames.frames)
-    triplets = _compare_triplets(
-        *({name: array[:count] for name, array in each.items()} for each in (expected, got)), classifier, vocabulary
-    )
+    best, found = ({name: array[:count] for name, array in each.items()} for each in (expected, got))
+    triplets = _compare_triplets(best, found, classifier, vocabulary)
     boxes = max(("human_boxes", "object_boxes"), key=lambda name: triplets.mean(triplets.errors[name]))
 
     def at(output: str, errors: Floats) -> str:
