@@ -96,7 +96,7 @@ class DetectionConfig(_Section):
     max_interactions: int = Field(100, ge=1, le=1000)
 
 
-def _settings_of_its_type(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 — what the YAML document holds
+def _settings_of_its_type(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 — any YAML value
     """Validate a sink by the settings of its `type`."""
     if not isinstance(value, dict):
         return value
@@ -168,7 +168,7 @@ def load_config(path: Path) -> RunConfig:
         document = {}
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: a configuration is a list of `key: value` lines, got a {type(document).__name__}")
-    return parse_config(_fill_in(document, path), origin=str(path), folder=path.resolve().parent)
+    return parse_config(_replace_variables(document, path), origin=str(path), folder=path.resolve().parent)
 
 
 def parse_config(document: dict[str, Any], *, origin: str, folder: Path | None = None) -> RunConfig:
@@ -214,12 +214,12 @@ def _temporary_cache(folder: Path) -> Path:
     return Path(temporary.name)
 
 
-def _fill_in(value: Any, path: Path) -> Any:  # noqa: ANN401 — a YAML document holds anything
+def _replace_variables(value: Any, path: Path) -> Any:  # noqa: ANN401 — any YAML value
     """Replace `${NAME}` by environment variables in all texts of a document."""
     if isinstance(value, dict):
-        return {key: _fill_in(item, path) for key, item in value.items()}
+        return {key: _replace_variables(item, path) for key, item in value.items()}
     if isinstance(value, list):
-        return [_fill_in(item, path) for item in value]
+        return [_replace_variables(item, path) for item in value]
     if not isinstance(value, str):
         return value
 

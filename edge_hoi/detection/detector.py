@@ -56,7 +56,7 @@ class FixedSizeDetector:
         self._score_threshold = score_threshold
         self._max_interactions = max_interactions
         self._timer = timer or StageTimer()
-        self._preprocess = Preprocessor.for_input(engine.manifest.input, height=height, width=width)
+        self._preprocess = Preprocessor(engine.manifest.input, height=height, width=width)
 
     def detect(self, images: Sequence[Image]) -> list[Interactions]:
         """Detect the interactions of images, in batches of up to the engine's `max_batch`.

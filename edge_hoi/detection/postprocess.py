@@ -58,20 +58,7 @@ def select_interactions(
     score_threshold: float = 0.0,
     max_interactions: int = 100,
 ) -> Interactions:
-    """Select a frame's interactions as `select_pairs` does, and clip their boxes to the frame.
-
-    Args:
-        scores: `(Q, N)` from `pair_scores`.
-        human_boxes: `(Q, 4)` cxcywh in [0, 1].
-        object_boxes: `(Q, 4)` cxcywh in [0, 1].
-        vocabulary: The N categories.
-        width: The frame's width in pixels.
-        height: The frame's height in pixels.
-        score_threshold: Least score to keep.
-        max_interactions: Most pairs before the removal of duplicates.
-
-    Returns:
-        The interactions, best first, in pixels of the frame.
+    """Select a frame's interactions as `select_pairs` does, from `(Q, 4)` cxcywh boxes in [0, 1], and clip their boxes to the frame.
 
     Raises:
         EngineError: A box is not finite.
@@ -79,19 +66,10 @@ def select_interactions(
     if not (np.isfinite(human_boxes).all() and np.isfinite(object_boxes).all()):
         raise EngineError("the engine returned boxes that are not finite numbers; open it in f32, or build it again")
     size = np.array([width, height, width, height], np.float32)
-    found = select_pairs(
-        scores,
-        np.asarray(xyxy_from_cxcywh(human_boxes) * size),
-        np.asarray(xyxy_from_cxcywh(object_boxes) * size),
-        vocabulary,
-        score_threshold=score_threshold,
-        max_interactions=max_interactions,
-    )
-    return replace(
-        found,
-        human_boxes=np.asarray(clip_to_frame(found.human_boxes, width=width, height=height)),
-        object_boxes=np.asarray(clip_to_frame(found.object_boxes, width=width, height=height)),
-    )
+    humans, objects = (np.asarray(xyxy_from_cxcywh(boxes) * size) for boxes in (human_boxes, object_boxes))
+    found = select_pairs(scores, humans, objects, vocabulary, score_threshold=score_threshold, max_interactions=max_interactions)
+    humans, objects = (np.asarray(clip_to_frame(boxes, width=width, height=height)) for boxes in (found.human_boxes, found.object_boxes))
+    return replace(found, human_boxes=humans, object_boxes=objects)
 
 
 def select_pairs(

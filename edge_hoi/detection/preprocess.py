@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Self
 
 from edge_hoi.detection.resample import ClipCrop
 from edge_hoi.runtime import InputDescription
@@ -27,40 +26,18 @@ class Preprocessor:
     thread, and a result is valid until the next call.
     """
 
-    def __init__(
-        self,
-        *,
-        height: int,
-        width: int,
-        clip_size: int,
-        image_mean: Sequence[float],
-        image_std: Sequence[float],
-        clip_mean: Sequence[float],
-        clip_std: Sequence[float],
-    ) -> None:
-        """Prepare for one input size, in pixels. Means and standard deviations are of R, G and B in [0, 1]."""
-        self._height, self._width, self._clip_size = height, width, clip_size
-        self._crop = ClipCrop(height=height, width=width, size=clip_size)
+    def __init__(self, description: InputDescription, *, height: int, width: int) -> None:
+        """Prepare for an engine's input at one size, in pixels."""
+        self._height, self._width, self._clip_size = height, width, description.clip_size
+        self._crop = ClipCrop(height=height, width=width, size=self._clip_size)
         mean, std, mean_of_clip, std_of_clip = (
-            np.array(values, np.float32).reshape(3, 1, 1) for values in (image_mean, image_std, clip_mean, clip_std)
+            np.array(values, np.float32).reshape(3, 1, 1)
+            for values in (description.image_mean, description.image_std, description.clip_mean, description.clip_std)
         )
         self._scale, self._offset = (1 / (255 * std)).ravel().tolist(), (-mean / std).ravel().tolist()
         self._clip_scale, self._clip_offset = std / std_of_clip, (mean - mean_of_clip) / std_of_clip
         self._clip_low, self._clip_high = -mean_of_clip / std_of_clip, (1 - mean_of_clip) / std_of_clip
         self._allocate(1)
-
-    @classmethod
-    def for_input(cls, description: InputDescription, *, height: int, width: int) -> Self:
-        """Prepare for an engine's input at one size, in pixels."""
-        return cls(
-            height=height,
-            width=width,
-            clip_size=description.clip_size,
-            image_mean=description.image_mean,
-            image_std=description.image_std,
-            clip_mean=description.clip_mean,
-            clip_std=description.clip_std,
-        )
 
     def __call__(self, images: Sequence[Image]) -> dict[str, NDArray[np.float32]]:
         """Resize and normalise.

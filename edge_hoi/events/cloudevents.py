@@ -45,14 +45,14 @@ def encode(event: Event) -> bytes:
 def render(event: Event) -> dict[str, Any]:
     """Convert an event to its CloudEvents envelope, as described by `interaction-event.v1.schema.json`."""
     sequence = f"{event.sequence:08d}"
-    envelope = {
+    return {
         "specversion": "1.0",
         "id": f"{event.event_id}.{sequence}",
         "source": f"/{quote(event.site, safe='')}/{quote(event.camera, safe='')}",
         "type": EVENT_TYPES[event.phase],
         "subject": event.event_id,
         "time": _utc(happened_at(event)),
-        "recordedtime": _utc(event.recorded_at) if event.recorded_at else None,
+        **({"recordedtime": _utc(event.recorded_at)} if event.recorded_at else {}),
         "sequence": sequence,
         "correlationid": event.event_id,
         "partitionkey": event.camera,
@@ -60,9 +60,6 @@ def render(event: Event) -> dict[str, Any]:
         "dataschema": DATASCHEMA,
         "data": _data(event),
     }
-    if event.recorded_at is None:
-        del envelope["recordedtime"]
-    return envelope
 
 
 def split_attributes(line: bytes) -> tuple[dict[str, str], bytes]:

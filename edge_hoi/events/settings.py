@@ -32,7 +32,7 @@ class EpisodeSettings(_Section):
     """When an episode starts, continues and ends.
 
     Scores are half of (HOI probability + object probability squared), so a certain object alone scores 0.5. With the default thresholds
-    no episode rests on the object's probability alone.
+    an object without interaction starts no episode.
 
     Attributes:
         enter: An episode starts when its smoothed score has been at least this for `min_duration_seconds`.

@@ -73,7 +73,7 @@ class FrameSet:
         for frame in self.frames:
             height, width = size = frame.image.shape[:2]
             if size not in preprocessors:
-                preprocessors[size] = Preprocessor.for_input(description, height=height, width=width)
+                preprocessors[size] = Preprocessor(description, height=height, width=width)
             yield preprocessors[size]([frame.image])
 
     def input_list(self, description: InputDescription) -> list[dict[str, NDArray[np.float32]]]:

@@ -55,7 +55,7 @@ def open_container(connection: Connection) -> InputContainer:
     """Open a container, or raise `SourceError`."""
     started = time.monotonic()
     try:
-        return av.open(
+        container: InputContainer = av.open(
             connection.location,
             mode="r",
             format=connection.format,
@@ -66,6 +66,7 @@ def open_container(connection: Connection) -> InputContainer:
     except av.FFmpegError as error:
         is_timed_out = time.monotonic() - started >= connection.open_timeout_seconds
         raise ffmpeg_source_error(error, connection.url, connection.kind, is_timed_out=is_timed_out) from None
+    return container
 
 
 def video_stream(container: InputContainer, connection: Connection) -> av.VideoStream:

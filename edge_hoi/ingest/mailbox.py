@@ -23,7 +23,7 @@ class Mailbox(Generic[T]):
     def __init__(self, policy: Policy, capacity: int) -> None:
         """Create an empty, open queue of at least one item."""
         if capacity < 1:
-            raise ValueError(f"a mailbox holds at least 1 item, got capacity {capacity}")
+            raise ValueError(f"a mailbox has a capacity of at least 1, got {capacity}")
         self.policy: Policy = policy
         self.capacity = capacity
         self.dropped = 0

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Protocol
 
 from typing_extensions import Self
@@ -53,8 +53,12 @@ class SourceTally:
     is_truncated: bool = False
 
     def __add__(self, other: "SourceTally") -> "SourceTally":
-        *counts, is_truncated = (one + two for one, two in zip(astuple(self), astuple(other), strict=True))
-        return SourceTally(*counts, is_truncated=bool(is_truncated))
+        return SourceTally(
+            self.frames_decoded + other.frames_decoded,
+            self.frames_corrupt + other.frames_corrupt,
+            self.decode_errors + other.decode_errors,
+            self.is_truncated or other.is_truncated,
+        )
 
 
 class Source(Protocol):

@@ -39,6 +39,8 @@ class Canvas:
 
     Attributes:
         image: `(H, W, 3)` uint8 RGB, contiguous.
+        height: In pixels.
+        width: In pixels.
         reference: The image's shorter side in pixels, which sizes follow.
         line: Line width of a box in pixels.
         row: Height of a row of text in pixels.
@@ -47,22 +49,13 @@ class Canvas:
 
     def __init__(self, image: Image, *, reference: int) -> None:
         self.image = image
+        self.height, self.width = image.shape[:2]
         self.reference = reference
         self._font_scale = 0.3 + reference / 2000
         self.line = round(0.75 + reference / 480)
         self._letter_height = cv2.getTextSize("Ag", _FONT, self._font_scale, 1)[0][1]
         self.pad = max(2, round(self._letter_height * 0.4))
         self.row = self._letter_height + 2 * self.pad
-
-    @property
-    def width(self) -> int:
-        """Width in pixels."""
-        return int(self.image.shape[1])
-
-    @property
-    def height(self) -> int:
-        """Height in pixels."""
-        return int(self.image.shape[0])
 
     def text_width(self, text: str) -> int:
         """Measure a line of text in pixels."""

@@ -171,7 +171,8 @@ class Interactions:
             import pandas
         except ImportError as error:
             raise MissingDependencyError("to_pandas needs pandas; pip install pandas") from error
-        return pandas.DataFrame([asdict(one) for one in self], columns=[field.name for field in fields(Interaction)])
+        table: pandas.DataFrame = pandas.DataFrame([asdict(one) for one in self], columns=[field.name for field in fields(Interaction)])
+        return table
 
     def to_supervision(self) -> "supervision.Detections":
         """Return the boxes as `supervision.Detections`: first those of the N people, then those of the objects.

@@ -7,21 +7,24 @@ from hypothesis import given, settings
 
 from edge_hoi.detection.preprocess import Preprocessor, resize
 from edge_hoi.detection.resample import ClipCrop
+from edge_hoi.runtime import InputDescription
 
 IMAGE_MEAN, IMAGE_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 CLIP_MEAN, CLIP_STD = np.array([0.48145466, 0.4578275, 0.40821073]), np.array([0.26862954, 0.26130258, 0.27577711])
 
 
 def _preprocessor(height: int = 384, width: int = 672, clip_size: int = 224) -> Preprocessor:
-    return Preprocessor(
+    description = InputDescription(
+        stride=32,
         height=height,
         width=width,
         clip_size=clip_size,
-        image_mean=IMAGE_MEAN.tolist(),
-        image_std=IMAGE_STD.tolist(),
-        clip_mean=CLIP_MEAN.tolist(),
-        clip_std=CLIP_STD.tolist(),
+        image_mean=tuple(IMAGE_MEAN),
+        image_std=tuple(IMAGE_STD),
+        clip_mean=tuple(CLIP_MEAN),
+        clip_std=tuple(CLIP_STD),
     )
+    return Preprocessor(description, height=height, width=width)
 
 
 def _pixels(planes: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:

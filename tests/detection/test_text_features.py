@@ -15,7 +15,7 @@ PROMPTS = ("a photo of a person riding a bicycle", "a photo of a bicycle")
 
 
 class Encoder:
-    """Gives each prompt the numbers of its letters, and remembers what it was asked."""
+    """Encodes prompts as the codes of their letters, and records its calls."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []

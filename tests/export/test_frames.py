@@ -43,7 +43,7 @@ def test_inputs_equal_those_of_streams(images):
     assert len(inputs) == 13
     assert {frame["image"].shape for frame in inputs} == {(1, 3, 96, 160), (1, 3, 160, 96)}
     image = cv2.imread(str(images / "03.png"))[..., ::-1]
-    expected = Preprocessor.for_input(DESCRIPTION, height=96, width=160)([image])
+    expected = Preprocessor(DESCRIPTION, height=96, width=160)([image])
     for name, array in expected.items():
         np.testing.assert_array_equal(inputs[3][name], array, err_msg=name)
 

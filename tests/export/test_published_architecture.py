@@ -49,9 +49,7 @@ def test_a_given_video_runs_through_it_and_every_output_agrees_with_eager_torch(
     with open_source(str(video), source_id="vtest") as source:
         frames = [frame for _, frame in zip(range(FRAMES), source, strict=False)]
     height, width = choose_input_size(frames[0].width, frames[0].height, manifest.input)
-    preprocess = Preprocessor(
-        height=height, width=width, **manifest.input.model_dump(include={"clip_size", "image_mean", "image_std", "clip_mean", "clip_std"})
-    )
+    preprocess = Preprocessor(manifest.input, height=height, width=width)
     module = LastLayer(checkpoint.model).eval()
     # The preprocessor's arrays are its own, overwritten by the next call.
     inputs = [{name: array.copy() for name, array in preprocess([frame.image]).items()} for frame in frames]

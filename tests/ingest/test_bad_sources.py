@@ -60,7 +60,7 @@ def unknown_codec(path):
 
 
 def of_text(path):
-    path.write_text("This is no video, whatever its name says.\n" * 200)
+    path.write_text("This is text and not a video.\n" * 200)
     return path
 
 

@@ -108,8 +108,8 @@ class OneByOne(FakeSource):
         return self
 
     def __iter__(self):
-        for given in super().__iter__():
-            yield given
+        for item in super().__iter__():
+            yield item
             wait_for(lambda: len(self._reader().mailbox) == 0)
 
 
