@@ -1,6 +1,7 @@
 """`edge-hoi datasets`: check of data sets on disk, and vocabularies of custom ones."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,7 @@ def check(
 
     checks = check_dataset(name, data)
     if as_json:
-        out.print_json(json.dumps([check.to_json() for check in checks]))
+        out.print_json(json.dumps([asdict(check) for check in checks]))
     else:
         for split in checks:
             counts = ", ".join(f"{count} {what}" for what, count in split.counts.items())

@@ -12,7 +12,6 @@ from edge_hoi.cli.terminal import out, print_note
 from edge_hoi.errors import ConfigError
 
 if TYPE_CHECKING:
-    from edge_hoi.lab.datasets import AnnotatedImages
     from edge_hoi.model import Checkpoint, ClipImageTower
     from edge_hoi.vocabulary import Vocabulary
 
@@ -60,6 +59,7 @@ def train(
         edge-hoi train --data yard --model hoiclip.safetensors --output runs/yard --epochs 20 --set backbone_learning_rate=0
     """
     training_run.check_packages()
+    from edge_hoi.lab.datasets import fraction, open_dataset, unseen_hoi_ids, without_unseen
     from edge_hoi.lab.datasets.augment import ImageSizes
     from edge_hoi.lab.datasets.training_set import HoiTrainingSet
     from edge_hoi.lab.training import distributed
@@ -70,8 +70,11 @@ def train(
     from edge_hoi.lab.training.zero_shot import add_seen_classifier, seen_hoi_ids
 
     config = parse_settings(TrainConfig, settings or [], {"epochs": epochs, "batch_size": batch, "workers": workers})
-    images, unseen = _open_training_images(dataset, data, zero_shot, percent)
-    vocabulary, sizes = images.vocabulary, ImageSizes.for_longest(longest, is_fixed=fixed_size)
+    images = open_dataset(dataset, data, "train")
+    vocabulary = images.vocabulary
+    if unseen := unseen_hoi_ids(dataset, data, vocabulary, zero_shot):
+        images = without_unseen(images, unseen)
+    images, sizes = fraction(images, percent), ImageSizes.for_longest(longest, is_fixed=fixed_size)
     validation = training_run.open_validation_set(dataset, data, validate_on, vocabulary)
     with distributed.joined(training_run.choose_device(device)) as chosen:
         checkpoint = _initial_checkpoint(model, vocabulary, seed=config.seed, detr=detr, detector=detector, clip=clip, verbs=verbs)
@@ -124,17 +127,6 @@ def verb_classifier(
     if missing := [verb for verb, row in zip(images.vocabulary.verbs, weights, strict=True) if not row.any()]:
         print_note(f"no image shows {', '.join(missing)}: their weights are zero and have no effect")
     out.print(f"{output}: {weights.shape[0]} verbs, {weights.shape[1]} numbers each", soft_wrap=True)
-
-
-def _open_training_images(dataset: str, data: Path, zero_shot: str | None, percent: float) -> "tuple[AnnotatedImages, tuple[int, ...]]":
-    """Open the training set without the unseen categories, and return their ids."""
-    from edge_hoi.lab.datasets import fraction, open_dataset, unseen_hoi_ids, without_unseen
-
-    images = open_dataset(dataset, data, "train")
-    unseen = unseen_hoi_ids(dataset, data, images.vocabulary, zero_shot)
-    if unseen:
-        images = without_unseen(images, unseen)
-    return fraction(images, percent), unseen
 
 
 def _initial_checkpoint(

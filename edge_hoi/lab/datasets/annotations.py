@@ -6,7 +6,7 @@ n rows of one image, m humans without an interaction.
 import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,31 +88,6 @@ class HoiAnnotation:
         return np.array([numbers.setdefault((*human, *other, object_id), len(numbers)) for human, other, object_id in keys], np.int64)
 
 
-class HoiDataset(Protocol):
-    """Images with annotations, for evaluation and training."""
-
-    @property
-    def name(self) -> str:
-        """Name of the data set, such as `hico_det`."""
-
-    @property
-    def split(self) -> str:
-        """`train` or `test`."""
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """Vocabulary of the annotations' ids."""
-
-    def __len__(self) -> int:
-        """Count the images."""
-
-    def image_path(self, index: int) -> Path:
-        """Return an image's file."""
-
-    def annotation(self, index: int) -> HoiAnnotation:
-        """Return an image's annotation."""
-
-
 @dataclass(frozen=True, slots=True)
 class AnnotatedImages:
     """A data set with annotations in memory and images in files.
@@ -147,9 +122,6 @@ class AnnotatedImages:
 
     def image_path(self, index: int) -> Path:
         """Find an image's file.
-
-        Args:
-            index: Of the image.
 
         Raises:
             DatasetError: The image is in none of the folders.

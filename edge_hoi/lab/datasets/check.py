@@ -1,7 +1,7 @@
 """Check of a data set on disk: missing files, and where to get them."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,6 @@ class SplitCheck:
     def title(self) -> str:
         """Names of data set and split."""
         return f"{self.dataset} {self.split}" if self.split else self.dataset
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
 
 
 def check_dataset(name: str, folder: Path) -> list[SplitCheck]:

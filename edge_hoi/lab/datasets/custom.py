@@ -95,7 +95,7 @@ def read_zero_shot(folder: Path, name: str, vocabulary: Vocabulary) -> tuple[int
             raise DatasetError(f"no zero-shot split is called {name!r}; there are {', '.join(splits) or 'none'}")
         entries = as_list(splits[name], "categories")
     categories = _Categories(vocabulary)
-    return tuple(sorted({categories.find_entry(entry, f"{path}, {name}, entry {number}") for number, entry in enumerate(entries, 1)}))
+    return tuple(sorted({categories.find(entry, f"{path}, {name}, entry {number}") for number, entry in enumerate(entries, 1)}))
 
 
 def write_vocabulary(folder: Path) -> Path:
@@ -195,12 +195,7 @@ class _Categories:
         self._objects = {vocabulary.objects[index]: vocabulary.object_prompts[index] for index in own}  # where phrases are split
         self._found: dict[str, int] = {}
 
-    def find(self, interaction: dict[str, Any], where: str) -> int:
-        with reading(where):
-            entry = _entry(interaction)
-        return self.find_entry(entry, where)
-
-    def find_entry(self, entry: Any, where: str) -> int:  # noqa: ANN401 -- an entry of a vocabulary file
+    def find(self, entry: Any, where: str) -> int:  # noqa: ANN401 -- an entry of a vocabulary file
         key = json.dumps(entry)
         if key not in self._found:
             text = " ".join(entry.lower().split()) if isinstance(entry, str) else None
@@ -231,7 +226,8 @@ def _annotation(name: str, image: dict[str, Any], folder: Path, categories: _Cat
             humans.append(_box(interaction["human"], "human", width, height))
             other = interaction["object"]
             objects.append(np.zeros(4, np.float32) if other is None else _box(other, "object", width, height))
-        hoi_ids.append(categories.find(interaction, at))
+            entry = _entry(interaction)
+        hoi_ids.append(categories.find(entry, at))
     ids = np.array(hoi_ids, np.int64)
     human_boxes, object_boxes = (np.array(boxes, np.float32).reshape(-1, 4) for boxes in (humans, objects))
     vocabulary = categories.vocabulary

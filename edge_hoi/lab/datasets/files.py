@@ -20,9 +20,6 @@ _MAX_PIXEL = 1e5
 def read_json(path: Path) -> Any:  # noqa: ANN401 -- JSON is anything
     """Read a JSON file.
 
-    Args:
-        path: The file.
-
     Raises:
         DatasetError: It cannot be read, is larger than `MAX_BYTES`, or is not JSON.
     """
@@ -72,13 +69,7 @@ def reading(where: str) -> Iterator[None]:
 
 
 def as_boxes(value: object) -> NDArray[np.float32]:
-    """Read xyxy boxes.
-
-    Args:
-        value: A list of n lists of four numbers; n may be 0.
-
-    Returns:
-        `(n, 4)` float32.
+    """Convert a list of n xyxy boxes, where n may be 0, to `(n, 4)` float32.
 
     Raises:
         DatasetError: It is something else, or a number is not finite or out of range.

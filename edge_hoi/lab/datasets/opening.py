@@ -48,7 +48,10 @@ def open_dataset(name: str, folder: Path, split: Split = "test") -> AnnotatedIma
     if name == CUSTOM:
         return read_custom(folder, split=split)
     layout = split_layout(name, split)
-    path = annotation_file(name, folder, split)
+    path = next((folder / file for file in layout["annotations"] if (folder / file).is_file()), None)
+    if path is None:
+        get = layouts()[name]["get"]["annotations"]
+        raise DatasetError(f"{folder}: expected {' or '.join(layout['annotations'])}, found none; get {get}")
     is_training = split == "train"
     annotations = read_vcoco(path) if name == "vcoco" else read_hico_det(path, skip_invalid=is_training)
     if name == "hico_det" and is_training:
@@ -107,16 +110,3 @@ def split_layout(name: str, split: str) -> Any:  # noqa: ANN401 -- a mapping of 
     if split not in splits_of(name):
         raise DatasetError(f"{name} has no split {split!r}; it has {', '.join(splits_of(name))}")
     return layouts()[name]["splits"][split]
-
-
-def annotation_file(name: str, folder: Path, split: str) -> Path:
-    """Find the annotation file of a split.
-
-    Raises:
-        DatasetError: None of its possible files exists.
-    """
-    candidates: list[str] = split_layout(name, split)["annotations"]
-    path = next((folder / candidate for candidate in candidates if (folder / candidate).is_file()), None)
-    if path is None:
-        raise DatasetError(f"{folder}: expected {' or '.join(candidates)}, found none; get {layouts()[name]['get']['annotations']}")
-    return path

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from edge_hoi.boxes import clip_to_frame, cxcywh_from_xyxy
 from edge_hoi.errors import ConfigError
-from edge_hoi.lab.datasets.annotations import NO_HOI, HoiAnnotation, HoiDataset
+from edge_hoi.lab.datasets.annotations import NO_HOI, AnnotatedImages, HoiAnnotation
 from edge_hoi.lab.datasets.augment import ImageSizes, Scene, augment, clip_square, resize
 from edge_hoi.lab.datasets.batch import Sample, Target
 from edge_hoi.lab.datasets.images import open_image
@@ -56,7 +56,7 @@ class HoiTrainingSet:
 
     def __init__(
         self,
-        dataset: HoiDataset,
+        dataset: AnnotatedImages,
         *,
         clip_size: int = 224,
         sizes: ImageSizes | None = None,

@@ -1,7 +1,6 @@
 """Contrastive training of a checkpoint's CLIP on captioned images."""
 
 import contextlib
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from edge_hoi.lab.training.loop import RunOptions, TrainingLoop
 from edge_hoi.lab.training.losses import LossOutput
 from edge_hoi.lab.training.resume import TrainingState
 from edge_hoi.lab.training.sampling import Batches, SampleKey
-from edge_hoi.lab.training.text_classifier import classifier_from_text
+from edge_hoi.lab.training.text_classifier import classifier_from_text, with_classifier
 from edge_hoi.model import Checkpoint, Clip
 from edge_hoi.vocabulary import Vocabulary
 
@@ -82,12 +81,5 @@ class ContrastiveTrainer(TrainingLoop[list[SampleKey], ContrastiveConfig]):
         return np.random.default_rng((self.config.seed, step))
 
     def _checkpoint_to_save(self) -> contextlib.AbstractContextManager[Checkpoint]:
-        return contextlib.nullcontext(
-            replace(
-                self._checkpoint,
-                classifier=classifier_from_text(self._checkpoint.text, self._vocabulary).eval(),
-                seen_classifier=None,
-                vocabulary=self._vocabulary.name,
-                vocabulary_sha256=self._vocabulary.content_hash,
-            )
-        )
+        classifier = classifier_from_text(self._checkpoint.text, self._vocabulary).eval()
+        return contextlib.nullcontext(with_classifier(self._checkpoint, classifier, self._vocabulary))

@@ -144,6 +144,6 @@ def assign_cells(boxes: Tensor, centres: Tensor) -> Tensor:
 
 
 def _merge_labels(boxes: Tensor, labels: Tensor, hoi_labels: Tensor) -> Tensor:
-    """Give equal boxes of several pairs the union of their HOI labels."""
+    """Merge the HOI labels of equal boxes in several pairs."""
     is_same = (boxes[:, None] == boxes).all(dim=-1) & (labels[:, None] == labels)
     return (is_same.to(hoi_labels.dtype) @ hoi_labels).clamp(max=1)

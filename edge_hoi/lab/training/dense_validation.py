@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.ops import batched_nms, box_convert
 
 from edge_hoi.boxes import pairwise_iou
-from edge_hoi.lab.datasets import HoiDataset
+from edge_hoi.lab.datasets import AnnotatedImages
 from edge_hoi.lab.datasets.annotations import HoiAnnotation
 from edge_hoi.lab.datasets.augment import ImageSizes
 from edge_hoi.lab.evaluation.records import Records, best_match, eleven_point_ap, mean_or_nan
@@ -56,7 +56,7 @@ def _best(scores: Tensor, boxes: Tensor) -> Detections:
 @torch.inference_mode()
 def validate_detector(
     detector: DenseDetector,
-    dataset: HoiDataset,
+    dataset: AnnotatedImages,
     *,
     device: torch.device | str = "cpu",
     sizes: ImageSizes | None = None,

@@ -116,10 +116,10 @@ def with_vocabulary(checkpoint: Checkpoint, base_vocabulary: Vocabulary, vocabul
     tensors = {field.name: torch.from_numpy(getattr(composed, field.name).copy()) for field in dataclasses.fields(composed)}
     for name in ("hoi", "object"):
         tensors[f"{name}_log_scale"] = tensors.pop(f"{name}_scale").log()
-    return dataclasses.replace(
-        checkpoint,
-        classifier=HoiClassifier(**tensors),
-        seen_classifier=None,
-        vocabulary=vocabulary.name,
-        vocabulary_sha256=vocabulary.content_hash,
-    )
+    return with_classifier(checkpoint, HoiClassifier(**tensors), vocabulary)
+
+
+def with_classifier(checkpoint: Checkpoint, classifier: HoiClassifier, vocabulary: Vocabulary) -> Checkpoint:
+    """Return a checkpoint with another classifier and its vocabulary."""
+    name, sha256 = vocabulary.name, vocabulary.content_hash
+    return dataclasses.replace(checkpoint, classifier=classifier, seen_classifier=None, vocabulary=name, vocabulary_sha256=sha256)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from edge_hoi.lab.datasets import HoiDataset
+from edge_hoi.lab.datasets import AnnotatedImages
 from edge_hoi.lab.datasets.augment import ImageSizes
 from edge_hoi.lab.datasets.images import open_image
 from edge_hoi.lab.datasets.training_set import evaluation_inputs
@@ -41,19 +41,12 @@ def load_each(load: Callable[[int], _T], count: int, workers: int) -> DataLoader
     return DataLoader(range(count), batch_size=None, num_workers=workers, collate_fn=load)  # type: ignore[arg-type]
 
 
-def load_prepared(dataset: HoiDataset, clip_size: int, sizes: ImageSizes | None, workers: int) -> DataLoader[PreparedImage]:
-    """Load and prepare a data set's images in worker processes.
-
-    Args:
-        dataset: The images.
-        clip_size: Side S of CLIP's input in pixels.
-        sizes: Sizes of images.
-        workers: Number of processes; 0 loads in this one.
-    """
+def load_prepared(dataset: AnnotatedImages, clip_size: int, sizes: ImageSizes | None, workers: int) -> DataLoader[PreparedImage]:
+    """Load and prepare a data set's images in worker processes; `clip_size` is the side S of CLIP's input in pixels."""
     return load_each(partial(_prepare, dataset, clip_size, sizes or ImageSizes()), len(dataset), workers)
 
 
-def _prepare(dataset: HoiDataset, clip_size: int, sizes: ImageSizes, index: int) -> PreparedImage:
+def _prepare(dataset: AnnotatedImages, clip_size: int, sizes: ImageSizes, index: int) -> PreparedImage:
     stored = open_image(dataset.image_path(index))
     image, clip_image = evaluation_inputs(stored, clip_size=clip_size, sizes=sizes)
     return PreparedImage(index, image, clip_image, stored.width, stored.height)
@@ -62,7 +55,7 @@ def _prepare(dataset: HoiDataset, clip_size: int, sizes: ImageSizes, index: int)
 @torch.inference_mode()
 def validate(
     checkpoint: Checkpoint,
-    dataset: HoiDataset,
+    dataset: AnnotatedImages,
     *,
     device: torch.device | str = "cpu",
     sizes: ImageSizes | None = None,

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from edge_hoi.errors import CheckpointError
-from edge_hoi.lab.datasets import NO_HOI, HoiAnnotation, HoiDataset
+from edge_hoi.lab.datasets import NO_HOI, AnnotatedImages, HoiAnnotation
 from edge_hoi.lab.datasets.augment import clip_square
 from edge_hoi.lab.datasets.images import open_image
 from edge_hoi.lab.datasets.training_set import CLIP_MEAN, CLIP_STD, normalised
@@ -70,7 +70,7 @@ def human_id(vocabulary: Vocabulary) -> int:
 
 @torch.inference_mode()
 def compute_verb_weights(
-    dataset: HoiDataset,
+    dataset: AnnotatedImages,
     tower: ClipImageTower,
     *,
     workers: int = 0,
@@ -111,7 +111,7 @@ def compute_verb_weights(
     return functional.normalize(verbs, dim=-1).float()
 
 
-def _load_crops(dataset: HoiDataset, size: int, index: int) -> tuple[Tensor, Tensor, Tensor]:
+def _load_crops(dataset: AnnotatedImages, size: int, index: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return an image's distinct crops `(m, 3, S, S)`, and of each labelled box the number of its crop and its label."""
     image = open_image(dataset.image_path(index))
     crops: dict[Box, tuple[int, Tensor]] = {}
