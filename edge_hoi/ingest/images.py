@@ -1,6 +1,7 @@
 """Images as a source: a single one, or a folder of them at a fixed rate."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
@@ -14,7 +15,7 @@ from edge_hoi.ingest.clock import CaptureClock
 from edge_hoi.ingest.decoding import DecodedStream, file_connection, open_container, video_stream
 from edge_hoi.ingest.source import FrameStamp, Source, SourceInfo, SourceTally
 from edge_hoi.ingest.source_errors import source_error, unreadable_file_error
-from edge_hoi.ingest.url import IMAGE_SUFFIXES, SourceKind, local_path
+from edge_hoi.ingest.url import IMAGE_SUFFIXES, VIDEO_SUFFIXES, SourceKind, local_path
 from edge_hoi.ingest.video import rgb_image
 from edge_hoi.types import Frame, Image
 
@@ -49,8 +50,7 @@ class ImageSource(Source):
         path = local_path(url)
         self._paths = images_in(path) if path.is_dir() else [path]
         if not self._paths:
-            suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
-            raise source_error(url, SourceKind.FOLDER, "not_found", "there is no image in this folder", f"put images there ({suffixes})")
+            raise _no_image_error(url, path)
         self.tally = SourceTally()
         self._fps = fps
         self._stamp = FrameStamp(source_id, CaptureClock.choose(is_live=False, recorded_at=recorded_at), target_fps)
@@ -97,6 +97,21 @@ class ImageSource(Source):
             self.tally.frames_decoded += 1
             self.tally.frames_corrupt += is_corrupt
             yield self._stamp.frame(image, pts_seconds, is_corrupt=is_corrupt)
+
+
+def _no_image_error(url: str, folder: Path) -> SourceError:
+    """Create the error of a folder without images, with the command that processes its videos."""
+    videos = sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file())
+    if not videos:
+        fix = f"put images there ({', '.join(sorted(IMAGE_SUFFIXES))})"
+        return source_error(url, SourceKind.FOLDER, "not_found", "there is no image in this folder", fix)
+    if len(videos) == 1:
+        cause, fix = "there is no image in this folder, but 1 video", f"run `edge-hoi run --source {shlex.quote(str(videos[0]))}`"
+    else:
+        patterns = " ".join(f"{shlex.quote(str(folder))}/*{suffix}" for suffix in sorted({path.suffix for path in videos}))
+        cause = f"there is no image in this folder, but {len(videos)} videos"
+        fix = f'run `for video in {patterns}; do edge-hoi run --source "$video" --events "${{video%.*}}.jsonl"; done`'
+    return source_error(url, SourceKind.FOLDER, "not_found", cause, fix)
 
 
 def _read_image(path: Path, reformatter: VideoReformatter) -> tuple[Image, bool]:

@@ -58,6 +58,8 @@ def source_error(url: str, kind: SourceKind, code: str, cause: str | None = None
     """
     is_network = kind in (SourceKind.RTSP, SourceKind.HTTP)
     default_cause, default_fix = (_CAUSE_AND_FIX_OF_STREAM if is_network else _CAUSE_AND_FIX_OF_FILE)[code]
+    if code == "not_found" and url.isdecimal():
+        default_fix = f"for a webcam use /dev/video{int(url)}"
     if is_network and "@" in url and code in ("unauthorized", "unreachable", "not_found"):
         default_fix += "; in a password, write @ as %40, / as %2F and % as %25"
     message = f"Cannot read {mask_url(url)}: {cause or default_cause}; {fix or default_fix}."

@@ -8,6 +8,8 @@ from edge_hoi.compat import StrEnum
 from edge_hoi.errors import SourceError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".mov", ".webm", ".ts", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv"})
+"""Usual suffixes of video files; a source may have any."""
 
 _DEVICE = re.compile(r"/dev/video\d+")
 _SECRET_PARAMETER = re.compile(r"([\w.-]*(?:token|pass|pwd|secret|key|auth|sig|credential)[\w.-]*=)[^&#;\s]*", re.IGNORECASE)
@@ -48,7 +50,7 @@ def mask_url(url: str) -> str:
 
 def local_path(url: str) -> Path:
     """Return the path of a `file://` URL or plain path."""
-    return Path(unquote(url.removeprefix("file://"))) if url.startswith("file://") else Path(url)
+    return Path(unquote(url.removeprefix("file://"), errors="surrogateescape")) if url.startswith("file://") else Path(url)
 
 
 def source_kind(url: str) -> SourceKind:

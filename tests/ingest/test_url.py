@@ -1,7 +1,10 @@
+import os
+
 import pytest
 
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest import SourceKind, mask_url, source_kind
+from edge_hoi.ingest.url import local_path
 
 CANARY = "c@nary/p%ss"
 
@@ -42,3 +45,7 @@ def test_unknown_scheme_is_refused_with_the_known_ones():
         source_kind(f"udp://admin:{CANARY}@239.0.0.1")
     assert caught.value.code == "unsupported"
     assert not caught.value.is_retryable
+
+
+def test_a_file_url_reaches_names_that_are_not_utf8():
+    assert os.fsencode(local_path("file:///videos/caf%E9%20.mp4")) == b"/videos/caf\xe9 .mp4"
