@@ -21,7 +21,6 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SerializeAsAny,
     ValidationError,
@@ -31,7 +30,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from typing_extensions import Self
 
-from edge_hoi.config_types import Identifier, Location, PathText, anchor
+from edge_hoi.config_types import Identifier, Location, PathText, Section, anchor
 from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeSettings
 from edge_hoi.outbox import OutboxSettings
@@ -56,11 +55,7 @@ NameOrPath = Annotated[PathText, AfterValidator(_anchor_unless_name)]
 VocabularyChoice = NameOrPath | tuple[str, ...]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class SourceConfig(_Section):
+class SourceConfig(Section):
     """One camera, video file, stream address, capture device, or folder of images."""
 
     url: Location = Field(description="File, folder, rtsp://, http(s)://, or a device such as /dev/video0")
@@ -76,7 +71,7 @@ class SourceConfig(_Section):
     vocabulary: VocabularyChoice | None = Field(None, description="What to detect here, if it differs from the general one")
 
 
-class EngineConfig(_Section):
+class EngineConfig(Section):
     """Which engine to run, and on which device."""
 
     path: NameOrPath = Field("default", description="Name below engines/, or a folder with a manifest")
@@ -89,7 +84,7 @@ class EngineConfig(_Section):
     )
 
 
-class DetectionConfig(_Section):
+class DetectionConfig(Section):
     """Which interactions of a frame are tracked."""
 
     score_threshold: float = Field(0.1, ge=0, le=1, description="Weaker interactions are dropped before tracking")
@@ -112,7 +107,7 @@ def _settings_of_its_type(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN
 SinkConfig = Annotated[SerializeAsAny[SinkSettings], BeforeValidator(_settings_of_its_type)]
 
 
-class AnnotateConfig(_Section):
+class AnnotateConfig(Section):
     """An annotated video: boxes, links, verbs, tracks and open episodes."""
 
     path: Location = Field(description="Video file; with several sources, each source's id is added before the suffix")
@@ -121,7 +116,7 @@ class AnnotateConfig(_Section):
     )
 
 
-class RunConfig(_Section):
+class RunConfig(Section):
     """The configuration of `edge-hoi run`."""
 
     site: Identifier = Field("site", description="Name of the site in events")

@@ -2,19 +2,17 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import Self
+
+from edge_hoi.config_types import Section
 
 Threshold = Annotated[float, Field(gt=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class VerbSettings(_Section):
+class VerbSettings(Section):
     """Exceptions from `EpisodeSettings` for one verb, under the same names; None where there is none."""
 
     enter: Threshold | None = None
@@ -28,7 +26,7 @@ class VerbSettings(_Section):
     one_person_per_object: bool | None = None
 
 
-class EpisodeSettings(_Section):
+class EpisodeSettings(Section):
     """When an episode starts, continues and ends.
 
     Scores are half of (HOI probability + object probability squared), so a certain object alone scores 0.5. With the default thresholds

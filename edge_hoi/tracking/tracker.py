@@ -6,9 +6,10 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from edge_hoi.boxes import area, pairwise_iou
+from edge_hoi.config_types import Section
 from edge_hoi.tracking.appearance import Appearances, compute_appearances, occluded_fraction, pairwise_differences
 from edge_hoi.tracking.association import associate, enlarge
 from edge_hoi.tracking.kalman import KalmanBoxes
@@ -16,7 +17,7 @@ from edge_hoi.tracking.observations import Observations, group_observations
 from edge_hoi.types import NO_OBJECT, NO_TRACK, Frame, Ids, Interactions, Track, TrackedInteractions, TrackState
 
 
-class TrackerSettings(BaseModel):
+class TrackerSettings(Section):
     """Thresholds and time constants of the tracker.
 
     Attributes:
@@ -34,8 +35,6 @@ class TrackerSettings(BaseModel):
         confirm_after_seconds: A track is confirmed when its first and last observation are this far apart.
         delete_after_seconds: A track without observation for longer is deleted.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     new_track_threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
     min_iou: Annotated[float, Field(gt=0, lt=1)] = 0.2
