@@ -32,7 +32,7 @@ def held_out(tmp_path_factory):
 
 def test_annotations_read_back_equal_those_rendered(train):
     (check,) = check_dataset("custom", train)
-    assert (check.problems, check.counts["pictures"]) == ((), 60)
+    assert (check.problems, check.counts["images"]) == ((), 60)
     dataset = open_dataset("custom", train, "train")
     assert dataset.vocabulary.content_hash == world_vocabulary().content_hash
     for index in range(60):
