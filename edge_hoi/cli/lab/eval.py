@@ -28,7 +28,9 @@ app.command("events")(events)
 @app.command("hoi")
 def hoi(
     data: Annotated[Path, typer.Option("--data", help="The data set's folder: annotations and images. docs/datasets.md shows its layout.")],
-    dataset: Annotated[Literal["hico_det", "vcoco", "custom"], typer.Option("--dataset", help="Which data set it is.")] = "hico_det",
+    dataset: Annotated[
+        Literal["hico_det", "vcoco", "custom"], typer.Option("--dataset", help="Which data set it is: its format.")
+    ] = "hico_det",
     engine: Annotated[
         str, typer.Option("--engine", help="Engine: a name below engines/, a folder with a manifest, or a checkpoint (.pth, .safetensors).")
     ] = "default",

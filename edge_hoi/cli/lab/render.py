@@ -43,6 +43,7 @@ def images(
     """Render images with annotations, as a custom data set: `--dataset custom` of train and eval reads them.
 
     edge-hoi render images --split train --count 20000 --captions --output world/train
+
     edge-hoi render images --split test --count 2000 --output world/test
     """
     from edge_hoi.lab.synthetic.image_sets import write_images
@@ -75,7 +76,7 @@ def videos(
 
     Some cameras shake, and some frames are missing. `edge-hoi eval events --videos` evaluates on them.
 
-    edge-hoi render videos --count 20 --seconds 90 --output world/videos
+        edge-hoi render videos --count 20 --seconds 90 --output world/videos
     """
     from edge_hoi.lab.synthetic.rendered_video import render_videos
 

@@ -27,8 +27,10 @@ def verify(
     ] = None,
     frames: Annotated[int, typer.Option("--frames", min=2, help="Number of frames, chosen to differ from each other.")] = 64,
     data: Annotated[Path | None, typer.Option("--data", help="A data set's folder, to compare mean average precision as well.")] = None,
-    dataset: Annotated[Literal["hico_det", "vcoco", "custom"], typer.Option("--dataset", help="Which data set it is.")] = "custom",
-    split: Annotated[Literal["train", "test"], typer.Option("--split", help="Which part of it.")] = "test",
+    dataset: Annotated[
+        Literal["hico_det", "vcoco", "custom"], typer.Option("--dataset", help="Which data set it is: its format.")
+    ] = "custom",
+    split: Annotated[Literal["train", "test"], typer.Option("--split", help="Its split.")] = "test",
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Evaluate only the first images of it.")] = None,
 ) -> None:
     """Run an engine and its fp32 reference on the same frames; fail if it exceeds the fp32 accuracy tolerance.
