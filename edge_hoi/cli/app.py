@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from edge_hoi import __version__
-from edge_hoi.cli import build_engine, calibrate, detect, doctor, models, outbox, run, sinks
+from edge_hoi.cli import build_engine, calibrate, detect, doctor, models, outbox, run, signals, sinks
 from edge_hoi.cli.lab import bench, datasets, pretrain, render, train, verify
 from edge_hoi.cli.lab import eval as evaluation
 from edge_hoi.cli.terminal import Streams, print_error, show_logs
@@ -75,6 +75,8 @@ def _options(
 ) -> None:
     """Hold the options that stand before a command."""
     context.obj.append(context.invoked_subcommand)
+    if context.invoked_subcommand != "run":
+        signals.release()
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,17 +1,13 @@
 """`edge-hoi run`: video in, events out."""
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from edge_hoi.cli.signals import stop_on_signal
 from edge_hoi.cli.terminal import err, print_error, print_note
-from edge_hoi.errors import DeliveryError, SourceError
+from edge_hoi.errors import DeliveryError, EdgeHoiError
 
 if TYPE_CHECKING:
     from edge_hoi.config import RunConfig
@@ -78,23 +74,31 @@ def run(
     shown: list[Event] | None = None
     if not settings.sources:
         settings, shown = _demo(settings), []
-    with _stop_on_signal() as stop:
+    failure: Exception | None = None
+    with stop_on_signal() as stop:
         pipeline = build_pipeline(settings, note=print_note)
-        with RunDisplay(shows_events="-" not in _files(settings), keeps=shown) as display:
-            statuses = pipeline.run(stop, display)
+        try:
+            with RunDisplay(shows_events="-" not in _files(settings), keeps=shown) as display:
+                pipeline.run(stop, display)
+        except EdgeHoiError as error:  # the summary and what was lost are reported all the same
+            failure = error
+    statuses = pipeline.statuses()
     err.print(summary_table(statuses))
     if shown is not None and statuses[0].state == "ended":
         _compare_with_truth(shown)
     written = [path for path in _files(settings) if path != "-"] + ([settings.annotate.path] if settings.annotate else [])
     if written:
         print_note(f"written: {', '.join(written)}")
-    failed = [f"{status.source_id}: {status.error}" for status in statuses if status.state == "failed"]
-    is_cut_short = any(status.state == "stopped" and status.duration_seconds for status in statuses)
     lost = pipeline.delivery.lost()
-    for line in failed + lost:
+    for line in [f"{status.source_id}: {status.error}" for status in statuses if status.state == "failed"] + lost:
         print_error(line)
-    if failed or lost or is_cut_short:
-        raise typer.Exit(SourceError.exit_code if failed else DeliveryError.exit_code if lost else CUT_SHORT_EXIT_CODE)
+    failure = failure or next((error for camera in pipeline.cameras if (error := camera.failure)), None)
+    if failure:
+        raise typer.Exit(getattr(failure, "exit_code", EdgeHoiError.exit_code))
+    if lost:
+        raise typer.Exit(DeliveryError.exit_code)
+    if any(status.state == "stopped" and status.duration_seconds for status in statuses):
+        raise typer.Exit(CUT_SHORT_EXIT_CODE)
 
 
 def _files(settings: "RunConfig") -> list[str]:
@@ -131,22 +135,3 @@ def _compare_with_truth(events: "list[Event]") -> None:
     if path.is_file():
         predicted = predicted_episodes(render(event) for event in events)
         err.print(episode_table(score_events(read_truth(path), predicted, name="the embedded clip")))
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[threading.Event]:
-    """Yield an event that SIGINT and SIGTERM set; a second signal has its previous effect."""
-    stop = threading.Event()
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(number, previous[signal.Signals(number)])
-
-    for number in previous:
-        signal.signal(number, handle)
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -7,8 +7,6 @@ lock, which the operating system releases when a process dies, keeps a second wr
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +14,7 @@ from edge_hoi.events.cloudevents import decode, happened_at
 from edge_hoi.outbox.opening import lock, open_database
 from edge_hoi.sinks.local_file import transaction
 from edge_hoi.sinks.message import Message
-from edge_hoi.types import EndReason, Event, Phase
+from edge_hoi.types import Event, Phase
 
 _MAX_DROPPED_AT_ONCE = 2000
 
@@ -35,7 +33,7 @@ class OutboxFile:
         """Open or create the file; a damaged file is renamed, and its readable rows are recovered.
 
         Args:
-            path: The file; `<path>-wal`, `<path>-shm` and `<path>.lock` belong to it.
+            path: The file; `<path>-wal`, `<path>-shm`, `<path>.lock` and `<path>.ends` belong to it.
             is_durable: Sync to disk at each commit.
 
         Raises:
@@ -67,6 +65,11 @@ class OutboxFile:
                 "ON CONFLICT (event_id) DO UPDATE SET position = excluded.position, is_left = 0",
                 (event.event_id, position),
             )
+
+    def add_if_open(self, event: Event, body: bytes, stored_at: float) -> None:
+        """Append an event, as `add` does, if its episode is open."""
+        if self._integer("SELECT count(*) FROM open_episodes WHERE event_id = ?", event.event_id):
+            self.add(event, body, stored_at)
 
     def mark_interrupted(self) -> None:
         """Mark all open episodes as interrupted by the end of an earlier process."""
@@ -157,15 +160,3 @@ class OutboxFile:
 
     def _integer(self, query: str, *values: Any) -> int:  # noqa: ANN401 — what SQLite takes
         return int(self._database.execute(query, values).fetchone()[0])
-
-
-def ended_by_restart(event: Event, now: datetime) -> Event:
-    """Return the `ended` event of an interrupted episode from its newest event; `now`, in UTC, is for `recorded_at`."""
-    return replace(
-        event,
-        sequence=event.sequence + 1,
-        phase=Phase.ENDED,
-        end_reason=EndReason.RESTART,
-        end=event.last,
-        recorded_at=now if event.recorded_at else None,
-    )

@@ -20,11 +20,13 @@ from pathlib import Path
 
 from edge_hoi.compat import UTC
 from edge_hoi.errors import DeliveryError
-from edge_hoi.events.cloudevents import encode
+from edge_hoi.events.cloudevents import decode, encode
 from edge_hoi.outbox.backpressure import Backpressure
-from edge_hoi.outbox.file import Dropped, OutboxFile, ended_by_restart
+from edge_hoi.outbox.file import Dropped, OutboxFile
 from edge_hoi.outbox.reader import OutboxReader
-from edge_hoi.types import Event
+from edge_hoi.outbox.reserve import read_reserve, write_reserve
+from edge_hoi.sinks.message import Message
+from edge_hoi.types import EndReason, Event, Phase
 
 _logger = logging.getLogger(__name__)
 
@@ -61,7 +63,8 @@ class Outbox:
     """Stores events until they are delivered; a context manager that starts and closes itself.
 
     While the disk accepts no writes (it is full, say), this is logged and events are held in memory up to a limit, beyond which
-    `Backpressure` drops some. The held events are written once the disk accepts writes again.
+    `Backpressure` drops some. The held events are written once the disk accepts writes again. If it does not until the end of the run,
+    `release_held` lets the sinks have them from memory.
 
     Attributes:
         path: Its file.
@@ -88,9 +91,11 @@ class Outbox:
         self.path = path or Path(self._folder.name if self._folder else "") / "outbox.sqlite"
         self.write_error: str | None = None
         self._retention = retention or Retention(keeps_delivered=path is not None)
+        self._reserve = self.path.with_name(f"{self.path.name}.ends")
         self._file = OutboxFile(self.path, is_durable=path is not None)
         self._sinks: list[str] = []
-        self._changes: deque[tuple[Change, bool]] = deque()  # each with whether it adds an event
+        self._changes: deque[tuple[Change, tuple[Event, bytes] | None]] = deque()  # each with the event that it adds
+        self._delivers_held = False
         self._backpressure = Backpressure(held_events)
         self._changed = threading.Condition()
         self._closing = threading.Event()
@@ -99,8 +104,12 @@ class Outbox:
         try:
             with self._file.transaction():
                 self._file.mark_interrupted()
+                for body in read_reserve(self._reserve):
+                    self._file.add_if_open(decode(body), body, time.time())
                 _end_interrupted(self._file, with_recordings=False)
-        except sqlite3.Error as error:
+            if not self.is_temporary:
+                write_reserve(self._reserve, [])
+        except (sqlite3.Error, OSError) as error:
             self._file.close()
             raise DeliveryError(f"cannot write to the outbox {self.path}: {error}; free space on its disk, or name another file") from error
         self._last_position = self._file.last_position
@@ -134,18 +143,36 @@ class Outbox:
                 if not self._changed.wait_for(lambda: self._backpressure.has_room or self.write_error, MAX_PUT_SECONDS):
                     self.write_error = "the disk does not respond"
                 if self._backpressure.accepts(event):
-                    self._changes.append((partial(OutboxFile.add, event=event, body=body, stored_at=time.time()), True))
+                    self._changes.append((partial(OutboxFile.add, event=event, body=body, stored_at=time.time()), (event, body)))
                     self._changed.notify_all()
 
     def submit(self, change: Change) -> None:
         """Apply a change to the file with the next commit, in a transaction that may be retried."""
         with self._changed:
-            self._changes.append((change, False))
+            self._changes.append((change, None))
             self._changed.notify_all()
 
     def end_interrupted(self) -> None:
         """End, at the end of a run, all episodes that an earlier process left open and this one has not continued."""
         self.submit(partial(_end_interrupted, with_recordings=True))
+
+    def release_held(self) -> None:
+        """Let relays deliver events that are not on disk yet. Call it after the last `put`: a kill loses what only a sink has."""
+        with self._changed:
+            self._delivers_held = True
+            self._changed.notify_all()
+
+    def held_after(self, position: int, limit: int) -> list[Message]:
+        """Return events after a position that are in memory only, in order, at most `limit`; none before `release_held`.
+
+        Their positions are those that they get on disk.
+        """
+        with self._changed:
+            if not self._delivers_held or position < self._last_position:  # those on disk come first
+                return []
+            added = (event for _, event in self._changes if event is not None)
+            held = (Message(at, body, event.camera, event.event_id) for at, (event, body) in enumerate(added, self._last_position + 1))
+            return list(islice((message for message in held if message.position > position), limit))
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until all events and changes are on disk; return whether they are."""
@@ -153,9 +180,9 @@ class Outbox:
             return self._changed.wait_for(lambda: not self._changes, timeout_seconds)
 
     def wait_for_event_after(self, position: int, timeout_seconds: float, stopping: threading.Event) -> None:
-        """Wait until an event after a position is on disk, or until `stopping` is set and `wake` called."""
+        """Wait until there is an event to deliver after a position, or until `stopping` is set and `wake` called."""
         with self._changed:
-            self._changed.wait_for(lambda: self._last_position > position or stopping.is_set(), timeout_seconds)
+            self._changed.wait_for(lambda: self.last_position > position or stopping.is_set(), timeout_seconds)
 
     def wake(self) -> None:
         """Make waiting threads check their conditions."""
@@ -164,8 +191,9 @@ class Outbox:
 
     @property
     def last_position(self) -> int:
-        """Position of the newest event on disk."""
-        return self._last_position
+        """Position of the newest event to deliver: on disk, or after `release_held` in memory."""
+        with self._changed:
+            return self._last_position + (self.held_events if self._delivers_held else 0)
 
     @property
     def is_written(self) -> bool:
@@ -177,23 +205,33 @@ class Outbox:
         """How many events were dropped because the disk accepted no writes."""
         return self._backpressure.dropped
 
+    @property
+    def held_events(self) -> int:
+        """How many events are in memory only."""
+        return self._backpressure.held
+
     def reader(self) -> OutboxReader:
         """Open the file for reading, in the calling thread."""
         return OutboxReader(self.path)
 
     def close(self, timeout_seconds: float = 2.0) -> None:
-        """Write the held events for at most `timeout_seconds`, log how many are lost, and close the file; delete a temporary one."""
+        """Write the held events for at most `timeout_seconds`, log how many are not written, and close the file; delete a temporary one.
+
+        Ends that are not written are kept in the reserve, for the next run.
+        """
         if self._thread.is_alive():
             self._closing.set()
             self.wake()
             self._thread.join(timeout_seconds)
-        held = self._backpressure.held
-        if held:
-            _logger.error("the outbox %s: %d events could not be written and are lost: %s", self.path, held, self.write_error)
+        if self.held_events:
+            _logger.error("the outbox %s: %d events could not be written: %s", self.path, self.held_events, self.write_error)
+        self.release_held()  # from now on `last_position` counts them
         if not self._thread.is_alive():  # otherwise it hangs in a write: leave it and its file behind
             self._file.close()
             if self._folder is not None:
                 self._folder.cleanup()
+            elif self.held_events:
+                self._keep_ends()
 
     def __enter__(self) -> "Outbox":
         self.start()
@@ -230,7 +268,7 @@ class Outbox:
         with self._changed:
             for _ in batch:
                 self._changes.popleft()
-            self._backpressure.release(sum(is_event for _, is_event in batch))
+            self._backpressure.release(sum(event is not None for _, event in batch))
             self._last_position = position
             if self.write_error:
                 _logger.warning("the outbox %s is writable again; %d events were dropped", self.path, self.dropped_events)
@@ -247,6 +285,13 @@ class Outbox:
         with self._changed:
             self.write_error = str(error)
             self._changed.notify_all()
+
+    def _keep_ends(self) -> None:
+        held = [event_and_body for _, event_and_body in self._changes if event_and_body]
+        try:
+            write_reserve(self._reserve, [body for event, body in held if event.phase is Phase.ENDED])
+        except OSError as error:
+            _logger.error("cannot write %s: %s; the next run ends open episodes with the reason restart", self._reserve, error.strerror)
 
     def _drop(self) -> None:
         """Apply the retention; on a nearly full disk also drop delivered events, whose space in the file is reused."""
@@ -272,5 +317,5 @@ def _end_interrupted(file: OutboxFile, *, with_recordings: bool) -> None:
     now = datetime.now(UTC)
     for event in file.interrupted():
         if with_recordings or event.recorded_at is not None:
-            ended = ended_by_restart(event, now)
+            ended = event.ended(EndReason.RESTART, now)
             file.add(ended, encode(ended), now.timestamp())

@@ -1,11 +1,15 @@
 """One camera: its reader, tracker, episodes and annotated video, none of which is shared with another camera."""
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
 
 import numpy as np
 
+from edge_hoi.compat import UTC
 from edge_hoi.events import EpisodeKeeper
 from edge_hoi.ingest import ReaderState, SourceReader
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
@@ -13,8 +17,10 @@ from edge_hoi.pipeline.status import CameraStatus, State
 from edge_hoi.runtime import Engine
 from edge_hoi.telemetry import StageTimer
 from edge_hoi.tracking import Tracker
-from edge_hoi.types import EndReason, Event, Frame, Interactions, Phase
+from edge_hoi.types import EndReason, Event, Frame, Interactions, Phase, TrackedInteractions
 from edge_hoi.vocabulary import Vocabulary
+
+log = logging.getLogger(__name__)
 
 AGES_KEPT = 1024
 _STATES: dict[ReaderState, State] = {
@@ -72,6 +78,7 @@ class Camera:
         self.is_done = False
         self.is_stopped = False
         self._tracker = tracker
+        self._tracked: TrackedInteractions | None = None
         self._make_keeper = make_keeper
         self._keeper: EpisodeKeeper | None = None
         self._make_video = make_video
@@ -80,7 +87,7 @@ class Camera:
         self._max_frames = max_frames
         self._frames = 0
         self._events = 0
-        self._running: set[str] = set()
+        self._open: dict[str, Event] = {}
         self._ages: deque[float] = deque(maxlen=AGES_KEPT)
         self._position = 0.0
         self._first_seconds = self._last_seconds = 0.0
@@ -95,26 +102,33 @@ class Camera:
             stages: Collects the wall time of each stage.
 
         Returns:
-            The events that it emits.
+            The events that it emits. Draw the frame once they are delivered.
         """
         if self._keeper is None:
             self._keeper = self._make_keeper(engine)
             self._first_seconds = time.monotonic()
         with stages.measure("track"):
-            tracked = self._tracker.update(frame, interactions)
+            self._tracked = self._tracker.update(frame, interactions)
         with stages.measure("events"):
-            events = self._count(self._keeper.update(frame, tracked))
-        if self._make_video is not None:
-            with stages.measure("annotate"):
-                if self._video is None:
-                    self._video = self._make_video(self.reader.info.fps if self.reader.info else None)
-                self._video.write(frame, tracked, events)
+            events = self._admit(self._keeper.update(frame, self._tracked))
         self._frames += 1
         self._position = frame.pts_seconds
         self._last_seconds = time.monotonic()
         self._ages.append(self._last_seconds - frame.arrived_seconds)
         self.is_done = self._frames == self._max_frames
         return events
+
+    def draw(self, frame: Frame, events: list[Event], stages: StageTimer) -> None:
+        """Add the frame processed last to the annotated video; drawing that fails is given up, and the camera goes on."""
+        if self._make_video is None or self._tracked is None:
+            return
+        try:
+            with stages.measure("annotate"):
+                if self._video is None:
+                    self._video = self._make_video(self.reader.info.fps if self.reader.info else None)
+                self._video.write(frame, self._tracked, events)
+        except Exception as error:  # drawing is best effort: watching must go on
+            self._give_up_video(error)
 
     def end_if_lost(self) -> list[Event]:
         """End the episodes of a live source that has been disconnected for longer than their patience.
@@ -123,15 +137,21 @@ class Camera:
             The events; none while it streams.
         """
         is_lost = (
-            self._running
+            self._open
             and self.reader.state is not ReaderState.STREAMING
             and time.monotonic() - self._last_seconds > self._lost_after_seconds
         )
         return self.end_episodes(EndReason.SOURCE_LOST) if is_lost else []
 
     def end_episodes(self, reason: EndReason) -> list[Event]:
-        """End all open episodes."""
-        return self._count(self._keeper.close(reason)) if self._keeper else []
+        """End all open episodes; those that the keeper cannot end get their end from their newest event."""
+        events: list[Event] = []
+        if self._keeper is not None:
+            try:
+                events = self._admit(self._keeper.close(reason))
+            except Exception:
+                log.exception("camera %s: its episodes end as they were last emitted", self.source_id)
+        return events + self._admit([event.ended(reason, datetime.now(UTC)) for event in self._open.values()])
 
     def fail(self, error: Exception | None) -> None:
         """Take no more frames, because of an error of this camera alone."""
@@ -146,6 +166,11 @@ class Camera:
         return self._failure
 
     @property
+    def is_at_end(self) -> bool:
+        """Whether its source is a recording that was read to its end."""
+        return self.reader.state is ReaderState.ENDED and self.reader.info is not None and not self.reader.info.is_live
+
+    @property
     def is_out_of_reach(self) -> bool:
         """Whether it was never opened."""
         return self.reader.info is None and self.reader.state in (ReaderState.BACKOFF, ReaderState.FAILED)
@@ -153,7 +178,17 @@ class Camera:
     def close(self) -> None:
         """Finish the annotated video."""
         if self._video is not None:
-            self._video.close()
+            try:
+                self._video.close()
+            except Exception as error:  # as in `draw`
+                self._give_up_video(error)
+
+    def _give_up_video(self, error: Exception) -> None:
+        log.warning("%s: the annotated video is given up: %s; events are not affected", self.source_id, error or type(error).__name__)
+        video, self._video, self._make_video = self._video, None, None
+        if video is not None:
+            with suppress(Exception):  # of a file that could not be written
+                video.close()
 
     def status(self) -> CameraStatus:
         """Report its status."""
@@ -174,7 +209,7 @@ class Camera:
             position_seconds=self._position,
             duration_seconds=info.duration_seconds if info else None,
             events=self._events,
-            running=len(self._running),
+            running=len(self._open),
             reconnections=self.reader.reconnections,
             error=self._describe_error(),
         )
@@ -192,11 +227,16 @@ class Camera:
             return str(error) or type(error).__name__
         return "ended early: the file is truncated" if self.reader.tally.is_truncated else None
 
-    def _count(self, events: list[Event]) -> list[Event]:
-        self._events += len(events)
+    def _admit(self, events: list[Event]) -> list[Event]:
+        """Count events, and drop those of an episode whose `started` was lost in a failure: no sink may see an end without its start."""
+        admitted = []
         for event in events:
-            if event.phase is Phase.STARTED:
-                self._running.add(event.event_id)
-            elif event.phase is Phase.ENDED:
-                self._running.discard(event.event_id)
-        return events
+            if event.phase is not Phase.STARTED and event.event_id not in self._open:
+                continue
+            if event.phase is Phase.ENDED:
+                del self._open[event.event_id]
+            else:
+                self._open[event.event_id] = event
+            admitted.append(event)
+        self._events += len(admitted)
+        return admitted

@@ -3,12 +3,12 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Protocol
+from typing import Any, Protocol
 
 from edge_hoi.detection import FixedSizeDetector
-from edge_hoi.errors import EdgeHoiError
+from edge_hoi.errors import EdgeHoiError, EngineError
 from edge_hoi.ingest import ReaderState
 from edge_hoi.outbox import Delivery
 from edge_hoi.pipeline.camera import Camera
@@ -73,6 +73,7 @@ class Pipeline:
         self.stages = stages
         self._detectors = detectors
         self._max_batch = max_batch
+        self._is_display_broken = False
         self._waits_for_sources = retry_unreachable_sources
 
     def run(self, stop: threading.Event, observer: Observer) -> tuple[CameraStatus, ...]:
@@ -89,7 +90,7 @@ class Pipeline:
             Each camera's final status.
 
         Raises:
-            EngineError: The engine cannot be opened or run.
+            EngineError: The engine cannot be opened or run for any camera.
         """
         with ExitStack() as cleanup:
             cleanup.callback(self._detectors.close)
@@ -104,11 +105,14 @@ class Pipeline:
                 camera.reader.start()
             while not stop.is_set() and self._is_any_running() and not self.delivery.all_sinks_failed:
                 batch = self._take_frames(stop)
-                for detector, taken in self._by_detector(batch).items():
+                for detector, taken in self._by_detector(batch, observer).items():
                     self._process(detector, taken, observer)
                 self._update_idle_cameras(observer)
                 if observer.is_due:
-                    observer.show_progress(self.statuses())
+                    self._show(observer.show_progress, self.statuses())
+        failures = [camera.failure for camera in self.cameras]
+        if isinstance(failures[0], EngineError) and all(isinstance(failure, EngineError) for failure in failures):
+            raise failures[0]
         return self.statuses()
 
     def statuses(self) -> tuple[CameraStatus, ...]:
@@ -137,34 +141,51 @@ class Pipeline:
                 stop.wait(IDLE_WAIT_SECONDS)
         return batch
 
-    def _by_detector(self, batch: list[tuple[Camera, Frame]]) -> dict[FixedSizeDetector, list[tuple[Camera, Frame]]]:
+    def _by_detector(self, batch: list[tuple[Camera, Frame]], observer: Observer) -> dict[FixedSizeDetector, list[tuple[Camera, Frame]]]:
         """Group frames by the detector for their shape and vocabulary, in order."""
         groups: dict[FixedSizeDetector, list[tuple[Camera, Frame]]] = {}
         for camera, frame in batch:
-            groups.setdefault(self._detectors.detector_for(frame.image, camera.vocabulary), []).append((camera, frame))
+            try:
+                detector = self._detectors.detector_for(frame.image, camera.vocabulary)
+            except Exception as error:  # an engine that cannot open for one camera's frames is no failure of the others
+                self._fail(camera, error, observer)
+            else:
+                groups.setdefault(detector, []).append((camera, frame))
         return groups
 
     def _process(self, detector: FixedSizeDetector, taken: list[tuple[Camera, Frame]], observer: Observer) -> None:
         """Detect in frames of one shape and vocabulary, and pass each camera its interactions."""
-        seen = detector.detect([frame.image for _, frame in taken])
+        try:
+            seen = detector.detect([frame.image for _, frame in taken])
+        except Exception as error:  # the cameras of other detectors go on
+            for camera, _ in taken:
+                self._fail(camera, error, observer)
+            return
         for (camera, frame), interactions in zip(taken, seen, strict=True):
             if camera.is_done:  # an earlier frame of this batch was its last
                 continue
             try:
                 events = camera.process(frame, interactions, detector.engine, self.stages)
             except Exception as error:  # whatever goes wrong in one camera's part must not stop the others
-                if not isinstance(error, EdgeHoiError):
-                    log.exception("camera %s failed", camera.source_id)
-                camera.fail(error)
-                events = camera.end_episodes(EndReason.SOURCE_LOST)
-            self._deliver(events, observer)
+                self._fail(camera, error, observer)
+            else:
+                self._deliver(events, observer)
+                camera.draw(frame, events, self.stages)
+
+    def _fail(self, camera: Camera, error: Exception, observer: Observer) -> None:
+        if camera.is_done:
+            return
+        if not isinstance(error, EdgeHoiError):
+            log.error("camera %s failed", camera.source_id, exc_info=error)
+        camera.fail(error)
+        self._deliver(camera.end_episodes(EndReason.SOURCE_LOST), observer)
 
     def _update_idle_cameras(self, observer: Observer) -> None:
         """Finish cameras whose source has ended, and end the episodes of those that are disconnected."""
         for camera in self.cameras:
             if not camera.is_done and camera.reader.mailbox.is_finished:
                 camera.is_done = True
-                self._deliver(camera.end_episodes(EndReason.SOURCE_LOST), observer)
+                self._deliver(camera.end_episodes(EndReason.END_OF_STREAM if camera.is_at_end else EndReason.SOURCE_LOST), observer)
             elif not camera.is_done:
                 self._deliver(camera.end_if_lost(), observer)
             elif camera.reader.state not in (ReaderState.ENDED, ReaderState.FAILED):
@@ -178,7 +199,16 @@ class Pipeline:
         if events:
             with self.stages.measure("deliver"):
                 self.delivery.put(events)
-            observer.show_events(events)
+            self._show(observer.show_events, events)
+
+    def _show(self, show: Callable[[Any], None], what: object) -> None:
+        """Show something to a person; a display that fails never stops a run."""
+        try:
+            show(what)
+        except Exception as error:
+            if not self._is_display_broken:
+                log.warning("cannot show the run (%s: %s); it goes on", type(error).__name__, error)
+            self._is_display_broken = True
 
     def _end_all(self, observer: Observer) -> None:
         for camera in self.cameras:

@@ -1,6 +1,6 @@
 """`Event`: a message about an episode, in which one person does something with one object."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from edge_hoi.compat import StrEnum
@@ -19,6 +19,7 @@ class EndReason(StrEnum):
     """Why an episode ended."""
 
     ABSENT = "absent"
+    END_OF_STREAM = "end_of_stream"
     SOURCE_LOST = "source_lost"
     MAX_DURATION = "max_duration"
     SHUTDOWN = "shutdown"
@@ -140,3 +141,8 @@ class Event:
         """Check that an `ended` event, and no other, has an end."""
         if (self.phase is Phase.ENDED) != (self.end is not None and self.end_reason is not None):
             raise ValueError("an `ended` event has `end` and `end_reason`; no other has")
+
+    def ended(self, reason: EndReason, now: datetime) -> "Event":
+        """Return the `ended` event of this episode where its newest event is all that is left of it; `now` is for `recorded_at`."""
+        recorded_at = now if self.recorded_at else None
+        return replace(self, sequence=self.sequence + 1, phase=Phase.ENDED, end_reason=reason, end=self.last, recorded_at=recorded_at)

@@ -1,6 +1,7 @@
 """`run` and `run_stream.py`, as people start them: real videos, a real camera, real signals."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -125,15 +126,16 @@ def test_a_vocabulary_of_ones_own_is_looked_for(tmp_path):
     }
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_camera_is_followed_until_a_signal_which_ends_everything_in_order_within_5_seconds(rtsp_server, tmp_path, number):
     camera = rtsp_server(DEMO_CLIP)
     config = config_file(tmp_path, camera.url)
-    command = [*RUN, str(config), "--events", "events.jsonl", "--annotate", "seen.mp4"]
+    command = [*RUN, str(config), "--events", "events.jsonl", "--annotate", "seen.mp4", "--allow-demo-engine"]
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
     wait_for(lambda: (tmp_path / "events.jsonl").exists() and (tmp_path / "events.jsonl").stat().st_size > 0, seconds=60)
     process.send_signal(number)
+    process.send_signal(number)  # a second one, in the middle of it, changes nothing
     signalled = time.monotonic()
     assert process.wait(timeout=20) == 0, (tmp_path / "log").read_text()
     assert time.monotonic() - signalled < 5
@@ -143,6 +145,31 @@ def test_a_camera_is_followed_until_a_signal_which_ends_everything_in_order_with
     assert all("recordedtime" in event for event in events)
     with open_source(str(tmp_path / "seen.mp4"), source_id="seen") as seen:
         assert sum(1 for _ in seen) > 0
+
+
+@pytest.mark.parametrize("wait_seconds", [0.15, 0.4, 0.8, 1.5])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_in_the_first_moments_ends_a_run_in_order(tmp_path, number, wait_seconds):
+    process = subprocess.Popen(
+        [*RUN, "--events", "events.jsonl"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    time.sleep(wait_seconds)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode in (0, 130), output
+    assert "Traceback" not in output
+    events = read_events(tmp_path / "events.jsonl") if (tmp_path / "events.jsonl").exists() else []
+    started = {event["data"]["event_id"] for event in events if event["data"]["phase"] == "started"}
+    assert started == {event["data"]["event_id"] for event in events if event["data"]["phase"] == "ended"}
+
+
+def test_a_recording_that_is_stopped_is_cut_short_and_says_so(tmp_path):
+    process = subprocess.Popen([*RUN, "--events", "events.jsonl"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: (tmp_path / "events.jsonl").exists() and (tmp_path / "events.jsonl").stat().st_size > 0, seconds=60)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert re.search(r"stopped at 0:\d\d\.\d of 0:30\.0", errors)
 
 
 def with_outbox(config, sink):
@@ -183,13 +210,13 @@ def test_what_a_sink_did_not_get_waits_for_the_next_run_or_is_told_where_none_ca
 @pytest.mark.slow
 def test_a_given_video_served_as_a_camera_is_followed(shared_data, rtsp_server, tmp_path):
     camera = rtsp_server(shared_data / "video" / "intel_bottle-detection.mp4")
-    result = run(config_file(tmp_path, camera.url), "--events", "events.jsonl", "--max-frames", 60, folder=tmp_path)
+    result = run(config_file(tmp_path, camera.url), "--events", "events.jsonl", "--max-frames", 60, "--allow-demo-engine", folder=tmp_path)
     assert result.returncode == 0, result.stderr
     assert read_events(tmp_path / "events.jsonl")
 
 
 def test_a_silent_camera_does_not_hold_up_a_signal(silent_server, tmp_path):
-    command = [*RUN, "--source", f"rtsp://127.0.0.1:{silent_server.port}/s", "--source", str(DEMO_CLIP)]
+    command = [*RUN, "--source", f"rtsp://127.0.0.1:{silent_server.port}/s", "--source", str(DEMO_CLIP), "--allow-demo-engine"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_for(lambda: silent_server.connections, seconds=60)
     process.send_signal(signal.SIGTERM)
