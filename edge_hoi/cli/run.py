@@ -92,7 +92,7 @@ def run(
     lost = pipeline.delivery.lost()
     for line in [f"{status.source_id}: {status.error}" for status in statuses if status.state == "failed"] + lost:
         print_error(line)
-    failure = failure or next((error for camera in pipeline.cameras if (error := camera.failure)), None)
+    failure = failure or next((camera.failure for camera in pipeline.cameras if camera.failure), None)
     if failure:
         raise typer.Exit(getattr(failure, "exit_code", EdgeHoiError.exit_code))
     if lost:
