@@ -191,8 +191,10 @@ def cache_folder() -> Path:
 
     Where it cannot be written (no home folder, a read-only file system), this is a temporary folder of the process.
     """
-    home = Path(os.path.expanduser("~"))  # noqa: PTH111 -- Path.home raises where there is none
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "edge-hoi"
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 -- Path.home raises where there is none
+    folder = Path(base) / "edge-hoi"
+    if base.startswith("~"):
+        return _temporary_cache(folder)
     existing = next((path for path in (folder, *folder.parents) if os.access(path, os.F_OK)), folder)
     return folder if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK) else _temporary_cache(folder)
 

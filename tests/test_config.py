@@ -182,6 +182,14 @@ def test_the_cache_follows_xdg(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []  # asking creates nothing
 
 
+def test_a_user_without_a_home_folder_caches_in_a_temporary_one(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 2)  # which no passwd entry has
+    assert cache_folder().is_dir()
+    assert cache_folder().is_absolute()
+
+
 def test_a_cache_that_cannot_be_written_is_replaced_by_a_temporary_one_with_one_note(monkeypatch, caplog, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))

@@ -109,6 +109,7 @@ _JETSON = Path("/etc/nv_tegra_release")
 _IMPORT = """
 import importlib, json, os, sys
 sys.path.remove("")  # the current folder, which `edge-hoi` does not search
+sys.modules["openvino_telemetry"] = None  # as `edge_hoi.runtime` does
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # what libraries print is no answer
 for module in sys.argv[1:]:

@@ -1,5 +1,7 @@
 """Run a built model: one protocol, one file per backend. Nothing here imports `model`, nor torch unless a torch engine is made."""
 
+import sys
+
 from edge_hoi.runtime.engine import OUTPUT_NAMES, Arrays, CheckedEngine, Device, Engine, PrecisionHint, TensorSpec, random_inputs
 from edge_hoi.runtime.fake_engine import FakeEngine, fake_manifest
 from edge_hoi.runtime.input_size import choose_input_size
@@ -32,3 +34,6 @@ __all__ = [
     "register_backend",
     "write_manifest",
 ]
+
+# OpenVINO imports this package if it can. It counts uses in ~/intel, and fails where there is no home folder.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
