@@ -9,7 +9,7 @@ import typer
 from rich.progress import Progress
 
 from edge_hoi.cli.run import DeviceOption, EngineOption, VocabularyOption
-from edge_hoi.cli.terminal import err
+from edge_hoi.cli.terminal import err, print_result
 
 
 def detect(
@@ -50,7 +50,7 @@ def detect(
         for number, frame in enumerate(opened, start=1):
             interactions = detector(frame.image)
             described = {"frame": frame.index, "pts_seconds": round(frame.pts_seconds, 6), "width": frame.width, "height": frame.height}
-            print(json.dumps(described | interactions.to_dict()))  # noqa: T201 -- the command's output
+            print_result(json.dumps(described | interactions.to_dict()))
             if annotate is not None:
                 image = draw(frame, interactions)
                 if annotate.suffix.lower() in SUFFIXES:
