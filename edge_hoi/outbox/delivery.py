@@ -12,6 +12,8 @@ from edge_hoi.types import Event
 _logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.02
+UNWRITTEN_SECONDS = 0.2
+"""At the end of a run: longest wait for the disk before events are delivered from memory."""
 STOP_DRAIN_SECONDS = 0.7
 """After a stop: longest wait for working sinks to get the last events."""
 STOP_SECONDS = 0.5
@@ -55,14 +57,16 @@ class Delivery:
         """Wait until every sink has all events.
 
         Failing sinks are waited for while any sink makes progress, and `drain_seconds` longer. Once `stop` is set, by any thread, only
-        working sinks are waited for, and only for `STOP_DRAIN_SECONDS`.
+        working sinks are waited for, and only for `STOP_DRAIN_SECONDS`. Events that the disk does not accept are delivered from memory.
         """
         self.outbox.end_interrupted()
         before: list[int] = []
-        progress = time.monotonic()
+        began = progress = time.monotonic()
         stopped: float | None = None
         while not self._is_done(only_working=stop.is_set()):
             now = time.monotonic()
+            if now - began > UNWRITTEN_SECONDS and not self.outbox.is_written:
+                self.outbox.release_held()
             waiting = [status.waiting for status in self.statuses()]
             if waiting != before:
                 before, progress = waiting, now
@@ -81,24 +85,41 @@ class Delivery:
         for relay in self._relays:
             relay.stop(max(0.0, deadline - time.monotonic()))
         self.outbox.close(STOP_SECONDS)
-        if not self.outbox.is_temporary:
-            for status in self.statuses():
-                if status.waiting:
-                    _logger.warning(
-                        "%d events wait for sink %s in the outbox %s; the next run delivers them",
-                        *(status.waiting, status.name, self.outbox.path),
-                    )
+        for relay in self._relays:
+            waiting = relay.status().waiting - self._undelivered(relay)
+            if waiting:
+                _logger.warning(
+                    "%d events wait for sink %s in the outbox %s; the next run delivers them", waiting, relay.name, self.outbox.path
+                )
 
     def lost(self) -> list[str]:
-        """List, after `close`, the sinks that did not get all events and will not from a later run either; a line each."""
-        if not self.outbox.is_temporary:
-            return []
-        return [
-            f"{status.waiting} events were not delivered to sink {status.name}: {status.error or 'it did not accept them in time'}; "
-            "set `outbox: {path: ...}` to keep them for the next run"
-            for status in self.statuses()
-            if status.waiting or status.state == "faulty"
-        ]
+        """List, after `close`, what was lost, a line each: events not stored, and events that a sink gets from no later run either."""
+        path, lines = self.outbox.path, []
+        if self.outbox.dropped_events:
+            lines.append(
+                f"{self.outbox.dropped_events} events were dropped while the outbox {path} accepted no writes; free space on its disk"
+            )
+        if self.outbox.held_events and not self.outbox.is_temporary:
+            lines.append(
+                f"{self.outbox.held_events} events could not be stored in the outbox {path}: {self.outbox.write_error}; "
+                "free space on its disk"
+            )
+        for relay in self._relays:
+            status, undelivered = relay.status(), self._undelivered(relay)
+            if undelivered or (status.state == "faulty" and self.outbox.is_temporary):
+                fix = (
+                    "set `outbox: {path: ...}` to keep them for the next run"
+                    if self.outbox.is_temporary
+                    else "a later run cannot deliver them"
+                )
+                reason = status.error or "it did not accept them in time"
+                lines.append(f"{undelivered} events were not delivered to sink {status.name}: {reason}; {fix}")
+        return lines
+
+    def _undelivered(self, relay: Relay) -> int:
+        """Count the events that no run will deliver to a sink: of those waiting, all where nothing is kept for it, else the unwritten."""
+        waiting = relay.status().waiting
+        return waiting if self.outbox.is_temporary or relay.skips_backlog else min(waiting, self.outbox.held_events)
 
     def _is_done(self, *, only_working: bool) -> bool:
         if not self.outbox.is_written:

@@ -1,5 +1,6 @@
 """Opening an outbox's file: one writer, an integrity check, and recovery of a damaged file."""
 
+import errno
 import logging
 import sqlite3
 from contextlib import closing, suppress
@@ -7,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from edge_hoi.compat import SQLITE_CORRUPT, SQLITE_NOTADB, UTC, sqlite_code
+from edge_hoi.compat import SQLITE_CORRUPT, SQLITE_FULL, SQLITE_IOERR, SQLITE_NOTADB, UTC, sqlite_code
 from edge_hoi.errors import DeliveryError
 from edge_hoi.outbox.schema import RECOVERED_TABLES, VERSION, migrate
 from edge_hoi.sinks.local_file import lock_file, transaction
@@ -55,7 +56,7 @@ def lock(path: Path) -> BinaryIO:
             f"the outbox {path} is in use by another running edge-hoi; give each its own `outbox: {{path: ...}}`"
         ) from error
     except OSError as error:
-        raise _cannot_open(path, error.strerror) from error
+        raise _cannot_open(path, error) from error
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -63,8 +64,13 @@ def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
 
-def _cannot_open(path: Path, reason: object) -> DeliveryError:
-    return DeliveryError(f"cannot open the outbox {path}: {reason}; name a file in a folder that exists and is writable")
+def _cannot_open(path: Path, error: sqlite3.Error | OSError) -> DeliveryError:
+    if isinstance(error, OSError):
+        reason, is_full = error.strerror, error.errno == errno.ENOSPC
+    else:
+        reason, is_full = str(error), sqlite_code(error) in (SQLITE_FULL, SQLITE_IOERR)
+    fix = "free space on its disk" if is_full else "name a file in a folder that exists and is writable"
+    return DeliveryError(f"cannot open the outbox {path}: {reason}; {fix}")
 
 
 def _prepare(path: Path, is_durable: bool) -> sqlite3.Connection:

@@ -87,12 +87,16 @@ class Outbox:
             DeliveryError: The file cannot be opened, another process writes it, or a newer version of this program created it.
         """
         self.is_temporary = path is None
-        self._folder = tempfile.TemporaryDirectory(prefix="edge-hoi-") if path is None else None
+        self._folder = _temporary_folder() if path is None else None
         self.path = path or Path(self._folder.name if self._folder else "") / "outbox.sqlite"
         self.write_error: str | None = None
         self._retention = retention or Retention(keeps_delivered=path is not None)
         self._reserve = self.path.with_name(f"{self.path.name}.ends")
-        self._file = OutboxFile(self.path, is_durable=path is not None)
+        try:
+            self._file = OutboxFile(self.path, is_durable=path is not None)
+        except DeliveryError:
+            self._remove_folder()
+            raise
         self._sinks: list[str] = []
         self._changes: deque[tuple[Change, tuple[Event, bytes] | None]] = deque()  # each with the event that it adds
         self._delivers_held = False
@@ -111,7 +115,8 @@ class Outbox:
                 write_reserve(self._reserve, [])
         except (sqlite3.Error, OSError) as error:
             self._file.close()
-            raise DeliveryError(f"cannot write to the outbox {self.path}: {error}; free space on its disk, or name another file") from error
+            self._remove_folder()
+            raise self._cannot_write(error) from error
         self._last_position = self._file.last_position
 
     def register(self, sink: str, *, skip_backlog: bool = False) -> int:
@@ -123,9 +128,16 @@ class Outbox:
 
         Returns:
             The position of the last event that it need not get.
+
+        Raises:
+            DeliveryError: The file cannot be written.
         """
+        try:
+            position = self._file.register(sink, skip_backlog=skip_backlog)
+        except sqlite3.Error as error:
+            raise self._cannot_write(error) from error
         self._sinks.append(sink)
-        return self._file.register(sink, skip_backlog=skip_backlog)
+        return position
 
     def start(self) -> None:
         """Start writing."""
@@ -228,9 +240,8 @@ class Outbox:
         self.release_held()  # from now on `last_position` counts them
         if not self._thread.is_alive():  # otherwise it hangs in a write: leave it and its file behind
             self._file.close()
-            if self._folder is not None:
-                self._folder.cleanup()
-            elif self.held_events:
+            self._remove_folder()
+            if self.held_events and not self.is_temporary:
                 self._keep_ends()
 
     def __enter__(self) -> "Outbox":
@@ -286,6 +297,13 @@ class Outbox:
             self.write_error = str(error)
             self._changed.notify_all()
 
+    def _remove_folder(self) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _cannot_write(self, error: Exception) -> DeliveryError:
+        return DeliveryError(f"cannot write to the outbox {self.path}: {error}; free space on its disk, or name another file")
+
     def _keep_ends(self) -> None:
         held = [event_and_body for _, event_and_body in self._changes if event_and_body]
         try:
@@ -310,6 +328,15 @@ class Outbox:
                 "the outbox %s dropped %d undelivered events that exceeded its limit of age or size", self.path, dropped.undelivered
             )
         self._drop_at = time.monotonic() + (0.0 if dropped.events else RETENTION_INTERVAL_SECONDS)
+
+
+def _temporary_folder() -> "tempfile.TemporaryDirectory[str]":
+    try:
+        return tempfile.TemporaryDirectory(prefix="edge-hoi-")
+    except OSError as error:
+        raise DeliveryError(
+            f"cannot create a temporary outbox: {error.strerror}; free space on its disk, or set `outbox: {{path: ...}}`"
+        ) from error
 
 
 def _end_interrupted(file: OutboxFile, *, with_recordings: bool) -> None:

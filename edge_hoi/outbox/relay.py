@@ -34,7 +34,7 @@ class SinkStatus:
         name: Its name.
         state: `connecting` before its first success; `up`; `retrying` after a temporary failure; `faulty` if it needs operator action,
             and is retried at the longest interval.
-        waiting: Events on disk not yet delivered to it.
+        waiting: Stored events not yet delivered to it.
         delivered: Events delivered to it in this run.
         dead: Dead letters of this run.
         failures: Consecutive failures.
@@ -74,6 +74,7 @@ class Relay:
         self.name = name
         self._sink = sink
         self._outbox = outbox
+        self.skips_backlog = skip_backlog
         self._batch_size = batch_size
         self._retry = retry or RetrySettings()
         self._position = outbox.register(name, skip_backlog=skip_backlog)
@@ -119,8 +120,9 @@ class Relay:
     def _step(self, reader: OutboxReader) -> None:
         """Deliver the next batch, or wait for one."""
         try:
-            messages = reader.after(self._position, 1 if self._position < self._one_by_one_until else self._batch_size)
-            is_replay = not messages
+            limit = 1 if self._position < self._one_by_one_until else self._batch_size
+            messages = self._outbox.held_after(self._position, limit) or reader.after(self._position, limit)
+            is_replay = not messages and self._outbox.write_error is None  # while nothing can be written, a replay would not end
             if is_replay:
                 messages = reader.replays(self.name, self._batch_size)
         except sqlite3.Error as error:
