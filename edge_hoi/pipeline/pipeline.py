@@ -74,7 +74,7 @@ class Pipeline:
         self._detectors = detectors
         self._max_batch = max_batch
         self._is_display_broken = False
-        self._waits_for_sources = retry_unreachable_sources
+        self._retry_unreachable_sources = retry_unreachable_sources
 
     def run(self, stop: threading.Event, observer: Observer) -> tuple[CameraStatus, ...]:
         """Run until every source has ended, or `stop` is set.
@@ -191,7 +191,7 @@ class Pipeline:
             elif camera.reader.state not in (ReaderState.ENDED, ReaderState.FAILED):
                 camera.reader.request_stop()
         waiting = [camera for camera in self.cameras if not camera.is_done]
-        if not self._waits_for_sources and all(camera.is_out_of_reach for camera in waiting):
+        if not self._retry_unreachable_sources and all(camera.is_out_of_reach for camera in waiting):
             for camera in waiting:
                 camera.fail(camera.reader.error)
 
