@@ -48,7 +48,7 @@ def test_what_an_engine_says_of_single_verbs_holds_with_its_own_levels(configure
 
 def test_levels_that_do_not_go_together_are_told():
     config = parse_config({"episodes": {"enter": 0.6}}, origin="test")
-    with pytest.raises(ConfigError, match="give both `enter` and `leave`"):
+    with pytest.raises(ConfigError, match="set both `enter` and `leave`"):
         episode_settings(config, fake_manifest().model_copy(update={"episodes": OWN}))
 
 
