@@ -166,7 +166,7 @@ def test_a_missing_clip_is_named(tmp_path, yard, edge_hoi, arguments, message):
 
 def test_zero_shot_splits_of_a_custom_data_set_keep_its_unseen_categories_from_training(tmp_path, edge_hoi):
     world, run = tmp_path / "world", tmp_path / "run"
-    assert edge_hoi("render", "pictures", "--count", 12, "--workers", 1, "--output", world)[0] == 0
+    assert edge_hoi("render", "images", "--count", 12, "--workers", 1, "--output", world)[0] == 0
     arguments = ("train", "--data", world, "--model", "untrained:tiny", "--output", run, "--epochs", 1, *SMALL)
     code, printed = edge_hoi(*arguments, "--zero-shot", "unseen_object")
     assert code == 0, printed
