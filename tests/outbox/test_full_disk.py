@@ -1,9 +1,6 @@
 """The outbox on a full disk: a small file system in memory."""
 
 import logging
-import os
-import shutil
-import subprocess
 
 import pytest
 from sample_events import make_episode, make_events
@@ -14,43 +11,13 @@ from edge_hoi.sinks import FakeSink, JsonlSink, RetrySettings
 from edge_hoi.types import Phase
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """Mount a file system of 8 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("mounting a small file system needs root")
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True, text=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr(outbox_module, "RETRY_SECONDS", 0.05)
 
 
-def fill_up(folder):
-    """Fill the remaining space of a disk."""
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(b"x" * 65536)
-        except OSError:
-            pass
-        try:
-            while True:
-                file.write(b"x")
-        except OSError:
-            return ballast
-
-
 def test_a_full_disk_is_reported_does_not_block_the_caller_and_loses_no_event(small_disk, caplog, wait_for, read_outbox):
-    path = small_disk / "outbox.sqlite"
+    path = small_disk.folder / "outbox.sqlite"
     sink = FakeSink()
     outbox = Outbox(path)
     delivery = Delivery(outbox, [Relay("sink", sink, outbox)])
@@ -58,13 +25,13 @@ def test_a_full_disk_is_reported_does_not_block_the_caller_and_loses_no_event(sm
     before, meanwhile, after = make_events(20), make_events(200), make_events(20)
     delivery.put(before)
     wait_for(lambda: len(sink.events) == len(before))
-    ballast = fill_up(small_disk)
+    small_disk.fill()
     with caplog.at_level(logging.WARNING):
         delivery.put(meanwhile)
         wait_for(lambda: outbox.write_error)
     assert "disk is full" in outbox.write_error
     assert f"cannot write to the outbox {path}: " in caplog.text
-    ballast.unlink()
+    small_disk.free()
     delivery.put(after)
     wait_for(lambda: len(sink.events) == len(before + meanwhile + after))
     assert outbox.write_error is None
@@ -73,11 +40,11 @@ def test_a_full_disk_is_reported_does_not_block_the_caller_and_loses_no_event(sm
     assert [event.event_id for event in sink.events] == [event.event_id for event in before + meanwhile + after]
     assert [pair[:2] for pair in read_outbox(path)][-len(after) :] == [(event.event_id, event.sequence) for event in after]
     Outbox(path).close()
-    assert list(small_disk.glob("*damaged*")) == []
+    assert list(small_disk.folder.glob("*damaged*")) == []
 
 
 def test_beyond_the_memory_limit_updates_are_dropped_and_every_start_has_its_end(small_disk, wait_for):
-    path = small_disk / "outbox.sqlite"
+    path = small_disk.folder / "outbox.sqlite"
     sink = FakeSink()
     outbox = Outbox(path, held_events=50)
     delivery = Delivery(outbox, [Relay("sink", sink, outbox)])
@@ -85,12 +52,12 @@ def test_beyond_the_memory_limit_updates_are_dropped_and_every_start_has_its_end
     running = [make_episode() for _ in range(5)]
     delivery.put([episode[0] for episode in running])
     wait_for(lambda: len(sink.events) == 5)
-    ballast = fill_up(small_disk)
+    small_disk.fill()
     delivery.put(make_events(300))
     wait_for(lambda: outbox.write_error)
     delivery.put([event for episode in running for event in episode[1:]])
     assert outbox.dropped_events > 1000
-    ballast.unlink()
+    small_disk.free()
     wait_for(lambda: outbox.write_error is None and outbox.is_written)
     last = make_episode()
     delivery.put(last)
@@ -105,7 +72,7 @@ def test_beyond_the_memory_limit_updates_are_dropped_and_every_start_has_its_end
 
 def test_on_a_nearly_full_disk_delivered_events_are_dropped_for_new_ones(small_disk, wait_for, monkeypatch):
     monkeypatch.setattr(outbox_module, "RETENTION_INTERVAL_SECONDS", 0.02)
-    path = small_disk / "outbox.sqlite"
+    path = small_disk.folder / "outbox.sqlite"
     sink = FakeSink()
     outbox = Outbox(path)
     delivery = Delivery(outbox, [Relay("sink", sink, outbox)])
@@ -121,17 +88,17 @@ def test_on_a_nearly_full_disk_delivered_events_are_dropped_for_new_ones(small_d
 
 
 def test_a_sink_on_a_full_disk_gets_everything_later(small_disk, tmp_path, wait_for):
-    path = small_disk / "events.jsonl"
+    path = small_disk.folder / "events.jsonl"
     outbox = Outbox(tmp_path / "outbox.sqlite")
     retry = RetrySettings(initial_wait_seconds=0.01, max_wait_seconds=0.05)
     delivery = Delivery(outbox, [Relay("file", JsonlSink(path, sync=True), outbox, retry=retry)])
     delivery.start()
-    ballast = fill_up(small_disk)
+    small_disk.fill()
     events = make_events(200)
     delivery.put(events)
     wait_for(lambda: delivery.statuses()[0].failures > 2)
     assert "free space" in delivery.statuses()[0].error
-    ballast.unlink()
+    small_disk.free()
     # `waiting` counts events in the outbox: the last ones may not have reached it yet.
     wait_for(lambda: len(path.read_bytes().splitlines()) == len(events))
     delivery.close()
