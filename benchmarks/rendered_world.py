@@ -24,7 +24,7 @@ HOICLIP = (
     " --set trains_whole_backbone=true --set ema_decay=0.998 --set save_every_steps=300 --set query_groups=3"
 )
 
-CAUTION = "was trained in a rendered world and has never seen a photograph: what it reports of real video means nothing"
+CAUTION = "was trained on rendered images only: on real video its output is meaningless"
 
 THRESHOLDS = ROOT / "benchmarks" / "results" / "rendered_world" / "thresholds.yaml"
 """Chosen by benchmarks/event_settings.py on videos 1000 to 1031, which no evaluation uses. `one_person_per_object` and the exceptions for

@@ -1,5 +1,6 @@
 """`edge-hoi build`: build an engine's folder from a checkpoint."""
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -100,6 +101,14 @@ def build(
     half_text_tower: Annotated[bool, typer.Option("--half-text-tower", help="Store the text tower in fp16, at half the size.")] = False,
     name: Annotated[str | None, typer.Option("--name", help="The engine's name; default: the folder's.")] = None,
     caution: Annotated[str | None, typer.Option("--caution", help="Warning to users of this engine; every run prints it.")] = None,
+    evaluation: Annotated[
+        Path | None,
+        typer.Option(
+            "--evaluation",
+            help="Results of `edge-hoi eval hoi --output` of this checkpoint on real images: they replace the caution that it inherited "
+            "from a demonstration model.",
+        ),
+    ] = None,
     thresholds: Annotated[
         str | None,
         typer.Option(
@@ -135,11 +144,13 @@ def build(
     target = PlanTarget(tuple(compute_capability or ()), batch or 1, cache_folder() / "plans") if is_compiled else None
     reductions = choice.reductions(checkpoint, input_size, step)
     is_trained = not model.startswith(UNTRAINED)
+    inherited = inherited_caution(checkpoint, evaluation)
     options: dict[str, Any] = {
         "name": name or output.resolve().name,
         "description": f"HOICLIP from {Path(model).name if is_trained else 'random weights: its output is meaningless'}",
         "is_trained": is_trained,
-        "caution": caution,
+        "caution": caution or inherited,
+        "is_demo": inherited is not None,
         "episodes": parse_thresholds(thresholds) if thresholds else None,
         "backend": backend,
         "input_size": input_size,
@@ -164,6 +175,25 @@ def step_printer() -> Callable[[str], None]:
     """Return a function that prints a step of a command with the seconds since its start."""
     started = time.monotonic()
     return lambda text: err.print(f"[dim]{time.monotonic() - started:6.1f} s[/]  {escape(text)}")
+
+
+def inherited_caution(checkpoint: "Checkpoint", evaluation: Path | None) -> str | None:
+    """Return the caution of the demonstration model that a checkpoint was trained from; None if it has its own evaluation, or needs none.
+
+    Raises:
+        ConfigError: The evaluation cannot be read, or is of other weights.
+    """
+    from edge_hoi.export import weights_sha256
+
+    if evaluation is None:
+        return checkpoint.caution
+    try:
+        evaluated = json.loads(evaluation.read_text(encoding="utf-8"))["engine"]["weights_sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{evaluation}: expected results of `edge-hoi eval hoi --output` ({error!r})") from error
+    if evaluated != weights_sha256(checkpoint):
+        raise ConfigError(f"{evaluation} is an evaluation of other weights; run `edge-hoi eval hoi --engine CHECKPOINT` with this one")
+    return None
 
 
 def parse_thresholds(text: str) -> "EpisodeSettings":

@@ -55,6 +55,7 @@ def build_engine(
     description: str,
     is_trained: bool,
     caution: str | None = None,
+    is_demo: bool = False,
     episodes: EpisodeSettings | None = None,
     backend: str = "openvino",
     reduction: Reduction | None = None,
@@ -77,6 +78,7 @@ def build_engine(
         description: One line for people.
         is_trained: False for random weights.
         caution: Warning to users of this engine.
+        is_demo: Trained on rendered images only, to be refused for live sources.
         episodes: Recommended episode settings; None for the general defaults.
         backend: `openvino` or `onnxruntime`, which run the same files; `tensorrt` or `tensorrt-rtx`, which also compile them;
             `torch-tensorrt`, which compiles an exported program; or `torch`.
@@ -98,7 +100,7 @@ def build_engine(
     _check_arguments(checkpoint, vocabulary, backend, input_size)
     _check_precision(backend, reduction, target)
     options = {"name": name, "description": description, "is_trained": is_trained, "backend": backend, "input_size": input_size}
-    options |= {"caution": caution, "episodes": episodes and episodes.model_dump()}
+    options |= {"caution": caution, "is_demo": is_demo, "episodes": episodes and episodes.model_dump()}
     target = target or PlanTarget()
     plan = plan_for(backend, target, input_size) if backend in PLAN_BACKENDS else None
     if plan:
@@ -124,6 +126,7 @@ def build_engine(
             backend=backend,
             is_trained=is_trained,
             caution=caution,
+            is_demo=is_demo,
             episodes=episodes,
             architecture=config.to_json(),
             weights_sha256=weights_sha256(checkpoint),

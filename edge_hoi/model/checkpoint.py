@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import safetensors.torch
@@ -35,6 +35,7 @@ class Checkpoint:
         vocabulary: The vocabulary's name.
         vocabulary_sha256: The vocabulary's content hash.
         seen_classifier: Zero-shot only: the trained classifier, for the seen categories; else None.
+        caution: Of a demonstration: the warning that engines built from it, and models trained from it, keep; else None.
     """
 
     model: Hoiclip
@@ -43,6 +44,7 @@ class Checkpoint:
     vocabulary: str
     vocabulary_sha256: str
     seen_classifier: HoiClassifier | None = None
+    caution: str | None = None
 
     def clip_sha256(self) -> str:
         """Hash the CLIP that the network was trained with; see `clip_weights_sha256`."""
@@ -61,7 +63,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "clip_sha256": checkpoint.clip_sha256(),
         "vocabulary": checkpoint.vocabulary,
         "vocabulary_sha256": checkpoint.vocabulary_sha256,
-    }
+    } | ({"caution": checkpoint.caution} if checkpoint.caution else {})
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors().items()}
     unfinished = path.with_name(path.name + ".unfinished")
     safetensors.torch.save_file(tensors, unfinished, metadata)
@@ -92,7 +94,8 @@ def load_checkpoint(path: Path, config: HoiclipConfig | None = None) -> Checkpoi
     # The classifier's shapes depend on the vocabulary.
     expected = _states(model=model, text=clip.text) | {name: tensors.get(name, torch.empty(0)) for name in names}
     check_tensors(tensors, expected, source=str(path))
-    return _assemble(model, clip.text, tensors, metadata["vocabulary"], metadata["vocabulary_sha256"])
+    checkpoint = _assemble(model, clip.text, tensors, metadata["vocabulary"], metadata["vocabulary_sha256"])
+    return replace(checkpoint, caution=metadata.get("caution"))
 
 
 def checkpoint_from_published(tensors: Mapping[str, Tensor], config: HoiclipConfig | None = None, *, source: str) -> Checkpoint:

@@ -70,7 +70,7 @@ def test_each_given_video_runs_to_its_end_with_valid_events(shared_data, tmp_pat
 def test_without_arguments_the_embedded_clip_is_played_and_the_engine_s_limits_are_told(tmp_path):
     result = run(folder=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "has never seen a photograph" in result.stderr
+    assert "was trained on rendered images only" in result.stderr
     told = read_events(tmp_path / "edge-hoi-demo.jsonl")
     assert len(result.stdout.splitlines()) == sum(event["data"]["phase"] != "updated" for event in told)
     assert ("episodes found" in result.stderr) == truth_path(DEMO_CLIP).is_file()

@@ -114,7 +114,7 @@ def test_running_videos_and_reading_their_events_have_equal_results(capsys, ran_
     output, plot = tmp_path / "ran.json", tmp_path / "timeline.png"
     evaluate("--videos", ran_videos, "--config", ran_videos / "config.yaml", "--output", output, "--plot", plot)
     captured = capsys.readouterr()
-    assert captured.err.count("has never seen a photograph") == 1
+    assert captured.err.count("was trained on rendered images only") == 1
     assert f"{FRAMES} frames of 1 videos" in captured.out
     ran = json.loads(output.read_text())
     assert ran["results"]["overall"]["found"] == 1
