@@ -5,8 +5,6 @@ import typer
 from edge_hoi.cli.lab.pretrain_clip import clip
 from edge_hoi.cli.lab.pretrain_detector import pretrain_detector
 
-app = typer.Typer(
-    no_args_is_help=True, help="Train the clip or the detector of a network before `edge-hoi train`, without initial weights."
-)
+app = typer.Typer(no_args_is_help=True, help="Pre-train the CLIP or the detector of a network, before `edge-hoi train`.")
 app.command("clip")(clip)
 app.command("detector")(pretrain_detector)

@@ -43,7 +43,10 @@ DataOption = Annotated[Path, typer.Option("--data", help="Folder of the data set
 DatasetOption = Annotated[Literal["hico_det", "vcoco", "custom"], typer.Option("--dataset", help="Name of the data set.")]
 WorkersOption = Annotated[int, typer.Option("--workers", min=0, help="Processes that read images.")]
 ValidateOption = Annotated[
-    Path | None, typer.Option("--validate", help="Folder to evaluate on: other images of custom data; otherwise the test split is used.")
+    Path | None,
+    typer.Option(
+        "--validate", help="Folder to evaluate on: a custom data set of other images; or HICO-DET, V-COCO, whose test split is used."
+    ),
 ]
 LongestOption = Annotated[int, typer.Option("--longest", min=32, help="Longest side of images in pixels; other sizes are scaled with it.")]
 AugmentOption = Annotated[
