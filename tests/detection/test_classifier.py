@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import safetensors.numpy
-from hypothesis import given, settings
+from hypothesis import given
 
 from edge_hoi.detection import Classifier, for_vocabulary, pair_scores, prompts_to_encode, read_classifier, write_classifier
 from edge_hoi.errors import EngineError
@@ -144,7 +144,6 @@ def test_inconsistent_classifier_is_refused(hico_det, name, value, message):
 
 
 @given(st.lists(st.integers(0, 599), min_size=1, max_size=20, unique=True))
-@settings(max_examples=20, deadline=None)
 def test_custom_subset_of_hico_det_scores_as_the_whole_does(hoi_ids):
     hico_det = load_vocabulary("hico_det")
     base, outputs = _classifier(hico_det), _outputs()

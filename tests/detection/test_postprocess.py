@@ -3,7 +3,7 @@
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
 from edge_hoi.boxes import pairwise_iou
@@ -72,7 +72,6 @@ def test_boxes_that_are_not_finite_are_refused(hico_det, number):
 @given(
     arrays(np.float32, st.integers(0, 60), elements=st.sampled_from(np.linspace(0, 1, 5, dtype=np.float32).tolist())), st.integers(1, 70)
 )
-@settings(deadline=None)
 def test_best_first_equals_a_stable_sort_with_any_ties(scores, count):
     expected = sorted(range(len(scores)), key=lambda index: (-scores[index], index))[:count]
     assert best_first(scores, count).tolist() == expected
@@ -164,7 +163,6 @@ def _plain_nms(humans: np.ndarray, objects: np.ndarray, hoi_ids: np.ndarray) -> 
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(30, 36), st.integers(0, 2)), max_size=14))
-@settings(deadline=None)
 def test_pair_nms_equals_a_plain_greedy_one(rows):
     humans = _boxes([[left, 0, side, 40] for left, _, side, _ in rows])
     objects = _boxes([[0, top, 40, side] for _, top, side, _ in rows])

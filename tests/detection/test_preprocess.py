@@ -3,7 +3,7 @@
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from edge_hoi.detection.preprocess import Preprocessor, resize
 from edge_hoi.detection.resample import ClipCrop
@@ -108,7 +108,6 @@ def test_stripes_too_fine_for_the_size_become_grey_without_aliasing(height, widt
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 255))
-@settings(max_examples=50, deadline=None)
 def test_uniform_colour_is_unchanged_at_any_size(height, width, level):
     preprocess = _preprocessor(96, 160, 32)
     inputs = preprocess([np.full((height, width, 3), level, np.uint8)])
@@ -153,7 +152,6 @@ def _plain_bicubic(line: np.ndarray, resized: int) -> np.ndarray:
 
 
 @given(st.integers(8, 50), st.integers(8, 50), st.integers(4, 40))
-@settings(max_examples=15, deadline=None)
 def test_clip_crop_equals_a_plain_resampling_at_any_size(height, width, size):
     planes = np.random.default_rng(0).random((3, height, width), np.float32)
     rows, columns = size * height // min(height, width), size * width // min(height, width)

@@ -2,13 +2,12 @@
 
 import hypothesis.strategies as st
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 
 from edge_hoi.detection.classifier import similarities
 
 
 @given(st.integers(0, 3), st.integers(0, 70), st.sampled_from([0, 1, 15, 16, 17, 600]), st.sampled_from([4, 512]))
-@settings(max_examples=30, deadline=None)
 def test_product_in_blocks_equals_the_whole(batch, queries, rows, width):
     generator = np.random.default_rng(0)
     embeddings = generator.random((batch, queries, width), np.float32)

@@ -31,7 +31,7 @@ SETTINGS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=100, derandomize=True)
+@settings(derandomize=True)
 @given(st.lists(FRAMES, max_size=20), SETTINGS, st.lists(st.integers(0, 100), max_size=2))
 def test_every_episode_starts_once_ends_once_and_counts_up(frames, episode_settings, closings):
     pipeline, events, pts, count = EventPipeline(episode_settings), [], 0.0, 0

@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rig import Rig, ScriptedDetector, Watcher, recording
 from scripted import make_frame, make_keeper
@@ -101,7 +101,6 @@ def check_episodes(events):
         assert set(seen[1:-1]) <= {Phase.UPDATED}, episode
 
 
-@settings(max_examples=60, deadline=None)
 @given(stage=st.sampled_from(STAGES), error=st.sampled_from(ERRORS), after=st.integers(0, FRAMES))
 def test_no_sink_sees_an_end_without_its_start_or_a_start_without_its_end(stage, error, after):
     rig, statuses = run(stage, error, after)

@@ -2,7 +2,7 @@
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from edge_hoi.errors import VocabularyError
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
@@ -155,7 +155,6 @@ def test_tags_are_ignored():
 
 
 @given(st.one_of(st.binary(max_size=80), st.text(alphabet="-: []{}&*!?|>'\"%@`\n\tabcpersonriding", max_size=80).map(str.encode)))
-@settings(deadline=None)
 def test_any_bytes_give_a_vocabulary_or_a_vocabulary_error(content):
     try:
         vocabulary = parse_custom(content, file="list.yaml", name="list")
