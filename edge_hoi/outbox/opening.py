@@ -1,6 +1,5 @@
 """Opening an outbox's file: one writer, an integrity check, and recovery of a damaged file."""
 
-import errno
 import logging
 import sqlite3
 from contextlib import closing, suppress
@@ -8,10 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from edge_hoi.compat import SQLITE_CORRUPT, SQLITE_FULL, SQLITE_IOERR, SQLITE_NOTADB, UTC, sqlite_code
+from edge_hoi.compat import SQLITE_CORRUPT, SQLITE_NOTADB, UTC, sqlite_code
 from edge_hoi.errors import DeliveryError
 from edge_hoi.outbox.schema import RECOVERED_TABLES, VERSION, migrate
-from edge_hoi.sinks.local_file import lock_file, transaction
+from edge_hoi.sinks.local_file import is_disk_full, lock_file, transaction
 
 _logger = logging.getLogger(__name__)
 
@@ -65,11 +64,8 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _cannot_open(path: Path, error: sqlite3.Error | OSError) -> DeliveryError:
-    if isinstance(error, OSError):
-        reason, is_full = error.strerror, error.errno == errno.ENOSPC
-    else:
-        reason, is_full = str(error), sqlite_code(error) in (SQLITE_FULL, SQLITE_IOERR)
-    fix = "free space on its disk" if is_full else "name a file in a folder that exists and is writable"
+    reason = error.strerror if isinstance(error, OSError) else error
+    fix = "free space on its disk" if is_disk_full(error) else "name a file in a folder that exists and is writable"
     return DeliveryError(f"cannot open the outbox {path}: {reason}; {fix}")
 
 

@@ -7,12 +7,13 @@ import stat
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, cast
 
 from pydantic import Field
 
 from edge_hoi.config_types import Location
 from edge_hoi.errors import SinkError, SinkFaultError, SinkUnavailableError
+from edge_hoi.sinks.local_file import is_disk_full
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.settings import SinkSettings
 from edge_hoi.sinks.sink import Sink, SinkContext
@@ -90,7 +91,7 @@ class JsonlSink(Sink):
 
         Raises:
             SinkUnavailableError: They cannot be written now, for example because the disk is full.
-            SinkFaultError: The reader of standard output or of the pipe is gone.
+            SinkFaultError: The program that reads standard output or the pipe has ended.
         """
         delivered = 0
         for chunk, needs_new_file in self._chunks(messages):
@@ -100,7 +101,7 @@ class JsonlSink(Sink):
                 self._write(b"".join(message.body + b"\n" for message in chunk))
             except OSError as error:
                 kind = SinkFaultError if error.errno == errno.EPIPE else SinkUnavailableError
-                raise self._error(kind, error, "free space on its disk or name another file", delivered) from error
+                raise self._error(kind, error, delivered) from error
             delivered += len(chunk)
 
     def close(self) -> None:
@@ -113,16 +114,17 @@ class JsonlSink(Sink):
         try:
             kept, missing = _complete_lines(self._path) if append and self._path.is_file() else (0, b"")
             # Always in append mode, so that a write after a removed batch leaves no hole.
-            self._stream = sys.stdout.buffer if self._is_standard_output else self._path.open("ab", buffering=0)
+            self._stream = _standard_output() if self._is_standard_output else self._path.open("ab", buffering=0)
+            self._is_regular = not self._is_standard_output and stat.S_ISREG(os.fstat(self._stream.fileno()).st_mode)
+            if self._is_regular:
+                self._stream.truncate(kept)
+                self._stream.write(missing)
+                if not append:
+                    for old in self._old_files():
+                        old.unlink(missing_ok=True)
         except OSError as error:
-            raise self._error(SinkFaultError, error, "name a file in a folder that exists and is writable") from error
-        self._is_regular = not self._is_standard_output and stat.S_ISREG(os.fstat(self._stream.fileno()).st_mode)
-        if self._is_regular:
-            self._stream.truncate(kept)
-            self._stream.write(missing)
-            if not append:
-                for old in self._old_files():
-                    old.unlink(missing_ok=True)
+            self.close()
+            raise self._error(SinkFaultError, error) from error
 
     def _chunks(self, messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], bool]]:
         """Split a batch where a line would exceed the file's size limit; yield each part with whether it needs a new file."""
@@ -171,8 +173,28 @@ class JsonlSink(Sink):
         assert self._stream is not None
         return os.fstat(self._stream.fileno()).st_size
 
-    def _error(self, kind: type[SinkError], error: OSError, fix: str, delivered: int = 0) -> SinkError:
+    def _error(self, kind: type[SinkError], error: OSError, delivered: int = 0) -> SinkError:
+        if error.errno == errno.EPIPE:
+            fix = "the program that reads it has ended; keep it running, or name a file"
+        elif self._is_standard_output:
+            fix = "redirect it elsewhere, or name a file"
+        elif is_disk_full(error):
+            fix = "free space on its disk or name another file"
+        else:
+            fix = "name a file in a folder that exists and is writable"
         return kind(f"cannot write events to {self._name}: {error.strerror}; {fix}", delivered=delivered)
+
+
+def _standard_output() -> BinaryIO:
+    """Return standard output without its buffer, which would repeat at exit what could not be written.
+
+    Raises:
+        OSError: It is closed.
+    """
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    sys.stdout.flush()
+    return cast(BinaryIO, getattr(sys.stdout.buffer, "raw", sys.stdout.buffer))
 
 
 def _complete_lines(path: Path) -> tuple[int, bytes]:

@@ -1,11 +1,14 @@
-"""Exclusive access to local files: a lock between processes, and SQLite transactions."""
+"""Local files: a lock between processes, SQLite transactions, and full disks."""
 
+import errno
 import fcntl
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from edge_hoi.compat import SQLITE_FULL, SQLITE_IOERR, sqlite_code
 
 
 def lock_file(path: Path) -> BinaryIO:
@@ -22,6 +25,13 @@ def lock_file(path: Path) -> BinaryIO:
         file.close()
         raise
     return file
+
+
+def is_disk_full(error: OSError | sqlite3.Error) -> bool:
+    """Return whether a file could not be written for lack of space, or may be so: SQLite reports some of these as I/O errors."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return sqlite_code(error) in (SQLITE_FULL, SQLITE_IOERR)
 
 
 @contextmanager

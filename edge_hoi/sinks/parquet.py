@@ -14,7 +14,7 @@ from edge_hoi.config_types import Location
 from edge_hoi.errors import SinkError, SinkFaultError, SinkUnavailableError
 from edge_hoi.sinks.event_columns import COLUMNS, row_of, time_of
 from edge_hoi.sinks.jsonl import JsonlSink
-from edge_hoi.sinks.local_file import lock_file
+from edge_hoi.sinks.local_file import is_disk_full, lock_file
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.settings import SinkSettings
 from edge_hoi.sinks.sink import Sink, SinkContext
@@ -72,7 +72,8 @@ class ParquetSink(Sink):
         try:
             self._folder.mkdir(exist_ok=True)
         except OSError as error:
-            raise SinkFaultError(f"cannot create the folder {folder}: {error.strerror}; name one in a writable folder") from error
+            fix = "free space on its disk" if is_disk_full(error) else "name one in a writable folder"
+            raise SinkFaultError(f"cannot create the folder {folder}: {error.strerror}; {fix}") from error
 
     def open(self) -> None:
         """Continue where the last run ended, and finish files that are due.
@@ -131,7 +132,7 @@ class ParquetSink(Sink):
         except BlockingIOError:
             raise SinkFaultError(f"another run writes events to {self._folder}; give each run a folder of its own") from None
         except OSError as error:
-            raise SinkFaultError(f"cannot write events to {self._folder}: {error.strerror}; name a writable folder") from error
+            raise self._failure(error, SinkFaultError) from error
 
     def _rotate(self, *, reopen: bool = True) -> None:
         """Rename the open lines after their Parquet file, and write it."""
@@ -165,8 +166,9 @@ class ParquetSink(Sink):
         except OSError as error:
             raise self._failure(error) from error
 
-    def _failure(self, error: OSError) -> SinkUnavailableError:
-        return SinkUnavailableError(f"cannot write events to {self._folder}: {error.strerror or error}; free space on its disk")
+    def _failure(self, error: OSError, kind: type[SinkError] = SinkUnavailableError) -> SinkError:
+        fix = "free space on its disk" if is_disk_full(error) else "name a writable folder"
+        return kind(f"cannot write events to {self._folder}: {error.strerror or error}; {fix}")
 
 
 def _table_of(lines: Sequence[bytes]) -> "pyarrow.Table":

@@ -13,7 +13,7 @@ from edge_hoi.compat import SQLITE_BUSY, SQLITE_FULL, SQLITE_IOERR, SQLITE_LOCKE
 from edge_hoi.config_types import Location
 from edge_hoi.errors import SinkError, SinkFaultError, SinkUnavailableError
 from edge_hoi.sinks.event_columns import COLUMNS, Kind, Value, row_of
-from edge_hoi.sinks.local_file import transaction
+from edge_hoi.sinks.local_file import is_disk_full, transaction
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.settings import SinkSettings
 from edge_hoi.sinks.sink import Sink, SinkContext
@@ -146,9 +146,8 @@ class SqliteEventsSink(Sink):
 
     def _failure(self, error: sqlite3.Error) -> SinkError:
         if sqlite_code(error) in _TEMPORARY:
-            return SinkUnavailableError(
-                f"cannot write events to {self._path}: {error}; free space on its disk, or stop the other process that writes it"
-            )
+            fix = "free space on its disk" if is_disk_full(error) else "stop the other process that writes it"
+            return SinkUnavailableError(f"cannot write events to {self._path}: {error}; {fix}")
         return SinkFaultError(f"cannot write events to {self._path}: {error}; check its format and permissions, or name another file")
 
 

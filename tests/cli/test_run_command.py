@@ -196,7 +196,7 @@ def test_a_run_that_is_killed_and_started_again_loses_nothing_and_ends_what_it_b
 def test_what_a_sink_did_not_get_waits_for_the_next_run_or_is_told_where_none_can_deliver_it(tmp_path):
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
-    config = with_outbox(config_file(tmp_path, DEMO_CLIP), "{type: jsonl, path: /dev/full}")
+    config = with_outbox(config_file(tmp_path, DEMO_CLIP), "{type: jsonl, path: /dev/full, append: true}")
     kept = run(config, "--max-frames", 60, folder=tmp_path)
     assert kept.returncode == 0, kept.stderr
     assert "events wait for sink jsonl in the outbox" in kept.stderr

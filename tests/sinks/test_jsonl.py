@@ -90,7 +90,10 @@ def test_a_missing_folder_is_reported(tmp_path):
 def test_a_full_device_is_reported():
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
-    with JsonlSink("/dev/full") as sink, pytest.raises(SinkUnavailableError, match="No space left on device; free space"):
+    with (
+        JsonlSink("/dev/full") as sink,
+        pytest.raises(SinkUnavailableError, match=r"^cannot write events to /dev/full: No space left on device; free space"),
+    ):
         sink.deliver(MESSAGES)
 
 
@@ -128,22 +131,50 @@ def test_standard_output_gets_the_same_lines_and_stays_open(capfdbinary):
     assert capfdbinary.readouterr().out == LINES + b"still open\n"
 
 
-def test_a_closed_pipe_is_reported():
+PIPE_FIX = "the program that reads it has ended; keep it running, or name a file"
+REDIRECT_FIX = "redirect it elsewhere, or name a file"
+
+
+@pytest.mark.parametrize(
+    ("redirect", "kind", "what"),
+    [
+        ("| true", "SinkFaultError", f"Broken pipe; {PIPE_FIX}"),
+        ("> /dev/full", "SinkUnavailableError", f"No space left on device; {REDIRECT_FIX}"),
+        (">&-", "SinkFaultError", f"Bad file descriptor; {REDIRECT_FIX}"),
+    ],
+)
+def test_what_is_wrong_with_standard_output_is_one_line_that_names_it(redirect, kind, what):
     code = (
-        "import sys; sys.path.insert(0, 'tests')\n"
+        "import sys, time; sys.path.insert(0, 'tests')\n"
         "from edge_hoi.sinks import JsonlSink, Message\n"
-        "from edge_hoi.errors import SinkFaultError\n"
-        "from scripted import *\n"
-        "events = play(lambda pts: [(HUMAN, OBJECT, RIDE, 0.8)], times(10, 3))\n"
-        "try:\n    JsonlSink('-').deliver([Message.of(event) for event in events])\n"
-        "except SinkFaultError as error:\n    print(error, file=sys.stderr)\n"
+        "from edge_hoi.errors import SinkError\n"
+        "from sample_events import make_events\n"
+        "try:\n    sink = JsonlSink('-')\n    for _ in range(100):\n"
+        "        sink.deliver([Message.of(event) for event in make_events(10)])\n        time.sleep(0.05)\n"
+        "except SinkError as error:\n    print(type(error).__name__, error, file=sys.stderr)\n"
     )
-    reading, writing = os.pipe()
-    os.close(reading)
     repository = Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, "-c", code], stdout=writing, stderr=subprocess.PIPE, cwd=repository, check=False, text=True)
-    os.close(writing)
-    assert "cannot write events to standard output: Broken pipe" in done.stderr
+    command = ["bash", "-c", f'set -o pipefail; "$0" -c "$1" {redirect}', sys.executable, code]
+    done = subprocess.run(command, capture_output=True, cwd=repository, text=True, timeout=60)
+    assert done.stderr.splitlines() == [f"{kind} cannot write events to standard output: {what}"]
+    assert done.returncode == 0  # nothing is left to be written at exit
+
+
+def test_a_reader_of_a_named_pipe_that_has_ended_is_reported(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with JsonlSink(path) as sink:
+        os.close(reading)
+        with pytest.raises(SinkFaultError, match=f"^cannot write events to {path}: Broken pipe; {PIPE_FIX}$"):
+            sink.deliver(MESSAGES)
+
+
+def test_an_old_file_that_cannot_be_deleted_is_reported(tmp_path):
+    path = tmp_path / "events.jsonl"
+    (tmp_path / "events.jsonl.1").mkdir()
+    with pytest.raises(SinkFaultError, match=f"^cannot write events to {path}: Is a directory; name a file in a folder that exists"):
+        JsonlSink(path)
 
 
 def test_a_named_pipe_is_supported(tmp_path):
