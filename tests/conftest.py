@@ -92,7 +92,7 @@ def untrained_engine(tmp_path_factory) -> Path:
 def rtsp_server():
     """Give a function that starts a real RTSP server: `rtsp_server(path, user=None, password=None)`; see `RtspServer`."""
     if not has_rtsp_server():
-        pytest.skip(f"no RTSP server: install {RTSP_PACKAGES}")
+        pytest.skip(f"no RTSP server: apt-get install {RTSP_PACKAGES}")
     servers = []
 
     def start(path: Path, **credentials: str) -> RtspServer:

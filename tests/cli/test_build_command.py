@@ -17,7 +17,7 @@ def command(*arguments):
 @pytest.mark.torch
 @pytest.mark.parametrize("backend", ["openvino", "torch"])
 def test_an_untrained_model_becomes_an_engine_that_runs(tmp_path, monkeypatch, capsys, backend):
-    pytest.importorskip("torch", reason="needs the [build] extra")
+    pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "thresholds.yaml").write_text("episodes: {enter: 0.7, leave: 0.65, verbs: {ride: {min_duration_seconds: 0.2}}}\n")
     thresholds = "thresholds.yaml" if backend == "openvino" else "0.7,0.65"
@@ -35,7 +35,7 @@ def test_an_untrained_model_becomes_an_engine_that_runs(tmp_path, monkeypatch, c
 @pytest.mark.slow
 @pytest.mark.torch
 def test_an_int8_engine_is_built_from_a_calibration_set_and_verified(tmp_path, monkeypatch, capsys):
-    pytest.importorskip("torch", reason="needs the [build] extra")
+    pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
     monkeypatch.chdir(tmp_path)
     options = ["--size", "96x160", "--vocabulary", "vcoco"]
     calibrate = ["--source", DEMO_CLIP, "--frames", 6, "-o", "calibration/demo", "--no-parts"]
@@ -72,7 +72,7 @@ def test_an_int8_engine_is_built_from_a_calibration_set_and_verified(tmp_path, m
     ],
 )
 def test_invalid_options_are_refused_with_a_message(tmp_path, monkeypatch, capsys, arguments, code, expected):
-    pytest.importorskip("torch", reason="needs the [build] extra")
+    pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "partial.yaml").write_text("episodes: {enter: 0.7, min_duration_seconds: 3}\n")
     assert command("build", *arguments, "--output", tmp_path / "engine") == code

@@ -73,7 +73,7 @@ def test_pull_checks_the_hash(server, tmp_path, capsys):
 
 
 def test_clip_that_cannot_be_downloaded_is_named(monkeypatch, capsys):
-    pytest.importorskip("torch", reason="needs the [build] extra")
+    pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
     import edge_hoi.model
 
     def fail(name, pretrained):
@@ -91,7 +91,7 @@ def test_clip_that_cannot_be_downloaded_is_named(monkeypatch, capsys):
 
 def random_model(variant, vocabulary, split=None):
     """Return a network, and what the published code would save of it."""
-    torch = pytest.importorskip("torch", reason="needs the [build] extra")
+    torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
     from edge_hoi.model import VARIANTS
     from edge_hoi.model.checkpoint import published_tensors
     from edge_hoi.model.reference_weights import untrained_checkpoint
@@ -175,7 +175,7 @@ def test_import_accepts_a_name_among_equal_formats_and_refuses_a_wrong_one(tmp_p
 
 @pytest.mark.torch
 def test_errors_name_the_fault_of_a_file(tmp_path, capsys):
-    torch = pytest.importorskip("torch", reason="needs the [build] extra")
+    torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
     _, content = random_model("tiny", "hico_det")
 
     def refusal(path):

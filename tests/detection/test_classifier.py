@@ -68,7 +68,7 @@ def test_logits_are_those_of_hoiclips_heads(hico_det):
 
 
 def test_logits_equal_those_of_the_classifier_that_is_trained(hico_det):
-    torch = pytest.importorskip("torch", reason="needs the [build] extra")
+    torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
     from edge_hoi.model.classifier import HoiClassifier
 
     own, outputs = _classifier(hico_det), _outputs()

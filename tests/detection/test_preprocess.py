@@ -38,7 +38,7 @@ def _noise(height: int, width: int, seed: int = 0) -> np.ndarray:
 @pytest.fixture(scope="module")
 def photos(shared_data):
     """Return COCO photos side by side, 2560x1708, for real detail at every size."""
-    image = pytest.importorskip("PIL.Image", reason="needs the [build] extra")
+    image = pytest.importorskip("PIL.Image", reason="needs the extra: pip install '.[build]'")
     paths = sorted((shared_data / "vcoco" / "images").glob("*.jpg"))
     tiles = [np.array(image.open(path).convert("RGB").resize((640, 427), image.Resampling.BILINEAR)) for path in paths]
     return np.concatenate([np.concatenate([tiles[(4 * row + column) % len(tiles)] for column in range(4)], axis=1) for row in range(4)])
@@ -46,7 +46,7 @@ def photos(shared_data):
 
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (768, 432), (1280, 720), (1920, 1080), (2560, 1440)])
 def test_resized_photo_is_close_to_the_published_resampling(photos, width, height):
-    image = pytest.importorskip("PIL.Image", reason="needs the [build] extra")
+    image = pytest.importorskip("PIL.Image", reason="needs the extra: pip install '.[build]'")
     frame = np.ascontiguousarray(photos[:height, :width])
     published = np.asarray(image.fromarray(frame).resize((672, 384), image.Resampling.BILINEAR))
     difference = np.abs(resize(frame, height=384, width=672).astype(int) - published)
@@ -55,7 +55,7 @@ def test_resized_photo_is_close_to_the_published_resampling(photos, width, heigh
 
 
 def test_720p_photo_differs_from_the_published_resampling_by_less_than_half_a_grey_level(photos):
-    image = pytest.importorskip("PIL.Image", reason="needs the [build] extra")
+    image = pytest.importorskip("PIL.Image", reason="needs the extra: pip install '.[build]'")
     frame = np.ascontiguousarray(photos[:720, :1280])
     published = np.asarray(image.fromarray(frame).resize((672, 384), image.Resampling.BILINEAR))
     difference = np.abs(resize(frame, height=384, width=672).astype(int) - published)
@@ -65,7 +65,7 @@ def test_720p_photo_differs_from_the_published_resampling_by_less_than_half_a_gr
 
 @pytest.mark.parametrize(("height", "width"), [(384, 672), (480, 352), (160, 288)])
 def test_clip_crop_of_a_photo_equals_the_published_one_up_to_rounding(photos, height, width):
-    image = pytest.importorskip("PIL.Image", reason="needs the [build] extra")
+    image = pytest.importorskip("PIL.Image", reason="needs the extra: pip install '.[build]'")
     resized = np.ascontiguousarray(photos[:height, :width])
     scaled = (224 * width // min(height, width), 224 * height // min(height, width))
     left, top = (round((side - 224) / 2) for side in scaled)

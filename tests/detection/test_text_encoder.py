@@ -18,7 +18,7 @@ WORDS = {"<start>": 1, "<end>": 2, "a": 3, "photo": 4, "of": 5, "dog": 6}
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    tokenizers = pytest.importorskip("tokenizers", reason="needs the [text] extra")
+    tokenizers = pytest.importorskip("tokenizers", reason="needs the extra: pip install '.[text]'")
     tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel({"?": 0, **WORDS}, unk_token="?"))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     tokenizer.post_processor = tokenizers.processors.TemplateProcessing(

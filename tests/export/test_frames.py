@@ -9,7 +9,7 @@ from edge_hoi.detection import Preprocessor
 from edge_hoi.errors import EngineError, SourceError
 from edge_hoi.runtime import InputDescription
 
-pytest.importorskip("torch", reason="needs the [build] extra")
+pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 from edge_hoi.export.frames import collect_frames, farthest_points
 

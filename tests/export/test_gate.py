@@ -8,7 +8,7 @@ from edge_hoi.errors import EngineError
 from edge_hoi.runtime import FakeEngine, fake_manifest
 from edge_hoi.vocabulary import load_vocabulary
 
-pytest.importorskip("torch", reason="needs the [build] extra")
+pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 from edge_hoi.export.frames import ChosenFrame, FrameSet
 from edge_hoi.export.gate import LIMITS, compare

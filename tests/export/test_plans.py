@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-onnx = pytest.importorskip("onnx", reason="needs the [build] extra")
-pytest.importorskip("torch", reason="needs the [build] extra")
+onnx = pytest.importorskip("onnx", reason="needs the extra: pip install '.[build]'")
+pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 from edge_hoi.errors import EngineError, MissingDependencyError
 from edge_hoi.export import KEEP_FLOAT, LIMITS, PlanTarget, Reduction
@@ -25,7 +25,7 @@ CAPABILITIES = ("8.6", "8.9", "12.0")
 
 @pytest.fixture(scope="module")
 def rtx():
-    return pytest.importorskip("tensorrt_rtx", reason="needs the [tensorrt-rtx] extra, which needs no GPU")
+    return pytest.importorskip("tensorrt_rtx", reason="needs the extra: pip install '.[tensorrt-rtx]'")
 
 
 def wanted(rtx, **changes):

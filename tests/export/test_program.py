@@ -2,7 +2,7 @@
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the [build] extra")
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 from edge_hoi.export.program import export_program
 from edge_hoi.model import LastLayer

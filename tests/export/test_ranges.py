@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="needs the [build] extra")
+pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 from onnx import TensorProto, helper
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the [build] extra")
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 import onnx
 import onnxruntime

@@ -24,7 +24,7 @@ def rare_first():
 
 
 def _untrained(vocabulary, unseen=()):
-    pytest.importorskip("torch", reason="needs the [build] extra")
+    pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
     from edge_hoi.model import VARIANTS
     from edge_hoi.model.reference_weights import untrained_checkpoint
     from edge_hoi.vocabulary import load_vocabulary

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the [build] extra")
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 from edge_hoi.errors import ConfigError
 from edge_hoi.model import VARIANTS, HoiclipConfig, LastLayer, build_hoiclip

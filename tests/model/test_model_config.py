@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-pytest.importorskip("torch", reason="needs the [build] extra")
+pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 from edge_hoi.errors import ConfigError
 from edge_hoi.model import VARIANTS, HoiclipConfig

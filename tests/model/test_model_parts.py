@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the [build] extra")
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 import open_clip
 import torchvision

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the [build] extra")
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 pytestmark = pytest.mark.slow
 

@@ -43,7 +43,7 @@ def test_known_phrases_take_the_engines_own_rows(engine, classifier_for):
 
 
 def test_the_engine_s_own_list_with_a_line_added_keeps_its_rows_and_gets_one(engine, classifier_for):
-    pytest.importorskip("tokenizers", reason="needs the [text] extra")
+    pytest.importorskip("tokenizers", reason="needs the extra: pip install '.[text]'")
     own = load_classifier(*engine, load_engine_vocabulary(*engine), cache=engine[0], note=print)
     text = (engine[0] / "vocabulary.yaml").read_text()
     edited = classifier_for(text.replace("interactions:\n", "interactions:\n- {verb: pull, object: suitcase}\n"))
@@ -52,7 +52,7 @@ def test_the_engine_s_own_list_with_a_line_added_keeps_its_rows_and_gets_one(eng
 
 
 def test_a_published_vocabulary_comes_from_the_text_tower(engine, tmp_path):
-    pytest.importorskip("tokenizers", reason="needs the [text] extra")
+    pytest.importorskip("tokenizers", reason="needs the extra: pip install '.[text]'")
     notes = []
     published = load_classifier(*engine, load_vocabulary("hico_det"), cache=tmp_path, note=notes.append)
     assert published.hoi_weight.shape == (600, engine[1].embedding_size)
@@ -61,7 +61,7 @@ def test_a_published_vocabulary_comes_from_the_text_tower(engine, tmp_path):
 
 
 def test_a_new_phrase_is_encoded_once_and_then_comes_from_the_cache(engine, classifier_for, tmp_path):
-    pytest.importorskip("tokenizers", reason="needs the [text] extra")
+    pytest.importorskip("tokenizers", reason="needs the extra: pip install '.[text]'")
     notes = []
     text = "- person riding bicycle\n- person juggling pineapple\n"
     first = classifier_for(text, notes=notes)

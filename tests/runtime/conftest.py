@@ -20,7 +20,7 @@ def handmade_weights():
 
 
 def handmade_onnx() -> bytes:
-    onnx = pytest.importorskip("onnx", reason="needs the [build] extra")
+    onnx = pytest.importorskip("onnx", reason="needs the extra: pip install '.[build]'")
     from onnx import TensorProto, helper, numpy_helper
 
     nodes, constants, outputs = [], {"axes": np.array([2, 3], np.int64), "last": np.array([-1], np.int64)}, []
@@ -51,7 +51,7 @@ def handmade_onnx() -> bytes:
 
 @pytest.fixture(scope="session")
 def handmade_module():
-    torch = pytest.importorskip("torch", reason="needs the [build] extra")
+    torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
     weights = {name: torch.from_numpy(weight) for name, weight in handmade_weights().items()}
 
     class Handmade(torch.nn.Module):

@@ -37,7 +37,7 @@ def make(request, repository) -> Callable:
         from edge_hoi.runtime.torch_engine import TorchEngine
 
         return lambda **options: TorchEngine(module, fake_manifest(), device="cpu", **options)
-    pytest.importorskip(backend, reason=f"needs {backend}")
+    pytest.importorskip(backend, reason=f"needs the extra: pip install '.[{backend}]'")
     folder = request.getfixturevalue("handmade_or_default_folder")
     return lambda **options: open_engine(folder, backend=backend, device="cpu", **options)
 
@@ -74,7 +74,7 @@ def open_on_gpu(folder_for, tmp_path_factory):
 @pytest.fixture(scope="module")
 def open_on_fake_gpu(folder_for):
     """Open engines on a fake GPU: ONNX Runtime or PyTorch computes the outputs, all other code is the engine's own."""
-    pytest.importorskip("onnxruntime", reason="needs the [onnxruntime] extra")
+    pytest.importorskip("onnxruntime", reason="needs the extra: pip install '.[onnxruntime]'")
 
     def choose(backend):
         folder = folder_for(backend)

@@ -20,7 +20,7 @@ def test_the_manifest_names_the_backend(handmade_folder):
 
 
 def test_backends_agree_with_each_other_and_with_torch(handmade_folder, handmade_module):
-    pytest.importorskip("onnxruntime", reason="needs the [onnxruntime] extra")
+    pytest.importorskip("onnxruntime", reason="needs the extra: pip install '.[onnxruntime]'")
     from edge_hoi.runtime.torch_engine import TorchEngine
 
     with (
@@ -60,7 +60,7 @@ def test_an_engine_whose_file_was_changed_is_not_opened(engine_folder):
 
 @pytest.mark.parametrize(("backend", "name"), [("openvino", "OpenVINO"), ("onnxruntime", "ONNX Runtime")])
 def test_a_file_that_is_no_model_gives_one_line(engine_folder, backend, name):
-    pytest.importorskip(backend, reason=f"needs {backend}")
+    pytest.importorskip(backend, reason=f"needs the extra: pip install '.[{backend}]'")
     with pytest.raises(EngineError, match=rf"^{name} cannot open .*model\.onnx.*build it again with `edge-hoi build`$") as caught:
         open_engine(engine_folder, backend=backend, device="cpu")
     assert "\n" not in str(caught.value)
@@ -68,7 +68,7 @@ def test_a_file_that_is_no_model_gives_one_line(engine_folder, backend, name):
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_a_folder_without_onnx_says_which_kind_of_engine_it_is(tmp_path, backend):
-    pytest.importorskip(backend, reason=f"needs {backend}")
+    pytest.importorskip(backend, reason=f"needs the extra: pip install '.[{backend}]'")
     write_manifest(tmp_path, fake_manifest(backend="torch"))
     with pytest.raises(ManifestError, match=r"is a torch engine and has no model\.onnx; build one"):
         open_engine(tmp_path, backend=backend)
@@ -93,7 +93,7 @@ def test_openvino_refuses_cuda(handmade_folder):
 
 
 def test_a_missing_cuda_device_is_refused_with_the_fix(handmade_folder, handmade_module):
-    torch = pytest.importorskip("torch", reason="needs the [build] extra")
+    torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
     from edge_hoi.runtime.torch_engine import TorchEngine
@@ -105,7 +105,7 @@ def test_a_missing_cuda_device_is_refused_with_the_fix(handmade_folder, handmade
 
 
 def test_torch_runs_on_cuda_as_on_the_cpu(handmade_module):
-    torch = pytest.importorskip("torch", reason="needs the [build] extra")
+    torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
     if not torch.cuda.is_available():
         if os.environ.get("EDGE_HOI_REQUIRE_GPU") == "1":
             pytest.fail("EDGE_HOI_REQUIRE_GPU is set and torch finds no CUDA device")
@@ -131,7 +131,7 @@ def test_bf16_is_reported_only_where_the_cpu_has_it(handmade_folder):
 
 
 def test_onnxruntime_refuses_bf16(handmade_folder):
-    pytest.importorskip("onnxruntime", reason="needs the [onnxruntime] extra")
+    pytest.importorskip("onnxruntime", reason="needs the extra: pip install '.[onnxruntime]'")
     with pytest.raises(EngineError, match="f32 only, got precision_hint 'bf16'; omit it or use backend 'openvino'"):
         open_engine(handmade_folder, backend="onnxruntime", precision_hint="bf16")
 

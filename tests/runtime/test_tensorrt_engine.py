@@ -13,7 +13,7 @@ from edge_hoi.runtime import fake_manifest, open_engine, read_manifest, write_ma
 from edge_hoi.runtime.plan import Plan
 from edge_hoi.runtime.tensorrt_library import MODULES
 
-pytest.importorskip("onnxruntime", reason="needs the [onnxruntime] extra")
+pytest.importorskip("onnxruntime", reason="needs the extra: pip install '.[onnxruntime]'")
 
 BACKENDS = ("tensorrt", "tensorrt-rtx")
 
@@ -245,7 +245,7 @@ def test_a_backend_that_is_not_installed_names_the_install_command(handmade_fold
 
 
 def test_the_real_cuda_bindings_have_everything_the_fake_has():
-    real = pytest.importorskip("cuda.bindings.runtime", reason="needs the [tensorrt-rtx] extra")
+    real = pytest.importorskip("cuda.bindings.runtime", reason="needs the extra: pip install '.[tensorrt-rtx]'")
     used = [name for name in vars(FakeCuda) if name.startswith("cuda") and not name.startswith("cuda_")]
     assert len(used) > 15
     for name in used:
@@ -256,7 +256,7 @@ def test_the_real_cuda_bindings_have_everything_the_fake_has():
 
 
 def test_the_real_tensorrt_rtx_has_everything_the_fake_has(gpu):
-    real = pytest.importorskip("tensorrt_rtx", reason="needs the [tensorrt-rtx] extra")
+    real = pytest.importorskip("tensorrt_rtx", reason="needs the extra: pip install '.[tensorrt-rtx]'")
     import fake_gpu
 
     for kind in (fake_gpu.IRuntimeCache, fake_gpu.IRuntimeConfig, fake_gpu.IExecutionContext, fake_gpu.ICudaEngine):

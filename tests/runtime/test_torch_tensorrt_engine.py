@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fake_gpu import install
 
-torch = pytest.importorskip("torch", reason="needs the [build] extra")
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 from edge_hoi.errors import EngineError, ManifestError, MissingDependencyError
 from edge_hoi.hashing import sha256_of_file

@@ -24,7 +24,7 @@ def program(name):
 
 def require_mosquitto():
     """Skip where the broker or the client library is missing."""
-    pytest.importorskip("paho.mqtt.client", reason="no MQTT client: pip install '.[mqtt]'")
+    pytest.importorskip("paho.mqtt.client", reason="needs the extra: pip install '.[mqtt]'")
     if program("mosquitto") is None:
         pytest.skip(f"no MQTT broker: apt-get install {PACKAGE}")
 

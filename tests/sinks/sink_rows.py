@@ -124,7 +124,7 @@ class Webhook(OtherSystem):
     content_mode = "structured"
 
     def __init__(self, folder):
-        pytest.importorskip("httpx", reason="the webhook needs the [webhook] extra")
+        pytest.importorskip("httpx", reason="needs the extra: pip install '.[webhook]'")
         self.server = WebhookServer()
 
     def make_sink(self):
@@ -166,7 +166,7 @@ class SqliteFile(OtherSystem):
 
 class ParquetFiles(OtherSystem):
     def __init__(self, folder):
-        self.parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet files need the [parquet] extra")
+        self.parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra: pip install '.[parquet]'")
         self.folder = folder / "events"
 
     def make_sink(self):
@@ -184,7 +184,7 @@ class RedisStream(OtherSystem):
     can_be_down = True
 
     def __init__(self, folder):
-        redis = pytest.importorskip("redis", reason="the Redis stream needs the [redis] extra")
+        redis = pytest.importorskip("redis", reason="needs the extra: pip install '.[redis]'")
         if not has_redis_server():
             pytest.skip("no Redis: apt-get install redis-server")
         self.server = RedisServer(folder, password=self.secret)
@@ -215,7 +215,7 @@ class Kafka(OtherSystem):
     can_be_down = True
 
     def __init__(self, folder):
-        pytest.importorskip("confluent_kafka", reason="no Kafka client: pip install '.[kafka]'")
+        pytest.importorskip("confluent_kafka", reason="needs the extra: pip install '.[kafka]'")
         if kafka_broker.missing():
             pytest.skip(kafka_broker.missing())
         self.broker = kafka_broker.shared_broker()

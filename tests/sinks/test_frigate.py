@@ -73,7 +73,9 @@ class Automation:
     """Evaluates the conditions of common automations: Home Assistant's templates over `trigger.payload_json`."""
 
     def __init__(self, *conditions):
-        environment = pytest.importorskip("jinja2", reason="Home Assistant's templates are Jinja's").Environment(autoescape=False)
+        environment = pytest.importorskip("jinja2", reason="needs Jinja for Home Assistant's templates: pip install jinja2").Environment(
+            autoescape=False
+        )
         self._conditions = [environment.from_string(condition) for condition in conditions]
 
     def triggered_by(self, messages):

@@ -51,7 +51,9 @@ def test_entities_read_the_published_topics():
 
 
 def test_the_templates_show_the_current_interactions():
-    environment = pytest.importorskip("jinja2", reason="Home Assistant's templates are Jinja's").Environment(autoescape=False)
+    environment = pytest.importorskip("jinja2", reason="needs Jinja for Home Assistant's templates: pip install jinja2").Environment(
+        autoescape=False
+    )
 
     def shown(place):
         value = json.loads(states.state(place))

@@ -37,7 +37,7 @@ def certificates(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def module_broker(tmp_path_factory, certificates):
-    pytest.importorskip("confluent_kafka", reason="no Kafka client: pip install '.[kafka]'")
+    pytest.importorskip("confluent_kafka", reason="needs the extra: pip install '.[kafka]'")
     if kafka_broker.missing():
         pytest.skip(kafka_broker.missing())
     broker = KafkaBroker(
@@ -130,8 +130,8 @@ def test_the_events_of_a_camera_have_its_name_as_key_and_stay_in_order_in_one_pa
 
 @pytest.mark.parametrize("mode", ["structured", "binary"])
 def test_the_sdk_of_cloudevents_reads_both_modes(broker, topic, make_sink, mode):
-    kafka = pytest.importorskip("cloudevents.core.bindings.kafka", reason="the CloudEvents SDK is an optional referee")
-    formats = pytest.importorskip("cloudevents.core.formats.json")
+    kafka = pytest.importorskip("cloudevents.core.bindings.kafka", reason="needs the CloudEvents SDK: pip install '.[dev]'")
+    formats = pytest.importorskip("cloudevents.core.formats.json", reason="needs the CloudEvents SDK: pip install '.[dev]'")
     (message, *_) = some_messages()
     make_sink(mode=mode).deliver([message])
     (record,) = broker.records(topic)
@@ -220,7 +220,7 @@ def test_a_connection_without_tls_to_a_broker_with_tls_names_the_settings_to_che
 
 
 def test_messages_of_librdkafka_are_logged_with_secrets_masked(caplog):
-    pytest.importorskip("confluent_kafka", reason="no Kafka client: pip install '.[kafka]'")
+    pytest.importorskip("confluent_kafka", reason="needs the extra: pip install '.[kafka]'")
     caplog.set_level(logging.DEBUG, logger="edge_hoi.sinks.kafka.sink")
     settings = KafkaSettings.model_validate(
         {"brokers": ["127.0.0.1:1"], "topic": "t", "timeout_seconds": 2, "sasl": {"user": USER, "password": PASSWORD}}
@@ -400,7 +400,7 @@ def test_a_missing_client_library_is_reported_with_its_install_command(monkeypat
 
 
 def test_an_unencrypted_password_is_warned_about(caplog):
-    pytest.importorskip("confluent_kafka", reason="no Kafka client: pip install '.[kafka]'")
+    pytest.importorskip("confluent_kafka", reason="needs the extra: pip install '.[kafka]'")
     sasl = {"mechanism": "PLAIN", "user": USER, "password": PASSWORD}
     KafkaSettings(brokers=("host:9092",), topic="events", sasl=sasl).make(SinkContext("site"))
     assert "sink kafka sends its password unencrypted: add `tls: {}`" in caplog.text

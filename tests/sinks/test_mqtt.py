@@ -294,7 +294,7 @@ def test_a_broker_that_does_not_answer_is_detected_within_the_timeout_and_close_
 
 
 def test_a_server_that_accepts_the_connection_but_does_not_answer_times_out(silent_server):
-    pytest.importorskip("paho.mqtt.client")
+    pytest.importorskip("paho.mqtt.client", reason="needs the extra: pip install '.[mqtt]'")
     with pytest.raises(SinkUnavailableError, match=r"did not answer for 0\.5 s"):
         make_sink(silent_server, timeout_seconds=0.5).open()
 
@@ -349,7 +349,7 @@ def test_two_programs_with_one_client_id_are_reported(broker):
 
 
 def test_an_unknown_host_is_retried():
-    pytest.importorskip("paho.mqtt.client")
+    pytest.importorskip("paho.mqtt.client", reason="needs the extra: pip install '.[mqtt]'")
     with pytest.raises(SinkUnavailableError, match=r"MQTT broker no-such-host\.invalid:1883: unknown host name"):
         MqttSettings(host="no-such-host.invalid").make(CONTEXT).open()
 
@@ -376,7 +376,7 @@ def test_client_ids_are_deterministic_short_and_unique_to_programs_sinks_and_tes
 
 
 def test_the_default_port_depends_on_tls_and_the_default_prefix_on_the_format():
-    pytest.importorskip("paho.mqtt.client")
+    pytest.importorskip("paho.mqtt.client", reason="needs the extra: pip install '.[mqtt]'")
     assert "h:1883" in repr(MqttSettings(host="h").make(CONTEXT))
     assert "h:8883" in repr(MqttSettings(host="h", tls={}).make(CONTEXT))
     assert "'edge-hoi'" in repr(MqttSettings(host="h").make(CONTEXT))

@@ -10,7 +10,7 @@ from edge_hoi.errors import SinkFaultError, SinkUnavailableError
 from edge_hoi.sinks import Message, SinkContext
 from edge_hoi.sinks.mqtt import MqttSettings
 
-trustme = pytest.importorskip("trustme", reason="makes certificates: pip install trustme")
+trustme = pytest.importorskip("trustme", reason="needs trustme to make certificates: pip install '.[dev]'")
 # The client library does not close the socket of a failed handshake.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
 EVENTS = [Message.of(event, position) for position, event in enumerate(make_episode(), 1)]
@@ -103,7 +103,7 @@ def test_a_mismatch_of_tls_and_port_is_explained(start_broker, files, tmp_path):
 
 
 def test_invalid_certificate_files_are_reported_at_the_start(files, tmp_path):
-    pytest.importorskip("paho.mqtt.client")
+    pytest.importorskip("paho.mqtt.client", reason="needs the extra: pip install '.[mqtt]'")
     nonsense = tmp_path / "nonsense.pem"
     nonsense.write_text("nonsense")
     for tls, expected in [
@@ -116,8 +116,8 @@ def test_invalid_certificate_files_are_reported_at_the_start(files, tmp_path):
 
 
 def test_the_password_of_an_encrypted_key_is_used_and_never_shown(authority, tmp_path):
-    pytest.importorskip("paho.mqtt.client")
-    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
+    pytest.importorskip("paho.mqtt.client", reason="needs the extra: pip install '.[mqtt]'")
+    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization", reason="needs cryptography: pip install '.[dev]'")
     client = authority.issue_cert("client.test")
     key = serialization.load_pem_private_key(client.private_key_pem.bytes(), None)
     encryption = serialization.BestAvailableEncryption(b"k@y/p%ss")

@@ -13,7 +13,7 @@ from edge_hoi.errors import MissingDependencyError, SinkFaultError, SinkUnavaila
 from edge_hoi.sinks import Message, SinkContext
 from edge_hoi.sinks.parquet import ParquetSettings, ParquetSink
 
-parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet files need the [parquet] extra")
+parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra: pip install '.[parquet]'")
 
 MESSAGES = [Message.of(event) for event in play(lambda pts: [(moved(HUMAN, 9 * pts), OBJECT, RIDE, 0.8)], times(10, 20))]
 IDS = [message.id for message in MESSAGES]
@@ -52,7 +52,7 @@ def test_a_table_has_typed_columns_and_the_whole_event(folder):
 
 
 def test_a_folder_reads_as_one_data_set_also_while_it_is_written(folder):
-    dataset = pytest.importorskip("pyarrow.dataset")
+    dataset = pytest.importorskip("pyarrow.dataset", reason="needs the extra: pip install '.[parquet]'")
     with ParquetSink(folder, max_events=4) as sink:
         sink.deliver(MESSAGES)
         assert dataset.dataset(folder).to_table().column("id").to_pylist() == IDS[: len(IDS) // 4 * 4]

@@ -10,7 +10,7 @@ from edge_hoi.errors import MissingDependencyError, SinkError, SinkFaultError, S
 from edge_hoi.sinks import Message, SinkContext
 from edge_hoi.sinks.redis_stream import RedisSettings
 
-redis = pytest.importorskip("redis", reason="the Redis stream needs the [redis] extra")
+redis = pytest.importorskip("redis", reason="needs the extra: pip install '.[redis]'")
 if not has_redis_server():
     pytest.skip("no Redis: apt-get install redis-server", allow_module_level=True)
 
@@ -113,7 +113,7 @@ def test_a_server_that_does_not_answer_times_out(silent_server):
 
 
 def test_tls_is_verified(start, tmp_path):
-    trustme = pytest.importorskip("trustme", reason="certificates are made by trustme, of the [dev] extra")
+    trustme = pytest.importorskip("trustme", reason="needs trustme to make certificates: pip install '.[dev]'")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")

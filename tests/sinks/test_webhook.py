@@ -29,7 +29,7 @@ from edge_hoi.sinks import Message, RetrySettings, SinkContext
 from edge_hoi.sinks.webhook.response import MAX_RETRY_AFTER, Response, retry_after
 from edge_hoi.sinks.webhook.settings import WebhookSettings
 
-pytest.importorskip("httpx", reason="the webhook needs the [webhook] extra")
+pytest.importorskip("httpx", reason="needs the extra: pip install '.[webhook]'")
 
 EVENTS = play(lambda pts: [(moved(HUMAN, 9 * pts), OBJECT, RIDE, 0.8)], times(10, 20))
 MESSAGES = [Message.of(event, position) for position, event in enumerate(EVENTS, 1)]

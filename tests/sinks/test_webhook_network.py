@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-httpcore = pytest.importorskip("httpcore", reason="the webhook needs the [webhook] extra")
+httpcore = pytest.importorskip("httpcore", reason="needs the extra: pip install '.[webhook]'")
 
 from edge_hoi.sinks.webhook.network import BoundedNetwork
 

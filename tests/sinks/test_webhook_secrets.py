@@ -15,7 +15,7 @@ from edge_hoi.errors import ConfigError, EdgeHoiError, SinkError
 from edge_hoi.sinks import Message, SinkContext
 from edge_hoi.sinks.masking import mask
 
-pytest.importorskip("httpx", reason="the webhook needs the [webhook] extra")
+pytest.importorskip("httpx", reason="needs the extra: pip install '.[webhook]'")
 
 CANARY = 'kanari@/%41"bird'
 FORMS = [CANARY, quote(CANARY), quote(CANARY, safe=""), json.dumps(CANARY)[1:-1], b64encode(f"me:{CANARY}".encode()).decode()]

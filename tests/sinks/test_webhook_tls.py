@@ -12,8 +12,8 @@ from edge_hoi.errors import SinkError, SinkFaultError, SinkUnavailableError
 from edge_hoi.sinks import Message, SinkContext
 from edge_hoi.sinks.webhook.settings import WebhookSettings
 
-pytest.importorskip("httpx", reason="the webhook needs the [webhook] extra")
-trustme = pytest.importorskip("trustme", reason="certificates are made by trustme, of the [dev] extra")
+pytest.importorskip("httpx", reason="needs the extra: pip install '.[webhook]'")
+trustme = pytest.importorskip("trustme", reason="needs trustme to make certificates: pip install '.[dev]'")
 
 MESSAGES = [Message.of(event) for event in play(lambda pts: [(HUMAN, OBJECT, RIDE, 0.8)], times(10, 2))]
 

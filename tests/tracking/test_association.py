@@ -19,7 +19,7 @@ def gain(iou, tracks, observations):
 
 @pytest.mark.parametrize("seed", range(40))
 def test_assignment_equals_scipys_optimum(seed):
-    optimize = pytest.importorskip("scipy.optimize", reason="needs SciPy, of the [dev] extra")
+    optimize = pytest.importorskip("scipy.optimize", reason="needs SciPy: pip install '.[dev]'")
     rng = np.random.default_rng(seed)
     boxes, categories = random_boxes(rng, rng.integers(1, 25))
     observed, observed_categories = random_boxes(rng, rng.integers(1, 25))

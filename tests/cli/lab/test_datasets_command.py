@@ -24,7 +24,7 @@ def command(*arguments):
 
 @pytest.fixture
 def yard(tmp_path):
-    image = pytest.importorskip("PIL.Image", reason="needs the [build] extra")
+    image = pytest.importorskip("PIL.Image", reason="needs the extra: pip install '.[build]'")
     image.new("RGB", (20, 10)).save(tmp_path / "a.jpg")
     (tmp_path / "annotations.json").write_text(json.dumps({"images": [{"file": "a.jpg", "interactions": [ENTRY]}]}))
     return tmp_path

@@ -10,7 +10,7 @@ from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.errors import ConfigError, DatasetError
 from edge_hoi.ingest import open_source
 
-pytest.importorskip("PIL", reason="needs the [build] extra")
+pytest.importorskip("PIL", reason="needs the extra: pip install '.[build]'")
 
 
 def evaluate(*arguments):
@@ -43,7 +43,7 @@ def hico(tmp_path_factory):
 
 
 def test_the_given_photos_of_vcoco_are_evaluated_end_to_end(capsys, shared_data, untrained_engine, tmp_path):
-    pytest.importorskip("matplotlib", reason="needs the [train] extra")
+    pytest.importorskip("matplotlib", reason="needs the extra: pip install '.[train]'")
     output, plot = tmp_path / "results.json", tmp_path / "ap.png"
     evaluate("--engine", untrained_engine, "--dataset", "vcoco", "--data", shared_data / "vcoco", "--output", output, "--plot", plot)
     captured = capsys.readouterr()
@@ -95,7 +95,7 @@ def test_enhancement_uses_text_features_and_is_recorded(capsys, hico, tmp_path):
 
 
 def test_a_checkpoint_is_evaluated_without_building_an_engine_first(capsys, hico, tmp_path):
-    pytest.importorskip("torch", reason="needs the [build] extra")
+    pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
     from edge_hoi.model import VARIANTS, save_checkpoint
     from edge_hoi.model.reference_weights import untrained_checkpoint
     from edge_hoi.vocabulary import load_vocabulary

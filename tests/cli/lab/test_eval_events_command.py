@@ -110,7 +110,7 @@ def test_a_camera_of_any_name_goes_with_the_only_ground_truth(capsys, tmp_path):
 
 
 def test_running_videos_and_reading_their_events_have_equal_results(capsys, ran_videos, tmp_path):
-    pytest.importorskip("matplotlib", reason="needs the [train] extra")
+    pytest.importorskip("matplotlib", reason="needs the extra: pip install '.[train]'")
     output, plot = tmp_path / "ran.json", tmp_path / "timeline.png"
     evaluate("--videos", ran_videos, "--config", ran_videos / "config.yaml", "--output", output, "--plot", plot)
     captured = capsys.readouterr()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the [build] extra")
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "lab" / "training"))
 from captioned_shapes import VOCABULARY, draw_shapes

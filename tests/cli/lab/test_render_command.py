@@ -22,7 +22,7 @@ def edge_hoi(*arguments):
 
 
 def test_images_are_rendered_and_pass_the_check_of_data_sets(tmp_path, capsys):
-    pytest.importorskip("PIL", reason="needs the [build] extra")
+    pytest.importorskip("PIL", reason="needs the extra: pip install '.[build]'")
     assert edge_hoi("render", "images", "--split", "held_out", "--count", 6, "--captions", "--workers", 2, "--output", tmp_path / "w") == 0
     assert "6 images of the split held_out" in capsys.readouterr().out
     assert edge_hoi("datasets", "check", "custom", "--data", tmp_path / "w") == 0

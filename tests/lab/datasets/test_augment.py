@@ -1,6 +1,6 @@
 import pytest
 
-image = pytest.importorskip("PIL.Image", reason="needs the [build] extra")
+image = pytest.importorskip("PIL.Image", reason="needs the extra: pip install '.[build]'")
 
 import numpy as np
 
@@ -76,8 +76,8 @@ def test_sizes_are_rounded_as_in_the_published_code(size, side, longest, expecte
 
 
 def test_transforms_are_those_of_torchvision():
-    v2 = pytest.importorskip("torchvision.transforms.v2.functional", reason="needs the [build] extra")
-    transforms = pytest.importorskip("torchvision.transforms")
+    v2 = pytest.importorskip("torchvision.transforms.v2.functional", reason="needs the extra: pip install '.[build]'")
+    transforms = pytest.importorskip("torchvision.transforms", reason="needs the extra: pip install '.[build]'")
     original = scene(width=301, height=200).image
     ours = resize(Scene(original, np.zeros((0, 4))), 133).image
     assert np.array_equal(np.asarray(ours), np.asarray(v2.resize(original, [133, 200])))
@@ -102,7 +102,7 @@ class FixedGenerator:
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1]])
 def test_jitter_is_torchvisions(order):
-    v2 = pytest.importorskip("torchvision.transforms.v2.functional", reason="needs the [build] extra")
+    v2 = pytest.importorskip("torchvision.transforms.v2.functional", reason="needs the extra: pip install '.[build]'")
     original = scene().image
     adjust, expected = [v2.adjust_brightness, v2.adjust_contrast, v2.adjust_saturation], original
     factors = [0.7, 1.3, 0.9]

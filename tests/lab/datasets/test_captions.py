@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-pillow = pytest.importorskip("PIL.Image", reason="needs the [train] extra")
+pillow = pytest.importorskip("PIL.Image", reason="needs the extra: pip install '.[train]'")
 
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets.captions import prompts_of_meanings, read_captioned_images, read_squares

@@ -1,6 +1,6 @@
 import pytest
 
-pytest.importorskip("PIL", reason="needs the [build] extra")
+pytest.importorskip("PIL", reason="needs the extra: pip install '.[build]'")
 
 import numpy as np
 from annotation_files import write_image, write_json

@@ -1,6 +1,6 @@
 import pytest
 
-image = pytest.importorskip("PIL.Image", reason="needs the [build] extra")
+image = pytest.importorskip("PIL.Image", reason="needs the extra: pip install '.[build]'")
 
 import io
 

@@ -1,6 +1,6 @@
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the [build] extra")
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 import numpy as np
 from annotation_files import published_hico, published_vcoco, write_image, write_json

@@ -12,7 +12,7 @@ from edge_hoi.pipeline.classifiers import load_engine_vocabulary
 from edge_hoi.pipeline.engines import engine_folder
 from edge_hoi.runtime import read_manifest
 
-pytest.importorskip("PIL", reason="needs the [build] extra")
+pytest.importorskip("PIL", reason="needs the extra: pip install '.[build]'")
 
 
 class Collector:

@@ -37,7 +37,7 @@ def test_json_has_all_metrics_and_null_for_nan():
 
 @pytest.mark.parametrize("count", [1, 5, 600])
 def test_few_and_many_categories_are_plotted(tmp_path, count):
-    pytest.importorskip("matplotlib", reason="needs the [train] extra")
+    pytest.importorskip("matplotlib", reason="needs the extra: pip install '.[train]'")
     plot_categories(make_results(count), tmp_path / "ap.png", "mine validation")
     image = cv2.imread(str(tmp_path / "ap.png"))
     assert image.shape[1] == 1540
@@ -47,7 +47,7 @@ def test_few_and_many_categories_are_plotted(tmp_path, count):
 
 
 def test_plots_with_unknown_suffix_and_without_categories_are_refused(tmp_path, monkeypatch):
-    pytest.importorskip("matplotlib", reason="needs the [train] extra")
+    pytest.importorskip("matplotlib", reason="needs the extra: pip install '.[train]'")
     with pytest.raises(ConfigError, match=r"suffix \.png, \.svg, \.pdf, got 'ap\.jpg'"):
         check_plot(tmp_path / "ap.jpg")
     nothing = Results("HICO-DET", 0, {}, (CategoryResult("person and dog", 0, math.nan),))

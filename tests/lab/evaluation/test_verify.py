@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-pytest.importorskip("torch", reason="needs the [build] extra")
+pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 from edge_hoi.cli import main
 from edge_hoi.errors import EngineError

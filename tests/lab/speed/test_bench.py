@@ -91,7 +91,7 @@ def test_eager_pytorch_comes_once_for_each_network():
 @pytest.mark.slow
 @pytest.mark.torch
 def test_eager_pytorch_is_the_baseline_where_it_is_installed():
-    pytest.importorskip("torch", reason="needs the [build] extra")
+    pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
     targets = [embedded()]
     report = bench([*targets, *eager_targets(targets)], dataclasses.replace(SHORT, batches=(1,), rounds=1))
     quick, eager = report.engines

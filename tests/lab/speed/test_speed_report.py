@@ -74,7 +74,7 @@ def test_tables_show_every_engine_and_its_results():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_one_and_several_engines_are_plotted(tmp_path, count):
-    pytest.importorskip("matplotlib", reason="needs the [train] extra")
+    pytest.importorskip("matplotlib", reason="needs the extra: pip install '.[train]'")
     speeds = report(*(dataclasses.replace(engine(f"engine {number}", 5 + number), is_baseline=number == 0) for number in range(count)))
     plot_speed(speeds, tmp_path / "speed.png")
     assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-pytest.importorskip("PIL", reason="needs the [build] extra")
+pytest.importorskip("PIL", reason="needs the extra: pip install '.[build]'")
 
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets import open_dataset, unseen_hoi_ids, without_unseen
@@ -75,7 +75,7 @@ def test_some_training_pictures_are_frames_of_videos_wherever_they_are_drawn(tmp
 
 
 def test_captions_have_their_crops_and_fit_the_small_clip(train):
-    open_clip = pytest.importorskip("open_clip", reason="needs the [build] extra")
+    open_clip = pytest.importorskip("open_clip", reason="needs the extra: pip install '.[build]'")
     images = read_captioned_images(train / "captioned")
     assert len(images) > 60
     assert all(image.path.is_file() for image in images)

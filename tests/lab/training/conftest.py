@@ -8,7 +8,7 @@ import pytest
 @pytest.fixture(scope="session")
 def untrained():
     """Return a function that gives equal untrained checkpoints of the tiny variant: `untrained(vocabulary=hico_det)`."""
-    pytest.importorskip("torch", reason="needs the [build] extra")
+    pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
     from edge_hoi.lab.training.initialization import untrained_checkpoint
     from edge_hoi.model import VARIANTS
     from edge_hoi.vocabulary import load_vocabulary

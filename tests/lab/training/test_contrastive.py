@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the [build] extra")
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 from captioned_shapes import VOCABULARY, draw_shapes
 

@@ -1,6 +1,6 @@
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the [build] extra")
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 from edge_hoi.lab.training.ema import WeightEma
 

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the [build] extra")
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 import numpy as np
 import safetensors.torch

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the [build] extra")
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 from training_samples import pairs_of, random_predictions, random_target
 
@@ -31,7 +31,7 @@ def plain_cost(predictions, target, row, query):
 @pytest.mark.parametrize("pairs", [1, 4, 6, 9])
 @pytest.mark.parametrize("without_object", [(), (0,)])
 def test_matches_are_those_of_least_total_cost(pairs, without_object):
-    optimize = pytest.importorskip("scipy.optimize", reason="needs SciPy to compare with")
+    optimize = pytest.importorskip("scipy.optimize", reason="needs SciPy: pip install '.[dev]'")
     predictions = random_predictions(pairs)
     targets = Targets.of([random_target(seed, pairs, without_object=without_object) for seed in (1, 2)])
     found = pairs_of(Matcher()([predictions], targets)[0], targets)

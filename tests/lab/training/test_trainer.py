@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the [build] extra")
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 from training_samples import RandomSamples
 
@@ -172,7 +172,7 @@ def test_evaluation_waits_for_its_epoch_and_never_misses_the_end(tmp_path, untra
 
 
 def test_metrics_go_to_tensorboard(tmp_path, untrained):
-    pytest.importorskip("tensorboard", reason="needs the [train] extra")
+    pytest.importorskip("tensorboard", reason="needs the extra: pip install '.[train]'")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     train(untrained(), tmp_path)

@@ -74,7 +74,7 @@ def test_json_has_null_for_nan(video):
 
 
 def test_a_timeline_is_plotted(video, tmp_path):
-    pytest.importorskip("matplotlib", reason="needs the [train] extra")
+    pytest.importorskip("matplotlib", reason="needs the extra: pip install '.[train]'")
     plot_timeline([video, video], tmp_path / "timeline.png")
     image = cv2.imread(str(tmp_path / "timeline.png"))
     found_green = (image == [51, 136, 34]).all(axis=2) | (abs(image.astype(int) - [82, 154, 68]).max(axis=2) < 6)
@@ -83,7 +83,7 @@ def test_a_timeline_is_plotted(video, tmp_path):
 
 
 def test_an_empty_timeline_and_an_unknown_suffix_are_refused(video, tmp_path):
-    pytest.importorskip("matplotlib", reason="needs the [train] extra")
+    pytest.importorskip("matplotlib", reason="needs the extra: pip install '.[train]'")
     with pytest.raises(ConfigError, match="neither ground-truth nor predicted episodes"):
         plot_timeline([score_events(make_truth(), [], name="street")], tmp_path / "timeline.png")
     with pytest.raises(ConfigError, match=r"suffix .png"):
