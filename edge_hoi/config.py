@@ -55,6 +55,48 @@ NameOrPath = Annotated[PathText, AfterValidator(_anchor_unless_name)]
 VocabularyChoice = NameOrPath | tuple[str, ...]
 
 
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """Refuses a mapping that has a key twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Check the keys of a mapping, and construct it."""
+        lines: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            key, line = getattr(key_node, "value", None), key_node.start_mark.line + 1
+            if isinstance(key, str) and key in lines:
+                raise ConfigError(f"the key {key!r} stands in lines {lines[key]} and {line}; keep one")
+            lines[key] = line
+        return super().construct_mapping(node, deep)
+
+
+def _source_of_text(value: Any) -> Any:  # noqa: ANN401 -- any YAML value
+    """Accept a source's address alone for `{url: ADDRESS}`."""
+    return {"url": value} if isinstance(value, str) else value
+
+
+def _several_sources(value: Any) -> Any:  # noqa: ANN401 -- any YAML value
+    """Accept one source for a list of one, and explain other forms by an example."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            if not isinstance(item, str | dict | BaseModel):
+                raise ValueError(f"entry {number + 1} is {_yaml_form(item)}; {_SOURCES_EXAMPLE}")
+        return value
+    if isinstance(value, dict) and "url" in value:
+        return [value]
+    raise ValueError(f"expected a list of sources, got {_yaml_form(value)}; {_SOURCES_EXAMPLE}")
+
+
+_SOURCES_EXAMPLE = "write `sources: [street.mp4]`, or `- {url: rtsp://camera/stream, id: gate}` in lines below `sources:`"
+
+
+def _yaml_form(value: object) -> str:
+    """Name a value in YAML's words."""
+    forms = {dict: "a mapping", list: "a list", str: "a text", bool: "a yes or no", int: "a number", float: "a number"}
+    return "nothing" if value is None else forms.get(type(value), type(value).__name__)
+
+
 class SourceConfig(Section):
     """One camera, video file, stream address, capture device, or folder of images."""
 
@@ -120,7 +162,9 @@ class RunConfig(Section):
     """The configuration of `edge-hoi run`."""
 
     site: Identifier = Field("site", description="Name of the site in events")
-    sources: tuple[SourceConfig, ...] = Field((), max_length=256)
+    sources: Annotated[
+        tuple[Annotated[SourceConfig, BeforeValidator(_source_of_text)], ...], BeforeValidator(_several_sources), Field(max_length=256)
+    ] = ()
     engine: EngineConfig = EngineConfig()
     vocabulary: VocabularyChoice | None = Field(
         None, description="hico_det, vcoco, a YAML file, or a list of phrases; the engine's own if absent"
@@ -153,8 +197,10 @@ def load_config(path: Path) -> RunConfig:
     """
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigError(f"{path}: a configuration has at most {MAX_FILE_BYTES} bytes; is this the right file?")
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+            raise ConfigError(f"a configuration has at most {MAX_FILE_BYTES} bytes; is this the right file?")
+        document = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 -- derived from the safe loader
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); copy one of the examples in configs/") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:

@@ -199,3 +199,46 @@ def test_a_cache_that_cannot_be_written_is_replaced_by_a_temporary_one_with_one_
     assert [record.getMessage() for record in caplog.records] == [
         f"the cache {tmp_path}/file/edge-hoi cannot be written: using a temporary one; set XDG_CACHE_HOME to a writable folder to keep it"
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sources: [a.mp4]\nsite: x\nsources: [b.mp4]\n", "the key 'sources' stands in lines 1 and 3; keep one"),
+        ("engine:\n  path: a\n  device: cpu\n  path: b\n", "the key 'path' stands in lines 2 and 4; keep one"),
+        ("engine: {path: a, path: b}\n", "the key 'path' stands in lines 1 and 1; keep one"),
+        ("sources: [{url: a.mp4, id: a, url: b.mp4}]\n", "the key 'url' stands in lines 1 and 1; keep one"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_with_both_lines(tmp_path, text, message):
+    path = tmp_path / "twice.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_config(path)
+
+
+@pytest.mark.parametrize("text", ["sources: a.mp4", "sources: [a.mp4]", "sources: {url: a.mp4}", "sources: [{url: a.mp4}]"])
+def test_an_address_alone_is_a_source(tmp_path, text):
+    path = tmp_path / "short.yaml"
+    path.write_text(text)
+    assert [source.url for source in load_config(path).sources] == [str(tmp_path / "a.mp4")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sources: 3", "expected a list of sources, got a number; write `sources: "),
+        ("sources: {door: a.mp4}", "expected a list of sources, got a mapping; write `sources: "),
+        ("sources: [a.mp4, [b.mp4]]", "entry 2 is a list; write `sources: "),
+        ("sources: [a.mp4, ]\n", None),
+        ("sources:\n  -\n", "entry 1 is nothing; write `sources: "),
+    ],
+)
+def test_other_forms_of_sources_are_answered_in_the_words_of_yaml(tmp_path, text, message):
+    path = tmp_path / "form.yaml"
+    path.write_text(text)
+    if message is None:
+        assert len(load_config(path).sources) == 1
+        return
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_config(path)

@@ -33,8 +33,8 @@ def run_config(source: SourceLike | None, **options: Any) -> RunConfig:  # noqa:
     base = RunConfig()
     if isinstance(source, RunConfig):
         base = source
-    elif isinstance(source, str | Path) and str(source).endswith(_CONFIG_SUFFIXES):
-        base = load_config(Path(source))
+    elif (path := config_path(source)) is not None:
+        base = load_config(path)
     elif source is not None:
         urls = [source] if isinstance(source, str | Path) else source
         options["sources"] = [{"url": str(url)} for url in urls]
@@ -42,6 +42,11 @@ def run_config(source: SourceLike | None, **options: Any) -> RunConfig:  # noqa:
     if isinstance(vocabulary, Path):
         options["vocabulary"] = str(vocabulary)
     return override(base, options, origin="arguments")
+
+
+def config_path(source: SourceLike | None) -> Path | None:
+    """Return the configuration file that a source names; None if it is none."""
+    return Path(source) if isinstance(source, str | Path) and str(source).endswith(_CONFIG_SUFFIXES) else None
 
 
 def override(base: RunConfig, changes: Mapping[str, Any], *, origin: str) -> RunConfig:

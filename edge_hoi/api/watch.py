@@ -9,7 +9,7 @@ from typing import Literal
 
 from typing_extensions import Self
 
-from edge_hoi.api.settings import SourceLike, VocabularyLike, note, run_config
+from edge_hoi.api.settings import SourceLike, VocabularyLike, config_path, note, run_config
 from edge_hoi.config import RunConfig
 from edge_hoi.errors import ConfigError, EdgeHoiError
 from edge_hoi.pipeline import CameraStatus, Pipeline, build_pipeline
@@ -25,11 +25,11 @@ class Watch:
     Whoever takes events too slowly slows a recording down; live sources then skip frames.
     """
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, config_file: Path | None = None) -> None:
         """Build and start the pipeline. See `watch`."""
         if not config.sources:
             raise ConfigError("nothing to watch: name a source, such as edge_hoi.watch('street.mp4')")
-        self._pipeline = build_pipeline(config, note=note)
+        self._pipeline = build_pipeline(config, note=note, config_file=config_file)
         self._observer = _EventQueue()
         self._stopping = threading.Event()
         # The thread holds no reference to this object, so that one that is no longer used can be collected, and ends the run.
@@ -167,4 +167,4 @@ def watch(
         vocabulary=vocabulary,
         max_frames=max_frames,
     )
-    return Watch(config)
+    return Watch(config, config_file=config_path(source))

@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from edge_hoi.cli.run import DeviceOption, EngineOption, VocabularyOption
 from edge_hoi.cli.terminal import err, print_result
+from edge_hoi.errors import ConfigError
 
 
 def detect(
@@ -34,16 +35,22 @@ def detect(
     """
     from edge_hoi.api.detector import Detector
     from edge_hoi.ingest import open_source
+    from edge_hoi.ingest.url import is_local, local_path
     from edge_hoi.media import VideoWriter, write_image
     from edge_hoi.media import annotate as draw
     from edge_hoi.media.image_file import SUFFIXES
+    from edge_hoi.overwriting import refuse_overwriting
 
+    if annotate is not None and is_local(source):
+        refuse_overwriting([("--annotate", annotate)], [("the source", local_path(source))])
     with ExitStack() as cleanup:
         opened = cleanup.enter_context(open_source(source, source_id="detect"))
         detector = cleanup.enter_context(
             Detector(engine or "default", vocabulary=vocabulary, device=device or "auto", threshold=threshold, max_interactions=top)
         )
         count = max_frames or opened.info.frame_count
+        if annotate is not None and annotate.suffix.lower() in SUFFIXES and count != 1:
+            raise ConfigError(f"--annotate {annotate} holds one image, and {source} has several; name a video (.mp4), or --max-frames 1")
         progress = cleanup.enter_context(Progress(console=err, transient=True, disable=not err.is_terminal or count == 1))
         task = progress.add_task("frames", total=count)
         writer: VideoWriter | None = None

@@ -76,7 +76,7 @@ def run(
         settings, shown = _demo(settings), []
     failure: Exception | None = None
     with stop_on_signal() as stop:
-        pipeline = build_pipeline(settings, note=print_note)
+        pipeline = build_pipeline(settings, note=print_note, config_file=config)
         try:
             with RunDisplay(shows_events="-" not in _files(settings), keeps=shown) as display:
                 pipeline.run(stop, display)

@@ -53,6 +53,11 @@ def local_path(url: str) -> Path:
     return Path(unquote(url.removeprefix("file://"), errors="surrogateescape")) if url.startswith("file://") else Path(url)
 
 
+def is_local(url: str) -> bool:
+    """Whether a source is a file or folder of this machine."""
+    return "://" not in url or url.startswith("file://")
+
+
 def source_kind(url: str) -> SourceKind:
     """Return the kind of a URL (`rtsp`, `rtsps`, `http`, `https`, `file`), or of a path to a file, image folder or V4L2 device.
 

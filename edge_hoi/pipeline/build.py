@@ -2,7 +2,7 @@
 
 import difflib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -12,10 +12,12 @@ from edge_hoi.config import RunConfig, SourceConfig
 from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeKeeper, EpisodeSettings
 from edge_hoi.ingest import SourceReader, open_source, source_kind
+from edge_hoi.ingest.url import is_local, local_path
+from edge_hoi.overwriting import Named, refuse_overwriting
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
 from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.detector_builder import DetectorBuilder
-from edge_hoi.pipeline.engines import refuse_demo_engine
+from edge_hoi.pipeline.engines import engine_folder, refuse_demo_engine
 from edge_hoi.pipeline.pipeline import Pipeline
 from edge_hoi.pipeline.sinks import open_delivery
 from edge_hoi.pipeline.source_names import RECORDINGS, name_sources
@@ -29,22 +31,24 @@ from edge_hoi.vocabulary import Vocabulary
 Note = Callable[[str], None]
 
 
-def build_pipeline(config: RunConfig, *, note: Note) -> Pipeline:
+def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = None) -> Pipeline:
     """Build a pipeline that is ready to run.
 
     Args:
         config: What to run; at least one source.
         note: Called with messages for the user, such as the engine's caution.
+        config_file: Where the configuration was read, which no output may overwrite.
 
     Raises:
-        ConfigError: A vocabulary cannot be used.
+        ConfigError: A vocabulary cannot be used, or an output would overwrite a source, the configuration or another output.
         EngineError: The engine is missing, damaged, or does not fit the vocabulary.
         DeliveryError: The outbox or a sink's file cannot be opened.
         MissingDependencyError: A sink's client library is not installed.
     """
     stages = StageTimer()
-    detectors = DetectorBuilder(config, note, stages)
     ids = name_sources([(source.id, source.url) for source in config.sources])
+    refuse_overwriting(_outputs(config, ids), _inputs(config, ids, config_file))
+    detectors = DetectorBuilder(config, note, stages)
     cameras = [_camera(config, source, source_id, detectors) for source, source_id in zip(config.sources, ids, strict=True)]
     _check_verbs(config, [camera.vocabulary for camera in cameras])
     if config.sinks and config.outbox.path is None and not all(camera.is_recording for camera in cameras):
@@ -92,6 +96,32 @@ def _camera(config: RunConfig, source: SourceConfig, source_id: str, detectors: 
     )
 
 
+def _video_path(config: RunConfig, path: str, source_id: str) -> Path:
+    video = Path(path)
+    return video.with_stem(f"{video.stem}-{source_id}") if len(config.sources) > 1 else video
+
+
+def _outputs(config: RunConfig, ids: Sequence[str]) -> list[Named]:
+    """List the files that a run writes."""
+    outputs = [(f"the file of sink {sink.sink_name}", path) for sink in config.sinks for path in sink.files]
+    if config.outbox.path is not None:
+        outputs.append(("the outbox", Path(config.outbox.path)))
+    if config.annotate is not None:
+        outputs += [(f"the annotated video of {name}", _video_path(config, config.annotate.path, name)) for name in ids]
+    return outputs
+
+
+def _inputs(config: RunConfig, ids: Sequence[str], config_file: Path | None) -> list[Named]:
+    """List the files and folders that a run reads."""
+    inputs = [(f"source {name}", local_path(source.url)) for name, source in zip(ids, config.sources, strict=True) if is_local(source.url)]
+    inputs.append(("part of the engine", engine_folder(config.engine.path)))
+    vocabularies = (config.vocabulary, *(source.vocabulary for source in config.sources))
+    inputs += [("a vocabulary", Path(name)) for name in vocabularies if isinstance(name, str) and Path(name).suffix]
+    if config_file is not None:
+        inputs.append(("the configuration", config_file))
+    return inputs
+
+
 def make_reader(source: SourceConfig, source_id: str) -> tuple[SourceReader, bool]:
     """Make the reader of a source, which opens it once started.
 
@@ -129,7 +159,5 @@ def _video_maker(config: RunConfig, source_id: str, episodes: EpisodeSettings) -
     """Return what makes a source's annotated video once its frame rate is known."""
     if config.annotate is None:
         return None
-    path = Path(config.annotate.path)
-    if len(config.sources) > 1:
-        path = path.with_stem(f"{path.stem}-{source_id}")
+    path = _video_path(config, config.annotate.path, source_id)
     return partial(AnnotatedVideo, path, annotate_settings(config.annotate, episodes))

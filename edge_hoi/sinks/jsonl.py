@@ -37,6 +37,11 @@ class JsonlSettings(SinkSettings):
         """An overwritten file, like standard output, contains only the events of its own run."""
         return not self.append
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its file."""
+        return (Path(self.path),) if self.path != STANDARD_OUTPUT else ()
+
     def make(self, context: SinkContext) -> "JsonlSink":
         """Open the file."""
         return JsonlSink(

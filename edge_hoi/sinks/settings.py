@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from importlib import import_module
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -38,6 +39,11 @@ class SinkSettings(BaseModel):
     def sink_name(self) -> str:
         """The sink's name in the outbox and in logs."""
         return self.name or self.type
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The local files that it writes."""
+        return ()
 
     @property
     def skips_backlog(self) -> bool:

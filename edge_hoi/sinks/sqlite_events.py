@@ -55,6 +55,11 @@ class SqliteSettings(SinkSettings):
     path: Location = Field(description="The file; created if missing, else appended to")
     keep_days: float | None = Field(None, gt=0, description="Rows stored earlier are deleted; null keeps all")
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its file."""
+        return (Path(self.path),)
+
     def make(self, context: SinkContext) -> "SqliteEventsSink":  # noqa: ARG002 — existing rows are always kept
         """Create the sink."""
         return SqliteEventsSink(self.path, keep_days=self.keep_days)

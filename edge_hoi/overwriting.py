@@ -1,0 +1,40 @@
+"""Refuse outputs that would overwrite an input, a configuration, or another output, before anything is opened."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from edge_hoi.errors import ConfigError
+
+Named = tuple[str, Path]
+"""What a file is, for messages ("--events", "source gate"), and its path."""
+
+
+def refuse_overwriting(outputs: Iterable[Named], inputs: Iterable[Named]) -> None:
+    """Compare every output with the inputs and the outputs before it, also through links and other spellings.
+
+    Outputs that exist and are no regular files (`/dev/null`, a pipe) may be named twice. An output below an input that is a folder is
+    refused where it exists: it is part of that input.
+
+    Args:
+        outputs: Files to be written.
+        inputs: Files and folders to be read.
+
+    Raises:
+        ConfigError: An output is the same file as another.
+    """
+    known = list(inputs)
+    for name, path in outputs:
+        if path.exists() and not path.is_file():
+            continue
+        for other, other_path in known:
+            if is_same_file(path, other_path) or (path.exists() and other_path.is_dir() and other_path.resolve() in path.resolve().parents):
+                raise ConfigError(f"{name} {path} is {other}, and would be overwritten; choose another file")
+        known.append((name, path))
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether two paths name one file, which need not exist."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return one.resolve() == other.resolve()
