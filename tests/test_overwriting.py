@@ -43,6 +43,9 @@ def folder(tmp_path, monkeypatch):
         "run --source x.mp4 --engine {engine} --events {engine}/manifest.json",
         "run --source . --events photo.png",
         "detect x.mp4 --annotate x.mp4",
+        "bench --source x.mp4 --json x.mp4",
+        "eval events --events cfg.yaml --truth words.yaml --output cfg.yaml",
+        "eval events --events cfg.yaml --truth words.yaml --output new.png --plot new.png",
         "detect photo.png --annotate ./photo.png",
     ],
 )

@@ -125,6 +125,8 @@ def import_(
         raise
     candidates = _candidates(identity, known, file)
     output = output or file.with_suffix(".safetensors")
+    card = output.with_suffix(".md")
+    refuse_overwriting([("--output", output), ("the card", card)], [("the input", file)])
     output.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(checkpoint, output)
     facts = _facts(identity, checkpoint.model.config.num_queries) | {
@@ -132,7 +134,6 @@ def import_(
         "dropped": f"{sum(map(is_unused, tensors))} of its {len(tensors)} tensors, which are unused",
         "this file": f"{output.name}, sha256 {sha256_of_file(output)}",
     }
-    card = output.with_suffix(".md")
     write_card(card, title=output.stem, facts=facts, models=candidates)
     for name, fact in facts.items():
         out.print(f"{name:>14}  {fact}", soft_wrap=True, markup=False)

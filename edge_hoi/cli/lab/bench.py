@@ -50,7 +50,7 @@ def bench(
     from edge_hoi.lab.speed.benchmark_target import eager_targets
     from edge_hoi.lab.speed.plot import plot_speed
 
-    check_outputs(json_file, plot)
+    check_outputs(json_file, plot, [source])
     settings = BenchSettings(source or str(DEMO_CLIP), tuple(batch or BATCHES), rounds)
     targets = _targets(engines or ["default"], backend or [], settings.source, size, device or "auto")
     eagers = eager_targets(targets) if eager else []

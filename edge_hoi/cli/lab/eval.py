@@ -67,7 +67,7 @@ def hoi(
     from edge_hoi.lab.evaluation import open_benchmark, plot_categories
     from edge_hoi.lab.evaluation.evaluate import evaluate
 
-    check_outputs(output, plot)
+    check_outputs(output, plot, [data, engine])
     images = open_dataset(dataset, data, split)
     unseen = unseen_hoi_ids(dataset, data, images.vocabulary, zero_shot)
     present = _present(images, is_strict=strict)[:limit]

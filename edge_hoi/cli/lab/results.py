@@ -1,7 +1,7 @@
 """Progress bars and result files of the laboratory's commands."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from rich.progress import MofNCompleteColumn, Progress, TaskProgressColumn, Time
 
 from edge_hoi.cli.terminal import err
 from edge_hoi.errors import ConfigError
+from edge_hoi.overwriting import refuse_overwriting
 
 
 @contextmanager
@@ -21,16 +22,18 @@ def progress_bar(what: str = "", *, total: float | None = None, is_counted: bool
         yield partial(bar.update, bar.add_task(what, total=total))
 
 
-def check_outputs(output: Path | None, plot: Path | None) -> None:
+def check_outputs(output: Path | None, plot: Path | None, inputs: Iterable[Path | str | None] = ()) -> None:
     """Check that results can be written, before hours are spent on them; None for what is not wanted.
 
     Raises:
-        ConfigError: A file's folder does not exist, or a plot's suffix is unknown.
+        ConfigError: A file's folder does not exist, it would overwrite an input, or a plot's suffix is unknown.
         MissingDependencyError: A plot is wanted and Matplotlib is not installed.
     """
     for path in (output, plot):
         if path and not path.resolve().parent.is_dir():
             raise ConfigError(f"cannot write {path}: there is no folder {path.parent}; create it, or choose another one")
+    outputs = [(name, path) for name, path in (("the results", output), ("the plot", plot)) if path]
+    refuse_overwriting(outputs, [("an input", Path(path)) for path in inputs if path])
     if plot:
         from edge_hoi.lab.evaluation.plot import check_plot
 
