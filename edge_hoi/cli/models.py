@@ -109,6 +109,7 @@ def import_(
     from edge_hoi.model.checkpoint_files import TensorMismatchError, is_safetensors, read_published
     from edge_hoi.model.identity import identify
     from edge_hoi.model.published_keys import is_unused
+    from edge_hoi.overwriting import refuse_overwriting
 
     if variant is not None and variant not in VARIANTS:
         raise ConfigError(f"no model variant {variant!r}; known are {', '.join(VARIANTS)}")

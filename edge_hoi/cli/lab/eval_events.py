@@ -45,7 +45,7 @@ def events(
     """
     from edge_hoi.lab.evaluation.events import episode_table, event_results, plot_timeline, result_tables, video_to_json
 
-    check_outputs(output, plot, [events, truth, videos, config])
+    check_outputs(output, plot, [events, *(truth or ()), videos, config])
     if events and truth and not (videos or engine or config or vocabulary or device):
         scored, about = _score_file(events, truth, min_seconds), {"events": str(events)}
     elif videos and not (events or truth):
