@@ -68,7 +68,7 @@ class Episode:
         Args:
             score: In [0, 1]; 0 for a frame without. From `settings.leave` on it is evidence, and the frame has the participants.
             frame: The frame.
-            elapsed: Seconds since the frame before.
+            elapsed: Seconds since the frame before, without a gap.
         """
         seconds = frame.info.seconds
         self.smoothed += -math.expm1(-elapsed / self.settings.smoothing_seconds) * (score - self.smoothed)
@@ -91,6 +91,12 @@ class Episode:
         self.frames_seen += 1
         self.frames_missed += self._frames_unseen
         self._frames_unseen = 0
+
+    def decay(self, seconds: float) -> None:
+        """Reduce the smoothed score as frames without evidence would, in place of a gap of this length."""
+        self.smoothed *= math.exp(-seconds / self.settings.smoothing_seconds)
+        if self.smoothed < self.settings.enter:
+            self.above_since = None
 
     def unblock(self) -> None:
         """Move the start to the end of the episode that blocked this one: earlier evidence belongs to that one."""

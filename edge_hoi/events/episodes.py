@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
+from statistics import median
 
 import numpy as np
 
@@ -13,6 +15,9 @@ from edge_hoi.events.tracked_frame import FrameInfo, TrackedFrame
 from edge_hoi.types import NO_TRACK, EndReason, EpisodeScore, Event, Frame, ModelInfo, Phase, TrackedInteractions
 from edge_hoi.vocabulary import NO_INTERACTION, Vocabulary
 
+_INTERVALS_KEPT = 9
+_LONGEST_INTERVAL = 3  # usual intervals; a longer one is a gap
+
 
 class EpisodeKeeper:
     """Maintains the episodes of one source.
@@ -20,7 +25,7 @@ class EpisodeKeeper:
     An episode is created by its first evidence (a score of at least `leave`). It starts when its smoothed score has been at least `enter`
     for `min_duration_seconds`, and ends when that has been below `leave` for `patience_seconds`; its end is the time of the last evidence.
     An episode that has not started is deleted after `patience_seconds` without evidence. All durations are media time, which does not
-    advance where time stamps go back.
+    advance where time stamps go back. A gap counts as frames without evidence: the first evidence after it has the weight of one frame.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class EpisodeKeeper:
         self._site, self._camera, self._model = site, camera, model
         self._run_key, self._wall_clock = run_key, wall_clock
         settings = settings or EpisodeSettings()
+        self._patience_seconds = settings.patience_seconds
         of_verb = [settings.of_verb(verb) for verb in vocabulary.verbs]
         self._settings_of_hoi = [of_verb[hoi.verb_id] for hoi in vocabulary.hois]
         group_of_verb = {verb: group for group, verbs in enumerate(settings.exclusive_groups) for verb in verbs}
@@ -58,6 +64,7 @@ class EpisodeKeeper:
         self._cooldown_until: dict[Key, float] = {}
         self._pts: float | None = None
         self._seconds = 0.0
+        self._intervals: deque[float] = deque(maxlen=_INTERVALS_KEPT)
         self._started_count = 0
 
     def update(self, frame: Frame, tracked: TrackedInteractions) -> list[Event]:
@@ -78,7 +85,10 @@ class EpisodeKeeper:
 
         events = self._end_after_gap(elapsed)
         self._reassign_tracks(scores, current)
-        self._update_scores(scores, current, elapsed)
+        gap = self._measure_gap(elapsed)
+        for episode in self._episodes.values():
+            episode.decay(gap)
+        self._update_scores(scores, current, elapsed - gap)
         self._suppress_in_groups()
         for episode in list(self._episodes.values()):
             events += self._advance(episode, current)
@@ -103,6 +113,17 @@ class EpisodeKeeper:
             key = (human, object_, hoi)
             best[key] = max(score, best.get(key, 0.0))
         return best
+
+    def _measure_gap(self, elapsed: float) -> float:
+        """Return how much longer than usual the interval before this frame is, in seconds; 0 unless it is a gap.
+
+        While no interval is known, one longer than the general patience is a gap: that is longer than the time between two frames.
+        """
+        usual = median(self._intervals) if self._intervals else 0.0
+        longest = _LONGEST_INTERVAL * usual if self._intervals else self._patience_seconds
+        if elapsed > 0:
+            self._intervals.append(elapsed)
+        return elapsed - usual if elapsed > longest else 0.0
 
     def _end_after_gap(self, elapsed: float) -> list[Event]:
         """End the episodes that frames without evidence, in place of a gap before this frame, would have ended."""

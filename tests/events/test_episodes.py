@@ -478,3 +478,157 @@ def test_events_name_the_category_of_their_object():
     script = both(riding((0, 9)), lambda pts: [(FAR_HUMAN, FAR_OBJECT, HOLD, 0.8)])
     events = of_phase(play(script, times(10, 3)), STARTED)
     assert {event.verb: event.object.category for event in events} == {"ride": "bicycle", "hold": "cup"}
+
+
+def frames_until_the_start(at, *, evidence_from, settings=None, keeper=None):
+    """Return how many frames had evidence when the episode started."""
+    keeper = keeper or make_keeper(settings)
+    for pts in at:
+        frame = make_frame(pts)
+        events = keeper.update(frame, hand_made(frame, [(1, HUMAN, 2, OBJECT, RIDE, 0.8)] if pts >= evidence_from else []))
+        if events:
+            return events[0].frames_seen
+    return None
+
+
+def with_gap(seconds, *, fps=8):
+    """Return times at which the frame after 2 s comes so much later."""
+    return [*times(fps, 2 + 1 / fps), *(2 + seconds + pts for pts in times(fps, 4))]
+
+
+@pytest.mark.parametrize("jump", [0.5, 1, 1.7, 10, 3600, 86_400])
+def test_the_first_evidence_after_a_gap_does_not_weigh_the_gap(jump):
+    usual = frames_until_the_start(with_gap(0.125), evidence_from=2.1)
+    assert frames_until_the_start(with_gap(jump), evidence_from=2.1) == usual == 8  # smoothed 0.6 at the 4th frame, and 0.5 s
+
+
+def test_evidence_before_a_gap_does_not_shorten_the_evidence_needed_after_it():
+    # The smoothed score has reached `enter` when the gap begins. In its place are frames without evidence.
+    at = [*times(8, 0.75), *(2 + pts for pts in times(8, 3))]
+    filled = times(8, 5)
+    gap, missing = make_keeper(), make_keeper()
+    starts = []
+    for keeper, frames in ((gap, at), (missing, filled)):
+        events = []
+        for pts in frames:
+            frame = make_frame(pts)
+            rows = [(1, HUMAN, 2, OBJECT, RIDE, 0.8)] if pts in at else []
+            events += keeper.update(frame, hand_made(frame, rows))
+        starts.append([(event.last.pts_seconds, event.frames_seen, event.score.now) for event in of_phase(events, STARTED)])
+    assert starts[0] == [pytest.approx(each) for each in starts[1]]
+    assert starts[0][0][:2] == (2.875, 14)
+
+
+def test_a_gap_at_the_begin_of_a_stream_has_no_weight_but_a_low_frame_rate_has():
+    after_gap = [0.0, *(60 + pts for pts in times(8, 4))]
+    assert frames_until_the_start(after_gap, evidence_from=1) == 9  # the first weighs nothing, as the first of a stream
+    assert frames_until_the_start(times(8, 4), evidence_from=0) == 9
+    assert frames_until_the_start([0.0, 1.5, 3.0], evidence_from=1) == 2  # 1.5 s are the patience, and may lie between two frames
+    assert frames_until_the_start([0.0, 1.625, 3.125, 4.625], evidence_from=1) == 3
+
+
+@pytest.mark.parametrize(("interval", "frames"), [(0.375, 6), (0.5, 8)])  # 3 and 4 usual intervals
+def test_an_interval_of_up_to_three_usual_ones_is_no_gap(interval, frames):
+    assert frames_until_the_start(with_gap(interval), evidence_from=2.1) == frames
+
+
+def test_the_usual_interval_follows_a_change_of_the_frame_rate():
+    at = [*times(8, 2), *(2 + pts for pts in times(2, 20))]
+    assert frames_until_the_start(at, evidence_from=10) == frames_until_the_start(times(2, 20), evidence_from=10) == 2
+
+
+def test_a_second_gap_is_measured_by_the_frames_and_not_by_the_first():
+    keeper = make_keeper()
+    at = [*times(8, 2), 60.0, 120.0, 180.0, *(240 + pts for pts in times(8, 3))]
+    assert frames_until_the_start(at, evidence_from=240, keeper=keeper) == 8
+
+
+def test_time_that_stands_still_does_not_count_as_an_interval():
+    at = [*times(8, 2), *[2.0] * 30, *(2.125 + pts for pts in times(8, 3))]
+    assert frames_until_the_start(at, evidence_from=2.1) == 8
+
+
+@pytest.mark.parametrize(("gap", "episodes"), [(1.75, 1), (1.875, 2)])
+def test_a_gap_of_patience_and_smoothing_does_not_end_an_episode_and_a_longer_one_does(gap, episodes):
+    keeper, events = make_keeper(EpisodeSettings(smoothing_seconds=0.25)), []
+    for pts in with_gap(gap):
+        frame = make_frame(pts)
+        events += keeper.update(frame, hand_made(frame, [(1, HUMAN, 2, OBJECT, RIDE, 0.8)]))
+    assert len(of_phase(events, STARTED)) == episodes
+    assert [event.end_reason for event in of_phase(events, ENDED)] == [EndReason.ABSENT] * (episodes - 1)
+
+
+@pytest.mark.parametrize(("second", "start"), [(1.5, 0.0), (1.625, 1.625)])
+def test_an_episode_that_has_not_started_is_deleted_after_patience_without_evidence(second, start):
+    events = []
+    keeper = make_keeper()
+    for pts in times(8, 4):
+        frame = make_frame(pts)
+        rows = [(1, HUMAN, 2, OBJECT, RIDE, 0.8)] if pts == 0 or pts >= second else []
+        events += keeper.update(frame, hand_made(frame, rows))
+    assert of_phase(events, STARTED)[0].start.pts_seconds == start
+
+
+def test_patience_of_an_episode_that_has_not_started_counts_from_its_last_evidence():
+    keeper, events = make_keeper(), []
+    for pts in times(8, 6):
+        frame = make_frame(pts)
+        rows = [(1, HUMAN, 2, OBJECT, RIDE, 0.8)] if pts % 1 == 0 or pts >= 4 else []  # one frame a second starts nothing
+        events += keeper.update(frame, hand_made(frame, rows))
+    (started,) = of_phase(events, STARTED)
+    assert started.start.pts_seconds == 0
+    assert started.last.pts_seconds > 4
+
+
+def handed_over(rows_at, *, settings=None, seconds=5.0):
+    keeper, events = make_keeper(settings), []
+    for pts in times(8, seconds):
+        frame = make_frame(pts)
+        events += keeper.update(frame, hand_made(frame, rows_at(pts)))
+    return events
+
+
+def test_a_new_track_continues_a_started_episode_rather_than_a_nearer_one_that_has_not_started():
+    def rows_at(pts):
+        started = (1, HUMAN, 11, OBJECT, RIDE, 0.8)
+        nearer = (2, moved(HUMAN, 40), 12, moved(OBJECT, 40), RIDE, 0.8)
+        new = (3, moved(HUMAN, 38), 13, moved(OBJECT, 38), RIDE, 0.8)
+        return [new] if pts >= 3 else [started, nearer] if pts >= 2.75 else [started]
+
+    events = handed_over(lambda pts: rows_at(pts) if pts < 4 else [], seconds=7)
+    assert [(event.human.track_id, event.merged_track_ids) for event in of_phase(events, ENDED)] == [(3, (1, 11))]
+
+
+def test_a_new_track_continues_the_nearest_of_several_episodes():
+    def rows_at(pts):
+        near = (1, HUMAN, 11, OBJECT, RIDE, 0.8)
+        far = (2, moved(HUMAN, 40), 12, moved(OBJECT, 40), RIDE, 0.8)
+        new = (3, moved(HUMAN, 10), 13, moved(OBJECT, 10), RIDE, 0.8)
+        return [new] if pts >= 3 else [far, near]
+
+    events = handed_over(lambda pts: rows_at(pts) if pts < 4.5 else [], seconds=8)
+    merged = {event.human.track_id: event.merged_track_ids for event in of_phase(events, ENDED)}
+    assert merged == {2: (), 3: (1, 11)}
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.55, 0.95), (0.95, 0.55)])
+def test_a_hand_over_keeps_the_larger_smoothed_score(before, after):
+    """Tracks 1 and 2 are seen twice for 0.25 s, then as 7 and 8 only."""
+    settings = EpisodeSettings(update_interval_seconds=0, score_tolerance=0, enter=0.5)
+
+    def rows_at(pts):
+        old, new = (1, HUMAN, 2, OBJECT, RIDE, before), (7, HUMAN, 8, OBJECT, RIDE, after)
+        return [new] if pts >= 3 else [old, new] if pts >= 2.75 else [old]
+
+    keeper = make_keeper(settings)
+    share = -np.expm1(-0.125 / 0.3)
+    older = newer = now = 0.0
+    for index, pts in enumerate(times(8, 3.125)):
+        frame = make_frame(pts)
+        events = keeper.update(frame, hand_made(frame, rows_at(pts)))
+        older += (share if index else 0) * (before - older) if pts < 3 else 0
+        newer += share * (after - newer) if 2.75 <= pts < 3 else 0
+        now = events[-1].score.now if events else now
+    larger = max(older, newer)
+    assert now == pytest.approx(larger + share * (after - larger))
+    assert events[-1].merged_track_ids == (1, 2)
