@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -64,3 +65,64 @@ def test_the_person_whose_box_ends_lower_occludes_the_other():
     behind, before, beside = (0, 0, 40, 100), (10, 10, 50, 110), (45, 0, 85, 100)
     assert occluded_fraction(np.array([behind, before, beside], np.float32)) == pytest.approx([30 * 90 / 4000, 0, 5 * 90 / 4000])
     assert occluded_fraction(np.zeros((0, 4), np.float32)).shape == (0,)
+
+
+def lab(*colours):
+    """Convert RGB colours to L*a*b*."""
+    return cv2.cvtColor(np.array([colours], np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
+
+
+def test_an_appearance_is_the_colours_from_head_to_foot_less_the_mean_of_the_frame():
+    image = np.zeros((160, 240, 3), np.uint8)
+    image[:, :120] = 80  # so that the mean is 40
+    image[10:70, 20:60], image[70:130, 20:60] = (200, 30, 30), (30, 30, 60)
+    upper, lower, mean = lab((200, 30, 30), (30, 30, 60), image[::16, ::16].reshape(-1, 3).mean(axis=0))
+    assert mean[0] > 10
+    appearance = compute_appearances(image, BOX).reshape(BANDS, 3)
+    np.testing.assert_allclose(appearance, [upper - mean] * 3 + [lower - mean] * 3, atol=1e-3)
+
+
+def test_a_box_like_the_mean_of_the_frame_has_an_appearance_of_zero():
+    for brightness in (20, 120, 250):
+        appearance = compute_appearances(np.full((160, 240, 3), brightness, np.uint8), BOX)
+        np.testing.assert_allclose(appearance, 0, atol=1e-4)
+
+
+def test_only_the_inner_half_of_a_box_is_used():
+    image = paint(RED)
+    appearance = compute_appearances(image, BOX)
+    image[:, 20:30] = image[:, 50:60] = 255  # the mean of the frame samples no column of these
+    np.testing.assert_array_equal(compute_appearances(image, BOX), appearance)
+    image[:, 30] = 255
+    assert np.abs(compute_appearances(image, BOX) - appearance).max() > 1
+
+
+def test_a_box_on_the_border_has_the_colour_of_the_pixels_at_the_border():
+    image = paint(background=(0, 0, 0))
+    image[-1, -1], image[0, 0] = (200, 30, 30), (30, 30, 200)
+    mean = lab(image[::16, ::16].reshape(-1, 3).mean(axis=0))[0]
+    beyond = np.array([[400, 400, 500, 500], [-50, -50, -10, -10]], np.float32)
+    appearances = compute_appearances(image, beyond).reshape(2, BANDS, 3)
+    for appearance, colour in zip(appearances, lab((200, 30, 30), (30, 30, 200)), strict=True):
+        np.testing.assert_allclose(appearance, np.broadcast_to(colour - mean, (BANDS, 3)), atol=1e-3)
+
+
+def test_a_box_includes_the_pixels_that_it_touches():
+    image = paint(background=(0, 0, 0))
+    image[10:12, 100:104] = 255  # the inner half of a box from 98.5 to 105.5 touches them and no more
+    box = np.array([[98.5, 10.2, 105.5, 11.8]], np.float32)
+    mean = lab(image[::16, ::16].reshape(-1, 3).mean(axis=0))[0]
+    np.testing.assert_allclose(compute_appearances(image, box).reshape(BANDS, 3) + mean, [lab((255, 255, 255))[0]] * BANDS, atol=1e-3)
+
+
+def test_differences_are_means_over_all_values():
+    one, other = np.zeros((1, 3 * BANDS), np.float32), np.zeros((2, 3 * BANDS), np.float32)
+    other[0, :9], other[1] = 4, -3
+    np.testing.assert_allclose(pairwise_differences(one, other), [[2, 3]])
+
+
+def test_occlusion_is_by_the_one_box_in_front_that_overlaps_most():
+    behind, left, right = (0, 0, 40, 100), (-20, 0, 10, 101), (25, 0, 60, 102)
+    occluded = occluded_fraction(np.array([behind, left, right], np.float32))
+    assert occluded == pytest.approx([15 / 40, 0, 0])
+    assert occluded_fraction(np.array([behind, behind], np.float32)).tolist() == [0, 0]  # neither is in front

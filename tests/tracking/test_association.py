@@ -76,3 +76,36 @@ def test_a_box_that_is_not_a_number_is_not_paired():
 
 def test_enlarged_boxes_keep_their_centre():
     np.testing.assert_allclose(enlarge(np.array([[10, 20, 30, 60]], np.float32), 0.5), [[0, 0, 40, 80]])
+
+
+@pytest.mark.parametrize(("bonus", "pairs"), [(0.0, 1), (-1e-6, 0)])
+def test_a_bonus_of_zero_is_the_least_that_allows_a_pair(bonus, pairs):
+    box, category = np.array([[0, 0, 10, 10]], np.float32), np.zeros(1, np.int64)
+    tracks, _ = associate(box, category, box, category, min_iou=MIN_IOU, bonus=np.array([[bonus]], np.float32))
+    assert len(tracks) == pairs
+
+
+@pytest.mark.parametrize(("height", "pairs"), [(6, 1), (4, 0)])  # IoU of 0.6 and 0.4
+def test_an_overlap_beyond_the_least_one_is_paired(height, pairs):
+    box, category = np.array([[0, 0, 10, 10]], np.float32), np.zeros(1, np.int64)
+    observed = np.array([[0, 0, 10, height]], np.float32)
+    tracks, observations = associate(box, category, observed, category, min_iou=0.5)
+    assert len(tracks) == len(observations) == pairs
+
+
+def test_without_a_bonus_the_sum_of_overlaps_decides_and_not_the_number_of_pairs():
+    category = np.zeros(2, np.int64)
+    tracked = np.array([[0, 0, 10, 10], [4, 0, 14, 10]], np.float32)
+    observed = np.array([[4, 0, 14, 10], [9, 0, 19, 10]], np.float32)
+    # The second track fits the first observation exactly: 0.8 beyond the least IoU. Two pairs would be 0.23 and 0.13 beyond it.
+    tracks, observations = associate(tracked, category, observed, category, min_iou=MIN_IOU)
+    assert (tracks.tolist(), observations.tolist()) == ([1], [0])
+    bonus = np.array([[0.5, 0], [0, 0.5]], np.float32)
+    tracks, observations = associate(tracked, category, observed, category, min_iou=MIN_IOU, bonus=bonus)
+    assert (tracks.tolist(), observations.tolist()) == ([0, 1], [0, 1])
+
+
+def test_enlarged_boxes_are_larger_by_the_scale_on_each_side():
+    np.testing.assert_allclose(enlarge(np.array([[10, 20, 30, 60]], np.float32), 0.25), [[5, 10, 35, 70]])
+    np.testing.assert_allclose(enlarge(np.array([[10, 20, 30, 60]], np.float32), 0), [[10, 20, 30, 60]])
+    assert enlarge(np.zeros((0, 4), np.float32), 0.5).shape == (0, 4)
