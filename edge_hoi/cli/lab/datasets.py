@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from edge_hoi.cli.lab.results import progress_bar
 from edge_hoi.cli.terminal import out
 
 app = typer.Typer(no_args_is_help=True, help="Check data sets (HICO-DET, V-COCO, custom), or write the vocabulary of a custom one.")
@@ -18,15 +19,16 @@ def check(
     data: Annotated[Path, typer.Option("--data", "-d", help="Folder of the data set; docs/datasets.md shows the layouts.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """List missing annotation files and images, and where to get them.
+    """List missing annotation files and images, and where to get them, and boxes that do not fit their image.
 
-    Exits with 1 if anything is missing.
+    Exits with 1 if anything is missing or wrong.
 
         edge-hoi datasets check hico_det --data data/hico_20160224_det
     """
     from edge_hoi.lab.datasets.check import check_dataset
 
-    checks = check_dataset(name, data)
+    with progress_bar("reading image sizes", is_counted=True) as update:
+        checks = check_dataset(name, data, lambda done, total: update(completed=done, total=total))
     if as_json:
         out.print_json(json.dumps([asdict(check) for check in checks]))
     else:

@@ -4,6 +4,7 @@ n rows of one image, m humans without an interaction.
 """
 
 import shlex
+import unicodedata
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,8 @@ def check_command(name: str, folder: Path) -> str:
 def find_image(name: str, folders: tuple[Path, ...]) -> Path | None:
     """Find an image; COCO's by both of their names, `COCO_val2014_000000000042.jpg` and `000000000042.jpg`.
 
+    Letters with accents are found in either of Unicode's forms (macOS decomposes them).
+
     Args:
         name: Its name in the annotations.
         folders: Folders to search, in this order.
@@ -150,4 +153,6 @@ def find_image(name: str, folders: tuple[Path, ...]) -> Path | None:
         The first match, or None.
     """
     names = [name, name.rpartition("_")[2]] if name.startswith("COCO_") else [name]
+    if not name.isascii():
+        names += [unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name)]
     return next((folder / each for folder in folders for each in names if (folder / each).is_file()), None)

@@ -95,7 +95,7 @@ def augment(scene: Scene, sizes: ImageSizes, rng: np.random.Generator) -> Scene:
     """Augment an image for training.
 
     Args:
-        scene: The image as stored, with n boxes.
+        scene: The image, with n boxes.
         sizes: Sizes to draw from.
         rng: Source of all randomness.
 

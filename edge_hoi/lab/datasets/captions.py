@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_hoi.errors import DatasetError
+from edge_hoi.lab.datasets.annotations import find_image
 from edge_hoi.lab.datasets.augment import clip_square
 from edge_hoi.lab.datasets.files import as_file_name, as_list, as_mapping, check_keys, read_image_list, reading
 from edge_hoi.lab.datasets.images import open_image
@@ -94,7 +95,7 @@ def _parse(image: object, folder: Path, where: str) -> CaptionedImage:
         captions = tuple(_text(caption, "a caption") for caption in as_list(fields["captions"], "captions"))
         if not captions:
             raise DatasetError("it has no captions; write at least one, or remove the image")
-        return CaptionedImage(folder / name, captions, _text(fields["meaning"], "the meaning"))
+        return CaptionedImage(find_image(name, (folder,)) or folder / name, captions, _text(fields["meaning"], "the meaning"))
 
 
 def _text(value: object, what: str) -> str:

@@ -8,7 +8,7 @@
         {"file": "yard/b.jpg", "interactions": []}
     ]}
 
-Boxes are left, top, right, bottom in pixels of the image as stored; `null` where the object is not visible. An image without
+Boxes are left, top, right, bottom in pixels of the upright image; `null` where the object is not visible. An image without
 interactions is a negative example. `text`, or `verb` and `object_name`, name the category as in a vocabulary file
 (`edge_hoi.vocabulary.custom`). An optional `vocabulary.yaml` lists all categories and their prompts; without it the vocabulary is the
 annotated categories, in the order of first occurrence. An optional `zero_shot.yaml` lists each zero-shot split's unseen categories:
@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from edge_hoi.boxes import clip_to_frame
 from edge_hoi.errors import DatasetError, VocabularyError
 from edge_hoi.lab.datasets.annotations import AnnotatedImages, HoiAnnotation, check_command, find_image
+from edge_hoi.lab.datasets.box_checks import clip_box
 from edge_hoi.lab.datasets.files import as_boxes, as_file_name, as_list, as_mapping, check_keys, read_image_list, reading
 from edge_hoi.lab.datasets.images import read_image_size
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
@@ -52,14 +52,16 @@ def read_custom(folder: Path, *, split: str = "train") -> AnnotatedImages:
     path = folder / ANNOTATIONS
     images = read_image_list(path)
     categories = _Categories(_vocabulary(folder, images, path))
-    annotations, seen = [], set[str]()
+    annotations, seen = [], set[Path]()
     for where, image in _each(images, path):
         with reading(where):
-            name = as_file_name(image["file"])
-            if name in seen:
+            found = find_image(as_file_name(image["file"]), (folder,))
+            if found is None:
+                raise DatasetError(f"there is no such file in {folder}; put it there, or remove the entry")
+            if found in seen:
                 raise DatasetError("the image is listed twice; join its entries")
-            seen.add(name)
-        annotations.append(_annotation(name, image, folder, categories, where))
+            seen.add(found)
+        annotations.append(_annotation(found, image, folder, categories, where))
     command = check_command("custom", folder)
     return AnnotatedImages(folder.resolve().name, split, categories.vocabulary, tuple(annotations), (folder,), command)
 
@@ -214,31 +216,25 @@ class _Categories:
         return self._by_names[names]
 
 
-def _annotation(name: str, image: dict[str, Any], folder: Path, categories: _Categories, where: str) -> HoiAnnotation:
-    path = find_image(name, (folder,))
-    if path is None:
-        raise DatasetError(f"{where}: there is no such file in {folder}; put it there, or remove the entry")
+def _annotation(path: Path, image: dict[str, Any], folder: Path, categories: _Categories, where: str) -> HoiAnnotation:
     with reading(where):
-        width, height = read_image_size(path)
+        size = read_image_size(path)
     humans, objects, hoi_ids = [], [], []
     for at, interaction in _each_interaction(image, where):
         with reading(at):
-            humans.append(_box(interaction["human"], "human", width, height))
+            humans.append(_box(interaction["human"], "human", size, path))
             other = interaction["object"]
-            objects.append(np.zeros(4, np.float32) if other is None else _box(other, "object", width, height))
+            objects.append(np.zeros(4, np.float32) if other is None else _box(other, "object", size, path))
             entry = _entry(interaction)
         hoi_ids.append(categories.find(entry, at))
     ids = np.array(hoi_ids, np.int64)
     human_boxes, object_boxes = (np.array(boxes, np.float32).reshape(-1, 4) for boxes in (humans, objects))
     vocabulary = categories.vocabulary
-    return HoiAnnotation(name, human_boxes, object_boxes, ids, vocabulary.object_ids[ids], vocabulary.verb_ids[ids])
+    return HoiAnnotation(
+        path.relative_to(folder).as_posix(), human_boxes, object_boxes, ids, vocabulary.object_ids[ids], vocabulary.verb_ids[ids]
+    )
 
 
-def _box(value: object, what: str, width: int, height: int) -> Any:  # noqa: ANN401 -- an array
+def _box(value: object, what: str, size: tuple[int, int], path: Path) -> Any:  # noqa: ANN401 -- an array
     (box,) = as_boxes([value])
-    left, top, right, bottom = box.tolist()
-    if not (left < right and top < bottom):
-        raise DatasetError(f"{what} box {value} is empty or its corners are swapped; write [left, top, right, bottom]")
-    if min(left, top) < -1 or right > width + 1 or bottom > height + 1:
-        raise DatasetError(f"{what} box {value} exceeds the image of {width}x{height} pixels; was it drawn on a resized or rotated copy?")
-    return clip_to_frame(box, width=width, height=height)
+    return clip_box(box, value, what, size, path)

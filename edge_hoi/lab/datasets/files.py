@@ -3,6 +3,8 @@
 import difflib
 import json
 import math
+import posixpath
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,15 +95,17 @@ def as_index(value: object, count: int, what: str) -> int:
 
 
 def as_file_name(value: object) -> str:
-    """Return an image's name: a relative path within its folder.
+    """Return an image's name: a relative path within its folder, normalised, so that `./a.jpg` becomes `a.jpg`.
 
     Raises:
         DatasetError: It is not text, or leads out of the folder.
     """
     name = value if isinstance(value, str) else ""
-    if not name or not name.isprintable() or "\\" in name or len(name) > 500 or name.startswith("/") or ".." in name.split("/"):
+    is_plain = all(map(_is_plain, name)) and "\\" not in name and len(name) <= 500
+    normal = posixpath.normpath(name)
+    if not is_plain or normal == "." or name.startswith("/") or ".." in name.split("/"):
         raise DatasetError(f"expected an image's file name within the data set's folder, got {str(value)[:80]!r}")
-    return name
+    return normal
 
 
 def as_list(value: object, what: str) -> list[Any]:
@@ -137,6 +141,11 @@ def check_keys(mapping: Mapping[str, Any], known: Sequence[str]) -> None:
             near = difflib.get_close_matches(key, known, n=1)
             fix = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
             raise DatasetError(f"unknown key {key[:60]!r}; {fix}")
+
+
+def _is_plain(character: str) -> bool:
+    # File names may contain any space (macOS writes U+202F before "PM") and the joiners of scripts and emoji.
+    return character.isprintable() or unicodedata.category(character) == "Zs" or character in "\u200c\u200d"
 
 
 def _is_coordinate(value: object) -> bool:

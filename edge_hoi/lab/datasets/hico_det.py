@@ -11,7 +11,9 @@ import numpy as np
 
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets.annotations import HoiAnnotation
+from edge_hoi.lab.datasets.box_checks import check_rows
 from edge_hoi.lab.datasets.files import as_boxes, as_file_name, as_index, as_list, as_mapping, read_json, reading
+from edge_hoi.lab.datasets.published_rows import CocoObjects, refuse_repeats
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 
 
@@ -26,7 +28,8 @@ def read_hico_det(path: Path, *, skip_invalid: bool = False) -> tuple[HoiAnnotat
         One for each image, in the file's order, those without rows included.
 
     Raises:
-        DatasetError: The file is missing, damaged, of another form, or a row does not fit HICO-DET's 600 categories.
+        DatasetError: The file is missing, damaged, of another form, a row does not fit HICO-DET's 600 categories, its subject is no person,
+            or a box is empty or its corners are swapped.
     """
     content = read_json(path)
     vocabulary = load_vocabulary("hico_det")
@@ -34,14 +37,15 @@ def read_hico_det(path: Path, *, skip_invalid: bool = False) -> tuple[HoiAnnotat
         return _from_instances(content, vocabulary, path)
     with reading(str(path)):
         images = as_list(content, "images (trainval_hico.json, test_hico.json), or the form of instances_test2015.json")
-    coco = {coco_id: object_id for object_id, coco_id in enumerate(vocabulary.coco_category_ids)}
+    coco = CocoObjects(vocabulary, images)
     annotations = []
     for number, image in enumerate(images):
         with reading(f"{path}, image {number}"):
             image = as_mapping(image, "an image")
             if not (skip_invalid and _has_invalid_index(image)):
                 annotations.append(_from_published(image, coco, vocabulary))
-    return tuple(annotations)
+    with reading(str(path)):
+        return refuse_repeats(tuple(annotations))
 
 
 def _has_invalid_index(image: Any) -> bool:  # noqa: ANN401 -- JSON is anything
@@ -49,20 +53,21 @@ def _has_invalid_index(image: Any) -> bool:  # noqa: ANN401 -- JSON is anything
     return any(row["subject_id"] >= count or row["object_id"] >= count for row in image["hoi_annotation"])
 
 
-def _from_published(image: Any, coco: dict[int | None, int], vocabulary: Vocabulary) -> HoiAnnotation:  # noqa: ANN401 -- JSON is anything
+def _from_published(image: Any, coco: CocoObjects, vocabulary: Vocabulary) -> HoiAnnotation:  # noqa: ANN401 -- JSON is anything
     name = as_file_name(image["file_name"])
     with reading(name):
         boxed = as_list(image["annotations"], "boxes")
         boxes = as_boxes([each["bbox"] for each in boxed])
-        labels = np.array([coco[each["category_id"]] for each in boxed], np.int64)
+        labels = coco.labels(boxed)
         rows = as_list(image["hoi_annotation"], "interactions")
         humans = [as_index(row["subject_id"], len(boxes), "subject_id") for row in rows]
         objects = [as_index(row["object_id"], len(boxes), "object_id") for row in rows]
+        coco.check_humans(humans, labels)
         hoi_ids = np.array([as_index(row["hoi_category_id"] - 1, len(vocabulary), "hoi_category_id (less 1)") for row in rows], np.int64)
         verb_ids = np.array([row["category_id"] - 1 for row in rows], np.int64)
-        object_ids = labels[objects]
+        object_ids = np.array([labels[index] for index in objects], np.int64)
         _check_categories(vocabulary, hoi_ids, verb_ids, object_ids)
-        return HoiAnnotation(name, boxes[humans], boxes[objects], hoi_ids, object_ids, verb_ids)
+        return check_rows(HoiAnnotation(name, boxes[humans], boxes[objects], hoi_ids, object_ids, verb_ids))
 
 
 def _from_instances(content: Any, vocabulary: Vocabulary, path: Path) -> tuple[HoiAnnotation, ...]:  # noqa: ANN401 -- JSON is anything
@@ -87,8 +92,9 @@ def _from_instances(content: Any, vocabulary: Vocabulary, path: Path) -> tuple[H
                 table[[as_index(index, len(table), key) for index in image[key]]] for key, table in tables.items()
             )
             _check_categories(vocabulary, row_hois, row_verbs, row_objects)
-            annotations.append(HoiAnnotation(as_file_name(name), humans, objects, row_hois, row_objects, row_verbs))
-    return tuple(annotations)
+            annotations.append(check_rows(HoiAnnotation(as_file_name(name), humans, objects, row_hois, row_objects, row_verbs)))
+    with reading(str(path)):
+        return refuse_repeats(tuple(annotations))
 
 
 def _check_categories(vocabulary: Vocabulary, hoi_ids: Any, verb_ids: Any, object_ids: Any) -> None:  # noqa: ANN401 -- arrays

@@ -1,7 +1,7 @@
 """Network inputs from a data set's images: training samples, and single images for evaluation."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -14,6 +14,7 @@ from edge_hoi.errors import ConfigError
 from edge_hoi.lab.datasets.annotations import NO_HOI, AnnotatedImages, HoiAnnotation
 from edge_hoi.lab.datasets.augment import ImageSizes, Scene, augment, clip_square, resize
 from edge_hoi.lab.datasets.batch import Sample, Target
+from edge_hoi.lab.datasets.box_checks import check_extent, has_area
 from edge_hoi.lab.datasets.images import open_image
 from edge_hoi.types import Boxes, Ids
 
@@ -25,7 +26,7 @@ class _Pairs(NamedTuple):
     """The p human-object pairs of one image.
 
     Attributes:
-        human_boxes: `(p, 4)` xyxy in pixels of the image as stored.
+        human_boxes: `(p, 4)` xyxy in pixels of the upright image.
         object_boxes: `(p, 4)` likewise.
         object_ids: `(p,)`.
         labels: `(p, N)`, 1 for each true category; all zero where the vocabulary has none of them.
@@ -87,10 +88,12 @@ class HoiTrainingSet:
             rng: Source of all randomness: equal generators give equal samples.
 
         Raises:
-            DatasetError: The image is missing or damaged.
+            DatasetError: The image is missing or damaged, or a box exceeds it.
         """
-        pairs = self._pairs(self._dataset.annotation(index))
-        image = open_image(self._dataset.image_path(index))
+        annotation, path = self._dataset.annotation(index), self._dataset.image_path(index)
+        check_extent(annotation, path)
+        pairs = self._pairs(annotation)
+        image = open_image(path)
         boxes = clip_to_frame(np.concatenate([pairs.human_boxes, pairs.object_boxes]), width=image.width, height=image.height)
         scene = Scene(image, boxes.astype(np.float64))
         scene = augment(scene, self._sizes, rng) if self._is_augmented else resize(scene, self._sizes.test_side, self._sizes.longest)
@@ -147,7 +150,7 @@ def _target(pairs: "_Pairs", scene: Scene) -> Target:
     human_boxes, object_boxes = np.split(scene.boxes, 2)
     has_object = (pairs.object_boxes != 0).any(axis=1)
     object_boxes = np.where(has_object[:, None], object_boxes, 0)
-    kept: NDArray[np.bool_] = _has_area(human_boxes) & (_has_area(object_boxes) | ~has_object) & (pairs.labels != 0).any(axis=1)
+    kept: NDArray[np.bool_] = has_area(human_boxes) & (has_area(object_boxes) | ~has_object) & (pairs.labels != 0).any(axis=1)
     scale = np.tile(scene.image.size, 2)
     return Target(
         human_boxes=torch.from_numpy((cxcywh_from_xyxy(human_boxes[kept]) / scale).astype(np.float32)),
@@ -155,7 +158,3 @@ def _target(pairs: "_Pairs", scene: Scene) -> Target:
         object_labels=torch.from_numpy(pairs.object_ids[kept]),
         hoi_labels=torch.from_numpy(pairs.labels[kept]),
     )
-
-
-def _has_area(boxes: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
-    return np.asarray((boxes[:, 2:] > boxes[:, :2]).all(axis=1))

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets.annotations import NO_HOI, HoiAnnotation, no_boxes
+from edge_hoi.lab.datasets.box_checks import check_rows
 from edge_hoi.lab.datasets.files import as_boxes, as_file_name, as_index, as_list, as_mapping, read_json, reading
+from edge_hoi.lab.datasets.published_rows import CocoObjects, refuse_repeats
 from edge_hoi.types import Boxes
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 
@@ -33,10 +35,12 @@ def read_vcoco(path: Path) -> tuple[HoiAnnotation, ...]:
         One for each image, in the file's order, those without rows included.
 
     Raises:
-        DatasetError: The file is missing, damaged or of another form.
+        DatasetError: The file is missing, damaged or of another form, a row is not about a person, or a box is empty or its corners are
+            swapped.
     """
     content = read_json(path)
-    reader = _Reader(load_vocabulary("vcoco"))
+    vocabulary = load_vocabulary("vcoco")
+    reader = _Reader(vocabulary)
     if isinstance(content, dict) and "classes" in content:
         with reading(str(path)):
             verbs = [reader.verb(name) for name in as_list(content["classes"], "verbs")]
@@ -47,15 +51,17 @@ def read_vcoco(path: Path) -> tuple[HoiAnnotation, ...]:
         with reading(str(path)):
             images = as_list(content, "images (trainval_vcoco.json, test_vcoco.json), or the form of instances_vcoco_test.json")
         verbs, objects = None, []
+    coco = CocoObjects(vocabulary, images)
     annotations = []
     for number, image in enumerate(images):
         with reading(f"{path}, image {number}"):
             image = as_mapping(image, "an image")
             name = as_file_name(image["file_name"])
             with reading(name):
-                row = reader.from_published(name, image) if verbs is None else reader.from_instances(name, image, verbs, objects)
+                row = reader.from_published(name, image, coco) if verbs is None else reader.from_instances(name, image, verbs, objects)
         annotations.append(row)
-    return tuple(annotations)
+    with reading(str(path)):
+        return refuse_repeats(tuple(annotations))
 
 
 def read_correspondence(path: Path, vocabulary: Vocabulary) -> NDArray[np.bool_]:
@@ -86,7 +92,6 @@ class _Reader:
         assert vocabulary.no_object_id is not None
         self.vocabulary = vocabulary
         self._no_object_id = vocabulary.no_object_id
-        self._coco = {coco_id: object_id for object_id, coco_id in enumerate(vocabulary.coco_category_ids) if coco_id is not None}
         self._hoi_ids = np.full((len(vocabulary.verbs), len(vocabulary.objects)), NO_HOI, np.int64)
         self._hoi_ids[vocabulary.verb_ids, vocabulary.object_ids] = np.arange(len(vocabulary))
 
@@ -101,12 +106,13 @@ class _Reader:
             raise DatasetError(f"row {object_ids.index(None)} has the object 'background'")
         return self._annotation(name, humans, others, verb_ids, [index for index in object_ids if index is not None], no_boxes())
 
-    def from_published(self, name: str, image: Any) -> HoiAnnotation:  # noqa: ANN401 -- JSON is anything
+    def from_published(self, name: str, image: Any, coco: CocoObjects) -> HoiAnnotation:  # noqa: ANN401 -- JSON is anything
         boxed = as_list(image["annotations"], "boxes")
         boxes = np.concatenate([as_boxes([each["bbox"] for each in boxed]), np.zeros((1, 4), np.float32)])  # the last is `_NO_OBJECT`'s
-        labels = [*(self._coco[each["category_id"]] for each in boxed), self._no_object_id]
+        labels = [*coco.labels(boxed), self._no_object_id]
         rows = as_list(image["hoi_annotation"], "interactions")
         humans = [as_index(row["subject_id"], len(boxed), "subject_id") for row in rows]
+        coco.check_humans(humans, labels)
         others = [_NO_OBJECT if row["object_id"] == _NO_OBJECT else as_index(row["object_id"], len(boxed), "object_id") for row in rows]
         verb_ids = [as_index(row["category_id"], len(self.vocabulary.verbs), "verb") for row in rows]
         person = self.vocabulary.objects.index("person")
@@ -117,4 +123,5 @@ class _Reader:
         self, name: str, humans: Boxes, others: Boxes, verb_ids: list[int], object_ids: list[int], bystanders: Boxes
     ) -> HoiAnnotation:
         verbs, objects = np.array(verb_ids, np.int64), np.array(object_ids, np.int64)
-        return HoiAnnotation(name, humans, others, self._hoi_ids[verbs, objects], objects, verbs, bystanders)
+        annotation = HoiAnnotation(name, humans, others, self._hoi_ids[verbs, objects], objects, verbs, bystanders)
+        return check_rows(annotation, objects != self._no_object_id)

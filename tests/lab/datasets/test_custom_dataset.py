@@ -2,7 +2,10 @@ import pytest
 
 pytest.importorskip("PIL", reason="needs the extra: pip install '.[build]'")
 
+import unicodedata
+
 import numpy as np
+import PIL.Image
 from annotation_files import write_image, write_json
 
 from edge_hoi.errors import DatasetError, VocabularyError
@@ -83,6 +86,8 @@ def test_written_vocabulary_is_the_one_that_was_derived(folder):
         ({"human": [40, 20, 10, 70]}, r"human box \[40, 20, 10, 70\] is empty or its corners are swapped; write \[left"),
         ({"object": [10, 20, 10, 70]}, r"object box \[10, 20, 10, 70\] is empty"),
         ({"object": [10, 20, 102, 70]}, r"exceeds the image of 100x80 pixels; was it drawn"),
+        ({"human": [-0.9, 20, 0, 70]}, r"human box \[-0.9, 20, 0, 70\] lies outside of the image of 100x80 pixels; draw it again"),
+        ({"object": [100, 20, 101, 70]}, r"object box \[100, 20, 101, 70\] lies outside of the image"),
         ({"human": [-2, 20, 40, 70]}, "exceeds the image of 100x80 pixels"),
         ({"text": "riding"}, "expected a phrase about a person"),
         ({"text": ""}, "expected text"),
@@ -107,7 +112,11 @@ def test_invalid_interactions_are_named_with_their_place(folder, change, message
         ({"file": "/etc/hostname", "interactions": []}, "file name within the data set's folder"),
         ({"file": "c.jpg", "interactions": []}, "no such file in .*; put it there"),
         ({"file": "a.jpg", "interactions": []}, "the image is listed twice"),
-        ({"file": "annotations.json", "interactions": []}, "cannot read image .*: not an image"),
+        ({"file": "./a.jpg", "interactions": []}, "the image is listed twice"),
+        ({"file": "more/..//a.jpg", "interactions": []}, "file name within the data set's folder"),
+        ({"file": ".", "interactions": []}, "file name within the data set's folder"),
+        ({"file": "a.jpg\n", "interactions": []}, "file name within the data set's folder"),
+        ({"file": "annotations.json", "interactions": []}, "image 2 .annotations.json.: .*annotations.json"),
         ({"file": "a.jpg"}, "expected a list of interactions, got NoneType"),
         ({"interactions": []}, "expected 'file', which is missing"),
         ({"file": "b.jpg", "boxes": []}, "unknown key 'boxes'; known are file, interactions"),
@@ -140,4 +149,40 @@ def test_a_data_set_without_interactions_is_refused(folder):
 def test_an_invalid_vocabulary_file_is_named(folder):
     (folder / "vocabulary.yaml").write_text("- 7: [")
     with pytest.raises(VocabularyError, match=r"vocabulary\.yaml, line"):
+        read_custom(folder)
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_accented_names_are_found_in_either_unicode_form(folder, forms):
+    written, stored = (unicodedata.normalize(form, "h\u00f6fe/b\u00e4r.jpg") for form in forms)
+    write_image(folder / stored)
+    write_json(folder / "annotations.json", {"images": [{"file": written, "interactions": [RIDING]}]})
+    assert read_custom(folder).image_path(0) == folder / stored
+    again = {"file": unicodedata.normalize("NFC" if forms[0] == "NFD" else "NFD", written), "interactions": []}
+    write_json(folder / "annotations.json", {"images": [{"file": written, "interactions": [RIDING]}, again]})
+    with pytest.raises(DatasetError, match="the image is listed twice"):
+        read_custom(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["Bildschirmfoto 3.14.15\u202fPM.jpg", "a\u00a0b.jpg", "\u5199\u771f\u30001.jpg", "\U0001f468\u200d\U0001f469.jpg"]
+)
+def test_names_with_any_space_are_accepted(folder, name):
+    write_image(folder / name)
+    write_json(folder / "annotations.json", {"images": [{"file": name, "interactions": [RIDING]}]})
+    assert read_custom(folder).annotation(0).file_name == name
+
+
+def test_boxes_that_fit_only_the_other_orientation_are_explained(folder):
+    image = PIL.Image.open(folder / "a.jpg")
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    image.save(folder / "a.jpg", exif=exif)  # upright, it is 80 wide and 100 high
+    write(folder, RIDING | {"object": [20, 30, 60, 100]})
+    assert len(read_custom(folder).annotation(0)) == 1
+    write(folder, RIDING | {"object": [20, 30, 95, 75]})
+    with pytest.raises(DatasetError, match=r"exceeds the image of 80x100 pixels; it fits only the other EXIF orientation, 100x80 pixels"):
+        read_custom(folder)
+    write(folder, RIDING | {"object": [20, 30, 105, 75]})
+    with pytest.raises(DatasetError, match="was it drawn on a resized or rotated copy"):
         read_custom(folder)

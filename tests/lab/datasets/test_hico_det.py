@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from annotation_files import published_hico, write_json
+from annotation_files import DOG, published_hico, write_json
 
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets.hico_det import read_hico_det
@@ -84,8 +84,20 @@ def corrupt(content, *keys, value):
         ((0, "annotations", 0, "bbox"), [1, 2, 3, float("nan")], "four finite numbers"),
         ((0, "annotations", 0, "bbox"), [1, 2, 3, 1e300], "four finite numbers"),
         ((0, "annotations", 0, "bbox"), [1, 2, 3, "4"], "four finite numbers"),
-        ((0, "annotations", 0, "category_id"), 12, "expected 12, which is missing"),
-        ((0, "annotations", 0, "category_id"), [1], "not as expected"),
+        ((0, "annotations", 0, "category_id"), 12, r"category_id 12 is not a COCO id \(1.90\); these ids look contiguous: COCO's"),
+        ((0, "annotations", 0, "category_id"), 0, r"category_id 0 is not a COCO id \(1.90\); these ids look contiguous, counted from 0"),
+        ((0, "annotations", 0, "category_id"), 91, r"category_id 91 is not a COCO id \(1.90\); write the ids"),
+        ((0, "annotations", 0, "category_id"), [1], r"category_id \[1\] is not a COCO id"),
+        ((0, "annotations", 0, "category_id"), True, "category_id True is not a COCO id"),
+        (
+            (0, "annotations", 0, "category_id"),
+            DOG,
+            "row 0: expected subject_id as a person, box 0 is a 'dog'; are subject and object swap",
+        ),
+        ((0, "annotations", 0, "bbox"), [426, 32, 207, 299], r"row 0: human box \[426.0, 32.0, 207.0, 299.0\] is empty or its corners"),
+        ((0, "annotations", 1, "bbox"), [58, 97, 58, 404], r"row 0: object box \[58.0, 97.0, 58.0, 404.0\] is empty or its corners are s"),
+        ((0, "annotations", 1, "bbox"), [0, 0, 0, 0], r"row 0: object box \[0.0, 0.0, 0.0, 0.0\] is empty"),
+        ((0, "annotations", 2, "bbox"), [300, 200, 90, 80], r"row 2: human box \[300.0, 200.0, 90.0, 80.0\] is empty or its corners are"),
         ((0, "hoi_annotation", 0, "hoi_category_id"), 601, "from 0 to 599"),
         ((0, "hoi_annotation", 0, "hoi_category_id"), 20, r"row 0 has category 20 \(person sitting on bicycle\), with verb 77"),
         ((0, "hoi_annotation", 0, "category_id"), 10**30, "not as expected"),
@@ -132,4 +144,10 @@ def test_inconsistent_instances_are_refused(tmp_path):
         read_hico_det(write_json(tmp_path / "a.json", content))
     content["annotation"][0] |= {"verb": [4], "boxes_o": []}
     with pytest.raises(DatasetError, match=r"a\.jpg: .*HoiAnnotation.object_boxes"):
+        read_hico_det(write_json(tmp_path / "a.json", content))
+
+
+def test_an_image_listed_twice_is_refused(tmp_path):
+    content = [*published_hico(), published_hico()[1] | {"file_name": "./HICO_train2015_00000002.jpg"}]
+    with pytest.raises(DatasetError, match=r"a\.json: image HICO_train2015_00000002\.jpg is listed twice"):
         read_hico_det(write_json(tmp_path / "a.json", content))

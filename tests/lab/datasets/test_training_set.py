@@ -42,7 +42,7 @@ def test_a_pair_is_one_target_with_all_its_categories(hico):
 
 def test_actions_without_object_keep_a_box_of_zeros_through_augmentation(tmp_path):
     write_json(tmp_path / "annotations" / "trainval_vcoco.json", published_vcoco())
-    write_image(tmp_path / "images" / "train2014" / "COCO_val2014_000000000042.jpg")
+    write_image(tmp_path / "images" / "train2014" / "COCO_val2014_000000000042.jpg", 100, 90)
     samples = HoiTrainingSet(open_dataset("vcoco", tmp_path, "train"), sizes=SMALL, clip_size=64)
     vocabulary = load_vocabulary("vcoco")
     for seed in range(20):
@@ -121,3 +121,11 @@ def test_a_missing_image_is_named_with_the_command_that_lists_all(tmp_path):
         DatasetError, match=r"image HICO_train2015_00000001.jpg is not in .*train2015.*`edge-hoi datasets check hico_det --data .*`"
     ):
         samples.sample(0, rng())
+
+
+def test_a_box_outside_of_its_image_is_named(tmp_path):
+    write_json(tmp_path / "annotations" / "trainval_vcoco.json", published_vcoco())
+    write_image(tmp_path / "images" / "train2014" / "COCO_val2014_000000000042.jpg", 100, 80)
+    samples = HoiTrainingSet(open_dataset("vcoco", tmp_path, "train"), sizes=SMALL, clip_size=64)
+    with pytest.raises(DatasetError, match=r"COCO_val2014_000000000042\.jpg: row 0: human box .* exceeds the image of 100x80 pixels"):
+        samples.sample(0, rng(0))

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
-from annotation_files import published_vcoco, write_json
+from annotation_files import DOG, published_vcoco, write_json
 
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets import NO_HOI, read_correspondence
 from edge_hoi.lab.datasets.vcoco import read_vcoco
 from edge_hoi.vocabulary import load_vocabulary
 
+STANDS = {"subject_id": 0, "object_id": -1, "category_id": 1}
 VOCABULARY = load_vocabulary("vcoco")
 
 
@@ -54,6 +55,12 @@ def test_given_test_set_is_read_by_names(shared_data):
         ({"hoi_annotation": [{"subject_id": 0, "object_id": -2, "category_id": 1}]}, "expected object_id from 0 to 2, got -2"),
         ({"hoi_annotation": [{"subject_id": -1, "object_id": -1, "category_id": 1}]}, "expected subject_id from 0 to 2, got -1"),
         ({"hoi_annotation": [{"subject_id": 0, "object_id": -1, "category_id": 29}]}, "expected verb from 0 to 28, got 29"),
+        (
+            {"hoi_annotation": [{"subject_id": 1, "object_id": 0, "category_id": 1}]},
+            "row 0: expected subject_id as a person, box 1 is a 'dog'",
+        ),
+        ({"annotations": [{"bbox": [50, 2, 1, 90], "category_id": 1}], "hoi_annotation": [STANDS]}, "row 0: human box .* is empty or its"),
+        ({"annotations": [{"bbox": [1, 2, 50, 90], "category_id": 26}], "hoi_annotation": []}, "category_id 26 is not .* look contiguous"),
     ],
 )
 def test_malformed_entries_are_refused_with_their_place(tmp_path, change, message):
@@ -79,3 +86,24 @@ def test_correspondence_lets_every_verb_go_without_an_object(tmp_path):
     np.save(tmp_path / "trap.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(DatasetError, match="cannot read"):
         read_correspondence(tmp_path / "trap.npy", VOCABULARY)
+
+
+def test_instances_are_checked_too(tmp_path):
+    names = [name.replace("_", " ") for name in VOCABULARY.verbs]
+    image = {
+        "file_name": "a.jpg",
+        "boxes_h": [[1, 1, 9, 9]] * 2,
+        "boxes_o": [[1, 1, 9, 9], [9, 9, 9, 1]],
+        "actions": [0, 0],
+        "objects": [2, 2],
+    }
+    content = {"classes": names, "objects": ["background", *VOCABULARY.objects[:-1]], "annotations": [image]}
+    with pytest.raises(DatasetError, match=r"a\.json, image 0: a\.jpg: row 1: object box \[9.0, 9.0, 9.0, 1.0\] is empty or its corners"):
+        read_vcoco(write_json(tmp_path / "a.json", content))
+
+
+def test_an_unused_box_without_area_is_no_error(tmp_path):
+    content = published_vcoco()
+    content[0]["annotations"].append({"bbox": [5, 5, 5, 5], "category_id": DOG})  # COCO has such
+    (annotation,) = read_vcoco(write_json(tmp_path / "a.json", content))
+    assert len(annotation) == 4
