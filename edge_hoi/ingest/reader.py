@@ -3,7 +3,6 @@
 import logging
 import random
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
@@ -62,7 +61,7 @@ class SourceReader:
             open_source: Opens the source, in the reader's thread.
             source_id: Name of the source.
             capacity: Most frames of a recording decoded ahead.
-            initial_wait_seconds: Wait before the first retry; doubled each time until the source streams again.
+            initial_wait_seconds: Wait before the first retry; doubled each time until the source has streamed for `max_wait_seconds`.
             max_wait_seconds: Longest wait between retries.
         """
         self.source_id = source_id
@@ -81,6 +80,8 @@ class SourceReader:
         self._past_tally = SourceTally()
         self._source_tally = SourceTally()
         self._last: Frame | None = None
+        self._streamed_seconds = 0.0
+        self._first_arrived_seconds: float | None = None
         self._is_resuming = False
         self._pts_offset = 0.0
         self._index_offset = 0
@@ -120,12 +121,12 @@ class SourceReader:
         try:
             while not self._stopping.is_set():
                 self.state = ReaderState.CONNECTING
-                started = time.monotonic()
+                self._first_arrived_seconds, self._streamed_seconds = None, 0.0
                 self._read_to_end()
                 if not self._should_retry():
                     return
                 _logger.warning("%s: %s", self.source_id, self.error)
-                if time.monotonic() - started > self._max_wait:
+                if self._streamed_seconds >= self._max_wait:
                     wait_seconds = self._initial_wait
                 self.state = ReaderState.BACKOFF
                 # Jitter, so that the cameras behind a restarted switch do not all connect at once.
@@ -176,6 +177,9 @@ class SourceReader:
             self._pts_offset = self._last.pts_seconds + elapsed - frame.pts_seconds
             self._index_offset = self._last.index + 1 - frame.index
             self._is_resuming = False
+        if self._first_arrived_seconds is None:
+            self._first_arrived_seconds = frame.arrived_seconds
+        self._streamed_seconds = frame.arrived_seconds - self._first_arrived_seconds
         if self._index_offset:
             frame = replace(frame, pts_seconds=frame.pts_seconds + self._pts_offset, index=frame.index + self._index_offset)
         self._last = frame

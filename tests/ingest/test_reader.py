@@ -167,3 +167,149 @@ def test_stop_does_not_wait_for_a_hanging_reader_which_ends_later():
     assert reader.state is ReaderState.ENDED
     wakes.set()
     assert ended.wait(2)
+
+
+def waits_of(monkeypatch, *answers, **options):
+    """Return the seconds that a reader waits before each retry, the longest that jitter allows, and the reader; no time passes."""
+    waits, jitter = [], []
+    monkeypatch.setattr("edge_hoi.ingest.reader.random.uniform", lambda low, high: jitter.append((low, high)) or high)
+    left = list(answers)
+
+    def open_next():
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    reader = SourceReader(open_next, source_id="door", **options)
+    reader._stopping.wait = waits.append
+    with reader:
+        read_all(reader)
+    assert set(jitter) <= {(0.5, 1.0)}
+    return waits, reader
+
+
+def test_the_wait_before_a_retry_doubles_up_to_its_limit(monkeypatch):
+    waits, reader = waits_of(monkeypatch, *[failure("timeout")] * 6, failure("unauthorized"))
+    assert waits == [0.5, 1, 2, 4, 5, 5]
+    assert (reader.state, reader.error.code) == (ReaderState.FAILED, "unauthorized")
+    waits, _ = waits_of(monkeypatch, *[failure("timeout")] * 3, failure("unauthorized"), initial_wait_seconds=3, max_wait_seconds=20)
+    assert waits == [3, 6, 12]
+
+
+def streamed(seconds):
+    """Return a live source whose two frames arrive so many seconds apart."""
+    return FakeSource([frame(0, arrived_seconds=1000.0), frame(1, arrived_seconds=1000.0 + seconds)], is_live=True)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(5.0, 0.5), (4.875, 4), (0.0, 4)])
+def test_the_wait_starts_over_after_a_source_has_streamed_for_the_longest_wait(monkeypatch, seconds, expected):
+    waits, reader = waits_of(monkeypatch, *[failure("timeout")] * 3, streamed(seconds), failure("unreachable"), failure("unauthorized"))
+    assert waits == [0.5, 1, 2, expected, min(2 * expected, 5)]
+    assert reader.reconnections == 0
+
+
+def test_the_time_between_two_connections_is_no_time_of_streaming(monkeypatch):
+    late = FakeSource([frame(0, arrived_seconds=2000.0)], is_live=True)
+    waits, reader = waits_of(monkeypatch, streamed(1), late, late, failure("unauthorized"))
+    assert waits == [0.5, 1, 2]
+    assert reader.reconnections == 2
+
+
+def test_the_wait_grows_although_an_attempt_takes_longer_than_the_longest_wait(monkeypatch):
+    """A camera that is off answers nothing until the open timeout, 10 s."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def hangs():
+        now[0] += 10
+        if now[0] > 50:
+            raise failure("unauthorized")
+        raise failure("timeout")
+
+    waits = []
+    reader = SourceReader(hangs, source_id="door")
+    monkeypatch.setattr("edge_hoi.ingest.reader.random.uniform", lambda low, high: high)
+    reader._stopping.wait = waits.append
+    reader._run()
+    assert waits == [0.5, 1, 2, 4, 5]
+
+
+@pytest.mark.parametrize("code", ["unauthorized", "unsupported"])
+def test_a_camera_that_streamed_before_fails_on_an_error_that_no_retry_fixes(code):
+    with reader_of(FakeSource([frame(0)], is_live=True), failure(code)) as reader:
+        read_all(reader)
+        assert (reader.state, reader.error.code) == (ReaderState.FAILED, code)
+
+
+@pytest.mark.parametrize("code", ["not_found", "not_video", "corrupt"])
+def test_a_camera_never_reached_is_not_retried_after_a_permanent_error(code):
+    with reader_of(failure(code)) as reader:
+        read_all(reader)
+        assert (reader.state, reader.error.code) == (ReaderState.FAILED, code)
+
+
+def test_a_live_source_that_ends_without_an_error_is_connected_again():
+    sources = [FakeSource([frame(0)], is_live=True) for _ in range(2)]
+    with reader_of(*sources, failure("unauthorized")) as reader:
+        read_all(reader)
+    assert reader.reconnections == 1
+
+
+def test_the_state_and_error_are_those_of_the_moment():
+    seen = []
+
+    class Looking(FakeSource):
+        def __iter__(self):
+            for item in super().__iter__():
+                seen.append((reader.state, reader.error, reader.mailbox.policy, reader.mailbox.capacity))
+                yield item
+
+    answers = [failure("timeout"), Looking([frame(0)], is_live=True), failure("unauthorized")]
+
+    def open_next():
+        seen.append((reader.state, reader.error and reader.error.code))
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    reader = SourceReader(open_next, source_id="door", initial_wait_seconds=0.01)
+    assert (reader.state, reader.error, reader.info, reader.mailbox.policy, reader.mailbox.capacity) == (
+        *(ReaderState.CONNECTING, None, None, "lossless", 4),
+    )
+    reader._stopping.wait = lambda seconds: seen.append((reader.state, reader.error.code))
+    with reader:
+        read_all(reader)
+    assert seen == [
+        (ReaderState.CONNECTING, None),
+        (ReaderState.BACKOFF, "timeout"),
+        (ReaderState.CONNECTING, "timeout"),
+        (ReaderState.STREAMING, None, "newest", 1),
+        (ReaderState.BACKOFF, "unreachable"),
+        (ReaderState.CONNECTING, "unreachable"),
+    ]
+
+
+def test_frames_before_a_reconnection_are_passed_unchanged():
+    frames = [frame(7, pts_seconds=3.0), frame(8, pts_seconds=3.5)]
+    with reader_of(FakeSource(frames)) as reader:
+        assert read_all(reader) == frames
+    assert (reader.state, reader.reconnections) == (ReaderState.ENDED, 0)
+
+
+def test_the_tally_adds_up_over_connections_and_counts_each_once():
+    sources = [FakeSource([frame(index) for index in range(count)], is_live=True) for count in (3, 2, 1)]
+    with reader_of(*sources, failure("unauthorized")) as reader:
+        read_all(reader)
+        assert reader.tally.frames_decoded == 6
+
+
+def test_a_stop_during_the_wait_for_a_retry_ends_the_reader_without_failure():
+    reader = reader_of(failure("timeout"))
+    reader._initial_wait = 60
+    reader.start()
+    wait_for(lambda: reader.state is ReaderState.BACKOFF)
+    assert reader.stop(2.0)
+    assert reader.state is ReaderState.ENDED
+    assert reader.mailbox.is_finished
