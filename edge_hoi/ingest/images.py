@@ -1,29 +1,31 @@
 """Images as a source: a single one, or a folder of them at a fixed rate."""
 
+import logging
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
-import av
-from av.video.reformatter import VideoReformatter
-
 from edge_hoi.errors import ConfigError, SourceError
 from edge_hoi.ingest.clock import CaptureClock
-from edge_hoi.ingest.decoding import DecodedStream, file_connection, open_container, video_stream
+from edge_hoi.ingest.image_file import read_image
 from edge_hoi.ingest.source import FrameStamp, Source, SourceInfo, SourceTally
-from edge_hoi.ingest.source_errors import source_error, unreadable_file_error
-from edge_hoi.ingest.url import IMAGE_SUFFIXES, VIDEO_SUFFIXES, SourceKind, local_path
-from edge_hoi.ingest.video import rgb_image
-from edge_hoi.types import Frame, Image
+from edge_hoi.ingest.source_errors import source_error
+from edge_hoi.ingest.url import IMAGE_SUFFIXES, VIDEO_SUFFIXES, SourceKind, local_path, source_kind
+from edge_hoi.types import Frame
+
+_logger = logging.getLogger(__name__)
+
+_NAMED = 10  # unreadable images named in the log; more are only counted
 
 
 def images_in(folder: Path) -> list[Path]:
     """List the images of a folder, without subfolders, in natural order: `frame2.jpg` before `frame10.jpg`."""
     paths = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-    return sorted(paths, key=lambda path: [(int(part) if part.isdigit() else 0, part) for part in re.split(r"(\d+)", path.name)])
+    return sorted(paths, key=lambda path: [(int(part) if part.isdecimal() else 0, part) for part in re.split(r"(\d+)", path.name)])
 
 
 class ImageSource(Source):
@@ -48,13 +50,16 @@ class ImageSource(Source):
         if not fps > 0:
             raise ConfigError(f"image_folder_fps must be above 0, got {fps}; use 25 for the frames of a 25 fps video.")
         path = local_path(url)
-        self._paths = images_in(path) if path.is_dir() else [path]
+        is_folder = source_kind(url) is SourceKind.FOLDER
+        self._paths = images_in(path) if is_folder else [path]
         if not self._paths:
             raise _no_image_error(url, path)
+        if is_folder:
+            _report_other_files(source_id, path)
         self.tally = SourceTally()
+        self._source_id = source_id
         self._fps = fps
         self._stamp = FrameStamp(source_id, CaptureClock.choose(is_live=False, recorded_at=recorded_at), target_fps)
-        self._reformatter = VideoReformatter()
         self._last_error: SourceError | None = None
         frames = self._read_all()
         first = next(frames, None)
@@ -62,7 +67,6 @@ class ImageSource(Source):
             assert self._last_error is not None
             raise self._last_error
         count = len(self._paths)
-        is_folder = path.is_dir()
         self.info = SourceInfo(
             source_id=source_id,
             masked_url=url,
@@ -76,7 +80,7 @@ class ImageSource(Source):
         self._frames: Iterator[Frame] = chain([first], frames)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the images; unreadable ones are skipped and counted."""
+        """Yield the images; unreadable ones are skipped, counted, and named in the log."""
         return self._frames
 
     def close(self) -> None:
@@ -89,14 +93,24 @@ class ImageSource(Source):
             if not self._stamp.count(pts_seconds):
                 continue
             try:
-                image, is_corrupt = _read_image(path, self._reformatter)
+                image = read_image(path)
             except SourceError as error:
                 self.tally.decode_errors += 1
                 self._last_error = error
+                if len(self._paths) > 1 and self.tally.decode_errors <= _NAMED:
+                    _logger.warning("%s: image skipped. %s", self._source_id, error)
                 continue
             self.tally.frames_decoded += 1
-            self.tally.frames_corrupt += is_corrupt
-            yield self._stamp.frame(image, pts_seconds, is_corrupt=is_corrupt)
+            yield self._stamp.frame(image, pts_seconds, is_corrupt=False)
+
+
+def _report_other_files(source_id: str, folder: Path) -> None:
+    """Log what a folder contains besides images."""
+    others = [path for path in folder.iterdir() if path.suffix.lower() not in IMAGE_SUFFIXES and not path.name.startswith(".")]
+    kinds = Counter("folder" if path.is_dir() else path.suffix or "file without suffix" for path in others)
+    if kinds:
+        names = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        _logger.warning("%s: left out of %s, because they have no suffix of an image: %s", source_id, folder, names)
 
 
 def _no_image_error(url: str, folder: Path) -> SourceError:
@@ -112,17 +126,3 @@ def _no_image_error(url: str, folder: Path) -> SourceError:
         cause = f"there is no image in this folder, but {len(videos)} videos"
         fix = f'run `for video in {patterns}; do edge-hoi run --source "$video" --events "${{video%.*}}.jsonl"; done`'
     return source_error(url, SourceKind.FOLDER, "not_found", cause, fix)
-
-
-def _read_image(path: Path, reformatter: VideoReformatter) -> tuple[Image, bool]:
-    """Read one image, and whether it is damaged."""
-    # By default FFmpeg reads `100%d.jpg` as a pattern of names.
-    connection = file_connection(str(path), options={"pattern_type": "none"})
-    with open_container(connection) as container:
-        decoded = next(iter(DecodedStream(container, video_stream(container, connection), connection, is_live=False)), None)
-        if decoded is None:
-            raise unreadable_file_error(connection.url, connection.kind)
-        try:
-            return rgb_image(decoded.frame, reformatter), decoded.is_corrupt
-        except av.FFmpegError:
-            raise source_error(connection.url, connection.kind, "unsupported") from None

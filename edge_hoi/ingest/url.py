@@ -7,10 +7,15 @@ from urllib.parse import unquote
 from edge_hoi.compat import StrEnum
 from edge_hoi.errors import SourceError
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+IMAGE_SUFFIXES = frozenset(
+    {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".mov", ".webm", ".ts", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv"})
 """Usual suffixes of video files; a source may have any."""
 
+_IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
+_MJPEG_SUFFIXES = frozenset({".mjpeg", ".mjpg"})  # a video that begins like a JPEG
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")
 _DEVICE = re.compile(r"/dev/video\d+")
 _SECRET_PARAMETER = re.compile(r"([\w.-]*(?:token|pass|pwd|secret|key|auth|sig|credential)[\w.-]*=)[^&#;\s]*", re.IGNORECASE)
 
@@ -78,6 +83,31 @@ def source_kind(url: str) -> SourceKind:
     path = local_path(url)
     if _DEVICE.fullmatch(str(path)):
         return SourceKind.DEVICE
-    if path.is_dir():
-        return SourceKind.FOLDER
-    return SourceKind.IMAGE if path.suffix.lower() in IMAGE_SUFFIXES else SourceKind.FILE
+    try:
+        if path.is_dir():
+            return SourceKind.FOLDER
+    except OSError:  # its name is too long; opening it says so
+        return SourceKind.FILE
+    return SourceKind.IMAGE if path.suffix.lower() in IMAGE_SUFFIXES or _begins_as_image(path) else SourceKind.FILE
+
+
+def is_heic(path: Path) -> bool:
+    """Whether a file begins as HEIC: several pictures, of which FFmpeg decodes one."""
+    start = _start_of(path)
+    return start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS
+
+
+def _begins_as_image(path: Path) -> bool:
+    """Recognise an image without the suffix of one."""
+    suffix = path.suffix.lower()
+    return suffix not in VIDEO_SUFFIXES | _MJPEG_SUFFIXES and (_start_of(path).startswith(_IMAGE_SIGNATURES) or is_heic(path))
+
+
+def _start_of(path: Path) -> bytes:
+    try:
+        if not path.is_file():  # reading a pipe would consume it
+            return b""
+        with path.open("rb") as file:
+            return file.read(16)
+    except OSError:
+        return b""

@@ -6,41 +6,17 @@ from fractions import Fraction
 from itertools import chain
 
 import av
-import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest.clock import CaptureClock, MediaClock
 from edge_hoi.ingest.decoding import Connection, DecodedFrame, DecodedStream, declared_seconds, nominal_rate, open_container, video_stream
+from edge_hoi.ingest.display import Display
 from edge_hoi.ingest.source import FrameStamp, Source, SourceInfo
 from edge_hoi.ingest.source_errors import source_error, unreadable_file_error
 from edge_hoi.ingest.url import SourceKind, mask_url
-from edge_hoi.types import Frame, Image
+from edge_hoi.types import Frame
 
 _DEFAULT_FPS = Fraction(25)
-
-
-def rgb_image(frame: av.VideoFrame, reformatter: VideoReformatter) -> Image:
-    """Convert a decoded frame to RGB and apply the rotation of its display matrix.
-
-    Args:
-        frame: The decoded frame.
-        reformatter: Shared by all frames of a stream, because creating one costs more than converting a frame.
-
-    Returns:
-        `(H, W, 3)` uint8, contiguous.
-
-    Raises:
-        av.FFmpegError: Its pixel format cannot be converted.
-    """
-    # One thread: more would compete with the engine's.
-    image = np.asarray(reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray(), np.uint8)
-    return np.ascontiguousarray(np.rot90(image, _quarter_turns(frame)))
-
-
-def _quarter_turns(frame: av.VideoFrame) -> int:
-    """Return the number of counterclockwise quarter turns that make a frame upright."""
-    return round(frame.rotation / 90) % 4
 
 
 class VideoSource(Source):
@@ -76,7 +52,7 @@ class VideoSource(Source):
             clock = CaptureClock.choose(is_live=live, recorded_at=recorded_at, creation_time=self._container.metadata.get("creation_time"))
             self._stamp = FrameStamp(source_id, clock, target_fps)
             self._media_clock = MediaClock(1 / (nominal_rate(stream) or _DEFAULT_FPS))
-            self._reformatter = VideoReformatter()
+            self._display = Display(stream)
             decoded = DecodedStream(self._container, stream, connection, is_live=live)
             self.tally = decoded.tally
             rest = iter(decoded)
@@ -104,7 +80,7 @@ class VideoSource(Source):
             if not self._stamp.count(pts_seconds):
                 continue
             try:
-                image = rgb_image(decoded.frame, self._reformatter)
+                image = self._display.rgb(decoded.frame)
             except av.FFmpegError:
                 self.tally.decode_errors += 1
                 continue
@@ -116,8 +92,10 @@ class VideoSource(Source):
 
     def _describe(self, stream: av.VideoStream, first: DecodedFrame, *, source_id: str, is_live: bool) -> SourceInfo:
         rate = nominal_rate(stream)
-        size = (first.frame.width, first.frame.height)
-        width, height = reversed(size) if _quarter_turns(first.frame) % 2 else size
+        try:
+            height, width, _ = self._display.rgb(first.frame).shape
+        except av.FFmpegError:
+            raise source_error(self._connection.url, self._connection.kind, "unsupported") from None
         return SourceInfo(
             source_id=source_id,
             masked_url=mask_url(self._connection.url),

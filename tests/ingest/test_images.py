@@ -1,8 +1,7 @@
-import struct
 from datetime import datetime, timedelta
 
 import pytest
-from numbered_clips import HEIGHT, WIDTH, number_of, numbered_image, write_image
+from numbered_clips import number_of, numbered_image, write_image
 
 from edge_hoi.compat import UTC
 from edge_hoi.errors import ConfigError
@@ -39,19 +38,6 @@ def test_names_that_look_like_ffmpeg_patterns_are_paths(tmp_path, name):
         write_image(tmp_path / other, numbered_image(5))
     with open_source(str(write_image(tmp_path / name, numbered_image(37))), source_id="door") as source:
         assert [number_of(frame.image) for frame in source] == [37]
-
-
-def test_exif_orientation_is_applied(tmp_path):
-    path = write_image(tmp_path / "sideways.jpg", numbered_image(37))
-    orientation = struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0)  # 6: turn clockwise by 90 degrees to show
-    exif = b"Exif\0\0MM\0\x2a\0\0\0\x08" + struct.pack(">H", 1) + orientation + bytes(4)
-    data = path.read_bytes()
-    path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:])
-    with open_source(str(path), source_id="door") as source:
-        image = next(iter(source)).image
-    assert image.shape == (WIDTH, HEIGHT, 3)
-    assert (source.info.width, source.info.height) == (HEIGHT, WIDTH)
-    assert number_of(image.swapaxes(0, 1)[::-1]) == 37
 
 
 def test_folder_rate_that_is_not_above_zero_is_refused(tmp_path):

@@ -10,11 +10,11 @@ from edge_hoi.compat import UTC
 from edge_hoi.ingest import open_source
 from edge_hoi.types import ClockInfo
 
-GIVEN_VIDEOS = {  # frames, width, height, time of the last frame; counted with ffprobe
+GIVEN_VIDEOS = {  # frames, width, height, time of the last frame; from ffprobe; the width with the sample aspect ratio
     "intel_book.mkv": (109, 640, 480, 3.600),
     "intel_bottle-detection.mp4": (1189, 640, 360, 39.821),
     "intel_one-by-one-person-detection.mp4": (1394, 768, 432, 139.300),
-    "mmaction2_demo.mp4": (280, 340, 256, 9.964),
+    "mmaction2_demo.mp4": (280, 427, 256, 9.964),
     "vtest.avi": (795, 768, 576, 79.400),
 }
 

@@ -25,7 +25,7 @@ class PreparedImage(NamedTuple):
         number: Its index in the data set.
         image: `(3, H, W)` float32, ImageNet-normalised RGB.
         clip_image: `(3, S, S)` float32, CLIP-normalised RGB.
-        width: Of the image as stored, in pixels.
+        width: Of the upright image, in pixels.
         height: Likewise.
     """
 

@@ -1,0 +1,68 @@
+"""Convert decoded frames to RGB as players show them: with square pixels, turned and mirrored by the display matrix."""
+
+import struct
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type
+from av.video.reformatter import VideoReformatter
+
+from edge_hoi.types import Image
+
+_MOST_STRETCHED = 4  # valid sample aspect ratios are at most 2:1 or so; FFmpeg also passes on nonsense
+_TURNS = ((False, False, False), (True, True, False), (False, True, True), (True, False, True))  # by quarter turns counterclockwise
+
+
+class Display:
+    """Converts the frames of one stream."""
+
+    def __init__(self, stream: av.VideoStream) -> None:
+        self._reformatter = VideoReformatter()  # shared, because creating one costs more than converting a frame
+        # Reading side data is rare: afterwards frame and data refer to each other, and only the garbage collector frees them.
+        self._rotation: int | None = None
+        self._turn = _TURNS[0]
+        self._context = stream.codec_context
+        container_ratio = stream.sample_aspect_ratio
+        # A container's ratio overrides that of the video itself, which may change.
+        self._container_ratio = None if container_ratio == self._context.sample_aspect_ratio else container_ratio
+
+    def rgb(self, frame: av.VideoFrame) -> Image:
+        """Convert a frame to `(H, W, 3)` uint8, contiguous.
+
+        Raises:
+            av.FFmpegError: Its pixel format cannot be converted.
+        """
+        # One thread: more would compete with the engine's.
+        scaled = self._reformatter.reformat(frame, width=self._square_width(frame), format="rgb24", threads=1)
+        if frame.rotation != self._rotation:
+            self._rotation, self._turn = frame.rotation, _turn(scaled)
+        image = np.asarray(scaled.to_ndarray(), np.uint8)
+        is_transposed, flips_rows, flips_columns = self._turn
+        if is_transposed:
+            image = image.swapaxes(0, 1)
+        return np.ascontiguousarray(image[:: -1 if flips_rows else 1, :: -1 if flips_columns else 1])
+
+    def _square_width(self, frame: av.VideoFrame) -> int:
+        ratio = self._container_ratio or self._context.sample_aspect_ratio or Fraction(1)
+        is_valid = Fraction(1, _MOST_STRETCHED) <= ratio <= _MOST_STRETCHED
+        return max(1, round(frame.width * ratio)) if is_valid else frame.width
+
+
+def _turn(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
+    """Return whether to transpose a frame, then to flip its rows, and its columns.
+
+    A matrix that is not one of the eight orientations is rounded to the nearest; a singular one is none.
+    """
+    try:
+        matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    except ValueError:  # PyAV 18 refuses all side data of a frame if a type is new to it, such as EXIF
+        return _TURNS[round(frame.rotation / 90) % 4]
+    if matrix is None:
+        return _TURNS[0]
+    # x' = a x + c y, y' = b x + d y
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+    if a * d == b * c:
+        return _TURNS[0]
+    is_transposed = abs(b) + abs(c) > abs(a) + abs(d)
+    return is_transposed, (b if is_transposed else d) < 0, (c if is_transposed else a) < 0
