@@ -356,3 +356,119 @@ def test_every_prediction_is_scored_once_and_the_counts_add_up(story, prediction
     for parts in (results.by_verb, results.by_hoi):
         for name in ("ground_truth", "predicted", "found", "duplicates", "id_switches", "missed_with_fragments"):
             assert sum(getattr(each, name) for each in parts.values()) == getattr(results.overall, name)
+
+
+def test_predictions_of_an_episode_that_is_not_required_are_ignored_whatever_they_are():
+    truth = make_truth(episode(start=10, end=20), episode(BEN, HIS, start=30, end=31))
+    exact, again, part = ((30, 31), (30.1, 30.9), (30.9, 31.0))
+    video = score(
+        truth, make_events(), *(make_events(BEN, HIS, start=start, end=end) for start, end in (exact, again, part)), min_seconds=2
+    )
+    required, short = video.truths
+    assert (required.is_required, required.match is not None, required.temporal_iou) == (True, True, 1)
+    assert (short.is_required, short.match, short.temporal_iou) == (False, None, 0)
+    assert [str(each.outcome) for each in short.predictions] == ["ignored"] * 3
+    overall = event_results([video]).overall
+    assert counts(overall) == (1, 1, 1)
+    assert (overall.duplicates, overall.fragmentation) == (0, 1)
+
+
+@pytest.mark.parametrize(("min_seconds", "is_required"), [(10.0, True), (10.1, False)])
+def test_an_episode_is_required_from_the_least_length_on(min_seconds, is_required):
+    (only,) = score(make_truth(episode(start=10, end=20)), make_events(), min_seconds=min_seconds).truths
+    assert only.is_required is is_required
+    assert (only.match is not None) is is_required
+
+
+def test_an_episode_that_is_not_required_takes_no_prediction_from_one_that_is():
+    tracks = {BEN: still("person", shifted(BOXES[ANNA], 1))}
+    truth = make_truth(episode(ANNA, None, "smile", 10, 11), episode(BEN, None, "smile", 10, 12), tracks=tracks)
+    video = score(truth, make_events(ANNA, None, "smile", 10, 11.1), min_seconds=2)
+    assert [each.match is not None for each in video.truths] == [False, True]
+
+
+def test_a_prediction_is_a_duplicate_of_any_other_and_not_only_of_the_match():
+    parts = [(10, 15.5), (16, 18), (16.5, 17.5), (18.5, 20)]  # the match, a fragment, its duplicate, another fragment
+    video = score(make_truth(episode(start=10, end=20)), *(make_events(start=start, end=end) for start, end in parts))
+    (only,) = video.truths
+    assert [(each.episode.start, str(each.outcome)) for each in only.predictions] == [
+        *((10, "match"), (16, "fragment"), (16.5, "duplicate"), (18.5, "fragment")),
+    ]
+
+
+def test_the_match_comes_first_although_another_prediction_began_earlier():
+    video = score(make_truth(episode(start=10, end=20)), make_events(start=9.9, end=11.5), make_events(start=10.5, end=20))
+    (only,) = video.truths
+    assert [(each.episode.start, str(each.outcome)) for each in only.predictions] == [(10.5, "match"), (9.9, "duplicate")]
+    assert only.temporal_iou == pytest.approx(0.95)
+
+
+def test_a_fragment_belongs_to_the_episode_whose_boxes_and_time_fit_best():
+    tracks = {BEN: still("person", shifted(BOXES[ANNA], 6))}
+    truth = make_truth(episode(ANNA, None, "smile"), episode(BEN, None, "smile"), tracks=tracks)
+    for box, expected in ((shifted(BOXES[ANNA], 1), ANNA), (shifted(BOXES[ANNA], 5), BEN)):
+        video = score(truth, make_events(box, None, "smile", start=11, end=13))
+        assert [each.episode.human for each in video.truths if each.predictions] == [expected]
+
+
+@pytest.mark.parametrize(("pixels", "outcome"), [(10, "match"), (11, "false")])  # IoU of 10 / 30 and 9 / 31
+def test_boxes_of_a_match_overlap_by_the_least_iou(pixels, outcome):
+    truth = make_truth(episode(ANNA, None, "smile"))
+    assert outcomes(score(truth, make_events(shifted(BOXES[ANNA], pixels), None, "smile"))) == [outcome]
+    assert outcomes(score(truth, make_events(shifted(BOXES[ANNA], pixels), None, "smile", 11, 12))) == [
+        outcome.replace("match", "fragment")
+    ]
+
+
+def test_of_two_predictions_the_better_one_is_the_match():
+    for first, second in (((10, 18), (10, 19)), ((10, 19), (10, 18))):
+        video = score(
+            make_truth(episode(start=10, end=20)), make_events(start=first[0], end=first[1]), make_events(start=10, end=second[1])
+        )
+        assert video.truths[0].match.end == 19
+    tracks = {BEN: still("person", shifted(BOXES[ANNA], 4))}
+    truth = make_truth(episode(ANNA, None, "smile"), episode(BEN, None, "smile"), tracks=tracks)
+    near_ben, near_anna = (make_events(shifted(BOXES[ANNA], pixels), None, "smile") for pixels in (3, 1))
+    video = score(truth, near_ben, near_anna)
+    boxes = {each.episode.human: each.match.observations[0].human[0] * 200 for each in video.truths}
+    assert boxes == pytest.approx({ANNA: 21, BEN: 23})
+
+
+def test_one_pair_more_outweighs_a_better_overlap():
+    truth = make_truth(episode(start=10, end=20), episode(start=20.5, end=30.5))
+    # The long one fits the first by half, and the second by no more than that; the short one only the first, better.
+    long, short = make_events(start=15.2, end=30.5), make_events(start=10, end=20)
+    assert [each.match is not None for each in score(truth, long, short).truths] == [True, True]
+
+
+@pytest.mark.parametrize(("start", "count"), [(15.1, 1), (15.2, 2)])
+def test_episodes_a_frame_apart_are_joined_and_farther_ones_are_not(start, count):
+    truth = make_truth(episode(start=10, end=15), episode(start=start, end=18))
+    assert len(score(truth).truths) == count
+
+
+def test_a_joined_episode_ends_with_the_later_one_and_names_each_difficulty_once():
+    truth = make_truth(
+        episode(start=10, end=20, difficulties=["crossing", "dropout"]), episode(start=12, end=15, difficulties=["dropout", "occlusion"])
+    )
+    (only,) = score(truth).truths
+    assert (only.episode.start, only.episode.end) == (10, 20)
+    assert only.episode.difficulties == ("crossing", "dropout", "occlusion")
+
+
+def test_three_episodes_in_a_row_are_one_although_another_pair_lies_between():
+    truth = make_truth(episode(start=10, end=12), episode(BEN, HIS, start=11, end=13), episode(start=12, end=14), episode(start=14, end=16))
+    assert [(each.episode.human, each.episode.end) for each in score(truth).truths] == [(ANNA, 16), (BEN, 13)]
+
+
+def test_the_length_of_the_video_and_its_name_are_passed_on():
+    video = score(make_truth(episode()), make_events(), make_events(BEN, HIS, start=40, end=41))
+    assert (video.name, video.seconds) == ("street", 60)
+    assert [str(each.outcome) for each in video.predictions] == ["match", "false"]
+    assert [str(each.outcome) for each in video.unassigned] == ["false"]
+
+
+def test_predictions_are_compared_while_they_touch_the_episode_in_time():
+    assert outcomes(score(make_truth(episode(start=10, end=20)), make_events(start=20, end=20))) == ["fragment"]
+    assert outcomes(score(make_truth(episode(start=10, end=20)), make_events(start=10, end=10))) == ["fragment"]
+    assert outcomes(score(make_truth(episode(start=10, end=20)), make_events(start=20.1, end=20.1))) == ["false"]
