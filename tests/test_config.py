@@ -1,6 +1,7 @@
 """Configuration: examples, refusals, relative paths and variables."""
 
 import re
+import traceback
 from pathlib import Path
 
 import pytest
@@ -149,7 +150,7 @@ def test_variables_are_replaced(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("key", "near"), [("sorces", "sources"), ("vocab", "vocabulary"), ("max_frame", "max_frames"), ("detector", "detection")]
+    ("key", "near"), [("source", "sources"), ("vocab", "vocabulary"), ("max_frame", "max_frames"), ("detector", "detection")]
 )
 def test_a_misspelt_key_is_answered_with_the_one_meant(key, near):
     with pytest.raises(ConfigError, match=f"{key}: unknown key; did you mean `{near}`\\?"):
@@ -163,8 +164,8 @@ def test_a_key_that_is_near_to_none_is_answered_with_the_known_ones(key):
 
 
 def test_file_names_that_are_not_utf8_are_accepted():
-    config = parse_config({"sources": [{"url": "caf\udce9.mp4"}], "annotate": {"path": "\udce9.mp4"}}, origin="here")
-    assert (config.sources[0].url, config.annotate.path) == ("caf\udce9.mp4", "\udce9.mp4")
+    config = parse_config({"sources": [{"url": "clip-\udce9.mp4"}], "annotate": {"path": "\udce9.mp4"}}, origin="here")
+    assert (config.sources[0].url, config.annotate.path) == ("clip-\udce9.mp4", "\udce9.mp4")
 
 
 @pytest.mark.parametrize(("url", "fault"), [(3, "should be a valid string"), ("", "should have at least 1 character")])
@@ -242,3 +243,77 @@ def test_other_forms_of_sources_are_answered_in_the_words_of_yaml(tmp_path, text
         return
     with pytest.raises(ConfigError, match=re.escape(message)):
         load_config(path)
+
+
+SECRET_TEXTS = [
+    "sources: [{url: 'rtsp://u:canary@h/s', rtsp_transport: canary}]",
+    "sources: ['rtsp://u:canary@h/s', 3]",
+    "sources: [{url: ['rtsp://u:canary@h/s']}]",
+    "sources: [{url: a.mp4, mode: 'rtsp://u:canary@h/s'}]",
+    "site: 'canary canary'",
+    "engine: 'rtsp://u:canary@h/s'",
+    "engine: {path: ['canary']}",
+    "detection: {score_threshold: canary}",
+    "tracking: {min_iou: canary}",
+    "episodes: {enter: canary, verbs: {ride: {leave: canary}}}",
+    "outbox: {path: 1, max_age_days: canary}",
+    "annotate: {path: ['canary']}",
+    "sinks: [{type: jsonl, path: ['canary']}]",
+    "sinks: [{type: webhook, url: 'https://u:canary@h', secret: ['canary']}]",
+    "sinks: [{type: webhook, url: 'ftp://u:canary@h'}]",
+    "sinks: [{type: mqtt, url: 'mqtt://u:canary@h', qos: canary}]",
+    "sinks: [{type: mqtt, url: ['canary'], password: ['canary']}]",
+    "sinks: [{type: kafka, servers: [canary], password: ['canary']}]",
+    "sinks: [{type: redis, url: 'http://u:canary@h'}]",
+    "sinks: canary",
+]
+
+
+@pytest.mark.parametrize("text", SECRET_TEXTS)
+def test_a_secret_shows_neither_in_a_refusal_nor_in_the_errors_behind_it(tmp_path, text):
+    """A traceback shows every chained error, and so may a log."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    lines = traceback.format_exception(type(caught.value), caught.value, None)  # without the lines of this test
+    chained, error = [], caught.value
+    while error is not None:
+        chained.append(f"{error!r} {error}")
+        error = error.__cause__ or error.__context__
+    assert len(chained) > 1
+    assert "canary" not in "".join(lines)
+    assert "canary" not in "".join(chained)
+
+
+def test_a_secret_of_a_variable_does_not_show_where_it_makes_a_value_invalid(tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGE_HOI_TEST_PASSWORD", "canary canary")
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, "site: ${EDGE_HOI_TEST_PASSWORD}\nmax_frames: ${EDGE_HOI_TEST_PASSWORD}"))
+    assert "canary" not in "".join(traceback.format_exception(type(caught.value), caught.value, None))
+
+
+@pytest.mark.parametrize(("size", "is_read"), [(1_000_000, True), (1_000_001, False)])
+def test_a_configuration_has_at_most_a_million_bytes(tmp_path, size, is_read):
+    path = tmp_path / "config.yaml"
+    path.write_bytes(b"#" * size)
+    if is_read:
+        assert load_config(path) == RunConfig()
+    else:
+        with pytest.raises(ConfigError, match="has at most 1000000 bytes"):
+            load_config(path)
+
+
+def test_an_empty_configuration_has_the_defaults_and_names_may_repeat_between_sources_and_sinks(tmp_path):
+    assert load_config(write(tmp_path, "")) == load_config(write(tmp_path, "{}")) == RunConfig()
+    config = load_config(
+        write(tmp_path, "sources: [{url: a.mp4, id: x}, {url: b.mp4}, {url: b.mp4}]\nsinks: [{type: jsonl, path: a, name: x}]")
+    )
+    assert [source.id for source in config.sources] == ["x", None, None]
+
+
+def test_unknown_keys_are_reported_alone_and_other_errors_all(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, "sits: a\nmax_frames: 0"))
+    assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, "site: ' '\nmax_frames: 0"))
+    assert len(str(caught.value).splitlines()) == 2

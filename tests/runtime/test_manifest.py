@@ -6,7 +6,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edge_hoi.errors import ManifestError
+from edge_hoi.events import EpisodeSettings
+from edge_hoi.hashing import sha256_of_file
 from edge_hoi.runtime import TextTower, fake_manifest, read_manifest, write_manifest
+from edge_hoi.runtime.manifest import model_path
+from edge_hoi.runtime.plan import Plan
 
 
 def rewrite(folder, **changes):
@@ -128,3 +132,66 @@ def test_no_accepted_path_leaves_the_folder(tmp_path_factory, path):
         return
     folder = tmp_path_factory.getbasetemp()
     assert (folder / path).resolve().is_relative_to(folder.resolve())
+
+
+def make_plan(**changes):
+    fields = {"backend": "tensorrt", "version": "10.3", "compute_capabilities": ("8.6",), "height": 96, "width": 160, "max_batch": 1}
+    return Plan(**fields | changes)
+
+
+def test_a_plan_that_is_not_listed_among_the_files_is_refused(tmp_path):
+    plan, other = make_plan(), make_plan(max_batch=2)
+    with pytest.raises(ValidationError, match=rf"'{plan.path}' is named but has no hash in `files`"):
+        fake_manifest(plans=(plan,))
+    with pytest.raises(ValidationError, match=rf"'{other.path}' is named but has no hash"):
+        fake_manifest(plans=(plan, other), files={plan.path: "0" * 64})
+    assert fake_manifest(plans=(plan,), files={plan.path: "0" * 64}).plans == (plan,)
+
+
+def test_a_plan_whose_file_was_changed_or_is_missing_is_refused(tmp_path):
+    plan = make_plan()
+    path = tmp_path / plan.path
+    path.parent.mkdir()
+    path.write_bytes(b"plan")
+    write_manifest(tmp_path, fake_manifest(plans=(plan,), files={plan.path: sha256_of_file(path)}))
+    assert read_manifest(tmp_path).plans == (plan,)
+    path.write_bytes(b"another plan")
+    with pytest.raises(ManifestError, match=r"\.plan differs from its manifest"):
+        read_manifest(tmp_path)
+    path.unlink()
+    with pytest.raises(ManifestError, match=r"\.plan is listed in the manifest and cannot be read"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("missing", ["text.onnx", "tokenizer.json"])
+def test_each_file_of_the_text_tower_has_a_hash(missing):
+    tower = TextTower(path="text.onnx", tokenizer="tokenizer.json", context_length=77)
+    files = dict.fromkeys(["text.onnx", "tokenizer.json"], "0" * 64)
+    assert fake_manifest(text_tower=tower, files=files).text_tower == tower
+    del files[missing]
+    with pytest.raises(ValidationError, match=rf"'{missing}' is named but has no hash"):
+        fake_manifest(text_tower=tower, files=files)
+
+
+@pytest.mark.parametrize("missing", ["a.safetensors", "b.safetensors"])
+def test_each_classifier_has_a_hash(missing):
+    files = {name: "0" * 64 for name in ("a.safetensors", "b.safetensors") if name != missing}
+    with pytest.raises(ValidationError, match=rf"'{missing}' is named but has no hash"):
+        fake_manifest(classifiers={"a": "a.safetensors", "b": "b.safetensors"}, default_vocabulary="a", files=files)
+
+
+def test_the_path_of_a_network_needs_it_to_be_listed(tmp_path):
+    manifest = fake_manifest(files={"model.onnx": "0" * 64})
+    assert model_path(tmp_path, manifest) == tmp_path / "model.onnx"
+    with pytest.raises(ManifestError, match=r"is a fake engine and has no weights\.safetensors; build one"):
+        model_path(tmp_path, manifest, "weights.safetensors")
+    with pytest.raises(ManifestError, match=r"has no model\.onnx"):
+        model_path(tmp_path, fake_manifest())
+
+
+def test_recommended_episode_settings_are_written_as_they_were_set(tmp_path):
+    write_manifest(tmp_path, fake_manifest(episodes=EpisodeSettings(enter=0.7)))
+    assert json.loads((tmp_path / "manifest.json").read_text())["episodes"] == {"enter": 0.7}
+    assert read_manifest(tmp_path).episodes == EpisodeSettings(enter=0.7)
+    write_manifest(tmp_path, fake_manifest())
+    assert json.loads((tmp_path / "manifest.json").read_text())["episodes"] is None
