@@ -12,7 +12,9 @@ from scripted import make_frame
 from edge_hoi.errors import EngineError, SinkFaultError, SinkUnavailableError
 from edge_hoi.ingest import FakeSource
 from edge_hoi.outbox import Outbox
+from edge_hoi.pipeline.pipeline import FILE_WAIT_SECONDS, _next_frame
 from edge_hoi.sinks import FakeSink
+from edge_hoi.tracking import Tracker
 from edge_hoi.types import EndReason, Phase
 
 
@@ -244,3 +246,67 @@ def test_progress_is_shown_when_it_is_due():
     frames = [status.frames for (status,) in watcher.reports]
     assert frames == sorted(frames)
     assert frames[-1] == 10
+
+
+def test_a_stop_while_waiting_for_a_recordings_next_frame_ends_the_run():
+    """A recording on a network share that hangs: its frames are waited for, and a stop ends the wait."""
+    rig, stop, hangs = Rig(), threading.Event(), threading.Event()
+
+    class Hanging(FakeSource):
+        def __iter__(self):
+            yield from [make_frame(index / 10, index=index, camera="a") for index in range(20)]
+            threading.Timer(0.1, stop.set).start()
+            hangs.wait(30)
+
+    started = time.monotonic()
+    (status,) = rig.run(rig.camera("a", lambda: Hanging([make_frame(0, camera="a")])), stop=stop)
+    hangs.set()
+    assert time.monotonic() - started < 10
+    assert (status.state, status.frames) == ("stopped", 20)
+    assert rig.sink.events[-1].end_reason is EndReason.SHUTDOWN
+
+
+def test_a_stop_between_two_recordings_frames_takes_no_frame_of_the_next():
+    """Without a frame to come, one camera is asked after the other, and each wait ends with the stop."""
+    stop = threading.Event()
+    stop.set()
+    rig = Rig()
+    cameras = [rig.camera(name, lambda: FakeSource([])) for name in "ab"]
+    asked = []
+    for camera in cameras:
+        camera.reader.mailbox.get = lambda timeout, name=camera.source_id: asked.append((name, timeout))
+        assert _next_frame(camera, stop, waits=True) is None
+    assert asked == [("a", FILE_WAIT_SECONDS), ("b", FILE_WAIT_SECONDS)]
+
+
+def test_without_a_stop_a_recordings_frame_is_waited_for_until_it_comes():
+    rig = Rig()
+    camera = rig.camera("a", lambda: FakeSource([]))
+    late = make_frame(0.0, camera="a")
+    answers = [None, None, late]
+    camera.reader.mailbox.get = lambda timeout: answers.pop(0)
+    assert _next_frame(camera, threading.Event(), waits=True) is late
+    answers[:] = [None, late]
+    assert _next_frame(camera, threading.Event(), waits=False) is None  # of a live camera nothing is waited for
+    assert answers == [late]
+
+
+class BreaksLater(Tracker):
+    """Tracks some frames, then fails."""
+
+    def update(self, frame, interactions):
+        if frame.index == 20:
+            raise ZeroDivisionError("made up")
+        return super().update(frame, interactions)
+
+
+def test_the_episodes_of_a_camera_that_fails_end_at_once():
+    """The end comes before anything later of the other camera, and not when the run is over."""
+    rig, watcher = Rig(), Watcher()
+    rig.run(rig.camera("a", recording("a", 9.0), tracker=BreaksLater()), rig.camera("b", recording("b", 9.0)), watcher=watcher)
+    (end,) = [number for number, event in enumerate(watcher.events) if event.camera == "a" and event.phase is Phase.ENDED]
+    assert watcher.events[end].end_reason is EndReason.SOURCE_LOST
+    later = [event for event in watcher.events[end + 1 :] if event.camera == "b"]
+    assert [event.phase for event in later] == [Phase.UPDATED] * (len(later) - 1) + [Phase.ENDED]
+    assert len(later) > 2
+    assert later[0].last.pts_seconds >= 2.0
