@@ -112,7 +112,7 @@ class OutboxFile:
         self._database.execute("UPDATE sinks SET state = ?, error = ?, changed_at = ? WHERE name = ?", (state, error, time.time(), sink))
 
     def drop(self, sinks: Sequence[str], *, max_bytes: int, stored_before: float, keeps_delivered: bool) -> Dropped:
-        """Drop the oldest events, a bounded number, in a transaction of its own. An open episode keeps its newest event.
+        """Drop expired dead letters, and the oldest events, a bounded number. An open episode keeps its newest event.
 
         Args:
             sinks: Names of the sinks in use.
@@ -128,6 +128,7 @@ class OutboxFile:
             limit = max(limit, delivered_to_all)
         if self._size() > max_bytes:
             limit = max(limit, first + _MAX_DROPPED_AT_ONCE // 4)
+        self._database.execute("DELETE FROM dead_letters WHERE died_at < ?", (stored_before,))
         limit = min(limit, first + _MAX_DROPPED_AT_ONCE, self.last_position)
         if not 0 < first <= limit:
             return Dropped(0, 0)
@@ -138,7 +139,6 @@ class OutboxFile:
                 "WHERE events.position > sinks.position AND events.position <= ?1) WHERE position < ?1",
                 (limit,),
             )
-            self._database.execute("DELETE FROM dead_letters WHERE died_at < ?", (stored_before,))
             count = self._database.execute(
                 "DELETE FROM events WHERE position <= ? AND position NOT IN (SELECT position FROM open_episodes)", (limit,)
             ).rowcount

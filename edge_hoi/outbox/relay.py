@@ -142,8 +142,10 @@ class Relay:
 
     def _try_to_deliver(self, messages: Sequence[Message]) -> SinkError | None:
         """Deliver a batch; return the failure, if any."""
+        is_open = False
         try:
             self._sink.open()
+            is_open = True
             if messages:
                 self._sink.deliver(messages)
         except SinkError as error:
@@ -153,10 +155,11 @@ class Relay:
         except Exception as error:  # a bug of the sink; the exception's text may contain a password
             place = traceback.extract_tb(error.__traceback__)[-1]
             what = f"internal error in the sink: {type(error).__name__} in {place.name}, line {place.lineno} of {place.filename}"
-            if len(messages) != 1:
-                self._one_by_one_until = messages[-1].position if messages else 0
-                return SinkUnavailableError(what)
-            return EventRefusedError(what)
+            if is_open and len(messages) == 1:
+                return EventRefusedError(what)
+            if is_open:  # find the event that triggers it
+                self._one_by_one_until = messages[-1].position
+            return SinkUnavailableError(what)
         return None
 
     def _acknowledge(self, messages: Sequence[Message], *, is_replay: bool) -> None:

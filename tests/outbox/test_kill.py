@@ -68,8 +68,7 @@ def check_episodes(lines):
     return set(bodies), [rows[-1][2] for rows in episodes.values()]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kills", [12])
+@pytest.mark.parametrize("kills", [3, pytest.param(12, marks=pytest.mark.slow)])
 def test_nothing_that_was_on_disk_is_lost_and_every_episode_has_one_start_and_one_end(tmp_path, kills):
     outbox, events = tmp_path / "outbox.sqlite", tmp_path / "events.jsonl"
     moment = random.Random(7)
