@@ -96,8 +96,9 @@ def import_(
 ) -> None:
     """Convert a published checkpoint to edge-hoi's own format.
 
-    Prints which model it is, and writes a card with origin, licence and published figures beside the result. Only tensors are read; no
-    code in the file can run. Needs `pip install '.[build]'` in a checkout of edge-hoi.
+    Prints which model it is, and writes a card with origin, licence and published figures beside the result. Wrappers of
+    training programs (DistributedDataParallel, torch.compile, Lightning, averages) are recognised. Only tensors are read; no code in
+    the file can run. Needs `pip install '.[build]'` in a checkout of edge-hoi.
 
         edge-hoi models import hoiclip.pth --output models/hoiclip-hico.safetensors
     """
@@ -116,7 +117,7 @@ def import_(
     known = known_model(as_name) if as_name else None
     if is_safetensors(file):
         raise CheckpointError(f"{file}: expected a published .pth, got a .safetensors file; edge-hoi's own need no import")
-    tensors = read_published(file)
+    tensors, taken = read_published(file)
     identity = identify(tensors)
     try:
         checkpoint = checkpoint_from_published(tensors, VARIANTS[variant] if variant else None, source=str(file))
@@ -133,6 +134,7 @@ def import_(
     facts = _facts(identity, checkpoint.model.config.num_queries) | {
         "imported from": f"{file.name}, sha256 {sha256_of_file(file)}",
         "dropped": f"{sum(map(is_unused, tensors))} of its {len(tensors)} tensors, which are unused",
+        **({"taken": f"the weights {taken}"} if taken else {}),
         "this file": f"{output.name}, sha256 {sha256_of_file(output)}",
     }
     write_card(card, title=output.stem, facts=facts, models=candidates)

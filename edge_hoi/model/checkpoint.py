@@ -1,6 +1,7 @@
 """Checkpoints: the project's own format, a safetensors file with metadata, and the published ones."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from edge_hoi.errors import CheckpointError
+from edge_hoi.errors import CheckpointError, ConfigError
 from edge_hoi.model.checkpoint_files import check_tensors, is_safetensors, read_published, read_safetensors
 from edge_hoi.model.classifier import CLASSIFIER_TENSORS, HoiClassifier
 from edge_hoi.model.clip import Clip, ClipTextTower, build_clip, clip_weights_sha256
@@ -18,6 +19,8 @@ from edge_hoi.model.hoiclip import Hoiclip, build_hoiclip
 from edge_hoi.model.identity import identify
 from edge_hoi.model.published_keys import from_published, is_unused, to_published
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
+
+_LOGGER = logging.getLogger(__name__)
 
 FORMAT = "edge-hoi checkpoint 1"
 VERB_SHARES = {"hico_det": 0.5, "vcoco": 0.1}
@@ -81,12 +84,19 @@ def load_checkpoint(path: Path, config: HoiclipConfig | None = None) -> Checkpoi
         CheckpointError: The file is missing, damaged, could run code, or is of another model.
     """
     if not is_safetensors(path):
-        return checkpoint_from_published(read_published(path), config, source=str(path))
+        weights = read_published(path)
+        if weights.taken:
+            _LOGGER.warning("%s: took the weights %s", path, weights.taken)
+        return checkpoint_from_published(weights.tensors, config, source=str(path))
     metadata, tensors = read_safetensors(path)
     if metadata.get("format") != FORMAT:
         kind = metadata.get("format", "a file without a format")
         raise CheckpointError(f"{path}: expected '{FORMAT}', got '{kind}'; use a file that edge-hoi wrote, or a published .pth")
-    config = HoiclipConfig.from_json(json.loads(metadata["config"]))
+    try:
+        config = HoiclipConfig.from_json(json.loads(metadata["config"]))
+        vocabulary, vocabulary_sha256 = metadata["vocabulary"], metadata["vocabulary_sha256"]
+    except (ConfigError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: its metadata is damaged ({error!r}); copy the file again") from error
     clip = build_clip(config.clip)
     model = build_hoiclip(config, clip.image)
     classifiers = {name.partition(".")[0] for name in tensors if name.startswith("seen_classifier.")} | {"classifier"}
@@ -94,7 +104,7 @@ def load_checkpoint(path: Path, config: HoiclipConfig | None = None) -> Checkpoi
     # The classifier's shapes depend on the vocabulary.
     expected = _states(model=model, text=clip.text) | {name: tensors.get(name, torch.empty(0)) for name in names}
     check_tensors(tensors, expected, source=str(path))
-    checkpoint = _assemble(model, clip.text, tensors, metadata["vocabulary"], metadata["vocabulary_sha256"])
+    checkpoint = _assemble(model, clip.text, tensors, vocabulary, vocabulary_sha256)
     return replace(checkpoint, caution=metadata.get("caution"))
 
 

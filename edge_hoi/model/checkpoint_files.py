@@ -1,7 +1,5 @@
 """Read weights from untrusted files without running code from them."""
 
-import argparse
-import pickle
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import torch
 from torch import Tensor
 
 from edge_hoi.errors import CheckpointError
+from edge_hoi.model.weights_in_pickles import Weights, find_weights, load_pickle
 
 
 class TensorMismatchError(CheckpointError):
@@ -57,36 +56,21 @@ def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise CheckpointError(f"checkpoint {path} is damaged or truncated ({error}); copy it again") from error
 
 
-def read_published(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a published `.pth` file.
+def read_published(path: Path) -> Weights:
+    """Read the weights of a `.pth` file, as published or as training programs save it.
 
     Raises:
         CheckpointError: It is damaged, holds Python objects that could run code, or holds no named tensors.
     """
-    try:
-        # The published files contain the training's command line: a Namespace, which is plain data.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path}: expected a file of tensors, got something else, or objects that could run code; use the checkpoint as published"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise CheckpointError(f"checkpoint {path} is damaged, truncated or no checkpoint; copy it again") from error
-    tensors = content.get("model", content.get("state_dict", content)) if isinstance(content, dict) else None
-    if not isinstance(tensors, dict) or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in tensors.items()):
-        raise CheckpointError(f"{path}: expected named tensors, got a {type(content).__name__}; use the checkpoint as published")
-    # Distributed training saves a network inside its wrapper.
-    is_wrapped = bool(tensors) and all(name.startswith("module.") for name in tensors)
-    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()} if is_wrapped else tensors
+    return find_weights(load_pickle(path), source=str(path))
 
 
 def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], *, source: str) -> None:
-    """Compare names and shapes of tensors; `source` is their file, for messages.
+    """Compare names, shapes and types of tensors, and check that every number is finite; `source` is their file, for messages.
 
     Raises:
         TensorMismatchError: A tensor is missing or unknown.
-        CheckpointError: A tensor has another shape.
+        CheckpointError: A tensor has another shape, is not of real numbers, or has a number that is not finite.
     """
     missing, unknown = (tuple(name for name in names if name not in others) for names, others in ((expected, found), (found, expected)))
     if missing or unknown:
@@ -99,6 +83,24 @@ def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], *
             raise CheckpointError(
                 f"{source}: expected '{name}' of shape {shapes}; it is a HOICLIP of another configuration: name its variant"
             )
+        check_numbers(name, found[name], source)
+
+
+def check_numbers(name: str, tensor: Tensor, source: str) -> None:
+    """Check that a tensor has finite floating-point numbers only; `source` is its file, for messages.
+
+    Raises:
+        CheckpointError: It does not.
+    """
+    if not tensor.is_floating_point():
+        raise CheckpointError(
+            f"{source}: expected '{name}' as floating-point numbers, got {tensor.dtype}; use weights that are not quantised"
+        )
+    if not tensor.is_meta and (count := int((~torch.isfinite(tensor.float())).sum())):
+        raise CheckpointError(
+            f"{source}: '{name}' has {count} numbers that are not finite (NaN or infinite), of {tensor.numel()}: the training diverged, or "
+            "the file is damaged; use an earlier checkpoint"
+        )
 
 
 def _first(names: Collection[str]) -> str:

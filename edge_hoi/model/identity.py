@@ -82,7 +82,7 @@ def _config(tensors: Mapping[str, Tensor]) -> HoiclipConfig:
 
 def _clip_name(tensors: Mapping[str, Tensor]) -> str | None:
     patches, positions = (tensors.get(f"clip_model.visual.{name}") for name in ("conv1.weight", "positional_embedding"))
-    if patches is None or positions is None or patches.ndim != 4:
+    if patches is None or positions is None or patches.ndim != 4 or not positions.ndim:
         return None
     return _CLIP_NAMES.get((patches.shape[0], patches.shape[-1], len(positions)))
 
@@ -98,7 +98,7 @@ def _count(tensors: Mapping[str, Tensor], prefix: str) -> int:
 def _split(tensors: Mapping[str, Tensor], vocabulary: Vocabulary) -> str:
     """Infer the split from the verbs of the categories seen in training, in their order."""
     if vocabulary.name == "hico_det" and "verb2hoi_proj" in tensors:
-        matrix = tensors["verb2hoi_proj"].numpy()
+        matrix = tensors["verb2hoi_proj"].float().numpy()
         for name in zero_shot_splits():
             if np.array_equal(matrix, np.delete(vocabulary.verb_to_hoi, list(zero_shot_split(name)), axis=1)):
                 return name

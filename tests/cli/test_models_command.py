@@ -150,6 +150,7 @@ def test_imported_checkpoint_gives_the_same_outputs_and_is_identified(tmp_path, 
     assert hashlib.sha256(file.read_bytes()).hexdigest() in card
     assert hashlib.sha256(output.read_bytes()).hexdigest() in card
     assert "1 of its" in card
+    assert "taken" not in card
     assert [model.name for model in known_models() if f"## {model.name}\n" in card] == candidates
     assert sorted(path.name for path in tmp_path.iterdir()) == ["published.md", "published.pth", "published.safetensors"]
 
@@ -218,3 +219,16 @@ def test_full_size_checkpoint_is_identified_by_its_tensors_and_gives_the_same_ou
     for fact in ("HOICLIP with 64 queries", "ResNet-50", "ViT-B-32-quickgelu", "zero-shot rare_first: training saw 480 of 600"):
         assert fact in shown
     assert_same_outputs(load_checkpoint(tmp_path / "published.safetensors"), checkpoint)
+
+
+@pytest.mark.torch
+def test_import_tells_what_it_took_from_a_training_program_s_file(tmp_path, capsys):
+    checkpoint, content = random_model("tiny", "vcoco")
+    from edge_hoi.model import load_checkpoint
+
+    wrapped = {f"model.{name}": tensor for name, tensor in content["model"].items()}
+    file = save({"state_dict": wrapped, "epoch": 3}, tmp_path / "last.ckpt")
+    assert command("import", file, "--variant", "tiny") == 0
+    assert "taken  the weights under 'state_dict', prefix 'model.' removed" in capsys.readouterr().out
+    assert "prefix 'model.' removed" in (tmp_path / "last.md").read_text()
+    assert_same_outputs(load_checkpoint(tmp_path / "last.safetensors"), checkpoint)

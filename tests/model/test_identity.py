@@ -63,7 +63,7 @@ def test_wrappers_of_distributed_training_are_removed(tmp_path, hico_det, wrap, 
     tensors = published_tensors(hico_det)
     content = wrap(tensors)
     torch.save({key: content} if key else content, tmp_path / "a.pth")
-    assert read_published(tmp_path / "a.pth").keys() == tensors.keys()
+    assert read_published(tmp_path / "a.pth").tensors.keys() == tensors.keys()
 
 
 def test_the_error_lists_missing_and_unknown_tensors(hico_det):

@@ -12,7 +12,7 @@ from edge_hoi.lab.training.network import DETECTOR_PARTS
 from edge_hoi.lab.training.text_classifier import classifier_from_text
 from edge_hoi.model import Checkpoint, Hoiclip, HoiclipConfig, build_clip, build_hoiclip, load_checkpoint
 from edge_hoi.model.attention import Attention
-from edge_hoi.model.checkpoint_files import is_safetensors, read_published, read_safetensors
+from edge_hoi.model.checkpoint_files import check_numbers, is_safetensors, read_published, read_safetensors
 from edge_hoi.model.published_keys import from_published
 from edge_hoi.vocabulary import Vocabulary
 
@@ -72,15 +72,17 @@ def load_detr_weights(model: Hoiclip, path: Path) -> int:
         Number of tensors copied.
 
     Raises:
-        CheckpointError: The file is damaged, could run code, or is not of a DETR with this network's dimensions.
+        CheckpointError: The file is damaged, could run code, has numbers that are not finite, or is not of a DETR with this network's
+            dimensions.
     """
-    tensors = read_safetensors(path)[1] if is_safetensors(path) else read_published(path)
+    tensors = read_safetensors(path)[1] if is_safetensors(path) else read_published(path).tensors
     found = {name.removeprefix("model."): tensor for name, tensor in from_published(_as_hoiclip(tensors)).items()}
     expected = {name: tensor.shape for name, tensor in model.state_dict().items() if name.startswith(_DETR_PARTS)}
     for name, shape in expected.items():
         if name not in found or found[name].shape != shape:
             got = tuple(found[name].shape) if name in found else "nothing"
             raise CheckpointError(f"{path}: expected a DETR whose part '{name}' has shape {tuple(shape)}, got {got}")
+        check_numbers(name, found[name], str(path))
     model.load_state_dict({name: found[name] for name in expected}, strict=False)
     return len(expected)
 
