@@ -100,15 +100,18 @@ def progress_line(status: CameraStatus) -> Text:
         parts.append(f"age {status.age_seconds[0] * 1000:.0f} ms")
     if status.skipped:
         parts.append(f"{status.skipped} skipped")
+    if status.unreadable:
+        parts.append(f"{status.unreadable} unreadable")
     parts.append(f"{status.events} events, {status.running} open")
     return line.append(Text(" · ".join(parts), style="not bold"))
 
 
 def clock_time(seconds: float) -> str:
     """Format a duration as minutes and seconds, with hours from one hour on."""
-    minutes, rest = divmod(max(0.0, seconds), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+    minutes, tenths = divmod(round(max(0.0, seconds) * 10), 600)
+    hours, minutes = divmod(minutes, 60)
+    rest = f"{tenths / 10:04.1f}"
+    return f"{hours}:{minutes:02}:{rest}" if hours else f"{minutes}:{rest}"
 
 
 def _ending(status: CameraStatus) -> str:
@@ -121,7 +124,7 @@ def summary_table(statuses: Sequence[CameraStatus]) -> Table:
     """Lay out the summary of a run, a row per camera."""
     table = Table(title="Summary", title_justify="left", box=None, header_style="bold", pad_edge=False)
     table.add_column("camera")
-    for column in ("frames", "skipped", "corrupt", "fps", "age p50 / p95", "media time", "events"):
+    for column in ("frames", "skipped", "corrupt", "unreadable", "fps", "age p50 / p95", "media time", "events"):
         table.add_column(column, justify="right")
     table.add_column("ended", overflow="fold")
     for status in statuses:
@@ -132,6 +135,7 @@ def summary_table(statuses: Sequence[CameraStatus]) -> Table:
             str(status.frames),
             str(status.skipped),
             str(status.corrupt),
+            str(status.unreadable),
             f"{status.fps:.1f}",
             age,
             clock_time(status.position_seconds),

@@ -1,5 +1,6 @@
 """`edge-hoi run`: video in, events out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,12 +12,15 @@ from edge_hoi.errors import DeliveryError, EdgeHoiError
 
 if TYPE_CHECKING:
     from edge_hoi.config import RunConfig
+    from edge_hoi.pipeline import CameraStatus
     from edge_hoi.types import Event
 
 DEMO_EVENTS = "edge-hoi-demo.jsonl"
 DEMO_VIDEO = "edge-hoi-demo.mp4"
 CUT_SHORT_EXIT_CODE = 130
 """Of a recording that was stopped before its end, as shells report Ctrl-C."""
+INCOMPLETE_EXIT_CODE = 9
+"""With `--strict`, of a run in which images or frames were not read in full."""
 
 SourceOption = Annotated[
     list[str] | None,
@@ -44,6 +48,9 @@ def run(
     device: DeviceOption = None,
     allow_demo_engine: Annotated[
         bool, typer.Option("--allow-demo-engine", help="Let an engine trained on rendered images only run on live sources.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail at the end if images or frames were unreadable or corrupt, or a file truncated.")
     ] = False,
 ) -> None:
     """Watch video and emit an event for each human-object interaction, with its start and end.
@@ -99,6 +106,18 @@ def run(
         raise typer.Exit(DeliveryError.exit_code)
     if any(status.state == "stopped" and status.duration_seconds for status in statuses):
         raise typer.Exit(CUT_SHORT_EXIT_CODE)
+    if strict:
+        _fail_if_incomplete(statuses)
+
+
+def _fail_if_incomplete(statuses: "Sequence[CameraStatus]") -> None:
+    """Report the sources that were not read in full, and exit if there are any."""
+    incomplete = [status for status in statuses if status.unreadable or status.corrupt or status.is_truncated]
+    for status in incomplete:
+        how = f"{status.unreadable} unreadable, {status.corrupt} corrupt" + (", truncated" if status.is_truncated else "")
+        print_error(f"{status.source_id}: not read in full ({how}); check the source, or run without --strict")
+    if incomplete:
+        raise typer.Exit(INCOMPLETE_EXIT_CODE)
 
 
 def _files(settings: "RunConfig") -> list[str]:

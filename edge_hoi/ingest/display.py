@@ -55,7 +55,7 @@ def _turn(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
     A matrix that is not one of the eight orientations is rounded to the nearest; a singular one is none.
     """
     try:
-        matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+        matrix = next((data for data in frame.side_data if data.type is Type.DISPLAYMATRIX), None)
     except ValueError:  # PyAV 18 refuses all side data of a frame if a type is new to it, such as EXIF
         return _TURNS[round(frame.rotation / 90) % 4]
     if matrix is None:

@@ -1,6 +1,8 @@
 """Source URLs: their kind, and masking their secrets."""
 
+import os
 import re
+import unicodedata
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -54,8 +56,10 @@ def mask_url(url: str) -> str:
 
 
 def local_path(url: str) -> Path:
-    """Return the path of a `file://` URL or plain path."""
-    return Path(unquote(url.removeprefix("file://"), errors="surrogateescape")) if url.startswith("file://") else Path(url)
+    """Return the path of a `file://` URL or plain path; of letters with accents, in the Unicode form that exists (macOS decomposes them)."""
+    path = unquote(url.removeprefix("file://"), errors="surrogateescape") if url.startswith("file://") else url
+    forms = [path, *([] if path.isascii() else [unicodedata.normalize(form, path) for form in ("NFC", "NFD")])]
+    return Path(next(filter(os.path.exists, forms), path))
 
 
 def is_local(url: str) -> bool:

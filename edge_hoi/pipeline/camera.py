@@ -204,6 +204,7 @@ class Camera:
             frames=self._frames,
             skipped=self.reader.mailbox.dropped,
             corrupt=tally.frames_corrupt,
+            unreadable=tally.decode_errors,
             fps=(self._frames - 1) / elapsed if elapsed > 0 else 0.0,
             age_seconds=ages,
             position_seconds=self._position,
@@ -211,6 +212,7 @@ class Camera:
             events=self._events,
             running=len(self._open),
             reconnections=self.reader.reconnections,
+            is_truncated=tally.is_truncated,
             error=self._describe_error(),
         )
 

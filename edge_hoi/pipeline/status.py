@@ -16,6 +16,7 @@ class CameraStatus:
         frames: Frames processed.
         skipped: Frames of a live source that were dropped in favour of newer ones.
         corrupt: Frames that the decoder reported as damaged.
+        unreadable: Images of a folder that could not be read, or packets of video that could not be decoded.
         fps: Frames processed per second, since the first.
         age_seconds: Of a live source: time from a frame's arrival to its events, median and 95th percentile of the newest.
         position_seconds: Media time of the newest frame.
@@ -23,6 +24,7 @@ class CameraStatus:
         events: Events emitted.
         running: Open episodes.
         reconnections: How often a live source was reconnected.
+        is_truncated: Whether a file ended before its declared end.
         error: Why it failed, or why it ended early.
     """
 
@@ -31,6 +33,7 @@ class CameraStatus:
     frames: int
     skipped: int
     corrupt: int
+    unreadable: int
     fps: float
     age_seconds: tuple[float, float] | None
     position_seconds: float
@@ -38,4 +41,5 @@ class CameraStatus:
     events: int
     running: int
     reconnections: int
+    is_truncated: bool
     error: str | None

@@ -48,4 +48,12 @@ def test_unknown_scheme_is_refused_with_the_known_ones():
 
 
 def test_a_file_url_reaches_names_that_are_not_utf8():
-    assert os.fsencode(local_path("file:///videos/caf%E9%20.mp4")) == b"/videos/caf\xe9 .mp4"
+    assert os.fsencode(local_path("file:///videos/clip-%E9%20.mp4")) == b"/videos/clip-\xe9 .mp4"
+
+
+@pytest.mark.parametrize(("stored", "named"), [("M\u00f6we.mp4", "Mo\u0308we.mp4"), ("Mo\u0308we.mp4", "M\u00f6we.mp4")])
+def test_a_name_is_found_in_either_unicode_form(tmp_path, stored, named):
+    (tmp_path / stored).touch()
+    assert local_path(str(tmp_path / named)) == tmp_path / stored
+    assert local_path(f"file://{tmp_path / named}") == tmp_path / stored
+    assert local_path(str(tmp_path / f"no {named}")) == tmp_path / f"no {named}"

@@ -144,8 +144,8 @@ def check_keys(mapping: Mapping[str, Any], known: Sequence[str]) -> None:
 
 
 def _is_plain(character: str) -> bool:
-    # File names may contain any space (macOS writes U+202F before "PM") and the joiners of scripts and emoji.
-    return character.isprintable() or unicodedata.category(character) == "Zs" or character in "\u200c\u200d"
+    # File names may contain any space (macOS writes U+202F before "PM"), the marks and joiners of scripts and emoji, and private characters.
+    return unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp")
 
 
 def _is_coordinate(value: object) -> bool:
