@@ -11,8 +11,8 @@ import pytest
 from edge_hoi.demo import DEMO_CLIP
 
 PROGRAM = [sys.executable, "-m", "edge_hoi.cli"]
-NOT_UTF8 = "caf\udce9.mp4"
-"""`caf\xe9.mp4` as Latin-1 writes it."""
+NOT_UTF8 = "clip-\udce9.mp4"
+"""`clip-\xe9.mp4` as Latin-1 writes it."""
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_file_names_need_not_be_utf8(shell, tmp_path, variables):
 def test_a_missing_file_is_named_also_if_its_name_is_not_utf8(shell):
     ended = shell("run", "--source", NOT_UTF8)
     assert ended.code == 3
-    assert ended.err.splitlines()[-1].startswith(r"error: caf: Cannot read caf\xe9.mp4: there is no such file")
+    assert ended.err.splitlines()[-1].startswith(r"error: clip: Cannot read clip-\xe9.mp4: there is no such file")
 
 
 @pytest.mark.parametrize("redirect", ["2>&-", "2>/dev/full"])
