@@ -99,6 +99,7 @@ class Outbox:
             raise
         self._sinks: list[str] = []
         self._changes: deque[tuple[Change, tuple[Event, bytes] | None]] = deque()  # each with the event that it adds
+        self._written = 0  # changes so far
         self._delivers_held = False
         self._backpressure = Backpressure(held_events)
         self._changed = threading.Condition()
@@ -187,9 +188,10 @@ class Outbox:
             return list(islice((message for message in held if message.position > position), limit))
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Wait until all events and changes are on disk; return whether they are."""
+        """Wait until all events and changes so far are on disk; return whether they are."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._changes, timeout_seconds)
+            target = self._written + len(self._changes)
+            return self._changed.wait_for(lambda: self._written >= target, timeout_seconds)
 
     def wait_for_event_after(self, position: int, timeout_seconds: float, stopping: threading.Event) -> None:
         """Wait until there is an event to deliver after a position, or until `stopping` is set and `wake` called."""
@@ -279,6 +281,7 @@ class Outbox:
         with self._changed:
             for _ in batch:
                 self._changes.popleft()
+            self._written += len(batch)
             self._backpressure.release(sum(event is not None for _, event in batch))
             self._last_position = position
             if self.write_error:

@@ -186,7 +186,9 @@ class Relay:
         positions = [message.position for message in messages]
         if is_replay:
             self._outbox.submit(partial(OutboxFile.finish_replays, sink=self.name, positions=positions))
-            self._outbox.flush(IDLE_SECONDS)  # the next check for replays must not find them again
+            # The next check for replays must not find them again.
+            while not (self._outbox.flush(IDLE_SECONDS) or self._outbox.write_error or self._stopping.is_set()):
+                pass
         else:
             self._position = positions[-1]
             self._outbox.submit(partial(OutboxFile.acknowledge, sink=self.name, position=positions[-1], count=delivered))

@@ -468,3 +468,43 @@ def test_one_commit_takes_a_bounded_number_of_changes(tmp_path, monkeypatch):
     assert outbox._commit()
     assert (outbox.last_position, outbox.held_events, outbox.is_written) == (5, 0, True)
     outbox.close()
+
+
+def test_flush_waits_for_what_was_put_before_it_and_not_for_what_follows(tmp_path, monkeypatch):
+    monkeypatch.setattr(outbox_module, "MAX_CHANGES_PER_COMMIT", 3)
+    outbox = Outbox(tmp_path / "outbox.sqlite")
+    assert outbox.flush(0.0)
+    outbox.put(make_episode())
+    assert not outbox.flush(0.0)
+    flushed = []
+    waiting = threading.Thread(target=lambda: flushed.append(outbox.flush(30)))
+    waiting.start()
+    while not outbox._changed._waiters:  # until it waits
+        pass
+    outbox.put(make_events(2))
+    assert outbox._commit()
+    waiting.join(0.2)
+    assert (waiting.is_alive(), outbox.last_position) == (True, 3)
+    assert outbox._commit()
+    waiting.join(30)
+    assert (flushed, outbox.is_written) == ([True], False)
+    outbox.close()
+
+
+def test_a_replay_is_delivered_once_also_when_the_disk_is_slow(tmp_path, monkeypatch, wait_for):
+    monkeypatch.setattr(relay_module, "IDLE_SECONDS", 0.02)
+    with Outbox(tmp_path / "outbox.sqlite") as outbox, outbox.reader() as reader:
+        sink = FakeSink()
+        relay = Relay("sink", sink, outbox)
+        relay.start()
+        outbox.put(make_episode())
+        wait_for(lambda: len(sink.messages) == 5)
+        assert outbox.flush(30)
+        is_slow = threading.Event()
+        commit = Outbox._commit
+        monkeypatch.setattr(Outbox, "_commit", lambda self: is_slow.wait(0.3) or commit(self))
+        reader.request_replay("sink", Selection())
+        wait_for(lambda: reader.sinks()[0].replays == 0)
+        is_slow.set()
+        assert len(sink.messages) == 10
+        relay.stop(10)
