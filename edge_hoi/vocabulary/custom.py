@@ -2,7 +2,7 @@
 
     - person riding bicycle                   # required words: person, an -ing form, an object
     - a person talking on a cell phone        # articles are optional
-    - {verb: push, object: shopping cart}     # base form; the prompt is generated
+    - {verb: push, object: shopping cart}     # base form, or -ing form; the prompt is generated
     - {prompt: a worker without a helmet, object: helmet}
 
 or, with a name and prompts for unusual objects, a mapping:
@@ -16,7 +16,7 @@ A phrase's object begins after its last article, if there is one; else at the lo
 """
 
 import difflib
-import re
+import unicodedata
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -24,12 +24,13 @@ from typing import Any
 
 from edge_hoi.errors import VocabularyError
 from edge_hoi.vocabulary.data_files import parse_yaml
-from edge_hoi.vocabulary.phrases import ARTICLES, base_form, hoi_prompt, hoi_text, is_gerund, verb_phrase, with_article
+from edge_hoi.vocabulary.phrases import ARTICLES, base_form, gerund, hoi_prompt, hoi_text, is_gerund, is_latin, with_article
 from edge_hoi.vocabulary.published import coco_category_ids, known_vocabularies
 from edge_hoi.vocabulary.vocabulary import NO_INTERACTION, NOTHING_PROMPT, HoiCategory, Vocabulary
 
 _EXAMPLE = "write it like `person riding bicycle` or `{verb: ride, object: bicycle}`"
 _MAX_CHARACTERS = 400
+_JOINERS = "\u200c\u200d"
 _NOT_NOUNS = ARTICLES | {"at", "from", "in", "into", "of", "off", "on", "onto", "out", "over", "to", "under", "up", "with"}
 
 
@@ -93,8 +94,7 @@ def _entry(item: object, known: AbstractSet[str], where: str) -> _Entry:
     if not isinstance(item, dict):
         phrase = _text(item, where)
         where = f"{where} ({phrase!r})"
-        verb, noun = _split(_words(phrase, where), known, where)
-        return _Entry(verb, noun, hoi_text(_phrase(verb), noun), hoi_prompt(_phrase(verb), noun))
+        return _inflected_entry(*_split(_words(phrase, where), known, where))
     fields = {key: _text(value, f"{where}, {key}") for key, value in _checked_keys(item, ("verb", "object", "prompt"), where).items()}
     if "object" not in fields or not fields.keys() & {"verb", "prompt"}:
         raise VocabularyError(
@@ -103,13 +103,20 @@ def _entry(item: object, known: AbstractSet[str], where: str) -> _Entry:
     noun = " ".join(_words(fields["object"], f"{where}, object"))
     if "verb" not in fields:
         return _free_entry(fields["prompt"], noun, where)
-    verb = _verb_name(_words(fields["verb"], f"{where}, verb"))
-    return _Entry(verb, noun, hoi_text(_phrase(verb), noun), fields.get("prompt", hoi_prompt(_phrase(verb), noun)))
+    return _inflected_entry(_words(fields["verb"], f"{where}, verb"), noun, fields.get("prompt"))
+
+
+def _inflected_entry(verb_words: list[str], noun: str, prompt: str | None = None) -> _Entry:
+    """Write a verb in its -ing form, unless it is given in it."""
+    verb = NO_INTERACTION if verb_words == ["and"] else _verb_name(verb_words)
+    phrase = "and" if verb == NO_INTERACTION else " ".join([gerund(verb_words[0]), *verb_words[1:]])
+    return _Entry(verb, noun, hoi_text(phrase, noun), prompt or hoi_prompt(phrase, noun))
 
 
 def _free_entry(prompt: str, noun: str, where: str) -> _Entry:
     """Derive the verb's name from the words of the prompt, so that events of two prompts differ."""
-    words = [word for word in _strip_prefix(re.findall(r"[\w'-]+", prompt.lower())) if word not in ARTICLES]
+    plain = "".join(character if _is_plain(character) else " " for character in prompt.lower())
+    words = [word for word in _strip_prefix(plain.split()) if word not in ARTICLES]
     text = " ".join(words)
     verb_words = text.removeprefix("person ").removesuffix(f" {noun}").split()
     if not verb_words:
@@ -117,8 +124,8 @@ def _free_entry(prompt: str, noun: str, where: str) -> _Entry:
     return _Entry(_verb_name(verb_words), noun, text, prompt)
 
 
-def _split(words: list[str], known: AbstractSet[str], where: str) -> tuple[str, str]:
-    """Split a phrase into its verb's name and its object."""
+def _split(words: list[str], known: AbstractSet[str], where: str) -> tuple[list[str], str]:
+    """Split a phrase into its verb's words and its object."""
     words = _strip_prefix(words)
     if words[:1] != ["person"]:
         raise VocabularyError(f"{where}: expected a phrase about a person; {_EXAMPLE}")
@@ -129,11 +136,9 @@ def _split(words: list[str], known: AbstractSet[str], where: str) -> tuple[str, 
     verb_words, noun = [word for word in words[:begin] if word not in ARTICLES], " ".join(words[begin:])
     if not verb_words or noun in _NOT_NOUNS:
         raise VocabularyError(f"{where}: names no object; {_EXAMPLE}")
-    if verb_words == ["and"]:
-        return NO_INTERACTION, noun
-    if not is_gerund(verb_words[0]):
+    if verb_words != ["and"] and is_latin(verb_words[0]) and not is_gerund(verb_words[0]):
         raise VocabularyError(f"{where}: expected an -ing form after `person`, got {verb_words[0]!r}; {_EXAMPLE}")
-    return _verb_name(verb_words), noun
+    return verb_words, noun
 
 
 def _strip_prefix(words: list[str]) -> list[str]:
@@ -147,23 +152,24 @@ def _verb_name(words: list[str]) -> str:
     return "_".join([base_form(words[0]) if is_gerund(words[0]) else words[0], *words[1:]])
 
 
-def _phrase(verb: str) -> str:
-    return "and" if verb == NO_INTERACTION else verb_phrase(verb)
-
-
 def _words(text: str, where: str) -> list[str]:
     words = text.lower().replace("_", " ").split()
     for word in words:
-        if not re.fullmatch(r"[\w'-]+", word):
+        if not all(map(_is_plain, word)):
             raise VocabularyError(f"{where}: expected plain words, got {word!r}; for free text write `{{prompt: ..., object: ...}}`")
     return words
 
 
+def _is_plain(character: str) -> bool:
+    """Whether a character is part of words: also the marks and joiners of scripts such as Devanagari."""
+    return character.isalnum() or character in "_'-" + _JOINERS or unicodedata.category(character).startswith("M")
+
+
 def _text(value: object, where: str) -> str:
-    text = " ".join(value.split()) if isinstance(value, str) else ""
+    text = " ".join(unicodedata.normalize("NFC", value).split()) if isinstance(value, str) else ""
     if len(text) > _MAX_CHARACTERS:
         raise VocabularyError(f"{where}: expected a short text, got {len(text)} characters; CLIP reads about 75 words")
-    if not text or not text.isprintable():
+    if not all(character.isprintable() or character in _JOINERS for character in text) or not text.strip(_JOINERS):
         raise VocabularyError(
             f"{where}: expected text, got {'nothing printable' if isinstance(value, str) else 'a list or mapping'}; {_EXAMPLE}"
         )

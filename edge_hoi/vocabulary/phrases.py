@@ -1,10 +1,13 @@
 """English prompts: from verb and object to "a photo of a person riding a bicycle", and back to the verb.
 
+Words of other scripts are not inflected and get no article.
+
 A verb's name is its base form, words joined by `_` (`ride`, `talk_on`). Its phrase is the -ing form of the first word and the rest
 ("riding", "talking on"). Exceptions to the rules are in `data/english.yaml`.
 """
 
 import re
+import unicodedata
 from functools import cache
 
 from edge_hoi.vocabulary.data_files import read_data
@@ -16,7 +19,9 @@ _SHORT = re.compile(r"(?:[^aeiou]*|qu)[aeiouy][^aeiouwxy]")
 
 
 def gerund(verb: str) -> str:
-    """Return the -ing form of a one-word verb: `riding` for `ride`, `cutting` for `cut`, `lying` for `lie`."""
+    """Return the -ing form of a one-word verb: `riding` for `ride`, `cutting` for `cut`, `lying` for `lie`; an -ing form stays as it is."""
+    if is_gerund(verb) or not is_latin(verb):
+        return verb
     exceptions: dict[str, str] = read_data("english")["gerunds"]
     if verb in exceptions:
         return exceptions[verb]
@@ -27,6 +32,11 @@ def gerund(verb: str) -> str:
     if _SHORT.fullmatch(verb):
         return verb + verb[-1] + "ing"
     return verb + "ing"
+
+
+def is_latin(word: str) -> bool:
+    """Whether no letter of a word is of another script."""
+    return all(unicodedata.name(letter, "").startswith("LATIN ") for letter in word if letter.isalpha())
 
 
 def is_gerund(word: str) -> bool:
@@ -56,6 +66,8 @@ def verb_phrase(verb: str) -> str:
 
 def with_article(noun: str) -> str:
     """Put `a` or `an` before a noun of one or more words."""
+    if not is_latin(noun.split()[0]):
+        return noun
     exceptions: dict[str, str] = read_data("english")["articles"]
     article = exceptions.get(noun.split()[0], "an" if noun[0] in "aeiou" else "a")
     return f"{article} {noun}"

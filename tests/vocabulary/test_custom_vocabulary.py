@@ -195,3 +195,25 @@ def test_article_follows_the_first_letter_with_exceptions():
         "a umbrella",
         "an orange juice",
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "verb", "noun", "text", "prompt"),
+    [
+        ("{verb: 使用, object: cell phone}", "使用", "cell phone", "person 使用 cell phone", "a photo of a person 使用 a cell phone"),
+        ("{verb: 使用, object: 手机}", "使用", "手机", "person 使用 手机", "a photo of a person 使用 手机"),
+        ("person 使用 手机", "使用", "手机", "person 使用 手机", "a photo of a person 使用 手机"),
+        ("{verb: чинит, object: bus}", "чинит", "bus", "person чинит bus", "a photo of a person чинит a bus"),
+        ("{verb: चलाना, object: साइकिल}", "चलाना", "साइकिल", "person चलाना साइकिल", "a photo of a person चलाना साइकिल"),
+        ("{verb: می\u200cراند, object: bus}", "می\u200cراند", "bus", "person می\u200cراند bus", "a photo of a person می\u200cراند a bus"),  # noqa: RUF001
+        ("{verb: 使用 on, object: bus}", "使用_on", "bus", "person 使用 on bus", "a photo of a person 使用 on a bus"),
+        ("{verb: saute\u0301, object: pizza}", "sauté", "pizza", "person sautéing pizza", "a photo of a person sautéing a pizza"),
+        ("person singeing cake", "singe", "cake", "person singeing cake", "a photo of a person singeing a cake"),
+        ("person canceling bus", "cancel", "bus", "person canceling bus", "a photo of a person canceling a bus"),
+        ("person focussing camera", "focuss", "camera", "person focussing camera", "a photo of a person focussing a camera"),
+        ("{verb: queueing for, object: bus}", "queue_for", "bus", "person queueing for bus", "a photo of a person queueing for a bus"),
+        ("{prompt: आदमी साइकिल चलाना, object: साइकिल}", "आदमी_साइकिल_चलाना", "साइकिल", "आदमी साइकिल चलाना", "आदमी साइकिल चलाना"),
+    ],
+)
+def test_a_verb_given_in_full_or_of_another_script_is_not_inflected(line, verb, noun, text, prompt):
+    assert _triplets(_parse(f"- {line}")) == [(verb, noun, text, prompt)]
