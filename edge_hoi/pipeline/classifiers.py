@@ -1,12 +1,18 @@
 """The classifier of a vocabulary on an engine: its own, or composed of learned rows and text features."""
 
-from collections.abc import Callable
+import string
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edge_hoi.detection import Classifier, OnnxTextEncoder, cached_text_features, for_vocabulary, prompts_to_encode, read_classifier
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime import Manifest
+from edge_hoi.runtime.manifest_sections import CUSTOM_CLIP
 from edge_hoi.vocabulary import VOCABULARY_FILE, Vocabulary, load_vocabulary
+from edge_hoi.vocabulary.phrases import ARTICLES, base_form, is_gerund
+
+_WORDS_NAMED = 8
+_PUNCTUATION = str.maketrans(dict.fromkeys(string.punctuation, " "))
 
 
 def load_engine_vocabulary(folder: Path, manifest: Manifest) -> Vocabulary:
@@ -42,7 +48,11 @@ def load_classifier(folder: Path, manifest: Manifest, vocabulary: Vocabulary, *,
         return base
     prompts = prompts_to_encode(base_vocabulary, vocabulary)
     if prompts:
-        note(f"{len(prompts)} prompts of {vocabulary.name!r} are new to engine {manifest.name!r}: encoding them with its CLIP text tower")
+        unknown = _unknown_words(prompts, manifest, base_vocabulary)
+        note(
+            f"{len(prompts)} prompts of {vocabulary.name!r} are new to engine {manifest.name!r}: encoding them with its CLIP text tower"
+            + (f", which may not know {unknown}: no prompt of its own vocabulary has them" if unknown else "")
+        )
     features = cached_text_features(
         prompts,
         clip_model=manifest.clip.model,
@@ -51,3 +61,24 @@ def load_classifier(folder: Path, manifest: Manifest, vocabulary: Vocabulary, *,
         encoder=OnnxTextEncoder(folder, manifest.text_tower) if prompts and manifest.text_tower else None,
     )
     return for_vocabulary(base, base_vocabulary, vocabulary, features)
+
+
+def _unknown_words(prompts: Sequence[str], manifest: Manifest, base_vocabulary: Vocabulary) -> str:
+    """List words that an engine's text tower may not have been trained with; "" if there are none.
+
+    A CLIP with a name of open_clip was pre-trained on captions of the web and knows common words. Of a custom one, an engine does not list
+    the captions; its own vocabulary is all that is certain.
+    """
+    if manifest.clip.model != CUSTOM_CLIP:
+        return ""
+    own = [*(hoi.prompt for hoi in base_vocabulary.hois), *base_vocabulary.object_prompts, *base_vocabulary.objects, *base_vocabulary.verbs]
+    known = {form for text in own for _, form in _words(text)}
+    unknown = list(dict.fromkeys(word for prompt in prompts for word, form in _words(prompt) if form not in known))
+    more = f" and {len(unknown) - _WORDS_NAMED} more words" if len(unknown) > _WORDS_NAMED else ""
+    return ", ".join(map(repr, unknown[:_WORDS_NAMED])) + more
+
+
+def _words(text: str) -> list[tuple[str, str]]:
+    """Split a text into words without articles, each with its form without -ing."""
+    words = [word for word in text.lower().translate(_PUNCTUATION).split() if word not in ARTICLES]
+    return [(word, base_form(word) if is_gerund(word) else word) for word in words]

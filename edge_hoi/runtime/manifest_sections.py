@@ -53,8 +53,12 @@ class InputDescription(ManifestSection):
     clip_std: Channels
 
 
+CUSTOM_CLIP = "custom"
+"""Name of a CLIP that is none of open_clip's."""
+
+
 class ClipIdentity(ManifestSection):
-    """The CLIP whose text features match the engine's embeddings: open_clip's name of it, and the hash of its weights."""
+    """The CLIP whose text features match the engine's embeddings: open_clip's name of it or `CUSTOM_CLIP`, and the hash of its weights."""
 
     model: str
     weights_sha256: Sha256

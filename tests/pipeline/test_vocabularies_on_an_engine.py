@@ -1,5 +1,7 @@
 """One engine, any vocabulary: its own, parts of it, and phrases it has never heard."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,42 @@ def test_a_new_phrase_is_encoded_once_and_then_comes_from_the_cache(engine, clas
 def test_a_new_phrase_without_a_text_tower_or_cache_is_refused_with_the_mend(engine, classifier_for):
     with pytest.raises(EngineError, match="text tower"):
         classifier_for("- person juggling pineapple\n", manifest=engine[1].model_copy(update={"text_tower": None}))
+
+
+UNKNOWN = "which may not know "
+
+
+def test_words_that_no_prompt_of_the_engine_has_are_named(classifier_for):
+    pytest.importorskip("tokenizers", reason="needs the extra: pip install '.[text]'")
+    notes = []
+    classifier_for("- person repairing bicycle\n- {prompt: 'Someone who rides the unicycle!', object: bicycle}\n", notes=notes)
+    assert len(notes) == 1
+    assert notes[0].endswith(f"{UNKNOWN}'repairing', 'someone', 'who', 'rides', 'unicycle': no prompt of its own vocabulary has them")
+
+
+def test_known_words_in_a_new_order_or_form_are_no_unknown_words(classifier_for):
+    pytest.importorskip("tokenizers", reason="needs the extra: pip install '.[text]'")
+    notes = []
+    classifier_for("- person kicking chair\n- {prompt: 'a person can kick a cup', object: cup}\n", notes=notes)
+    assert len(notes) == 1
+    assert notes[0].endswith(f"{UNKNOWN}'can': no prompt of its own vocabulary has them")
+
+
+def test_many_unknown_words_are_counted(engine, tmp_path):
+    pytest.importorskip("tokenizers", reason="needs the extra: pip install '.[text]'")
+    notes = []
+    load_classifier(*engine, load_vocabulary("hico_det"), cache=tmp_path, note=notes.append)
+    assert notes[0].count("'") == 2 * (8 + 2)  # eight words, the vocabulary and the engine
+    assert re.search(r"' and \d+ more words: no prompt", notes[0])
+
+
+def test_a_clip_pretrained_on_the_web_is_not_doubted(engine, tmp_path):
+    manifest = engine[1].model_copy(update={"clip": engine[1].clip.model_copy(update={"model": "ViT-B-32-quickgelu"})})
+    pytest.importorskip("tokenizers", reason="needs the extra: pip install '.[text]'")
+    notes = []
+    load_classifier(engine[0], manifest, load_vocabulary(["person repairing bicycle"]), cache=tmp_path, note=notes.append)
+    assert len(notes) == 1
+    assert UNKNOWN not in notes[0]
 
 
 def test_an_engine_of_the_current_folder_is_found_before_the_package_s_own(tmp_path, monkeypatch):
