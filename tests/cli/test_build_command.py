@@ -13,9 +13,8 @@ def command(*arguments):
     return ended.value.code
 
 
-@pytest.mark.slow
 @pytest.mark.torch
-@pytest.mark.parametrize("backend", ["openvino", "torch"])
+@pytest.mark.parametrize("backend", [pytest.param("openvino", marks=pytest.mark.slow), "torch"])
 def test_an_untrained_model_becomes_an_engine_that_runs(tmp_path, monkeypatch, capsys, backend):
     pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
     monkeypatch.chdir(tmp_path)

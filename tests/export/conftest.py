@@ -1,7 +1,10 @@
-"""A tiny network, exported once for all tests; and fast exports under pytest."""
+"""A tiny network, exported once for all processes that run tests; and fast exports under pytest."""
 
 import contextlib
+import fcntl
+import json
 import logging
+import os
 
 import pytest
 
@@ -25,13 +28,33 @@ def tiny_checkpoint():
 
 
 @pytest.fixture(scope="session")
-def tiny_network(tiny_checkpoint, tmp_path_factory):
-    """Return the file of the exported fp32 network."""
-    from edge_hoi.export import export_network
+def tiny_engine(tmp_path_factory):
+    """Return the folder of an engine with HICO-DET's classifier and its text tower, and the steps of its build."""
+    from edge_hoi.export import build_engine
+    from edge_hoi.model import VARIANTS
+    from edge_hoi.model.reference_weights import untrained_checkpoint
+    from edge_hoi.runtime import read_manifest
+    from edge_hoi.vocabulary import load_vocabulary
 
-    path = tmp_path_factory.mktemp("network") / "model.onnx"
-    export_network(tiny_checkpoint, path)
-    return path
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, record = shared / "tiny_engines" / "tiny", shared / "tiny_engine.json"
+    with (shared / "tiny_engine.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not record.exists():
+            vocabulary, steps = load_vocabulary("hico_det"), []
+            folder.parent.mkdir(exist_ok=True)
+            options = {"name": "tiny", "description": "for tests", "is_trained": False, "input_size": SIZE}
+            checkpoint = untrained_checkpoint(VARIANTS["tiny"], vocabulary)
+            assert build_engine(checkpoint, vocabulary, folder, progress=steps.append, **options) == read_manifest(folder)
+            record.write_text(json.dumps(steps))
+    return folder, json.loads(record.read_text())
+
+
+@pytest.fixture(scope="session")
+def tiny_network(tiny_engine):
+    """Return the file of the exported fp32 network; weights do not depend on the vocabulary."""
+    return tiny_engine[0] / "model.onnx"
 
 
 @pytest.fixture(scope="session")

@@ -31,13 +31,9 @@ def checkpoint(vocabulary):
 
 
 @pytest.fixture(scope="module")
-def built(checkpoint, vocabulary, tmp_path_factory):
+def built(tiny_engine):
     """Return the folder of a tiny engine and the steps of its build."""
-    folder = tmp_path_factory.mktemp("engines") / "tiny"
-    steps = []
-    manifest = build_engine(checkpoint, vocabulary, folder, input_size=(96, 160), progress=steps.append, **OPTIONS)
-    assert manifest == read_manifest(folder)
-    return folder, steps
+    return tiny_engine
 
 
 def inputs_for(engine, batch=1):

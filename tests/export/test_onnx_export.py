@@ -1,6 +1,7 @@
 """The exporter, on small modules."""
 
 import hashlib
+from copy import deepcopy
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +40,23 @@ class Small(torch.nn.Module):
         return Outputs(features.sigmoid(), embedding)
 
 
+TRACED = []
+
+
+@pytest.fixture
+def trace_once(monkeypatch):
+    """Convert `Small` once for all tests of what follows."""
+    trace = exporter.trace
+
+    def trace_or_copy(module, example, dynamic):
+        module.eval()
+        if not TRACED:
+            TRACED.append(trace(Small(), example, dynamic))
+        return deepcopy(TRACED[0])
+
+    monkeypatch.setattr(exporter, "trace", trace_or_copy)
+
+
 def test_the_file_has_the_names_and_dynamic_axes_that_engines_need(tmp_path):
     path = tmp_path / "model.onnx"
     assert export_onnx(Small(), path, clip_size=8, stride=4) < 1e-6
@@ -68,23 +86,27 @@ def test_equal_weights_give_equal_bytes_without_paths(tmp_path, repository):
 
 
 @pytest.mark.parametrize("fault", [0.1, float("nan")])
-def test_a_file_that_differs_from_torch_in_one_case_is_not_written(tmp_path, fault):
+def test_a_file_that_differs_from_torch_in_one_case_is_not_written(tmp_path, trace_once, fault):
     with pytest.raises(EngineError, match=r"expected ONNX Runtime to agree with torch within 0\.001, got (0\.\d+|nan); "):
         export_onnx(Small(fault), tmp_path / "model.onnx", clip_size=8, stride=4)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_invalid_file_is_not_written(tmp_path, monkeypatch):
-    def damage(model):
-        model.graph.node[0].op_type = "Nonsense"
+def test_an_invalid_file_is_not_written(tmp_path, trace_once, monkeypatch):
+    trace = exporter.trace
 
-    monkeypatch.setattr(exporter, "_strip", damage)
+    def trace_and_damage(*arguments):
+        model = trace(*arguments)
+        model.graph.node[0].op_type = "Nonsense"
+        return model
+
+    monkeypatch.setattr(exporter, "trace", trace_and_damage)
     with pytest.raises(EngineError, match=r"exported model\.onnx is not valid ONNX"):
         export_onnx(Small(), tmp_path / "model.onnx", clip_size=8, stride=4)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_weights_too_large_for_one_file_go_to_a_second_one(tmp_path, monkeypatch):
+def test_weights_too_large_for_one_file_go_to_a_second_one(tmp_path, trace_once, monkeypatch):
     monkeypatch.setattr(exporter, "_LARGEST_FILE", 100)
     path = tmp_path / "model.onnx"
     export_onnx(Small(), path, clip_size=8, stride=4)
