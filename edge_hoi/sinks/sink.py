@@ -37,8 +37,8 @@ class Sink(Protocol):
     down. Afterwards a single thread, not the constructor's, calls `open`, `deliver` repeatedly, and `close`. A sink neither retries nor
     waits between attempts; its caller does. Neither its `repr` nor its errors contain secrets.
 
-    Any exception not listed under `Raises` counts as a bug of the sink: the batch is delivered again one by one, and an event that
-    raises repeatedly becomes a dead letter.
+    Any exception not listed under `Raises` counts as a bug of the sink: one of `open` is retried; after one of `deliver` the batch is
+    delivered again one by one, and an event that raises repeatedly becomes a dead letter.
     """
 
     def open(self) -> None:
