@@ -9,7 +9,7 @@ import typer
 from rich.progress import Progress
 
 from edge_hoi.cli.run import DeviceOption, EngineOption, VocabularyOption
-from edge_hoi.cli.terminal import err, print_result
+from edge_hoi.cli.terminal import err, print_note, print_result
 from edge_hoi.errors import ConfigError
 
 
@@ -69,3 +69,7 @@ def detect(
             progress.advance(task)
             if number == max_frames:
                 break
+        tally = opened.tally
+        if tally.decode_errors or tally.frames_corrupt or tally.is_truncated:
+            faults = f"{tally.decode_errors} unreadable, {tally.frames_corrupt} corrupt" + (", truncated" if tally.is_truncated else "")
+            print_note(f"{opened.info.masked_url}: not read in full ({faults})")

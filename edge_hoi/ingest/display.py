@@ -2,10 +2,11 @@
 
 import struct
 from fractions import Fraction
+from typing import cast
 
 import av
 import numpy as np
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.reformatter import VideoReformatter
 
 from edge_hoi.types import Image
@@ -55,11 +56,11 @@ def _turn(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
     A matrix that is not one of the eight orientations is rounded to the nearest; a singular one is none.
     """
     try:
-        matrix = next((data for data in frame.side_data if data.type is Type.DISPLAYMATRIX), None)
+        matrix = cast(SideDataContainer, frame.side_data)[Type.DISPLAYMATRIX]  # PyAV declares another type
+    except KeyError:
+        return _TURNS[0]
     except ValueError:  # PyAV 18 refuses all side data of a frame if a type is new to it, such as EXIF
         return _TURNS[round(frame.rotation / 90) % 4]
-    if matrix is None:
-        return _TURNS[0]
     # x' = a x + c y, y' = b x + d y
     a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
     if a * d == b * c:

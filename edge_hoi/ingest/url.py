@@ -56,7 +56,7 @@ def mask_url(url: str) -> str:
 
 
 def local_path(url: str) -> Path:
-    """Return the path of a `file://` URL or plain path; of letters with accents, in the Unicode form that exists (macOS decomposes them)."""
+    """Return the path of a `file://` URL or plain path; with accents, in the Unicode form that exists (macOS decomposes them)."""
     path = unquote(url.removeprefix("file://"), errors="surrogateescape") if url.startswith("file://") else url
     forms = [path, *([] if path.isascii() else [unicodedata.normalize(form, path) for form in ("NFC", "NFD")])]
     return Path(next(filter(os.path.exists, forms), path))

@@ -70,6 +70,13 @@ def test_a_real_photo_runs(capsys, shared_data):
     assert answer["width"] > 0
 
 
+def test_what_could_not_be_read_is_counted(capsys, picture):
+    (picture.parent / "other.png").write_text("not an image")
+    code, answers, text = detect(capsys, picture.parent)
+    assert (code, len(answers)) == (0, 1)
+    assert f"{picture.parent}: not read in full (1 unreadable, 0 corrupt)" in text
+
+
 def test_a_missing_picture_is_named(capsys, tmp_path):
     code, answers, errors = detect(capsys, tmp_path / "no-such.jpg")
     assert code == 3
