@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from edge_hoi.compat import SQLITE_CORRUPT, SQLITE_NOTADB, UTC, sqlite_code
+from edge_hoi.compat import SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_NOTADB, UTC, sqlite_code
 from edge_hoi.errors import DeliveryError
 from edge_hoi.outbox.schema import RECOVERED_TABLES, VERSION, migrate
 from edge_hoi.sinks.local_file import is_disk_full, lock_file, transaction
@@ -65,7 +65,12 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def _cannot_open(path: Path, error: sqlite3.Error | OSError) -> DeliveryError:
     reason = error.strerror if isinstance(error, OSError) else error
-    fix = "free space on its disk" if is_disk_full(error) else "name a file in a folder that exists and is writable"
+    if is_disk_full(error):
+        fix = "free space on its disk"
+    elif isinstance(error, sqlite3.Error) and sqlite_code(error) == SQLITE_BUSY:
+        fix = "end the other program that has it open"
+    else:
+        fix = "name a file in a folder that exists and is writable"
     return DeliveryError(f"cannot open the outbox {path}: {reason}; {fix}")
 
 

@@ -1,6 +1,7 @@
 """The outbox's tables after each change, to the number: positions, counts, retention, recovery and replays."""
 
 import sqlite3
+import threading
 import time
 from datetime import timedelta
 
@@ -11,8 +12,9 @@ from edge_hoi.errors import DeliveryError
 from edge_hoi.events.cloudevents import encode
 from edge_hoi.outbox import OutboxReader, Selection
 from edge_hoi.outbox import file as file_module
+from edge_hoi.outbox import opening as opening_module
 from edge_hoi.outbox.file import Dropped, OutboxFile
-from edge_hoi.outbox.opening import _recover, connect
+from edge_hoi.outbox.opening import _recover, _rename_damaged, connect, open_database
 from edge_hoi.outbox.schema import STEPS, VERSION, migrate
 from edge_hoi.sinks.message import Message
 
@@ -333,3 +335,61 @@ def test_a_migration_sets_the_version_of_each_step_and_refuses_the_next(tmp_path
     with pytest.raises(DeliveryError, match=f"has version {VERSION + 1}, this program knows at most {VERSION}; upgrade"):
         migrate(database, path)
     database.close()
+
+
+def test_a_damaged_file_is_renamed_with_its_log(path):
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).write_text(suffix)
+    damaged = _rename_damaged(path)
+    assert {each.name: each.read_text() for each in path.parent.iterdir()} == {
+        damaged.name + suffix: suffix for suffix in ("", "-wal", "-shm")
+    }
+    path.touch()
+    assert _rename_damaged(path) != damaged
+
+
+def test_the_log_is_limited_in_size(path):
+    database = open_database(path, is_durable=True)
+    assert database.execute("PRAGMA journal_size_limit").fetchone() == (16 * 1024 * 1024,)
+    database.close()
+
+
+def test_a_write_waits_for_another_process_that_writes(file, path):
+    other = connect(path)
+    other.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(0.3, other.execute, ["COMMIT"])
+    timer.start()
+    assert file.register("sink", skip_backlog=False) == 0
+    timer.join()
+    other.close()
+
+
+def test_a_file_that_is_locked_is_not_taken_for_a_damaged_one(path, monkeypatch):
+    monkeypatch.setattr(opening_module, "BUSY_SECONDS", 0.05)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("CREATE TABLE any (x)")
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(DeliveryError, match=f"^cannot open the outbox {path}: database is locked; end the other program that has it open$"):
+        OutboxFile(path)
+    other.close()
+    assert list(path.parent.glob("*damaged*")) == []
+
+
+def test_a_file_with_inconsistent_rows_is_damaged(file, path, caplog):
+    add(file, make_events(1))
+    file.close()
+    required, optional = "body BLOB NOT NULL", "body BLOB"
+    for change in (
+        f"UPDATE sqlite_master SET sql = replace(sql, '{required}', '{optional}') WHERE name = 'events'",
+        "UPDATE events SET body = NULL WHERE position = 3",
+        f"UPDATE sqlite_master SET sql = replace(sql, '{optional}', '{required}') WHERE name = 'events'",
+    ):
+        database = sqlite3.connect(path, isolation_level=None)
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute(change)
+        database.close()
+    again = OutboxFile(path)
+    assert [position for (position,) in query(again, "SELECT position FROM events")] == [1, 2, 4, 5]
+    again.close()
+    assert f"the outbox {path} was damaged (NULL value in events.body); renamed it to" in caplog.text
+    assert "recovered 4 events" in caplog.text
