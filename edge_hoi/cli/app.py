@@ -76,7 +76,7 @@ def _options(
     """Hold the options that stand before a command."""
     context.obj.append(context.invoked_subcommand)
     if context.invoked_subcommand != "run":
-        signals.release()
+        context.with_resource(signals.exit_on_signal())
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,7 +1,6 @@
 """`edge-hoi calibrate`: choose calibration frames, record the ranges of a model's layers, and report their INT8 error."""
 
 import math
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from rich.table import Table
 
 from edge_hoi.cli.build_engine import SizeOption, UntrainedVocabularyOption, open_model, parse_size, require_build_extra, step_printer
 from edge_hoi.cli.terminal import out
+from edge_hoi.unfinished import temporary_folder
 
 _SHOWN_LAYERS = 12
 _REPORT_FRAMES = 16
@@ -51,8 +51,8 @@ def calibrate(
     step(f"choosing up to {frames} frames")
     chosen = collect_frames(source, frames, described)
     step("exporting the network")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "network.onnx"
+    with temporary_folder() as folder:
+        path = folder / "network.onnx"
         export_network(checkpoint, path)
         network = onnx.load(path)
     step(f"recording ranges on {len(chosen.frames)} frames")

@@ -1,10 +1,12 @@
 """Signals that end a run in order: SIGINT, SIGTERM and SIGHUP, from the program's first instant."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -34,3 +36,30 @@ def stop_on_signal() -> Iterator[threading.Event]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def exit_on_signal() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP end a command as an exception does, so that what it has not finished writing is removed.
+
+    A signal that is ignored, as SIGHUP is under nohup, stays ignored. The exit code is 128 and the signal's number.
+    """
+    owner = os.getpid()
+
+    def handle(number: int, _frame: FrameType | None) -> NoReturn:
+        if os.getpid() != owner:  # a worker that was forked
+            os._exit(128 + number)
+        for each in changed:  # nothing interrupts the removal
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    is_main = threading.current_thread() is threading.main_thread()
+    changed = [number for number in (signal.SIGTERM, signal.SIGHUP) if is_main and signal.getsignal(number) == signal.SIG_DFL]
+    for number in changed:
+        signal.signal(number, handle)
+    try:
+        release()
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, signal.SIG_DFL)

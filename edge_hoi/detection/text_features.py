@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +18,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from edge_hoi.errors import EngineError
+from edge_hoi.unfinished import writing_file
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -117,19 +117,14 @@ def _read(path: Path, key: dict[str, str], count: int) -> tuple[Floats | None, s
 
 def _write(path: Path, key: dict[str, str], features: Floats) -> None:
     """Write atomically, because other processes may write the same file."""
-    partial = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, suffix=".partial", delete=False) as file:
-            partial = Path(file.name)
+        with writing_file(path, is_shared=True) as unfinished, unfinished.open("wb") as file:
             file.write(safetensors.numpy.save({"features": features}, key | {"sha256": _sha256(features)}))
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
     except OSError as error:
         _LOGGER.warning("text features are not cached: cannot write %s (%s)", path, error.strerror)
-        if partial is not None:
-            partial.unlink(missing_ok=True)
 
 
 def _sha256(features: Floats) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from edge_hoi.runtime.gpu import Gpu
 from edge_hoi.runtime.open import PLAN_BACKENDS
 from edge_hoi.runtime.plan import MODEL_FILE
 from edge_hoi.telemetry import processor_name, time_interleaved
+from edge_hoi.unfinished import temporary_folder
 from edge_hoi.vocabulary import Vocabulary
 
 WARM_UP_FRAMES, ROUNDS, FRAMES_PER_TURN = 5, 12, 4
@@ -51,8 +51,8 @@ def build_fastest(
         EngineError: fp32 cannot be built, or the device to measure latency on is missing.
     """
     device = _device(options.get("backend", "openvino"))
-    with TemporaryDirectory() as temporary:
-        network = Path(temporary) / "network" / MODEL_FILE
+    with temporary_folder() as temporary:
+        network = temporary / "network" / MODEL_FILE
         network.parent.mkdir()
         progress("exporting the network")
         export_network(checkpoint, network)
@@ -65,7 +65,7 @@ def build_fastest(
                 manifest = build_engine(
                     checkpoint,
                     vocabulary,
-                    Path(temporary) / precision,
+                    temporary / precision,
                     reduction=reduction,
                     network=network,
                     progress=progress,
@@ -79,7 +79,7 @@ def build_fastest(
                 continue
             built[precision] = _with_found_layers(reduction, manifest), manifest
         progress(f"measuring the latency of {', '.join(built)}")
-        milliseconds = _time({precision: Path(temporary) / precision for precision in built})
+        milliseconds = _time({precision: temporary / precision for precision in built})
         refused |= dict.fromkeys(built.keys() - milliseconds.keys(), "this device runs it in another precision")
         fastest = min(milliseconds, key=milliseconds.__getitem__)
         progress(f"{fastest} is the fastest")

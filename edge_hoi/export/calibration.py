@@ -1,7 +1,6 @@
 """A calibration set on disk: its frames' names and hashes, and the ranges recorded on them, to rebuild an engine without the images."""
 
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,6 +14,7 @@ from edge_hoi.export.quantise import inputs_of, quantisable_layers
 from edge_hoi.export.ranges import METHODS, Histogram, Method, record
 from edge_hoi.runtime import InputDescription
 from edge_hoi.runtime.manifest_sections import Sha256
+from edge_hoi.unfinished import temporary_folder, writing_file
 
 CALIBRATION_FILE = "calibration.json"
 
@@ -59,8 +59,8 @@ def histograms_of(model: onnx.ModelProto, frames: FrameSet, description: InputDe
         EngineError: See `record`.
     """
     tensors = inputs_of(model, quantisable_layers(model)).values()
-    with tempfile.TemporaryDirectory() as folder:
-        return record(model, tensors, frames.inputs(description), Path(folder))
+    with temporary_folder() as folder:
+        return record(model, tensors, frames.inputs(description), folder)
 
 
 def make_recording(
@@ -89,7 +89,8 @@ def write_recording(recording: Recording, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(recording.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    (folder / CALIBRATION_FILE).write_text(text, encoding="utf-8")
+    with writing_file(folder / CALIBRATION_FILE) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def read_recording(folder: Path, weights_sha256: str) -> Recording:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import onnx
 
@@ -37,10 +36,11 @@ from edge_hoi.runtime import (
     write_manifest,
 )
 from edge_hoi.runtime.manifest import MANIFEST_FILE, WEIGHTS_FILE
-from edge_hoi.runtime.manifest_sections import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
+from edge_hoi.runtime.manifest_sections import CLIP_MEAN, CLIP_STD, CUSTOM_CLIP, IMAGENET_MEAN, IMAGENET_STD
 from edge_hoi.runtime.open import ONNX_BACKENDS, PLAN_BACKENDS
 from edge_hoi.runtime.plan import MODEL_FILE, PROGRAM_FILE
 from edge_hoi.runtime.torch_engine import TorchEngine
+from edge_hoi.unfinished import temporary_folder
 from edge_hoi.vocabulary import Vocabulary
 
 BACKENDS = (*ONNX_BACKENDS, "torch-tensorrt", "torch")
@@ -135,7 +135,7 @@ def build_engine(
             input=describe_input(checkpoint, input_size),
             num_queries=config.num_queries,
             embedding_size=checkpoint.model.clip.embedding_size,
-            clip=ClipIdentity(model=config.clip if isinstance(config.clip, str) else "custom", weights_sha256=clip_sha256),
+            clip=ClipIdentity(model=config.clip if isinstance(config.clip, str) else CUSTOM_CLIP, weights_sha256=clip_sha256),
             classifiers={vocabulary.name: classifier},
             default_vocabulary=vocabulary.name,
             text_tower=text_tower,
@@ -238,10 +238,10 @@ def _write_reduced(
     progress: Callable[[str], None],
 ) -> Manifest:
     """Write the first network of reduced precision that passes the gate."""
-    with TemporaryDirectory() as temporary:
+    with temporary_folder() as temporary:
         if network is None:
             progress("exporting the network")
-            network = Path(temporary) / MODEL_FILE
+            network = temporary / MODEL_FILE
             export_network(checkpoint, network)
         model = onnx.load(network)
     is_typed = manifest.backend in PLAN_BACKENDS

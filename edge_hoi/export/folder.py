@@ -1,8 +1,6 @@
 """Write an engine's folder atomically, and never delete other files."""
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 from edge_hoi.errors import EngineError, ManifestError
 from edge_hoi.runtime import read_manifest
 from edge_hoi.runtime.manifest import MANIFEST_FILE
+from edge_hoi.unfinished import writing_folder
 
 
 @contextmanager
@@ -20,21 +19,9 @@ def replacing(folder: Path) -> Iterator[Path]:
         EngineError: `folder` is neither missing nor empty nor an engine's, so that files would be lost.
         OSError: The new folder beside it is not writable.
     """
-    folder = folder.resolve()
     _refuse_foreign(folder)
-    partial, retired = (folder.with_name(f".{folder.name}.{os.getpid()}.{suffix}") for suffix in ("partial", "retired"))
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if folder.exists():
-            folder.rename(retired)
-        partial.rename(folder)
-    except BaseException:
-        if retired.exists() and not folder.exists():
-            retired.rename(folder)
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    shutil.rmtree(retired, ignore_errors=True)
+    with writing_folder(folder) as new:
+        yield new
 
 
 def files_below(folder: Path) -> dict[str, Path]:

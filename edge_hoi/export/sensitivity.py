@@ -3,10 +3,8 @@
 F frames.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -15,6 +13,7 @@ from onnx import numpy_helper
 
 from edge_hoi.export.quantise import inputs_of, layers_to_quantise, quantise
 from edge_hoi.export.ranges import Histogram, Inputs, open_with_outputs
+from edge_hoi.unfinished import temporary_folder
 
 Floats = NDArray[np.float32]
 
@@ -37,8 +36,8 @@ def distortion(expected: Floats, got: Floats) -> float:
 def run_frames(model: onnx.ModelProto, frames: Iterable[Inputs]) -> dict[str, Floats]:
     """Run a network with ONNX Runtime on each frame's inputs, and return its outputs, `(F, …)` each."""
     names = [output.name for output in model.graph.output]
-    with tempfile.TemporaryDirectory() as folder:
-        run = open_with_outputs(model, names, Path(folder))
+    with temporary_folder() as folder:
+        run = open_with_outputs(model, names, folder)
         results = [run(frame) for frame in frames]
     return {name: np.concatenate([result[name] for result in results]) for name in names}
 

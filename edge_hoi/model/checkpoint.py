@@ -18,6 +18,7 @@ from edge_hoi.model.config import HoiclipConfig
 from edge_hoi.model.hoiclip import Hoiclip, build_hoiclip
 from edge_hoi.model.identity import identify
 from edge_hoi.model.published_keys import from_published, is_unused, to_published
+from edge_hoi.unfinished import writing_file
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 
 _LOGGER = logging.getLogger(__name__)
@@ -68,9 +69,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "vocabulary_sha256": checkpoint.vocabulary_sha256,
     } | ({"caution": checkpoint.caution} if checkpoint.caution else {})
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors().items()}
-    unfinished = path.with_name(path.name + ".unfinished")
-    safetensors.torch.save_file(tensors, unfinished, metadata)
-    unfinished.replace(path)
+    with writing_file(path) as unfinished:
+        safetensors.torch.save_file(tensors, unfinished, metadata)
 
 
 def load_checkpoint(path: Path, config: HoiclipConfig | None = None) -> Checkpoint:

@@ -64,7 +64,8 @@ def find_weights(content: Any, *, source: str) -> Weights:  # noqa: ANN401 -- wh
     Raises:
         CheckpointError: There are no named tensors; the message names `source`.
     """
-    path, others = [], []
+    path: list[str] = []
+    others: list[str] = []
     while isinstance(content, Mapping) and len(path) < _MAX_DEPTH:
         keys = [key for key in _KEYS if isinstance(content.get(key), Mapping) and content[key]]
         if not keys:

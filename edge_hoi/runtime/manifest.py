@@ -24,6 +24,7 @@ from edge_hoi.runtime.manifest_sections import (
     TextTower,
 )
 from edge_hoi.runtime.plan import MODEL_FILE, Plan
+from edge_hoi.unfinished import writing_file
 
 MANIFEST_FILE = "manifest.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -145,9 +146,8 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
         OSError: The folder is not writable.
     """
     text = json.dumps(manifest.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    partial = folder / f"{MANIFEST_FILE}.partial"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(folder / MANIFEST_FILE)
+    with writing_file(folder / MANIFEST_FILE) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def _explain(error: ValidationError) -> str:

@@ -16,6 +16,7 @@ from edge_hoi.errors import EdgeHoiError, EngineError
 from edge_hoi.runtime.plan import AMPERE_AND_LATER, Plan
 from edge_hoi.runtime.tensorrt_layers import parse_layers
 from edge_hoi.runtime.tensorrt_library import load_library, make_logger
+from edge_hoi.unfinished import writing_file
 
 INT8_SUBSTITUTED = "Defaulting to INT8"
 """Part of TensorRT's warning that it replaces another eight-bit type, with another zero point, by INT8: results would be wrong."""
@@ -129,9 +130,8 @@ def _open_timing_cache(config: Any, request: BuildRequest) -> None:  # noqa: ANN
 def _save_timing_cache(config: Any, request: BuildRequest) -> None:  # noqa: ANN401
     if request.timing_cache:
         path = Path(request.timing_cache)
-        partial = path.with_name(f"{path.name}.{Path(request.output).name}.partial")
-        partial.write_bytes(config.get_timing_cache().serialize())
-        partial.replace(path)
+        with writing_file(path, is_shared=True) as unfinished:
+            unfinished.write_bytes(config.get_timing_cache().serialize())
 
 
 def _progress_monitor(library: Any) -> Any:  # noqa: ANN401

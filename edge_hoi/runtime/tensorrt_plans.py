@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from edge_hoi.runtime.manifest import Manifest, model_path
 from edge_hoi.runtime.plan import Plan
 from edge_hoi.runtime.tensorrt_builder import BuildRequest
 from edge_hoi.runtime.tensorrt_layers import PlanLayer
+from edge_hoi.unfinished import writing_file
 
 Progress = Callable[[str], None]
 
@@ -52,17 +52,13 @@ def compile_plan(
     if plan.backend == "tensorrt" and cache_folder is not None:  # TensorRT-RTX measures nothing when it builds
         cache_folder.mkdir(parents=True, exist_ok=True)
         timing_cache = str(cache_folder / f"{plan.backend}-{plan.version}-{'-'.join(plan.compute_capabilities)}.timing")
-    partial = output.with_name(f"{output.name}.{os.getpid()}.partial")
-    request = BuildRequest(str(model), str(partial), plan.model_dump_json(), timing_cache)
-    builder = "torch_tensorrt_builder" if plan.backend == "torch-tensorrt" else "tensorrt_builder"
-    command = [sys.executable, "-m", f"edge_hoi.runtime.{builder}", json.dumps(asdict(request))]
-    try:
+    with writing_file(output, is_shared=True) as unfinished:
+        request = BuildRequest(str(model), str(unfinished), plan.model_dump_json(), timing_cache)
+        builder = "torch_tensorrt_builder" if plan.backend == "torch-tensorrt" else "tensorrt_builder"
+        command = [sys.executable, "-m", f"edge_hoi.runtime.{builder}", json.dumps(asdict(request))]
         result = _run_builder(command, progress)
         if "error" in result:
             raise EngineError(str(result["error"]))
-        partial.replace(output)
-    finally:
-        partial.unlink(missing_ok=True)
     layers = [PlanLayer(each["kind"], tuple(each["operands"]), tuple(each["origins"])) for each in result["layers"]]
     return Compiled(result["seconds"], layers)
 
@@ -124,9 +120,8 @@ def replace_file(path: Path, content: bytes) -> None:
         OSError: It cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    with writing_file(path, is_shared=True) as unfinished:
+        unfinished.write_bytes(content)
 
 
 def _read_cached(path: Path, progress: Progress) -> bytes | None:

@@ -19,6 +19,7 @@ from edge_hoi.lab.training.config import RunConfig
 from edge_hoi.lab.training.ema import WeightEma
 from edge_hoi.lab.training.network import TrainableNetwork
 from edge_hoi.model.checkpoint_files import read_safetensors
+from edge_hoi.unfinished import writing_file
 
 FORMAT = "edge-hoi training state 2"
 _FREE_TO_CHANGE = {"workers", "log_every_steps", "save_every_steps", "evaluate_every_epochs"}
@@ -82,9 +83,8 @@ def save_state(state: TrainingState, path: Path, *, config: RunConfig, num_image
         "images": num_images,
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors().items()}
-    unfinished = path.with_name(path.name + ".unfinished")
-    safetensors.torch.save_file(tensors, unfinished, {"format": FORMAT, "numbers": json.dumps(numbers)})
-    unfinished.replace(path)
+    with writing_file(path) as unfinished:
+        safetensors.torch.save_file(tensors, unfinished, {"format": FORMAT, "numbers": json.dumps(numbers)})
 
 
 def load_state(state: TrainingState, path: Path, *, config: RunConfig, num_images: int) -> None:
