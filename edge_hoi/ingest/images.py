@@ -51,7 +51,10 @@ class ImageSource(Source):
             raise ConfigError(f"image_folder_fps must be above 0, got {fps}; use 25 for the frames of a 25 fps video.")
         path = local_path(url)
         is_folder = source_kind(url) is SourceKind.FOLDER
-        self._paths = images_in(path) if is_folder else [path]
+        try:
+            self._paths = images_in(path) if is_folder else [path]
+        except OSError as error:
+            raise source_error(url, SourceKind.FOLDER, "unauthorized", "listing the folder is not permitted") from error
         if not self._paths:
             raise _no_image_error(url, path)
         if is_folder:

@@ -180,6 +180,16 @@ def test_a_name_that_is_too_long_is_one_line():
         open_source("a" * 300 + ".jpg", source_id="door")
 
 
+def test_a_folder_that_cannot_be_listed_is_one_line(tmp_path, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(SourceError, match="listing the folder is not permitted; change the permissions") as caught:
+        open_source(str(tmp_path), source_id="door")
+    assert caught.value.code == "unauthorized"
+
+
 def test_an_image_too_large_is_refused_before_it_is_decoded(tmp_path):
     for side in (12000, 16000):
         PIL.Image.new("1", (side, side)).save(tmp_path / "a.png")
