@@ -1,6 +1,7 @@
 """A relay step by step, and `Delivery` by a fake clock: exact batches, counts, waits and times."""
 
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -508,3 +509,24 @@ def test_a_replay_is_delivered_once_also_when_the_disk_is_slow(tmp_path, monkeyp
         is_slow.set()
         assert len(sink.messages) == 10
         relay.stop(10)
+
+
+def test_what_is_put_just_before_the_close_is_stored(tmp_path, monkeypatch, read_outbox):
+    monkeypatch.setattr(outbox_module, "MAX_CHANGES_PER_COMMIT", 1)
+    with Outbox(tmp_path / "outbox.sqlite") as outbox:
+        outbox.put(make_events(4))
+    assert len(read_outbox(tmp_path / "outbox.sqlite")) == 20
+
+
+def test_put_waits_once_for_a_disk_that_does_not_respond(tmp_path, monkeypatch):
+    monkeypatch.setattr(outbox_module, "MAX_PUT_SECONDS", 0.3)
+    outbox = Outbox(tmp_path / "outbox.sqlite", held_events=2)
+    events = make_events(4)
+    began = time.monotonic()
+    outbox.put(events[:2])
+    assert (outbox.write_error, outbox.held_events) == (None, 2)
+    outbox.put(events[2:])
+    assert 0.3 <= time.monotonic() - began < 1.5  # not 0.3 s for each of 18 events
+    assert outbox.write_error == "the disk does not respond"
+    assert (outbox.held_events, outbox.dropped_events) == (3, 17)  # with the end of the episode that had begun
+    outbox.close()

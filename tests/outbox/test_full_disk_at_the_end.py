@@ -71,10 +71,12 @@ def test_what_a_full_disk_does_not_take_is_delivered_from_memory_and_the_next_ru
     delivery.put(held)
     assert end(delivery) == [f"{len(held)} events could not be stored in the outbox {path}: {FULL}; free space on its disk"]
     assert ids(sink.events) == ids([episode[0] for episode in running] + held)
+    assert read_reserve(tiny_disk.folder / "outbox.sqlite.ends") == [encode(event) for event in held if event.phase is Phase.ENDED]
     tiny_disk.free()
     known = bodies(sink)
     again = start(path, sink)
     assert end(again) == []
+    assert read_reserve(tiny_disk.folder / "outbox.sqlite.ends") == []
     assert set(bodies(sink)) == set(known)  # duplicates have the same bytes
     assert {encode(episode[-1]) for episode in running} <= set(bodies(sink)[len(known) :])
     assert all(found == {(4, EndReason.ABSENT)} for found in ends(sink).values())
