@@ -100,11 +100,12 @@ def read_zero_shot(folder: Path, name: str, vocabulary: Vocabulary) -> tuple[int
     return tuple(sorted({categories.find(entry, f"{path}, {name}, entry {number}") for number, entry in enumerate(entries, 1)}))
 
 
-def write_vocabulary(folder: Path) -> Path:
+def write_vocabulary(folder: Path, path: Path | None = None) -> Path:
     """Write the annotated categories to `vocabulary.yaml`, for editing and for engines.
 
     Args:
         folder: The data set's.
+        path: Another file to write.
 
     Returns:
         The file's path.
@@ -112,7 +113,7 @@ def write_vocabulary(folder: Path) -> Path:
     Raises:
         DatasetError: The file exists, or the annotations are invalid.
     """
-    path = folder / VOCABULARY
+    path = path or folder / VOCABULARY
     entries = _entries(read_image_list(folder / ANNOTATIONS), folder / ANNOTATIONS)
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -180,7 +181,7 @@ def _parse(entry: Any, objects: dict[str, str], where: str) -> tuple[str, str]: 
     try:
         one = parse_custom(json.dumps(document, ensure_ascii=False).encode(), file="", name="")
     except VocabularyError as error:
-        raise DatasetError(f"{where}: {str(error).removeprefix(', entry 1').lstrip(' :')}") from error
+        raise DatasetError(f"{where}: {str(error).removeprefix(', entry 1').lstrip(' :,')}") from error
     return one.verbs[0], one.objects[0]
 
 

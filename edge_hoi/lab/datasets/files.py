@@ -144,7 +144,7 @@ def check_keys(mapping: Mapping[str, Any], known: Sequence[str]) -> None:
 
 
 def _is_plain(character: str) -> bool:
-    # File names may contain any space (macOS writes U+202F before "PM"), the marks and joiners of scripts and emoji, and private characters.
+    # File names may contain any space (macOS writes U+202F before "PM"), marks and joiners of scripts and emoji, and private characters.
     return unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp")
 
 

@@ -67,3 +67,27 @@ def test_vocabulary_is_written_once(yard, capsys):
     assert "vocabulary.yaml: 1 categories" in capsys.readouterr().out
     assert command("vocabulary", yard) == 2
     assert "File exists" in capsys.readouterr().err
+
+
+def test_an_export_is_imported_split_and_checked(tmp_path, capsys, monkeypatch, repository):
+    pytest.importorskip("PIL", reason="needs the extra: pip install '.[build]'")
+    monkeypatch.syspath_prepend(str(repository / "tests" / "lab" / "datasets"))
+    import exports
+
+    yard, export = tmp_path / "yard", exports.cvat(tmp_path)
+    assert command("import", "cvat", export, "--output", yard) == 0
+    shown = capsys.readouterr()
+    assert shown.out == f"{yard}: 2 images, 1 interactions, 1 categories\n"
+    assert "not imported: 1 x polygon" in shown.err
+    assert command("import", "cvat", export, "--output", yard) == 2
+    assert "exists and is not empty" in capsys.readouterr().err
+    assert command("import", "voc", export, "--output", yard) == 2
+    assert command("split", yard, "--fraction", "0.5") == 0
+    shown = capsys.readouterr()
+    assert f"{yard}-train: 1 images" in shown.out
+    assert f"{yard}-test: 1 images" in shown.out
+    assert shown.out.count("1 categories") == 2
+    for part in ("train", "test"):
+        assert command("check", "custom", "--data", f"{yard}-{part}") == 0
+    assert command("split", yard) == 2
+    assert "of 2 images leaves a part without images" in capsys.readouterr().err

@@ -165,7 +165,15 @@ def test_accented_names_are_found_in_either_unicode_form(folder, forms):
 
 
 @pytest.mark.parametrize(
-    "name", ["Bildschirmfoto 3.14.15\u202fPM.jpg", "a\u00a0b.jpg", "\u5199\u771f\u30001.jpg", "\U0001f468\u200d\U0001f469.jpg", "\u200fa.jpg", "a\uf022b.jpg"]
+    "name",
+    [
+        "Bildschirmfoto 3.14.15\u202fPM.jpg",
+        "a\u00a0b.jpg",
+        "\u5199\u771f\u30001.jpg",
+        "\U0001f468\u200d\U0001f469.jpg",
+        "\u200fa.jpg",
+        "a\uf022b.jpg",
+    ],
 )
 def test_names_with_any_space_are_accepted(folder, name):
     write_image(folder / name)
