@@ -530,3 +530,18 @@ def test_put_waits_once_for_a_disk_that_does_not_respond(tmp_path, monkeypatch):
     assert outbox.write_error == "the disk does not respond"
     assert (outbox.held_events, outbox.dropped_events) == (3, 17)  # with the end of the episode that had begun
     outbox.close()
+
+
+def test_a_connection_that_works_again_resets_the_waits_also_without_events(rig):
+    class Flaky(FakeSink):
+        failures = iter([True, True, False, True])
+
+        def open(self):
+            if next(self.failures):
+                raise SinkUnavailableError("down")
+
+    outbox = rig(Flaky(), [])
+    failures = [counts(outbox.step())[-1] for _ in range(2)]
+    outbox.outbox.wait_for_event_after = lambda *arguments: None
+    assert [*failures, counts(outbox.step())[-1], counts(outbox.step())[-1]] == [1, 2, 0, 1]
+    assert [high for _, high in outbox.waits] == [0.5, 1.0, 0.5]

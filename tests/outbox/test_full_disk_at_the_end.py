@@ -224,7 +224,7 @@ def test_a_disk_that_hangs_does_not_keep_events_from_sinks(tmp_path, monkeypatch
     delivery.outbox.close()
 
 
-def test_a_temporary_outbox_on_a_full_disk_delivers_everything_too(tiny_disk, monkeypatch):
+def test_a_temporary_outbox_on_a_full_disk_delivers_everything_too(tiny_disk, monkeypatch, caplog):
     monkeypatch.setattr(tempfile, "tempdir", str(tiny_disk.folder))
     sink = FakeSink()
     delivery = start(None, sink)
@@ -233,6 +233,8 @@ def test_a_temporary_outbox_on_a_full_disk_delivers_everything_too(tiny_disk, mo
     delivery.put(events)
     assert end(delivery) == []
     assert ids(sink.events) == ids(events)
+    assert ".ends" not in caplog.text
+    assert list(tiny_disk.folder.glob("edge-hoi-*")) == []
 
 
 def test_what_a_temporary_outbox_held_for_a_sink_that_is_down_is_lost(tiny_disk, monkeypatch):
