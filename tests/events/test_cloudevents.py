@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -7,7 +7,7 @@ from scripted import HUMAN, OBJECT, RIDE, SMILE, at_noon, play, times
 
 from edge_hoi.compat import UTC
 from edge_hoi.errors import DeliveryError
-from edge_hoi.events.cloudevents import decode, encode, render
+from edge_hoi.events.cloudevents import decode, encode, render, split_attributes
 from edge_hoi.types import EndReason, Moment, Phase
 
 ENVELOPE = [
@@ -113,3 +113,42 @@ def test_decode_and_encode_round_trip_to_the_same_bytes(event):
         assert (read.site, read.camera, read.zones, read.recorded_at) == (each.site, each.camera, each.zones, each.recorded_at)
         assert (read.object is None) == (each.object is None)
         assert decode(encode(read)) == read
+
+
+def test_attributes_and_data_are_split_for_a_binary_content_mode(event):
+    rendered = render(event)
+    data = rendered.pop("data")
+    attributes, payload = split_attributes(encode(event))
+    assert attributes == rendered
+    assert json.loads(payload) == data
+    assert payload in encode(event)
+
+
+def test_every_field_reads_back(event):
+    full = replace(
+        event,
+        phase=Phase.ENDED,
+        sequence=7,
+        end=Moment(at_noon(3), 3.0),
+        end_reason=EndReason.MAX_DURATION,
+        snapshot="https://host/a.jpg",
+        clip="https://host/a.mp4",
+        rule="loading",
+        zones=("yard",),
+        recorded_at=at_noon(4),
+        frames_missed=3,
+    )
+    read = decode(encode(full))
+    rounded = {"human", "object", "score", "duration_seconds", "start", "last"}
+    for field in fields(full):
+        if field.name not in rounded:
+            assert getattr(read, field.name) == getattr(full, field.name), field.name
+    assert read.human.box == pytest.approx(full.human.box, abs=1e-5)
+    assert (read.human.track_id, read.object.category, read.score.peak) == (1, "bicycle", round(full.score.peak, 4))
+
+
+def test_an_event_of_exactly_64_kib_is_encoded(event):
+    short = len(encode(replace(event, text="x"))) - 1
+    assert len(encode(replace(event, text="x" * (64 * 1024 - short)))) == 64 * 1024
+    with pytest.raises(DeliveryError, match="got 65537"):
+        encode(replace(event, text="x" * (64 * 1024 - short + 1)))

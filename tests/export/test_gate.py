@@ -325,3 +325,11 @@ def test_a_measure_may_equal_its_limit_and_not_exceed_it(name):
 def test_the_limits_are_those_of_the_documentation():
     assert dict(LIMITS) == {"box_error": 0.01, "score_error": 0.02, "lost_triplets": 0.05, "distortion": 0.75, "map_loss": 0.01}
     assert TOP == 10
+
+
+def test_all_measures_beyond_their_limits_are_listed():
+    both = Comparison(frames(2), {"box_error": 0.5, "score_error": 0.01, "distortion": 2.0}, {"box_error": "a", "distortion": "b"})
+    assert both.exceeded(LIMITS) == "box error 0.5 > 0.01; distortion 2 > 0.75"
+    assert both.exceeded(LIMITS, with_worst=True) == "box error 0.5 > 0.01 (worst: a); distortion 2 > 0.75 (worst: b)"
+    with pytest.raises(EngineError, match=r"leave layers in float with --keep-float, or build it in fp32$"):
+        both.check_limits(LIMITS, "int8")

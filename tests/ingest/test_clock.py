@@ -1,3 +1,4 @@
+import time
 from datetime import datetime, timedelta, timezone
 from fractions import Fraction
 
@@ -96,3 +97,42 @@ def test_live_frames_have_the_time_of_arrival():
 def test_recorded_at_without_time_zone_is_refused():
     with pytest.raises(ConfigError, match="needs a time zone"):
         CaptureClock.choose(is_live=False, recorded_at=datetime(2024, 5, 1))
+
+
+def test_frames_after_a_jump_back_keep_their_uneven_intervals():
+    assert media_times([5, 5.1, 0, 0.35, 0.5]) == [0.0, 0.1, 0.2, 0.55, 0.7]
+
+
+def test_a_step_back_of_one_interval_is_a_jump_and_a_smaller_one_is_jitter():
+    assert media_times([0, 0.1, 0, 0.3]) == [0.0, 0.1, 0.2, 0.5]
+    assert media_times([0, 0.1, 0.001, 0.3]) == [0.0, 0.1, 0.1, 0.3]
+
+
+@pytest.fixture
+def other_time_zone(monkeypatch):
+    monkeypatch.setenv("TZ", "UTC-5")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("other_time_zone")
+@pytest.mark.parametrize(
+    ("creation_time", "hour"), [("1971-01-01T12:00:00", 12), ("2017-09-26T12:00:00+02:00", 10), ("2017-09-26T12:00:00Z", 12)]
+)
+def test_creation_times_are_in_utc_wherever_the_machine_is(creation_time, hour):
+    start = CaptureClock.choose(is_live=False, creation_time=creation_time).captured_at(0.0)
+    assert (start.hour, start.utcoffset()) == (hour, timedelta(0))
+
+
+@pytest.mark.usefixtures("other_time_zone")
+def test_a_configured_start_is_in_utc_wherever_the_machine_is():
+    recorded_at = datetime(2024, 5, 1, 12, tzinfo=timezone(timedelta(hours=2)))
+    start = CaptureClock.choose(is_live=False, recorded_at=recorded_at).captured_at(0.0)
+    assert (start.hour, start.utcoffset()) == (10, timedelta(0))
+
+
+def test_a_recording_from_before_1971_has_no_creation_time_and_one_from_then_has():
+    known = [CaptureClock.choose(is_live=False, creation_time=f"{year}-12-31T00:00:00Z").start is not None for year in (1970, 1971)]
+    assert known == [False, True]

@@ -108,4 +108,5 @@ def test_without_a_bonus_the_sum_of_overlaps_decides_and_not_the_number_of_pairs
 def test_enlarged_boxes_are_larger_by_the_scale_on_each_side():
     np.testing.assert_allclose(enlarge(np.array([[10, 20, 30, 60]], np.float32), 0.25), [[5, 10, 35, 70]])
     np.testing.assert_allclose(enlarge(np.array([[10, 20, 30, 60]], np.float32), 0), [[10, 20, 30, 60]])
+    assert enlarge(np.array([[10, 20, 30, 60]], np.float32), 0.5).dtype == np.float32
     assert enlarge(np.zeros((0, 4), np.float32), 0.5).shape == (0, 4)
