@@ -63,7 +63,7 @@ def test_a_truncated_mp4(tmp_path, truncated_mp4):
 
 def test_an_unreachable_camera_with_its_password_masked(tmp_path):
     # Port 9 of the loopback: nobody listens there, so the connection is refused at once.
-    result, errors = run("--source", "rtsp://viewer:canary%2F%40@127.0.0.1:9/stream", folder=tmp_path)
+    result, errors = run("--source", "rtsp://viewer:canary%2F%40@127.0.0.1:9/stream", "--allow-demo-engine", folder=tmp_path)
     assert result.returncode == 3
     assert len(errors) == 1
     assert "rtsp://viewer:***@127.0.0.1:9/stream" in errors[0]
