@@ -545,3 +545,9 @@ def test_a_connection_that_works_again_resets_the_waits_also_without_events(rig)
     outbox.outbox.wait_for_event_after = lambda *arguments: None
     assert [*failures, counts(outbox.step())[-1], counts(outbox.step())[-1]] == [1, 2, 0, 1]
     assert [high for _, high in outbox.waits] == [0.5, 1.0, 0.5]
+
+
+def test_an_event_that_is_refused_for_good_at_once_is_the_one_after_those_delivered(rig):
+    outbox = rig(FakeSink([EventRefusedError("400", delivered=2)]), make_episode(), retry=RetrySettings(max_refusals=1))
+    assert counts(outbox.step()) == ("connecting", 2, 2, 1, 0)
+    assert [letter.message.position for letter in outbox.reader.dead_letters()] == [3]
