@@ -42,6 +42,11 @@ class Watch:
         """Each camera's figures as of now."""
         return self._pipeline.statuses()
 
+    @property
+    def lost(self) -> list[str]:
+        """Events that were dropped or not delivered, one line per sink and reason; complete once the run has ended."""
+        return self._pipeline.delivery.lost()
+
     def stop(self) -> None:
         """End the run in order, from any thread: open episodes emit `ended`, which the iteration still returns."""
         self._stopping.set()

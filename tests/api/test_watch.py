@@ -18,6 +18,7 @@ def test_events_are_those_that_the_command_writes(tmp_path):
     with hoi.watch(config, max_frames=100) as watch:
         events = list(watch)
         assert watch.statuses[0].frames == 100
+        assert watch.lost == []
     assert events[0].phase is hoi.Phase.STARTED
     written = [json.loads(line) for line in path.read_text().splitlines()]
     assert written == [json.loads(json.dumps(render(event))) for event in events]
