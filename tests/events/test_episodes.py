@@ -632,3 +632,126 @@ def test_a_hand_over_keeps_the_larger_smoothed_score(before, after):
     larger = max(older, newer)
     assert now == pytest.approx(larger + share * (after - larger))
     assert events[-1].merged_track_ids == (1, 2)
+
+
+@pytest.mark.parametrize(("shift", "merged"), [((130, 0), (1, 2)), ((145, 0), ()), ((0, 130), (1, 2)), ((0, 145), ())])
+def test_a_new_track_within_reach_continues_an_episode_and_one_beyond_it_does_not(shift, merged):
+    """Reach is half of the longer side of the box, 200 pixels, and 1.5 of it each second: 137.5 pixels after 0.125 s."""
+
+    def rows_at(pts):
+        tall = (90.0, 100.0, 170.0, 300.0)
+        ids, x, y = ((1, 2), 0, 0) if pts < 2 else ((3, 4), *shift)
+        return [(ids[0], moved(HUMAN, x, y), ids[1], moved(tall, x, y), RIDE, 0.8)] if pts <= 2 else []
+
+    (ended,) = of_phase(handed_over(rows_at, seconds=6), ENDED)
+    assert ended.merged_track_ids == merged
+
+
+def test_the_same_track_is_the_same_object_wherever_it_has_moved():
+    """One person stops at 2 s; the other takes the object far away, and may start when the first episode has ended."""
+
+    def rows_at(pts):
+        first = (1, HUMAN, 2, OBJECT, RIDE, 0.8)
+        second = (3, FAR_HUMAN, 2, FAR_OBJECT, RIDE, 0.8)
+        return [first] if pts < 2 else [second]
+
+    events = handed_over(rows_at, settings=EpisodeSettings(one_person_per_object=True, max_speed=0), seconds=6)
+    first_ended = next(number for number, event in enumerate(events) if event.phase is ENDED and event.human.track_id == 1)
+    second_started = next(number for number, event in enumerate(events) if event.phase is STARTED and event.human.track_id == 3)
+    assert first_ended < second_started
+    assert events[second_started].last.pts_seconds >= 3.5
+
+
+def test_merged_tracks_are_the_newest_256():
+    settings = EpisodeSettings(update_interval_seconds=0)
+    events = handed_over(lambda pts: [(round(pts * 8) + 10, HUMAN, 2, OBJECT, RIDE, 0.8)], settings=settings, seconds=40)
+    assert len({event.event_id for event in events}) == 1
+    last = events[-1]
+    assert last.merged_track_ids == tuple(range(last.human.track_id - 256, last.human.track_id))
+    assert len(events[20].merged_track_ids) < 256
+
+
+def count_updates(change, settings):
+    """Return how many events follow the start when the person moves or the score changes at 4 s."""
+    shift, score = change
+
+    def rows_at(pts):
+        return [(1, moved(HUMAN, shift), 2, OBJECT, RIDE, score) if pts >= 4 else (1, HUMAN, 2, OBJECT, RIDE, 0.8)]
+
+    return len(of_phase(handed_over(rows_at, settings=settings, seconds=6), UPDATED))
+
+
+@pytest.mark.parametrize(
+    ("change", "is_updated"),
+    [((0, 0.8), False), ((0.05 * WIDTH, 0.8), False), ((0.07 * WIDTH, 0.8), True), ((0, 0.75), False), ((0, 0.65), True)],
+)
+def test_an_update_needs_a_change_beyond_its_tolerance(change, is_updated):
+    settings = EpisodeSettings(update_interval_seconds=2, score_tolerance=0.1, box_tolerance=0.0625)
+    before = count_updates((0, 0.8), settings)
+    assert (count_updates(change, settings) > before) is is_updated
+
+
+def test_an_update_comes_when_the_interval_has_passed_and_not_before():
+    settings = EpisodeSettings(update_interval_seconds=1, box_tolerance=0)
+    events = handed_over(lambda pts: [(1, moved(HUMAN, 10 * pts), 2, OBJECT, RIDE, 0.8)], settings=settings, seconds=5)
+    at = [event.last.pts_seconds for event in events]
+    assert [b - a for a, b in pairwise(at)] == [1.0] * (len(at) - 1)
+    assert len(at) > 3
+
+
+@pytest.mark.parametrize(("leave", "evidence"), [(0.5, 0.5), (0.5, 0.4375)])
+def test_a_score_of_at_least_leave_is_evidence(leave, evidence):
+    settings = EpisodeSettings(enter=leave, leave=leave, min_duration_seconds=0)
+    events = handed_over(lambda pts: [(1, HUMAN, 2, OBJECT, RIDE, 1.0 if pts < 1 else evidence)], settings=settings, seconds=5)
+    assert (phases(events)[-1] is ENDED) is (evidence < leave)
+    if evidence < leave:
+        assert events[-1].end.pts_seconds == 0.875
+        assert events[-1].score.peak > 0.9
+        assert events[-1].score.mean == 1.0
+
+
+@pytest.mark.parametrize(("min_duration", "last"), [(0.0, 0.5), (0.25, 0.75), (0.26, 0.875)])
+def test_an_episode_starts_when_the_score_has_been_high_for_the_least_duration(min_duration, last):
+    settings = EpisodeSettings(min_duration_seconds=min_duration)
+    events = handed_over(lambda pts: [(1, HUMAN, 2, OBJECT, RIDE, 0.8)], settings=settings, seconds=2)
+    assert events[0].last.pts_seconds == last  # smoothed: 0.59 at 0.375 s, 0.65 at 0.5 s
+
+
+@pytest.mark.parametrize(("max_duration", "duration"), [(2.0, 2.0), (2.01, 2.125)])
+def test_an_episode_ends_at_its_largest_duration_exactly(max_duration, duration):
+    settings = EpisodeSettings(max_duration_seconds=max_duration)
+    events = handed_over(lambda pts: [(1, HUMAN, 2, OBJECT, RIDE, 0.8)], settings=settings, seconds=3)
+    (ended,) = of_phase(events, ENDED)
+    assert (ended.end_reason, ended.duration_seconds) == (EndReason.MAX_DURATION, duration)
+
+
+@pytest.mark.parametrize(("cooldown", "last"), [(1.0, 3.0), (1.01, 3.125)])
+def test_a_cooldown_is_over_exactly_when_its_time_has_passed(cooldown, last):
+    settings = EpisodeSettings(max_duration_seconds=2, cooldown_seconds=cooldown)
+    events = handed_over(lambda pts: [(1, HUMAN, 2, OBJECT, RIDE, 0.8)], settings=settings, seconds=4)
+    assert of_phase(events, STARTED)[1].last.pts_seconds == last
+
+
+@pytest.mark.parametrize(("patience", "ended_at"), [(1.0, 3.25), (1.01, 3.375)])
+def test_an_episode_ends_when_the_score_has_been_low_for_patience(patience, ended_at):
+    """Evidence ends at 2 s. Smoothed, it falls below 0.5 at 2.25 s: 0.53 at 2.125 s and 0.35 at 2.25 s."""
+    keeper = make_keeper(EpisodeSettings(patience_seconds=patience))
+    for pts in times(8, 6):
+        frame = make_frame(pts)
+        events = keeper.update(frame, hand_made(frame, [(1, HUMAN, 2, OBJECT, RIDE, 0.8)] if pts <= 2 else []))
+        if phases(events) == [ENDED]:
+            assert pts == ended_at
+            assert (events[0].end.pts_seconds, events[0].frames_seen, events[0].frames_missed) == (2.0, 17, 0)
+            return
+    raise AssertionError
+
+
+def test_at_a_tie_within_an_exclusive_group_the_started_verb_stays():
+    settings = EpisodeSettings(exclusive_groups=(("hold", "drink_with"),))
+
+    def rows_at(pts):
+        first, second = (HOLD, DRINK) if pts < 2 else (DRINK, HOLD)  # of equal scores, in either order
+        return [(1, HUMAN, 2, OBJECT, first, 0.75), (1, HUMAN, 2, OBJECT, second, 0.75)]
+
+    events = [event for event in handed_over(rows_at, settings=settings, seconds=5) if event.phase is not UPDATED]
+    assert [(event.verb, event.phase) for event in events] == [("hold", STARTED)]

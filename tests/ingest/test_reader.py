@@ -134,6 +134,7 @@ def test_bug_in_a_source_is_reported_without_its_text():
         read_all(reader)
         assert reader.state is ReaderState.FAILED
         assert "RuntimeError in open_next" in str(reader.error)
+        assert (reader.error.code, reader.error.is_retryable) == ("unsupported", False)
         assert "canary" not in str(reader.error)
 
 

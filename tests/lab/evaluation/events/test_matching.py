@@ -472,3 +472,12 @@ def test_predictions_are_compared_while_they_touch_the_episode_in_time():
     assert outcomes(score(make_truth(episode(start=10, end=20)), make_events(start=20, end=20))) == ["fragment"]
     assert outcomes(score(make_truth(episode(start=10, end=20)), make_events(start=10, end=10))) == ["fragment"]
     assert outcomes(score(make_truth(episode(start=10, end=20)), make_events(start=20.1, end=20.1))) == ["false"]
+
+
+def test_a_match_belongs_to_its_episode_although_it_fits_another_better():
+    tracks = {BEN: still("person", shifted(BOXES[ANNA], 8))}
+    truth = make_truth(episode(ANNA, None, "smile"), episode(BEN, None, "smile"), tracks=tracks)
+    both, first_only = make_events(shifted(BOXES[ANNA], 2), None, "smile", end=19), make_events(shifted(BOXES[ANNA], -4), None, "smile")
+    video = score(truth, both, first_only)
+    assert {each.episode.human: each.match.end for each in video.truths} == {ANNA: 20, BEN: 19}
+    assert [[str(found.outcome) for found in each.predictions] for each in video.truths] == [["match"], ["match"]]
