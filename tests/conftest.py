@@ -77,6 +77,22 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
+def short_clip(tmp_path_factory) -> Path:
+    """Give the first 4 seconds of the embedded clip, under its name."""
+    import av
+
+    from edge_hoi.demo import DEMO_CLIP
+
+    path = tmp_path_factory.mktemp("short") / DEMO_CLIP.name
+    with av.open(str(DEMO_CLIP)) as source, av.open(str(path), "w") as copy:
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        for packet, _ in zip(source.demux(video=0), range(60), strict=False):
+            packet.stream = stream
+            copy.mux(packet)
+    return path
+
+
+@pytest.fixture(scope="session")
 def untrained_engine(tmp_path_factory) -> Path:
     """Give an engine's folder whose manifest says that it is untrained: the embedded one, under another name."""
     from edge_hoi.pipeline.engines import engine_folder

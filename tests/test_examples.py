@@ -44,9 +44,9 @@ def test_example_photo(example, photo, tmp_path):
     assert (tmp_path / "drawn.png").stat().st_size > 10_000
 
 
-def test_example_video_to_pandas(example):
+def test_example_video_to_pandas(example, short_clip):
     pytest.importorskip("pandas", reason="needs pandas: pip install pandas")
-    assert "person sitting on chair" in example("video_to_pandas")
+    assert "person sitting on chair" in example("video_to_pandas", short_clip)
 
 
 def test_example_live_camera(example, rtsp_server):
@@ -56,14 +56,14 @@ def test_example_live_camera(example, rtsp_server):
     assert " events" in printed.splitlines()[-1]
 
 
-def test_example_own_vocabulary(example):
-    printed = example("own_vocabulary")
+def test_example_own_vocabulary(example, short_clip):
+    printed = example("own_vocabulary", short_clip)
     assert printed.count("person riding bicycle") == 1
     assert "sitting" not in printed
 
 
-def test_example_own_sink(example, tmp_path):
-    printed = example("own_sink")
+def test_example_own_sink(example, short_clip, tmp_path):
+    printed = example("own_sink", short_clip)
     rows = (tmp_path / "events.csv").read_text().splitlines()
     assert printed == f"{len(rows)} events in events.csv\n"
     assert rows[0].split(",")[1:3] == ["started", "person sitting on chair"]
@@ -80,6 +80,7 @@ def test_example_own_loop(example):
     assert "person sitting on chair" in printed
 
 
+@pytest.mark.slow
 def test_example_evaluate_own_video(example):
     printed = example("evaluate_own_video")
     assert "F1" in printed

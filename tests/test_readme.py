@@ -49,9 +49,12 @@ def test_the_example_vocabulary_loads(readme, tmp_path):
     assert len(load_vocabulary(str(path))) == len(yaml.safe_load(example)) == 3
 
 
-def test_the_python_example_runs(readme, tmp_path):
+@pytest.mark.parametrize("is_whole", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["4 seconds", "whole"])
+def test_the_python_example_runs(readme, short_clip, tmp_path, is_whole):
     (example,) = re.findall(r"^```python\n(.+?)^```$", readme, re.MULTILINE | re.DOTALL)
     assert len(example.split("\n\n", 1)[1].splitlines()) == 4
+    if not is_whole:
+        example = example.replace("hoi.DEMO_CLIP", repr(str(short_clip)))
     result = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     assert re.search(r"^\d+\.\d s: person \d+: person riding bicycle, 0\.\d\d$", result.stdout, re.MULTILINE)

@@ -15,9 +15,9 @@ from edge_hoi.events.cloudevents import render
 def test_events_are_those_that_the_command_writes(tmp_path):
     path = tmp_path / "events.jsonl"
     config = hoi.RunConfig.model_validate({"sources": [{"url": str(hoi.DEMO_CLIP)}], "sinks": [{"type": "jsonl", "path": str(path)}]})
-    with hoi.watch(config, max_frames=100) as watch:
+    with hoi.watch(config, max_frames=60) as watch:
         events = list(watch)
-        assert watch.statuses[0].frames == 100
+        assert watch.statuses[0].frames == 60
         assert watch.lost == []
     assert events[0].phase is hoi.Phase.STARTED
     written = [json.loads(line) for line in path.read_text().splitlines()]
@@ -54,10 +54,10 @@ def test_a_watch_that_nobody_holds_ends():
 
 def test_asyncio_gets_the_same_events():
     async def collect():
-        async with hoi.watch(str(hoi.DEMO_CLIP), max_frames=60) as watch:
+        async with hoi.watch(str(hoi.DEMO_CLIP), max_frames=30) as watch:
             return [(event.event_id, event.sequence) async for event in watch]
 
-    expected = [(event.event_id, event.sequence) for event in hoi.watch(str(hoi.DEMO_CLIP), max_frames=60)]
+    expected = [(event.event_id, event.sequence) for event in hoi.watch(str(hoi.DEMO_CLIP), max_frames=30)]
     assert asyncio.run(collect()) == expected
 
 

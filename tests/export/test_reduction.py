@@ -123,7 +123,8 @@ def attempts_of(reduction, network, checkpoint, refusals, progress=lambda _: Non
 
 
 def test_where_the_gate_refuses_int8_ever_more_parts_are_left_in_float(tiny_checkpoint, tiny_network, demo_frames):
-    reduction, steps = Reduction("int8", demo_frames, demo_frames), []
+    few = demo_frames.spread(2)
+    reduction, steps = Reduction("int8", few, few), []
     refusals = ("score error 0.03 > 0.02", "score error 0.025 > 0.02", "")
     (first, calibration), (second, _), (_, last) = attempts_of(reduction, tiny_network, tiny_checkpoint, refusals, steps.append)
     assert calibration.keep_float == KEEP_FLOAT

@@ -18,7 +18,7 @@ NOT_UTF8 = "clip-\udce9.mp4"
 @pytest.mark.parametrize(
     ("redirect", "reason"),
     [
-        (">&-", "Bad file descriptor"),
+        pytest.param(">&-", "Bad file descriptor", marks=pytest.mark.slow),
         (">/dev/full", "No space left on device"),
         ("| head -n 1", "Broken pipe"),
     ],
@@ -29,7 +29,7 @@ def test_a_run_goes_on_without_standard_output(run_demo, redirect, reason):
     assert not [line for line in lines if line.startswith("error:")]
 
 
-@pytest.mark.parametrize("redirect", ["2>&-", "2>/dev/full"])
+@pytest.mark.parametrize("redirect", ["2>&-", pytest.param("2>/dev/full", marks=pytest.mark.slow)])
 def test_a_run_goes_on_without_standard_error(run_demo, redirect):
     assert run_demo(redirect=redirect).out.count("person") == 4
 
@@ -62,7 +62,10 @@ def test_a_reader_that_leaves_ends_an_endless_result_without_a_word(shell):
     assert "Traceback" not in ended.err
 
 
-@pytest.mark.parametrize(("redirect", "reason"), [(">&-", "Bad file descriptor"), (">/dev/full", "No space left on device")])
+@pytest.mark.parametrize(
+    ("redirect", "reason"),
+    [pytest.param(">&-", "Bad file descriptor", marks=pytest.mark.slow), (">/dev/full", "No space left on device")],
+)
 def test_events_that_standard_output_does_not_accept_are_reported_with_the_exit_code_of_delivery(shell, redirect, reason):
     ended = shell("run", "--max-frames", "30", "--events", "-", redirect=redirect)
     assert ended.code == 6
@@ -74,7 +77,7 @@ def test_events_that_standard_output_does_not_accept_are_reported_with_the_exit_
     "variables",
     [
         {"PYTHONIOENCODING": "latin-1"},
-        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        pytest.param({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, marks=pytest.mark.slow),
     ],
     ids=["latin-1", "C"],
 )
@@ -87,7 +90,7 @@ def test_symbols_are_kept_in_the_posix_locale_which_python_reads_as_utf8(run_dem
     assert run_demo(env={"LC_ALL": "C"}).out.count("▶") == 2
 
 
-@pytest.mark.parametrize("variables", [{}, {"LC_ALL": "C"}], ids=["utf-8", "C"])
+@pytest.mark.parametrize("variables", [pytest.param({}, marks=pytest.mark.slow), {"LC_ALL": "C"}], ids=["utf-8", "C"])
 def test_file_names_need_not_be_utf8(shell, tmp_path, variables):
     shutil.copy(DEMO_CLIP, tmp_path / NOT_UTF8)
     events, video = "ev\udce9.jsonl", "out\udce9.mp4"

@@ -28,18 +28,19 @@ class Collector:
         return ()
 
 
-@pytest.fixture
-def images(tmp_path):
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
     with open_source(str(DEMO_CLIP), source_id="demo") as source:
         frames = [frame for frame, _ in zip(source, range(3), strict=False)]
     images = [frames[0].image, np.ascontiguousarray(frames[1].image[:, :200]), frames[2].image]
     annotations = []
     for number, image in enumerate(images):
-        cv2.imwrite(str(tmp_path / f"{number}.png"), image[..., ::-1])
+        cv2.imwrite(str(folder / f"{number}.png"), image[..., ::-1])
         none, ids = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
         annotations.append(HoiAnnotation(f"{number}.png", none, none, ids, ids, ids))
-    folder = engine_folder("default")
-    return AnnotatedImages("mine", "test", load_engine_vocabulary(folder, read_manifest(folder)), tuple(annotations), (tmp_path,))
+    engine = engine_folder("default")
+    return AnnotatedImages("mine", "test", load_engine_vocabulary(engine, read_manifest(engine)), tuple(annotations), (folder,))
 
 
 def run(images, *, engine=None, **options) -> tuple[Collector, list[str]]:
@@ -48,18 +49,23 @@ def run(images, *, engine=None, **options) -> tuple[Collector, list[str]]:
     return collector, notes
 
 
+@pytest.fixture(scope="module")
+def plain(images):
+    """Return the predictions of each image."""
+    return run(images)[0].predictions
+
+
 def test_an_untrained_engine_has_a_caution(images, untrained_engine):
     assert any("UNTRAINED" in note for note in run(images, engine=untrained_engine)[1])
 
 
-def test_evaluation_and_detection_have_equal_predictions(images):
-    collector, _ = run(images)
+def test_evaluation_and_detection_have_equal_predictions(images, plain):
     detector = Detector(threshold=0)
     for index in range(len(images)):
         with open_source(str(images.image_path(index)), source_id="image") as source:
             (frame,) = source
         expected = detector(frame.image)
-        predictions = collector.predictions[f"{index}.png"]
+        predictions = plain[f"{index}.png"]
         size = np.array([frame.width, frame.height] * 2)
         boxes = [np.asarray(_cxcywh(corners / size), np.float32) for corners in (predictions.human_boxes, predictions.object_boxes)]
         found = select_interactions(predictions.scores, *boxes, images.vocabulary, width=frame.width, height=frame.height)
@@ -69,19 +75,19 @@ def test_evaluation_and_detection_have_equal_predictions(images):
     detector.close()
 
 
-def test_each_image_of_a_batch_gets_its_own_scores(images):
-    single, batched = run(images)[0], run(images, max_batch=2)[0]
+def test_each_image_of_a_batch_gets_its_own_scores(images, plain):
+    batched = run(images, max_batch=2)[0]
     for name, predictions in batched.predictions.items():
         # An engine opened for batches rounds INT8 otherwise than one opened for single images: the scores are near, not equal.
-        distances = {other: np.abs(predictions.scores - alone.scores).mean() for other, alone in single.predictions.items()}
+        distances = {other: np.abs(predictions.scores - alone.scores).mean() for other, alone in plain.items()}
         assert min(distances, key=distances.get) == name
         assert distances[name] < 0.01
 
 
-def test_enhancement_lifts_the_same_categories_of_all_queries(images):
-    plain, lifted = run(images)[0], run(images, enhanced=7)[0]
-    for name in plain.predictions:
-        lift = lifted.predictions[name].scores - plain.predictions[name].scores
+def test_enhancement_lifts_the_same_categories_of_all_queries(images, plain):
+    lifted = run(images, enhanced=7)[0]
+    for name in plain:
+        lift = lifted.predictions[name].scores - plain[name].scores
         assert np.ptp(lift, axis=0).max() < 1e-6
         assert (np.abs(lift[0] - 0.25) > 1e-6).sum() <= 7  # all others get sigmoid(0) / 2
         assert np.ptp(lift[0]) > 1e-3
