@@ -613,12 +613,12 @@ def test_a_new_track_continues_the_nearest_of_several_episodes():
 
 @pytest.mark.parametrize(("before", "after"), [(0.55, 0.95), (0.95, 0.55)])
 def test_a_hand_over_keeps_the_larger_smoothed_score(before, after):
-    """Tracks 1 and 2 are seen twice for 0.25 s, then as 7 and 8 only."""
+    """Tracks 1 and 2 are seen twice for 0.375 s, then as 7 and 8 only. By then the scores are 0.55 and 0.68, or 0.95 and 0.39."""
     settings = EpisodeSettings(update_interval_seconds=0, score_tolerance=0, enter=0.5)
 
     def rows_at(pts):
         old, new = (1, HUMAN, 2, OBJECT, RIDE, before), (7, HUMAN, 8, OBJECT, RIDE, after)
-        return [new] if pts >= 3 else [old, new] if pts >= 2.75 else [old]
+        return [new] if pts >= 3 else [old, new] if pts >= 2.625 else [old]
 
     keeper = make_keeper(settings)
     share = -np.expm1(-0.125 / 0.3)
@@ -627,7 +627,7 @@ def test_a_hand_over_keeps_the_larger_smoothed_score(before, after):
         frame = make_frame(pts)
         events = keeper.update(frame, hand_made(frame, rows_at(pts)))
         older += (share if index else 0) * (before - older) if pts < 3 else 0
-        newer += share * (after - newer) if 2.75 <= pts < 3 else 0
+        newer += share * (after - newer) if 2.625 <= pts < 3 else 0
         now = events[-1].score.now if events else now
     larger = max(older, newer)
     assert now == pytest.approx(larger + share * (after - larger))
