@@ -755,3 +755,11 @@ def test_at_a_tie_within_an_exclusive_group_the_started_verb_stays():
 
     events = [event for event in handed_over(rows_at, settings=settings, seconds=5) if event.phase is not UPDATED]
     assert [(event.verb, event.phase) for event in events] == [("hold", STARTED)]
+
+
+def test_an_episode_is_not_low_while_its_score_equals_leave():
+    """An exact score of 0.5 after a time constant so short that it is reached at once."""
+    settings = EpisodeSettings(smoothing_seconds=1e-3, leave=0.5, enter=0.5, min_duration_seconds=0, patience_seconds=0.25)
+    events = handed_over(lambda pts: [(1, HUMAN, 2, OBJECT, RIDE, 0.5)], settings=settings, seconds=3)
+    assert phases(events) == [STARTED]
+    assert events[0].last.pts_seconds == 0.125

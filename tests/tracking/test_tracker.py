@@ -159,10 +159,11 @@ def test_weak_observations_continue_tracks_and_start_none():
     assert last.tracks[1].state is TrackState.CONFIRMED
 
 
-def test_a_strong_observation_is_associated_before_a_weak_one():
+@pytest.mark.parametrize("score", [0.8, 0.5])
+def test_a_strong_observation_is_associated_before_a_weak_one(score):
     tracker = Tracker()
     track(lambda pts: [(HUMAN, None, SMILE, 0.8)], times(10, 1), tracker)
-    tracked = track(lambda pts: [(moved(HUMAN, 15), None, SMILE, 0.8), (moved(HUMAN, -12), None, SMILE, 0.2)], [1.0], tracker)[0]
+    tracked = track(lambda pts: [(moved(HUMAN, 15), None, SMILE, score), (moved(HUMAN, -12), None, SMILE, 0.2)], [1.0], tracker)[0]
     assert tracked.human_ids.tolist() == [1, 1]  # the weak one overlaps it: a duplicate
     np.testing.assert_array_equal(tracked.human_boxes[0], np.array(moved(HUMAN, 15), np.float32))
     np.testing.assert_allclose(tracked.tracks[1].box, moved(HUMAN, 15), atol=6)
