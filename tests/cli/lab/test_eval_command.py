@@ -10,7 +10,7 @@ from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.errors import ConfigError, DatasetError
 from edge_hoi.ingest import open_source
 
-pytest.importorskip("PIL", reason="needs the extra: pip install '.[build]'")
+pytest.importorskip("tokenizers", reason="needs the extra: pip install '.[text]'")
 
 
 def evaluate(*arguments):

@@ -12,8 +12,6 @@ from edge_hoi.pipeline.classifiers import load_engine_vocabulary
 from edge_hoi.pipeline.engines import engine_folder
 from edge_hoi.runtime import read_manifest
 
-pytest.importorskip("PIL", reason="needs the extra: pip install '.[build]'")
-
 
 class Collector:
     """A benchmark that keeps all predictions."""
@@ -85,6 +83,7 @@ def test_each_image_of_a_batch_gets_its_own_scores(images, plain):
 
 
 def test_enhancement_lifts_the_same_categories_of_all_queries(images, plain):
+    pytest.importorskip("tokenizers", reason="needs the extra: pip install '.[text]'")
     lifted = run(images, enhanced=7)[0]
     for name in plain:
         lift = lifted.predictions[name].scores - plain[name].scores
