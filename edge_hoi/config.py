@@ -63,7 +63,9 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         lines: dict[Any, int] = {}
         for key_node, _ in node.value:
             key, line = getattr(key_node, "value", None), key_node.start_mark.line + 1
-            if isinstance(key, str) and key in lines:
+            if not isinstance(key, str):
+                continue
+            if key in lines:
                 raise ConfigError(f"the key {key!r} stands in lines {lines[key]} and {line}; keep one")
             lines[key] = line
         return super().construct_mapping(node, deep)
