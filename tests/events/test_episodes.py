@@ -758,8 +758,20 @@ def test_at_a_tie_within_an_exclusive_group_the_started_verb_stays():
 
 
 def test_an_episode_is_not_low_while_its_score_equals_leave():
-    """An exact score of 0.5 after a time constant so short that it is reached at once."""
+    """The time constant is so short that the smoothed score is the score. Evidence ends before 1 s; patience counts from then on."""
     settings = EpisodeSettings(smoothing_seconds=1e-3, leave=0.5, enter=0.5, min_duration_seconds=0, patience_seconds=0.25)
-    events = handed_over(lambda pts: [(1, HUMAN, 2, OBJECT, RIDE, 0.5)], settings=settings, seconds=3)
-    assert phases(events) == [STARTED]
-    assert events[0].last.pts_seconds == 0.125
+    keeper, emitted = make_keeper(settings), []
+    for pts in times(8, 3):
+        frame = make_frame(pts)
+        events = keeper.update(frame, hand_made(frame, [(1, HUMAN, 2, OBJECT, RIDE, 0.5)] if pts < 1 else []))
+        emitted += [(event.phase, pts) for event in events]
+    assert emitted == [(STARTED, 0.125), (ENDED, 1.25)]
+
+
+def test_a_person_far_away_does_not_continue_an_episode_by_its_object_alone():
+    def rows_at(pts):
+        human = (1, HUMAN) if pts < 2 else (3, FAR_HUMAN)
+        return [(*human, 2, OBJECT, RIDE, 0.8)] if pts <= 2 else []
+
+    (ended,) = of_phase(handed_over(rows_at, seconds=6), ENDED)
+    assert (ended.human.track_id, ended.merged_track_ids) == (1, ())

@@ -101,6 +101,7 @@ def test_recorded_at_without_time_zone_is_refused():
 
 def test_frames_after_a_jump_back_keep_their_uneven_intervals():
     assert media_times([5, 5.1, 0, 0.35, 0.5]) == [0.0, 0.1, 0.2, 0.55, 0.7]
+    assert media_times([5, 5.1, 1, 1.35, 1.5]) == [0.0, 0.1, 0.2, 0.55, 0.7]
 
 
 def test_a_step_back_of_one_interval_is_a_jump_and_a_smaller_one_is_jitter():
