@@ -1,5 +1,6 @@
 """Refuse outputs that would overwrite an input, a configuration, or another output, before anything is opened."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,10 +25,13 @@ def refuse_overwriting(outputs: Iterable[Named], inputs: Iterable[Named]) -> Non
     """
     known = list(inputs)
     for name, path in outputs:
-        if path.exists() and not path.is_file():
+        # os.path's functions are False for what cannot be a file, such as an overlong name; whoever opens it says so.
+        exists = os.path.exists(path)  # noqa: PTH110
+        if exists and not path.is_file():
             continue
         for other, other_path in known:
-            if is_same_file(path, other_path) or (path.exists() and other_path.is_dir() and other_path.resolve() in path.resolve().parents):
+            is_part = exists and os.path.isdir(other_path) and other_path.resolve() in path.resolve().parents  # noqa: PTH112
+            if is_part or is_same_file(path, other_path):
                 raise ConfigError(f"{name} {path} is {other}, and would be overwritten; choose another file")
         known.append((name, path))
 

@@ -7,7 +7,7 @@ import pytest
 
 from edge_hoi.cli import main
 from edge_hoi.demo import DEMO_CLIP
-from edge_hoi.errors import ConfigError
+from edge_hoi.errors import ConfigError, DeliveryError
 from edge_hoi.ingest import open_source
 from edge_hoi.media import write_image
 from edge_hoi.overwriting import refuse_overwriting
@@ -77,3 +77,11 @@ def test_images_of_a_video_do_not_overwrite_each_other(folder, capsys):
         main(["detect", "x.mp4", "--annotate", "seen.png"])
     assert "seen.png holds one image, and x.mp4 has several; name a video (.mp4)" in capsys.readouterr().err
     assert not (folder / "seen.png").exists()
+
+
+def test_an_overlong_name_is_the_fault_of_who_opens_it(folder, capsys):
+    refuse_overwriting([("--events", folder / ("9" * 400))], [("the source", folder / ("8" * 400))])
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--source", "x.mp4", "--events", "9" * 400])
+    assert ended.value.code == DeliveryError.exit_code
+    assert "File name too long" in capsys.readouterr().err
