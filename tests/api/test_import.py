@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from busy_machine import within
 
 import edge_hoi
 
@@ -25,7 +26,7 @@ def test_importing_takes_no_heavy_package_and_less_than_50_ms():
     )
     results = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout for _ in range(5)]
     assert all(result.startswith("[] ") for result in results)
-    assert min(float(result.split()[1]) for result in results) < 0.05
+    assert min(float(result.split()[1]) for result in results) < within(0.05)
 
 
 def test_a_detector_needs_no_torch():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from busy_machine import within
 
 from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.events import load_schema
@@ -50,7 +51,7 @@ def config_file(folder, *urls):
 
 
 def run(*arguments, folder):
-    return subprocess.run([*RUN, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=280)
+    return subprocess.run([*RUN, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=600)
 
 
 @pytest.mark.parametrize("name", [VIDEOS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in VIDEOS[1:])])
@@ -138,8 +139,8 @@ def test_a_camera_is_followed_until_a_signal_which_ends_everything_in_order_with
     process.send_signal(number)
     process.send_signal(number)  # a second one, in the middle of it, changes nothing
     signalled = time.monotonic()
-    assert process.wait(timeout=20) == 0, (tmp_path / "log").read_text()
-    assert time.monotonic() - signalled < 5
+    assert process.wait(timeout=60) == 0, (tmp_path / "log").read_text()
+    assert time.monotonic() - signalled < within(5)
     events = read_events(tmp_path / "events.jsonl")
     assert any(event["data"]["end_reason"] == "shutdown" for event in events)
     assert all(event["data"]["clock"] == {"source": "arrival", "quality": "estimated"} for event in events)
@@ -225,8 +226,8 @@ def test_a_silent_camera_does_not_hold_up_a_signal(silent_server, tmp_path):
     wait_for(lambda: silent_server.connections, seconds=60)
     process.send_signal(signal.SIGTERM)
     signalled = time.monotonic()
-    process.wait(timeout=20)
-    assert time.monotonic() - signalled < 5.5  # 4 s for the hung thread, and the interpreter's own end
+    process.wait(timeout=60)
+    assert time.monotonic() - signalled < within(5.5)  # 4 s for the hung thread, and the interpreter's own end
 
 
 def is_held(process_id, number):

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import av
 import numpy as np
 import pytest
+from busy_machine import within
 from numbered_clips import numbered_image, write_clip, write_image
 
 from edge_hoi.errors import SourceError
@@ -123,7 +124,7 @@ def test_unknown_host_is_unreachable():
 def test_silent_server_is_a_timeout_within_one_second_more(silent_server, scheme):
     started = time.monotonic()
     error = failing(f"{scheme}://127.0.0.1:{silent_server.port}/camera", open_timeout_seconds=1.0)
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < within(2.0)
     assert (error.code, error.is_retryable) == ("timeout", True)
 
 
@@ -136,7 +137,7 @@ def test_hanging_camera_is_a_timeout_within_one_second_more(rtsp_server, long_cl
         with pytest.raises(SourceError, match="no data came in time") as caught:
             list(source)
     assert caught.value.code == "timeout"
-    assert time.monotonic() - frozen < 2.0
+    assert time.monotonic() - frozen < within(2.0)
 
 
 def test_rtsp_server_without_this_stream_is_not_found(rtsp_server, clip):
@@ -210,7 +211,7 @@ def test_password_is_nowhere_in_errors_tracebacks_reprs_and_logs(silent_server, 
         except SourceError as error:
             shown += [str(error), repr(error), *traceback.format_exception(error)]
         with SourceReader(lambda url=url: open_source(url, source_id="door", open_timeout_seconds=0.5), source_id="door") as reader:
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + 60
             while reader.error is None and time.monotonic() < deadline:
                 time.sleep(0.01)
             shown += [repr(reader), str(reader.error), repr(reader.info)]

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from busy_machine import within
 
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest import FakeSource, ReaderState, SourceReader, open_source
@@ -37,14 +38,14 @@ def reader_of(*answers, **options):
 def read_all(reader):
     frames = []
     while not reader.mailbox.is_finished:
-        frame = reader.mailbox.get(5)
+        frame = reader.mailbox.get(60)
         if frame is not None:
             frames.append(frame)
     wait_for(lambda: reader.state in (ReaderState.ENDED, ReaderState.FAILED))
     return frames
 
 
-def wait_for(condition, seconds=5.0):
+def wait_for(condition, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "timed out"
@@ -142,7 +143,7 @@ def test_stop_wakes_a_reader_with_a_full_mailbox():
     reader = reader_of(FakeSource([frame(index) for index in range(9)]), capacity=1)
     reader.start()
     wait_for(lambda: len(reader.mailbox) == 1)
-    assert reader.stop(1.0)
+    assert reader.stop(within(1.0))
     assert (reader.state, reader.mailbox.is_finished) == (ReaderState.ENDED, True)
 
 
@@ -164,10 +165,10 @@ def test_stop_does_not_wait_for_a_hanging_reader_which_ends_later():
     wait_for(lambda: reader.state is ReaderState.STREAMING)
     started = time.monotonic()
     assert not reader.stop(0.2)
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < within(1.0)
     assert reader.state is ReaderState.ENDED
     wakes.set()
-    assert ended.wait(2)
+    assert ended.wait(30)
 
 
 def waits_of(monkeypatch, *answers, **options):

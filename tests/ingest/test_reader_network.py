@@ -9,6 +9,7 @@ import time
 from itertools import islice
 
 import pytest
+from busy_machine import within
 from numbered_clips import number_of, numbered_image, write_image
 
 from edge_hoi.ingest import ReaderState, SourceReader, open_source
@@ -22,7 +23,7 @@ def reader_of(url, **options):
     )
 
 
-def wait_for(condition, seconds=10.0):
+def wait_for(condition, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "timed out"
@@ -40,7 +41,7 @@ def test_stops_in_time_while_connecting_to_a_silent_server(silent_server):
     reader.start()
     wait_for(lambda: silent_server.connections)
     assert reader.state is ReaderState.CONNECTING
-    assert seconds_to_stop(reader) < STOP_SECONDS
+    assert seconds_to_stop(reader) < within(STOP_SECONDS)
     assert reader.mailbox.is_finished
 
 
@@ -48,11 +49,11 @@ def test_stops_in_time_while_blocked_in_the_middle_of_a_stream(rtsp_server, long
     server = rtsp_server(long_clip)
     reader = reader_of(server.url)
     reader.start()
-    assert reader.mailbox.get(10) is not None
+    assert reader.mailbox.get(60) is not None
     server.freeze()
     time.sleep(0.3)
     assert reader.state is ReaderState.STREAMING
-    assert seconds_to_stop(reader) < STOP_SECONDS
+    assert seconds_to_stop(reader) < within(STOP_SECONDS)
     assert reader.state is ReaderState.ENDED
 
 
@@ -68,15 +69,15 @@ def test_stops_in_time_while_backing_off():
     reader.start()
     wait_for(lambda: reader.state is ReaderState.BACKOFF)
     assert reader.error.code == "unreachable"
-    assert seconds_to_stop(reader) < 1.0
+    assert seconds_to_stop(reader) < within(1.0)
     assert reader.state is ReaderState.ENDED
 
 
 def test_stops_in_time_while_decoding(rtsp_server, long_clip):
     reader = reader_of(rtsp_server(long_clip).url)
     reader.start()
-    assert reader.mailbox.get(10) is not None
-    assert seconds_to_stop(reader) < 1.0
+    assert reader.mailbox.get(60) is not None
+    assert seconds_to_stop(reader) < within(1.0)
 
 
 def test_silent_camera_times_out_and_is_retried(silent_server):
@@ -93,7 +94,7 @@ def test_reader_reconnects_to_a_camera_that_comes_back(rtsp_server, long_clip, e
     with reader_of(server.url, read_timeout_seconds=1.0, open_timeout_seconds=2.0) as reader:
         for cycle in range(4):
             wait_for(lambda: reader.state is ReaderState.STREAMING)
-            frames += [reader.mailbox.get(10) for _ in range(5)]
+            frames += [reader.mailbox.get(60) for _ in range(5)]
             assert reader.reconnections == cycle
             if cycle == 3:
                 break
@@ -107,7 +108,7 @@ def test_reader_reconnects_to_a_camera_that_comes_back(rtsp_server, long_clip, e
     assert times == sorted(times)
     elapsed = frames[-1].arrived_seconds - frames[0].arrived_seconds
     opening = 0.5  # buffered while the connection was opened, and delivered at once
-    assert elapsed - 0.1 < times[-1] - times[0] < elapsed + 4 * opening
+    assert elapsed - within(0.1) < times[-1] - times[0] < elapsed + within(4 * opening)
     assert [frame.index for frame in frames] == sorted({frame.index for frame in frames})
 
 
@@ -115,11 +116,11 @@ def test_slow_consumer_of_a_live_source_gets_new_frames_and_drops_the_rest(rtsp_
     with reader_of(rtsp_server(long_clip).url) as reader:
         ages, indices = [], []
         for _ in range(4):
-            frame = reader.mailbox.get(10)
+            frame = reader.mailbox.get(60)
             ages.append(time.monotonic() - frame.arrived_seconds)
             indices.append(frame.index)
             time.sleep(0.4)
-    assert max(ages) < 0.2
+    assert max(ages) < within(0.2)
     assert indices[-1] - indices[0] > 20
     assert reader.mailbox.dropped > 15
 
@@ -136,7 +137,7 @@ print(time.monotonic())
 """
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60)
     assert (ended.returncode, ended.stderr) == (0, b"")
-    assert time.monotonic() - float(ended.stdout) < STOP_SECONDS
+    assert time.monotonic() - float(ended.stdout) < within(STOP_SECONDS)
 
 
 @pytest.fixture
@@ -170,4 +171,4 @@ def test_camera_without_time_stamps_gets_times_of_arrival(mjpeg_camera):
     assert [number_of(frame.image) for frame in frames] == list(range(15))
     elapsed = frames[-1].arrived_seconds - frames[0].arrived_seconds
     assert elapsed > 1.0
-    assert frames[-1].pts_seconds == pytest.approx(elapsed, abs=0.2)
+    assert frames[-1].pts_seconds == pytest.approx(elapsed, abs=within(0.2))

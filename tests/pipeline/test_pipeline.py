@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from busy_machine import within
 from rig import BrokenTracker, Rig, ScriptedDetector, Watcher, failing, recording
 from scripted import make_frame
 
@@ -116,7 +117,7 @@ def test_a_live_camera_that_goes_away_has_its_episode_ended_while_it_is_away():
     watcher = Watcher()
 
     def stop_when_ended():
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not any(event.phase is Phase.ENDED for event in watcher.events) and time.monotonic() < deadline:
             time.sleep(0.02)
         stop.set()
@@ -235,7 +236,7 @@ def test_a_stop_takes_less_than_5_seconds_whatever_the_sinks_do(tmp_path, bad):
 
     cameras = [rig.camera("a", recording("a", 60.0)), rig.camera("b", silent, is_recording=False)]
     rig.run(*cameras, stop=stop, watcher=StopsAtTheFirstEvent(), sinks=[bad(), rig.sink], outbox=Outbox(tmp_path / "outbox.sqlite"))
-    assert time.monotonic() - stopped[0] < 5
+    assert time.monotonic() - stopped[0] < within(5)
     assert rig.sink.events[-1].end_reason is EndReason.SHUTDOWN
 
 
@@ -261,7 +262,7 @@ def test_a_stop_while_waiting_for_a_recordings_next_frame_ends_the_run():
     started = time.monotonic()
     (status,) = rig.run(rig.camera("a", lambda: Hanging([make_frame(0, camera="a")])), stop=stop)
     hangs.set()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < within(10)
     assert (status.state, status.frames) == ("stopped", 20)
     assert rig.sink.events[-1].end_reason is EndReason.SHUTDOWN
 

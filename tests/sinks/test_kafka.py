@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 import pytest
+from busy_machine import within
 from sample_events import make_episode
 from servers import kafka_broker
 from servers.certificates import HAS_OPENSSL, make_certificate
@@ -309,7 +310,7 @@ def test_an_idle_sink_detects_that_its_broker_is_down_and_up_again(broker, topic
     sink.open()
     broker.kill()
     with pytest.raises(SinkUnavailableError, match="Connection refused"):
-        wait_for(sink.open, 20)  # returns None while the broker is up
+        wait_for(sink.open, 60)  # returns None while the broker is up
     broker.start()
     messages = some_messages()
     sink.deliver(messages)
@@ -317,7 +318,7 @@ def test_an_idle_sink_detects_that_its_broker_is_down_and_up_again(broker, topic
 
 
 def test_a_broker_that_does_not_answer_blocks_delivery_only_until_the_timeout(broker, topic, make_sink):
-    sink = make_sink(timeout_seconds=2)
+    sink = make_sink(timeout_seconds=4)
     messages = some_messages()
     sink.deliver(messages[:1])
     broker.freeze()
@@ -326,13 +327,13 @@ def test_a_broker_that_does_not_answer_blocks_delivery_only_until_the_timeout(br
             started = time.monotonic()
             with pytest.raises(SinkUnavailableError, match="this is retried"):
                 sink.deliver(messages[1:])
-            assert time.monotonic() - started < 4
+            assert time.monotonic() - started < within(6)
         sink.deliver([])
         pytest.fail("the broker did not answer, but nothing was raised")
     except SinkUnavailableError:
         started = time.monotonic()
         sink.close()
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < within(1)
     finally:
         broker.thaw()
     make_sink().deliver(messages[1:])

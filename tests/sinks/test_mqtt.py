@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from busy_machine import within
 from sample_events import make_episode, make_events
 from servers.mosquitto import Listener, Mosquitto, require_mosquitto, retained
 
@@ -187,7 +188,7 @@ def test_a_zones_state_of_a_killed_run_is_cleared(broker):
     sink.close()
     assert read_state(broker, "edge-hoi/gate/zones/yard/state")["active"] == 1
     with make_sink(broker) as sink:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while read_state(broker, "edge-hoi/gate/zones/yard/state")["active"]:
             assert time.monotonic() < deadline
             sink.open()
@@ -242,7 +243,7 @@ def test_the_will_says_offline_when_the_program_is_killed(broker, listen, reposi
 # Failures
 
 
-def open_until_reached(sink, seconds=20.0):
+def open_until_reached(sink, seconds=60.0):
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -283,13 +284,13 @@ def test_a_broker_that_does_not_answer_is_detected_within_the_timeout_and_close_
     started = time.monotonic()
     with pytest.raises(SinkUnavailableError, match="did not answer for 1 s"):
         sink.deliver(messages_of(make_episode()))
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < within(3)
     broker.thaw()
     sink.open()
     broker.freeze()
     started = time.monotonic()
     sink.close()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < within(1)
     broker.thaw()
 
 

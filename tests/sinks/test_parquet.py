@@ -70,11 +70,11 @@ def test_files_have_the_same_number_of_events_for_all_batch_sizes(folder, batch)
 
 
 def test_old_lines_become_a_file_without_further_events(folder):
-    with ParquetSink(folder, max_minutes=0.2 / 60) as sink:
+    with ParquetSink(folder, max_minutes=1 / 60) as sink:
         sink.deliver(MESSAGES[:2])
         sink.open()
         assert ids_of(folder) == []
-        time.sleep(0.25)
+        time.sleep(1.1)
         sink.open()
         assert ids_of(folder) == [IDS[:2]]
         sink.deliver(MESSAGES[2:])

@@ -34,7 +34,7 @@ def open_and_deliver(sink, messages):
     sink.deliver(messages)
 
 
-def deliver_all(sink, messages, seconds=20.0):
+def deliver_all(sink, messages, seconds=60.0):
     """Retry the remaining messages until all are delivered, as a relay does."""
     waited = threading.Event()
     for _ in range(round(seconds / 0.1)):

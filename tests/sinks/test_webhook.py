@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from busy_machine import within
 from scripted import HUMAN, OBJECT, RIDE, moved, play, times
 from servers.webhook_server import (
     WebhookServer,
@@ -89,7 +90,7 @@ def test_the_servers_behaviour_decides_what_happens_to_an_event(server, make, be
         with pytest.raises(outcome, match=words) as caught:
             sink.deliver(MESSAGES[1:2])
         assert caught.value.delivered == 0
-    assert time.monotonic() - started < 4.0
+    assert time.monotonic() - started < within(4.0)
     assert [request.method for request in server.requests] == ["POST", "POST"]
     sink.open()
     sink.deliver(MESSAGES[2:3])  # nothing is left in the connection
@@ -104,7 +105,7 @@ def test_a_timeout_is_retried(server, make, behaviour, limit):
     started = time.monotonic()
     with pytest.raises(SinkUnavailableError, match="did not answer in time"):
         sink.deliver(MESSAGES[:1])
-    assert 0.4 < time.monotonic() - started < 4.0
+    assert 0.4 < time.monotonic() - started < within(4.0)
 
 
 @pytest.mark.parametrize(("behaviour", "outcome"), [(answer(503), RETRIED), (answer(401), FAULT), (answer(308), FAULT), (reset, RETRIED)])
@@ -167,20 +168,20 @@ def test_a_redirect_is_not_followed_and_its_target_is_shown_without_secrets(serv
 def test_nothing_is_sent_before_retry_after_has_passed(server, make):
     sink = make(server.origin)
     sink.open()
-    server.behave(answer(429, Retry_After="1"))
+    server.behave(answer(429, Retry_After="3"))
     asked = time.monotonic()
     texts = set()
     with pytest.raises(SinkUnavailableError, match="nothing is sent until"):
         sink.deliver(MESSAGES[:1])
     paused_at = time.monotonic()  # the pause began before this
-    while time.monotonic() < asked + 0.8:
+    while time.monotonic() < asked + 2.5:
         with pytest.raises(SinkUnavailableError) as caught:
             sink.open()
         texts.add(str(caught.value))
         time.sleep(0.1)
     assert len(texts) == 1
     assert len(server.requests) == 1
-    time.sleep(max(0.0, paused_at + 1.1 - time.monotonic()))
+    time.sleep(max(0.0, paused_at + 3.1 - time.monotonic()))
     sink.open()
     sink.deliver(MESSAGES[:1])
     assert len(server.accepted) == 1
@@ -226,7 +227,7 @@ def test_through_the_outbox_every_event_is_delivered_or_a_dead_letter(server, ma
         relay = Relay("webhook", sink, outbox, retry=RetrySettings(initial_wait_seconds=0.02, max_refusals=2))
         relay.start()
         outbox.put(EVENTS)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while relay.status().delivered + relay.status().dead < len(EVENTS) and time.monotonic() < deadline:
             time.sleep(0.02)
         assert relay.stop(2.0)
@@ -257,7 +258,7 @@ def test_a_port_that_accepts_connections_but_does_not_answer_times_out(silent_se
     started = time.monotonic()
     with pytest.raises(SinkUnavailableError, match="did not answer in time"):
         secure.open()
-    assert time.monotonic() - started < 4.0
+    assert time.monotonic() - started < within(4.0)
 
 
 def test_a_dns_server_that_does_not_answer_blocks_neither_the_sink_nor_the_programs_exit(server, make, monkeypatch):
@@ -273,11 +274,11 @@ def test_a_dns_server_that_does_not_answer_blocks_neither_the_sink_nor_the_progr
     started = time.monotonic()
     with pytest.raises(SinkUnavailableError, match="did not answer in time"):
         sink.open()
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < within(2.0)
     (thread,) = (thread for thread in threading.enumerate() if thread.name == "resolve")
     assert thread.daemon
     waiting.set()
-    thread.join(5)
+    thread.join(30)
     assert not thread.is_alive()
     sink.open()
     sink.deliver(MESSAGES[:1])

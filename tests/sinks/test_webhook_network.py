@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from busy_machine import within
 
 httpcore = pytest.importorskip("httpcore", reason="needs the extra: pip install '.[webhook]'")
 
@@ -59,7 +60,7 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_next(listener, monk
         started = time.monotonic()
         _, stream = connect(listener, 1.0, "several.example")
         assert stream.get_extra_info("server_addr")[0] == "127.0.0.4"
-        assert 0.4 < time.monotonic() - started < 3.0
+        assert 0.4 < time.monotonic() - started < within(3.0)
         for each in (stream, *waiting):
             each.close()
 
@@ -95,7 +96,7 @@ def test_a_server_that_reads_slowly_does_not_extend_the_deadline(listener):
     started = time.monotonic()
     with pytest.raises((TimeoutError, httpcore.WriteTimeout)):
         stream.write(b"x" * 50_000_000, timeout=0.5)
-    assert time.monotonic() - started < 3.0
+    assert time.monotonic() - started < within(3.0)
     stop.set()
     stream.close()
-    thread.join(5)
+    thread.join(30)
