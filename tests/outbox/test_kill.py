@@ -35,6 +35,9 @@ class Writer:
 
     def kill_after(self, seconds):
         assert self.is_ready.wait(60), self.process.stderr.read()
+        deadline = time.monotonic() + 60
+        while not self.known and time.monotonic() < deadline:  # on a busy machine, the first event takes longer than the wait
+            time.sleep(0.01)
         time.sleep(seconds)
         self.process.kill()
         return self.end()
@@ -74,7 +77,7 @@ def test_nothing_that_was_on_disk_is_lost_and_every_episode_has_one_start_and_on
     moment = random.Random(7)
     known = []
     for _ in range(kills):
-        writer = Writer(outbox, events)
+        writer = Writer(outbox, events, *([] if known else ["hold"]))
         assert writer.kill_after(moment.uniform(0.0, 0.4)) == ""
         known += writer.known
     drain = Writer(outbox, events, "drain")
@@ -83,5 +86,5 @@ def test_nothing_that_was_on_disk_is_lost_and_every_episode_has_one_start_and_on
     arrived, reasons = check_episodes(events.read_text().splitlines())
     assert len(known) > kills  # also on a busy machine
     assert set(known) <= arrived
-    assert 0 < reasons.count("restart") <= 4 * kills
+    assert 4 <= reasons.count("restart") <= 4 * kills
     assert list(tmp_path.glob("*damaged*")) == []

@@ -1,8 +1,9 @@
 """A program that puts episodes into an outbox and delivers them to a file until it is killed; tests run it in a process of its own.
 
-It prints, a line each, the ids of events once they are known to be on disk. With `drain` it only delivers what there is, and ends.
+It prints, a line each, the ids of events once they are known to be on disk. With `hold` it writes four starts and waits
+to be killed; with `drain` it only delivers what there is, and ends.
 
-    python write_until_killed.py OUTBOX EVENTS [drain]
+    python write_until_killed.py OUTBOX EVENTS [hold|drain]
 """
 
 import sys
@@ -18,17 +19,19 @@ from edge_hoi.outbox import Delivery, Outbox, Relay
 from edge_hoi.sinks import JsonlSink
 
 
-def main(outbox_path, events_path, *mode):
+def main(outbox_path, events_path, mode=None):
     outbox = Outbox(Path(outbox_path))
     sink = JsonlSink(events_path, append=True, sync=True)
     delivery = Delivery(outbox, [Relay("file", sink, outbox, batch_size=7)])
     delivery.start()
     report("ready")
-    while not mode:
+    while mode != "drain":
         for events in interleaved(4):
             delivery.put(events)
             outbox.flush(30)
             report("\n".join(f"{event.event_id}.{event.sequence:08d}" for event in events))
+            if mode == "hold":
+                threading.Event().wait()
     delivery.finish(threading.Event())
     delivery.close()
 
