@@ -7,12 +7,13 @@ may be 0 everywhere.
 """
 
 from edge_hoi.types.event import EndReason, EpisodeScore, Event, ModelInfo, Moment, NormalisedBox, Participant, Phase
-from edge_hoi.types.frame import ClockInfo, ClockQuality, ClockSource, Frame, Image
+from edge_hoi.types.frame import MAX_PIXELS, ClockInfo, ClockQuality, ClockSource, Frame, Image
 from edge_hoi.types.interactions import HUMAN_CATEGORY, NO_OBJECT, Box, Boxes, Ids, Interaction, Interactions, Scores
 from edge_hoi.types.track import NO_TRACK, Track, TrackedInteractions, TrackState, appearance_difference
 
 __all__ = [
     "HUMAN_CATEGORY",
+    "MAX_PIXELS",
     "NO_OBJECT",
     "NO_TRACK",
     "Box",

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 
+MAX_PIXELS = 7680 * 4320
+"""Most pixels of an image that are decoded unless a caller allows more: 8K. A few kilobytes can declare billions."""
+
 ClockSource = Literal["rtcp", "arrival", "container", "configured", "media"]
 
 ClockQuality = Literal["synchronised", "estimated", "relative"]
