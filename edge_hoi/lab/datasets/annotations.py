@@ -142,13 +142,11 @@ def check_command(name: str, folder: Path) -> str:
 
 
 def find_image(name: str, folders: tuple[Path, ...]) -> Path | None:
-    """Find an image; COCO's by both of their names, `COCO_val2014_000000000042.jpg` and `000000000042.jpg`.
+    """Find an image in the first of these folders that has it; None where none has.
+
+    COCO's have two names: `COCO_val2014_000000000042.jpg` and `000000000042.jpg`.
 
     Letters with accents are found in either of Unicode's forms (macOS decomposes them).
-
-    Args:
-        name: Its name in the annotations.
-        folders: Folders to search, in this order.
 
     Returns:
         The first match, or None.

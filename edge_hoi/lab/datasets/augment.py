@@ -94,11 +94,6 @@ class Scene(NamedTuple):
 def augment(scene: Scene, sizes: ImageSizes, rng: np.random.Generator) -> Scene:
     """Augment an image for training.
 
-    Args:
-        scene: The image, with n boxes.
-        sizes: Sizes to draw from.
-        rng: Source of all randomness.
-
     Returns:
         The image with its n boxes; boxes outside of a crop have no area.
     """

@@ -42,10 +42,7 @@ class CaptionedImage(NamedTuple):
 
 
 def read_captioned_images(folder: Path) -> tuple[CaptionedImage, ...]:
-    """Read a folder's captions; the images are not opened.
-
-    Args:
-        folder: With the images and `captions.json`.
+    """Read `captions.json` of a folder of images; the images are not opened.
 
     Raises:
         DatasetError: The file is missing, damaged or empty, or an entry is invalid.
@@ -55,11 +52,7 @@ def read_captioned_images(folder: Path) -> tuple[CaptionedImage, ...]:
 
 
 def read_squares(images: Sequence[CaptionedImage], side: int) -> NDArray[np.uint8]:
-    """Decode images into memory at CLIP's input size; 40 000 of 128 pixels take 2 GB.
-
-    Args:
-        images: N images.
-        side: Side of CLIP's input in pixels.
+    """Decode N images into memory at CLIP's input size; 40 000 of 128 pixels take 2 GB.
 
     Returns:
         `(N, side, side, 3)` RGB.

@@ -55,11 +55,7 @@ def read_image_list(path: Path) -> list[Any]:
 
 @contextmanager
 def reading(where: str) -> Iterator[None]:
-    """Raise `DatasetError` with the place of a malformed entry instead of the errors that it causes within the context.
-
-    Args:
-        where: File and image.
-    """
+    """Raise `DatasetError` with the place of a malformed entry instead of the errors that it causes within the context."""
     try:
         yield
     except DatasetError as error:

@@ -39,10 +39,6 @@ class CocoObjects:
     def check_humans(self, subjects: Sequence[int], labels: Sequence[int]) -> None:
         """Check that rows are about people.
 
-        Args:
-            subjects: Index of each row's human among the boxes.
-            labels: Object ids of the boxes.
-
         Raises:
             DatasetError: A subject is something else.
         """

@@ -37,10 +37,6 @@ def without_unseen(dataset: AnnotatedImages, unseen_hoi_ids: Collection[int]) ->
     A pair of a human and an object is removed as a whole if one of its categories is unseen, as in the published training: the rest would
     be a negative example of the unseen category.
 
-    Args:
-        dataset: A training set.
-        unseen_hoi_ids: HOI ids, such as `zero_shot_split("rare_first")`.
-
     Returns:
         The images that still have rows.
     """

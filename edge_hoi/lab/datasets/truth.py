@@ -193,10 +193,6 @@ def read_truth(path: Path) -> Truth:
 def write_truth(truth: Truth, path: Path) -> None:
     """Write a ground truth, byte for byte reproducible: boxes to a hundredth of a pixel, times to a millionth of a second.
 
-    Args:
-        truth: The ground truth.
-        path: The file; see `truth_path`.
-
     Raises:
         DatasetError: The file cannot be written.
     """

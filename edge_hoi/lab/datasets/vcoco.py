@@ -28,9 +28,6 @@ _NO_OBJECT = -1
 def read_vcoco(path: Path) -> tuple[HoiAnnotation, ...]:
     """Read `trainval_vcoco.json`, `test_vcoco.json` (the published recipe's form) or `instances_vcoco_*.json`.
 
-    Args:
-        path: The file.
-
     Returns:
         One for each image, in the file's order, those without rows included.
 
@@ -66,10 +63,6 @@ def read_vcoco(path: Path) -> tuple[HoiAnnotation, ...]:
 
 def read_correspondence(path: Path, vocabulary: Vocabulary) -> NDArray[np.bool_]:
     """Read `corre_vcoco.npy`: which verbs go with which objects.
-
-    Args:
-        path: The file.
-        vocabulary: V-COCO's.
 
     Returns:
         `(V, K)`, K objects with "no object" last, which goes with every verb.

@@ -106,12 +106,7 @@ class HicoEvaluator:
 
 
 def pair_overlaps(human_boxes: NDArray[np.float32], object_boxes: NDArray[np.float32], truth: BoxTruth) -> Reals:
-    """Compute the overlap of pairs: the smaller of both IoUs; the humans' alone for a ground truth without object.
-
-    Args:
-        human_boxes: `(M, 4)` xyxy in pixels.
-        object_boxes: `(M, 4)` xyxy in pixels.
-        truth: G rows.
+    """Compute the overlap of M pairs (xyxy in pixels) and G ground truths: the smaller IoU, or the humans' where there is no object.
 
     Returns:
         `(M, G)` in [0, 1].
@@ -123,12 +118,6 @@ def pair_overlaps(human_boxes: NDArray[np.float32], object_boxes: NDArray[np.flo
 
 def check_image(image_id: str, seen: set[str], ids: dict[str, NDArray[Any]], count: int) -> None:
     """Refuse input that would corrupt the metrics silently, and add the image to `seen`.
-
-    Args:
-        image_id: The image's name.
-        seen: The images so far.
-        ids: Category ids, by origin.
-        count: Number of categories.
 
     Raises:
         ConfigError: The image came before, or an id is out of range.

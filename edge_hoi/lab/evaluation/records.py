@@ -82,11 +82,7 @@ def best_match(overlaps: Reals, eligible: Flags) -> tuple[Ids, Flags]:
 
 
 def pixel_iou(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> Reals:
-    """Compute the "+1" IoU of every pair in double precision, so that an overlap of exactly a half counts.
-
-    Args:
-        a_xyxy: `(A, 4)` in pixels.
-        b_xyxy: `(B, 4)` in pixels.
+    """Compute the "+1" IoU of boxes (xyxy in pixels) in double precision, so that an overlap of exactly a half counts.
 
     Returns:
         `(A, B)` in [0, 1].
@@ -95,11 +91,7 @@ def pixel_iou(a_xyxy: NDArray[Any], b_xyxy: NDArray[Any]) -> Reals:
 
 
 def precision_recall(hits: Flags, positives: int) -> tuple[Reals, Reals]:
-    """Compute precision and recall after each of a category's predictions.
-
-    Args:
-        hits: `(M,)`, best prediction first.
-        positives: Number of ground truths, at least 1.
+    """Compute precision and recall after each of a category's M predictions, best first.
 
     Returns:
         `(M,)` precision and `(M,)` recall.

@@ -62,11 +62,7 @@ class RoleEvaluator:
     """Takes image after image and keeps ten bytes of each score."""
 
     def __init__(self, actions: Sequence[str], roles: Sequence[Sequence[str]]) -> None:
-        """Create it.
-
-        Args:
-            actions: Names of the A actions.
-            roles: Names of each action's roles beside the agent.
+        """Take the names of the A actions, and of each action's roles beside the agent.
 
         Raises:
             ConfigError: An action has more roles than V-COCO has.

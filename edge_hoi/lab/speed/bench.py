@@ -88,11 +88,6 @@ class _Opened:
 def bench(targets: Sequence[BenchmarkTarget], settings: BenchSettings, *, progress: Progress = lambda *_: None) -> SpeedReport:
     """Measure engines side by side: memory in a process each, then time in turns.
 
-    Args:
-        targets: The engines, with different names.
-        settings: How.
-        progress: See `Progress`.
-
     Returns:
         The results of those that can be opened; the baseline of each architecture is the first that eager PyTorch runs, or else the first.
 

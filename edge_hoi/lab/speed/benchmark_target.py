@@ -46,9 +46,6 @@ class BenchmarkTarget:
     def open(self, max_batch: int = 1) -> Engine:
         """Open the engine.
 
-        Args:
-            max_batch: Most images in one run.
-
         Raises:
             EngineError: It cannot be opened.
             MissingDependencyError: Its backend is not installed.

@@ -55,11 +55,7 @@ class Camera:
         self._noise = rng.standard_normal((height + 32, width + 32, 3), np.float32) * np.float32(look.noise)
 
     def take(self, image: Image, *, smear: int = 0) -> Image:
-        """Simulate an exposure.
-
-        Args:
-            image: `(H, W, 3)` uint8 RGB.
-            smear: Width of horizontal motion blur in pixels.
+        """Simulate an exposure of an `(H, W, 3)` uint8 RGB image, with horizontal motion blur `smear` pixels wide.
 
         Returns:
             `(H, W, 3)` uint8 RGB.

@@ -35,11 +35,6 @@ def episodes_of(frames: Sequence[StoryFrame], fps: float, gaps: Sequence[tuple[f
 
     An episode lasts as long as the script says so and both participants are mostly inside the image. Occlusion does not end it.
 
-    Args:
-        frames: All that were rendered.
-        fps: Frames a second.
-        gaps: Start and end of each interval without frames.
-
     Returns:
         By start, without those that last or are visible for less than a second.
     """

@@ -65,12 +65,7 @@ class CaptionBatches:
         return len(self._captions)
 
     def batch(self, indices: Sequence[int], rng: np.random.Generator) -> CaptionedBatch:
-        """Return the images with these indices, augmented, each with one of its captions.
-
-        Args:
-            indices: Of images.
-            rng: Source of all randomness.
-        """
+        """Return the images with these indices, augmented, each with one of its captions."""
         squares = self._squares[list(indices)]
         if self._flips:
             is_mirrored = torch.from_numpy(rng.random(len(squares)) < 0.5)

@@ -80,12 +80,7 @@ class ContrastiveNetwork(TrainableNetwork):
 
     @contextlib.contextmanager
     def dropping_patches(self, fraction: float, seed: int) -> Iterator[None]:
-        """Drop random patches of each image within the context (FLIP, Li et al., 2023).
-
-        Args:
-            fraction: Fraction of the patches to drop; 0 keeps all.
-            seed: Of the choice.
-        """
+        """Drop this fraction of the patches of each image, at random, within the context (FLIP, Li et al., 2023)."""
         visual = self.image.visual
         device = self.log_scale.device
         original, visual.patch_dropout = visual.patch_dropout, PatchDropout(fraction).train() if fraction else nn.Identity()

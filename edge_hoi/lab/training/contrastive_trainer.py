@@ -23,14 +23,7 @@ from edge_hoi.vocabulary import Vocabulary
 class ContrastiveTrainer(TrainingLoop[list[SampleKey], ContrastiveConfig]):
     """Trains both CLIP towers of a checkpoint in place; the rest of its network stays as it is.
 
-    Args:
-        checkpoint: The checkpoint to train.
-        vocabulary: Vocabulary of the saved classifier, whose weights are the trained tower's text features.
-        images: The training set.
-        config: The settings.
-        folder: Folder of the run, created if missing.
-        device: Device to compute on.
-        options: See `RunOptions`.
+    The saved classifier's weights are the trained tower's text features of the vocabulary.
 
     Raises:
         TrainingError: There are fewer images than in a batch, or the state to resume is missing or of another run.

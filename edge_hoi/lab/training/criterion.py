@@ -98,10 +98,6 @@ class Criterion:
     def __call__(self, layers: Sequence[Predictions], targets: Targets) -> CriterionOutputs:
         """Compute the losses of a batch.
 
-        Args:
-            layers: L layers' predictions, the last layer's last.
-            targets: Of B images.
-
         Raises:
             TrainingError: A prediction is not a finite number.
         """
@@ -169,10 +165,6 @@ class HoiObjective:
     def __call__(self, layers: Sequence[Predictions], targets: Targets) -> LossOutput:
         """Compute the loss of a batch.
 
-        Args:
-            layers: Predictions of each decoder layer, the last layer's last; metrics are of its first group.
-            targets: Of B images.
-
         Raises:
             TrainingError: A prediction is not a finite number.
         """
@@ -186,11 +178,6 @@ class HoiObjective:
 
 def class_errors(predictions: Predictions, targets: Targets, matches: Matches) -> tuple[Tensor, Tensor]:
     """Compute the error rates of one layer's matched queries, for the log.
-
-    Args:
-        predictions: One layer's.
-        targets: Of B images.
-        matches: That layer's assignment.
 
     Returns:
         Two `()` percentages: of the true categories, those not among the five best; and of the objects, those not the best. Both are 100

@@ -44,13 +44,7 @@ class DenseOutputs(NamedTuple):
 
 
 class DenseHead(nn.Module):
-    """Predicts one role from the encoder's memory.
-
-    Args:
-        width: Width D of the memory.
-        num_classes: Number C of classes.
-        num_hois: Number N of HOI categories.
-    """
+    """Predicts one role from the encoder's memory."""
 
     def __init__(self, width: int, num_classes: int, num_hois: int) -> None:
         super().__init__()

@@ -124,11 +124,7 @@ def cell_targets(role: Sequence[RoleBoxes], centres: Tensor, num_classes: int) -
 
 
 def assign_cells(boxes: Tensor, centres: Tensor) -> Tensor:
-    """Assign to each cell the smallest of the boxes whose middle contains it or whose nearest cell it is.
-
-    Args:
-        boxes: `(n, 4)` cxcywh.
-        centres: `(T, 2)`.
+    """Assign to each of T cells, by its `(2,)` centre, the smallest of the boxes whose middle contains it or whose nearest cell it is.
 
     Returns:
         `(T,)` int64 row of the box; -1 where there is none.

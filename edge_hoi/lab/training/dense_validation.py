@@ -62,14 +62,7 @@ def validate_detector(
     sizes: ImageSizes | None = None,
     workers: int = 0,
 ) -> dict[str, float]:
-    """Evaluate a detector. Humans and objects outside of annotated pairs count as absent.
-
-    Args:
-        detector: On the device, in evaluation mode.
-        dataset: Images with the detector's vocabulary.
-        device: Device to compute on.
-        sizes: Sizes of images.
-        workers: Processes that read images.
+    """Evaluate a detector in evaluation mode on images of its vocabulary. Humans and objects outside of annotated pairs count as absent.
 
     Returns:
         Percentages: the mean average precision over annotated classes (`mAP`), the humans' (`human`), the mean of the objects' (`object`).

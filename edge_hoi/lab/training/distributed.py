@@ -17,9 +17,6 @@ TIMEOUT = timedelta(hours=6)
 def joined(device: torch.device) -> Iterator[torch.device]:
     """Join the processes that `torchrun` started, if any.
 
-    Args:
-        device: Device of this process.
-
     Yields:
         The device.
     """

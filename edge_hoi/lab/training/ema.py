@@ -20,12 +20,7 @@ class WeightEma:
 
     @torch.no_grad()
     def update(self, weights: Mapping[str, Tensor], step: int) -> None:
-        """Add the weights of a step.
-
-        Args:
-            weights: By name.
-            step: Steps done; the decay is smaller in the first ones.
-        """
+        """Add the weights after `step` steps; the decay is smaller in the first ones."""
         decay = min(self._decay, (1 + step) / (10 + step))
         for name, average in self.tensors.items():
             average.lerp_(weights[name].detach(), 1 - decay)

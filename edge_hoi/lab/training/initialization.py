@@ -90,10 +90,6 @@ def load_detr_weights(model: Hoiclip, path: Path) -> int:
 def load_detector_weights(model: Hoiclip, path: Path) -> int:
     """Copy backbone, input projection and encoder of a checkpoint of `edge-hoi pretrain detector`.
 
-    Args:
-        model: Changed in place.
-        path: The checkpoint.
-
     Returns:
         Number of tensors copied.
 

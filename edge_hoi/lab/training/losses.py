@@ -24,12 +24,7 @@ class LossOutput(NamedTuple):
 
 
 def focal_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Compute the elementwise focal loss of CornerNet (Law and Deng, 2018, equation 1): alpha 1/2, gamma 2, no bumps around positives.
-
-    Args:
-        logits: Of any shape, float32.
-        labels: Of that shape, 0 or 1.
-    """
+    """Compute the elementwise focal loss of CornerNet (Law and Deng, 2018, equation 1): alpha 1/2, gamma 2, no bumps around positives."""
     probabilities = clamped_probabilities(logits)
     positive = labels * (1 - probabilities) ** 2 * probabilities.log()
     negative = (1 - labels) * probabilities**2 * (1 - probabilities).log()
@@ -42,11 +37,7 @@ def clamped_probabilities(logits: Tensor) -> Tensor:
 
 
 def generalised_iou(a_cxcywh: Tensor, b_cxcywh: Tensor) -> Tensor:
-    """Compute the differentiable generalised intersection over union (Rezatofighi et al., 2019).
-
-    Args:
-        a_cxcywh: `(..., 4)`.
-        b_cxcywh: `(..., 4)`, of a shape that broadcasts with the other.
+    """Compute the differentiable generalised intersection over union of `(..., 4)` cxcywh boxes (Rezatofighi et al., 2019).
 
     Returns:
         `(...)` in [-1, 1].

@@ -94,10 +94,6 @@ class Matcher:
 def _hoi_cost(probabilities: Tensor, labels: Tensor) -> Tensor:
     """Compute the negative mean of the probabilities of true and of the complements of false categories, each side with half the weight.
 
-    Args:
-        probabilities: `(M, Q, N)`.
-        labels: `(M, N)`.
-
     Returns:
         `(M, Q)` in [-1, 0].
     """

@@ -29,13 +29,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 
 def learning_rate_factor(step: int, *, steps_per_epoch: int, config: RunConfig) -> float:
-    """Compute the schedule's factor on the learning rate. It follows from the step alone, so resuming needs no state.
-
-    Args:
-        step: Steps done before.
-        steps_per_epoch: Steps of an epoch.
-        config: Its schedule.
-    """
+    """Compute the schedule's factor on the learning rate. It follows from the step alone, so resuming needs no state."""
     total = config.epochs * steps_per_epoch
     warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     if config.schedule == "cosine":

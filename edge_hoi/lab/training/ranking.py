@@ -44,11 +44,7 @@ def rank_prompts(checkpoint: Checkpoint, images: Sequence[CaptionedImage], squar
 
 
 def ranks_of(scores: Tensor, correct: Tensor) -> Tensor:
-    """Compute the rank of each correct column; ties count against it.
-
-    Args:
-        scores: `(N, P)`.
-        correct: `(N,)` column.
+    """Compute the rank of each of N rows' correct column among the scores `(N, P)`; ties count against it.
 
     Returns:
         `(N,)`, 1 to P.
@@ -58,11 +54,7 @@ def ranks_of(scores: Tensor, correct: Tensor) -> Tensor:
 
 @torch.no_grad()
 def encode_squares(tower: ClipImageTower, squares: NDArray[np.uint8]) -> Tensor:
-    """Encode images.
-
-    Args:
-        tower: CLIP's image tower, in evaluation mode.
-        squares: `(N, S, S, 3)` uint8 RGB.
+    """Encode `(N, S, S, 3)` uint8 RGB images.
 
     Returns:
         `(N, E)`, of length 1, on the CPU.

@@ -68,14 +68,7 @@ class TrainingState:
 
 
 def save_state(state: TrainingState, path: Path, *, config: RunConfig, num_images: int) -> None:
-    """Write a run's state atomically.
-
-    Args:
-        state: The state.
-        path: The file.
-        config: Settings of the run.
-        num_images: Size of the training set.
-    """
+    """Write a run's state atomically."""
     numbers = {
         "progress": vars(state.progress),
         "scaler": state.scaler.state_dict(),

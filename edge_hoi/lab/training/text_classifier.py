@@ -24,11 +24,7 @@ _BATCH = 64
 
 
 def tokenize(text: ClipTextTower, prompts: Sequence[str]) -> Tensor:
-    """Split prompts into CLIP's tokens.
-
-    Args:
-        text: The tower that encodes them.
-        prompts: P texts, at least one.
+    """Split P prompts into CLIP's tokens.
 
     Returns:
         `(P, L)` int64, L being the longest prompt's tokens; zero after the end token.
@@ -51,11 +47,7 @@ def trim_padding(token_ids: Tensor) -> Tensor:
 
 @torch.no_grad()
 def encode_prompts(text: ClipTextTower, prompts: Sequence[str]) -> Tensor:
-    """Encode prompts.
-
-    Args:
-        text: CLIP's text tower.
-        prompts: P texts.
+    """Encode P prompts.
 
     Returns:
         `(P, E)`, of length 1.
@@ -69,13 +61,9 @@ def encode_prompts(text: ClipTextTower, prompts: Sequence[str]) -> Tensor:
 
 
 def classifier_from_text(text: ClipTextTower, vocabulary: Vocabulary) -> HoiClassifier:
-    """Build an untrained classifier.
+    """Build an untrained classifier for a vocabulary.
 
     Verb weights are the mean of their categories' text features less the objects': visual semantic arithmetic on text.
-
-    Args:
-        text: CLIP's text tower.
-        vocabulary: The classifier's vocabulary.
 
     Returns:
         The classifier, on the CPU.
@@ -97,14 +85,9 @@ def classifier_from_text(text: ClipTextTower, vocabulary: Vocabulary) -> HoiClas
 
 
 def with_vocabulary(checkpoint: Checkpoint, base_vocabulary: Vocabulary, vocabulary: Vocabulary) -> Checkpoint:
-    """Return a checkpoint with a classifier for another vocabulary, to be trained on.
+    """Return a checkpoint with the same network and a classifier for another vocabulary, to be trained on.
 
     Categories of the base vocabulary keep their trained weights; others start as text features (`detection.for_vocabulary`).
-
-    Args:
-        checkpoint: Its network is shared with the result.
-        base_vocabulary: Its vocabulary.
-        vocabulary: The new vocabulary.
 
     Raises:
         VocabularyError: A prompt has more tokens than CLIP reads.

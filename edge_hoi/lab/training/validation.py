@@ -62,15 +62,7 @@ def validate(
     unseen: tuple[int, ...] = (),
     workers: int = 0,
 ) -> dict[str, float]:
-    """Run the data set's benchmark on a checkpoint's classifier for all categories.
-
-    Args:
-        checkpoint: Its network and classifier are on the device, in evaluation mode.
-        dataset: Images with the classifier's vocabulary.
-        device: Device to compute on.
-        sizes: Sizes of images.
-        unseen: HOI ids excluded from training.
-        workers: Processes that read images.
+    """Run the benchmark of a data set, `unseen` HOI ids apart, on a checkpoint on the device, in evaluation mode, with its vocabulary.
 
     Returns:
         The benchmark's metrics in percent by `setting/column`, the main one first.

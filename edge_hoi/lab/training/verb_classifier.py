@@ -147,24 +147,12 @@ def crop_for_clip(image: PIL.Image.Image, box: Box, size: int) -> Tensor | None:
 
 
 def write_verb_weights(path: Path, weights: Tensor, vocabulary: Vocabulary, *, clip_sha256: str) -> None:
-    """Write verb weights as safetensors.
-
-    Args:
-        path: The file.
-        weights: `(V, E)`.
-        vocabulary: Their vocabulary.
-        clip_sha256: Hash of the CLIP that they were computed with.
-    """
+    """Write `(V, E)` verb weights as safetensors, with the hash of the CLIP that they were computed with."""
     safetensors.torch.save_file({"verb_weight": weights.contiguous()}, path, {"format": FORMAT, **_identity(vocabulary, clip_sha256)})
 
 
 def read_verb_weights(path: Path, vocabulary: Vocabulary, *, clip_sha256: str) -> Tensor:
-    """Read verb weights.
-
-    Args:
-        path: The file.
-        vocabulary: The vocabulary that they must have.
-        clip_sha256: Hash of the CLIP that they must have been computed with.
+    """Read verb weights of this vocabulary, computed with the CLIP of this hash.
 
     Returns:
         `(V, E)`.

@@ -20,10 +20,6 @@ def add_seen_classifier(checkpoint: Checkpoint, unseen: Sequence[int]) -> Checkp
 
     The one of all categories keeps its HOI weights and loses their bias, which unseen categories could not train. A checkpoint that was
     trained on the same categories is returned unchanged.
-
-    Args:
-        checkpoint: Its HOI weights are text features; its network is shared with the result.
-        unseen: HOI ids.
     """
     seen, trained = seen_hoi_ids(len(checkpoint.classifier.hoi_weight), unseen), checkpoint.seen_classifier
     if trained is not None and torch.equal(trained.verb_to_hoi, checkpoint.classifier.verb_to_hoi[:, seen]):

@@ -65,10 +65,6 @@ def roots_of(export: Path, file: Path, subset: str = "") -> tuple[Path, ...]:
 def locate(name: str, roots: Sequence[Path]) -> tuple[Path, str] | None:
     """Find an image by its name in an export, whose first folders may be missing on disk.
 
-    Args:
-        name: A relative path.
-        roots: Folders to search, in this order.
-
     Returns:
         The file, and its path below its root; None if there is none.
     """

@@ -43,11 +43,6 @@ def box_overlap(truth: Truth, episode: TruthEpisode, predicted: PredictedEpisode
 
     The predicted boxes are those of the episode's events within the common time, or of the event nearest to it.
 
-    Args:
-        truth: Holds the true boxes.
-        episode: One of its episodes.
-        predicted: A predicted episode of the same HOI.
-
     Returns:
         The smaller of the mean IoUs of person and object over the observations, in [0, 1].
     """

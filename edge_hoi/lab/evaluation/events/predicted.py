@@ -54,10 +54,7 @@ class PredictedEpisode:
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
-    """Read a file of events, a JSON object on each line, unchecked.
-
-    Args:
-        path: A file written by `edge-hoi run --events`.
+    """Read a file written by `edge-hoi run --events`, a JSON object on each line, unchecked.
 
     Raises:
         DatasetError: It cannot be read, or a line is not JSON; names the line.
@@ -77,10 +74,7 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 
 
 def predicted_episodes(events: Iterable[Mapping[str, Any]]) -> list[PredictedEpisode]:
-    """Reassemble events into episodes. An event delivered twice (equal `source` and `id`) counts once.
-
-    Args:
-        events: CloudEvents, in any order.
+    """Reassemble events, in any order, into episodes. An event delivered twice (equal `source` and `id`) counts once.
 
     Returns:
         The episodes, by start.
