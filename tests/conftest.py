@@ -77,6 +77,21 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
+def _compiled_engines(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("compiled")
+
+
+@pytest.fixture(scope="module")
+def compiled_once(_compiled_engines):
+    """Keep what OpenVINO compiles for an engine and its input size, which takes most of the time of opening it."""
+    from edge_hoi.runtime import open_engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(open_engine.__kwdefaults__, "cache_folder", _compiled_engines)
+        yield
+
+
+@pytest.fixture(scope="session")
 def short_clip(tmp_path_factory) -> Path:
     """Give the first 4 seconds of the embedded clip, under its name."""
     import av

@@ -1,5 +1,6 @@
 """Every script of examples/ runs, as its first line says."""
 
+import runpy
 import subprocess
 import sys
 
@@ -20,8 +21,22 @@ def photo(tmp_path_factory):
 
 
 @pytest.fixture
-def example(repository, tmp_path):
+def example(repository, compiled_once, capfd, monkeypatch, tmp_path):
     """Give a function that runs an example in an empty folder and returns what it prints."""
+
+    def run(name, *arguments):
+        script = str(repository / "examples" / f"{name}.py")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        runpy.run_path(script, run_name="__main__")
+        return capfd.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def example_alone(repository, tmp_path):
+    """Give the same, in a process of its own."""
 
     def run(name, *arguments):
         command = [sys.executable, str(repository / "examples" / f"{name}.py"), *map(str, arguments)]
@@ -49,8 +64,8 @@ def test_example_video_to_pandas(example, short_clip):
     assert "person sitting on chair" in example("video_to_pandas", short_clip)
 
 
-def test_example_live_camera(example, rtsp_server):
-    printed = example("live_camera", rtsp_server(DEMO_CLIP).url, 8)
+def test_example_live_camera(example_alone, rtsp_server):
+    printed = example_alone("live_camera", rtsp_server(DEMO_CLIP).url, 8)
     assert "started person" in printed
     assert "ended person" in printed
     assert " events" in printed.splitlines()[-1]
@@ -69,9 +84,9 @@ def test_example_own_sink(example, short_clip, tmp_path):
     assert rows[0].split(",")[1:3] == ["started", "person sitting on chair"]
 
 
-def test_example_own_backend(example, photo):
+def test_example_own_backend(example_alone, photo):
     pytest.importorskip("onnxruntime", reason="needs the extra: pip install '.[onnxruntime]'")
-    assert "person talking on cell phone" in example("own_backend", photo)
+    assert "person talking on cell phone" in example_alone("own_backend", photo)
 
 
 def test_example_own_loop(example):

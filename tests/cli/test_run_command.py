@@ -84,8 +84,8 @@ def test_without_arguments_the_embedded_clip_is_played_and_the_engine_s_limits_a
         assert seen.info.height > demo.info.height  # the strip of episodes
 
 
-def test_an_untrained_engine_is_called_so(untrained_engine, tmp_path):
-    result = run("--source", DEMO_CLIP, "--engine", untrained_engine, "--max-frames", 5, folder=tmp_path)
+def test_an_untrained_engine_is_called_so(untrained_engine, run_here, tmp_path):
+    result = run_here("--source", DEMO_CLIP, "--engine", untrained_engine, "--max-frames", 5)
     assert result.returncode == 0, result.stderr
     assert "engine 'untrained' is UNTRAINED" in result.stderr
 
@@ -106,21 +106,19 @@ def test_standard_output_carries_events_and_nothing_else(tmp_path):
     assert all(json.loads(line)["specversion"] == "1.0" for line in lines)
 
 
-def test_two_files_are_told_apart_and_a_run_over_both_is_the_same_each_time(tmp_path):
+def test_two_files_are_told_apart_and_a_run_over_both_is_the_same_each_time(run_here, tmp_path):
     config = config_file(tmp_path, DEMO_CLIP, DEMO_CLIP)
     for name in ("first.jsonl", "second.jsonl"):
-        assert run(config, "--events", name, "--annotate", "seen.mp4", "--max-frames", 12, folder=tmp_path).returncode == 0
+        assert run_here(config, "--events", name, "--annotate", "seen.mp4", "--max-frames", 12).returncode == 0
     assert {event["partitionkey"] for event in read_events(tmp_path / "first.jsonl")} == {"demo", "demo-2"}
     assert (tmp_path / "first.jsonl").read_bytes() == (tmp_path / "second.jsonl").read_bytes()
     assert (tmp_path / "seen-demo.mp4").exists()
     assert (tmp_path / "seen-demo-2.mp4").exists()
 
 
-def test_a_vocabulary_of_ones_own_is_looked_for(tmp_path):
+def test_a_vocabulary_of_ones_own_is_looked_for(run_here, tmp_path):
     (tmp_path / "mine.yaml").write_text("- person riding bicycle\n- person kicking sports ball\n")
-    result = run(
-        config_file(tmp_path, DEMO_CLIP), "--vocabulary", "mine.yaml", "--events", "events.jsonl", "--max-frames", 60, folder=tmp_path
-    )
+    result = run_here(config_file(tmp_path, DEMO_CLIP), "--vocabulary", "mine.yaml", "--events", "events.jsonl", "--max-frames", 60)
     assert result.returncode == 0, result.stderr
     assert {event["data"]["text"] for event in read_events(tmp_path / "events.jsonl")} <= {
         "person riding bicycle",
@@ -149,7 +147,7 @@ def test_a_camera_is_followed_until_a_signal_which_ends_everything_in_order_with
         assert sum(1 for _ in seen) > 0
 
 
-@pytest.mark.parametrize("wait_seconds", [0.0, 0.3, 0.8, 1.5])
+@pytest.mark.parametrize("wait_seconds", [0.0, pytest.param(0.3, marks=pytest.mark.slow), 0.8, pytest.param(1.5, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_a_signal_in_the_first_moments_ends_a_run_in_order(tmp_path, number, wait_seconds):
     process = subprocess.Popen(

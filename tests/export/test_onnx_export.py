@@ -57,7 +57,7 @@ def trace_once(monkeypatch):
     monkeypatch.setattr(exporter, "trace", trace_or_copy)
 
 
-def test_the_file_has_the_names_and_dynamic_axes_that_engines_need(tmp_path):
+def test_the_file_has_the_names_and_dynamic_axes_that_engines_need(tmp_path, trace_once):
     path = tmp_path / "model.onnx"
     assert export_onnx(Small(), path, clip_size=8, stride=4) < 1e-6
     model = onnx.load(path)

@@ -68,6 +68,7 @@ def test_the_small_network_compiles_for_other_gpus(rtx, build_plans, demo_frames
         assert engine.run(inputs)["human_boxes"].shape == (1, engine.manifest.num_queries, 4)
 
 
+@pytest.mark.slow
 def test_every_quantised_layer_multiplies_int8_with_int8(rtx, tiny_network, tmp_path):
     from edge_hoi.export.quantise import inputs_of, quantise
 

@@ -243,6 +243,7 @@ def test_where_int8_saturates_openvino_multiplies_in_float_and_onnxruntime_round
     assert _time({"fp32": engines[0], "int8": engines[1]}).keys() == {"fp32"}  # both run in fp32, so there is no choice
 
 
+@pytest.mark.slow
 def test_weights_of_seven_bits_run_in_int8_on_every_processor(build_tiny, engines, int8, demo_frames, tmp_path, without_vnni):
     """The outputs agree with the file's arithmetic; where INT8 saturates, those with 8 bits do not."""
     manifest = build_tiny(tmp_path / "engine", replace(int8, weight_bits=7))

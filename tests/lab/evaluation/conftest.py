@@ -9,6 +9,11 @@ from edge_hoi.types import Interactions
 from edge_hoi.vocabulary import load_vocabulary
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_once(compiled_once):
+    """Compile each engine once for all tests here."""
+
+
 @dataclass(frozen=True)
 class Truth:
     human_boxes: np.ndarray

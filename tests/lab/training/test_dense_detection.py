@@ -142,6 +142,7 @@ def train(checkpoint, folder, samples, **changes):
     return trainer.run(), detector, course
 
 
+@pytest.mark.slow
 def test_a_few_images_can_be_memorised(tmp_path, untrained):
     samples = FewImages()
     _, detector, course = train(untrained(), tmp_path, samples)
