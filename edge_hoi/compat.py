@@ -19,6 +19,18 @@ else:
 UTC = timezone.utc
 
 
+def isolate_spawned_processes() -> None:
+    """Let multiprocessing's new processes import nothing from the current folder, as the variable PYTHONSAFEPATH does from 3.11 on.
+
+    They take over this process's `sys.path` before they import anything but multiprocessing, so `-I` hides no package.
+    """
+    if sys.version_info < (3, 11):
+        from multiprocessing import util
+        from subprocess import _args_from_interpreter_flags
+
+        util._args_from_interpreter_flags = lambda: [*_args_from_interpreter_flags(), "-I"]  # noqa: SLF001
+
+
 def parse_datetime(text: str) -> datetime:
     """Parse ISO 8601, with "Z" for UTC.
 

@@ -5,7 +5,6 @@ import json
 import platform
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge_hoi import __version__
+from edge_hoi.child_process import python_command
 from edge_hoi.cli.terminal import out
 from edge_hoi.errors import install_command
 from edge_hoi.telemetry import installed_version, nvidia_gpus, this_machine
@@ -108,7 +108,6 @@ _JETSON = Path("/etc/nv_tegra_release")
 # In a process of its own: a library built for other instructions ends the process that imports it. One line of JSON a module.
 _IMPORT = """
 import importlib, json, os, sys
-sys.path.remove("")  # the current folder, which `edge-hoi` does not search
 sys.modules["openvino_telemetry"] = None  # as `edge_hoi.runtime` does
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # what libraries print is no answer
@@ -162,7 +161,7 @@ def import_all(modules: Iterable[str]) -> dict[str, tuple[str, str]]:
     waiting = list(modules)
     while waiting:
         try:
-            command = [sys.executable, "-c", _IMPORT, *waiting]
+            command = python_command(_IMPORT, *waiting)
             child = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_SECONDS_TO_IMPORT, check=False)  # noqa: S603
             end = signal.Signals(-child.returncode).name if child.returncode < 0 else f"exit status {child.returncode}"
             lines, reason = child.stdout.splitlines(), f"the import ends the process ({end})"

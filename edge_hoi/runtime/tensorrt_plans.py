@@ -3,7 +3,6 @@
 import hashlib
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
+from edge_hoi.child_process import python_command
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime.manifest import Manifest, model_path
 from edge_hoi.runtime.plan import Plan
@@ -55,7 +55,7 @@ def compile_plan(
     with writing_file(output, is_shared=True) as unfinished:
         request = BuildRequest(str(model), str(unfinished), plan.model_dump_json(), timing_cache)
         builder = "torch_tensorrt_builder" if plan.backend == "torch-tensorrt" else "tensorrt_builder"
-        command = [sys.executable, "-m", f"edge_hoi.runtime.{builder}", json.dumps(asdict(request))]
+        command = python_command(f"from edge_hoi.runtime.{builder} import main; main()", json.dumps(asdict(request)))
         result = _run_builder(command, progress)
         if "error" in result:
             raise EngineError(str(result["error"]))

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
+from edge_hoi.child_process import spawn_context
 from edge_hoi.errors import EngineError
 from edge_hoi.lab.speed.report import Footprint
 from edge_hoi.pipeline.engines import TORCH, engine_opener
@@ -68,7 +68,7 @@ class BenchmarkTarget:
             EngineError: It cannot be opened, or the process died.
             MissingDependencyError: Its backend is not installed.
         """
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(1, mp_context=spawn_context()) as pool:
             try:
                 return pool.submit(_footprint, self).result()
             except BrokenProcessPool as error:

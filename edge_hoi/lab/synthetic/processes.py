@@ -1,11 +1,12 @@
 """Rendering in several processes."""
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
 import cv2
+
+from edge_hoi.child_process import spawn_context
 
 Progress = Callable[[int, int], None]
 """Called with how many are done, and of how many."""
@@ -19,8 +20,7 @@ def render_each(
 ) -> Iterator[_Result]:
     """Call `render` for each item in worker processes of one core each, `chunk` items at a time; yields the results in order."""
     # A forked process would inherit other libraries' threads half alive.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(workers, spawn_context(), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         for done, result in enumerate(pool.map(render, items, chunksize=chunk), 1):
             yield result
             progress(done, len(items))
