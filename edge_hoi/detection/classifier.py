@@ -79,17 +79,18 @@ class Classifier:
         """Classify embeddings (HOICLIP's heads).
 
         Args:
-            outputs: An engine's outputs, with `interaction_embeddings`, `verb_embeddings` and `object_embeddings`, `(B, Q, E)`.
+            outputs: An engine's outputs, with `interaction_embeddings` and `object_embeddings`, `(B, Q, E)`, and `verb_embeddings` if the
+                engine has them.
 
         Returns:
             HOI logits `(B, Q, N)` and object logits `(B, Q, K + 1)`.
         """
         hoi_scores = similarities(outputs["interaction_embeddings"], self.hoi_weight) + self.hoi_bias
-        verb_scores = similarities(outputs["verb_embeddings"], self.verb_weight)
-        verb_scores = similarities(verb_scores, self.verb_to_hoi.T)
+        if "verb_embeddings" in outputs:
+            verb_scores = similarities(outputs["verb_embeddings"], self.verb_weight)
+            hoi_scores = hoi_scores + self.verb_share * similarities(verb_scores, self.verb_to_hoi.T)
         object_scores = similarities(outputs["object_embeddings"], self.object_weight) + self.object_bias
-        hoi_logits = self.hoi_scale * (hoi_scores + self.verb_share * verb_scores)
-        return np.asarray(hoi_logits, np.float32), np.asarray(self.object_scale * object_scores, np.float32)
+        return np.asarray(self.hoi_scale * hoi_scores, np.float32), np.asarray(self.object_scale * object_scores, np.float32)
 
 
 def similarities(embeddings: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -80,7 +80,7 @@ class FixedSizeDetector:
     def _detect_batch(self, images: Sequence[Image]) -> list[Interactions]:
         outputs = self.embed(images)
         with self._timer.measure("postprocess"):
-            scores = pair_scores(*self.classifier.logits(outputs), self.vocabulary.object_ids)
+            scores = pair_scores(*self.classifier.logits(outputs), self.vocabulary.object_ids, self.engine.manifest.scoring)
             return [
                 select_interactions(
                     scores[row],

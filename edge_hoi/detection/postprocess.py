@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge_hoi.boxes import clip_to_frame, pairwise_iou, xyxy_from_cxcywh
 from edge_hoi.errors import EngineError
+from edge_hoi.runtime import ScoreRule
 from edge_hoi.types import NO_OBJECT, Interactions
 from edge_hoi.vocabulary import Vocabulary
 
@@ -21,15 +22,17 @@ _EXTREME_LOGIT = 87.0
 """exp overflows float32 beyond it, where a sigmoid is 0 or 1."""
 
 
-def pair_scores(hoi_logits: Floats, object_logits: Floats, object_ids: NDArray[np.int64]) -> Floats:
-    """Score every pair of a query and a category: (sigmoid(HOI logit) + sigmoid(logit of the category's object)²) / 2.
+def pair_scores(hoi_logits: Floats, object_logits: Floats, object_ids: NDArray[np.int64], rule: ScoreRule = "mean") -> Floats:
+    """Score every pair of a query and a category by its HOI score and the score of its object, the sigmoids of their logits.
 
-    It is half of HOICLIP's score, which is in [0, 2].
+    The rule `mean` is (HOI score + object score²) / 2, half of HOICLIP's score, which is in [0, 2]. `product` is HOI score · object score,
+    for engines whose object scores are 1 for the detected class and 0 for all others.
 
     Args:
         hoi_logits: `(..., Q, N)`.
         object_logits: `(..., Q, K + 1)`.
         object_ids: `(N,)` the object of each category.
+        rule: Of the engine's manifest.
 
     Returns:
         `(..., Q, N)` float32 in [0, 1].
@@ -39,11 +42,13 @@ def pair_scores(hoi_logits: Floats, object_logits: Floats, object_ids: NDArray[n
     """
     if not (np.isfinite(hoi_logits).all() and np.isfinite(object_logits).all()):
         raise EngineError("the engine returned embeddings that are not finite numbers; open it in f32, or build it again")
-    return join_scores(sigmoid(hoi_logits), sigmoid(object_logits), object_ids)
+    return join_scores(sigmoid(hoi_logits), sigmoid(object_logits), object_ids, rule)
 
 
-def join_scores(hoi_scores: Floats, object_scores: Floats, object_ids: NDArray[np.int64]) -> Floats:
-    """Combine the sigmoids of HOI and object logits; see `pair_scores`."""
+def join_scores(hoi_scores: Floats, object_scores: Floats, object_ids: NDArray[np.int64], rule: ScoreRule = "mean") -> Floats:
+    """Combine HOI and object scores; see `pair_scores`."""
+    if rule == "product":
+        return np.asarray(hoi_scores * object_scores[..., object_ids])
     return np.asarray((hoi_scores + object_scores[..., object_ids] ** 2) / 2)
 
 

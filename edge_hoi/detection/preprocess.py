@@ -28,16 +28,11 @@ class Preprocessor:
 
     def __init__(self, description: InputDescription, *, height: int, width: int) -> None:
         """Prepare for an engine's input at one size, in pixels."""
-        self._height, self._width, self._clip_size = height, width, description.clip_size
-        self._crop = ClipCrop(height=height, width=width, size=self._clip_size)
-        mean, std, mean_of_clip, std_of_clip = (
-            np.array(values, np.float32).reshape(3, 1, 1)
-            for values in (description.image_mean, description.image_std, description.clip_mean, description.clip_std)
-        )
+        self._height, self._width = height, width
+        mean, std = (_channels(values) for values in (description.image_mean, description.image_std))
         self._scale, self._offset = (1 / (255 * std)).ravel().tolist(), (-mean / std).ravel().tolist()
-        self._clip_scale, self._clip_offset = std / std_of_clip, (mean - mean_of_clip) / std_of_clip
-        self._clip_low, self._clip_high = -mean_of_clip / std_of_clip, (1 - mean_of_clip) / std_of_clip
-        self._allocate(1)
+        self._clip = _ClipPreprocessor(description, height=height, width=width) if description.clip_size is not None else None
+        self._image = np.empty((1, 3, height, width), np.float32)
 
     def __call__(self, images: Sequence[Image]) -> dict[str, NDArray[np.float32]]:
         """Resize and normalise.
@@ -46,24 +41,48 @@ class Preprocessor:
             images: B images `(h, w, 3)` uint8 RGB, of any sizes.
 
         Returns:
-            `image` `(B, 3, H, W)` and `clip_image` `(B, 3, S, S)`, float32, C-contiguous, overwritten by the next call.
+            `image` `(B, 3, H, W)` and, if the engine has it, `clip_image` `(B, 3, S, S)`, float32, C-contiguous, overwritten by the next
+            call.
         """
         if len(images) > len(self._image):
-            self._allocate(len(images))
-        batch, clip_batch = self._image[: len(images)], self._clip_image[: len(images)]
-        for image, planes, crop in zip(images, batch, clip_batch, strict=True):
+            self._image = np.empty((len(images), 3, self._height, self._width), np.float32)
+        batch = self._image[: len(images)]
+        for image, planes in zip(images, batch, strict=True):
             resized = resize(image, height=self._height, width=self._width)
             for channel, plane in enumerate(cv2.split(resized)):
                 # The only OpenCV call that converts, scales and shifts in one pass: plane * scale + plane * 0 + offset.
                 cv2.addWeighted(plane, self._scale[channel], plane, 0, self._offset[channel], planes[channel], cv2.CV_32F)
-            np.multiply(self._crop(planes), self._clip_scale, out=crop)
-            crop += self._clip_offset
-            np.clip(crop, self._clip_low, self._clip_high, out=crop)
-        return {"image": batch, "clip_image": clip_batch}
+        return {"image": batch} if self._clip is None else {"image": batch, "clip_image": self._clip(batch)}
 
-    def _allocate(self, batch: int) -> None:
-        self._image = np.empty((batch, 3, self._height, self._width), np.float32)
-        self._clip_image = np.empty((batch, 3, self._clip_size, self._clip_size), np.float32)
+
+class _ClipPreprocessor:
+    """Crops CLIP's square from normalised images and normalises it for CLIP; writes to the same memory likewise."""
+
+    def __init__(self, description: InputDescription, *, height: int, width: int) -> None:
+        assert description.clip_size is not None
+        assert description.clip_mean is not None
+        assert description.clip_std is not None
+        self._size = description.clip_size
+        self._crop = ClipCrop(height=height, width=width, size=self._size)
+        mean, std = (_channels(values) for values in (description.image_mean, description.image_std))
+        mean_of_clip, std_of_clip = (_channels(values) for values in (description.clip_mean, description.clip_std))
+        self._scale, self._offset = std / std_of_clip, (mean - mean_of_clip) / std_of_clip
+        self._low, self._high = -mean_of_clip / std_of_clip, (1 - mean_of_clip) / std_of_clip
+        self._crops = np.empty((1, 3, self._size, self._size), np.float32)
+
+    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        if len(batch) > len(self._crops):
+            self._crops = np.empty((len(batch), 3, self._size, self._size), np.float32)
+        crops = self._crops[: len(batch)]
+        for planes, crop in zip(batch, crops, strict=True):
+            np.multiply(self._crop(planes), self._scale, out=crop)
+            crop += self._offset
+            np.clip(crop, self._low, self._high, out=crop)
+        return crops
+
+
+def _channels(values: tuple[float, float, float]) -> NDArray[np.float32]:
+    return np.array(values, np.float32).reshape(3, 1, 1)
 
 
 def resize(image: Image, *, height: int, width: int) -> Image:

@@ -21,7 +21,7 @@ from edge_hoi.detection.postprocess import best_first
 from edge_hoi.errors import EngineError
 from edge_hoi.export.frames import FrameSet
 from edge_hoi.export.sensitivity import distortion
-from edge_hoi.runtime import OUTPUT_NAMES, Engine, InputDescription
+from edge_hoi.runtime import Engine, InputDescription, ScoreRule
 from edge_hoi.vocabulary import Vocabulary
 
 Floats = NDArray[np.float32]
@@ -91,6 +91,7 @@ def compare(
     description: InputDescription,
     classifier: Classifier,
     vocabulary: Vocabulary,
+    rule: ScoreRule = "mean",
 ) -> Comparison:
     """Run two engines on the same frames and measure their differences.
 
@@ -101,6 +102,7 @@ def compare(
         description: The engines' input.
         classifier: Scores their embeddings.
         vocabulary: The classifier's.
+        rule: The engines' `scoring`.
 
     Raises:
         EngineError: There are too few frames, or an output is not finite.
@@ -109,11 +111,11 @@ def compare(
         raise EngineError(f"the accuracy gate needs at least two frames that differ, got {len(frames.frames)}; name another source")
     extended = frames.with_negatives(_NEGATIVES)  # triplets are not compared on the negatives
     expected, got = _run_both(reference, candidate, extended, description)
-    distortions = {name: distortion(expected[name], got[name]) for name in OUTPUT_NAMES}
+    distortions = {name: distortion(expected[name], got[name]) for name in expected}
     worst = max(distortions, key=distortions.__getitem__)
     count = len(frames.frames)
     best, found = ({name: array[:count] for name, array in each.items()} for each in (expected, got))
-    triplets = _compare_triplets(best, found, classifier, vocabulary)
+    triplets = _compare_triplets(best, found, classifier, vocabulary, rule)
     boxes = max(("human_boxes", "object_boxes"), key=lambda name: triplets.mean(triplets.errors[name]))
 
     def at(output: str, errors: Floats) -> str:
@@ -166,14 +168,14 @@ def _run_both(
                             f"the {engine.precision} engine's {name} are not finite for {frame.name}; leave the layers before it in float "
                             "with --keep-float, or build it in fp32"
                         )
-    expected, got = ({name: np.concatenate([each[name] for each in outputs]) for name in OUTPUT_NAMES} for outputs in results)
+    expected, got = ({name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]} for outputs in results)
     return expected, got
 
 
 def _compare_triplets(
-    expected: Mapping[str, Floats], got: Mapping[str, Floats], classifier: Classifier, vocabulary: Vocabulary
+    expected: Mapping[str, Floats], got: Mapping[str, Floats], classifier: Classifier, vocabulary: Vocabulary, rule: ScoreRule
 ) -> _Triplets:
-    scores, other_scores = (pair_scores(*classifier.logits(outputs), vocabulary.object_ids) for outputs in (expected, got))
+    scores, other_scores = (pair_scores(*classifier.logits(outputs), vocabulary.object_ids, rule) for outputs in (expected, got))
     weights: list[Floats] = []
     errors: dict[str, list[Floats]] = {"human_boxes": [], "object_boxes": [], "scores": [], "triplets": []}
     for frame, (row, other) in enumerate(zip(scores, other_scores, strict=True)):

@@ -1,12 +1,21 @@
-"""The classifier of a vocabulary on an engine: its own, or composed of learned rows and text features."""
+"""The classifier of a vocabulary on an engine: its own, or composed of learned rows and, with CLIP, text features."""
 
 import string
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edge_hoi.detection import Classifier, OnnxTextEncoder, cached_text_features, for_vocabulary, prompts_to_encode, read_classifier
+from edge_hoi.detection import (
+    Classifier,
+    OnnxTextEncoder,
+    cached_text_features,
+    for_known_categories,
+    for_vocabulary,
+    known_categories,
+    prompts_to_encode,
+    read_classifier,
+)
 from edge_hoi.errors import EngineError
-from edge_hoi.runtime import Manifest
+from edge_hoi.runtime import ClipIdentity, Manifest
 from edge_hoi.runtime.manifest_sections import CUSTOM_CLIP
 from edge_hoi.vocabulary import VOCABULARY_FILE, Vocabulary, load_vocabulary
 from edge_hoi.vocabulary.phrases import ARTICLES, base_form, is_gerund
@@ -39,16 +48,27 @@ def load_classifier(folder: Path, manifest: Manifest, vocabulary: Vocabulary, *,
 
     Raises:
         EngineError: The vocabulary has prompts that are neither known to the engine nor cached, and it has no text tower.
+        VocabularyError: The engine has no CLIP and does not know a category.
     """
     base_vocabulary = load_engine_vocabulary(folder, manifest)
     base_path = folder / manifest.classifiers[base_vocabulary.name]
-    base = read_classifier(base_path, base_vocabulary, clip_sha256=manifest.clip.weights_sha256)
+    base = read_classifier(base_path, base_vocabulary, clip_sha256=manifest.embeddings_sha256)
     # By content: an edited copy of the engine's own list still has its name.
     if vocabulary.content_hash == base_vocabulary.content_hash:
         return base
+    if manifest.clip is None:
+        missing = [
+            hoi.text
+            for hoi, known in zip(vocabulary.hois, known_categories(base_vocabulary, vocabulary), strict=True)
+            if known is None and hoi.object_id != vocabulary.no_object_id
+        ]
+        classifier = for_known_categories(base, base_vocabulary, vocabulary)
+        if missing:
+            note(f"engine {manifest.name!r} does not know {len(missing)} categories of {vocabulary.name!r}, such as {missing[0]!r}")
+        return classifier
     prompts = prompts_to_encode(base_vocabulary, vocabulary)
     if prompts:
-        unknown = _unknown_words(prompts, manifest, base_vocabulary)
+        unknown = _unknown_words(prompts, manifest.clip, base_vocabulary)
         note(
             f"{len(prompts)} prompts of {vocabulary.name!r} are new to engine {manifest.name!r}: encoding them with its CLIP text tower"
             + (f", which may not know {unknown}: no prompt of its own vocabulary has them" if unknown else "")
@@ -63,13 +83,13 @@ def load_classifier(folder: Path, manifest: Manifest, vocabulary: Vocabulary, *,
     return for_vocabulary(base, base_vocabulary, vocabulary, features)
 
 
-def _unknown_words(prompts: Sequence[str], manifest: Manifest, base_vocabulary: Vocabulary) -> str:
+def _unknown_words(prompts: Sequence[str], clip: ClipIdentity, base_vocabulary: Vocabulary) -> str:
     """List words that an engine's text tower may not have been trained with; "" if there are none.
 
     A CLIP with a name of open_clip was pre-trained on captions of the web and knows common words. Of a custom one, an engine does not list
     the captions; its own vocabulary is all that is certain.
     """
-    if manifest.clip.model != CUSTOM_CLIP:
+    if clip.model != CUSTOM_CLIP:
         return ""
     own = [*(hoi.prompt for hoi in base_vocabulary.hois), *base_vocabulary.object_prompts, *base_vocabulary.objects, *base_vocabulary.verbs]
     known = {form for text in own for _, form in _words(text)}

@@ -2,11 +2,21 @@
 
 import sys
 
-from edge_hoi.runtime.engine import OUTPUT_NAMES, Arrays, CheckedEngine, Device, Engine, PrecisionHint, TensorSpec, random_inputs
+from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, Engine, PrecisionHint, TensorSpec, random_inputs
 from edge_hoi.runtime.fake_engine import FakeEngine, fake_manifest
 from edge_hoi.runtime.input_size import choose_input_size
 from edge_hoi.runtime.manifest import Manifest, read_manifest, write_manifest
-from edge_hoi.runtime.manifest_sections import Accuracy, Calibration, Candidate, ClipIdentity, Decision, InputDescription, TextTower
+from edge_hoi.runtime.manifest_sections import (
+    OUTPUT_NAMES,
+    Accuracy,
+    Calibration,
+    Candidate,
+    ClipIdentity,
+    Decision,
+    InputDescription,
+    ScoreRule,
+    TextTower,
+)
 from edge_hoi.runtime.open import open_engine, register_backend
 
 __all__ = [
@@ -24,6 +34,7 @@ __all__ = [
     "InputDescription",
     "Manifest",
     "PrecisionHint",
+    "ScoreRule",
     "TensorSpec",
     "TextTower",
     "choose_input_size",

@@ -4,7 +4,8 @@ B batch, H and W input size in pixels, S side of CLIP's image, Q queries, E embe
 
 Inputs: `image` (B, 3, H, W) and `clip_image` (B, 3, S, S), normalised as the manifest says. Outputs: `human_boxes` and `object_boxes`
 (B, Q, 4) cxcywh in [0, 1]; `object_embeddings`, `interaction_embeddings` and `verb_embeddings` (B, Q, E) and `image_embedding` (B, E), each
-of length 1. All are float32.
+of length 1. All are float32. The manifest says which of them an engine has: without CLIP it has no `clip_image`, `verb_embeddings` and
+`image_embedding`, and embeddings may be longer than 1, or all 0 for a query without a pair.
 """
 
 from abc import ABC, abstractmethod
@@ -24,7 +25,6 @@ Arrays = Mapping[str, NDArray[np.float32]]
 FLOAT32: np.dtype[Any] = np.dtype(np.float32)
 Device = Literal["auto", "cpu", "cuda"]
 PrecisionHint = Literal["f32", "bf16"]
-OUTPUT_NAMES = ("human_boxes", "object_boxes", "object_embeddings", "interaction_embeddings", "verb_embeddings", "image_embedding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,11 @@ class CheckedEngine(ABC):
         """
         nominal = manifest.input
         height, width = input_size or (nominal.height, nominal.width)
-        if min(height, width) < 1 or height % nominal.stride or width % nominal.stride:
-            raise EngineError(f"Engine expects an input size in multiples of {nominal.stride}, got {height}x{width}; use choose_input_size")
+        if nominal.stride is None and (height, width) != (nominal.height, nominal.width):
+            raise EngineError(f"Engine expects input size {nominal.height}x{nominal.width}, got {height}x{width}; use choose_input_size")
+        stride = nominal.stride or 1
+        if min(height, width) < 1 or height % stride or width % stride:
+            raise EngineError(f"Engine expects an input size in multiples of {stride}, got {height}x{width}; use choose_input_size")
         if max_batch < 1:
             raise EngineError(f"Engine expects max_batch of at least 1, got {max_batch}; omit it for 1")
         batch = 1 if max_batch == 1 else -1
@@ -120,13 +123,12 @@ class CheckedEngine(ABC):
         self.flags: Mapping[str, str] = {}
         self.max_batch = max_batch
         self.input_size = (height, width)
-        self.inputs: Mapping[str, TensorSpec] = {
-            "image": TensorSpec((batch, 3, height, width)),
-            "clip_image": TensorSpec((batch, 3, nominal.clip_size, nominal.clip_size)),
-        }
+        self.inputs: Mapping[str, TensorSpec] = {"image": TensorSpec((batch, 3, height, width))}
+        if nominal.clip_size is not None:
+            self.inputs = {**self.inputs, "clip_image": TensorSpec((batch, 3, nominal.clip_size, nominal.clip_size))}
         shapes = {"human_boxes": (queries, 4), "object_boxes": (queries, 4), "image_embedding": (embedding,)}
         self.outputs: Mapping[str, TensorSpec] = {
-            name: TensorSpec((batch, *shapes.get(name, (queries, embedding)))) for name in OUTPUT_NAMES
+            name: TensorSpec((batch, *shapes.get(name, (queries, embedding)))) for name in manifest.outputs
         }
         self._is_closed = False
 

@@ -1,6 +1,6 @@
 """An engine without a model, for tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,11 +72,11 @@ class FakeEngine(CheckedEngine):
         pass
 
     def _random_outputs(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        rows = [self._random_row(image, clip) for image, clip in zip(inputs["image"], inputs["clip_image"], strict=True)]
+        rows = [self._random_row(images) for images in zip(*inputs.values(), strict=True)]
         return {name: np.stack([row[name] for row in rows]) for name in self.outputs}
 
-    def _random_row(self, image: NDArray[np.float32], clip_image: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        seed = np.concatenate([image.ravel()[::97], clip_image.ravel()[::97]]).view(np.uint32)
+    def _random_row(self, images: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+        seed = np.concatenate([image.ravel()[::97] for image in images]).view(np.uint32)
         generator = np.random.default_rng(seed)
         row = {}
         for name, spec in self.outputs.items():

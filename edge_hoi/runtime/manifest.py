@@ -13,13 +13,17 @@ from edge_hoi.errors import ManifestError
 from edge_hoi.events.settings import EpisodeSettings
 from edge_hoi.hashing import sha256_of_file
 from edge_hoi.runtime.manifest_sections import (
+    OUTPUT_NAMES,
+    REQUIRED_OUTPUTS,
     Accuracy,
     Calibration,
     ClipIdentity,
     Decision,
     InputDescription,
     ManifestSection,
+    OutputName,
     RelativePath,
+    ScoreRule,
     Sha256,
     TextTower,
 )
@@ -53,7 +57,9 @@ class Manifest(ManifestSection):
         input: How images become inputs.
         num_queries: Q, human-object pairs per image.
         embedding_size: E, width of the embeddings.
-        clip: The CLIP that its vocabularies must be encoded by.
+        outputs: The outputs that it has.
+        scoring: How HOI and object scores are combined.
+        clip: The CLIP that its vocabularies must be encoded by; None if it cannot learn new categories from text.
         classifiers: Relative path of each classifier, by vocabulary name.
         default_vocabulary: Vocabulary used by default; None if there are no classifiers.
         text_tower: None if the engine has none.
@@ -81,7 +87,9 @@ class Manifest(ManifestSection):
     input: InputDescription
     num_queries: PositiveInt
     embedding_size: PositiveInt
-    clip: ClipIdentity
+    outputs: tuple[OutputName, ...] = OUTPUT_NAMES
+    scoring: ScoreRule = "mean"
+    clip: ClipIdentity | None
     classifiers: dict[str, RelativePath]
     default_vocabulary: str | None
     text_tower: TextTower | None
@@ -90,6 +98,11 @@ class Manifest(ManifestSection):
     built_from: dict[str, str] = Field(default_factory=dict)
     decision: Decision | None = None
     plans: tuple[Plan, ...] = ()
+
+    @property
+    def embeddings_sha256(self) -> str:
+        """Hash of the weights that define what the embeddings mean: CLIP's, or without CLIP the network's."""
+        return self.clip.weights_sha256 if self.clip else self.weights_sha256
 
     @field_serializer("episodes")
     def _serialize_set_only(self, episodes: EpisodeSettings | None) -> dict[str, JsonValue] | None:
@@ -101,6 +114,9 @@ class Manifest(ManifestSection):
         for path in (*self.classifiers.values(), *(plan.path for plan in self.plans), *tower):
             if path not in self.files:
                 raise ValueError(f"{path!r} is named but has no hash in `files`")
+        missing = [name for name in REQUIRED_OUTPUTS if name not in self.outputs]
+        if missing or len(set(self.outputs)) < len(self.outputs):
+            raise ValueError(f"`outputs` has each name once and at least {', '.join(REQUIRED_OUTPUTS)}, got {', '.join(self.outputs)}")
         if bool(self.classifiers) != (self.default_vocabulary is not None):
             raise ValueError("`default_vocabulary` is required if, and only if, there are classifiers")
         if self.default_vocabulary is not None and self.default_vocabulary not in self.classifiers:

@@ -1,9 +1,10 @@
 """The sections of an engine's manifest."""
 
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt, StringConstraints, model_validator
+from typing_extensions import Self
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -21,6 +22,12 @@ RelativePath = Annotated[str, AfterValidator(_check_inside)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Channels = tuple[float, float, float]
 WeightBits = Literal[7, 8]
+OutputName = Literal["human_boxes", "object_boxes", "object_embeddings", "interaction_embeddings", "verb_embeddings", "image_embedding"]
+OUTPUT_NAMES: tuple[OutputName, ...] = get_args(OutputName)
+"""All outputs that an engine may have."""
+REQUIRED_OUTPUTS: tuple[OutputName, ...] = ("human_boxes", "object_boxes", "object_embeddings", "interaction_embeddings")
+ScoreRule = Literal["mean", "product"]
+"""How HOI and object scores are combined; see `edge_hoi.detection.pair_scores`."""
 
 
 class ManifestSection(BaseModel):
@@ -33,24 +40,30 @@ class InputDescription(ManifestSection):
     """How images become the engine's inputs. Means and standard deviations are of R, G, B in [0, 1].
 
     Attributes:
-        stride: Heights and widths are multiples of it, in pixels.
+        stride: Heights and widths are multiples of it, in pixels; None where the network takes the nominal size only.
         height: Nominal height in pixels; other sizes of about the same area work as well, see `choose_input_size`.
         width: Nominal width in pixels.
-        clip_size: Side of the CLIP tower's square image in pixels.
+        clip_size: Side of the CLIP tower's square image in pixels; None for an engine without the input `clip_image`.
         image_mean: Normalises `image`.
         image_std: Normalises `image`.
-        clip_mean: Normalises `clip_image`.
-        clip_std: Normalises `clip_image`.
+        clip_mean: Normalises `clip_image`; None without it.
+        clip_std: Normalises `clip_image`; None without it.
     """
 
-    stride: PositiveInt
+    stride: PositiveInt | None
     height: PositiveInt
     width: PositiveInt
-    clip_size: PositiveInt
+    clip_size: PositiveInt | None
     image_mean: Channels
     image_std: Channels
-    clip_mean: Channels
-    clip_std: Channels
+    clip_mean: Channels | None
+    clip_std: Channels | None
+
+    @model_validator(mode="after")
+    def _check_clip(self) -> Self:
+        if len({self.clip_size is None, self.clip_mean is None, self.clip_std is None}) > 1:
+            raise ValueError("`clip_size`, `clip_mean` and `clip_std` describe `clip_image`: set all of them, or none")
+        return self
 
 
 CUSTOM_CLIP = "custom"

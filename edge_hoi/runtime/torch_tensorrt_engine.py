@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_hoi.runtime.engine import OUTPUT_NAMES, Arrays
+from edge_hoi.runtime.engine import Arrays
+from edge_hoi.runtime.manifest_sections import OUTPUT_NAMES
 from edge_hoi.runtime.tensorrt_engine import TensorRtEngine
 
 DEVICE = "cuda"

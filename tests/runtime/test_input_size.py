@@ -25,6 +25,11 @@ def test_common_frame_sizes_get_the_expected_input_size(frame, expected):
     assert choose_input_size(*frame, NOMINAL) == expected
 
 
+@pytest.mark.parametrize("frame", [(1920, 1080), (480, 270), (1, 4000)])
+def test_an_engine_of_one_size_gets_it_for_every_frame(frame):
+    assert choose_input_size(*frame, NOMINAL.model_copy(update={"stride": None})) == (384, 672)
+
+
 @given(st.integers(1, 8000), st.integers(1, 8000))
 def test_size_is_a_multiple_of_the_stride_near_the_nominal_area(width, height):
     rows, columns = choose_input_size(width, height, NOMINAL)

@@ -18,6 +18,7 @@ from edge_hoi.lab.evaluation.hico import HicoEvaluator
 from edge_hoi.lab.evaluation.results import Results
 from edge_hoi.lab.evaluation.roles import ROLES, RoleEvaluator, RolePredictions, RoleTruth
 from edge_hoi.lab.evaluation.vcoco import ROLE_SUFFIXES, VcocoEvaluator, correspondence, select_verbs, verb_scores
+from edge_hoi.runtime import ScoreRule
 from edge_hoi.vocabulary import Vocabulary
 
 Floats = NDArray[np.float32]
@@ -50,6 +51,7 @@ class RawPredictions:
         *,
         width: int,
         height: int,
+        rule: ScoreRule = "mean",
         enhancement: Floats | None = None,
     ) -> Self:
         """Score and scale a network's outputs for one image.
@@ -62,13 +64,14 @@ class RawPredictions:
             object_ids: `(N,)` the object of each category.
             width: Width of the image in pixels, as annotated.
             height: Height likewise.
+            rule: The engine's `scoring`.
             enhancement: `(N,)`, of `detection.enhancement`.
 
         Raises:
             EngineError: A logit is not finite.
         """
         size = np.array([width, height, width, height], np.float32)
-        scores = pair_scores(hoi_logits, object_logits, object_ids)
+        scores = pair_scores(hoi_logits, object_logits, object_ids, rule)
         return cls(
             human_boxes=np.asarray(xyxy_from_cxcywh(human_boxes) * size),
             object_boxes=np.asarray(xyxy_from_cxcywh(object_boxes) * size),

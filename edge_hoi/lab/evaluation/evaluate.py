@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edge_hoi.config import cache_folder
 from edge_hoi.detection import FixedSizeDetector, OnnxTextEncoder, cached_text_features, enhancement
+from edge_hoi.errors import EngineError
 from edge_hoi.lab.datasets import AnnotatedImages
 from edge_hoi.lab.datasets.images import read_image, read_image_size
 from edge_hoi.lab.evaluation import Benchmark, RawPredictions
@@ -93,12 +94,15 @@ def _predict(
             dataset.vocabulary.object_ids,
             width=image.shape[1],
             height=image.shape[0],
+            rule=detector.engine.manifest.scoring,
             enhancement=lifts[row],
         )
 
 
 def _text_features(vocabulary: Vocabulary, folder: Path, manifest: Manifest) -> NDArray[np.float32]:
     """Return the `(N, E)` text features of the categories, of length 1."""
+    if manifest.clip is None:
+        raise EngineError(f"training-free enhancement needs CLIP's embedding of the image, which engine {manifest.name!r} does not have")
     prompts = [hoi.prompt for hoi in vocabulary.hois]
     features = cached_text_features(
         list(dict.fromkeys(prompts)),

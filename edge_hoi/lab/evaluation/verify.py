@@ -52,7 +52,7 @@ def verify(folder: Path, reference: Path, frames: FrameSet, *, note: Callable[[s
     vocabulary = load_engine_vocabulary(folder, manifest)
     classifier = load_classifier(folder, manifest, vocabulary, cache=cache_folder() / "text", note=note)
     open_reference, open_candidate = (engine_opener(*each, note=note) for each in ((reference, expected), (folder, manifest)))
-    return compare(open_reference, open_candidate, frames, manifest.input, classifier, vocabulary)
+    return compare(open_reference, open_candidate, frames, manifest.input, classifier, vocabulary, manifest.scoring)
 
 
 def precision_loss(
