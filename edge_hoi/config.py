@@ -15,7 +15,6 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -36,6 +35,7 @@ from edge_hoi.events import EpisodeSettings
 from edge_hoi.outbox import OutboxSettings
 from edge_hoi.sinks import SinkSettings, settings_of, sink_types
 from edge_hoi.tracking import TrackerSettings
+from edge_hoi.yaml_file import read_yaml
 
 _logger = logging.getLogger(__name__)
 
@@ -53,22 +53,6 @@ def _anchor_unless_name(value: str, info: ValidationInfo) -> str:
 NameOrPath = Annotated[PathText, AfterValidator(_anchor_unless_name)]
 
 VocabularyChoice = NameOrPath | tuple[str, ...]
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Refuses a mapping that has a key twice, of which YAML would silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Check the keys of a mapping, and construct it."""
-        lines: dict[Any, int] = {}
-        for key_node, _ in node.value:
-            key, line = getattr(key_node, "value", None), key_node.start_mark.line + 1
-            if not isinstance(key, str):
-                continue
-            if key in lines:
-                raise ConfigError(f"the key {key!r} stands in lines {lines[key]} and {line}; keep one")
-            lines[key] = line
-        return super().construct_mapping(node, deep)
 
 
 def _source_of_text(value: Any) -> Any:  # noqa: ANN401 -- any YAML value
@@ -197,16 +181,7 @@ def load_config(path: Path) -> RunConfig:
         ConfigError: The file is missing, too large, not YAML, has an unknown key (the message names the nearest known one) or a value out
             of range, or uses an environment variable that is not set.
     """
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigError(f"a configuration has at most {MAX_FILE_BYTES} bytes; is this the right file?")
-        document = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 -- derived from the safe loader
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); copy one of the examples in configs/") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    document = read_yaml(path, MAX_FILE_BYTES)
     if document is None:
         document = {}
     if not isinstance(document, dict):
