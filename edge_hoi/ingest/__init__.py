@@ -8,7 +8,7 @@ from edge_hoi.ingest.mailbox import Mailbox
 from edge_hoi.ingest.opening import open_source
 from edge_hoi.ingest.reader import ReaderState, SourceReader
 from edge_hoi.ingest.source import Source, SourceInfo, SourceTally
-from edge_hoi.ingest.url import SourceKind, mask_url, source_kind
+from edge_hoi.ingest.url import SourceKind, source_kind
 
 __all__ = [
     "FakeSource",
@@ -19,7 +19,6 @@ __all__ = [
     "SourceKind",
     "SourceReader",
     "SourceTally",
-    "mask_url",
     "open_source",
     "source_kind",
 ]

@@ -7,7 +7,8 @@ this package does not switch it on.
 import av
 
 from edge_hoi.errors import SourceError
-from edge_hoi.ingest.url import SourceKind, local_path, mask_url
+from edge_hoi.ingest.url import SourceKind, local_path
+from edge_hoi.masking import mask_url
 
 _RETRYABLE = frozenset({"unreachable", "timeout"})
 

@@ -1,4 +1,4 @@
-"""Source URLs: their kind, and masking their secrets."""
+"""Source URLs and their kinds."""
 
 import os
 import re
@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from edge_hoi.compat import StrEnum
 from edge_hoi.errors import SourceError
+from edge_hoi.masking import mask_url
 
 IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -19,7 +20,6 @@ _IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b
 _MJPEG_SUFFIXES = frozenset({".mjpeg", ".mjpg"})  # a video that begins like a JPEG
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")
 _DEVICE = re.compile(r"/dev/video\d+")
-_SECRET_PARAMETER = re.compile(r"([\w.-]*(?:token|pass|pwd|secret|key|auth|sig|credential)[\w.-]*=)[^&#;\s]*", re.IGNORECASE)
 
 
 class SourceKind(StrEnum):
@@ -34,25 +34,6 @@ class SourceKind(StrEnum):
 
 
 _KIND_OF_SCHEME = {"rtsp": SourceKind.RTSP, "rtsps": SourceKind.RTSP, "http": SourceKind.HTTP, "https": SourceKind.HTTP}
-
-
-def mask_url(url: str) -> str:
-    """Replace passwords, and the values of parameters that look like tokens, by `***`.
-
-    User information is assumed to end at the last `@`, not before the first `/`: people paste passwords with unquoted `@`, `/` and
-    `%`, and masking too much of an address is better than showing a password.
-    """
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return url
-    rest = _SECRET_PARAMETER.sub(r"\1***", rest)
-    user_info, at, host = rest.rpartition("@")
-    user, colon, _ = user_info.partition(":")
-    if at and colon:
-        rest = f"{user}:***@{host}"
-    elif at and "/" not in user_info:
-        rest = f"***@{host}"
-    return scheme + separator + rest
 
 
 def local_path(url: str) -> Path:

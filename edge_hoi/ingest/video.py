@@ -13,7 +13,8 @@ from edge_hoi.ingest.decoding import Connection, DecodedFrame, DecodedStream, de
 from edge_hoi.ingest.display import Display
 from edge_hoi.ingest.source import FrameStamp, Source, SourceInfo
 from edge_hoi.ingest.source_errors import source_error, unreadable_file_error
-from edge_hoi.ingest.url import SourceKind, mask_url
+from edge_hoi.ingest.url import SourceKind
+from edge_hoi.masking import mask_url
 from edge_hoi.types import Frame
 
 _DEFAULT_FPS = Fraction(25)

@@ -4,8 +4,9 @@ import itertools
 import re
 from collections.abc import Sequence
 
-from edge_hoi.ingest import SourceKind, mask_url, source_kind
+from edge_hoi.ingest import SourceKind, source_kind
 from edge_hoi.ingest.url import local_path
+from edge_hoi.masking import mask_url
 
 RECORDINGS = (SourceKind.FILE, SourceKind.FOLDER, SourceKind.IMAGE)
 """Kinds of source that are read losslessly."""
@@ -18,7 +19,7 @@ def name_sources(sources: Sequence[tuple[str | None, str]]) -> list[str]:
         sources: Own id, or None, and address of each.
 
     Returns:
-        An id for each, no two alike. A password in an address is never part of one.
+        An id for each, no two alike. What may be a secret in an address is never part of one.
     """
     taken = {own for own, _ in sources if own}
     names = []
@@ -38,9 +39,10 @@ def name_sources(sources: Sequence[tuple[str | None, str]]) -> list[str]:
 
 
 def _name_from_address(url: str) -> str:
-    """Make a name from a file's stem, or from a camera's host and path."""
-    if source_kind(url) in (*RECORDINGS, SourceKind.DEVICE):
+    """Make a name from a file's stem, or from a camera's host and the parts of its path that are shown."""
+    shown = mask_url(url)
+    if shown == url and source_kind(url) in (*RECORDINGS, SourceKind.DEVICE):
         name = local_path(url).stem
     else:
-        name = mask_url(url).partition("://")[2].rpartition("@")[2].partition("?")[0]
+        name = re.split("[?#]", shown.rpartition("://")[2])[0].rpartition("@")[2]
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-._")[:64] or "source"

@@ -13,8 +13,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from edge_hoi.errors import EventRefusedError, SinkError, SinkFaultError, SinkUnavailableError
 from edge_hoi.events.cloudevents import split_attributes
+from edge_hoi.masking import mask
 from edge_hoi.sinks.kafka.failures import failure_of, outage_cause
-from edge_hoi.sinks.masking import mask
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.sink import Sink
 

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from edge_hoi import __version__
 from edge_hoi.errors import ConfigError
+from edge_hoi.masking import mask
 from edge_hoi.sinks.connection_failure import connection_failure, origin
-from edge_hoi.sinks.masking import mask
 from edge_hoi.sinks.tls import TlsSettings
 from edge_hoi.sinks.webhook.response import Response
 

@@ -1,0 +1,119 @@
+"""One masking for every text that leaves the program."""
+
+import json
+from urllib.parse import quote
+
+import pytest
+
+from edge_hoi import masking
+from edge_hoi.masking import mask, mask_url, names_secret, remember, remember_url, secrets_of_url
+from edge_hoi.pipeline.source_names import name_sources
+
+CANARY = "c@nary/p%ss1"
+
+
+@pytest.fixture(autouse=True)
+def _remembers_nothing_else(monkeypatch):
+    monkeypatch.setattr(masking, "_remembered", {})
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("rtsp://camera.lan:554/live", "rtsp://camera.lan:554/live"),
+        ("rtsp://[fe80::1]:554/Streaming/Channels/101", "rtsp://[fe80::1]:554/Streaming/Channels/101"),
+        ("rtsp://camera.lan/h264Preview_01_main", "rtsp://camera.lan/h264Preview_01_main"),
+        ("rtsp://camera.lan/axis-media/media.amp", "rtsp://camera.lan/axis-media/media.amp"),
+        ("rtsp://camera.lan/live/ch00_0", "rtsp://camera.lan/live/ch00_0"),
+        # user information
+        ("rtsp://admin:secret@camera.lan:554/live", "rtsp://admin:***@camera.lan:554/live"),
+        ("rtsp://admin:p%40ss@camera.lan/live", "rtsp://admin:***@camera.lan/live"),
+        (f"rtsp://admin:{CANARY}@camera.lan/live", "rtsp://admin:***@camera.lan/live"),
+        ("rtsp://admin:a:b@camera.lan/live", "rtsp://admin:***@camera.lan/live"),
+        ("rtsp://sesame@camera.lan/live", "rtsp://***@camera.lan/live"),
+        ("rtsp://sesame:@camera.lan/live", "rtsp://***@camera.lan/live"),
+        ("rtsp://admin:1/2?3#4@camera.lan/live", "rtsp://***"),
+        ("rtsp://camera.lan/live?x=a@b", "rtsp://***"),
+        ("rtsp://viewer:${CAMERA_PASSWORD}@camera.lan/live", "rtsp://viewer:${CAMERA_PASSWORD}@camera.lan/live"),
+        # spaces, and no scheme
+        (" rtsp://admin:sesame@camera.lan/live", " rtsp://admin:***@camera.lan/live"),
+        ("admin:sesame@camera.lan/live", "admin:***@camera.lan/live"),
+        ("/etc/edge-hoi/admin:ses/ame@camera.lan/live", "/etc/edge-hoi/admin:***@camera.lan/live"),
+        ("camera.lan:sesame/live", "camera.lan:sesame/live"),  # a file, as far as one can tell
+        ("rtsp://camera.lan:sesame/live", "rtsp://***/live"),
+        # queries
+        ("rtsp://camera.lan/live?sesame", "rtsp://camera.lan/live?***"),
+        ("rtsp://camera.lan/live?loginuse=admin&loginpas=sesame", "rtsp://camera.lan/live?loginuse=***&loginpas=***"),
+        ("rtsp://camera.lan/live?usr=admin;p=sesame", "rtsp://camera.lan/live?usr=***;p=***"),
+        ("https://camera.lan/live?X-Amz-Signature=abc#sesame", "https://camera.lan/live?X-Amz-Signature=***#***"),
+        # paths
+        ("rtsp://camera.lan/user=admin&password=abc&channel=1", "rtsp://camera.lan/***"),
+        ("rtsp://camera.lan/live/admin/sesame/1", "rtsp://camera.lan/live/***/***/1"),
+        ("rtsps://camera.lan:7441/AbCdEfGhIjKlMnOp?enableSrtp", "rtsps://camera.lan:7441/***?***"),
+        ("https://cdn.example/clip@720p.mp4", "https://cdn.example/***"),
+        # files of this machine
+        ("clips/token=1@home.mp4", "clips/token=1@home.mp4"),
+        ("file:///clips/12:30@home.mp4?x", "file:///clips/12:30@home.mp4?x"),
+        ("C:/clips/a.mp4", "C:/clips/a.mp4"),
+    ],
+)
+def test_masked_url_shows_the_host_and_no_secret(url, masked):
+    assert mask_url(url) == masked
+    assert mask_url(masked) == masked
+
+
+def test_a_file_is_no_address_whatever_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "12:30@gate.mp4").touch()
+    assert mask_url("12:30@gate.mp4") == "12:30@gate.mp4"
+    assert mask_url("12:31@gate.mp4") == "12:***@gate.mp4"
+    assert name_sources([(None, "12:30@gate.mp4")]) == ["12-30-gate"]
+
+
+@pytest.mark.parametrize("part", ["user:{}@host/live", "{}@host/live", "host/live?{}", "host/live?p={}", "host/{}/live", "host/live#{}"])
+@pytest.mark.parametrize("secret", ["s3cret-0", "Hunter2x", quote(CANARY, safe="")])
+@pytest.mark.parametrize("scheme", ["rtsp://", "http://", " rtsps://"])
+def test_no_part_of_an_address_that_may_be_a_secret_becomes_an_id_or_is_shown(part, secret, scheme):
+    url = scheme + part.format(secret)
+    assert secret in secrets_of_url(url)
+    assert secret not in mask_url(url)
+    if scheme.strip() == scheme:
+        assert name_sources([(None, url)]) in (["host"], ["host-live"])
+
+
+def test_an_address_without_its_scheme_gives_no_secret_to_the_id():
+    assert name_sources([(None, "admin:s3cret@10.0.0.1/live"), (None, "rtsp://a:b?c@d")]) == ["10.0.0.1-live", "source"]
+
+
+def test_urls_in_other_texts_keep_their_paths():
+    text = 'see "https://docs.example/mqtt/#discovery"; rtsp://a:s3cret@h/gate?key=s3cret, and http://h:80/x.'
+    assert mask(text) == 'see "https://docs.example/mqtt/#discovery"; rtsp://a:***@h/gate?key=*** and http://h:80/x.'
+
+
+def test_remembered_secrets_are_masked_in_all_forms_and_words_are_not():
+    for secret in (CANARY, "Bearer s3cr3t", "stream", "1234", "edge-hoi", "", "rtsp://u:Hunter2@h/live?t0k3n"):
+        remember(secret)
+    text = (
+        f"{CANARY} {quote(CANARY)} {quote(CANARY, safe='')} {json.dumps(CANARY)} Bearer s3cr3t; s3cr3t Hunter2 t0k3n stream 1234 edge-hoi"
+    )
+    assert mask(text) == '*** *** *** "***" ***; *** *** *** stream 1234 edge-hoi'
+
+
+def test_an_address_without_secrets_is_not_remembered():
+    for url in ("rtsp://camera.lan:554/live", "street-2024.mp4", "/dev/video0"):
+        remember_url(url)
+    assert mask("camera.lan:554 street-2024.mp4 /dev/video0") == "camera.lan:554 street-2024.mp4 /dev/video0"
+
+
+def test_the_oldest_secrets_are_forgotten_at_the_limit(monkeypatch):
+    monkeypatch.setattr(masking, "_MAX_REMEMBERED", 2)
+    for secret in ("first-1", "second-2", "third-3"):
+        remember(secret)
+    assert mask("first-1 second-2 third-3") == "first-1 *** ***"
+
+
+@pytest.mark.parametrize("name", ["CAMERA_PASSWORD", "camera_pw", "PW", "API_KEY", "loginpas", "psw", "MQTT_TOKEN"])
+def test_names_of_secrets_are_recognised(name):
+    assert names_secret(name)
+    assert not names_secret("HOME")
+    assert not names_secret("CAMERA_HOST")
