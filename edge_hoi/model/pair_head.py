@@ -1,7 +1,7 @@
 """The second stage of a two-stage HOI detector: a detector's objects in, embeddings of human-object pairs out.
 
-It sees classes, boxes and scores, no pixels. B batch, D detections, P people, O objects (people are objects too), S = P + O, Q = P·O
-pairs, W width of a detection's token, C object classes, E embedding size.
+It sees classes, boxes and scores, no pixels. B batch, D detections, P people, S = P people and then other objects (people are objects
+too), Q = P·S pairs, W width of a detection's token, C object classes, E embedding size.
 """
 
 import dataclasses
@@ -31,6 +31,8 @@ PERSON = 0
 """COCO's classes, counted without gaps; HICO-DET's objects have the same order."""
 
 _NUM_RANK_FEATURES = 10
+_FAR = 9.0
+"""A distance beyond every real one."""
 _OTHER_CLASS_LOGIT = -40.0
 """Added to the logit of every category whose object is not the pair's: its score is 0 then."""
 
@@ -40,8 +42,8 @@ class PairHeadConfig:
     """Configuration of a pair head.
 
     Attributes:
-        people: Most people P of an image that are paired, those with the highest scores.
-        objects: Most objects O of an image that are paired and that count as its context, people among them.
+        people: Most people P of an image that count, those with the highest scores.
+        objects: Most other objects of an image that count, likewise.
         least_score: Detections below this score are ignored, in [0, 1].
         width: Width W of a detection's token; a multiple of `heads`.
         heads: Attention heads.
@@ -51,8 +53,8 @@ class PairHeadConfig:
     """
 
     people: int = 8
-    objects: int = 20
-    least_score: float = 0.05
+    objects: int = 16
+    least_score: float = 0.08
     width: int = 96
     heads: int = 4
     layers: int = 2
@@ -77,14 +79,14 @@ class PairHeadConfig:
 
 
 class Scene(NamedTuple):
-    """The detections of each image that count: P people, then O objects, each best first.
+    """The detections of each image that count: P people, then other objects, each best first.
 
     Attributes:
         labels: `(B, S)` int64 class.
         boxes: `(B, S, 4)` xyxy in [0, 1].
         scores: `(B, S)`.
         is_present: `(B, S)` bool; False where an image has fewer.
-        is_pair: `(B, P, O)` bool: both are present, and are not the same detection.
+        is_pair: `(B, P, S)` bool: both are present, and are not the same detection.
     """
 
     labels: Tensor
@@ -144,18 +146,18 @@ class PairHead(nn.Module):
             scores: `(B, D)` float32 in [0, 1].
 
         Raises:
-            ConfigError: D is less than P or O.
+            ConfigError: D is less than the number of people or other objects that count.
         """
         scene = self.select(labels, boxes, scores)
-        learned = self.pair(self.pair_inputs(scene)) * scene.is_pair[..., None]  # (B, P, O, pair_width)
+        learned = self.pair(self.pair_inputs(scene)) * scene.is_pair[..., None]  # (B, P, S, pair_width)
         people = self.config.people
-        classes = (scene.labels[:, people:, None] == torch.arange(NUM_CLASSES, device=labels.device)).float()  # (B, O, C)
-        one_hot = classes[:, None] * scene.is_pair[..., None]  # (B, P, O, C)
+        classes = (scene.labels[..., None] == torch.arange(NUM_CLASSES, device=labels.device)).float()  # (B, S, C)
+        one_hot = classes[:, None] * scene.is_pair[..., None]  # (B, P, S, C)
         boxes_cxcywh = torch.cat([(scene.boxes[..., :2] + scene.boxes[..., 2:]) / 2, scene.boxes[..., 2:] - scene.boxes[..., :2]], dim=-1)
         pairs = torch.zeros_like(one_hot[..., :4])
         return PairHeadOutputs(
             human_boxes=(boxes_cxcywh[:, :people, None] + pairs).flatten(1, 2),
-            object_boxes=(boxes_cxcywh[:, None, people:] + pairs).flatten(1, 2),
+            object_boxes=(boxes_cxcywh[:, None] + pairs).flatten(1, 2),
             object_embeddings=torch.cat([torch.zeros_like(learned), one_hot], dim=-1).flatten(1, 2),
             interaction_embeddings=torch.cat([learned, one_hot], dim=-1).flatten(1, 2),
         )
@@ -167,33 +169,29 @@ class PairHead(nn.Module):
         if count < max(people, objects):
             raise ConfigError(f"the pair head expects at least {max(people, objects)} detections of an image, got {count}")
         order = 1e-6 * torch.arange(count, device=scores.device)  # runtimes differ in how they order equal values
-        is_candidate = scores >= self.config.least_score
-        person_rank = torch.where(is_candidate & (labels == PERSON), scores, -1.0) - order
-        object_rank = torch.where(is_candidate, scores, -1.0) - order
-        best_people, best_objects = person_rank.topk(people), object_rank.topk(objects)
-        chosen = torch.cat([best_people.indices, best_objects.indices], dim=1)  # (B, S)
-        is_present = torch.cat([best_people.values, best_objects.values], dim=1) > -0.5
-        is_pair = is_present[:, :people, None] & is_present[:, None, people:]
+        is_candidate, is_person = scores >= self.config.least_score, labels == PERSON
+        best_people = (torch.where(is_candidate & is_person, scores, -1.0) - order).topk(people)
+        best_others = (torch.where(is_candidate & ~is_person, scores, -1.0) - order).topk(objects)
+        chosen = torch.cat([best_people.indices, best_others.indices], dim=1)  # (B, S)
+        is_present = torch.cat([best_people.values, best_others.values], dim=1) > -0.5
+        is_other = ~torch.eye(people, people + objects, dtype=torch.bool, device=scores.device)
         return Scene(
             labels=labels.gather(1, chosen),
             boxes=boxes.gather(1, chosen[..., None].expand(-1, -1, 4)).clamp(0, 1),
             scores=scores.gather(1, chosen),
             is_present=is_present,
-            is_pair=is_pair & (chosen[:, :people, None] != chosen[:, None, people:]),
+            is_pair=is_present[:, :people, None] & is_present[:, None] & is_other,
         )
 
     def pair_inputs(self, scene: Scene) -> Tensor:
-        """Compute what `pair` takes of every pair of a scene, `(B, P, O, hidden)`."""
+        """Compute what `pair` takes of every pair of a scene, `(B, P, S, hidden)`."""
         people = self.config.people
-        keys = scene.boxes[:, people:]
-        relations = relation_features(scene.boxes[:, :, None], keys[:, None])  # (B, S, O, R)
-        tokens = self.class_embedding(scene.labels) + self.detection(
-            torch.cat([box_features(scene.boxes), _score_features(scene, people)], -1)
-        )
+        relations = relation_features(scene.boxes[:, :, None], scene.boxes[:, None])  # (B, S, S, R)
+        tokens = self.class_embedding(scene.labels) + self.detection(torch.cat([box_features(scene.boxes), _score_features(scene)], dim=-1))
         for layer in self.layers:
-            tokens = layer(tokens, relations, scene.is_present[:, people:])  # (B, S, W)
-        seen = torch.cat([relations[:, :people], _rank_features(scene, people)], dim=-1)  # (B, P, O, R + 10)
-        inputs: Tensor = self.human(tokens[:, :people])[:, :, None] + self.object(tokens[:, people:])[:, None] + self.relation(seen)
+            tokens = layer(tokens, relations, scene.is_present)  # (B, S, W)
+        seen = torch.cat([relations[:, :people], _rank_features(scene, people)], dim=-1)  # (B, P, S, R + 10)
+        inputs: Tensor = self.human(tokens[:, :people])[:, :, None] + self.object(tokens)[:, None] + self.relation(seen)
         return inputs
 
     def classifier_arrays(self) -> dict[str, NDArray[np.float32]]:
@@ -279,13 +277,12 @@ class _SceneLayer(nn.Module):
         )
 
     def forward(self, tokens: Tensor, relations: Tensor, is_present: Tensor) -> Tensor:
-        """Update `(B, S, W)` tokens by `(B, S, O, R)` relations to the O objects, the last of the tokens, of which some are present."""
+        """Update `(B, S, W)` tokens by their `(B, S, S, R)` relations to those that are present."""
         normed = self.norm(tokens)
-        others = normed[:, -relations.shape[2] :]  # (B, O, W)
-        query, key, value = (part.unflatten(-1, (self.heads, -1)) for part in (self.query(normed), self.key(others), self.value(others)))
-        logits = torch.einsum("bshw,bohw->bsoh", query, key) / math.sqrt(query.shape[-1]) + self.where_key(relations)
-        weights = logits.masked_fill(~is_present[:, None, :, None], -1e4).softmax(dim=2)  # (B, S, O, heads)
-        values = self.where_value(relations).unflatten(-1, (self.heads, -1)) + value[:, None]  # (B, S, O, heads, W / heads)
+        query, key, value = (part(normed).unflatten(-1, (self.heads, -1)) for part in (self.query, self.key, self.value))
+        logits = torch.einsum("bshw,bthw->bsth", query, key) / math.sqrt(query.shape[-1]) + self.where_key(relations)
+        weights = logits.masked_fill(~is_present[:, None, :, None], -1e4).softmax(dim=2)  # (B, S, S, heads)
+        values = self.where_value(relations).unflatten(-1, (self.heads, -1)) + value[:, None]  # (B, S, S, heads, W / heads)
         tokens = tokens + self.output((weights[..., None] * values).sum(dim=2).flatten(2))
         updated: Tensor = tokens + self.feed_forward(tokens)
         return updated
@@ -306,39 +303,35 @@ class _PairNetwork(nn.Module):
         return functional.normalize(self.last(hidden + self.second(hidden)), dim=-1)
 
 
-def _score_features(scene: Scene, people: int) -> Tensor:
+def _score_features(scene: Scene) -> Tensor:
     """Describe how sure each detection is: its score, and how far better ones of the same or of another class cover it; `(B, S, 5)`."""
     scores = scene.scores.clamp(1e-3, 1 - 1e-3)
-    covered = overlap(scene.boxes[:, :, None], scene.boxes[:, None, people:])  # (B, S, O)
-    is_better = scene.is_present[:, None, people:] & (scene.scores[:, None, people:] > scene.scores[:, :, None])
-    is_same = scene.labels[:, :, None] == scene.labels[:, None, people:]
-    same = (covered * (is_better & is_same)).amax(dim=2)
-    other = covered * (is_better & ~is_same)
-    doubt = (other * scene.scores[:, None, people:]).amax(dim=2)
-    return torch.stack([scores, scores.logit() / 4, same, other.amax(dim=2), doubt], dim=-1)
+    covered = overlap(scene.boxes[:, :, None], scene.boxes[:, None])  # (B, S, S)
+    covered = covered * (scene.is_present[:, None] & (scene.scores[:, None] > scene.scores[:, :, None]))
+    is_same = scene.labels[:, :, None] == scene.labels[:, None]
+    other = covered * ~is_same
+    features = [scores, scores.logit() / 4, (covered * is_same).amax(dim=2), other.amax(dim=2), (other * scene.scores[:, None]).amax(dim=2)]
+    return torch.stack(features, dim=-1)
 
 
 def _rank_features(scene: Scene, people: int) -> Tensor:
-    """Describe which person is nearest to an object and which object of the class to a person; `(B, P, O, 10)`."""
-    distances = distance(scene.boxes[:, :people, None], scene.boxes[:, None, people:])  # (B, P, O)
-    far = torch.where(scene.is_pair, distances, 9.0)
-    is_nearer_person = (far[:, None] < distances[:, :, None]).float().sum(dim=2)  # (B, P, O)
-    is_same = (scene.labels[:, people:, None] == scene.labels[:, None, people:]) & scene.is_present[:, None, people:]  # (B, O, O)
-    is_nearer_object = ((far[:, :, None] < distances[..., None]) & is_same[:, None]).float().sum(dim=3)
-    nearest_person = far.amin(dim=1, keepdim=True)
-    nearest_object = torch.where(is_same[:, None], far[:, :, None], 9.0).amin(dim=3)
-    num_people = scene.is_pair.float().sum(dim=1, keepdim=True).expand_as(distances)
-    num_same = is_same.float().sum(dim=2)[:, None].expand_as(distances)
+    """Describe which person is nearest to an object and which object of its class to a person; `(B, P, S, 10)`."""
+    distances = distance(scene.boxes[:, :people, None], scene.boxes[:, None])  # (B, P, S)
+    to_pairs = torch.where(scene.is_pair, distances, _FAR)
+    is_same = scene.labels[:, :, None] == scene.labels[:, None]  # (B, S, S)
+    to_same = torch.where(is_same[:, None], to_pairs[:, :, None], _FAR)  # (B, P, S, S)
+    nearer_people = (to_pairs[:, None] < distances[:, :, None]).float().sum(dim=2)  # (B, P, S)
+    nearer_objects = (to_same < distances[..., None]).float().sum(dim=3)
     features = [
         distances,
-        is_nearer_person / 4,
-        (is_nearer_person == 0).float(),
-        distances - nearest_person.clamp(max=4),
-        is_nearer_object / 4,
-        (is_nearer_object == 0).float(),
-        distances - nearest_object.clamp(max=4),
-        num_people / 4,
-        num_same / 4,
-        scene.scores[:, :people, None] * scene.scores[:, None, people:],
+        nearer_people / 4,
+        (nearer_people == 0).float(),
+        distances - to_pairs.amin(dim=1, keepdim=True).clamp(max=2),
+        nearer_objects / 4,
+        (nearer_objects == 0).float(),
+        distances - to_same.amin(dim=3).clamp(max=2),
+        scene.is_pair.float().sum(dim=1, keepdim=True).expand_as(distances) / 4,
+        (to_same < _FAR).float().sum(dim=3) / 4,
+        scene.scores[:, :people, None] * scene.scores[:, None],
     ]
     return torch.stack(features, dim=-1)

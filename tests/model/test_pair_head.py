@@ -15,7 +15,7 @@ from edge_hoi.model.pair_head import NUM_CLASSES, PairHead, PairHeadConfig, load
 from edge_hoi.vocabulary import load_vocabulary
 
 BICYCLE, CUP = 1, 41
-SMALL = PairHeadConfig(people=2, objects=4, width=16, heads=2, layers=1, hidden=24, pair_width=12)
+SMALL = PairHeadConfig(people=2, objects=3, width=16, heads=2, layers=1, hidden=24, pair_width=12)
 NAMES = ("human_boxes", "object_boxes", "object_embeddings", "interaction_embeddings")
 
 
@@ -47,12 +47,13 @@ def hoi_scores(head, outputs):
 
 def test_pairs_are_every_person_with_every_other_object_person_by_person(head):
     outputs = head(*detections(RIDER, BIKE, WALKER, MUG))
-    assert outputs.human_boxes.shape == outputs.object_boxes.shape == (1, 8, 4)
+    assert outputs.human_boxes.shape == outputs.object_boxes.shape == (1, 10, 4)
     rider, bike, walker, mug = ([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1] for _, (x1, y1, x2, y2), _ in (RIDER, BIKE, WALKER, MUG))
-    assert outputs.human_boxes[0].tolist() == [rider] * 4 + [walker] * 4
-    assert outputs.object_boxes[0].tolist() == [rider, bike, walker, mug] * 2
+    assert outputs.human_boxes[0].tolist() == [rider] * 5 + [walker] * 5
+    assert outputs.object_boxes[0, :4].tolist() == [rider, walker, bike, mug]
+    assert torch.equal(outputs.object_boxes[0, :5], outputs.object_boxes[0, 5:])
     is_pair = outputs.object_embeddings[0].any(dim=-1).tolist()
-    assert is_pair == [False, True, True, True, True, True, False, True]  # a person is never paired with itself
+    assert is_pair == [False, True, True, True, False, True, False, True, True, False]  # a person is never paired with itself
     lengths = outputs.interaction_embeddings[0, :, : SMALL.pair_width].norm(dim=-1)
     assert torch.allclose(lengths, torch.tensor(is_pair).float(), atol=1e-6)
 
@@ -61,28 +62,30 @@ def test_scores_are_zero_for_categories_of_other_objects_and_where_there_is_no_p
     outputs = head(*detections(RIDER, BIKE, WALKER, MUG))
     hoi, objects = hoi_scores(head, outputs)
     object_ids = load_vocabulary("hico_det").object_ids
-    assert (hoi[0, 1, object_ids == BICYCLE] > 1e-4).all()
-    assert hoi[0, 1, object_ids != BICYCLE].max() < 1e-12
+    assert (hoi[0, 2, object_ids == BICYCLE] > 1e-4).all()
+    assert hoi[0, 2, object_ids != BICYCLE].max() < 1e-12
     assert hoi[0, 0].max() < 1e-12
-    assert objects[0, 1, BICYCLE] > 1 - 1e-6
-    assert np.delete(objects[0, 1], BICYCLE).max() < 1e-6
+    assert objects[0, 2, BICYCLE] > 1 - 1e-6
+    assert np.delete(objects[0, 2], BICYCLE).max() < 1e-6
     assert objects[0, 0].max() < 1e-6
 
 
-def test_the_best_detections_are_taken_and_the_earlier_of_equal_ones(head):
-    first, second, third = ((0, (left, 0.0, left + 0.125, 0.5), 0.5) for left in (0.0, 0.25, 0.5))
-    weak = (0, (0.75, 0.0, 0.875, 0.5), 0.4)
-    outputs = head(*detections(weak, first, second, third))
-    assert outputs.human_boxes[0, :, 0].tolist() == [0.0625] * 4 + [0.3125] * 4
-    assert outputs.object_boxes[0, :4, 0].tolist() == [0.0625, 0.3125, 0.5625, 0.8125]
+@pytest.mark.parametrize("label", [0, CUP])
+def test_the_best_detections_are_taken_and_the_earlier_of_equal_ones(head, label):
+    weak, first, second, third, fourth = ((label, (left, 0.0, left + 0.125, 0.5), 0.5) for left in (0.0, 0.125, 0.25, 0.5, 0.75))
+    outputs = head(*detections((label, weak[1], 0.4), first, second, third, fourth, RIDER))
+    if label:
+        assert outputs.object_boxes[0, 2:5, 0].tolist() == [0.1875, 0.3125, 0.5625]
+    else:
+        assert outputs.human_boxes[0, ::5, 0].tolist() == [0.375, 0.1875]
 
 
-@pytest.mark.parametrize(("score", "is_counted"), [(0.0499, False), (0.05, True)])
+@pytest.mark.parametrize(("score", "is_counted"), [(0.0799, False), (0.08, True)])
 def test_detections_below_the_least_score_are_ignored(head, score, is_counted):
     alone = head(*detections(RIDER, BIKE))
     more = head(*detections(RIDER, BIKE, (CUP, (0.5, 0.5, 0.75, 0.75), score)))
-    assert bool(more.object_embeddings[0, 2].any()) is is_counted
-    assert torch.equal(alone.interaction_embeddings[0, 1], more.interaction_embeddings[0, 1]) is not is_counted  # context counts
+    assert bool(more.object_embeddings[0, 3].any()) is is_counted
+    assert torch.equal(alone.interaction_embeddings[0, 2], more.interaction_embeddings[0, 2]) is not is_counted  # context counts
 
 
 def test_an_image_without_detections_has_no_pair_and_finite_outputs(head):
@@ -100,8 +103,8 @@ def test_a_batch_equals_its_images_alone(head):
 
 
 def test_fewer_detections_than_pairs_need_are_refused(head):
-    with pytest.raises(ConfigError, match="at least 4 detections of an image, got 3"):
-        head(*detections(RIDER, count=3))
+    with pytest.raises(ConfigError, match="at least 3 detections of an image, got 2"):
+        head(*detections(RIDER, count=2))
 
 
 def test_exported_head_equals_it_at_every_batch_size(head, tmp_path):
