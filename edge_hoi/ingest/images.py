@@ -15,7 +15,7 @@ from edge_hoi.ingest.image_file import read_image
 from edge_hoi.ingest.source import FrameStamp, Source, SourceInfo, SourceTally
 from edge_hoi.ingest.source_errors import source_error
 from edge_hoi.ingest.url import IMAGE_SUFFIXES, VIDEO_SUFFIXES, SourceKind, local_path, source_kind
-from edge_hoi.types import Frame
+from edge_hoi.types import MAX_PIXELS, Frame
 
 _logger = logging.getLogger(__name__)
 
@@ -32,7 +32,14 @@ class ImageSource(Source):
     """One image, or those of a folder as the frames of a recording."""
 
     def __init__(
-        self, url: str, *, source_id: str, fps: float, target_fps: float | None = None, recorded_at: datetime | None = None
+        self,
+        url: str,
+        *,
+        source_id: str,
+        fps: float,
+        target_fps: float | None = None,
+        recorded_at: datetime | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         """Find the images and read the first that is readable.
 
@@ -42,6 +49,7 @@ class ImageSource(Source):
             fps: Images per second of media time, above 0.
             target_fps: Process at most this many images per second, by media time; None for all.
             recorded_at: When the first image was captured.
+            max_pixels: Larger images are unreadable.
 
         Raises:
             SourceError: There is no readable image.
@@ -62,6 +70,7 @@ class ImageSource(Source):
         self.tally = SourceTally()
         self._source_id = source_id
         self._fps = fps
+        self._max_pixels = max_pixels
         self._stamp = FrameStamp(source_id, CaptureClock.choose(is_live=False, recorded_at=recorded_at), target_fps)
         self._last_error: SourceError | None = None
         frames = self._read_all()
@@ -96,7 +105,7 @@ class ImageSource(Source):
             if not self._stamp.count(pts_seconds):
                 continue
             try:
-                image = read_image(path)
+                image = read_image(path, self._max_pixels)
             except SourceError as error:
                 self.tally.decode_errors += 1
                 self._last_error = error

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edge_hoi.boxes import clip_to_frame
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets.annotations import HoiAnnotation
-from edge_hoi.lab.datasets.images import read_image_size
+from edge_hoi.lab.datasets.images import read_image_size, read_stored_size
 
 _TOLERANCE_PIXELS = 1
 
@@ -90,10 +90,7 @@ def _fits(box: NDArray[np.float32], size: tuple[int, int]) -> bool:
 
 def _cause(box: NDArray[np.float32], size: tuple[int, int], path: Path) -> str:
     """Explain a box that does not fit: by the image's EXIF orientation, if it fits the image as stored."""
-    import PIL.Image
-
-    with PIL.Image.open(path) as image:  # `read_image_size` has read it
-        stored = image.size
+    stored = read_stored_size(path)
     if stored == size[::-1] != size and _fits(box, stored):
         return (
             f"it fits only the other EXIF orientation, {stored[0]}x{stored[1]} pixels as stored: annotate the image upright, as viewers "

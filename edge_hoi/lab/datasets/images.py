@@ -18,7 +18,7 @@ def open_image(path: Path) -> "PIL.Image.Image":
     """Decode an image to RGB, upright.
 
     Raises:
-        DatasetError: It is missing, not an image, truncated or too large.
+        DatasetError: It is missing, no regular file, not an image, truncated, or larger than `edge_hoi.types.MAX_PIXELS`.
     """
     return _explained(image_file.open_image, path)
 
@@ -31,6 +31,11 @@ def read_image(path: Path) -> Image:
 def read_image_size(path: Path) -> tuple[int, int]:
     """Read the width and height of an upright image, without decoding it; raise as `open_image`."""
     return _explained(image_file.read_image_size, path)
+
+
+def read_stored_size(path: Path) -> tuple[int, int]:
+    """Read an image's width and height as stored, before its EXIF orientation is applied; raise as `open_image`."""
+    return _explained(image_file.read_stored_size, path)
 
 
 def _explained(read: Callable[[Path], T], path: Path) -> T:
