@@ -15,6 +15,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # processor time. Commands that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Tests that name no engine run the embedded one, on any source, and nothing is fetched.
+os.environ |= {"EDGE_HOI_ENGINE": "default", "EDGE_HOI_OFFLINE": "1"}
+
 # No limits on time, which a busy machine would miss. `--hypothesis-profile thorough` tries more examples.
 for profile, max_examples in {"quick": 25, "thorough": 200}.items():
     settings.register_profile(profile, deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=max_examples)
