@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from edge_hoi.cli.precision import Precision, PrecisionChoice
 from edge_hoi.cli.terminal import err, out
 from edge_hoi.errors import ConfigError, MissingDependencyError
+from edge_hoi.regular_file import read_regular
 
 if TYPE_CHECKING:
     from edge_hoi.events import EpisodeSettings
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from edge_hoi.vocabulary import Vocabulary
 
 UNTRAINED = "untrained:"
+_MAX_EVALUATION_BYTES = 1 << 24
 _NEEDED = ("torch", "torchvision", "open_clip", "onnx", "onnxscript", "onnxruntime", "tokenizers")
 
 SizeOption = Annotated[
@@ -167,14 +169,14 @@ def build(
         manifest = build_engine(checkpoint, its_vocabulary, output, reduction=reduction, is_forced=force, **options)
     step("done")
     megabytes = sum((output / path).stat().st_size for path in manifest.files) / 1e6
-    out.print(f"{output}: {manifest.backend}, {manifest.precision}, {size}, {megabytes:.1f} MB; try it with", soft_wrap=True, markup=False)
-    out.print(f"    edge-hoi run --engine {output}", soft_wrap=True, markup=False)
+    out.print(f"{output}: {manifest.backend}, {manifest.precision}, {size}, {megabytes:.1f} MB; try it with", soft_wrap=True)
+    out.print(f"    edge-hoi run --engine {output}", soft_wrap=True)
 
 
 def step_printer() -> Callable[[str], None]:
     """Return a function that prints a step of a command with the seconds since its start."""
     started = time.monotonic()
-    return lambda text: err.print(f"[dim]{time.monotonic() - started:6.1f} s[/]  {escape(text)}")
+    return lambda text: err.print(Text.assemble((f"{time.monotonic() - started:6.1f} s", "dim"), f"  {text}"))
 
 
 def inherited_caution(checkpoint: "Checkpoint", evaluation: Path | None) -> str | None:
@@ -188,8 +190,8 @@ def inherited_caution(checkpoint: "Checkpoint", evaluation: Path | None) -> str 
     if evaluation is None:
         return checkpoint.caution
     try:
-        evaluated = json.loads(evaluation.read_text(encoding="utf-8"))["engine"]["weights_sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        evaluated = json.loads(read_regular(evaluation, _MAX_EVALUATION_BYTES))["engine"]["weights_sha256"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f"{evaluation}: expected results of `edge-hoi eval hoi --output` ({error!r})") from error
     if evaluated != weights_sha256(checkpoint):
         raise ConfigError(f"{evaluation} is an evaluation of other weights; run `edge-hoi eval hoi --engine CHECKPOINT` with this one")
@@ -230,10 +232,10 @@ def require_build_extra(doing: str) -> None:
 
 def _decision_table(manifest: "Manifest") -> Table:
     assert manifest.decision is not None
-    table = Table("precision", "ms per frame", "", title=f"latency on {escape(manifest.decision.device)}")
+    table = Table("precision", "ms per frame", "", title=f"latency on {manifest.decision.device}")
     for candidate in manifest.decision.candidates:
         latency = "-" if candidate.milliseconds is None else f"{candidate.milliseconds:.2f}"
-        note = "chosen" if candidate.precision == manifest.precision else escape(candidate.refused or "")
+        note = "chosen" if candidate.precision == manifest.precision else candidate.refused or ""
         table.add_row(candidate.precision, latency, note)
     return table
 

@@ -12,11 +12,13 @@ from edge_hoi.errors import EngineError
 from edge_hoi.export.frames import FrameSet
 from edge_hoi.export.quantise import inputs_of, quantisable_layers
 from edge_hoi.export.ranges import METHODS, Histogram, Method, record
+from edge_hoi.regular_file import read_regular
 from edge_hoi.runtime import InputDescription
 from edge_hoi.runtime.manifest_sections import Sha256
 from edge_hoi.unfinished import temporary_folder, writing_file
 
 CALIBRATION_FILE = "calibration.json"
+_MAX_FILE_BYTES = 1 << 26
 
 
 class ListedFrame(BaseModel):
@@ -101,7 +103,7 @@ def read_recording(folder: Path, weights_sha256: str) -> Recording:
     """
     path = folder / CALIBRATION_FILE
     try:
-        recording = Recording.model_validate_json(path.read_bytes())
+        recording = Recording.model_validate_json(read_regular(path, _MAX_FILE_BYTES))
     except (OSError, ValidationError) as error:
         raise EngineError(f"{path} is not a readable calibration ({str(error).splitlines()[0]}); run `edge-hoi calibrate` again") from error
     if recording.weights_sha256 != weights_sha256:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_hoi.errors import VocabularyError
+from edge_hoi.regular_file import read_regular
 from edge_hoi.vocabulary.custom import custom_vocabulary, parse_custom
 from edge_hoi.vocabulary.data_files import MAX_BYTES
 from edge_hoi.vocabulary.published import known_vocabularies, published_vocabulary
@@ -28,8 +29,7 @@ def load_vocabulary(name_or_path: str | Path | Sequence[Any]) -> Vocabulary:
         return published_vocabulary(str(name_or_path))
     path = Path(name_or_path)
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read_regular(path, MAX_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         near = difflib.get_close_matches(str(name_or_path).lower().replace("-", "_"), known, n=1)

@@ -1,5 +1,7 @@
 """Custom vocabularies from YAML: their format and their errors."""
 
+import os
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
@@ -148,6 +150,20 @@ def test_invalid_list_is_refused_with_place_and_fix(content, message):
 def test_hostile_yaml_is_refused(content, message):
     with pytest.raises(VocabularyError, match=message):
         parse_custom(content, file="list.yaml", name="list")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "5 GB"])
+def test_a_file_without_an_end_is_refused_at_once(tmp_path, kind):
+    path = tmp_path / "list.yaml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.touch()
+        os.truncate(path, 5 << 30)
+    with pytest.raises(VocabularyError, match=r"list\.yaml' \((no regular file, but a pipe, socket or device|larger than 256 KiB)\)"):
+        load_vocabulary(path)
 
 
 def test_tags_are_ignored():

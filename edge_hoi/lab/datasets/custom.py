@@ -30,9 +30,10 @@ from edge_hoi.lab.datasets.annotations import AnnotatedImages, HoiAnnotation, ch
 from edge_hoi.lab.datasets.box_checks import clip_box
 from edge_hoi.lab.datasets.files import as_boxes, as_file_name, as_list, as_mapping, check_keys, read_image_list, reading
 from edge_hoi.lab.datasets.images import read_image_size
+from edge_hoi.regular_file import read_regular
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 from edge_hoi.vocabulary.custom import parse_custom
-from edge_hoi.vocabulary.data_files import parse_yaml
+from edge_hoi.vocabulary.data_files import MAX_BYTES, parse_yaml
 
 ANNOTATIONS, VOCABULARY, ZERO_SHOT = "annotations.json", "vocabulary.yaml", "zero_shot.yaml"
 _KEYS = ("human", "object", "text", "verb", "object_name")
@@ -88,7 +89,7 @@ def read_zero_shot(folder: Path, name: str, vocabulary: Vocabulary) -> tuple[int
     """
     path = folder / ZERO_SHOT
     try:
-        content = path.read_bytes()
+        content = read_regular(path, MAX_BYTES)
     except OSError as error:
         raise DatasetError(f"no zero-shot splits in {path} ({error.strerror}); list the unseen categories of each split there") from error
     with reading(str(path)):

@@ -14,8 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_hoi.errors import DatasetError
+from edge_hoi.regular_file import read_regular
 
-MAX_BYTES = 1 << 29
+MAX_BYTES = 1 << 27
+"""Several times the size of HICO-DET's largest file."""
+MAX_VALUES = 1 << 23
 _MAX_PIXEL = 1e5
 
 
@@ -23,20 +26,37 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 -- JSON is anything
     """Read a JSON file.
 
     Raises:
-        DatasetError: It cannot be read, is larger than `MAX_BYTES`, or is not JSON.
+        DatasetError: As of `read_json_text`, or it is not JSON.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise DatasetError(f"cannot read annotations {path}: {error.strerror}; check the path") from error
-    if len(content) > MAX_BYTES:
-        raise DatasetError(f"{path}: expected annotations of at most {MAX_BYTES >> 20} MiB, this file is larger; is it the right file?")
-    try:
-        return json.loads(content)
+        return json.loads(read_json_text(path))
     except (ValueError, RecursionError) as error:
         detail = "nested too deep" if isinstance(error, RecursionError) else str(error)
         raise DatasetError(f"{path}: not JSON, or truncated ({detail}); get or write the file again") from error
+
+
+def read_json_text(path: Path) -> bytes:
+    """Read a file of JSON, whose values can take twenty times its size in memory.
+
+    Raises:
+        DatasetError: As of `read_content`, or it has more than `MAX_VALUES` values.
+    """
+    content = read_content(path)
+    if sum(map(content.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise DatasetError(f"{path}: expected at most {MAX_VALUES} values, this file has more; is it the right file?")
+    return content
+
+
+def read_content(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+    """Read a file of a data set.
+
+    Raises:
+        DatasetError: It cannot be read, is no regular file, or has more than `max_bytes`.
+    """
+    try:
+        return read_regular(path, max_bytes)
+    except OSError as error:
+        raise DatasetError(f"cannot read {path}: {error.strerror}; check the path") from error
 
 
 def read_image_list(path: Path) -> list[Any]:
@@ -134,7 +154,7 @@ def check_keys(mapping: Mapping[str, Any], known: Sequence[str]) -> None:
     """
     for key in mapping:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
+            near = difflib.get_close_matches(key[:60], known, n=1)
             fix = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
             raise DatasetError(f"unknown key {key[:60]!r}; {fix}")
 

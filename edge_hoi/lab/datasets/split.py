@@ -8,8 +8,9 @@ import numpy as np
 from edge_hoi.errors import ConfigError
 from edge_hoi.lab.datasets.annotations import AnnotatedImages
 from edge_hoi.lab.datasets.custom import ANNOTATIONS, VOCABULARY, ZERO_SHOT, read_custom, write_vocabulary
-from edge_hoi.lab.datasets.files import read_image_list
+from edge_hoi.lab.datasets.files import read_content, read_image_list
 from edge_hoi.lab.datasets.writing import Progress, copy_image, write_annotations, writing_dataset
+from edge_hoi.vocabulary.data_files import MAX_BYTES
 
 
 class Split(NamedTuple):
@@ -64,7 +65,7 @@ def split_dataset(
             )
             for name in (VOCABULARY, ZERO_SHOT):
                 if (folder / name).is_file():
-                    (new / name).write_bytes((folder / name).read_bytes())
+                    (new / name).write_bytes(read_content(folder / name, MAX_BYTES))
         if not (folder / VOCABULARY).is_file():
             for new in (new_train, new_test):
                 write_vocabulary(folder, new / VOCABULARY)

@@ -7,6 +7,7 @@ Some pairs of verb and object are none of HOICLIP's 263 categories; such rows ha
 by verb; training drops them, as the published training does.
 """
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets.annotations import NO_HOI, HoiAnnotation, no_boxes
 from edge_hoi.lab.datasets.box_checks import check_rows
-from edge_hoi.lab.datasets.files import as_boxes, as_file_name, as_index, as_list, as_mapping, read_json, reading
+from edge_hoi.lab.datasets.files import as_boxes, as_file_name, as_index, as_list, as_mapping, read_content, read_json, reading
 from edge_hoi.lab.datasets.published_rows import CocoObjects, refuse_repeats
 from edge_hoi.types import Boxes
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 
+_MAX_MATRIX_BYTES = 1 << 20
 _NO_OBJECT = -1
 """`object_id` of the published form where there is no object."""
 
@@ -72,11 +74,13 @@ def read_correspondence(path: Path, vocabulary: Vocabulary) -> NDArray[np.bool_]
     """
     shape = (len(vocabulary.verbs), len(vocabulary.objects) - 1)
     try:
-        matrix = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        matrix = np.lib.format.read_array(io.BytesIO(read_content(path, _MAX_MATRIX_BYTES)), allow_pickle=False)
+    except (ValueError, EOFError, MemoryError) as error:  # the last where its header declares any size
         raise DatasetError(f"cannot read {path} ({error}); make it as the published recipe does") from error
-    if matrix.shape != shape:
-        raise DatasetError(f"{path}: expected {shape}, verbs by objects, got {matrix.shape}; make it as the published recipe does")
+    if matrix.shape != shape or matrix.dtype.kind not in "biuf":
+        raise DatasetError(
+            f"{path}: expected {shape}, verbs by objects, got {matrix.shape} {matrix.dtype}; make it as the published recipe does"
+        )
     return np.concatenate([matrix > 0, np.ones((shape[0], 1), np.bool_)], axis=1)
 
 

@@ -152,7 +152,7 @@ def test_an_unreadable_video_is_an_error(tmp_path):
         (["--events", "e.jsonl"], ConfigError, "give one or the other"),
         (["--events", "e.jsonl", "--truth", "t.json", "--engine", "default"], ConfigError, "give one or the other"),
         (["--events", "e.jsonl", "--truth", "t.json", "--videos", "."], ConfigError, "give one or the other"),
-        (["--events", "e.jsonl", "--truth", "t.json"], DatasetError, "t.json: No such file|cannot read annotations t.json"),
+        (["--events", "e.jsonl", "--truth", "t.json"], DatasetError, "t.json: No such file|cannot read t.json"),
         (["--videos", "no-such-folder"], DatasetError, "expected a folder of videos, found none"),
         (["--videos", "."], DatasetError, r"found no \*\.truth\.json"),
         (["--videos", ".", "--output", "no/such/out.json"], ConfigError, "there is no folder no/such"),

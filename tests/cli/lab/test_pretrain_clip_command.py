@@ -62,7 +62,7 @@ def test_settings_are_listed(edge_hoi):
         (["--batch", "13"], 7, "a batch of 13 images needs as many to train on, got 12"),
         (["--model", "untrained:huge"], 2, "no model variant 'huge'; known are r50-vitb32, tiny, small"),
         (["--vocabulary", "none.yaml"], 2, "no vocabulary 'none.yaml'"),
-        (["--data", "none"], 2, "cannot read annotations none/captions.json"),
+        (["--data", "none"], 2, "cannot read none/captions.json"),
         (["--set", "backbone_learning_rate=1"], 2, "unknown setting 'backbone_learning_rate'; did you mean 'learning_rate'?"),
     ],
 )

@@ -59,7 +59,7 @@ def test_invalid_entries_are_named(tmp_path, images, message):
 
 
 def test_missing_files_are_named(tmp_path):
-    with pytest.raises(DatasetError, match=r"cannot read annotations .*captions.json"):
+    with pytest.raises(DatasetError, match=r"cannot read .*captions.json"):
         read_captioned_images(tmp_path)
     with pytest.raises(DatasetError, match=r"annot read .*a.png"):
         read_squares(read_captioned_images(write(tmp_path, [GOOD])), 16)

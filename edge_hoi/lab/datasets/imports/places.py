@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from edge_hoi.errors import DatasetError
 from edge_hoi.ingest.url import IMAGE_SUFFIXES
 from edge_hoi.lab.datasets.annotations import find_image
-from edge_hoi.lab.datasets.files import MAX_BYTES
+from edge_hoi.lab.datasets.files import read_content
 
 _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")
 """What Label Studio puts before the names of uploaded files."""
@@ -24,15 +24,11 @@ def read_text(path: Path) -> str:
     """Read a text file.
 
     Raises:
-        DatasetError: It cannot be read, is larger than `MAX_BYTES`, or is not UTF-8.
+        DatasetError: It cannot be read, is no regular file, is too large, or is not UTF-8.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise DatasetError(f"{path}: expected at most {MAX_BYTES >> 20} MiB; is it the right file?")
-        return content.decode("utf-8-sig")
-    except (OSError, UnicodeError) as error:
+        return read_content(path).decode("utf-8-sig")
+    except UnicodeError as error:
         raise DatasetError(f"cannot read {path} ({error}); export it again") from error
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_hoi.errors import DatasetError
-from edge_hoi.lab.datasets.files import as_list, as_mapping, reading
+from edge_hoi.lab.datasets.files import as_list, as_mapping, read_json_text, reading
 from edge_hoi.types import NormalisedBox, Phase
 
 TYPE_PREFIX = "dev.edge-hoi.interaction."
@@ -60,10 +60,9 @@ def read_events(path: Path) -> list[dict[str, Any]]:
         DatasetError: It cannot be read, or a line is not JSON; names the line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise DatasetError(f"cannot read events {path}: {reason}; name a file written by `edge-hoi run --events`") from error
+        lines = read_json_text(path).decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: not UTF-8 text; name a file written by `edge-hoi run --events`") from error
     documents = []
     for number, line in enumerate(lines, start=1):
         try:

@@ -63,7 +63,7 @@ def test_a_file_with_other_content_is_refused(tmp_path, content, message):
 
 
 def test_a_missing_file_is_an_error(tmp_path):
-    with pytest.raises(DatasetError, match="name a file written by `edge-hoi run --events`"):
+    with pytest.raises(DatasetError, match=r"cannot read .*events\.jsonl: No such file or directory; check the path"):
         read_events(tmp_path / "events.jsonl")
 
 
