@@ -110,7 +110,8 @@ def _address_without_scheme(path: str) -> re.Match[str] | None:
 
 def _split(address: str) -> tuple[str, str, str, str] | None:
     """Split what follows `://` into user information, host and port, path, and query; None where it is ambiguous."""
-    place, query = re.fullmatch(r"([^?#]*)(.*)", address, re.DOTALL).groups()  # type: ignore[union-attr] -- always matches
+    place = re.split("[?#]", address, maxsplit=1)[0]
+    query = address[len(place) :]
     if "@" in query:  # of a password with ? or #, or of the query
         return None
     user, _, rest = place.rpartition("@")

@@ -6,6 +6,7 @@ Each command imports what it needs when it runs, so that `--help` is fast.
 import inspect
 import re
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -21,6 +22,7 @@ app = typer.Typer(
     name="edge-hoi",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,  # `main` prints tracebacks, with secrets masked
     pretty_exceptions_show_locals=False,  # they hold passwords
     rich_markup_mode=None,  # Rich would take `[build]` for markup, and squeezes texts into narrow columns
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -99,5 +101,8 @@ def main(arguments: list[str] | None = None) -> None:
         except EdgeHoiError as error:
             print_error(str(error))
             code = error.exit_code
+        except Exception:
+            print_error(f"{traceback.format_exc()}this is a defect of edge-hoi; please report it with the lines above")
+            code = EdgeHoiError.exit_code
         code = streams.finish(code, shows_progress=commands == ["run"])
     sys.exit(code)

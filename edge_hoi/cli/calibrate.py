@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from edge_hoi.cli.build_engine import SizeOption, UntrainedVocabularyOption, open_model, parse_size, require_build_extra, step_printer
@@ -78,11 +77,11 @@ def calibrate(
         step("quantising one part at a time")
         table = Table("--keep-float", "worst output", title="error if only that part is quantised")
         for pattern, value in sorted(sensitivities(network, limits, inputs, KEEP_FLOAT), key=lambda part: -part[1]):
-            table.add_row(escape(pattern), f"{value:.3f}")
+            table.add_row(pattern, f"{value:.3f}")
         out.print(table)
     step("done")
-    out.print(f"{output}: {len(chosen.frames)} frames, {recording.frames_sha256[:12]}; build with", soft_wrap=True, markup=False)
-    out.print(f"    edge-hoi build {model} --output engines/NAME --precision int8 --calibration {output}", soft_wrap=True, markup=False)
+    out.print(f"{output}: {len(chosen.frames)} frames, {recording.frames_sha256[:12]}; build with", soft_wrap=True)
+    out.print(f"    edge-hoi build {model} --output engines/NAME --precision int8 --calibration {output}", soft_wrap=True)
 
 
 def _decibel(ratio: float) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from edge_hoi import __version__
 from edge_hoi.child_process import python_command
@@ -310,6 +310,5 @@ def _print_table(findings: list[Finding]) -> None:
     for finding in findings:
         heading = "" if finding.topic == topic else finding.topic
         topic = finding.topic
-        status = f"[{colours[finding.status]}]{finding.status}[/]"
-        table.add_row(heading, finding.name, status, escape(finding.detail), escape(finding.fix))
+        table.add_row(heading, finding.name, Text(finding.status, colours[finding.status]), finding.detail, finding.fix)
     out.print(table)

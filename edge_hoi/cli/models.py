@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
-from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
+from rich.text import Text
 
-from edge_hoi.cli.terminal import err, out, print_note
+from edge_hoi.cli.engine_fetching import download_bar
+from edge_hoi.cli.terminal import out, print_note
 from edge_hoi.errors import CheckpointError, ConfigError, DownloadError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -41,28 +41,95 @@ def models(context: typer.Context, as_json: Annotated[bool, typer.Option("--json
     for model in known_models():
         figures = ", ".join(f"{name} {value:.2f}" for name, value in model.figures.items())
         place = "`edge-hoi models pull`" if model.file else f"by hand: {model.page}"
-        table.add_row(f"[bold]{model.name}[/]", escape(model.description), figures, escape(place))
+        table.add_row(Text(model.name, "bold"), model.description, figures, place)
     out.print(table)
     out.print("CLIP's own weights come from open_clip: edge-hoi models pull clip:ViT-B-32-quickgelu/openai", soft_wrap=True)
 
 
 @app.command("pull")
 def pull(
-    name: Annotated[str, typer.Argument(help="A name that `edge-hoi models` lists, or clip:MODEL/WEIGHTS of open_clip's.")],
-    folder: Annotated[Path, typer.Option("--folder", help="Folder to download to.")] = Path("models"),
+    name: Annotated[
+        str,
+        typer.Argument(help="photo, the engine for real video; a name that `edge-hoi models` lists; or clip:MODEL/WEIGHTS of open_clip's."),
+    ],
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="Folder to download to: models/ where absent. For photo, the cache.")
+    ] = None,
     url: Annotated[str | None, typer.Option("--url", help="Download from this address instead, such as your own mirror.")] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option("--detector", help="For photo: n, pico or femto; the most accurate that is fast enough on this machine where absent."),
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option("--fps", min=0.1, help="For photo: frames a second that are fast enough; 10 where absent.")
+    ] = None,
+    from_file: Annotated[Path | None, typer.Option("--from", help="For photo: the detector's file, fetched by other means.")] = None,
+    sha256: Annotated[str | None, typer.Option("--sha256", help="Hash that the file must have, where the publisher gives none.")] = None,
+    allow_unverified: Annotated[
+        bool, typer.Option("--allow-unverified", help="Take a file whose content no full hash is known of.")
+    ] = False,
 ) -> None:
     """Download published weights; resumes an interrupted download.
 
-    For weights without a direct address, prints the page to download them from by hand.
+    `photo` is fetched as a detector, verified, and built into the engine that `edge-hoi run` uses for real video. For weights without a
+    direct address, prints the page to download them from by hand.
 
-        edge-hoi models pull detr-r50
+        edge-hoi models pull photo
+
+        edge-hoi models pull detr-r50 --sha256 HASH
     """
-    from edge_hoi.hub import download, known_model
-
     if name.startswith(CLIP):
         _pull_clip(name.removeprefix(CLIP))
-        return
+    elif name.partition("-")[0] == "photo":
+        if folder or sha256 or allow_unverified:
+            raise ConfigError(
+                "photo is verified and kept in the cache, which XDG_CACHE_HOME moves; omit --folder, --sha256, --allow-unverified"
+            )
+        _pull_photo(name, detector, from_file, url, fps)
+    elif detector or fps or from_file:
+        raise ConfigError(f"--detector, --fps and --from are for photo, not for {name}; omit them")
+    else:
+        _pull_weights(name, folder or Path("models"), url, sha256, allow_unverified)
+
+
+def _pull_photo(name: str, detector: str | None, from_file: Path | None, url: str | None, fps: float | None) -> None:
+    """Fetch a detector, or take its file, and build its engine in the cache."""
+    from edge_hoi.config import cache_folder, cache_home, is_offline
+    from edge_hoi.hub import known_model
+    from edge_hoi.pipeline.photo_engine import DEFAULT_FPS, PHOTO, bring_detector, obtain_photo_engine
+    from edge_hoi.runtime import read_manifest
+
+    if detector:
+        name = f"{PHOTO}-{detector}"
+    if name != PHOTO:
+        known_model(name)
+    if cache_folder() != cache_home():
+        raise DownloadError(f"the cache {cache_home()} cannot be written; set XDG_CACHE_HOME to a folder that can")
+    if from_file:
+        model, built = bring_detector(from_file, note=print_note)
+        if name not in (PHOTO, model.name):
+            raise ConfigError(
+                f"{from_file} is the detector of {model.name}, not of {name}; it is built, and used by `--engine {model.name}`"
+            )
+    else:
+        with download_bar("fetching") as progress:
+            built = obtain_photo_engine(
+                name,
+                may_fetch=not is_offline(),
+                fps=fps or DEFAULT_FPS,
+                note=print_note,
+                progress=progress,
+                url=url,
+                chooses=name != PHOTO or fps is not None,
+            )
+    out.print(f"{built}: engine {read_manifest(built).name}", soft_wrap=True)
+    out.print("    edge-hoi run --source VIDEO", soft_wrap=True)
+
+
+def _pull_weights(name: str, folder: Path, url: str | None, sha256: str | None, allow_unverified: bool) -> None:
+    from edge_hoi.config import is_offline, mirror
+    from edge_hoi.hub import Pin, download, known_model
+
     model = known_model(name)
     address = url or model.file
     if address is None:
@@ -70,17 +137,23 @@ def pull(
             f"{name} has no direct address: open {model.page} ({model.place}), download the file there, "
             f"then `edge-hoi models import FILE --as {name}`"
         )
+    if is_offline():
+        raise DownloadError(f"EDGE_HOI_OFFLINE forbids to fetch {name}; unset it, or fetch {address} elsewhere")
     path = folder / (Path(model.file).name if model.file else f"{name}.pth")
     if path.exists():
         raise ConfigError(f"{path} exists already; remove it to download it again")
+    pin = Pin(sha256.lower()) if sha256 else model.pin
+    if not pin.is_full and not allow_unverified:
+        known = f"only {pin.sha256} of its hash is published" if pin.sha256 and not sha256 else "its full hash is not known"
+        raise ConfigError(f"{name} cannot be verified: {known}; give --sha256 HASH, 64 digits, or --allow-unverified")
+    if not url and (base := mirror()):
+        address = f"{base.rstrip('/')}/{path.name}"
     print_note(f"licence: {model.licence} ({model.page})")
-    columns = (*Progress.get_default_columns()[:2], DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-        task = progress.add_task(path.name, total=None)
-        download(address, path, sha256=model.sha256, progress=lambda done, total: progress.update(task, completed=done, total=total))
-    out.print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", soft_wrap=True, markup=False)
+    with download_bar(path.name) as progress:
+        download(address, path, pin=pin, progress=progress)
+    out.print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
     if model.kind == "hoiclip":
-        out.print(f"    edge-hoi models import {path} --as {name}", soft_wrap=True, markup=False)
+        out.print(f"    edge-hoi models import {path} --as {name}", soft_wrap=True)
 
 
 @app.command("import")
@@ -139,8 +212,8 @@ def import_(
     }
     write_card(card, title=output.stem, facts=facts, models=candidates)
     for name, fact in facts.items():
-        out.print(f"{name:>14}  {fact}", soft_wrap=True, markup=False)
-    out.print(f"          card  {card}", soft_wrap=True, markup=False)
+        out.print(f"{name:>14}  {fact}", soft_wrap=True)
+    out.print(f"          card  {card}", soft_wrap=True)
 
 
 def _facts(identity: "Identity", num_queries: int) -> dict[str, str]:
@@ -200,4 +273,4 @@ def _pull_clip(text: str) -> None:
         raise DownloadError(f"open_clip cannot download {text}: {reason}; check the network and the access to open_clip's hub") from error
     finally:
         logging.disable(logging.NOTSET)
-    out.print(f"{text}: downloaded to open_clip's cache; weights sha256 {clip_weights_sha256(clip)}", soft_wrap=True, markup=False)
+    out.print(f"{text}: downloaded to open_clip's cache; weights sha256 {clip_weights_sha256(clip)}", soft_wrap=True)

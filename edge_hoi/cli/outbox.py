@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from edge_hoi.cli.terminal import out
 from edge_hoi.compat import UTC
@@ -36,7 +35,7 @@ def status(place: PlaceArgument) -> None:
     for record in records:
         lag = "-" if record.oldest_waiting_at is None else f"{max(0.0, time.time() - record.oldest_waiting_at):.0f} s"
         counts = (record.waiting, lag, record.delivered, record.replays, record.dead, record.dropped)
-        table.add_row(record.name, record.state or "-", *map(str, counts), Text(record.error or ""))
+        table.add_row(record.name, record.state or "-", *map(str, counts), record.error or "")
     out.print(table if records else "no sink has used this outbox yet")
 
 
@@ -49,7 +48,7 @@ def dead_letters(place: PlaceArgument, sink: SinkOption = None) -> None:
         event = letter.message.event
         refused_at = datetime.fromtimestamp(letter.refused_at, UTC).isoformat(timespec="seconds")
         line = f"{refused_at}  {letter.sink}  {letter.message.id}  {event.camera}: {event.text}, {event.phase}  {letter.reason}"
-        out.print(line, markup=False, soft_wrap=True)
+        out.print(line, soft_wrap=True)
     if not letters:
         out.print("no dead letters")
 

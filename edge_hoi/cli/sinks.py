@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from edge_hoi.cli.terminal import out
 from edge_hoi.errors import ConfigError, DeliveryError, EdgeHoiError, SinkFaultError, SinkUnavailableError
@@ -52,10 +53,11 @@ def _try(settings: "SinkSettings", context: "SinkContext") -> bool:
         with settings.make(context) as sink:
             sink.deliver([Message.of(event) for event in make_probe(context.site)])
     except EdgeHoiError as error:
-        out.print(f"[bold red]✗[/] {settings.sink_name}: ", end="")
-        out.print(f"{error} ({_consequence(error)})", markup=False, soft_wrap=True)
+        out.print(Text.assemble(("✗", "bold red"), f" {settings.sink_name}: {error} ({_consequence(error)})"), soft_wrap=True)
         return False
-    out.print(f"[bold green]✓[/] {settings.sink_name}: accepted a started and an ended event in {(time.monotonic() - began) * 1000:.0f} ms")
+    milliseconds = (time.monotonic() - began) * 1000
+    text = f" {settings.sink_name}: accepted a started and an ended event in {milliseconds:.0f} ms"
+    out.print(Text.assemble(("✓", "bold green"), text))
     return True
 
 

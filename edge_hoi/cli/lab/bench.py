@@ -56,7 +56,7 @@ def bench(
     eagers = eager_targets(targets) if eager else []
     with progress_bar() as update:
         report = measure([*eagers, *targets], settings, progress=lambda what, done, of: update(description=what, completed=done, total=of))
-    out.print(f"{report.machine.describe()}; load average {report.load_average:.1f}", soft_wrap=True, markup=False)
+    out.print(f"{report.machine.describe()}; load average {report.load_average:.1f}", soft_wrap=True)
     for table in report.tables():
         out.print(table)
     for line in report.skipped:

@@ -39,13 +39,13 @@ def check(
     else:
         for split in checks:
             counts = ", ".join(f"{count} {what}" for what, count in split.counts.items())
-            out.print(split.title, style="bold", end="", markup=False)
+            out.print(split.title, style="bold", end="")
             out.print(f": {counts or 'not usable'}", soft_wrap=True)
             for problem in split.problems:
-                out.print("  [yellow]![/] ", end="")
-                out.print(problem, markup=False, soft_wrap=True)
+                out.print("  ! ", style="yellow", end="")
+                out.print(problem, soft_wrap=True)
             if not split.problems:
-                out.print("  [green]complete[/]")
+                out.print("  complete", style="green")
     if any(split.problems for split in checks):
         raise typer.Exit(1)
 
@@ -64,7 +64,7 @@ def vocabulary(
     from edge_hoi.vocabulary import load_vocabulary
 
     path = write_vocabulary(data)
-    out.print(f"{path}: {len(load_vocabulary(path))} categories", soft_wrap=True, markup=False)
+    out.print(f"{path}: {len(load_vocabulary(path))} categories", soft_wrap=True)
 
 
 @app.command("import")
@@ -128,4 +128,4 @@ def split(
 def _print_dataset(folder: Path, dataset: "AnnotatedImages") -> None:
     interactions = sum(map(len, dataset.annotations))
     counts = f"{len(dataset)} images, {interactions} interactions, {len(dataset.vocabulary)} categories"
-    out.print(f"{folder}: {counts}", soft_wrap=True, markup=False)
+    out.print(f"{folder}: {counts}", soft_wrap=True)

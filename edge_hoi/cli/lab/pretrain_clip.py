@@ -60,4 +60,4 @@ def clip(
         context.params,
     )
     out.print(f"{output / MODEL_FILE}: CLIP trained; continue with", soft_wrap=True)
-    out.print(f"    edge-hoi train --data DATA --model {output / MODEL_FILE} --output RUN", soft_wrap=True, markup=False)
+    out.print(f"    edge-hoi train --data DATA --model {output / MODEL_FILE} --output RUN", soft_wrap=True)

@@ -58,7 +58,7 @@ def images(
             workers=workers,
             progress=lambda done, _of: update(completed=done),
         )
-    out.print(f"{output}: {count} images of the split {split}", soft_wrap=True, markup=False)
+    out.print(f"{output}: {count} images of the split {split}", soft_wrap=True)
 
 
 @app.command("videos")
@@ -83,7 +83,7 @@ def videos(
     seeds = range(first, first + count)
     with progress_bar("videos", total=count, is_counted=True) as update:
         render_videos(output, seeds, seconds=seconds, fps=fps, workers=workers, progress=lambda done, _of: update(completed=done))
-    out.print(f"{output}: {count} videos of {seconds:g} s", soft_wrap=True, markup=False)
+    out.print(f"{output}: {count} videos of {seconds:g} s", soft_wrap=True)
 
 
 @app.command("sheet")
@@ -101,7 +101,7 @@ def sheet(
     from edge_hoi.media import write_image
 
     write_image(output, draw_sheet(seed=seed, columns=columns, width=width))
-    out.print(str(output), soft_wrap=True, markup=False)
+    out.print(str(output), soft_wrap=True)
 
 
 @app.command("demo")
@@ -116,4 +116,4 @@ def demo(
     from edge_hoi.lab.synthetic.rendered_video import render_video
 
     truth = render_video(demo_story(), output)
-    out.print(f"{output}: {truth.video.duration_seconds:g} s, {len(truth.episodes)} episodes", soft_wrap=True, markup=False)
+    out.print(f"{output}: {truth.video.duration_seconds:g} s, {len(truth.episodes)} episodes", soft_wrap=True)

@@ -96,7 +96,7 @@ def train(
         )
     if is_first:
         out.print(f"{output / MODEL_FILE}: trained; build an engine with", soft_wrap=True)
-        out.print(f"    edge-hoi build {output / MODEL_FILE} --output engines/{output.name}", soft_wrap=True, markup=False)
+        out.print(f"    edge-hoi build {output / MODEL_FILE} --output engines/{output.name}", soft_wrap=True)
 
 
 def verb_classifier(

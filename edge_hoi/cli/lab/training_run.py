@@ -65,7 +65,7 @@ def list_settings_option(kind: str) -> Any:  # noqa: ANN401 -- as typer.Option i
             from edge_hoi.lab.training import config
 
             for line in config.describe_settings(getattr(config, kind)):
-                out.print(line, markup=False, soft_wrap=True)
+                out.print(line, soft_wrap=True)
             raise typer.Exit
 
     return typer.Option("--list-settings", callback=list_settings, is_eager=True, help="List the settings for --set, and exit.")
@@ -219,7 +219,7 @@ def show_progress(*, is_shown: bool) -> "Iterator[Callable[[int, int, Mapping[st
             if "loss" in metrics:
                 bar.update(task, metrics=text)
             if is_shown and metrics and (not err.is_terminal or "loss" not in metrics):
-                bar.console.print(f"{done}/{of}  {text}", soft_wrap=True, markup=False)
+                bar.console.print(f"{done}/{of}  {text}", soft_wrap=True)
 
         yield show
 

@@ -53,7 +53,7 @@ def verify(
     limits = {**LIMITS, **(manifest.accuracy.limits if manifest.accuracy else {})}
     with ExitStack() as cleanup:
         reference = _reference(folder, against, cleanup)
-        err.print("[dim]choosing frames[/]")
+        err.print("choosing frames", style="dim")
         chosen = collect_frames(source or [str(DEMO_CLIP)], frames, manifest.input)
         comparison = compare(folder, reference, chosen, note=print_note)
         if data:
