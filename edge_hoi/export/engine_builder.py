@@ -11,15 +11,13 @@ from edge_hoi import __version__
 from edge_hoi.detection import Classifier, write_classifier
 from edge_hoi.errors import EngineError
 from edge_hoi.events import EpisodeSettings
-from edge_hoi.export.folder import files_below, order_metadata, replacing
 from edge_hoi.export.gate import Comparison, compare
 from edge_hoi.export.onnx import check_tolerance, export_onnx, largest_difference, write_valid
 from edge_hoi.export.plans import PlanTarget, add_plan, gate_runner, plan_for
 from edge_hoi.export.program import export_program
-from edge_hoi.export.provenance import build_inputs, current_engine, tool_versions, weights_sha256
+from edge_hoi.export.provenance import build_inputs, tool_versions, weights_sha256
 from edge_hoi.export.reduction import Reduction, try_reductions
 from edge_hoi.export.text_tower import export_text_tower, write_tokenizer
-from edge_hoi.hashing import sha256_of_file
 from edge_hoi.model import Checkpoint, LastLayer, save_checkpoint
 from edge_hoi.model.checkpoint_vocabulary import save_vocabulary
 from edge_hoi.runtime import (
@@ -33,9 +31,9 @@ from edge_hoi.runtime import (
     TextTower,
     open_engine,
     random_inputs,
-    write_manifest,
 )
-from edge_hoi.runtime.manifest import MANIFEST_FILE, WEIGHTS_FILE
+from edge_hoi.runtime.folder import current_engine, finish_folder, hash_files, order_metadata, replacing
+from edge_hoi.runtime.manifest import WEIGHTS_FILE
 from edge_hoi.runtime.manifest_sections import CLIP_MEAN, CLIP_STD, CUSTOM_CLIP, IMAGENET_MEAN, IMAGENET_STD
 from edge_hoi.runtime.open import ONNX_BACKENDS, PLAN_BACKENDS
 from edge_hoi.runtime.plan import MODEL_FILE, PROGRAM_FILE
@@ -131,7 +129,7 @@ def build_engine(
             architecture=config.to_json(),
             weights_sha256=weights_sha256(checkpoint),
             precision=reduction.precision if reduction else "fp32",
-            files=_hashes(partial),
+            files=hash_files(partial),
             input=describe_input(checkpoint, input_size),
             num_queries=config.num_queries,
             embedding_size=checkpoint.model.clip.embedding_size,
@@ -153,7 +151,7 @@ def build_engine(
         else:
             progress("exporting the network")
             _write_network(checkpoint, partial, backend, network)
-            manifest = _finish(partial, compiled(manifest))
+            manifest = finish_folder(partial, compiled(manifest))
             progress("comparing the engine with PyTorch")
             _check_fp32(checkpoint, partial, manifest)
     return manifest
@@ -251,7 +249,7 @@ def _write_reduced(
 
     def attempt(reduced: onnx.ModelProto, calibration: Calibration | None) -> str:
         write_valid(reduced, folder / MODEL_FILE, check)
-        attempted = _finish(folder, compiled(manifest.model_copy(update={"calibration": calibration})))
+        attempted = finish_folder(folder, compiled(manifest.model_copy(update={"calibration": calibration})))
         backend, device = gate_runner(attempted)
         progress(
             f"comparing the {attempted.precision} engine with fp32 on {len(reduction.gate_frames.frames)} frames"
@@ -274,18 +272,7 @@ def _write_reduced(
         measured=comparison.measured,
         limits={name: reduction.limits[name] for name in comparison.measured},
     )
-    return _finish(folder, manifest.model_copy(update={"accuracy": accuracy}))
-
-
-def _finish(folder: Path, manifest: Manifest) -> Manifest:
-    """Write the manifest with the hashes of the folder's files."""
-    manifest = manifest.model_copy(update={"files": _hashes(folder)})
-    write_manifest(folder, manifest)
-    return manifest
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    return {relative: sha256_of_file(path) for relative, path in files_below(folder).items() if relative != MANIFEST_FILE}
+    return finish_folder(folder, manifest.model_copy(update={"accuracy": accuracy}))
 
 
 def _write_text_tower(checkpoint: Checkpoint, folder: Path, *, half: bool) -> TextTower:

@@ -2,17 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 
 from edge_hoi import __version__
-from edge_hoi.errors import ManifestError
 from edge_hoi.export.quantise import KEEP_FLOAT
 from edge_hoi.export.reduction import Reduction
 from edge_hoi.model import Checkpoint
-from edge_hoi.runtime import Manifest, read_manifest
-from edge_hoi.runtime.manifest import MANIFEST_FILE
 from edge_hoi.vocabulary import Vocabulary
 
 _TOOLS = ("torch", "open_clip_torch", "onnx", "onnxscript", "onnxruntime", "openvino", "safetensors", "tokenizers")
@@ -56,26 +52,3 @@ def build_inputs(
         listed["bits of weights"] = json.dumps(reduction.weight_bits)
         listed["layers in float"] = json.dumps(reduction.keep_float or ["automatic", *KEEP_FLOAT])
     return listed
-
-
-def current_engine(folder: Path, built_from: Mapping[str, str], progress: Callable[[str], None]) -> Manifest | None:
-    """Return the manifest of a folder's engine if it was built from `built_from`; None if it is missing, invalid or stale.
-
-    Args:
-        folder: The engine's folder.
-        built_from: From `build_inputs`.
-        progress: Called with the reason.
-    """
-    if not (folder / MANIFEST_FILE).exists():
-        return None
-    try:
-        manifest = read_manifest(folder)
-    except ManifestError as error:
-        progress(f"the existing engine is invalid ({error}); building it again")
-        return None
-    changed = [name for name in sorted(built_from.keys() | manifest.built_from) if built_from.get(name) != manifest.built_from.get(name)]
-    if changed:
-        progress(f"the existing engine is stale (changed: {', '.join(changed)}); building it again")
-        return None
-    progress("the existing engine is up to date; keeping it")
-    return manifest

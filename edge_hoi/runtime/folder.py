@@ -1,13 +1,13 @@
-"""Write an engine's folder atomically, and never delete other files."""
+"""Write an engine's folder atomically, never delete other files, and detect a stale engine."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from edge_hoi.errors import EngineError, ManifestError
-from edge_hoi.runtime import read_manifest
-from edge_hoi.runtime.manifest import MANIFEST_FILE
+from edge_hoi.hashing import sha256_of_file
+from edge_hoi.runtime.manifest import MANIFEST_FILE, Manifest, read_manifest, write_manifest
 from edge_hoi.unfinished import writing_folder
 
 
@@ -39,6 +39,41 @@ def order_metadata(path: Path) -> None:
         assert len(text) == length
         file.seek(8)
         file.write(text)
+
+
+def current_engine(folder: Path, built_from: Mapping[str, str], progress: Callable[[str], None]) -> Manifest | None:
+    """Return the manifest of a folder's engine if it was built from `built_from`; None if it is missing, invalid or stale.
+
+    Args:
+        folder: The engine's folder.
+        built_from: The inputs of the build, by name.
+        progress: Called with the reason.
+    """
+    if not (folder / MANIFEST_FILE).exists():
+        return None
+    try:
+        manifest = read_manifest(folder)
+    except ManifestError as error:
+        progress(f"the existing engine is invalid ({error}); building it again")
+        return None
+    changed = [name for name in sorted(built_from.keys() | manifest.built_from) if built_from.get(name) != manifest.built_from.get(name)]
+    if changed:
+        progress(f"the existing engine is stale (changed: {', '.join(changed)}); building it again")
+        return None
+    progress("the existing engine is up to date; keeping it")
+    return manifest
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """Return the hash of every file of a folder but the manifest, by relative path."""
+    return {relative: sha256_of_file(path) for relative, path in files_below(folder).items() if relative != MANIFEST_FILE}
+
+
+def finish_folder(folder: Path, manifest: Manifest) -> Manifest:
+    """Write the manifest with the hashes of the folder's files, and return it."""
+    manifest = manifest.model_copy(update={"files": hash_files(folder)})
+    write_manifest(folder, manifest)
+    return manifest
 
 
 def _refuse_foreign(folder: Path) -> None:

@@ -1,0 +1,175 @@
+"""Build the folder of a two-stage engine."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+
+import onnx
+import yaml
+
+from edge_hoi import __version__
+from edge_hoi.detection import read_classifier, write_classifier
+from edge_hoi.errors import EngineError
+from edge_hoi.events import EpisodeSettings
+from edge_hoi.hashing import sha256_of_file
+from edge_hoi.photo.detector_graph import DetectorGraph, read_detector
+from edge_hoi.photo.merge import join
+from edge_hoi.runtime import InputDescription, Manifest, open_engine, random_inputs
+from edge_hoi.runtime.folder import current_engine, finish_folder, order_metadata, replacing
+from edge_hoi.runtime.plan import MODEL_FILE
+from edge_hoi.vocabulary import load_vocabulary
+
+PHOTO_HEAD = Path(__file__).resolve().parent.parent / "assets" / "photo_head"
+"""Folder of the head that comes with this package: its network and its classifier."""
+
+HEAD_FILE, CLASSIFIER_FILE = "head.onnx", "classifier.safetensors"
+VOCABULARY = "hico_det"
+EPISODES = EpisodeSettings.model_validate(yaml.safe_load((resources.files("edge_hoi.photo") / "data" / "episodes.yaml").read_bytes()))
+"""Thresholds of episodes, chosen for this head; docs/photo-engine.md says how."""
+
+_CAUTION = (
+    "this engine sees which things there are and where, not what they look like: interactions that it cannot tell from boxes are off, "
+    "see docs/photo-engine.md; HOICLIP with published weights is the better engine"
+)
+_TOOLS = ("onnx", "openvino", "safetensors")
+
+
+def build_photo_engine(
+    detector: Path,
+    head: Path | None,
+    output: Path,
+    *,
+    name: str | None = None,
+    backend: str = "openvino",
+    episodes: EpisodeSettings = EPISODES,
+    is_forced: bool = True,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Manifest:
+    """Write a two-stage engine's folder in fp32, atomically and in place of an existing engine, and return its manifest.
+
+    Args:
+        detector: ONNX file of a detector; see `edge_hoi.photo.detector_graph`.
+        head: Folder with `HEAD_FILE` and `CLASSIFIER_FILE`; None for the head that comes with this package.
+        output: The engine's folder.
+        name: The engine's name; None for the folder's.
+        backend: One of `ONNX_BACKENDS`, which all run the same file.
+        episodes: Recommended episode settings.
+        is_forced: Whether to build even if the folder's engine is up to date.
+        progress: Called with each step as it begins.
+
+    Raises:
+        EngineError: The detector or the head cannot be used, or the folder holds something else.
+        OSError: The folder is not writable.
+    """
+    head = head or PHOTO_HEAD
+    built_from = build_inputs(detector, head, backend=backend, episodes=episodes, name=name or output.name)
+    current = None if is_forced else current_engine(output, built_from, progress)
+    if current is not None:
+        return current
+    progress("joining the detector and the head")
+    network, detector_graph = photo_network(detector, head)
+    manifest = describe_photo_engine(detector, head, network, detector_graph, name=name or output.resolve().name, backend=backend)
+    manifest = manifest.model_copy(update={"episodes": episodes, "built_from": built_from})
+    with replacing(output) as folder:
+        manifest = write_photo_engine(folder, head, network, manifest)
+        progress("running the engine once")
+        with open_engine(folder, backend="openvino", device="cpu") as engine:
+            engine.run(random_inputs(engine.inputs))
+    return manifest
+
+
+def photo_network(detector: Path, head: Path) -> tuple[onnx.ModelProto, DetectorGraph]:
+    """Join a detector and a head.
+
+    Returns:
+        The engine's network in fp32, and the detector.
+
+    Raises:
+        EngineError: One of them cannot be used.
+    """
+    detector_graph = read_detector(detector)
+    try:
+        head_model = onnx.load(head / HEAD_FILE)
+    except OSError as error:
+        raise EngineError(f"{head} has no {HEAD_FILE} ({error.strerror}); name a folder written by `edge-hoi build --head`") from error
+    return join(detector_graph.model, head_model), detector_graph
+
+
+def describe_photo_engine(
+    detector: Path, head: Path, network: onnx.ModelProto, detector_graph: DetectorGraph, *, name: str, backend: str
+) -> Manifest:
+    """Return the manifest of an engine in fp32, without the hashes of its files and without episode settings."""
+    shapes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in network.graph.output}
+    _, queries, size = shapes["interaction_embeddings"]
+    detector_sha256, head_sha256 = sha256_of_file(detector), sha256_of_file(head / HEAD_FILE)
+    return Manifest(
+        name=name,
+        description=f"Finds people and things with {detector.stem}, and their interactions with a head trained on HICO-DET's annotations",
+        backend=backend,
+        is_trained=True,
+        caution=_CAUTION,
+        architecture={"detector": detector.name, "detector_sha256": detector_sha256, "head_sha256": head_sha256},
+        weights_sha256=_weights_sha256(detector_sha256, head_sha256),
+        precision="fp32",
+        files={},
+        input=InputDescription(
+            stride=None,
+            height=detector_graph.height,
+            width=detector_graph.width,
+            clip_size=None,
+            image_mean=(0, 0, 0),
+            image_std=(1, 1, 1),
+            clip_mean=None,
+            clip_std=None,
+        ),
+        num_queries=queries,
+        embedding_size=size,
+        outputs=("human_boxes", "object_boxes", "object_embeddings", "interaction_embeddings"),
+        scoring="product",
+        clip=None,
+        classifiers={},
+        default_vocabulary=None,
+        text_tower=None,
+        tools={tool: version(tool) for tool in _TOOLS},
+        created_by=__version__,
+    )
+
+
+def write_photo_engine(folder: Path, head: Path, network: onnx.ModelProto, manifest: Manifest) -> Manifest:
+    """Write a network, the head's classifier and the manifest to a folder, and return the manifest with the hashes of the files.
+
+    Raises:
+        EngineError: The network is not valid, or the classifier does not belong to the head.
+    """
+    vocabulary = load_vocabulary(VOCABULARY)
+    classifier = read_classifier(head / CLASSIFIER_FILE, vocabulary, clip_sha256=sha256_of_file(head / HEAD_FILE))
+    relative = f"classifiers/{VOCABULARY}.safetensors"
+    (folder / relative).parent.mkdir(exist_ok=True)
+    write_classifier(folder / relative, classifier, vocabulary, clip_sha256=manifest.embeddings_sha256)
+    order_metadata(folder / relative)
+    try:
+        onnx.checker.check_model(network)
+    except onnx.checker.ValidationError as error:
+        raise EngineError(f"the detector and the head make no valid network ({str(error).splitlines()[0]}); try another onnx") from error
+    (folder / MODEL_FILE).write_bytes(network.SerializeToString(deterministic=True))
+    return finish_folder(folder, manifest.model_copy(update={"classifiers": {VOCABULARY: relative}, "default_vocabulary": VOCABULARY}))
+
+
+def build_inputs(detector: Path, head: Path, **options: object) -> dict[str, str]:
+    """List everything that an engine depends on, by name; `options` are the other arguments of the build.
+
+    Raises:
+        EngineError: A file is missing.
+    """
+    files: Mapping[str, Path] = {"detector": detector, "head": head / HEAD_FILE, "classifier": head / CLASSIFIER_FILE}
+    try:
+        hashes = {what: sha256_of_file(path) for what, path in files.items()}
+    except OSError as error:
+        raise EngineError(f"cannot read {error.filename} ({error.strerror}); a two-stage engine needs a detector and a head") from error
+    return {**hashes, **{what: str(value) for what, value in options.items()}, "edge-hoi": __version__, **{t: version(t) for t in _TOOLS}}
+
+
+def _weights_sha256(*hashes: str) -> str:
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
