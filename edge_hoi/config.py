@@ -102,7 +102,10 @@ class SourceConfig(Section):
 class EngineConfig(Section):
     """Which engine to run, and on which device."""
 
-    path: NameOrPath = Field("default", description="Name below engines/, or a folder with a manifest")
+    path: NameOrPath | None = Field(
+        None, description="Name of an engine, or a folder with a manifest; if absent, photo for real video, default for the embedded clip"
+    )
+    offline: bool = Field(False, description="Never fetch what the engine photo needs; EDGE_HOI_OFFLINE=1 says the same")
     backend: str | None = Field(None, description="openvino, onnxruntime, tensorrt, ...; the manifest's if absent")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     allow_demo: bool = Field(False, description="Let an engine that is trained on rendered images only run on live sources")
@@ -210,13 +213,18 @@ def parse_config(document: dict[str, Any], *, origin: str, folder: Path | None =
 
 
 def cache_folder() -> Path:
-    """Return the folder for files that can be generated again, by the XDG base directory specification.
+    """Return `cache_home` to write to.
 
     Where it cannot be written (no home folder, a read-only file system), this is a temporary folder of the process.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 -- Path.home raises where there is none
-    folder = Path(base) / "edge-hoi"
-    if base.startswith("~"):
+def cache_home() -> Path:
+    """Return the folder for files that can be generated again, by the XDG base directory specification; it may be readable only."""
+    # Path.home raises where there is none.
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "edge-hoi"  # noqa: PTH111
+
+
+    folder = cache_home()
+    if folder.parts[0] == "~":
         return _temporary_cache(folder)
     existing = next((path for path in (folder, *folder.parents) if os.access(path, os.F_OK)), folder)
     return folder if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK) else _temporary_cache(folder)
@@ -227,6 +235,21 @@ def _temporary_cache(folder: Path) -> Path:
     """Create a cache that is deleted when the process ends; where not even that is possible, return the folder as it is."""
     try:
         temporary = tempfile.TemporaryDirectory(prefix="edge-hoi-cache-")
+def is_offline() -> bool:
+    """Whether `EDGE_HOI_OFFLINE` forbids to fetch models."""
+    return os.environ.get("EDGE_HOI_OFFLINE", "").lower() not in ("", "0", "false", "no")
+
+
+def preferred_engine() -> str | None:
+    """Return the engine that `EDGE_HOI_ENGINE` names for whatever names none."""
+    return os.environ.get("EDGE_HOI_ENGINE") or None
+
+
+def mirror() -> str | None:
+    """Return the address of a folder with copies of published files, of `EDGE_HOI_MIRROR`; their hashes are checked all the same."""
+    return os.environ.get("EDGE_HOI_MIRROR") or None
+
+
     except OSError:
         return folder
     atexit.register(temporary.cleanup)

@@ -28,7 +28,7 @@ class Detector:
 
     def __init__(
         self,
-        engine: str | Path = "default",
+        engine: str | Path | None = None,
         *,
         vocabulary: VocabularyLike | Vocabulary | None = None,
         device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -40,7 +40,7 @@ class Detector:
         """Find the engine and its classifier; the engine opens at the first image.
 
         Args:
-            engine: Name of an engine, or a folder made by `edge-hoi build`.
+            engine: Name of an engine, or a folder made by `edge-hoi build`; `photo` where absent, which is fetched once.
             vocabulary: `hico_det`, `vcoco`, a YAML file, a list such as `["person riding bicycle"]`, or a loaded vocabulary; the
                 engine's own where absent.
             device: Where the engine runs; `auto` is the best there is.
@@ -50,12 +50,13 @@ class Detector:
             max_batch: Most images in one run of the engine.
 
         Raises:
+            DownloadError: The engine is `photo`, and cannot or may not be fetched.
             EngineError: The engine is missing, damaged, a checkpoint, or does not fit the vocabulary.
             ConfigError: The vocabulary or another value is not usable.
         """
         config = run_config(
             None,
-            engine={"path": str(engine), "device": device, "backend": backend, "max_batch": max_batch},
+            engine={"path": engine and str(engine), "device": device, "backend": backend, "max_batch": max_batch},
             detection={"score_threshold": threshold, "max_interactions": max_interactions},
         )
         self.timer = StageTimer()

@@ -31,14 +31,14 @@ class Stream:
         reader: The source's reader: its state, description and counters.
     """
 
-    def __init__(self, *, threshold: float | None, allow_demo_engine: bool, **options: object) -> None:
+    def __init__(self, *, threshold: float | None, **options: object) -> None:
         """Open the engine; the source opens at the first frame. See `stream`."""
         config = run_config(None, **options)
         (settings,) = config.sources
         self._builder = DetectorBuilder(config, note, StageTimer())
         self.reader: SourceReader
         self.reader, is_recording = make_reader(settings, name_sources([(None, settings.url)])[0])
-        if not is_recording and not allow_demo_engine:
+        if not is_recording and not config.engine.allow_demo:
             refuse_demo_engine(self._builder.manifest, self.reader.source_id)
         self.vocabulary = self._builder.vocabulary(config.vocabulary)
         self._threshold = self._builder.episodes.lowest_leave if threshold is None else threshold
@@ -87,7 +87,7 @@ class Stream:
 def stream(
     source: str | Path,
     *,
-    engine: str | Path = "default",
+    engine: str | Path | None = None,
     vocabulary: VocabularyLike | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     threshold: float | None = None,
@@ -98,7 +98,8 @@ def stream(
 
     Args:
         source: Video file, folder of images, RTSP or HTTP URL, or device.
-        engine: Name of an engine, or its folder.
+        engine: Name of an engine, or its folder; where absent, `default` for the embedded clip, and for others `photo`, which is
+            fetched once.
         vocabulary: `hico_det`, `vcoco`, a YAML file, or a list of phrases; the engine's own where absent.
         device: Where the engine runs.
         threshold: Least score of the interactions returned, in [0, 1]; the engine's own where absent. Tracking uses weaker ones, too.
@@ -110,13 +111,13 @@ def stream(
 
     Raises:
         ConfigError: A value is not usable.
+        DownloadError: The engine is `photo`, and cannot or may not be fetched.
         EngineError: The engine is missing, damaged, fails, or is not meant for live sources.
         SourceError: While iterating: the source cannot be read.
     """
     return Stream(
         threshold=threshold,
-        allow_demo_engine=allow_demo_engine,
-        engine={"path": str(engine), "device": device},
+        engine={"path": engine and str(engine), "device": device, "allow_demo": allow_demo_engine or None},
         vocabulary=vocabulary,
         sources=[{"url": str(source), "target_fps": target_fps}],
     )

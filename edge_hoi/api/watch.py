@@ -151,7 +151,8 @@ def watch(
 
     Args:
         source: Video file, folder of images, URL, device, or a list of these; the path of a YAML configuration; or a `RunConfig`.
-        engine: Name of an engine, or its folder.
+        engine: Name of an engine, or its folder; where absent, `default` for the embedded clip, and for others `photo`, which is
+            fetched once.
         vocabulary: `hico_det`, `vcoco`, a YAML file, or a list of phrases; the engine's own where absent.
         device: Where the engine runs.
         max_frames: Stop after so many frames of each source.
@@ -162,6 +163,7 @@ def watch(
 
     Raises:
         ConfigError: A value or the vocabulary is not usable.
+        DownloadError: The engine is `photo`, and cannot or may not be fetched.
         EngineError: The engine is missing, damaged, or not meant for live sources.
         DeliveryError: The outbox or a sink's file cannot be opened.
         SourceError: While iterating: no source can be read.

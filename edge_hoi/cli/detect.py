@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
+from edge_hoi.cli.engine_fetching import OfflineOption, get_engine
 from edge_hoi.cli.run import DeviceOption, EngineOption, VocabularyOption
 from edge_hoi.cli.terminal import err, print_note, print_result
 from edge_hoi.errors import ConfigError
@@ -26,6 +27,7 @@ def detect(
     top: Annotated[int, typer.Option("--top", min=1, max=1000, help="Most interactions of a frame.")] = 20,
     max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="Stop after this many frames.")] = None,
     device: DeviceOption = None,
+    offline: OfflineOption = False,
 ) -> None:
     """Detect the interactions in an image, or in each frame of a video: one line of JSON a frame, best interaction first.
 
@@ -34,6 +36,7 @@ def detect(
         edge-hoi detect photo.jpg --annotate seen.png
     """
     from edge_hoi.api.detector import Detector
+    from edge_hoi.config import EngineConfig
     from edge_hoi.ingest import open_source
     from edge_hoi.ingest.url import is_local, local_path
     from edge_hoi.media import VideoWriter, write_image
@@ -45,8 +48,9 @@ def detect(
         refuse_overwriting([("--annotate", annotate)], [("the source", local_path(source))])
     with ExitStack() as cleanup:
         opened = cleanup.enter_context(open_source(source, source_id="detect"))
+        chosen = get_engine(EngineConfig(path=engine, offline=offline), [source])
         detector = cleanup.enter_context(
-            Detector(engine or "default", vocabulary=vocabulary, device=device or "auto", threshold=threshold, max_interactions=top)
+            Detector(chosen, vocabulary=vocabulary, device=device or "auto", threshold=threshold, max_interactions=top)
         )
         count = max_frames or opened.info.frame_count
         if annotate is not None and annotate.suffix.lower() in SUFFIXES and count != 1:

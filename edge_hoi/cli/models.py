@@ -106,11 +106,7 @@ def _pull_photo(name: str, detector: str | None, from_file: Path | None, url: st
     if cache_folder() != cache_home():
         raise DownloadError(f"the cache {cache_home()} cannot be written; set XDG_CACHE_HOME to a folder that can")
     if from_file:
-        model, built = bring_detector(from_file, note=print_note)
-        if name not in (PHOTO, model.name):
-            raise ConfigError(
-                f"{from_file} is the detector of {model.name}, not of {name}; it is built, and used by `--engine {model.name}`"
-            )
+        built = bring_detector(from_file, name, note=print_note)
     else:
         with download_bar("fetching") as progress:
             built = obtain_photo_engine(

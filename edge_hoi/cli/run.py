@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from edge_hoi.cli.engine_fetching import OfflineOption, get_engine
 from edge_hoi.cli.signals import stop_on_signal
 from edge_hoi.cli.terminal import err, print_error, print_note
 from edge_hoi.errors import DeliveryError, EdgeHoiError
@@ -28,7 +29,10 @@ SourceOption = Annotated[
         "--source", "-s", help="Video file, rtsp:// or http(s):// address, /dev/videoN, or folder of images. May be given several times."
     ),
 ]
-EngineOption = Annotated[str | None, typer.Option("--engine", help="Engine: a name below engines/, or a folder with a manifest.")]
+EngineOption = Annotated[
+    str | None,
+    typer.Option("--engine", help="Engine: a name, or a folder with a manifest; where absent, photo, but default for the embedded clip."),
+]
 VocabularyOption = Annotated[
     str | None, typer.Option("--vocabulary", help="What to detect: hico_det, vcoco, or a YAML list such as `- person riding bicycle`.")
 ]
@@ -47,15 +51,20 @@ def run(
     max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="Stop after this many frames of each source.")] = None,
     device: DeviceOption = None,
     allow_demo_engine: Annotated[
-        bool, typer.Option("--allow-demo-engine", help="Let an engine trained on rendered images only run on live sources.")
+        bool,
+        typer.Option(
+            "--allow-demo-engine", help="Use the embedded engine, or let another trained on rendered images only run on live sources."
+        ),
     ] = False,
+    offline: OfflineOption = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail at the end if images or frames were unreadable or corrupt, or a file truncated.")
     ] = False,
 ) -> None:
     """Watch video and emit an event for each human-object interaction, with its start and end.
 
-    Without arguments it plays the embedded clip with the embedded engine. Otherwise name a configuration, or sources:
+    Without arguments it plays the embedded clip with the embedded engine. Otherwise name a configuration, or sources; the engine `photo`,
+    which is for real video, is then fetched once:
 
         edge-hoi run --source street.mp4 --events events.jsonl --annotate seen.mp4
 
@@ -75,12 +84,14 @@ def run(
         "sinks": [{"type": "jsonl", "path": events}] if events else None,
         "annotate": {"path": annotate} if annotate else None,
         "max_frames": max_frames,
-        "engine": {"path": engine, "device": device, "allow_demo": allow_demo_engine or None},
+        "engine": {"path": engine, "device": device, "allow_demo": allow_demo_engine or None, "offline": offline or None},
     }
     settings = override(loaded, changes, origin="command line")
     shown: list[Event] | None = None
     if not settings.sources:
         settings, shown = _demo(settings), []
+    chosen = get_engine(settings.engine, [each.url for each in settings.sources])
+    settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"path": chosen})})
     failure: Exception | None = None
     with stop_on_signal() as stop:
         pipeline = build_pipeline(settings, note=print_note, config_file=config)

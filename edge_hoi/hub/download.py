@@ -1,73 +1,99 @@
 """Download a file over HTTP, resume after an interruption, and never leave a partial file under the final name.
 
-The bytes received so far are in `NAME.part`, the server's version tag in `NAME.part.version`; the next download resumes there if the server
-still has that version.
+The bytes received so far are in `NAME.part`. Where the content is known beforehand, the next download continues there; its hash is
+checked in any case. Proxies are those of the environment: `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`.
 """
 
 import contextlib
+import errno
 import fcntl
 import http.client
+import os
 import re
-import ssl
+import shutil
+import stat
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, BinaryIO
 from urllib.parse import urlsplit
 
 from edge_hoi import __version__
 from edge_hoi.errors import DownloadError
-from edge_hoi.hashing import sha256_of_file
+from edge_hoi.hub.pin import Pin
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes received, and the total if it is known."""
+"""Called with the bytes received, and the total."""
 
 TIMEOUT_SECONDS = 30.0
+MAX_BYTES = 4 << 30
 _CHUNK_BYTES = 1 << 18
 _MAX_TRIES_WITHOUT_PROGRESS = 3
 
 
-def download(url: str, path: Path, *, sha256: str | None = None, progress: Progress = lambda *_: None, pause_seconds: float = 1.0) -> None:
+def download(
+    url: str,
+    path: Path,
+    *,
+    pin: Pin,
+    max_bytes: int = MAX_BYTES,
+    progress: Progress = lambda *_: None,
+    pause_seconds: float = 1.0,
+) -> None:
     """Download a file, or the missing rest of it.
 
     Args:
-        url: `http://` or `https://`.
+        url: `http://` or `https://`; redirects to `https://` are followed, to others only from their own kind.
         path: The file to write; it appears complete and checked, or not at all.
-        sha256: Its hash or the hash's first digits; None for no check.
+        pin: What its content must be. Whether one without a full hash will do is the caller's decision.
+        max_bytes: Most bytes that it may have.
         progress: Called after each chunk.
         pause_seconds: Wait before a retry; doubles with each retry without progress.
 
     Raises:
-        DownloadError: The server is unreachable or has no such file, or the file differs from the expected one.
+        DownloadError: The server is unreachable, has no such file or does not state its size; the file is too large or not the expected
+            one; or it cannot be written.
     """
+    _check_address(url)
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(part) as file:
+            while True:
+                is_resumed = _size(file) > 0 and pin.is_full
+                if not is_resumed:
+                    _empty(file)
+                _Transfer(url, file, pin, max_bytes, progress).run(pause_seconds)
+                difference = pin.difference(file)
+                if difference is None:
+                    break
+                _empty(file)
+                if not is_resumed:  # else the part was of another file
+                    raise DownloadError(f"{_without_query(url)}: {difference}; it was replaced or damaged; deleted")
+            os.fsync(file.fileno())
+            part.replace(path)
+    except OSError as error:
+        raise DownloadError(f"cannot write {part}: {error.strerror or error}; free some space or choose another folder") from error
+
+
+def _check_address(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or "@" in parts.netloc:
         raise DownloadError(
             f"expected an address that begins with https:// and contains no password, got one that begins with {parts.scheme}:"
         )
-    part = path.with_name(path.name + ".part")
-    version = path.with_name(path.name + ".part.version")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(part, version) as file:
-            _fetch(url, file, version, progress, pause_seconds)
-            file.flush()
-            found = sha256_of_file(part)
-            if not found.startswith(sha256 or ""):
-                _truncate(file)
-                raise DownloadError(f"{_without_query(url)}: expected sha256 {sha256}, got {found}; it was replaced or damaged; deleted")
-            part.replace(path)
-            version.unlink(missing_ok=True)
-    except OSError as error:
-        raise DownloadError(f"cannot write {part}: {error.strerror or error}; free some space or choose another folder") from error
 
 
 @contextlib.contextmanager
-def _locked(part: Path, version: Path) -> Iterator[IO[bytes]]:
-    """Open and lock the partial file; delete it if it stays empty."""
-    with part.open("a+b") as file:
+def _locked(part: Path) -> Iterator[BinaryIO]:
+    """Open and lock the partial file, which is no link to another; delete it if it stays empty."""
+    number = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError(errno.EINVAL, "no regular file")
+    with os.fdopen(number, "r+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -75,86 +101,160 @@ def _locked(part: Path, version: Path) -> Iterator[IO[bytes]]:
         try:
             yield file
         finally:
-            if file.seek(0, 2) == 0:
+            if _size(file) == 0:
                 part.unlink(missing_ok=True)
-                version.unlink(missing_ok=True)
 
 
-def _fetch(url: str, file: IO[bytes], version: Path, progress: Progress, pause_seconds: float) -> None:
-    tries = 0
-    while True:
-        before = file.seek(0, 2)
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects that are as safe as the address itself."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        """Refuse one from https:// to another scheme."""
         try:
-            if _fetch_once(url, file, version, progress):
-                return
-            problem = "the connection broke"
+            _check_address(newurl)
+            if urlsplit(newurl).scheme not in ("https", urlsplit(req.full_url).scheme):
+                raise DownloadError(f"{_without_query(req.full_url)} redirects to an address without encryption; download it by hand")
+        except DownloadError:
+            fp.close()
+            raise
+        req.remove_header("Proxy-authorization")  # it would reach the new host; set again where a proxy is used
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+class _Transfer:
+    """Fetches the missing bytes of a file, with retries."""
+
+    def __init__(self, url: str, file: BinaryIO, pin: Pin, max_bytes: int, progress: Progress) -> None:
+        self._url, self._file, self._pin, self._max_bytes, self._progress = url, file, pin, max_bytes, progress
+        self._name = _without_query(url)
+        self._version = ""
+        self._open = urllib.request.build_opener(_Redirects).open
+
+    def run(self, pause_seconds: float) -> None:
+        """Fetch until the file has all its bytes."""
+        tries = 0
+        while True:
+            before = _size(self._file)
+            try:
+                if self._fetch_once():
+                    return
+                problem = "the connection broke"
+            except urllib.error.HTTPError as error:
+                error.close()
+                if error.code < 500 and error.code != 429:
+                    raise DownloadError(_refusal(self._name, error.code)) from error
+                problem = f"HTTP status {error.code} ({error.reason})"
+            except (urllib.error.URLError, http.client.HTTPException) as error:
+                problem = str(getattr(error, "reason", None) or error) or type(error).__name__
+            done = _size(self._file)
+            tries = 0 if done > before else tries + 1
+            if tries == _MAX_TRIES_WITHOUT_PROGRESS:
+                kept = f"{done} bytes are kept, pull again to resume" if self._pin.is_full else "pull again"
+                raise DownloadError(f"cannot download {self._name}{_through_proxy(self._url)}: {problem}; {kept}, or download it by hand")
+            time.sleep(pause_seconds * 2**tries)
+
+    def _fetch_once(self) -> bool:
+        """Request the missing bytes once, and return whether the file is complete."""
+        file, have = self._file, _size(self._file)
+        if have and have == self._pin.size_bytes:
+            return True
+        headers = {"User-Agent": f"edge-hoi/{__version__}", "Accept-Encoding": "identity"}
+        if have and (self._version or self._pin.is_full):
+            headers |= {"Range": f"bytes={have}-", **({"If-Range": self._version} if self._version else {})}
+        request = urllib.request.Request(self._url, headers=headers)  # noqa: S310 -- its scheme was checked
+        try:
+            with _as_url_errors():
+                response = self._open(request, timeout=TIMEOUT_SECONDS)
         except urllib.error.HTTPError as error:
-            error.close()
-            if error.code < 500 and error.code != 429:
-                raise DownloadError(f"{_without_query(url)}: HTTP status {error.code} ({error.reason}); check the model's page") from error
-            problem = f"HTTP status {error.code} ({error.reason})"
-        except (urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException) as error:
-            problem = str(getattr(error, "reason", None) or error) or type(error).__name__
-        tries = 0 if file.seek(0, 2) > before else tries + 1
-        if tries == _MAX_TRIES_WITHOUT_PROGRESS:
-            done = file.seek(0, 2)
+            if error.code == 416 and have:  # no bytes after those we have
+                error.close()
+                if error.headers.get("Content-Range") == f"bytes */{have}":
+                    return True
+                _empty(file)
+                return False
+            raise
+        with response:
+            start, total = self._read_headers(response, have)
+            if start == 0:
+                _empty(file)
+            while file.tell() < total:
+                with _as_url_errors():
+                    chunk = response.read(min(_CHUNK_BYTES, total - file.tell()))
+                if not chunk:
+                    break
+                file.write(chunk)
+                self._progress(file.tell(), total)
+        return file.tell() == total
+
+    def _read_headers(self, response: http.client.HTTPResponse, have: int) -> tuple[int, int]:
+        """Return the offset at which the response starts, and the size of the whole file, once both are acceptable."""
+        # A weak tag (W/"...") does not guarantee equal bytes.
+        tag = response.headers.get("ETag", "")
+        self._version = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
+        start, total = 0, response.headers.get("Content-Length", "")
+        if response.status == 206:
+            match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+            start, total = (int(match[1]), match[2]) if match else (-1, "")
+            if start not in (0, have):
+                raise DownloadError(f"{self._name}: requested bytes from {have}, got others; download it by hand")
+        expected = self._pin.size_bytes
+        if not total.isdecimal():
+            if expected is None:
+                raise DownloadError(f"{self._name}: the server does not state the file's size; download it by hand")
+            return start, expected
+        size = int(total)
+        if expected not in (None, size):
+            raise DownloadError(f"{self._name}: expected {expected} bytes, the server has {size}; it was replaced; check the model's page")
+        if size > self._max_bytes:
             raise DownloadError(
-                f"cannot download {_without_query(url)}: {problem}; {done} bytes are kept, pull again to resume, or download it by hand"
+                f"{self._name}: {size} bytes are more than the {self._max_bytes} that are accepted; is this the right file?"
             )
-        time.sleep(pause_seconds * 2**tries)
+        free = shutil.disk_usage(self._file.fileno()).free
+        if free < size - start:
+            raise OSError(
+                errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: it needs {(size - start) / 1e6:.1f} MB, {free / 1e6:.1f} MB are free"
+            )
+        return start, size
 
 
-class _ResponseInfo(NamedTuple):
-    """The offset at which the response starts, the length of the whole file if known, and the file's version tag or ""."""
-
-    start: int
-    total: int | None
-    version: str
-
-
-def _fetch_once(url: str, file: IO[bytes], version: Path, progress: Progress) -> bool:
-    """Request the missing bytes once, and return whether the file is complete."""
-    have = file.seek(0, 2)
-    headers = {"User-Agent": f"edge-hoi/{__version__}", "Accept-Encoding": "identity"}
-    known_version = version.read_text() if version.exists() else ""
-    if have and known_version:
-        headers |= {"Range": f"bytes={have}-", "If-Range": known_version}
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310 -- its scheme was checked
+@contextlib.contextmanager
+def _as_url_errors() -> Iterator[None]:
+    """Tell failures of the network from those of the disk: both are `OSError`."""
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)  # noqa: S310
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # no bytes after those we have
-            error.close()
-            return error.headers.get("Content-Range") == f"bytes */{have}" or _truncate(file)
+        yield
+    except urllib.error.URLError:
         raise
-    with response:
-        info = _read_headers(response)
-        if info.start not in (0, have):
-            raise DownloadError(f"{_without_query(url)}: requested bytes from {have}, got bytes from {info.start}; download it by hand")
-        if info.start == 0:
-            _truncate(file)
-        version.write_text(info.version)
-        while chunk := response.read(_CHUNK_BYTES):
-            file.write(chunk)
-            progress(file.tell(), info.total)
-    return info.total is None or file.tell() == info.total
+    except OSError as error:
+        raise urllib.error.URLError(error) from error
 
 
-def _read_headers(response: http.client.HTTPResponse) -> _ResponseInfo:
-    # A weak tag (W/"...") does not guarantee equal bytes.
-    tag = response.headers.get("ETag", "")
-    version = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
-    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", "")) if response.status == 206 else None
-    if match:
-        return _ResponseInfo(int(match[1]), int(match[2]), version)
-    length = response.headers.get("Content-Length", "")
-    return _ResponseInfo(0, int(length) if length.isdecimal() else None, version)
+def _size(file: BinaryIO) -> int:
+    """Move to a file's end, and return its size."""
+    return file.seek(0, 2)
 
 
-def _truncate(file: IO[bytes]) -> bool:
+def _empty(file: BinaryIO) -> None:
     file.seek(0)
     file.truncate()
-    return False
+
+
+def _refusal(name: str, status: int) -> str:
+    if status == 407:
+        return f"{name}: the proxy wants a password; put it into HTTPS_PROXY: http://USER:PASSWORD@PROXY:PORT"
+    if status < 400:
+        return f"{name}: redirects without an end or to an address that is not allowed; download it by hand"
+    return f"{name}: HTTP status {status} ({http.client.responses.get(status, 'unknown')}); check the model's page"
+
+
+def _through_proxy(url: str) -> str:
+    """Name the proxy that requests for an address go through."""
+    parts = urlsplit(url)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if not proxy or urllib.request.proxy_bypass(parts.netloc):
+        return ""
+    return f" through the proxy {proxy.rpartition('@')[2].rpartition('/')[2]}"
 
 
 def _without_query(url: str) -> str:

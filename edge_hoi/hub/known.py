@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge_hoi.errors import ConfigError
+from edge_hoi.hub.pin import Pin
 
 
 class KnownModel(BaseModel):
@@ -17,18 +18,26 @@ class KnownModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    kind: Literal["hoiclip", "detector"]
+    kind: Literal["hoiclip", "detector", "photo"]
     description: str
     page: str = Field(description="Web page that offers and explains them")
     place: str = Field(description="Place on that page")
     file: str | None = Field(description="Direct address; None where they must be downloaded from the page by hand")
-    sha256: str | None = Field(pattern="^[0-9a-f]{8,64}$", description="Hash of the file, or its first digits")
+    sha256: str | None = Field(pattern="^[0-9a-f]{8,64}$", description="Hash of the file, or its first digits where no more is published")
+    git_blob: str | None = Field(None, pattern="^[0-9a-f]{40}$", description="Its id in the publisher's git repository")
+    size_bytes: int | None = None
     licence: str
     dataset: str | None = Field(description="Vocabulary of the training set")
     split: str | None = Field(description="Zero-shot split of the training set; None for none")
     verb_share: float | None
+    gflops: float | None = Field(None, description="Billions of operations of one image, as published")
     figures: dict[str, float] = Field(description="As published, in percent")
     note: str | None = None
+
+    @property
+    def pin(self) -> Pin:
+        """What is known of the file's content."""
+        return Pin(self.sha256, self.git_blob, self.size_bytes)
 
 
 @cache

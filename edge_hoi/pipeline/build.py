@@ -17,7 +17,7 @@ from edge_hoi.overwriting import Named, refuse_overwriting
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
 from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.detector_builder import DetectorBuilder
-from edge_hoi.pipeline.engines import engine_folder, refuse_demo_engine
+from edge_hoi.pipeline.engines import refuse_demo_engine
 from edge_hoi.pipeline.pipeline import Pipeline
 from edge_hoi.pipeline.sinks import open_delivery
 from edge_hoi.pipeline.source_names import RECORDINGS, name_sources
@@ -41,6 +41,7 @@ def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = 
 
     Raises:
         ConfigError: A vocabulary cannot be used, or an output would overwrite a source, the configuration or another output.
+        DownloadError: The engine is `photo`, and cannot or may not be fetched.
         EngineError: The engine is missing, damaged, or does not fit the vocabulary.
         DeliveryError: The outbox or a sink's file cannot be opened.
         MissingDependencyError: A sink's client library is not installed.
@@ -49,6 +50,7 @@ def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = 
     ids = name_sources([(source.id, source.url) for source in config.sources])
     refuse_overwriting(_outputs(config, ids), _inputs(config, ids, config_file))
     detectors = DetectorBuilder(config, note, stages)
+    refuse_overwriting(_outputs(config, ids), [("part of the engine", detectors.folder)])
     cameras = [_camera(config, source, source_id, detectors) for source, source_id in zip(config.sources, ids, strict=True)]
     _check_verbs(config, [camera.vocabulary for camera in cameras])
     if config.sinks and config.outbox.path is None and not all(camera.is_recording for camera in cameras):
@@ -114,7 +116,6 @@ def _outputs(config: RunConfig, ids: Sequence[str]) -> list[Named]:
 def _inputs(config: RunConfig, ids: Sequence[str], config_file: Path | None) -> list[Named]:
     """List the files and folders that a run reads."""
     inputs = [(f"source {name}", local_path(source.url)) for name, source in zip(ids, config.sources, strict=True) if is_local(source.url)]
-    inputs.append(("part of the engine", engine_folder(config.engine.path)))
     vocabularies = (config.vocabulary, *(source.vocabulary for source in config.sources))
     inputs += [("a vocabulary", Path(name)) for name in vocabularies if isinstance(name, str) and Path(name).suffix]
     if config_file is not None:

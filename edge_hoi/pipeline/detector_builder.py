@@ -8,7 +8,8 @@ from edge_hoi.config import RunConfig, cache_folder
 from edge_hoi.detection import Classifier, FixedSizeDetector
 from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
 from edge_hoi.pipeline.detector_pool import DetectorPool
-from edge_hoi.pipeline.engines import caution_of, engine_folder, engine_opener
+from edge_hoi.pipeline.engine_choice import obtain_engine
+from edge_hoi.pipeline.engines import caution_of, engine_opener
 from edge_hoi.pipeline.thresholds import episode_settings
 from edge_hoi.runtime import Engine, read_manifest
 from edge_hoi.telemetry import StageTimer
@@ -24,17 +25,18 @@ class DetectorBuilder:
         """Read the manifest; engines open at the first image of a shape.
 
         Args:
-            config: Its `engine`, `detection` and `episodes`.
+            config: Its `engine`, `detection` and `episodes`, and `sources` for the choice of an engine where none is named.
             note: Called with messages for the user.
             timer: Collects the times of the detectors' stages.
 
         Raises:
+            DownloadError: The engine is `photo`, and cannot or may not be fetched.
             EngineError: The engine is missing or damaged.
         """
         self._config = config
         self._note = note
         self._timer = timer
-        self.folder = engine_folder(config.engine.path)
+        self.folder = obtain_engine(config.engine, [source.url for source in config.sources], note=note)
         self.manifest = read_manifest(self.folder)
         if caution := caution_of(self.manifest):
             note(caution)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge_hoi.config import cache_folder
 from edge_hoi.errors import EngineError, MissingDependencyError
+from edge_hoi.pipeline.photo_engine import find_photo_engine, is_photo
 from edge_hoi.runtime import Device, Engine, Manifest, PrecisionHint, open_engine, read_manifest
 from edge_hoi.runtime.manifest import MANIFEST_FILE, WEIGHTS_FILE
 from edge_hoi.runtime.open import PLAN_BACKENDS
@@ -32,11 +33,15 @@ def engine_folder(name_or_path: str | Path) -> Path:
     """Find an engine's folder.
 
     Args:
-        name_or_path: A folder with a manifest, or a name in one of `engine_homes`.
+        name_or_path: A folder with a manifest, a name in one of `engine_homes`, or `photo` or `photo-DETECTOR`.
 
     Raises:
         EngineError: There is none; the message names the nearest known engine, or what to do with a checkpoint.
     """
+    if is_photo(name_or_path):
+        if folder := find_photo_engine(str(name_or_path)):
+            return folder
+        raise EngineError(f"engine {name_or_path} is not built here yet, or by another version; run `edge-hoi models pull {name_or_path}`")
     path = Path(name_or_path).expanduser()
     for candidate in (path, *(home / name_or_path for home in engine_homes())):
         if (candidate / MANIFEST_FILE).is_file():

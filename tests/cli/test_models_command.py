@@ -47,15 +47,18 @@ def test_weights_without_a_direct_address_are_named_with_their_page(capsys):
 
 
 @pytest.fixture
-def server():
+def server(monkeypatch):
+    monkeypatch.delenv("EDGE_HOI_OFFLINE")
     server = RangeServer(os.urandom(300_000))
     yield server
     server.stop()
 
 
-def test_pull_downloads_and_prints_the_next_command(server, tmp_path, capsys):
+@pytest.mark.parametrize("is_verified", [True, False])
+def test_pull_downloads_and_prints_the_next_command(server, tmp_path, capsys, is_verified):
     server.break_after = 200_000
-    assert command("pull", "hoiclip-hico", "--url", server.url, "--folder", tmp_path) == 0
+    check = ("--sha256", hashlib.sha256(server.content).hexdigest()) if is_verified else ("--allow-unverified",)
+    assert command("pull", "hoiclip-hico", "--url", server.url, "--folder", tmp_path, *check) == 0
     path = tmp_path / "hoiclip-hico.pth"
     assert path.read_bytes() == server.content
     shown = capsys.readouterr()
@@ -66,10 +69,48 @@ def test_pull_downloads_and_prints_the_next_command(server, tmp_path, capsys):
     assert "exists already" in capsys.readouterr().err
 
 
-def test_pull_checks_the_hash(server, tmp_path, capsys):
-    assert command("pull", "detr-r50", "--url", server.url, "--folder", tmp_path) == 8
-    assert f"expected sha256 e632da11, got {hashlib.sha256(server.content).hexdigest()}" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("check", "expected"),
+    [(["--sha256", "0" * 64], "0" * 64), (["--allow-unverified"], "e632da11")],
+    ids=["hash given", "first digits published"],
+)
+def test_pull_checks_the_hash(server, tmp_path, capsys, check, expected):
+    assert command("pull", "detr-r50", "--url", server.url, "--folder", tmp_path, *check) == 8
+    assert f"expected sha256 {expected}, got {hashlib.sha256(server.content).hexdigest()}" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "known"),
+    [
+        ("detr-r50", [], "only e632da11 of its hash is published"),
+        ("hoiclip-hico", [], "its full hash is not known"),
+        ("hoiclip-hico", ["--sha256", "0" * 63], "its full hash is not known"),
+    ],
+)
+def test_pull_takes_nothing_that_it_cannot_verify(server, tmp_path, capsys, name, check, known):
+    assert command("pull", name, "--url", server.url, "--folder", tmp_path, *check) == 2
+    assert f"{name} cannot be verified: {known}; give --sha256 HASH" in capsys.readouterr().err
+    assert server.ranges == []
+
+
+def test_pull_takes_nothing_from_the_network_where_that_is_forbidden(server, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("EDGE_HOI_OFFLINE", "1")
+    assert command("pull", "detr-r50", "--url", server.url, "--folder", tmp_path, "--allow-unverified") == 8
+    assert "EDGE_HOI_OFFLINE forbids to fetch detr-r50" in capsys.readouterr().err
+    assert server.ranges == []
+
+
+def test_pull_takes_a_published_file_from_a_mirror(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("EDGE_HOI_MIRROR", server.url.rpartition("/")[0])
+    command("pull", "detr-r50", "--folder", tmp_path, "--sha256", "0" * 64)
+    assert server.asked == ["/detr-r50-e632da11.pth"]
+
+
+@pytest.mark.parametrize("option", [["--detector", "n"], ["--fps", "5"], ["--from", "weights.onnx"]])
+def test_options_of_photo_are_refused_for_other_weights(capsys, option):
+    assert command("pull", "detr-r50", *option) == 2
+    assert "are for photo, not for detr-r50" in capsys.readouterr().err
 
 
 def test_clip_that_cannot_be_downloaded_is_named(monkeypatch, capsys):

@@ -28,6 +28,27 @@ def test_entries_name_known_vocabularies_and_splits():
             assert model.verb_share == {"hico_det": 0.5, "vcoco": 0.1}[model.dataset]
     detector = known_model("detr-r50")
     assert detector.sha256 in detector.file  # its authors put the hash's first digits into the name
+    assert not detector.pin.is_full
+
+
+def test_detectors_of_photo_are_pinned_by_commit_and_hash_the_most_accurate_first():
+    detectors = [model for model in known_models() if model.kind == "photo"]
+    assert [model.name for model in detectors] == ["photo-n", "photo-pico", "photo-femto"]
+    accuracies = [model.figures["COCO box AP"] for model in detectors]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert [model.gflops for model in detectors] == [6.8, 5.2, 1.7]
+    for model in detectors:
+        assert model.pin.is_full
+        assert "/f88d4382abca74edb26ed4c7f46190ac40da0ea5/model/" in model.file
+
+
+def test_the_pin_of_the_smallest_detector_is_of_its_file(shared_data):
+    file = shared_data / "detector" / "deimv2_hgnetv2_femto_coco.onnx"
+    if not file.is_file():
+        pytest.skip(f"no detector: put {file.name} of its publisher into {file.parent}")
+    with file.open("rb") as opened:
+        assert known_model("photo-femto").pin.difference(opened) is None
+        assert known_model("photo-n").pin.difference(opened).startswith("expected git blob facaa277")
 
 
 def test_unknown_names_are_refused_with_the_nearest():

@@ -3,10 +3,11 @@
 import http.server
 import re
 import threading
+from urllib.parse import urlsplit
 
 
 class RangeServer:
-    """Serves `content` at `/weights.pth`. Its behaviour may be changed while it runs.
+    """Serves `content` at `/weights.pth`, also as a proxy of any host. Its behaviour may be changed while it runs.
 
     Attributes:
         content: The file.
@@ -15,17 +16,23 @@ class RangeServer:
         takes_ranges: Whether it gives parts.
         tells_length: Whether it says how long an answer is.
         status: Answer with this error instead.
+        redirect_to: Answer with a redirect to this address instead.
         ranges: What was asked for: the `Range` header of each request, or None.
+        asked: Path, or address as a proxy is given it, of each request.
+        headers: All headers of each request.
     """
 
-    def __init__(self, content):
+    def __init__(self, content, tls=None):
+        """Start it; with a server's TLS context, it speaks TLS."""
         self.content = content
         self.etag = '"1"'
         self.break_after = None
         self.takes_ranges = True
         self.tells_length = True
         self.status = None
+        self.redirect_to = None
         self.ranges = []
+        self.asked, self.headers = [], []
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -36,17 +43,26 @@ class RangeServer:
                 server.answer(self)
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/weights.pth"
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}/weights.pth"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def answer(self, request):
         asked = request.headers.get("Range")
         self.ranges.append(asked)
-        if self.status or request.path.partition("?")[0] != "/weights.pth":
+        self.asked.append(request.path)
+        self.headers.append(request.headers)
+        if self.redirect_to:
+            request.send_response(302)
+            request.send_header("Location", self.redirect_to)
+            request.end_headers()
+            return
+        if self.status or urlsplit(request.path).path != "/weights.pth":
             request.send_error(self.status or 404)
             return
         match = re.fullmatch(r"bytes=(\d+)-", asked or "")
-        start = int(match[1]) if match and self.takes_ranges and request.headers.get("If-Range") == self.etag else 0
+        start = int(match[1]) if match and self.takes_ranges and request.headers.get("If-Range", self.etag) == self.etag else 0
         if start and start >= len(self.content):
             request.send_response(416)
             request.send_header("Content-Range", f"bytes */{len(self.content)}")

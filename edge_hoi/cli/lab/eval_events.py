@@ -24,7 +24,7 @@ def events(
     ] = None,
     videos: Annotated[Path | None, typer.Option("--videos", help="Instead: run every video of this folder with a NAME.truth.json.")] = None,
     engine: Annotated[
-        str | None, typer.Option("--engine", help="With --videos. A name below engines/, or a folder with a manifest.")
+        str | None, typer.Option("--engine", help="With --videos. An engine by name, or a folder with a manifest; default where absent.")
     ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", help="With --videos. Configuration; its sources and sinks are ignored.")
@@ -100,6 +100,7 @@ def _score_videos(folder: Path, settings: "RunConfig", min_seconds: float) -> "t
     from edge_hoi.runtime import read_manifest
 
     truths = _truths_of(folder)
+    assert settings.engine.path
     manifest = read_manifest(engine_folder(settings.engine.path))
     total = sum(truth.video.duration_seconds for truth in truths.values())
     scored, frames, busy, before = [], 0, 0.0, 0.0
@@ -143,7 +144,7 @@ def _settings(config: Path | None, engine: str | None, vocabulary: str | None, d
     from edge_hoi.config import RunConfig, load_config
 
     settings = load_config(config) if config else RunConfig()
-    chosen = {name: value for name, value in {"path": engine, "device": device}.items() if value}
+    chosen = {name: value for name, value in {"path": engine or settings.engine.path or "default", "device": device}.items() if value}
     return settings.model_copy(
         update={"engine": settings.engine.model_copy(update=chosen), "vocabulary": vocabulary or settings.vocabulary}
     )
