@@ -212,17 +212,17 @@ def parse_config(document: dict[str, Any], *, origin: str, folder: Path | None =
         raise ConfigError("\n".join(f"{origin}: {_explain(detail, document)}" for detail in unknown or details)) from error
 
 
-def cache_folder() -> Path:
-    """Return `cache_home` to write to.
-
-    Where it cannot be written (no home folder, a read-only file system), this is a temporary folder of the process.
-    """
 def cache_home() -> Path:
     """Return the folder for files that can be generated again, by the XDG base directory specification; it may be readable only."""
     # Path.home raises where there is none.
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "edge-hoi"  # noqa: PTH111
 
 
+def cache_folder() -> Path:
+    """Return `cache_home` to write to.
+
+    Where it cannot be written (no home folder, a read-only file system), this is a temporary folder of the process.
+    """
     folder = cache_home()
     if folder.parts[0] == "~":
         return _temporary_cache(folder)
@@ -230,11 +230,6 @@ def cache_home() -> Path:
     return folder if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK) else _temporary_cache(folder)
 
 
-@cache
-def _temporary_cache(folder: Path) -> Path:
-    """Create a cache that is deleted when the process ends; where not even that is possible, return the folder as it is."""
-    try:
-        temporary = tempfile.TemporaryDirectory(prefix="edge-hoi-cache-")
 def is_offline() -> bool:
     """Whether `EDGE_HOI_OFFLINE` forbids to fetch models."""
     return os.environ.get("EDGE_HOI_OFFLINE", "").lower() not in ("", "0", "false", "no")
@@ -250,6 +245,11 @@ def mirror() -> str | None:
     return os.environ.get("EDGE_HOI_MIRROR") or None
 
 
+@cache
+def _temporary_cache(folder: Path) -> Path:
+    """Create a cache that is deleted when the process ends; where not even that is possible, return the folder as it is."""
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix="edge-hoi-cache-")
     except OSError:
         return folder
     atexit.register(temporary.cleanup)
