@@ -20,6 +20,7 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     BeforeValidator,
+    ByteSize,
     Field,
     SerializeAsAny,
     ValidationError,
@@ -40,6 +41,7 @@ from edge_hoi.yaml_file import read_yaml
 _logger = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 1_000_000
+MIN_MEMORY_LIMIT = 128_000_000
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 
@@ -96,6 +98,9 @@ class SourceConfig(Section):
     open_timeout_seconds: float = Field(10.0, gt=0, le=120)
     read_timeout_seconds: float = Field(10.0, gt=0, le=120)
     recorded_at: AwareDatetime | None = Field(None, description="UTC time of a file's first frame")
+    memory_limit: Annotated[ByteSize, Field(ge=MIN_MEMORY_LIMIT)] | None = Field(
+        None, description="Decode in a process of its own with at most this much memory, such as 512MB; if absent, in this process"
+    )
     vocabulary: VocabularyChoice | None = Field(None, description="What to detect here, if it differs from the general one")
 
 

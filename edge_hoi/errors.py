@@ -33,7 +33,8 @@ class SourceError(EdgeHoiError):
     """A video source cannot be opened or read.
 
     Attributes:
-        code: A stable reason: `not_found`, `not_video`, `corrupt`, `unreachable`, `unauthorized`, `timeout` or `unsupported`.
+        code: A stable reason: `not_found`, `not_video`, `corrupt`, `unreachable`, `unauthorized`, `timeout`, `unsupported`,
+            `memory` (decoding needs too much) or `crashed` (the decoding process died).
         is_retryable: Whether a retry can succeed.
     """
 

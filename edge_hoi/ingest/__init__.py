@@ -4,6 +4,7 @@ In: a URL or path. Out: `Frame`s, from one reader thread per source, in a mailbo
 """
 
 from edge_hoi.ingest.fake import FakeSource
+from edge_hoi.ingest.isolated import IsolatedSource
 from edge_hoi.ingest.mailbox import Mailbox
 from edge_hoi.ingest.opening import open_source
 from edge_hoi.ingest.reader import ReaderState, SourceReader
@@ -12,6 +13,7 @@ from edge_hoi.ingest.url import SourceKind, source_kind
 
 __all__ = [
     "FakeSource",
+    "IsolatedSource",
     "Mailbox",
     "ReaderState",
     "Source",

@@ -105,7 +105,7 @@ def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[PIL.Image.Imag
     except OSError as error:
         raise _reading_error(path, error) from error
     except Exception as error:  # damaged files cause errors of many types
-        raise source_error(str(path), SourceKind.IMAGE, "corrupt") from error
+        raise source_error(str(path), SourceKind.IMAGE, "memory" if isinstance(error, MemoryError) else "corrupt") from error
 
 
 def _tile_size(image: PIL.Image.Image) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 import logging
 import random
 import threading
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,12 +12,14 @@ from edge_hoi.compat import StrEnum
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest.mailbox import Mailbox
 from edge_hoi.ingest.source import Source, SourceInfo, SourceTally
+from edge_hoi.ingest.source_errors import defect_error
 from edge_hoi.types import Frame
 
 _logger = logging.getLogger(__name__)
 
 # Errors of a restarting camera. Its server is up before its stream, and answers 404 or half a stream.
-_TRANSIENT_CODES = frozenset({"unreachable", "timeout", "not_found", "not_video", "corrupt"})
+_TRANSIENT_CODES = frozenset({"unreachable", "timeout", "not_found", "not_video", "corrupt", "refused", "memory", "crashed"})
+_CRASHES = frozenset({"memory", "crashed"})
 
 
 class ReaderState(StrEnum):
@@ -44,6 +45,7 @@ class SourceReader:
         error: The current error in `backoff` or `failed`; else None.
         info: The properties of the source when it was last opened; None before.
         reconnections: How often the source was opened again after it had streamed.
+        crashes: How often decoding needed too much memory, or its process died.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class SourceReader:
         self.error: SourceError | None = None
         self.info: SourceInfo | None = None
         self.reconnections = 0
+        self.crashes = 0
         self._open_source = open_source
         self._initial_wait = initial_wait_seconds
         self._max_wait = max_wait_seconds
@@ -149,14 +152,9 @@ class SourceReader:
                     raise SourceError(f"{source.info.masked_url} ended its stream.", code="unreachable", is_retryable=True)
         except SourceError as error:
             self.error = error
-        except Exception as error:  # a bug ends this source only; its text is not shown because it may contain the URL
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            self.error = SourceError(
-                f"Reading {self.source_id} failed on a bug of edge-hoi: {type(error).__name__} in {place.name}, line {place.lineno} of "
-                f"{place.filename}; please report it.",
-                code="unsupported",
-                is_retryable=False,
-            )
+            self.crashes += error.code in _CRASHES
+        except Exception as error:  # a bug ends this source only
+            self.error = defect_error(self.source_id, error)
 
     def _begin(self, source: Source) -> None:
         self._past_tally = self.tally

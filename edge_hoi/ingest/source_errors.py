@@ -4,19 +4,22 @@ FFmpeg's own messages contain URLs with passwords, so they are never passed on. 
 this package does not switch it on.
 """
 
+import traceback
+
 import av
 
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest.url import SourceKind, local_path
 from edge_hoi.masking import mask_url
 
-_RETRYABLE = frozenset({"unreachable", "timeout"})
+_RETRYABLE = frozenset({"unreachable", "timeout", "memory", "crashed"})
 
 _CODE_OF_ERROR: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError, av.error.PermissionError), "unauthorized"),
     ((av.error.HTTPNotFoundError, av.error.FileNotFoundError), "not_found"),
     ((av.error.ExitError, av.error.TimeoutError), "timeout"),
-    ((av.error.InvalidDataError,), "not_video"),
+    ((av.error.InvalidDataError, av.error.ArgumentError), "not_video"),  # the second is a format that is not in the list of this kind
+    ((av.error.MemoryError,), "memory"),
     ((av.error.LookupError, av.error.PatchWelcomeError, av.error.NotImplementedError, av.error.ExperimentalError), "unsupported"),
 )
 
@@ -28,6 +31,9 @@ _CAUSE_AND_FIX_OF_STREAM = {
     "unauthorized": ("the user name or the password was refused", "correct them in the URL"),
     "timeout": ("no data came in time", "check that the camera streams, or raise the timeout"),
     "unsupported": ("FFmpeg cannot read this format", "set the camera to H.264 or H.265"),
+    "refused": ("it asks for what a source may not do", "check that this is the right server"),
+    "memory": ("there is not enough memory for its data", "check the sender, or allow it more memory"),
+    "crashed": ("its decoding process died", "check the sender, and update PyAV"),
 }
 
 _CAUSE_AND_FIX_OF_FILE = {
@@ -38,6 +44,9 @@ _CAUSE_AND_FIX_OF_FILE = {
     "unauthorized": ("reading is not permitted", "change the permissions of the file"),
     "timeout": ("no data came in time", "check the device, or raise the timeout"),
     "unsupported": ("FFmpeg cannot read this format", "convert it to H.264 in MP4"),
+    "refused": ("it asks for what a source may not do", "check where the file is from"),
+    "memory": ("there is not enough memory for its data", "check its size, or allow it more memory"),
+    "crashed": ("its decoding process died", "check the file, and update PyAV"),
 }
 
 # Signatures of containers and images: (offset, bytes).
@@ -65,6 +74,17 @@ def source_error(url: str, kind: SourceKind, code: str, cause: str | None = None
         default_fix += "; in a password, write @ as %40, / as %2F and % as %25"
     message = f"Cannot read {mask_url(url)}: {cause or default_cause}; {fix or default_fix}."
     return SourceError(message, code=code, is_retryable=code in _RETRYABLE)
+
+
+def defect_error(source_id: str, error: Exception) -> SourceError:
+    """Create the error of a defect of edge-hoi, without the text of `error`, which may contain the URL."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return SourceError(
+        f"Reading {source_id} failed on a bug of edge-hoi: {type(error).__name__} in {place.name}, line {place.lineno} of "
+        f"{place.filename}; please report it.",
+        code="unsupported",
+        is_retryable=False,
+    )
 
 
 def ffmpeg_source_error(error: av.FFmpegError, url: str, kind: SourceKind, *, is_timed_out: bool) -> SourceError:

@@ -11,7 +11,7 @@ from edge_hoi.compat import UTC
 from edge_hoi.config import RunConfig, SourceConfig
 from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeKeeper, EpisodeSettings
-from edge_hoi.ingest import SourceReader, open_source, source_kind
+from edge_hoi.ingest import IsolatedSource, Source, SourceReader, open_source, source_kind
 from edge_hoi.ingest.url import is_local, local_path
 from edge_hoi.overwriting import Named, refuse_overwriting
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
@@ -129,9 +129,12 @@ def make_reader(source: SourceConfig, source_id: str) -> tuple[SourceReader, boo
     Returns:
         The reader, and whether the source is a recording, whose frames are waited for.
     """
-    reader = SourceReader(
+    opener: Callable[..., Source] = open_source
+    if source.memory_limit is not None:
+        opener = partial(IsolatedSource, memory_limit=source.memory_limit, is_stopped=lambda: reader.mailbox.is_finished)
+    reader: SourceReader = SourceReader(
         partial(
-            open_source,
+            opener,
             source.url,
             source_id=source_id,
             is_live=None if source.mode == "auto" else source.mode == "live",

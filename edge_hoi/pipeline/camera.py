@@ -212,6 +212,7 @@ class Camera:
             events=self._events,
             running=len(self._open),
             reconnections=self.reader.reconnections,
+            crashes=self.reader.crashes,
             is_truncated=tally.is_truncated,
             error=self._describe_error(),
         )

@@ -24,6 +24,7 @@ class CameraStatus:
         events: Events emitted.
         running: Open episodes.
         reconnections: How often a live source was reconnected.
+        crashes: How often its decoding needed too much memory, or its decoding process died.
         is_truncated: Whether a file ended before its declared end.
         error: Why it failed, or why it ended early.
     """
@@ -41,5 +42,6 @@ class CameraStatus:
     events: int
     running: int
     reconnections: int
+    crashes: int
     is_truncated: bool
     error: str | None
