@@ -249,6 +249,20 @@ def _engines() -> Iterator[Finding]:
         return
     about = f"{manifest.default_vocabulary} on {manifest.backend}, {manifest.precision}"
     yield Finding("engines", "default", "ok", "; ".join(filter(None, (about, caution_of(manifest)))))
+    yield _photo_engine()
+
+
+def _photo_engine() -> Finding:
+    from edge_hoi.pipeline.photo_engine import find_photo_engine
+    from edge_hoi.runtime import read_manifest
+
+    folder = find_photo_engine()
+    if folder is None:
+        return Finding(
+            "engines", "photo", "missing", "for real video; fetched by the first run that needs it", "edge-hoi models pull photo"
+        )
+    manifest = read_manifest(folder)
+    return Finding("engines", "photo", "ok", f"{manifest.name} on {manifest.backend}, {manifest.precision}, in {folder}")
 
 
 def _openvino() -> Iterator[Finding]:

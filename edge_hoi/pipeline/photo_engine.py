@@ -18,11 +18,10 @@ from pathlib import Path
 
 from edge_hoi import __version__
 from edge_hoi.config import cache_folder, cache_home, mirror
-from edge_hoi.errors import DownloadError, EdgeHoiError
+from edge_hoi.errors import DownloadError, EdgeHoiError, ManifestError
 from edge_hoi.hub import KnownModel, Progress, download, known_models
 from edge_hoi.regular_file import open_regular
-from edge_hoi.runtime import open_engine, random_inputs
-from edge_hoi.runtime.manifest import MANIFEST_FILE
+from edge_hoi.runtime import open_engine, random_inputs, read_manifest
 from edge_hoi.unfinished import writing_file
 
 PHOTO = "photo"
@@ -47,7 +46,7 @@ def photo_detectors() -> tuple[KnownModel, ...]:
 
 
 def find_photo_engine(name: str = PHOTO) -> Path | None:
-    """Return the folder of an engine that is built; None if it is not, or not by this version.
+    """Return the folder of an engine that is built; None if it is not, or is damaged, or of another version of this package.
 
     Args:
         name: `photo` for the detector that was chosen last, or `photo-DETECTOR`.
@@ -56,9 +55,18 @@ def find_photo_engine(name: str = PHOTO) -> Path | None:
         home = base / PHOTO
         chosen = _choice(home) if name == PHOTO else name
         for model in photo_detectors():
-            if model.name == chosen and ((folder := _folder(home, model)) / MANIFEST_FILE).is_file():
+            if model.name == chosen and _is_sound(folder := _folder(home, model)):
                 return folder
     return None
+
+
+def _is_sound(folder: Path) -> bool:
+    """Whether a folder holds an engine whose files are as its manifest says."""
+    try:
+        read_manifest(folder)
+    except ManifestError:
+        return False
+    return True
 
 
 def obtain_photo_engine(
@@ -155,12 +163,16 @@ class _Provider:
     def engine(self, model: KnownModel) -> Path:
         """Return the folder of a detector's engine, once it is there."""
         folder = _folder(self.home, model)
-        if (folder / MANIFEST_FILE).is_file():
+        if _is_sound(folder):
             return folder
         from edge_hoi.photo import build_photo_engine  # which takes long to import
 
         detector = self._detector(model)
-        build_photo_engine(detector, None, folder, name=model.name)
+        shutil.rmtree(folder, ignore_errors=True)  # it is damaged, if it is there
+        try:
+            build_photo_engine(detector, None, folder, name=model.name)
+        except OSError as error:
+            raise DownloadError(f"cannot write {folder}: {error.strerror or error}; free some space, or set XDG_CACHE_HOME") from error
         for other in self.home.glob(f"{_short(model)}-*"):  # of other versions
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
