@@ -11,7 +11,7 @@ import pytest
 from numbered_clips import HEIGHT, WIDTH, number_of, numbered_image, write_image
 
 from edge_hoi.errors import ConfigError
-from edge_hoi.ingest import FakeSource, Source, open_source
+from edge_hoi.ingest import FakeSource, IsolatedSource, Source, open_source
 from edge_hoi.types import ClockInfo, Frame
 
 LIVE = {"rtsp tcp", "rtsp udp", "device"}
@@ -62,15 +62,20 @@ KINDS = {
 }
 
 
-@pytest.fixture(params=[*KINDS, "fake"])
+ISOLATED = ("file", "rtsp tcp")
+
+
+@pytest.fixture(params=[*KINDS, "fake", *(f"isolated {kind}" for kind in ISOLATED)])
 def open_kind(request):
     """Return a function that opens a source of a kind, with the options of `open_source`."""
-    if request.param == "fake":
+    kind = request.param.removeprefix("isolated ")
+    if kind == "fake":
         opened = fake_source
     else:
-        url, options = KINDS[request.param](request.getfixturevalue)
-        opened = functools.partial(open_source, url, source_id="door", **options)
-    return SimpleNamespace(kind=request.param, open=opened)
+        opener = open_source if kind == request.param else functools.partial(IsolatedSource, memory_limit=256_000_000)
+        url, options = KINDS[kind](request.getfixturevalue)
+        opened = functools.partial(opener, url, source_id="door", **options)
+    return SimpleNamespace(kind=kind, open=opened)
 
 
 def fake_source(target_fps=None):
