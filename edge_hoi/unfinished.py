@@ -10,6 +10,8 @@ from pathlib import Path
 from secrets import token_hex
 from tempfile import gettempdir, mkdtemp
 
+from edge_hoi.own_file import replace_own
+
 _LOGGER = logging.getLogger(__name__)
 
 _PREFIX, _SUFFIX = ".edge-hoi-", ".unfinished"
@@ -61,13 +63,17 @@ def writing_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing_file(path: Path, *, is_shared: bool = False) -> Iterator[Path]:
-    """Yield the path of a file to write, which replaces `path` when the block ends without an error, and is removed otherwise.
+    """Yield the path of an empty file to write, which replaces `path` when the block ends without an error, and is removed otherwise.
 
     Args:
         path: The file.
         is_shared: Whether several processes may write it at the same time. If not, the next one overwrites what a killed one left.
+
+    Raises:
+        OSError: The file cannot be created.
     """
     unfinished = path.with_name(f"{path.name}.{f'{token_hex(4)}.' if is_shared else ''}unfinished")
+    replace_own(unfinished)
     try:
         yield unfinished
         unfinished.replace(path)

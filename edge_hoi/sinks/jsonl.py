@@ -13,6 +13,7 @@ from pydantic import Field
 
 from edge_hoi.config_types import Location
 from edge_hoi.errors import SinkError, SinkFaultError, SinkUnavailableError
+from edge_hoi.own_file import open_to_append
 from edge_hoi.sinks.local_file import is_disk_full
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.settings import SinkSettings
@@ -61,7 +62,14 @@ class JsonlSink(Sink):
     """
 
     def __init__(
-        self, path: str | Path, *, append: bool = False, sync: bool = False, rotate_bytes: int | None = None, keep_files: int = 5
+        self,
+        path: str | Path,
+        *,
+        append: bool = False,
+        sync: bool = False,
+        rotate_bytes: int | None = None,
+        keep_files: int = 5,
+        is_own: bool = False,
     ) -> None:
         """Open the file.
 
@@ -72,14 +80,16 @@ class JsonlSink(Sink):
             rotate_bytes: Largest size of a regular file; before a line that would exceed it, the file becomes `<path>.1`, `.1` becomes
                 `.2`, and so on. None for no limit.
             keep_files: How many old files are kept.
+            is_own: Whether the file is this program's own, and thus no symbolic link, or one that the user named.
 
         Raises:
-            SinkFaultError: The file cannot be opened, or does not contain JSON lines to append to.
+            SinkFaultError: The file cannot be opened, is a symbolic link of a stranger, or does not contain JSON lines to append to.
         """
         self._path = Path(path)
         self._sync = sync
         self._rotate_bytes = rotate_bytes
         self._keep_files = keep_files
+        self._is_own = is_own
         self._is_standard_output = str(path) == STANDARD_OUTPUT
         self._name = "standard output" if self._is_standard_output else str(path)
         self._stream: BinaryIO | None = None
@@ -119,7 +129,7 @@ class JsonlSink(Sink):
         try:
             kept, missing = _complete_lines(self._path) if append and self._path.is_file() else (0, b"")
             # Always in append mode, so that a write after a removed batch leaves no hole.
-            self._stream = _standard_output() if self._is_standard_output else self._path.open("ab", buffering=0)
+            self._stream = _standard_output() if self._is_standard_output else open_to_append(self._path, is_own=self._is_own)
             self._is_regular = not self._is_standard_output and stat.S_ISREG(os.fstat(self._stream.fileno()).st_mode)
             if self._is_regular:
                 self._stream.truncate(kept)

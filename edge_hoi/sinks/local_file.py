@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from edge_hoi.compat import SQLITE_FULL, SQLITE_IOERR, sqlite_code
+from edge_hoi.own_file import open_own
 
 
 def lock_file(path: Path) -> BinaryIO:
@@ -16,9 +17,9 @@ def lock_file(path: Path) -> BinaryIO:
 
     Raises:
         BlockingIOError: Another process holds the lock.
-        OSError: The file cannot be opened or locked.
+        OSError: The file cannot be opened or locked, or is a symbolic link.
     """
-    file = path.open("wb")
+    file = open_own(path)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BaseException:

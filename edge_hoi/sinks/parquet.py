@@ -12,6 +12,7 @@ from pydantic import Field
 from edge_hoi.compat import UTC
 from edge_hoi.config_types import Location
 from edge_hoi.errors import SinkError, SinkFaultError, SinkUnavailableError
+from edge_hoi.own_file import replace_own
 from edge_hoi.sinks.event_columns import COLUMNS, row_of, time_of
 from edge_hoi.sinks.jsonl import JsonlSink
 from edge_hoi.sinks.local_file import is_disk_full, lock_file
@@ -87,7 +88,7 @@ class ParquetSink(Sink):
         if self._lines is None:
             self._finish_files()
             path = self._folder / _OPEN
-            self._lines = JsonlSink(path, append=True, sync=True)
+            self._lines = JsonlSink(path, append=True, sync=True, is_own=True)
             self._count, self._since = len(path.read_bytes().splitlines()), time.monotonic()
         if self._count and time.monotonic() - self._since >= self._max_seconds:
             self._rotate()
@@ -157,7 +158,13 @@ class ParquetSink(Sink):
         """Convert all renamed lines to Parquet files, and delete old files; a repeated conversion writes the same file."""
         try:
             for lines in sorted(self._folder.glob("_events-*.jsonl")):
-                _write_table(_table_of(lines.read_bytes().splitlines()), lines.with_name(f"{lines.stem[1:]}.parquet"))
+                if lines.is_symlink():
+                    continue
+                try:
+                    table = _table_of(lines.read_bytes().splitlines())
+                except (ValueError, LookupError, TypeError, AttributeError) as error:
+                    raise SinkFaultError(f"{lines} does not contain events ({error!r}); move it to another folder") from error
+                _write_table(table, lines.with_name(f"{lines.stem[1:]}.parquet"))
                 lines.unlink()
             if self._keep_days is not None:
                 for old in self._folder.glob("events-*.parquet"):
@@ -192,6 +199,7 @@ def _write_table(table: "pyarrow.Table", path: Path) -> None:
     from pyarrow import parquet
 
     unfinished = path.with_name(f".{path.name}.part")
+    replace_own(unfinished)
     with unfinished.open("wb") as file:
         parquet.write_table(table, file, compression="zstd")
         file.flush()

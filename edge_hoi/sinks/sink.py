@@ -67,7 +67,11 @@ class Sink(Protocol):
         """Release all resources, within a second; may be called twice. The sink may be opened again."""
 
     def __enter__(self) -> Self:
-        self.open()
+        try:
+            self.open()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -9,7 +9,7 @@ import pytest
 from scripted import HUMAN, OBJECT, RIDE, moved, play, times
 
 from edge_hoi.compat import UTC
-from edge_hoi.errors import MissingDependencyError, SinkFaultError, SinkUnavailableError
+from edge_hoi.errors import MissingDependencyError, SinkError, SinkFaultError, SinkUnavailableError
 from edge_hoi.sinks import Message, SinkContext
 from edge_hoi.sinks.parquet import ParquetSettings, ParquetSink
 
@@ -159,3 +159,32 @@ def test_a_missing_pyarrow_is_reported_with_its_install_command(monkeypatch, fol
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     with pytest.raises(MissingDependencyError, match=r"pip install '\.\[parquet\]'"):
         ParquetSettings(folder=str(folder)).make(SinkContext("site"))
+
+
+def test_links_in_the_place_of_its_files_are_not_followed(folder, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_bytes(MESSAGES[0].body)
+    write(folder, MESSAGES[:2])
+    (path,) = folder.glob("events-*.parquet")
+    (folder / f"_{path.stem}.jsonl").write_bytes(MESSAGES[0].body)
+    (folder / f".{path.name}.part").symlink_to(precious)
+    (folder / "_events-0.jsonl").symlink_to(precious)
+    write(folder, [])
+    assert ids_of(folder) == [IDS[:1]]
+    assert names(folder) == ["_events-0.jsonl"]
+    for name in ("_open.jsonl", ".lock"):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(precious)
+        with pytest.raises(SinkError, match="symbolic links"):
+            write(folder)
+        (folder / name).unlink()
+    assert precious.read_bytes() == MESSAGES[0].body
+
+
+@pytest.mark.parametrize("line", [b"no JSON", b"[]", b"{}", MESSAGES[0].body.replace(b'"sequence":"', b'"sequence":"x')])
+def test_lines_that_are_no_events_are_reported_and_kept(folder, line):
+    folder.mkdir()
+    (folder / "_events-0.jsonl").write_bytes(line)
+    with pytest.raises(SinkFaultError, match=r"_events-0\.jsonl does not contain events"):
+        write(folder)
+    assert (folder / "_events-0.jsonl").read_bytes() == line
