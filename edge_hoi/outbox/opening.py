@@ -1,5 +1,6 @@
 """Opening an outbox's file: one writer, an integrity check, and recovery of a damaged file."""
 
+import errno
 import logging
 import sqlite3
 from contextlib import closing, suppress
@@ -10,12 +11,15 @@ from typing import BinaryIO
 from edge_hoi.compat import SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_NOTADB, UTC, sqlite_code
 from edge_hoi.errors import DeliveryError
 from edge_hoi.outbox.schema import RECOVERED_TABLES, VERSION, migrate
+from edge_hoi.own_file import create_own
 from edge_hoi.sinks.local_file import is_disk_full, lock_file, transaction
 
 _logger = logging.getLogger(__name__)
 
 BUSY_SECONDS = 5.0
 """Longest wait for a commit of another process, such as a replay request."""
+_MAX_ROW_BYTES = 1_000_000
+"""Much more than an event with its reason for refusal."""
 _DAMAGED = (SQLITE_CORRUPT, SQLITE_NOTADB)
 
 
@@ -60,7 +64,11 @@ def lock(path: Path) -> BinaryIO:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open a connection to an outbox's file, in autocommit mode."""
-    return sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    database.execute("PRAGMA trusted_schema = OFF")
+    if hasattr(database, "setlimit"):  # Python 3.11
+        database.setlimit(0, _MAX_ROW_BYTES)  # SQLITE_LIMIT_LENGTH
+    return database
 
 
 def _cannot_open(path: Path, error: sqlite3.Error | OSError) -> DeliveryError:
@@ -75,6 +83,11 @@ def _cannot_open(path: Path, error: sqlite3.Error | OSError) -> DeliveryError:
 
 
 def _prepare(path: Path, is_durable: bool) -> sqlite3.Connection:
+    try:
+        create_own(path)
+    except FileExistsError:
+        if path.is_symlink() or not path.is_file():
+            raise OSError(errno.ELOOP, "it is a symbolic link, or no regular file") from None
     database = connect(path)
     try:
         database.execute("PRAGMA journal_mode = WAL")

@@ -23,7 +23,7 @@ from edge_hoi.errors import DeliveryError
 from edge_hoi.events.cloudevents import decode, encode
 from edge_hoi.outbox.backpressure import Backpressure
 from edge_hoi.outbox.file import Dropped, OutboxFile
-from edge_hoi.outbox.reader import OutboxReader
+from edge_hoi.outbox.reader import NOT_AN_EVENT, OutboxReader
 from edge_hoi.outbox.reserve import read_reserve, write_reserve
 from edge_hoi.sinks.message import Message
 from edge_hoi.types import EndReason, Event, Phase
@@ -114,10 +114,12 @@ class Outbox:
                 _end_interrupted(self._file, with_recordings=False)
             if not self.is_temporary:
                 write_reserve(self._reserve, [])
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, *NOT_AN_EVENT) as error:
             self._file.close()
             self._remove_folder()
-            raise self._cannot_write(error) from error
+            if isinstance(error, sqlite3.Error | OSError):
+                raise self._cannot_write(error) from error
+            raise DeliveryError(f"the outbox {self.path} has an event that cannot be read ({error!r}); name another file") from error
         self._last_position = self._file.last_position
 
     def register(self, sink: str, *, skip_backlog: bool = False) -> int:

@@ -1,19 +1,25 @@
 """Reading an outbox while another process may write it: events for the relays, and reports for operators."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from typing_extensions import Self
 
+from edge_hoi.compat import UTC
 from edge_hoi.errors import DeliveryError
 from edge_hoi.events.cloudevents import happened_at
 from edge_hoi.outbox.opening import connect
-from edge_hoi.outbox.schema import VERSION
+from edge_hoi.outbox.schema import VERSION, schema_after, schema_of
 from edge_hoi.sinks.local_file import transaction
 from edge_hoi.sinks.message import Message
 from edge_hoi.types import Event
+
+NOT_AN_EVENT = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, RecursionError)
+"""What decoding a body that this program has not written can raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,9 @@ class OutboxReader:
                 f"the outbox {path} has version {version}, this program reads version {VERSION}; "
                 + ("upgrade edge-hoi" if version > VERSION else "a run that uses it migrates it")
             )
+        if schema_of(self._database) != schema_after():
+            self.close()
+            raise DeliveryError(f"{path} is no outbox: it has other tables, views or triggers; name the outbox's file")
 
     def after(self, position: int, limit: int) -> list[Message]:
         """Return the events after a position, in order, at most `limit`."""
@@ -116,23 +125,38 @@ class OutboxReader:
     def replays(self, sink: str, limit: int) -> list[Message]:
         """Return the events to deliver to a sink again, in order, at most `limit`."""
         rows = self._database.execute("SELECT body, position FROM replays WHERE sink = ? ORDER BY position LIMIT ?", (sink, limit))
-        return [Message.from_body(*row) for row in rows]
+        with _readable():
+            return [Message.from_body(*row) for row in rows]
 
     def sinks(self) -> list[SinkRecord]:
-        """Return the records of all sinks ever registered."""
-        rows = self._database.execute(
-            "SELECT name, (SELECT count(*) FROM events WHERE position > sinks.position), delivered, dropped, "
-            "(SELECT count(*) FROM dead_letters WHERE sink = name), (SELECT count(*) FROM replays WHERE sink = name), state, error, "
-            "changed_at, (SELECT stored_at FROM events WHERE position > sinks.position ORDER BY position LIMIT 1) FROM sinks ORDER BY name"
-        )
-        return [SinkRecord(*row) for row in rows]
+        """Return the records of all sinks ever registered.
+
+        Raises:
+            DeliveryError: A record is not of this program.
+        """
+        with _readable():
+            rows = self._database.execute(
+                "SELECT CAST(name AS TEXT), (SELECT count(*) FROM events WHERE position > sinks.position), CAST(delivered AS INTEGER), "
+                "CAST(dropped AS INTEGER), (SELECT count(*) FROM dead_letters WHERE sink = name), "
+                "(SELECT count(*) FROM replays WHERE sink = name), CAST(state AS TEXT), CAST(error AS TEXT), CAST(changed_at AS REAL), "
+                "(SELECT CAST(stored_at AS REAL) FROM events WHERE position > sinks.position ORDER BY position LIMIT 1) "
+                "FROM sinks ORDER BY name"
+            )
+            return [SinkRecord(*row) for row in rows]
 
     def dead_letters(self, sink: str | None = None) -> list[DeadLetter]:
-        """Return the dead letters of one sink, or of all, in order."""
-        rows = self._database.execute(
-            "SELECT sink, position, body, reason, died_at FROM dead_letters WHERE ?1 IS NULL OR sink = ?1 ORDER BY sink, position", (sink,)
-        )
-        return [DeadLetter(name, Message.from_body(body, position), reason, at) for name, position, body, reason, at in rows]
+        """Return the dead letters of one sink, or of all, in order.
+
+        Raises:
+            DeliveryError: One is not of this program.
+        """
+        with _readable():
+            rows = self._database.execute(
+                "SELECT CAST(sink AS TEXT), CAST(position AS INTEGER), CAST(body AS BLOB), CAST(reason AS TEXT), CAST(died_at AS REAL) "
+                "FROM dead_letters WHERE ?1 IS NULL OR sink = ?1 ORDER BY sink, position",
+                (sink,),
+            )
+            return [_dead_letter(*row) for row in rows]
 
     def request_replay(self, sink: str, selection: Selection, *, dead_letters: bool = False) -> int:
         """Request that events are delivered again, by the running pipeline within seconds, or by the next one.
@@ -192,3 +216,18 @@ class OutboxReader:
             "DELETE FROM dead_letters WHERE sink = ? AND position = ?", [(sink, message.position) for message in chosen]
         )
         return len(chosen)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turn the errors of rows that this program has not written, or a disk has damaged, into one that says so."""
+    try:
+        yield
+    except (sqlite3.Error, *NOT_AN_EVENT) as error:
+        raise DeliveryError(f"the outbox has a row that cannot be read ({error!r}); it is damaged, or another program wrote it") from error
+
+
+def _dead_letter(sink: str, position: int, body: bytes, reason: str, refused_at: float) -> DeadLetter:
+    letter = DeadLetter(sink, Message.from_body(body, position), reason, refused_at)
+    _ = letter.message.event, datetime.fromtimestamp(refused_at, UTC)  # raises now what would be raised where they are used
+    return letter

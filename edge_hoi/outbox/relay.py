@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from edge_hoi.errors import EdgeHoiError, EventRefusedError, SinkError, SinkFaultError, SinkUnavailableError
+from edge_hoi.errors import DeliveryError, EdgeHoiError, EventRefusedError, SinkError, SinkFaultError, SinkUnavailableError
+from edge_hoi.masking import mask
 from edge_hoi.outbox.file import OutboxFile
 from edge_hoi.outbox.outbox import Outbox
 from edge_hoi.outbox.reader import OutboxReader
@@ -125,7 +126,7 @@ class Relay:
             is_replay = not messages and self._outbox.write_error is None  # while nothing can be written, a replay would not end
             if is_replay:
                 messages = reader.replays(self.name, self._batch_size)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, DeliveryError) as error:
             self._back_off(SinkUnavailableError(f"cannot read the outbox: {error}; check its disk"))
             return
         failure = self._try_to_deliver(messages)
@@ -176,10 +177,11 @@ class Relay:
         if self._refusals < self._retry.max_refusals:
             self._stopping.wait(self._jitter(self._retry.initial_wait_seconds))
             return
-        _logger.error("sink %s refused event %s, now a dead letter: %s", self.name, message.id, refusal)
+        reason = mask(str(refusal))
+        _logger.error("sink %s refused an event of episode %s, now a dead letter: %s", self.name, message.event_id, reason)
         self._refusals = 0
         self._dead += 1
-        self._outbox.submit(partial(OutboxFile.add_dead_letter, sink=self.name, message=message, reason=str(refusal)))
+        self._outbox.submit(partial(OutboxFile.add_dead_letter, sink=self.name, message=message, reason=reason))
         self._advance([message], is_replay=is_replay, delivered=0)
 
     def _advance(self, messages: Sequence[Message], *, is_replay: bool, delivered: int) -> None:
@@ -196,17 +198,18 @@ class Relay:
     def _back_off(self, failure: SinkError) -> None:
         """Record a failure, and wait before the next attempt."""
         self._failures += 1
+        error = mask(str(failure))
         is_faulty = isinstance(failure, SinkFaultError)
         state: SinkState = "faulty" if is_faulty else "retrying"
         if self._state != state:
             _logger.log(
                 logging.ERROR if is_faulty else logging.WARNING,
                 "sink %s: %s (%d events wait; %s)",
-                *(self.name, failure, self.status().waiting),
+                *(self.name, error, self.status().waiting),
                 "none is delivered until this is fixed" if is_faulty else "retrying until it succeeds",
             )
-        if (self._state, self._error) != (state, str(failure)):
-            self._report(state, str(failure))
+        if (self._state, self._error) != (state, error):
+            self._report(state, error)
         longest = self._retry.max_wait_seconds
         growing = self._retry.initial_wait_seconds * 2.0 ** min(self._failures - 1, 32)
         self._stopping.wait(self._jitter(longest if is_faulty else min(longest, growing)))

@@ -1,7 +1,9 @@
 """The tables of an outbox, and migration from older versions."""
 
+import itertools
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from edge_hoi.errors import DeliveryError
@@ -61,11 +63,24 @@ RECOVERED_TABLES = {
 """The tables copied from a damaged file, and their keys."""
 
 
+def schema_of(database: sqlite3.Connection) -> frozenset[tuple[str, ...]]:
+    """Return type, name, table and SQL of all that a file defines, but SQLite's statistics."""
+    return frozenset(database.execute("SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_stat%'"))
+
+
+def schema_after(steps: Sequence[Sequence[str]] = STEPS) -> frozenset[tuple[str, ...]]:
+    """Return the same of a new file; a view or a trigger in another would execute whatever its author wrote."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        for statement in itertools.chain.from_iterable(steps):
+            database.execute(statement)
+        return schema_of(database)
+
+
 def migrate(database: sqlite3.Connection, path: Path, steps: Sequence[Sequence[str]] = STEPS) -> None:
     """Migrate a file, outside of a transaction, to the version of this program, each step completely or not at all.
 
     Raises:
-        DeliveryError: A newer program created the file.
+        DeliveryError: A newer program created the file, or another than this one.
         sqlite3.Error: A step failed; the file is as the previous step left it.
     """
     version = database.execute("PRAGMA user_version").fetchone()[0]
@@ -78,3 +93,5 @@ def migrate(database: sqlite3.Connection, path: Path, steps: Sequence[Sequence[s
             for statement in statements:
                 database.execute(statement)
             database.execute(f"PRAGMA user_version = {number}")
+    if schema_of(database) != schema_after(steps):
+        raise DeliveryError(f"{path} is no outbox: it has other tables, views or triggers; name another file")

@@ -59,7 +59,7 @@ def in_thread(text):
         lambda text: out.print(text, soft_wrap=True),
         lambda text: out.print(Text(text, "red")),
         lambda text: out.print_json(f'["{text.encode("unicode_escape").decode()}"]'.replace("\\x", "\\u00")),
-        lambda text: print(text, file=sys.stderr),
+        lambda text: sys.stderr.write(text),
         lambda text: sys.stdout.write(text),
     ],
 )
@@ -78,7 +78,7 @@ def test_ordinary_text_is_shown_as_it_is(capsys):
     text = "Straße\tм 人 🚲 \N{ZERO WIDTH JOINER} [bold] 100 % ▶"
     with Streams():
         out.print(text, soft_wrap=True)
-        print(text)
+        sys.stdout.write(f"{text}\n")
         print_result('{"text": "s3cr3t-canary"}')  # another program reads it
     assert capsys.readouterr().out == f'{text.expandtabs(8)}\n{text}\n{{"text": "s3cr3t-canary"}}\n'
     assert harmless(text) == text

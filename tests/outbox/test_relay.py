@@ -162,7 +162,7 @@ def test_a_refused_event_becomes_a_dead_letter_and_the_rest_is_delivered(deliver
         assert [(letter.message.id, letter.reason) for letter in letters] == [(name, "400 Bad Request") for name in bad]
         assert reader.dead_letters("other") == []
     assert record(path).dead == 3
-    assert f"sink sink refused event {bad[0]}, now a dead letter: 400 Bad Request" in caplog.text
+    assert f"sink sink refused an event of episode {events[3].event_id}, now a dead letter: 400 Bad Request" in caplog.text
 
 
 def test_a_bug_in_a_sink_costs_only_the_event_that_triggers_it_and_its_text_is_not_shown(deliver, path, caplog):
