@@ -55,11 +55,13 @@ class EpisodeKeeper:
         self._run_key, self._wall_clock = run_key, wall_clock
         settings = settings or EpisodeSettings()
         self._patience_seconds = settings.patience_seconds
-        of_verb = [settings.of_verb(verb) for verb in vocabulary.verbs]
-        self._settings_of_hoi = [of_verb[hoi.verb_id] for hoi in vocabulary.hois]
+        self._settings_of_hoi = [
+            settings.of_interaction(vocabulary.verbs[hoi.verb_id], vocabulary.objects[hoi.object_id]) for hoi in vocabulary.hois
+        ]
         group_of_verb = {verb: group for group, verbs in enumerate(settings.exclusive_groups) for verb in verbs}
         self._group_of_hoi = [group_of_verb.get(vocabulary.verbs[hoi.verb_id]) for hoi in vocabulary.hois]
-        self._is_event = np.array([vocabulary.verbs[hoi.verb_id] != NO_INTERACTION for hoi in vocabulary.hois], bool)
+        is_interaction = np.array([vocabulary.verbs[hoi.verb_id] != NO_INTERACTION for hoi in vocabulary.hois], bool)
+        self._is_event = is_interaction & [each.enabled for each in self._settings_of_hoi]
         self._episodes: dict[Key, Episode] = {}
         self._cooldown_until: dict[Key, float] = {}
         self._pts: float | None = None

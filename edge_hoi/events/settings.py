@@ -1,6 +1,6 @@
-"""When an episode starts, continues and ends, in seconds of media time; with exceptions for single verbs."""
+"""When an episode starts, continues and ends, in seconds of media time; with exceptions for single verbs and interactions."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 from typing_extensions import Self
@@ -13,8 +13,9 @@ PositiveSeconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class VerbSettings(Section):
-    """Exceptions from `EpisodeSettings` for one verb, under the same names; None where there is none."""
+    """Exceptions from `EpisodeSettings` for one verb or interaction, under the same names; None where there is none."""
 
+    enabled: bool | None = None
     enter: Threshold | None = None
     leave: Threshold | None = None
     smoothing_seconds: PositiveSeconds | None = None
@@ -29,10 +30,11 @@ class VerbSettings(Section):
 class EpisodeSettings(Section):
     """When an episode starts, continues and ends.
 
-    Scores are half of (HOI probability + object probability squared), so a certain object alone scores 0.5. With the default thresholds
-    an object without interaction starts no episode.
+    Scores of HOICLIP's engines are half of (HOI probability + object probability squared), so a certain object alone scores 0.5. With the
+    default thresholds an object without interaction starts no episode.
 
     Attributes:
+        enabled: Whether there are episodes at all; for exceptions of verbs and interactions.
         enter: An episode starts when its smoothed score has been at least this for `min_duration_seconds`.
         leave: A score of at least this is evidence. An episode ends when its smoothed score has been less for `patience_seconds`.
         smoothing_seconds: Time constant of the exponentially weighted score.
@@ -50,9 +52,11 @@ class EpisodeSettings(Section):
         max_speed: Highest speed of a person or object while unseen, in sizes of its box per second.
         max_appearance_difference: People whose appearance differs by more, in units of CIE L*a*b*, are different people.
         verbs: Exceptions by the verb's name in the vocabulary.
+        interactions: Exceptions by verb and object, such as `ride bicycle`; they precede those of the verb.
         exclusive_groups: Groups of mutually exclusive verbs: of one person and object only the verb with the best score has an episode.
     """
 
+    enabled: bool = True
     enter: Threshold = 0.6
     leave: Threshold = 0.5
     smoothing_seconds: PositiveSeconds = 0.3
@@ -67,6 +71,7 @@ class EpisodeSettings(Section):
     max_speed: Annotated[float, Field(ge=0, le=100)] = 1.5
     max_appearance_difference: Annotated[float, Field(gt=0, le=500)] = 4.0
     verbs: dict[str, VerbSettings] = Field(default_factory=dict)
+    interactions: dict[str, VerbSettings] = Field(default_factory=dict)
     exclusive_groups: tuple[tuple[str, ...], ...] = ()
 
     @model_validator(mode="after")
@@ -77,19 +82,30 @@ class EpisodeSettings(Section):
         if len(grouped) != len(set(grouped)):
             raise ValueError("a verb is in one exclusive group at most; join the groups that share one")
         for verb in self.verbs:
-            self.of_verb(verb)
+            self.of_interaction(verb)
+        for name in self.interactions:
+            verb, _, noun = name.partition(" ")
+            if not noun:
+                raise ValueError(f"an interaction is a verb and an object, such as `ride bicycle`, got {name!r}")
+            self.of_interaction(verb, noun)
         return self
 
     @property
     def lowest_leave(self) -> float:
-        """The lowest score that is evidence for any verb."""
-        return min([self.leave, *(verb.leave for verb in self.verbs.values() if verb.leave is not None)])
+        """The lowest score that is evidence for any interaction."""
+        exceptions = (*self.verbs.values(), *self.interactions.values())
+        return min([self.leave, *(each.leave for each in exceptions if each.leave is not None and each.enabled is not False)])
 
-    def of_verb(self, verb: str) -> Self:
-        """Return these settings with a verb's exceptions applied, and without `verbs`.
+    def exceptions(self, verb: str, noun: str = "") -> dict[str, Any]:
+        """Return what differs for a verb, or for a verb and object."""
+        found = (self.verbs.get(verb), self.interactions.get(f"{verb} {noun}"))
+        return {name: value for each in found if each for name, value in each.model_dump(exclude_none=True).items()}
+
+    def of_interaction(self, verb: str, noun: str = "") -> Self:
+        """Return the settings of a verb, or of a verb and object, without further exceptions.
 
         Raises:
             ValueError: The exceptions contradict the general settings.
         """
-        exceptions = self.verbs.get(verb, VerbSettings()).model_dump(exclude_none=True)
-        return type(self).model_validate({**self.model_dump(), **exceptions, "verbs": {}})
+        exceptions = self.exceptions(verb, noun)
+        return type(self).model_validate({**self.model_dump(exclude={"verbs", "interactions"}), **exceptions})

@@ -30,6 +30,7 @@ def join(detector: onnx.ModelProto, head: onnx.ModelProto) -> onnx.ModelProto:
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
     del joined.graph.value_info[:]
+    del joined.opset_import[1:]  # the same once more
     joined.graph.name = "photo"
     joined.producer_name, joined.producer_version = "edge-hoi", ""
     return joined

@@ -79,7 +79,7 @@ def _camera(config: RunConfig, source: SourceConfig, source_id: str, detectors: 
             site=config.site,
             camera=source_id,
             model=ModelInfo(detectors.manifest.name, detectors.manifest.weights_sha256, engine.backend, engine.precision),
-            settings=detectors.episodes,
+            settings=detectors.episodes_of(vocabulary),
             # A recording's event ids depend on the recording alone; a camera's differ in every run.
             run_key="" if is_recording else started_at.isoformat(),
             wall_clock=None if is_recording else partial(datetime.now, UTC),
@@ -150,13 +150,16 @@ def make_reader(source: SourceConfig, source_id: str) -> tuple[SourceReader, boo
 
 
 def _check_verbs(config: RunConfig, vocabularies: list[Vocabulary]) -> None:
-    """Refuse settings for verbs that no vocabulary of the run has: they are misspelt."""
-    known = sorted({verb for vocabulary in vocabularies for verb in vocabulary.verbs})
-    for verb in itertools.chain(config.episodes.verbs, *config.episodes.exclusive_groups):
-        if verb not in known:
-            near = difflib.get_close_matches(verb, known, n=1)
-            fix = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(known[:20])}"
-            raise ConfigError(f"episodes: no vocabulary of this run has the verb {verb!r}; {fix}")
+    """Refuse settings for verbs and interactions that no vocabulary of the run has: they are misspelt."""
+    verbs = {verb for vocabulary in vocabularies for verb in vocabulary.verbs}
+    interactions = {f"{each.verbs[hoi.verb_id]} {each.objects[hoi.object_id]}" for each in vocabularies for hoi in each.hois}
+    named = itertools.chain(config.episodes.verbs, *config.episodes.exclusive_groups)
+    for kind, names, known in (("verb", named, sorted(verbs)), ("interaction", config.episodes.interactions, sorted(interactions))):
+        for name in names:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                fix = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(known[:20])}"
+                raise ConfigError(f"episodes: no vocabulary of this run has the {kind} {name!r}; {fix}")
 
 
 def _video_maker(config: RunConfig, source_id: str, episodes: EpisodeSettings) -> Callable[[float | None], AnnotatedVideo] | None:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from edge_hoi.config import RunConfig, cache_folder
 from edge_hoi.detection import Classifier, FixedSizeDetector
+from edge_hoi.events import EpisodeSettings
 from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
 from edge_hoi.pipeline.detector_pool import DetectorPool
 from edge_hoi.pipeline.engine_choice import obtain_engine
 from edge_hoi.pipeline.engines import caution_of, engine_opener
-from edge_hoi.pipeline.thresholds import episode_settings
+from edge_hoi.pipeline.thresholds import episode_settings, for_vocabulary
 from edge_hoi.runtime import Engine, read_manifest
 from edge_hoi.telemetry import StageTimer
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
@@ -75,6 +76,12 @@ class DetectorBuilder:
         )
         self._vocabularies[key or str(id(vocabulary))] = vocabulary
         return vocabulary
+
+    def episodes_of(self, vocabulary: Vocabulary) -> EpisodeSettings:
+        """Return the episode settings for a vocabulary of this engine."""
+        if self.manifest.clip is not None:
+            return self.episodes
+        return for_vocabulary(self.episodes, load_engine_vocabulary(self.folder, self.manifest), vocabulary)
 
     def _make_detector(self, engine: Engine, vocabulary: Vocabulary) -> FixedSizeDetector:
         return FixedSizeDetector(

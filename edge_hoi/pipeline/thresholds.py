@@ -1,17 +1,20 @@
 """Thresholds: the engine's own where the configuration sets none."""
 
 from edge_hoi.config import AnnotateConfig, RunConfig
+from edge_hoi.detection import known_categories
 from edge_hoi.errors import ConfigError
-from edge_hoi.events import EpisodeSettings
+from edge_hoi.events import EpisodeSettings, VerbSettings
 from edge_hoi.media import AnnotateSettings
 from edge_hoi.runtime import Manifest
 from edge_hoi.tracking import TrackerSettings
+from edge_hoi.vocabulary import Vocabulary
 
 
 def episode_settings(config: RunConfig, manifest: Manifest) -> EpisodeSettings:
     """Combine the configuration's episode settings with the engine's own, which apply where the configuration sets none.
 
-    The engine's settings of single verbs apply only with its own general thresholds.
+    The engine's thresholds of single verbs and interactions apply only with its own general thresholds; what it disables stays disabled. An
+    exception of the configuration replaces the engine's of the same verb, also those for the verb with one object.
 
     Raises:
         ConfigError: The combination is invalid.
@@ -19,13 +22,33 @@ def episode_settings(config: RunConfig, manifest: Manifest) -> EpisodeSettings:
     if manifest.episodes is None:
         return config.episodes
     own, configured = manifest.episodes.model_dump(exclude_unset=True), config.episodes.model_dump(exclude_unset=True)
-    verbs = {} if {"enter", "leave"} & configured.keys() else own.get("verbs", {})
+    exceptions = {kind: own.get(kind, {}) for kind in ("verbs", "interactions")}
+    if {"enter", "leave"} & configured.keys():
+        exceptions = {
+            kind: {name: {"enabled": False} for name, each in of_kind.items() if each.get("enabled") is False}
+            for kind, of_kind in exceptions.items()
+        }
+    verbs = configured.get("verbs", {})
+    exceptions["interactions"] = {name: each for name, each in exceptions["interactions"].items() if name.split(" ")[0] not in verbs}
+    merged = {kind: of_kind | configured.get(kind, {}) for kind, of_kind in exceptions.items()}
     try:
-        return EpisodeSettings(**(own | configured | {"verbs": verbs | configured.get("verbs", {})}))
+        return EpisodeSettings(**(own | configured | merged))
     except ValueError as error:
         raise ConfigError(
             f"the engine's own episode thresholds ({own}) conflict with the configuration's; set both `enter` and `leave` there"
         ) from error
+
+
+def for_vocabulary(episodes: EpisodeSettings, base_vocabulary: Vocabulary, vocabulary: Vocabulary) -> EpisodeSettings:
+    """Give categories of a vocabulary the exceptions of those categories of an engine without CLIP that they are mapped onto."""
+    interactions = dict(episodes.interactions)
+    for hoi, row in zip(vocabulary.hois, known_categories(base_vocabulary, vocabulary), strict=True):
+        verb, noun = vocabulary.verbs[hoi.verb_id], vocabulary.objects[hoi.object_id]
+        if row is not None and verb not in episodes.verbs:
+            known = base_vocabulary.hois[row]
+            exceptions = episodes.exceptions(base_vocabulary.verbs[known.verb_id], base_vocabulary.objects[known.object_id])
+            interactions.setdefault(f"{verb} {noun}", VerbSettings(**exceptions))
+    return episodes.model_copy(update={"interactions": interactions})
 
 
 def tracker_settings(config: RunConfig, episodes: EpisodeSettings) -> TrackerSettings:
