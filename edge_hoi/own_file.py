@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def open_own(path: Path) -> BinaryIO:
-    """Open a file of this program to read and write, unbuffered; create it, readable by its owner only, if it is missing.
+def open_own(path: Path, mode: int = 0o600) -> BinaryIO:
+    """Open a file of this program to read and write, unbuffered; create it, by default readable by its owner only, if it is missing.
 
     Raises:
         OSError: It cannot be opened, or is a symbolic link (`ELOOP`), a pipe or a device (`EINVAL`).
     """
-    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600), "r+b", buffering=0)
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, mode), "r+b", buffering=0)
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(errno.EINVAL, "no regular file", str(path))

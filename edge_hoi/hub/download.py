@@ -11,7 +11,6 @@ import http.client
 import os
 import re
 import shutil
-import stat
 import time
 import urllib.error
 import urllib.request
@@ -23,6 +22,7 @@ from urllib.parse import urlsplit
 from edge_hoi import __version__
 from edge_hoi.errors import DownloadError
 from edge_hoi.hub.pin import Pin
+from edge_hoi.own_file import open_own
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes received, and the total."""
@@ -89,11 +89,7 @@ def _check_address(url: str) -> None:
 @contextlib.contextmanager
 def _locked(part: Path) -> Iterator[BinaryIO]:
     """Open and lock the partial file, which is no link to another; delete it if it stays empty."""
-    number = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
-    if not stat.S_ISREG(os.fstat(number).st_mode):
-        os.close(number)
-        raise OSError(errno.EINVAL, "no regular file")
-    with os.fdopen(number, "r+b") as file:
+    with open_own(part, 0o666) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -184,7 +180,7 @@ class _Transfer:
                     chunk = response.read(min(_CHUNK_BYTES, total - file.tell()))
                 if not chunk:
                     break
-                file.write(chunk)
+                _write(file, chunk)
                 self._progress(file.tell(), total)
         return file.tell() == total
 
@@ -233,6 +229,13 @@ def _as_url_errors() -> Iterator[None]:
 def _size(file: BinaryIO) -> int:
     """Move to a file's end, and return its size."""
     return file.seek(0, 2)
+
+
+def _write(file: BinaryIO, data: bytes) -> None:
+    """Write all of it, which an unbuffered file need not do at once."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _empty(file: BinaryIO) -> None:

@@ -20,6 +20,7 @@ from edge_hoi import __version__
 from edge_hoi.config import cache_folder, cache_home, mirror
 from edge_hoi.errors import DownloadError, EdgeHoiError, ManifestError
 from edge_hoi.hub import KnownModel, Progress, download, known_models
+from edge_hoi.own_file import open_own
 from edge_hoi.regular_file import open_regular
 from edge_hoi.runtime import open_engine, random_inputs, read_manifest
 from edge_hoi.unfinished import writing_file
@@ -244,18 +245,16 @@ def _locked(home: Path, note: Note) -> Iterator[None]:
     """Let one process at a time fetch and build; the others wait for it."""
     try:
         home.mkdir(parents=True, exist_ok=True)
-        number = os.open(home / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        lock = open_own(home / ".lock")
     except OSError as error:
         raise DownloadError(f"cannot write {home}: {error.strerror}; set XDG_CACHE_HOME to a folder that can be written") from error
-    try:
+    with lock:
         try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             note("another process is fetching an engine: waiting for it")
-            fcntl.flock(number, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(number)
 
 
 def _folder(home: Path, model: KnownModel) -> Path:
