@@ -86,6 +86,7 @@ class Scene(NamedTuple):
         boxes: `(B, S, 4)` xyxy in [0, 1].
         scores: `(B, S)`.
         is_present: `(B, S)` bool; False where an image has fewer.
+        indices: `(B, S)` int64 place among the detector's results.
         is_pair: `(B, P, S)` bool: both are present, and are not the same detection.
     """
 
@@ -93,6 +94,7 @@ class Scene(NamedTuple):
     boxes: Tensor
     scores: Tensor
     is_present: Tensor
+    indices: Tensor
     is_pair: Tensor
 
 
@@ -149,8 +151,9 @@ class PairHead(nn.Module):
             ConfigError: D is less than the number of people or other objects that count.
         """
         scene = self.select(labels, boxes, scores)
-        learned = self.pair(self.pair_inputs(scene)) * scene.is_pair[..., None]  # (B, P, S, pair_width)
+        tokens, seen = self.describe(scene)
         people = self.config.people
+        learned = self.embed(tokens[:, :people, None], tokens[:, None], seen) * scene.is_pair[..., None]  # (B, P, S, pair_width)
         classes = (scene.labels[..., None] == torch.arange(NUM_CLASSES, device=labels.device)).float()  # (B, S, C)
         one_hot = classes[:, None] * scene.is_pair[..., None]  # (B, P, S, C)
         boxes_cxcywh = torch.cat([(scene.boxes[..., :2] + scene.boxes[..., 2:]) / 2, scene.boxes[..., 2:] - scene.boxes[..., :2]], dim=-1)
@@ -180,19 +183,23 @@ class PairHead(nn.Module):
             boxes=boxes.gather(1, chosen[..., None].expand(-1, -1, 4)).clamp(0, 1),
             scores=scores.gather(1, chosen),
             is_present=is_present,
+            indices=chosen,
             is_pair=is_present[:, :people, None] & is_present[:, None] & is_other,
         )
 
-    def pair_inputs(self, scene: Scene) -> Tensor:
-        """Compute what `pair` takes of every pair of a scene, `(B, P, S, hidden)`."""
-        people = self.config.people
+    def describe(self, scene: Scene) -> tuple[Tensor, Tensor]:
+        """Compute `(B, S, W)` tokens of a scene's detections, and `(B, P, S, R + 10)` features of where each pair's boxes are."""
         relations = relation_features(scene.boxes[:, :, None], scene.boxes[:, None])  # (B, S, S, R)
         tokens = self.class_embedding(scene.labels) + self.detection(torch.cat([box_features(scene.boxes), _score_features(scene)], dim=-1))
         for layer in self.layers:
             tokens = layer(tokens, relations, scene.is_present)  # (B, S, W)
-        seen = torch.cat([relations[:, :people], _rank_features(scene, people)], dim=-1)  # (B, P, S, R + 10)
-        inputs: Tensor = self.human(tokens[:, :people])[:, :, None] + self.object(tokens)[:, None] + self.relation(seen)
-        return inputs
+        people = self.config.people
+        return tokens, torch.cat([relations[:, :people], _rank_features(scene, people)], dim=-1)
+
+    def embed(self, human_tokens: Tensor, object_tokens: Tensor, seen: Tensor) -> Tensor:
+        """Embed pairs from what `describe` returned of them, as `(..., pair_width)` vectors of length 1."""
+        embeddings: Tensor = self.pair(self.human(human_tokens) + self.object(object_tokens) + self.relation(seen))
+        return embeddings
 
     def classifier_arrays(self) -> dict[str, NDArray[np.float32]]:
         """Return the classifier of its embeddings, with the names of a classifier's fields. It has no verb part: a share of 0."""
@@ -270,7 +277,7 @@ class _SceneLayer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
         self.where_key = nn.Linear(NUM_RELATION_FEATURES, config.heads)
-        self.where_value = nn.Linear(NUM_RELATION_FEATURES, width)
+        self.where_value = nn.Linear(config.heads * NUM_RELATION_FEATURES, width, bias=False)
         self.output = nn.Linear(width, width)
         self.feed_forward = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
@@ -279,11 +286,12 @@ class _SceneLayer(nn.Module):
     def forward(self, tokens: Tensor, relations: Tensor, is_present: Tensor) -> Tensor:
         """Update `(B, S, W)` tokens by their `(B, S, S, R)` relations to those that are present."""
         normed = self.norm(tokens)
-        query, key, value = (part(normed).unflatten(-1, (self.heads, -1)) for part in (self.query, self.key, self.value))
-        logits = torch.einsum("bshw,bthw->bsth", query, key) / math.sqrt(query.shape[-1]) + self.where_key(relations)
-        weights = logits.masked_fill(~is_present[:, None, :, None], -1e4).softmax(dim=2)  # (B, S, S, heads)
-        values = self.where_value(relations).unflatten(-1, (self.heads, -1)) + value[:, None]  # (B, S, S, heads, W / heads)
-        tokens = tokens + self.output((weights[..., None] * values).sum(dim=2).flatten(2))
+        query, key, value = (part(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (self.query, self.key, self.value))
+        logits = query @ key.transpose(2, 3) / math.sqrt(query.shape[-1]) + self.where_key(relations).permute(0, 3, 1, 2)
+        weights = logits.masked_fill(~is_present[:, None, None], -1e4).softmax(dim=-1)  # (B, heads, S, S)
+        what = (weights @ value).transpose(1, 2).flatten(2)  # (B, S, W)
+        where = (weights.transpose(1, 2) @ relations).flatten(2)  # (B, S, heads * R): mean relations by each head's weights
+        tokens = tokens + self.output(what) + self.where_value(where)
         updated: Tensor = tokens + self.feed_forward(tokens)
         return updated
 
