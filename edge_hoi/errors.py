@@ -34,7 +34,7 @@ class SourceError(EdgeHoiError):
 
     Attributes:
         code: A stable reason: `not_found`, `not_video`, `corrupt`, `unreachable`, `unauthorized`, `timeout`, `unsupported`,
-            `memory` (decoding needs too much) or `crashed` (the decoding process died).
+            `refused` (what it asks for is not allowed), `memory` (decoding needs too much) or `crashed` (the decoding process died).
         is_retryable: Whether a retry can succeed.
     """
 

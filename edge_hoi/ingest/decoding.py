@@ -1,5 +1,6 @@
 """Decode video with FFmpeg: open containers, choose a stream, tolerate damage, detect timeouts and truncated files."""
 
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,9 +10,15 @@ from typing import Any, TypeGuard
 import av
 from av.container import InputContainer
 
+from edge_hoi.ingest.ffmpeg_options import limiting_options
+from edge_hoi.ingest.http_client import HttpClient
 from edge_hoi.ingest.source import SourceTally
 from edge_hoi.ingest.source_errors import ffmpeg_source_error, source_error
 from edge_hoi.ingest.url import SourceKind, local_path
+from edge_hoi.masking import mask_url
+from edge_hoi.types import MAX_PIXELS
+
+_logger = logging.getLogger(__name__)
 
 _MAX_FPS = 240  # FFmpeg guesses rates such as 90000 for streams that declare none
 _FIRST_FRAME_SECONDS = 30.0  # longer than usual key frame intervals
@@ -19,7 +26,6 @@ _TRUNCATION_SECONDS = 0.5  # tolerance: containers round the length that they de
 _NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
 # Metadata that is not UTF-8 must not stop a video. PyAV 19 never raises on it, and has no such argument.
 _TOLERATE_METADATA: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
-_TEXT_ART_CODECS = frozenset({"ansi", "bintext", "idf", "xbin"})  # FFmpeg renders text files named .txt or .nfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,8 @@ class Connection:
         read_timeout_seconds: Longest wait for a packet.
         format: FFmpeg's name of the input format; None to detect it.
         options: FFmpeg's options.
+        http: Reads it, if it is of HTTP.
+        max_pixels: Frames with more pixels are not decoded. FFmpeg counts rows as padded to a multiple of 64 pixels.
     """
 
     url: str = field(repr=False)
@@ -43,27 +51,36 @@ class Connection:
     read_timeout_seconds: float
     format: str | None = None
     options: dict[str, str] = field(default_factory=dict)
+    http: HttpClient | None = None
+    max_pixels: int = MAX_PIXELS
 
 
-def file_connection(url: str, *, options: dict[str, str] | None = None) -> Connection:
-    """Return the connection of a local file by its path or `file://` URL, with FFmpeg's options."""
+def file_connection(url: str, max_pixels: int = MAX_PIXELS) -> Connection:
+    """Return the connection of a local file by its path or `file://` URL."""
     # The prefix makes FFmpeg read it as a path: it would read `a:b.mp4` as protocol `a`. The timeouts have no effect on files.
-    return Connection(url, SourceKind.FILE, f"file:{local_path(url).absolute()}", 10.0, 10.0, options=options or {})
+    return Connection(url, SourceKind.FILE, f"file:{local_path(url).absolute()}", 10.0, 10.0, max_pixels=max_pixels)
 
 
 def open_container(connection: Connection) -> InputContainer:
     """Open a container, or raise `SourceError`."""
+    http = connection.http
+    if http is not None:
+        http.start(connection.open_timeout_seconds)
+        http.restart(connection.open_timeout_seconds)
     started = time.monotonic()
     try:
         container: InputContainer = av.open(
-            connection.location,
+            connection.location if http is None else http.location,
             mode="r",
-            format=connection.format,
-            options=connection.options,
+            format=connection.format if http is None else http.format,
+            options=limiting_options(connection.kind, connection.max_pixels) | connection.options,
             timeout=(connection.open_timeout_seconds, connection.read_timeout_seconds),
+            io_open=None if http is None else http.open,
             **_TOLERATE_METADATA,
         )
     except av.FFmpegError as error:
+        if http is not None and http.error is not None:
+            raise http.error from None
         is_timed_out = time.monotonic() - started >= connection.open_timeout_seconds
         raise ffmpeg_source_error(error, connection.url, connection.kind, is_timed_out=is_timed_out) from None
     return container
@@ -73,15 +90,18 @@ def video_stream(container: InputContainer, connection: Connection) -> av.VideoS
     """Return the best video stream by FFmpeg's rules.
 
     Raises:
-        SourceError: `not_video`, there is none; `unsupported`, there is no decoder for it.
+        SourceError: `not_video`, there is none; `unsupported`, there is no decoder for it; `refused`, its frames are too large.
     """
     stream = container.streams.best("video")
     if not _is_video(stream):
         if container.streams.video:
             raise source_error(connection.url, connection.kind, "unsupported", "there is no decoder for its video")
         raise source_error(connection.url, connection.kind, "not_video", "it contains no video")
-    if stream.codec_context.name in _TEXT_ART_CODECS:
-        raise source_error(connection.url, connection.kind, "not_video")
+    context = stream.codec_context
+    if context.width * context.height > connection.max_pixels:
+        cause = f"its frames have {context.width}x{context.height} pixels, more than max_pixels={connection.max_pixels}"
+        raise source_error(connection.url, connection.kind, "refused", cause, "choose a smaller size in the camera, or raise max_pixels")
+    context.options = {"max_pixels": str(connection.max_pixels)}
     return stream
 
 
@@ -146,6 +166,7 @@ class DecodedStream:
         self._connection = connection
         self._is_live = is_live
         self._is_corrupt = False
+        self._has_refused = False
         self._first_second: Fraction | None = None
         self._last_second = Fraction(0)
         self._is_cut = False  # the data ends early
@@ -160,20 +181,31 @@ class DecodedStream:
         opened = time.monotonic()
         # The declared length of a recording includes its sound, so all streams are read to find the end.
         packets = self._container.demux(*([self._stream] if self._is_live else self._container.streams))
+        http = self._connection.http
         while True:
             started = time.monotonic()
+            if http is not None:
+                http.restart(self._connection.read_timeout_seconds)
             try:
                 packet = next(packets, None)
             except av.FFmpegError as error:
+                self._raise_http_error()
                 self._end_early(error, time.monotonic() - started)
                 yield None  # flushes the decoder
                 return
             if packet is None:
+                self._raise_http_error()
                 return
             self._check_timeouts(opened, started)
             self._measure(packet)
             if _is_of(packet, self._stream):
                 yield packet
+
+    def _raise_http_error(self) -> None:
+        """Raise the error that ended the data, if any: FFmpeg knows only that there is no more."""
+        http = self._connection.http
+        if http is not None and http.error is not None:
+            raise http.error
 
     def _end_early(self, error: av.FFmpegError, waited_seconds: float) -> None:
         """Mark a recording whose data ends early as cut; raise any other error."""
@@ -214,9 +246,13 @@ class DecodedStream:
     def _decode(self, packet: "av.Packet[av.VideoStream] | None") -> Iterator[DecodedFrame]:
         try:
             frames = self._stream.decode(packet)
-        except av.FFmpegError:
+        except av.FFmpegError as error:
             self.tally.decode_errors += 1
             self._is_corrupt = True
+            if isinstance(error, av.error.ArgumentError) and not self._has_refused:
+                self._has_refused = True
+                limit = self._connection.max_pixels
+                _logger.warning("%s: a frame has more pixels than max_pixels=%d, and is dropped", mask_url(self._connection.url), limit)
             return
         if packet is not None and packet.is_corrupt:
             self._is_corrupt = True

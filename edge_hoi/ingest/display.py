@@ -1,5 +1,6 @@
 """Convert decoded frames to RGB as players show them: with square pixels, turned and mirrored by the display matrix."""
 
+import errno
 import struct
 from fractions import Fraction
 from typing import cast
@@ -18,7 +19,8 @@ _TURNS = ((False, False, False), (True, True, False), (False, True, True), (True
 class Display:
     """Converts the frames of one stream."""
 
-    def __init__(self, stream: av.VideoStream) -> None:
+    def __init__(self, stream: av.VideoStream, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
         self._reformatter = VideoReformatter()  # shared, because creating one costs more than converting a frame
         # Reading side data is rare: afterwards frame and data refer to each other, and only the garbage collector frees them.
         self._rotation: int | None = None
@@ -32,10 +34,13 @@ class Display:
         """Convert a frame to `(H, W, 3)` uint8, contiguous.
 
         Raises:
-            av.FFmpegError: Its pixel format cannot be converted.
+            av.FFmpegError: Its pixel format cannot be converted, or with square pixels it has more than `max_pixels`.
         """
+        width = self._square_width(frame)
+        if width * frame.height > self._max_pixels:
+            raise av.error.ArgumentError(errno.EINVAL, "more than max_pixels")
         # One thread: more would compete with the engine's.
-        scaled = self._reformatter.reformat(frame, width=self._square_width(frame), format="rgb24", threads=1)
+        scaled = self._reformatter.reformat(frame, width=width, format="rgb24", threads=1)
         if frame.rotation != self._rotation:
             self._rotation, self._turn = frame.rotation, _turn(scaled)
         image = np.asarray(scaled.to_ndarray(), np.uint8)

@@ -1,13 +1,20 @@
 """Open a source by its URL."""
 
+import logging
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
 from edge_hoi.ingest.decoding import Connection, file_connection
+from edge_hoi.ingest.http_client import HttpClient
 from edge_hoi.ingest.images import ImageSource
+from edge_hoi.ingest.remote_access import RemoteAccess, uses_tls
 from edge_hoi.ingest.source import Source
 from edge_hoi.ingest.url import SourceKind, local_path, source_kind
 from edge_hoi.ingest.video import VideoSource
+from edge_hoi.types import MAX_PIXELS
+
+_logger = logging.getLogger(__name__)
 
 
 def open_source(
@@ -21,6 +28,10 @@ def open_source(
     read_timeout_seconds: float = 10.0,
     recorded_at: datetime | None = None,
     image_folder_fps: float = 25.0,
+    max_pixels: int = MAX_PIXELS,
+    tls_verify: bool = True,
+    ca_file: str | None = None,
+    allowed_hosts: Sequence[str] = (),
 ) -> Source:
     """Open a video file, camera, stream, image or folder of images.
 
@@ -35,24 +46,43 @@ def open_source(
         read_timeout_seconds: Longest wait for the next packet of a network source.
         recorded_at: When a recording started, with a time zone.
         image_folder_fps: Images per second of media time, for a folder.
+        max_pixels: Larger frames are not decoded; they are counted as errors, and the source continues.
+        tls_verify: Whether a server with TLS must have a certificate that is trusted and of its name.
+        ca_file: Certificates (PEM) of authorities that are trusted instead of the system's.
+        allowed_hosts: Hosts, besides its own, that a source may lead to by redirects and playlists.
 
     Raises:
         SourceError: It cannot be opened, or is no video; its `code` is the reason.
-        ConfigError: `target_fps`, `recorded_at` or `image_folder_fps` is invalid.
+        ConfigError: `target_fps`, `recorded_at`, `image_folder_fps` or `ca_file` is invalid.
     """
     kind = source_kind(url)
     if kind in (SourceKind.FOLDER, SourceKind.IMAGE):
-        return ImageSource(url, source_id=source_id, fps=image_folder_fps, target_fps=target_fps, recorded_at=recorded_at)
+        return ImageSource(
+            url, source_id=source_id, fps=image_folder_fps, target_fps=target_fps, recorded_at=recorded_at, max_pixels=max_pixels
+        )
     if kind is SourceKind.FILE:
-        connection = file_connection(url)
+        connection = file_connection(url, max_pixels)
     elif kind is SourceKind.DEVICE:
-        connection = Connection(url, kind, str(local_path(url)), open_timeout_seconds, read_timeout_seconds, format="v4l2")
+        connection = Connection(
+            url, kind, str(local_path(url)), open_timeout_seconds, read_timeout_seconds, format="v4l2", max_pixels=max_pixels
+        )
     else:
+        access = RemoteAccess(url, allowed_hosts=allowed_hosts, tls_verify=tls_verify, ca_file=ca_file)
+        if not tls_verify and uses_tls(url):
+            _logger.warning("%s: the server's certificate is not verified, because tls_verify is false", source_id)
         # Estimating the rate from 2 frames instead of 20 opens the stream 0.6 s earlier at 28 fps. `nobuffer` is not used: it drops the
         # first packets including the key frame, so the first image comes one key frame interval later. Packets that are buffered while
         # opening are decoded much faster than they were sent, so they add no lasting latency.
-        options = {"rtsp_transport": rtsp_transport, "fpsprobesize": "2"} if kind is SourceKind.RTSP else {}
-        connection = Connection(url, kind, url, open_timeout_seconds, read_timeout_seconds, options=options)
+        connection = Connection(
+            url,
+            kind,
+            url,
+            open_timeout_seconds,
+            read_timeout_seconds,
+            options={"rtsp_transport": rtsp_transport, "fpsprobesize": "2"} if kind is SourceKind.RTSP else {},
+            http=HttpClient(url, access) if kind is SourceKind.HTTP else None,
+            max_pixels=max_pixels,
+        )
     if is_live is None and kind is not SourceKind.HTTP:
         is_live = kind is not SourceKind.FILE
     return VideoSource(connection, source_id=source_id, is_live=is_live, target_fps=target_fps, recorded_at=recorded_at)

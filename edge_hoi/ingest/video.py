@@ -53,7 +53,7 @@ class VideoSource(Source):
             clock = CaptureClock.choose(is_live=live, recorded_at=recorded_at, creation_time=self._container.metadata.get("creation_time"))
             self._stamp = FrameStamp(source_id, clock, target_fps)
             self._media_clock = MediaClock(1 / (nominal_rate(stream) or _DEFAULT_FPS))
-            self._display = Display(stream)
+            self._display = Display(stream, connection.max_pixels)
             decoded = DecodedStream(self._container, stream, connection, is_live=live)
             self.tally = decoded.tally
             rest = iter(decoded)

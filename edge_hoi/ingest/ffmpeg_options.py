@@ -1,0 +1,45 @@
+"""FFmpeg's options that limit what a source can make it do: formats, protocols, pixels and memory.
+
+Options: https://ffmpeg.org/ffmpeg-formats.html, https://ffmpeg.org/ffmpeg-codecs.html.
+"""
+
+import ctypes
+import importlib
+
+from edge_hoi.ingest.url import SourceKind
+
+_CONTAINERS = (
+    "apng,asf,avi,avs2,avs3,bmp_pipe,dhav,dirac,dnxhd,dv,flv,gif,gxf,h261,h263,h264,hevc,ivf,jpeg_pipe,live_flv,m4v,matroska,mjpeg,mov,mpeg,"
+    "mpegts,mpegvideo,mpjpeg,mxf,nut,obu,ogg,png_pipe,rm,vc1,vvc,webp_pipe,wtv,yuv4mpegpipe"
+)
+# None of them reads from elsewhere than its own file (as concat, image2, dash and sdp do), but hls, whose addresses are checked. Demuxers
+# that render text files as video (tty, bin) are left out as well.
+_FORMATS = {SourceKind.FILE: _CONTAINERS, SourceKind.HTTP: f"{_CONTAINERS},hls", SourceKind.RTSP: "rtsp", SourceKind.DEVICE: "v4l2"}
+_PROTOCOLS = {SourceKind.FILE: "file", SourceKind.HTTP: "none", SourceKind.RTSP: "tcp,udp,rtp", SourceKind.DEVICE: "file"}
+_OPTIONS_OF_HLS = {"http_persistent": "0", "http_multiple": "0"}  # else it aborts the process without connections of FFmpeg's own
+_BYTES_PER_PIXEL = 4  # the largest allocation of a frame is its RGB image, with 3
+
+
+def limiting_options(kind: SourceKind, max_pixels: int) -> dict[str, str]:
+    """Return the options for a kind of source, and limit the memory that FFmpeg allocates at once."""
+    _limit_allocations(max_pixels * _BYTES_PER_PIXEL)
+    options = {"format_whitelist": _FORMATS[kind], "protocol_whitelist": _PROTOCOLS[kind], "max_pixels": str(max_pixels)}
+    return options | _OPTIONS_OF_HLS if kind is SourceKind.HTTP else options
+
+
+def ffmpeg_library() -> ctypes.CDLL:
+    """Return the FFmpeg libraries that PyAV uses, for functions that it does not offer."""
+    return ctypes.CDLL(importlib.import_module("av._core").__file__)
+
+
+_max_allocation = 0  # of this process, as FFmpeg's limit is
+
+
+def _limit_allocations(max_bytes: int) -> None:
+    """Let FFmpeg allocate at most this much at once, or more if another source needs it.
+
+    Servers announce packets and replies of any size, for which FFmpeg allocates memory before they arrive.
+    """
+    global _max_allocation
+    _max_allocation = max(_max_allocation, max_bytes)
+    ffmpeg_library().av_max_alloc(ctypes.c_size_t(_max_allocation))

@@ -1,0 +1,331 @@
+"""Read HTTP and HLS for FFmpeg, which itself opens no connection for them.
+
+So certificates are verified as Python does, redirects and the addresses in playlists are checked, names are resolved once for the check and
+the connection, each wait has a deadline, and FFmpeg knows no password. Proxies are not used: the address could not be checked.
+"""
+
+import functools
+import http.client
+import io
+import re
+import socket
+import urllib.error
+import urllib.request
+from email.message import Message
+from http.cookiejar import CookieJar
+from typing import IO, Any
+from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
+
+from edge_hoi import __version__
+from edge_hoi.errors import SourceError
+from edge_hoi.ingest.aes import CbcReader
+from edge_hoi.ingest.remote_access import RemoteAccess
+from edge_hoi.ingest.source_errors import source_error
+from edge_hoi.ingest.url import SourceKind
+
+_PLAYLIST = b"#EXTM3U"
+_MAX_PLAYLIST_BYTES = 4 << 20  # a day of segments of 4 s
+_MAX_RENDITIONS = 100  # FFmpeg reads the playlist of each before the first frame
+_RENDITION = re.compile(rb"^#EXT-X-(?:STREAM-INF|MEDIA):", re.MULTILINE)
+_PLAYLIST_ADDRESS = re.compile(r'(?m)(?<=URI=")[^"\n]*(?=")|^[^#\s].*$')
+_MAX_REDIRECTS = 5
+_MAX_COOKIES = 50
+_PLAYLIST_TYPES = frozenset({"application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl"})
+_CODE_OF_STATUS = {401: "unauthorized", 403: "unauthorized", 404: "not_found", 410: "not_found"}
+
+
+class HttpClient:
+    """Opens what a source consists of: a file or stream, or the playlists, segments and keys of HLS.
+
+    Errors are kept in `error` and end the data, instead of being raised into FFmpeg: PyAV prints those that FFmpeg tolerates.
+
+    Attributes:
+        error: Why the last resource could not be opened or read on; None if it could.
+        location: The source's URL after redirects, without user and password.
+        format: FFmpeg's name of the format where it can only be known by the content type, not by the data; None to detect it.
+    """
+
+    def __init__(self, url: str, access: RemoteAccess) -> None:
+        """Take the source's URL; `start` connects."""
+        parts = urlsplit(url)
+        self.error: SourceError | None = None
+        self.location = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        self.format: str | None = None
+        self._url = url
+        self._access = access
+        self._first: IO[bytes] | _HttpFile | None = None
+        self._cookies = CookieJar()
+        passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+        if parts.username is not None:
+            servers = [urljoin(self.location, "/"), f"https://{parts.hostname}/"]  # the second for redirects from http
+            passwords.add_password(None, servers, unquote(parts.username), unquote(parts.password or ""))
+        self._opener = urllib.request.OpenerDirector()
+        for handler in (
+            _Transport(access),
+            _Redirects(access),
+            urllib.request.HTTPBasicAuthHandler(passwords),
+            _DigestFirst(passwords),
+            urllib.request.HTTPCookieProcessor(self._cookies),
+            urllib.request.HTTPErrorProcessor(),
+            urllib.request.HTTPDefaultErrorHandler(),
+        ):
+            self._opener.add_handler(handler)
+
+    def start(self, timeout_seconds: float) -> None:
+        """Open the source, and set `location` and `format`.
+
+        Raises:
+            SourceError: It cannot be opened.
+        """
+        self.restart(timeout_seconds)
+        try:
+            file = _HttpFile(self, self.location, 0, None)
+            self._first = self._contents(file, self.location)
+        except Exception as error:
+            raise self._access.error_of(error) from None
+        self.location, self.format = file.url, "hls" if file.content_type in _PLAYLIST_TYPES else None
+
+    def restart(self, timeout_seconds: float) -> None:
+        """Allow this many seconds for what is read next."""
+        self._access.deadline.restart(timeout_seconds)
+
+    def open(self, url: str, flags: int, options: dict[str, str]) -> "IO[bytes] | _HttpFile | CbcReader":
+        """Open a resource; the arguments are those of PyAV's `io_open`."""
+        del flags
+        if self._first is not None and url == self.location:
+            file, self._first = self._first, None
+            return file
+        try:
+            return self._open(url, options)
+        except Exception as error:  # see the class
+            self.fail(error)
+            return io.BytesIO()
+
+    def request(self, url: str, start: int, end: int | None) -> http.client.HTTPResponse:
+        """Request a resource from byte `start` to before `end`; None for all of it."""
+        if self.error is not None and self.error.code == "refused":
+            raise self.error
+        self._access.check(url)
+        last = "" if end is None else end - 1
+        request = urllib.request.Request(_quoted(url), headers={"Range": f"bytes={start}-{last}", "User-Agent": f"edge-hoi/{__version__}"})  # noqa: S310
+        try:
+            response: http.client.HTTPResponse | None = self._opener.open(request)
+        except urllib.error.HTTPError as error:
+            error.close()
+            code = _CODE_OF_STATUS.get(error.code, "unreachable")
+            cause = f"the server answered {error.code}" if code == "unreachable" else None
+            raise source_error(self._url, SourceKind.HTTP, code, cause) from None
+        except urllib.error.URLError as error:
+            raise error.reason if isinstance(error.reason, Exception) else error from None
+        except ValueError as error:  # from urllib, of other schemes than Basic and Digest
+            raise source_error(
+                self._url, SourceKind.HTTP, "unauthorized", "it wants another authentication than Basic or Digest"
+            ) from error
+        if response is None:
+            raise OSError("no handler opened it")
+        if len(self._cookies) > _MAX_COOKIES:
+            self._cookies.clear()
+        if start > 0 and response.status != http.HTTPStatus.PARTIAL_CONTENT:
+            raise OSError("the server ignored the range")
+        return response
+
+    def succeed(self) -> None:
+        """Forget the last error, because data has arrived; a refusal remains."""
+        if self.error is not None and self.error.code != "refused":
+            self.error = None
+
+    def fail(self, error: Exception) -> None:
+        """Keep an error; a refusal is not replaced."""
+        if self.error is None or self.error.code != "refused":
+            self.error = self._access.error_of(error)
+
+    def _open(self, url: str, options: dict[str, str]) -> "IO[bytes] | _HttpFile | CbcReader":
+        is_encrypted = url.startswith(("crypto+", "crypto:"))
+        start = int(options.get("offset", 0))
+        end = int(options["end_offset"]) if "end_offset" in options else None
+        file = _HttpFile(self, url[len("crypto+") :] if is_encrypted else url, start, end)
+        if is_encrypted:
+            return CbcReader(file, bytes.fromhex(options["key"]), bytes.fromhex(options["iv"]))
+        return self._contents(file, url)
+
+    def _contents(self, file: "_HttpFile", url: str) -> "IO[bytes] | _HttpFile":
+        return io.BytesIO(self._playlist(file, url)) if file.begins_with(_PLAYLIST) else file
+
+    def _playlist(self, file: "_HttpFile", url: str) -> bytes:
+        """Read a playlist whole, with limits, and with absolute addresses where it was redirected."""
+        content = bytearray()
+        while data := file.read(1 << 16):
+            content += data
+            if len(content) > _MAX_PLAYLIST_BYTES:
+                raise self._access.refusal(f"a playlist has more than {_MAX_PLAYLIST_BYTES >> 20} MiB")
+        if len(_RENDITION.findall(content)) > _MAX_RENDITIONS:
+            raise self._access.refusal(f"a playlist names more than {_MAX_RENDITIONS} renditions")
+        if file.url == url:
+            return bytes(content)
+        text = content.decode("utf-8", "surrogateescape")
+        return _PLAYLIST_ADDRESS.sub(lambda match: urljoin(file.url, match[0]), text).encode("utf-8", "surrogateescape")
+
+
+class _HttpFile:
+    """A resource as a file. Seeking takes effect with the next read, by a new request."""
+
+    def __init__(self, client: HttpClient, url: str, start: int, end: int | None) -> None:
+        self._client = client
+        self._start = start
+        self._end = end
+        self._position = 0
+        self._head = b""
+        self._response: http.client.HTTPResponse | None = client.request(url, start, end)
+        self.url = self._response.url
+        self.content_type = self._response.headers.get_content_type()
+        length = self._response.length
+        ranges = self._response.headers.get("Accept-Ranges", "")
+        self._size = length
+        self._is_seekable = length is not None and (self._response.status == http.HTTPStatus.PARTIAL_CONTENT or ranges == "bytes")
+
+    def begins_with(self, signature: bytes) -> bool:
+        """Whether it begins so; to be called before reading."""
+        while len(self._head) < len(signature) and signature.startswith(self._head):
+            data = self._receive(len(signature) - len(self._head))
+            if not data:
+                break
+            self._head += data
+        return self._head == signature
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes as soon as there are any; none at the end and after an error."""
+        try:
+            data = self._head or self._receive(size)
+        except Exception as error:  # see `HttpClient`
+            self._client.fail(error)
+            return b""
+        self._head = b""
+        self._position += len(data)
+        return data
+
+    def _receive(self, size: int) -> bytes:
+        if self._size is not None and self._position >= self._size:
+            return b""
+        if self._response is None:
+            self._response = self._client.request(self.url, self._start + self._position, self._end)
+        data = self._response.read1(size)
+        if len(data) > size:  # for a negative size of a chunk; PyAV copies all of it into a buffer of `size` bytes
+            raise OSError("more data than asked for")
+        if data:
+            self._client.succeed()
+        return data
+
+    def seekable(self) -> bool:
+        """Whether the server sends parts of it."""
+        return self._is_seekable
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Set the position of the next read."""
+        position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size or 0}[whence]
+        if position != self._position:
+            self.close()
+            self._position, self._head = max(position, 0), b""
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position of the next read."""
+        return self._position
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._response is not None:
+            self._response.close()
+            self._response = None
+
+
+class _Transport(urllib.request.AbstractHTTPHandler):
+    """Opens connections as `RemoteAccess` allows them."""
+
+    def __init__(self, access: RemoteAccess) -> None:
+        super().__init__()
+        self._access = access
+
+    http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_
+
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(functools.partial(_Connection, access=self._access), request)
+
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(functools.partial(_TlsConnection, access=self._access), request)
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to where the source may lead."""
+
+    max_redirections = _MAX_REDIRECTS
+
+    def __init__(self, access: RemoteAccess) -> None:
+        self._access = access
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+    ) -> urllib.request.Request | None:
+        self._access.check(newurl)
+        fp.close()  # else urllib reads all of it
+        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+
+
+class _DigestFirst(urllib.request.HTTPDigestAuthHandler):
+    """Uses Digest wherever the server names it, so that the password is not sent."""
+
+    def http_error_401(self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message) -> Any:  # noqa: ANN401
+        for challenge in headers.get_all("WWW-Authenticate", ()):
+            if challenge.lower().startswith("digest"):
+                headers.replace_header("WWW-Authenticate", challenge)  # the first, at which urllib looks
+        return super().http_error_401(req, fp, code, msg, headers)  # type: ignore[arg-type]
+
+
+class _Connection(http.client.HTTPConnection):
+    has_tls = False
+
+    def __init__(self, host: str, *, access: RemoteAccess, timeout: object) -> None:
+        del timeout  # the deadline replaces it
+        super().__init__(host)
+        self._access = access
+        self.response_class = functools.partial(_Response, access=access)  # type: ignore[assignment]
+
+    def connect(self) -> None:
+        self.sock = self._access.connect(self.host, self.port, has_tls=self.has_tls)
+
+
+class _TlsConnection(_Connection):
+    default_port = http.client.HTTPS_PORT
+    has_tls = True
+
+
+class _Response(http.client.HTTPResponse):
+    """A response whose waits all end at the deadline."""
+
+    def __init__(self, sock: socket.socket, *, access: RemoteAccess, **options: Any) -> None:  # noqa: ANN401 -- http.client's
+        super().__init__(sock, **options)
+        self.fp = io.BufferedReader(_TimedReader(self.fp.detach(), sock, access))
+
+
+class _TimedReader(io.RawIOBase):
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, access: RemoteAccess) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._access = access
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 -- as in typeshed
+        self._sock.settimeout(self._access.deadline.remaining())
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
+def _quoted(url: str) -> str:
+    """Quote what a request line cannot contain."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=quote(parts.path, "/%:@!$&'()*+,;=~"), query=quote(parts.query, "/?%:@!$&'()*+,;=~[]{}|")))

@@ -1,0 +1,149 @@
+"""Which servers a network source may use: its own, and those that the configuration allows by name."""
+
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from edge_hoi.errors import ConfigError, SourceError
+from edge_hoi.ingest.source_errors import source_error
+from edge_hoi.ingest.url import source_kind
+from edge_hoi.masking import mask_url
+
+_TLS_SCHEMES = frozenset({"https", "rtsps"})
+_SCHEMES = {"http": ("http", "https"), "https": ("https",), "rtsp": ("rtsp", "rtsps"), "rtsps": ("rtsps",)}
+"""The schemes that a source of a scheme may lead to."""
+
+
+class Deadline:
+    """The end of all waits of an operation, however many they are: a server may send a byte now and then."""
+
+    def __init__(self, seconds: float) -> None:
+        """Allow this many seconds from now."""
+        self.restart(seconds)
+
+    def restart(self, seconds: float) -> None:
+        """Allow this many seconds from now."""
+        self._ends_at = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Return the seconds that are left, more than 0; raise `TimeoutError` if there are none."""
+        seconds = self._ends_at - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError
+        return seconds
+
+
+class RemoteAccess:
+    """Checks and opens the connections of one source.
+
+    A server chooses addresses by redirects and playlists. They are refused where they name another host (unless it is allowed), another
+    scheme, or TLS no more; and where a host's name leads nearer to this machine than the source's own address did: to this machine or its
+    link from anywhere else, to private networks from public addresses.
+
+    Attributes:
+        deadline: Of the current operation.
+    """
+
+    def __init__(self, url: str, *, allowed_hosts: Iterable[str] = (), tls_verify: bool = True, ca_file: str | None = None) -> None:
+        """Take the settings of the source.
+
+        Args:
+            url: The source.
+            allowed_hosts: Hosts, besides its own, that it may lead to.
+            tls_verify: Whether servers must prove who they are.
+            ca_file: Certificates (PEM) of authorities that are trusted instead of the system's.
+
+        Raises:
+            ConfigError: `ca_file` cannot be read.
+        """
+        self.deadline = Deadline(0)
+        self._url = url
+        parts = urlsplit(url)
+        self._scheme = parts.scheme.lower()
+        self._hosts = {host.lower() for host in (parts.hostname or "", *allowed_hosts)}
+        self._nearest: int | None = None
+        try:
+            self._tls = ssl.create_default_context(cafile=ca_file)
+        except OSError as error:  # of which ssl.SSLError is one
+            raise ConfigError(
+                f"ca_file {ca_file} cannot be read as certificates: {error.strerror or error}; give a file in PEM."
+            ) from error
+        if not tls_verify:
+            self._tls.check_hostname = False
+            self._tls.verify_mode = ssl.CERT_NONE
+
+    def check(self, url: str) -> None:
+        """Raise `SourceError` unless the source may lead to this URL."""
+        parts = urlsplit(url)
+        if parts.scheme.lower() not in _SCHEMES[self._scheme]:
+            raise self.refusal(f"it leads to {mask_url(url)}, and from {self._scheme} to {parts.scheme or 'a file'} is not allowed")
+        if (parts.hostname or "") not in self._hosts:
+            raise self.refusal(f"it leads to another host, {parts.hostname}", "if that is right, add it to allowed_hosts")
+
+    def connect(self, host: str, port: int, *, has_tls: bool) -> socket.socket:
+        """Connect to the first address of a host that answers, before the deadline.
+
+        Raises:
+            SourceError: The address is not allowed.
+            OSError: No address answers, or the certificate is not trusted.
+        """
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for tried, (*_, address) in enumerate(addresses, 1):
+            self._check_address(host, str(address[0]))
+            seconds = self.deadline.remaining() / (len(addresses) - tried + 1)  # leaves time for the others
+            try:
+                connection = socket.create_connection((str(address[0]), port), seconds)
+                break
+            except OSError:
+                if tried == len(addresses):
+                    raise
+        if not has_tls:
+            return connection
+        connection.settimeout(self.deadline.remaining())
+        try:
+            return self._tls.wrap_socket(connection, server_hostname=host)
+        except BaseException:
+            connection.close()
+            raise
+
+    def refusal(self, cause: str, fix: str | None = None) -> SourceError:
+        """Create the error of a source that wants what it may not have."""
+        return source_error(self._url, source_kind(self._url), "refused", cause, fix)
+
+    def error_of(self, error: Exception) -> SourceError:
+        """Translate an error of a connection or of HTTP."""
+        kind = source_kind(self._url)
+        if isinstance(error, SourceError):
+            return error
+        if isinstance(error, ssl.SSLCertVerificationError):
+            fix = "set ca_file to the certificate of its authority, or tls_verify to false to trust any server"
+            return self.refusal(f"its certificate is not trusted ({error.verify_message})", fix)
+        if isinstance(error, TimeoutError):
+            return source_error(self._url, kind, "timeout")
+        return source_error(self._url, kind, "unreachable")
+
+    def _check_address(self, host: str, address: str) -> None:
+        scope = _scope(address)
+        if self._nearest is None:  # the source's own address, which the configuration names
+            self._nearest = scope
+        if scope < self._nearest:
+            raise self.refusal(f"it leads to {host}, whose address {address} is of this machine or a local network")
+
+
+def uses_tls(url: str) -> bool:
+    """Whether a URL's scheme is one with TLS."""
+    return urlsplit(url).scheme.lower() in _TLS_SCHEMES
+
+
+def _scope(address: str) -> int:
+    """Return how far from this machine an address is: 0 is the machine itself, 1 its link, 2 a private network, 3 all else."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    ip = getattr(ip, "ipv4_mapped", None) or ip
+    if ip.is_loopback or ip.is_unspecified or ip.is_multicast:
+        return 0
+    if ip.is_link_local:
+        return 1
+    return 3 if ip.is_global else 2
