@@ -36,6 +36,7 @@ from edge_hoi.events import EpisodeSettings
 from edge_hoi.outbox import OutboxSettings
 from edge_hoi.sinks import SinkSettings, settings_of, sink_types
 from edge_hoi.tracking import TrackerSettings
+from edge_hoi.types import MAX_PIXELS
 from edge_hoi.yaml_file import read_yaml
 
 _logger = logging.getLogger(__name__)
@@ -100,6 +101,12 @@ class SourceConfig(Section):
     recorded_at: AwareDatetime | None = Field(None, description="UTC time of a file's first frame")
     memory_limit: Annotated[ByteSize, Field(ge=MIN_MEMORY_LIMIT)] | None = Field(
         None, description="Decode in a process of its own with at most this much memory, such as 512MB; if absent, in this process"
+    )
+    max_pixels: int = Field(MAX_PIXELS, ge=1, le=1 << 28, description="Larger frames are dropped and counted, not decoded; 8K if absent")
+    tls_verify: bool = Field(True, description="false: trust any server of an https:// or rtsps:// address, whatever its certificate")
+    ca_file: Location | None = Field(None, description="Authorities (PEM) that are trusted instead of the system's")
+    allowed_hosts: tuple[str, ...] = Field(
+        (), max_length=64, description="Hosts, besides its own, that the source's playlists and redirects may lead to"
     )
     vocabulary: VocabularyChoice | None = Field(None, description="What to detect here, if it differs from the general one")
 

@@ -102,6 +102,8 @@ def progress_line(status: CameraStatus) -> Text:
         parts.append(f"{status.skipped} skipped")
     if status.unreadable:
         parts.append(f"{status.unreadable} unreadable")
+    if status.is_unverified:
+        parts.append("TLS not verified")
     parts.append(f"{status.events} events, {status.running} open")
     return line.append(Text(" · ".join(parts), style="not bold"))
 

@@ -41,6 +41,7 @@ class Connection:
         format: FFmpeg's name of the input format; None to detect it.
         options: FFmpeg's options.
         http: Reads it, if it is of HTTP.
+        is_tls_verified: Whether its server's certificate is verified; None without TLS.
         max_pixels: Frames with more pixels are not decoded. FFmpeg counts rows as padded to a multiple of 64 pixels.
     """
 
@@ -52,6 +53,7 @@ class Connection:
     format: str | None = None
     options: dict[str, str] = field(default_factory=dict)
     http: HttpClient | None = None
+    is_tls_verified: bool | None = None
     max_pixels: int = MAX_PIXELS
 
 

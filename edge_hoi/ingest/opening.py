@@ -81,6 +81,7 @@ def open_source(
             read_timeout_seconds,
             options={"rtsp_transport": rtsp_transport, "fpsprobesize": "2"} if kind is SourceKind.RTSP else {},
             http=HttpClient(url, access) if kind is SourceKind.HTTP else None,
+            is_tls_verified=tls_verify if uses_tls(url) else None,
             max_pixels=max_pixels,
         )
     if is_live is None and kind is not SourceKind.HTTP:

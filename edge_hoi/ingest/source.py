@@ -24,6 +24,7 @@ class SourceInfo:
         is_live: Whether frames arrive as they are captured, and are lost if not read.
         duration_seconds: Declared length; None for live sources and where unknown.
         frame_count: Declared number of frames; None where unknown.
+        is_tls_verified: Whether its server's certificate is verified; None without TLS.
     """
 
     source_id: str
@@ -34,6 +35,7 @@ class SourceInfo:
     is_live: bool
     duration_seconds: float | None
     frame_count: int | None
+    is_tls_verified: bool | None = None
 
 
 @dataclass(slots=True)

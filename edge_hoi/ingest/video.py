@@ -106,6 +106,7 @@ class VideoSource(Source):
             is_live=is_live,
             duration_seconds=None if is_live else declared_seconds(self._container, stream),
             frame_count=None if is_live else stream.frames or None,
+            is_tls_verified=self._connection.is_tls_verified,
         )
 
     def _no_frame_error(self) -> SourceError:

@@ -143,6 +143,10 @@ def make_reader(source: SourceConfig, source_id: str) -> tuple[SourceReader, boo
             open_timeout_seconds=source.open_timeout_seconds,
             read_timeout_seconds=source.read_timeout_seconds,
             recorded_at=source.recorded_at,
+            max_pixels=source.max_pixels,
+            tls_verify=source.tls_verify,
+            ca_file=source.ca_file,
+            allowed_hosts=source.allowed_hosts,
         ),
         source_id=source_id,
     )

@@ -213,6 +213,7 @@ class Camera:
             running=len(self._open),
             reconnections=self.reader.reconnections,
             crashes=self.reader.crashes,
+            is_unverified=info is not None and info.is_tls_verified is False,
             is_truncated=tally.is_truncated,
             error=self._describe_error(),
         )

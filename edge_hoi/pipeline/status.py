@@ -25,6 +25,7 @@ class CameraStatus:
         running: Open episodes.
         reconnections: How often a live source was reconnected.
         crashes: How often its decoding needed too much memory, or its decoding process died.
+        is_unverified: Whether its server's certificate is not verified, because `tls_verify` is false.
         is_truncated: Whether a file ended before its declared end.
         error: Why it failed, or why it ended early.
     """
@@ -43,5 +44,6 @@ class CameraStatus:
     running: int
     reconnections: int
     crashes: int
+    is_unverified: bool
     is_truncated: bool
     error: str | None
