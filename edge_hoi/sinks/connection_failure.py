@@ -2,11 +2,13 @@
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from edge_hoi.errors import SinkError, SinkFaultError, SinkUnavailableError
+from edge_hoi.masking import mask
 
+_MAX_EXCERPT_LENGTH = 200
 _CLIENT_CERTIFICATE_ALERTS = ("CERTIFICATE_REQUIRED", "UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_EXPIRED", "HANDSHAKE_FAILURE")
 
 
@@ -39,6 +41,13 @@ def connection_failure(error: BaseException, server: str) -> SinkError:
     return SinkUnavailableError(
         f"{server}: the connection failed ({system or type(error).__name__}); check that a server runs there, and the TLS setting"
     )
+
+
+def excerpt(text: str, secrets: Iterable[str]) -> str:
+    """Return the start of a server's text as one line, secrets masked."""
+    shown = "".join(character if character.isprintable() else " " for character in mask(text, secrets))
+    line = " ".join(shown.split())
+    return line if len(line) <= _MAX_EXCERPT_LENGTH else f"{line[:_MAX_EXCERPT_LENGTH]}..."
 
 
 def _tls_hint(reason: str) -> str:

@@ -2,19 +2,27 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, SecretStr
 
 from edge_hoi.errors import SinkError, SinkFaultError, SinkUnavailableError
-from edge_hoi.sinks.connection_failure import connection_failure
+from edge_hoi.sinks.bounded_socket import BoundedSocket
+from edge_hoi.sinks.connection_failure import connection_failure, excerpt
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.settings import SinkSettings
 from edge_hoi.sinks.sink import Sink, SinkContext
 from edge_hoi.sinks.tls import TlsSettings
 
+if TYPE_CHECKING:
+    import redis
+
 _TEMPORARY = ("MISCONF", "NOREPLICAS", "BUSY", "UNKILLABLE")
 """Prefixes of errors without a class of their own, of a server whose disk or replicas are unavailable, or that runs a script."""
+_MAX_ANSWER_BYTES = 1 << 20
+"""The answer to the largest batch, 10 000 entry ids, has about 400 kB."""
+_NO_REDIS = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What the client raises where an answer is not of the protocol, besides errors of its own."""
 
 
 class RedisSettings(SinkSettings):
@@ -76,11 +84,12 @@ class RedisStreamSink(Sink):
         """
         import redis
 
-        self._errors = (redis.RedisError, OSError)
+        self._errors = (redis.RedisError, OSError, *_NO_REDIS)
         self._place = f"redis{'s' if client.get('ssl') else ''}://{client['host']}:{client['port']}"
         self._stream = stream
         self._max_length = max_length
         self._arguments = dict(client)
+        self._secrets = [str(client[name]) for name in ("password", "ssl_password") if client.get(name)]
         self._client: redis.Redis | None = None
 
     def open(self) -> None:
@@ -96,7 +105,8 @@ class RedisStreamSink(Sink):
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
-        self._client = redis.Redis(**self._arguments, retry=Retry(NoBackoff(), 0))
+        arguments = {**self._arguments, "retry": Retry(NoBackoff(), 0), "max_connections": 1}
+        self._client = redis.Redis.from_pool(redis.ConnectionPool(_bounded_connection(arguments.pop("ssl", False)), **arguments))
         try:
             self._client.ping()
         except self._errors as error:
@@ -133,7 +143,7 @@ class RedisStreamSink(Sink):
     def _failure(self, error: Exception) -> SinkError:
         from redis import exceptions
 
-        text = f"{self._place}: {error}"
+        text = f"{self._place}: {excerpt(str(error), self._secrets)}"
         if isinstance(error, exceptions.AuthenticationError | exceptions.AuthorizationError | exceptions.NoPermissionError):
             return SinkFaultError(f"{text}; check user and password, and that the account may XADD to the key {self._stream}")
         if isinstance(error, exceptions.OutOfMemoryError):
@@ -143,4 +153,19 @@ class RedisStreamSink(Sink):
             return SinkUnavailableError(text)
         if isinstance(error, exceptions.ResponseError):
             return SinkFaultError(f"{text}; is the key {self._stream} a stream, and the server Redis 5 or newer?")
+        if isinstance(error, _NO_REDIS):
+            return SinkUnavailableError(f"{text}; this is no answer of Redis: is it another server, or its port with TLS?")
         return connection_failure(error, self._place)
+
+
+def _bounded_connection(is_tls: bool) -> "type[redis.Connection]":
+    """Return the client's class of connections, with limits to what a server may answer."""
+    import redis
+
+    base: Any = redis.SSLConnection if is_tls else redis.Connection
+
+    class BoundedConnection(base):  # type: ignore[misc]  # the module is imported only here
+        def _connect(self) -> BoundedSocket:
+            return BoundedSocket(super()._connect(), max_bytes=_MAX_ANSWER_BYTES, seconds=2 * self.socket_timeout)
+
+    return BoundedConnection

@@ -20,6 +20,7 @@ from edge_hoi.outbox import Delivery, Outbox, Relay
 from edge_hoi.sinks import Message, RetrySettings, SinkContext
 from edge_hoi.sinks.mqtt import MqttSettings
 from edge_hoi.sinks.mqtt.broker import Broker
+from edge_hoi.sinks.mqtt.topics import Topics
 
 CONTEXT = SinkContext("site", ("gate", "dock"))
 CANARY = "c@nary/p%ss:wörd"
@@ -412,3 +413,21 @@ def test_a_missing_client_library_is_reported_with_its_install_command(monkeypat
     monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
     with pytest.raises(MissingDependencyError, match=r"pip install '\.\[mqtt\]'"):
         MqttSettings(host="h").make(CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("topic", "place"),
+    [
+        ("site/gate/zones/door/state", ("gate", "door")),
+        ("site/front%2Fgate/zones/a b/state", ("front/gate", "a b")),
+        ("site/gate/state", None),
+        ("site/gate/zones/door/other", None),
+        ("site/gate/zones/do%6Fr/state", None),
+        ("other/gate/zones/door/state", None),
+        ("gate/zones/door/state", None),
+        ("#", None),
+        ("", None),
+    ],
+)
+def test_only_the_topic_of_a_zones_state_names_a_zone(topic, place):
+    assert Topics("site", "cloudevents").zone_of(topic) == place

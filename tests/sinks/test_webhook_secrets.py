@@ -12,8 +12,8 @@ from servers.webhook_server import WebhookServer, answer, reset
 
 from edge_hoi.config import parse_config
 from edge_hoi.errors import ConfigError, EdgeHoiError, SinkError
-from edge_hoi.sinks import Message, SinkContext
 from edge_hoi.masking import mask
+from edge_hoi.sinks import Message, SinkContext
 
 pytest.importorskip("httpx", reason="needs the extra: pip install '.[webhook]'")
 

@@ -19,6 +19,8 @@ from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.sink import Sink
 
 _TIMEOUT = KafkaError(KafkaError._TIMED_OUT, "the brokers did not answer in time")
+_MAX_ANSWER_BYTES = 8_000_000
+"""Of a broker: the metadata of a cluster with some thousand partitions is less. A broker may be anyone who has its address."""
 _logger = logging.getLogger(__name__)
 
 FIRST_LOOKUP_SECONDS = 0.8
@@ -69,6 +71,7 @@ class KafkaSink(Sink):
             "socket.timeout.ms": milliseconds,
             "socket.keepalive.enable": True,
             "reconnect.backoff.max.ms": 1000,
+            "receive.message.max.bytes": _MAX_ANSWER_BYTES,
             "allow.auto.create.topics": create_topic,
             "partitioner": "murmur2_random",  # the partition that Java producers choose for a key
             "error_cb": self._record_error,

@@ -4,6 +4,7 @@ It uses no thread of its own: packets are received, and keep-alive pings sent, o
 """
 
 import contextlib
+import errno
 import os
 import socket
 import time
@@ -33,6 +34,15 @@ _MAX_IN_FLIGHT = {"5": 200, "3.1.1": 100}
 """Most unacknowledged messages. A broker of version 5 announces its limit; 100 is AWS's limit for QoS 1."""
 _MAX_IN_FLIGHT_OLD_QOS_2 = 20
 """The same for QoS 2 with version 3.1.1: Mosquitto's default."""
+_MAX_PACKET_BYTES = 1 << 20
+"""Largest packet of a broker: the states of zones of an earlier run, a few kB each, and acknowledgements."""
+_SMALL_PACKET_BYTES = 1 << 10
+_MAX_LARGE_PACKETS_BYTES = 1 << 24
+"""All packets of a connection together, except small ones: it may last for years."""
+_MAX_UNRELEASED = 100
+"""Messages of QoS 2 that the broker has not released, which the library keeps; this program subscribes to none of that quality."""
+_MAX_RETAINED = 1000
+"""Most topics kept at a time."""
 _READ_BYTES = 65_536
 _HEADER_BYTES = 128
 """Upper bound of a PUBLISH packet's size without topic and payload."""
@@ -46,6 +56,28 @@ class Publication:
     payload: bytes
     retain: bool = False
     content_type: str = "application/json"
+
+
+class _Client(Client):
+    """Ends the connection where a broker sends too much: the library receives, and keeps, whatever comes."""
+
+    refusal: str | None = None
+    """Why the connection was ended."""
+    _received = 0
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        """Receive a part of a packet, of which `bufsize` bytes are missing.
+
+        Raises:
+            OSError: The broker has sent too much (`EMSGSIZE`), or the connection broke.
+        """
+        if max(bufsize / _MAX_PACKET_BYTES, self._received / _MAX_LARGE_PACKETS_BYTES, len(self._in_messages) / _MAX_UNRELEASED) > 1:
+            self.refusal = "it sent more than this program ever asks for"
+            raise OSError(errno.EMSGSIZE, self.refusal)
+        received = super()._sock_recv(bufsize)
+        if bufsize > _SMALL_PACKET_BYTES:
+            self._received += len(received)
+        return received
 
 
 class Connection:
@@ -149,7 +181,7 @@ class Connection:
 
     def _make_client(self, will: Publication | None) -> Client:
         broker = self._broker
-        client = Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=broker.client_id,
             protocol=MQTTProtocolVersion.MQTTv5 if broker.version == "5" else MQTTProtocolVersion.MQTTv311,
@@ -172,7 +204,7 @@ class Connection:
     def _connect(self, client: Client) -> None:
         broker = self._broker
         try:
-            client.connect(broker.host, broker.port, broker.keepalive_seconds)
+            client.connect(broker.host, broker.port, broker.keepalive_seconds, properties=_connect_properties(broker.version))
         except (OSError, UnicodeError) as error:
             raise connection_failure(error, str(broker)) from error
         self._wait(lambda: self._connack is not None)
@@ -214,14 +246,14 @@ class Connection:
         self._max_packet_bytes = getattr(properties, "MaximumPacketSize", None)
         self._max_in_flight = min(self._max_in_flight, getattr(properties, "ReceiveMaximum", self._max_in_flight))
 
-    def _on_end(self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:  # noqa: ANN401
-        self._end_reason = str(reason)
+    def _on_end(self, client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:  # noqa: ANN401
+        self._end_reason = (client.refusal if isinstance(client, _Client) else None) or str(reason)
 
     def _on_acknowledgement(self, _client: Client, _data: Any, id_: int, reason: ReasonCode, _properties: Any) -> None:  # noqa: ANN401
         self._acknowledged[id_] = reason
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:  # noqa: ANN401
-        if message.retain and message.payload:
+        if message.retain and message.payload and len(self.retained_topics) < _MAX_RETAINED:
             self.retained_topics.add(message.topic)
 
 
@@ -246,6 +278,14 @@ def _read_until_closed(connection: socket.socket, deadline: float) -> None:
             connection.settimeout(left)
             if not connection.recv(_READ_BYTES):
                 return
+
+
+def _connect_properties(version: str) -> Properties | None:
+    if version != "5":
+        return None
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.MaximumPacketSize = _MAX_PACKET_BYTES
+    return properties
 
 
 class _PublishProperties(Properties):

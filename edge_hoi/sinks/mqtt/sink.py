@@ -14,6 +14,8 @@ from edge_hoi.sinks.mqtt.topics import Place, Topics
 from edge_hoi.sinks.sink import Sink
 
 CLOUDEVENTS = "application/cloudevents+json; charset=utf-8"
+_MAX_PLACES = 10_000
+"""Cameras and zones, beyond which those that only the broker names are ignored."""
 
 
 class MqttSink(Sink):
@@ -95,7 +97,9 @@ class MqttSink(Sink):
             self._abort()
             raise
         for topic in self._connection.retained_topics:  # of an earlier run, possibly of a zone unknown to this one
-            if (place := self._topics.zone_of(topic)) not in self._states.places:
+            place = self._topics.zone_of(topic)
+            known = self._states.places
+            if place is not None and place not in known and place.camera in self._cameras and len(known) < _MAX_PLACES:
                 self._states.mark_changed(place)
         self._connection.retained_topics.clear()
         self._publish_changes()

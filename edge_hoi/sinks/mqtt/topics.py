@@ -44,10 +44,11 @@ class Topics:
         """Return the topic filter of the states of all zones of a camera."""
         return f"{self.prefix}/{_level(camera)}/zones/+/state"
 
-    def zone_of(self, topic: str) -> Place:
-        """Parse the topic of a zone's state."""
-        camera, _, zone, _ = topic.removeprefix(f"{self.prefix}/").split("/")
-        return Place(unquote(camera), unquote(zone))
+    def zone_of(self, topic: str) -> Place | None:
+        """Parse the topic of a zone's state; None for any other topic."""
+        levels = topic.removeprefix(f"{self.prefix}/").split("/")
+        place = Place(unquote(levels[0]), unquote(levels[2])) if len(levels) == 4 else None
+        return place if place and self.state(place) == topic else None
 
 
 def _level(name: str) -> str:

@@ -9,8 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from edge_hoi import __version__
 from edge_hoi.errors import ConfigError
-from edge_hoi.masking import mask
-from edge_hoi.sinks.connection_failure import connection_failure, origin
+from edge_hoi.sinks.connection_failure import connection_failure, excerpt, origin
 from edge_hoi.sinks.tls import TlsSettings
 from edge_hoi.sinks.webhook.response import Response
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 _BODY_SECONDS = 1.0
 """The status decides; the body is read for this long, and up to `_BODY_BYTES`, to keep the connection and to quote it in errors."""
 _BODY_BYTES = 16 * 1024
-_MAX_EXCERPT_LENGTH = 200
 _IDLE_SECONDS = 5.0
 """A connection that has been idle for longer is not reused: many servers have closed it by then."""
 _MIN_SECRET_LENGTH = 8
@@ -184,13 +182,7 @@ class WebhookConnection:
             with suppress(*self._errors):
                 response.close()
         received = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
-        return Response(response.status, received, self._excerpt(bytes(content)))
-
-    def _excerpt(self, content: bytes) -> str:
-        """Return the start of a body as one line, secrets masked."""
-        text = mask(content.decode(errors="replace"), self._secrets)
-        line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
-        return line if len(line) <= _MAX_EXCERPT_LENGTH else f"{line[:_MAX_EXCERPT_LENGTH]}..."
+        return Response(response.status, received, excerpt(content.decode(errors="replace"), self._secrets))
 
 
 def _in_bytes(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
