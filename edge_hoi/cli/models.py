@@ -81,18 +81,19 @@ def pull(
     if name.startswith(CLIP):
         _pull_clip(name.removeprefix(CLIP))
     elif name.partition("-")[0] == "photo":
-        if folder or sha256 or allow_unverified:
+        if folder or url or sha256 or allow_unverified:
             raise ConfigError(
-                "photo is verified and kept in the cache, which XDG_CACHE_HOME moves; omit --folder, --sha256, --allow-unverified"
+                "photo is verified and kept in the cache, which XDG_CACHE_HOME moves, and EDGE_HOI_MIRROR names a mirror; omit --folder, --url, "
+                "--sha256 and --allow-unverified"
             )
-        _pull_photo(name, detector, from_file, url, fps)
+        _pull_photo(name, detector, from_file, fps)
     elif detector or fps or from_file:
         raise ConfigError(f"--detector, --fps and --from are for photo, not for {name}; omit them")
     else:
         _pull_weights(name, folder or Path("models"), url, sha256, allow_unverified)
 
 
-def _pull_photo(name: str, detector: str | None, from_file: Path | None, url: str | None, fps: float | None) -> None:
+def _pull_photo(name: str, detector: str | None, from_file: Path | None, fps: float | None) -> None:
     """Fetch a detector, or take its file, and build its engine in the cache."""
     from edge_hoi.config import cache_folder, cache_home, is_offline
     from edge_hoi.hub import known_model
@@ -115,7 +116,6 @@ def _pull_photo(name: str, detector: str | None, from_file: Path | None, url: st
                 fps=fps or DEFAULT_FPS,
                 note=print_note,
                 progress=progress,
-                url=url,
                 chooses=name != PHOTO or fps is not None,
             )
     out.print(f"{built}: engine {read_manifest(built).name}", soft_wrap=True)

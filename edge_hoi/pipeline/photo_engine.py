@@ -77,7 +77,6 @@ def obtain_photo_engine(
     fps: float = DEFAULT_FPS,
     note: Note = lambda _: None,
     progress: Progress = lambda *_: None,
-    url: str | None = None,
     chooses: bool = False,
 ) -> Path:
     """Return an engine's folder, after fetching its detector and building it where that was not done yet.
@@ -88,7 +87,6 @@ def obtain_photo_engine(
         fps: Frames a second that are fast enough.
         note: Called with what is done and why.
         progress: Called with the bytes fetched so far, and their total.
-        url: Where the detector is fetched instead of at its publisher.
         chooses: Let `photo` stand for this detector from now on, or choose anew.
 
     Raises:
@@ -101,7 +99,7 @@ def obtain_photo_engine(
     with _locked(home, note):
         if not chooses and (folder := find_photo_engine(name)):
             return folder
-        providing = _Provider(home, may_fetch, note, progress, url)
+        providing = _Provider(home, may_fetch, note, progress)
         wanted = name if name != PHOTO else None if chooses else _choice(home)
         model = next((model for model in photo_detectors() if model.name == wanted), None) or _choose(providing, fps, note)
         folder = providing.engine(model)
@@ -142,7 +140,7 @@ def bring_detector(file: Path, name: str = PHOTO, *, note: Note = lambda _: None
                 with writing_file(home / _file_name(model)) as copy, copy.open("wb") as target:
                     opened.seek(0)
                     shutil.copyfileobj(opened, target)
-                folder = _Provider(home, False, note, lambda *_: None, None).engine(model)
+                folder = _Provider(home, False, note, lambda *_: None).engine(model)
                 _write_choice(home, model)
     except OSError as error:
         raise DownloadError(
@@ -154,8 +152,8 @@ def bring_detector(file: Path, name: str = PHOTO, *, note: Note = lambda _: None
 class _Provider:
     """Fetches detectors and builds their engines, in one folder."""
 
-    def __init__(self, home: Path, may_fetch: bool, note: Note, progress: Progress, url: str | None) -> None:
-        self.home, self.may_fetch, self._note, self._progress, self._url = home, may_fetch, note, progress, url
+    def __init__(self, home: Path, may_fetch: bool, note: Note, progress: Progress) -> None:
+        self.home, self.may_fetch, self._note, self._progress = home, may_fetch, note, progress
 
     def has_detector(self, model: KnownModel) -> bool:
         """Whether a detector need not be fetched."""
@@ -194,7 +192,7 @@ class _Provider:
         size = f"{model.size_bytes / 1e6:.1f} MB, " if model.size_bytes else ""
         self._note(f"fetching the detector of engine {model.name} ({size}licence {model.licence}, {model.page}) into {self.home}")
         base = mirror()
-        address = self._url or (f"{base.rstrip('/')}/{path.name}" if base else model.file)
+        address = f"{base.rstrip('/')}/{path.name}" if base else model.file
         try:
             download(address, path, pin=model.pin, max_bytes=_MAX_DETECTOR_BYTES, progress=self._progress)
         except DownloadError as error:

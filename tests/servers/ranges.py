@@ -3,11 +3,12 @@
 import http.server
 import re
 import threading
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 
 class RangeServer:
-    """Serves `content` at `/weights.pth`, also as a proxy of any host. Its behaviour may be changed while it runs.
+    """Serves `content` at a path, also as a proxy of any host. Its behaviour may be changed while it runs.
 
     Attributes:
         content: The file.
@@ -22,9 +23,9 @@ class RangeServer:
         headers: All headers of each request.
     """
 
-    def __init__(self, content, tls=None):
+    def __init__(self, content, tls=None, path="/weights.pth"):
         """Start it; with a server's TLS context, it speaks TLS."""
-        self.content = content
+        self.content, self._path = content, path
         self.etag = '"1"'
         self.break_after = None
         self.takes_ranges = True
@@ -45,7 +46,7 @@ class RangeServer:
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}/weights.pth"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}{path}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def answer(self, request):
@@ -58,7 +59,7 @@ class RangeServer:
             request.send_header("Location", self.redirect_to)
             request.end_headers()
             return
-        if self.status or urlsplit(request.path).path != "/weights.pth":
+        if self.status or urlsplit(request.path).path != self._path:
             request.send_error(self.status or 404)
             return
         match = re.fullmatch(r"bytes=(\d+)-", asked or "")
@@ -77,7 +78,8 @@ class RangeServer:
         if self.tells_length:
             request.send_header("Content-Length", str(len(self.content) - start))
         request.end_headers()
-        request.wfile.write(self.content[start:][: self.break_after])
+        with suppress(OSError):  # the client is gone
+            request.wfile.write(self.content[start:][: self.break_after])
         request.close_connection = True
 
     def stop(self):
