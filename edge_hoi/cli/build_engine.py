@@ -1,9 +1,9 @@
-"""`edge-hoi build`: build an engine's folder from a checkpoint."""
+"""`edge-hoi build`: build an engine's folder from a checkpoint, or from a detector and a head."""
 
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from edge_hoi.cli.build_photo import PhotoBuild
 from edge_hoi.cli.precision import Precision, PrecisionChoice
 from edge_hoi.cli.terminal import err, out
 from edge_hoi.errors import ConfigError, MissingDependencyError
@@ -18,6 +19,7 @@ from edge_hoi.regular_file import read_regular
 
 if TYPE_CHECKING:
     from edge_hoi.events import EpisodeSettings
+    from edge_hoi.export import PlanTarget
     from edge_hoi.model import Checkpoint
     from edge_hoi.runtime import Manifest
     from edge_hoi.runtime.manifest_sections import WeightBits
@@ -40,15 +42,23 @@ UntrainedVocabularyOption = Annotated[
 
 
 def build(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="Checkpoint: edge-hoi's .safetensors or a published HOICLIP .pth; untrained:tiny or untrained:r50-vitb32 for tests."
-        ),
-    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The engine's folder, such as engines/mine; an existing engine is replaced.")
     ],
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="Checkpoint: edge-hoi's .safetensors or a published HOICLIP .pth; untrained:tiny or untrained:r50-vitb32 for tests."
+        ),
+    ] = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option("--detector", help="Instead of a checkpoint: ONNX file of a DETR-type detector, for a two-stage engine."),
+    ] = None,
+    head: Annotated[
+        Path | None,
+        typer.Option("--head", help="With --detector: head of `edge-hoi train pairs`, or its exported folder; default: this package's."),
+    ] = None,
     size: SizeOption = "384x672",
     backend: Annotated[
         Literal["openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "torch-tensorrt", "torch"],
@@ -123,42 +133,50 @@ def build(
 ) -> None:
     """Export a model, compare the result with PyTorch, and write it as an engine.
 
-    The folder is replaced only if the build succeeds. Needs `pip install '.[build]'` in a checkout of edge-hoi.
+    The folder is replaced only if the build succeeds. Needs `pip install '.[build]'` in a checkout of edge-hoi; a two-stage engine in fp32
+    does not.
 
         edge-hoi build hoiclip.pth --output engines/hoiclip --size 384x672
         edge-hoi build hoiclip.pth --output engines/quick --precision auto --calibration street.mp4
         edge-hoi build hoiclip.pth --output engines/gpu --precision fp16 --backend tensorrt-rtx --compute-capability 8.6
+        edge-hoi build --detector deimv2.onnx --output engines/photo
     """
-    require_build_extra("building")
+    if (model is None) == (detector is None) or (head and not detector):
+        raise ConfigError("build expects either a checkpoint or --detector, and --head with --detector only")
     choice = PrecisionChoice(
         precision, calibration or (), gate_source or (), frames, method, keep_float or (), backend, cast("WeightBits | None", weight_bits)
     )
     choice.check()
-    from edge_hoi.config import cache_folder
-    from edge_hoi.export import PlanTarget, build_engine, build_fastest
-    from edge_hoi.runtime.open import PLAN_BACKENDS
+    step = step_printer()
+    episodes = parse_thresholds(thresholds) if thresholds else None
+    name = name or output.resolve().name
+    if detector:
+        target = _plan_target(backend, compute_capability, batch)
+        photo = PhotoBuild(detector, head, output, name, episodes, target, is_forced=force)
+        _print_built(output, photo.build(choice, step))
+        return
+    assert model is not None
+    require_build_extra("building")
+    from edge_hoi.export import build_engine, build_fastest, describe_input, weights_sha256
 
     input_size = parse_size(size)
-    step = step_printer()
     step(f"reading {model}")
     checkpoint, its_vocabulary = open_model(model, vocabulary)
-    is_compiled = backend in PLAN_BACKENDS or compute_capability or batch
-    target = PlanTarget(tuple(compute_capability or ()), batch or 1, cache_folder() / "plans") if is_compiled else None
-    reductions = choice.reductions(checkpoint, input_size, step)
+    reductions = choice.reductions(describe_input(checkpoint, input_size), lambda: weights_sha256(checkpoint), step)
     is_trained = not model.startswith(UNTRAINED)
     inherited = inherited_caution(checkpoint, evaluation)
     options: dict[str, Any] = {
-        "name": name or output.resolve().name,
+        "name": name,
         "description": f"HOICLIP from {Path(model).name if is_trained else 'random weights: its output is meaningless'}",
         "is_trained": is_trained,
         "caution": caution or inherited,
         "is_demo": inherited is not None,
-        "episodes": parse_thresholds(thresholds) if thresholds else None,
+        "episodes": episodes,
         "backend": backend,
         "input_size": input_size,
         "with_text_tower": with_text_tower,
         "half_text_tower": half_text_tower,
-        "target": target,
+        "target": _plan_target(backend, compute_capability, batch),
         "progress": step,
     }
     if precision == "auto":
@@ -168,15 +186,31 @@ def build(
         reduction = reductions[0] if reductions else None
         manifest = build_engine(checkpoint, its_vocabulary, output, reduction=reduction, is_forced=force, **options)
     step("done")
-    megabytes = sum((output / path).stat().st_size for path in manifest.files) / 1e6
-    out.print(f"{output}: {manifest.backend}, {manifest.precision}, {size}, {megabytes:.1f} MB; try it with", soft_wrap=True)
-    out.print(f"    edge-hoi run --engine {output}", soft_wrap=True)
+    _print_built(output, manifest)
 
 
 def step_printer() -> Callable[[str], None]:
     """Return a function that prints a step of a command with the seconds since its start."""
     started = time.monotonic()
     return lambda text: err.print(Text.assemble((f"{time.monotonic() - started:6.1f} s", "dim"), f"  {text}"))
+
+
+def _plan_target(backend: str, compute_capability: Sequence[str] | None, batch: int | None) -> "PlanTarget | None":
+    from edge_hoi.runtime.open import PLAN_BACKENDS
+
+    if backend not in PLAN_BACKENDS and not compute_capability and not batch:
+        return None
+    from edge_hoi.config import cache_folder
+    from edge_hoi.export import PlanTarget
+
+    return PlanTarget(tuple(compute_capability or ()), batch or 1, cache_folder() / "plans")
+
+
+def _print_built(output: Path, manifest: "Manifest") -> None:
+    megabytes = sum((output / path).stat().st_size for path in manifest.files) / 1e6
+    size = f"{manifest.input.height}x{manifest.input.width}"
+    out.print(f"{output}: {manifest.backend}, {manifest.precision}, {size}, {megabytes:.1f} MB; try it with", soft_wrap=True)
+    out.print(f"    edge-hoi run --engine {output}", soft_wrap=True)
 
 
 def inherited_caution(checkpoint: "Checkpoint", evaluation: Path | None) -> str | None:

@@ -9,7 +9,7 @@ from edge_hoi.errors import ConfigError
 
 if TYPE_CHECKING:
     from edge_hoi.export import Method, Recording, Reduction
-    from edge_hoi.model import Checkpoint
+    from edge_hoi.runtime import InputDescription
     from edge_hoi.runtime.manifest_sections import WeightBits
 
 Precision = Literal["fp32", "bf16", "fp16", "int8", "auto"]
@@ -54,26 +54,27 @@ class PrecisionChoice:
             if value and self.precision not in ("int8", "auto"):
                 raise ConfigError(f"{option} needs --precision int8 or auto, got {self.precision}; omit one of them")
 
-    def reductions(self, checkpoint: "Checkpoint", input_size: tuple[int, int], step: Callable[[str], None]) -> "list[Reduction]":
+    def reductions(
+        self, described: "InputDescription", weights_sha256: Callable[[], str], step: Callable[[str], None]
+    ) -> "list[Reduction]":
         """Collect frames, and list the precisions below fp32 to build.
 
         Args:
-            checkpoint: The network.
-            input_size: Nominal `(H, W)` in pixels.
+            described: The engine's input.
+            weights_sha256: Returns the hash of the network's weights.
             step: Called with each step as it begins.
 
         Raises:
             EdgeHoiError: A source or a recorded set is invalid.
         """
         from edge_hoi.demo import DEMO_CLIP
-        from edge_hoi.export import FrameSet, Reduction, collect_frames, describe_input
+        from edge_hoi.export import FrameSet, Reduction, collect_frames
         from edge_hoi.export.reduction import Reduced, weight_bits_for
         from edge_hoi.runtime.open import PLAN_BACKENDS
 
         if self.precision == "fp32":
             return []
-        described = describe_input(checkpoint, input_size)
-        calibration: FrameSet | Recording | None = self._recorded(checkpoint)
+        calibration: FrameSet | Recording | None = self._recorded(weights_sha256)
         sources = [] if calibration else list(self.calibration)
         if sources:
             step(f"choosing up to {self.frames} calibration frames")
@@ -89,9 +90,9 @@ class PrecisionChoice:
             found.append(Reduction("int8", gate_frames, calibration, self.method, tuple(self.keep_float) or None, bits))
         return found
 
-    def _recorded(self, checkpoint: "Checkpoint") -> "Recording | None":
-        from edge_hoi.export import CALIBRATION_FILE, read_recording, weights_sha256
+    def _recorded(self, weights_sha256: Callable[[], str]) -> "Recording | None":
+        from edge_hoi.export import CALIBRATION_FILE, read_recording
 
         if len(self.calibration) == 1 and (Path(self.calibration[0]) / CALIBRATION_FILE).is_file():
-            return read_recording(Path(self.calibration[0]), weights_sha256(checkpoint))
+            return read_recording(Path(self.calibration[0]), weights_sha256())
         return None

@@ -11,21 +11,18 @@ from edge_hoi import __version__
 from edge_hoi.detection import Classifier, write_classifier
 from edge_hoi.errors import EngineError
 from edge_hoi.events import EpisodeSettings
-from edge_hoi.export.gate import Comparison, compare
 from edge_hoi.export.onnx import check_tolerance, export_onnx, largest_difference, write_valid
 from edge_hoi.export.plans import PlanTarget, add_plan, gate_runner, plan_for
 from edge_hoi.export.program import export_program
 from edge_hoi.export.provenance import build_inputs, tool_versions, weights_sha256
-from edge_hoi.export.reduction import Reduction, try_reductions
+from edge_hoi.export.reduced import write_reduced
+from edge_hoi.export.reduction import Reduction
 from edge_hoi.export.text_tower import export_text_tower, write_tokenizer
 from edge_hoi.model import Checkpoint, LastLayer, save_checkpoint
 from edge_hoi.model.checkpoint_vocabulary import save_vocabulary
 from edge_hoi.runtime import (
-    Accuracy,
-    Calibration,
     ClipIdentity,
     Decision,
-    Engine,
     InputDescription,
     Manifest,
     TextTower,
@@ -242,37 +239,18 @@ def _write_reduced(
             network = temporary / MODEL_FILE
             export_network(checkpoint, network)
         model = onnx.load(network)
-    is_typed = manifest.backend in PLAN_BACKENDS
-    # ONNX Runtime has no bf16 on CPUs, so it cannot check the file.
-    check = (lambda _: None) if is_typed and reduction.precision == "bf16" else None
-    attempts: list[tuple[Manifest, Comparison]] = []
-
-    def attempt(reduced: onnx.ModelProto, calibration: Calibration | None) -> str:
-        write_valid(reduced, folder / MODEL_FILE, check)
-        attempted = finish_folder(folder, compiled(manifest.model_copy(update={"calibration": calibration})))
-        backend, device = gate_runner(attempted)
-        progress(
-            f"comparing the {attempted.precision} engine with fp32 on {len(reduction.gate_frames.frames)} frames"
-            + (
-                f" in {backend}, because there is no GPU here"
-                if backend != attempted.backend and device == "cpu" and attempted.plans
-                else ""
-            )
-        )
-        comparison = _compare(checkpoint, vocabulary, folder, attempted, reduction)
-        attempts.append((attempted, comparison))
-        return comparison.exceeded(reduction.limits)
-
-    try_reductions(model, reduction, manifest.input, attempt, progress, is_typed=is_typed)
-    manifest, comparison = attempts[-1]
-    comparison.check_limits(reduction.limits, manifest.precision)
-    accuracy = Accuracy(
-        frames_sha256=reduction.gate_frames.sha256,
-        frames=len(reduction.gate_frames.frames),
-        measured=comparison.measured,
-        limits={name: reduction.limits[name] for name in comparison.measured},
+    module = LastLayer(checkpoint.model)
+    return write_reduced(
+        folder,
+        manifest,
+        model,
+        reduction,
+        lambda size: TorchEngine(module, manifest, input_size=size, device="cpu"),
+        Classifier(**checkpoint.classifier.arrays()),
+        vocabulary,
+        compiled,
+        progress,
     )
-    return finish_folder(folder, manifest.model_copy(update={"accuracy": accuracy}))
 
 
 def _write_text_tower(checkpoint: Checkpoint, folder: Path, *, half: bool) -> TextTower:
@@ -302,25 +280,3 @@ def _check_fp32(checkpoint: Checkpoint, folder: Path, manifest: Manifest) -> Non
     ):
         inputs = random_inputs(engine.inputs)
         check_tolerance(largest_difference(reference.run(inputs), engine.run(inputs)), engine.backend)
-
-
-def _compare(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Path, manifest: Manifest, reduction: Reduction) -> Comparison:
-    """Run the finished engine and torch on the same frames."""
-    module = LastLayer(checkpoint.model)
-    backend, device = gate_runner(manifest)
-
-    def opened(size: tuple[int, int]) -> Engine:
-        engine = open_engine(folder, backend=backend, input_size=size, device=device)
-        if manifest.precision == "bf16" and engine.precision != "bf16":
-            engine.close()
-            raise EngineError(f"this device runs bf16 engines in {engine.precision} only; build it in fp32 or int8")
-        return engine
-
-    return compare(
-        lambda size: TorchEngine(module, manifest, input_size=size, device="cpu"),
-        opened,
-        reduction.gate_frames,
-        manifest.input,
-        Classifier(**checkpoint.classifier.arrays()),
-        vocabulary,
-    )

@@ -54,7 +54,7 @@ class Comparison:
         measured: By name. `box_error`: error of the best triplets' boxes, relative to the image's side. `score_error`: error of their
             scores. `lost_triplets`: share of them that are no longer among the best, or whose boxes moved. All three are means,
             weighted by the triplets' scores. `distortion`: the worst output's error relative to its variation between frames; 1 is no
-            better than a constant output.
+            better than a constant output; missing for two-stage engines.
         worst_at: Output and frame with the largest error, by name.
     """
 
@@ -115,7 +115,9 @@ def compare(
     worst = max(distortions, key=distortions.__getitem__)
     count = len(frames.frames)
     best, found = ({name: array[:count] for name, array in each.items()} for each in (expected, got))
-    triplets = _compare_triplets(best, found, classifier, vocabulary, rule)
+    # The queries of a two-stage engine are the pairs of the best detections: pairs without interaction may come, go, or change places.
+    is_two_stage = rule == "product"
+    triplets = _compare_triplets(best, _in_order_of(best, found) if is_two_stage else found, classifier, vocabulary, rule)
     boxes = max(("human_boxes", "object_boxes"), key=lambda name: triplets.mean(triplets.errors[name]))
 
     def at(output: str, errors: Floats) -> str:
@@ -127,8 +129,8 @@ def compare(
             "box_error": triplets.mean(triplets.errors["human_boxes"] + triplets.errors["object_boxes"]) / 2,
             "score_error": triplets.mean(triplets.errors["scores"]),
             "lost_triplets": triplets.mean(triplets.errors["triplets"]),
-            "distortion": distortions[worst],
-        },
+        }
+        | ({} if is_two_stage else {"distortion": distortions[worst]}),
         worst_at={
             "box_error": at(boxes, triplets.weights * triplets.errors[boxes]),
             "score_error": at("scores", triplets.weights * triplets.errors["scores"]),
@@ -170,6 +172,18 @@ def _run_both(
                         )
     expected, got = ({name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]} for outputs in results)
     return expected, got
+
+
+def _in_order_of(expected: Mapping[str, Floats], got: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Order the queries of each frame like those that they overlap most, with the same object, in another run."""
+    ordered = {name: array.copy() for name, array in got.items()}
+    for frame in range(len(expected["human_boxes"])):
+        overlap = expected["object_embeddings"][frame] @ got["object_embeddings"][frame].T
+        for name in ("human_boxes", "object_boxes"):
+            overlap = overlap * pairwise_iou(xyxy_from_cxcywh(expected[name][frame]), xyxy_from_cxcywh(got[name][frame]))
+        for name, array in got.items():
+            ordered[name][frame] = array[frame][overlap.argmax(axis=1)]
+    return ordered
 
 
 def _compare_triplets(

@@ -26,9 +26,10 @@ _OPERATORS = ["Conv", "MatMul", "Gemm"]
 def quantisable_layers(model: onnx.ModelProto) -> list[str]:
     """List the names of a float network's layers that can run in INT8: convolutions and products with constant weights, in graph order.
 
-    Weights are the second operand: a constant first operand is the queries of the first decoder layer, in a product inside attention.
+    Weights are the second operand: a constant first operand is the queries of the first decoder layer, in a product inside attention. A
+    constant vector, such as the bins of a box's distribution, has no output channels.
     """
-    constants = {weight.name for weight in model.graph.initializer}
+    constants = {weight.name for weight in model.graph.initializer if len(weight.dims) > 1}
     return [node.name for node in model.graph.node if node.op_type in _OPERATORS and node.input[1] in constants]
 
 

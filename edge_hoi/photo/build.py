@@ -114,16 +114,7 @@ def describe_photo_engine(
         weights_sha256=_weights_sha256(detector_sha256, head_sha256),
         precision="fp32",
         files={},
-        input=InputDescription(
-            stride=None,
-            height=detector_graph.height,
-            width=detector_graph.width,
-            clip_size=None,
-            image_mean=(0, 0, 0),
-            image_std=(1, 1, 1),
-            clip_mean=None,
-            clip_std=None,
-        ),
+        input=_describe_input(detector_graph),
         num_queries=queries,
         embedding_size=size,
         outputs=("human_boxes", "object_boxes", "object_embeddings", "interaction_embeddings"),
@@ -134,6 +125,28 @@ def describe_photo_engine(
         text_tower=None,
         tools={tool: version(tool) for tool in _TOOLS},
         created_by=__version__,
+    )
+
+
+def describe_photo_input(detector: Path) -> InputDescription:
+    """Describe the input of an engine with this detector.
+
+    Raises:
+        EngineError: The detector cannot be used.
+    """
+    return _describe_input(read_detector(detector))
+
+
+def _describe_input(detector_graph: DetectorGraph) -> InputDescription:
+    return InputDescription(
+        stride=None,
+        height=detector_graph.height,
+        width=detector_graph.width,
+        clip_size=None,
+        image_mean=(0, 0, 0),
+        image_std=(1, 1, 1),
+        clip_mean=None,
+        clip_std=None,
     )
 
 
