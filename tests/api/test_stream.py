@@ -28,6 +28,7 @@ def test_a_frame_is_annotated_with_its_track_ids(demo_frames):
     assert (image != frame.image).any()
 
 
+@pytest.mark.slow
 def test_a_target_rate_takes_fewer_frames():
     with hoi.stream(hoi.DEMO_CLIP, target_fps=3, threshold=0.9) as stream:
         frames = [frame for frame, _ in stream if frame.pts_seconds < 4]

@@ -54,7 +54,8 @@ def run(*arguments, folder):
     return subprocess.run([*RUN, *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=600)
 
 
-@pytest.mark.parametrize("name", [VIDEOS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in VIDEOS[1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VIDEOS)
 def test_each_given_video_runs_to_its_end_with_valid_events(shared_data, tmp_path, name):
     video = shared_data / "video" / name
     result = run(config_file(tmp_path, video), "--events", "events.jsonl", folder=tmp_path)
@@ -106,6 +107,7 @@ def test_standard_output_carries_events_and_nothing_else(tmp_path):
     assert all(json.loads(line)["specversion"] == "1.0" for line in lines)
 
 
+@pytest.mark.slow
 def test_two_files_are_told_apart_and_a_run_over_both_is_the_same_each_time(run_here, tmp_path):
     config = config_file(tmp_path, DEMO_CLIP, DEMO_CLIP)
     for name in ("first.jsonl", "second.jsonl"):
@@ -126,7 +128,11 @@ def test_a_vocabulary_of_ones_own_is_looked_for(run_here, tmp_path):
     }
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)],
+    ids=["SIGINT", "SIGTERM", "SIGHUP"],
+)
 def test_a_camera_is_followed_until_a_signal_which_ends_everything_in_order_within_5_seconds(rtsp_server, tmp_path, number):
     camera = rtsp_server(DEMO_CLIP)
     config = config_file(tmp_path, camera.url)

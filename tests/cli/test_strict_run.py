@@ -49,6 +49,7 @@ def test_strict_is_no_failure_where_all_was_read(capsys, tmp_path, photos):
     assert counts(text, "photos") == [3, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_frames_that_cannot_be_decoded_are_counted_and_strict_fails(capsys, tmp_path):
     data, chance = bytearray(DEMO_CLIP.read_bytes()), random.Random(3)
     for _ in range(60):

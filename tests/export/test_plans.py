@@ -45,7 +45,8 @@ def build_plans(rtx, build_tiny, tmp_path_factory):
     return build
 
 
-@pytest.mark.parametrize("precision", ["fp16", *(pytest.param(name, marks=pytest.mark.slow) for name in ("bf16", "int8"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
 def test_the_small_network_compiles_for_other_gpus(rtx, build_plans, demo_frames, precision):
     if precision == "bf16" and not ({"avx512_bf16", "amx_bf16"} & set(this_machine(()).instructions) or has_gpu("tensorrt-rtx")):
         pytest.skip("the gate needs a processor with bf16")

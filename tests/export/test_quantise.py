@@ -120,6 +120,7 @@ def test_every_layer_belongs_to_one_part_whose_pattern_matches_exactly_its_layer
         assert set(layers) - set(layers_to_quantise(float_model, [pattern])) == set(part), pattern
 
 
+@pytest.mark.slow
 def test_the_most_sensitive_part_is_found(float_model, limits, inputs):
     """Reduce the range of one layer's input: its part must come first."""
     spoilt = "model.encoder.layers.1.feed_forward.linear2/MatMul"

@@ -122,6 +122,7 @@ def attempts_of(reduction, network, checkpoint, refusals, progress=lambda _: Non
     return attempts
 
 
+@pytest.mark.slow
 def test_where_the_gate_refuses_int8_ever_more_parts_are_left_in_float(tiny_checkpoint, tiny_network, demo_frames):
     few = demo_frames.spread(2)
     reduction, steps = Reduction("int8", few, few), []

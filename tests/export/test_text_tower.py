@@ -107,7 +107,8 @@ def tower():
     return build_clip(VARIANTS["tiny"].clip).text
 
 
-@pytest.mark.parametrize(("half", "tolerance"), [(False, 1e-5), pytest.param(True, 1e-3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("half", "tolerance"), [(False, 1e-5), (True, 1e-3)])
 def test_the_exported_tower_equals_the_tower_up_to_length(tower, tmp_path, half, tolerance):
     path = tmp_path / "text.onnx"
     export_text_tower(tower, path, half=half)

@@ -34,6 +34,7 @@ def test_a_run_goes_on_without_standard_error(run_demo, redirect):
     assert run_demo(redirect=redirect).out.count("person") == 4
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_any_standard_stream(run_demo):
     run_demo(redirect="<&- >&- 2>&-")
 
@@ -86,11 +87,13 @@ def test_symbols_are_replaced_where_the_encoding_lacks_them(run_demo, variables)
     assert [line.split()[2] for line in lines] == [">", ">", "#", "#"]
 
 
+@pytest.mark.slow
 def test_symbols_are_kept_in_the_posix_locale_which_python_reads_as_utf8(run_demo):
     assert run_demo(env={"LC_ALL": "C"}).out.count("▶") == 2
 
 
 @pytest.mark.parametrize("variables", [pytest.param({}, marks=pytest.mark.slow), {"LC_ALL": "C"}], ids=["utf-8", "C"])
+@pytest.mark.slow
 def test_file_names_need_not_be_utf8(shell, tmp_path, variables):
     shutil.copy(DEMO_CLIP, tmp_path / NOT_UTF8)
     events, video = "ev\udce9.jsonl", "out\udce9.mp4"

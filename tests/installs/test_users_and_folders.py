@@ -45,6 +45,7 @@ def test_a_user_without_passwd_entry_and_home_runs_the_demo(run_demo, as_strange
 
 
 @pytest.mark.parametrize("variable", ["HOME", "XDG_CACHE_HOME"])
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_one_note(run_demo, as_stranger, tmp_path, variable):
     work, closed = tmp_path / "work", tmp_path / "closed"
     work.mkdir()

@@ -6,6 +6,7 @@ import json
 import pytest
 
 
+@pytest.mark.slow
 def test_without_arguments_the_embedded_engine_is_measured(edge_hoi, tmp_path):
     plot = ["--plot", tmp_path / "speed.svg"] if importlib.util.find_spec("matplotlib") else []
     options = ["--no-eager", "--rounds", 1, "--batch", 1, "--size", "64x96"]

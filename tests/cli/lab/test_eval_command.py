@@ -42,6 +42,7 @@ def hico(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_given_photos_of_vcoco_are_evaluated_end_to_end(capsys, shared_data, untrained_engine, tmp_path):
     pytest.importorskip("matplotlib", reason="needs the extra: pip install '.[train]'")
     output, plot = tmp_path / "results.json", tmp_path / "ap.png"
@@ -69,6 +70,7 @@ def test_the_given_photos_of_vcoco_are_evaluated_end_to_end(capsys, shared_data,
     assert cv2.imread(str(plot)) is not None
 
 
+@pytest.mark.slow
 def test_images_in_batches_have_the_metrics_of_single_images(capsys, hico, tmp_path):
     documents = []
     for batch in (1, 2):

@@ -109,6 +109,7 @@ def test_a_camera_of_any_name_goes_with_the_only_ground_truth(capsys, tmp_path):
     assert "0 of 1 episodes found" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_running_videos_and_reading_their_events_have_equal_results(capsys, ran_videos, tmp_path):
     pytest.importorskip("matplotlib", reason="needs the extra: pip install '.[train]'")
     output, plot = tmp_path / "ran.json", tmp_path / "timeline.png"

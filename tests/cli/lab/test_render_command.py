@@ -73,6 +73,7 @@ def test_a_sheet_shows_the_given_activities(tmp_path):
     assert all(part.std() > 5 for part in (sheet[:111, :200], sheet[:111, 200:], sheet[111:, :200]))
 
 
+@pytest.mark.slow
 def test_the_embedded_clip_and_its_ground_truth_are_what_the_code_renders(tmp_path):
     assert DEMO_CLIP.stat().st_size < 1_000_000
     story = demo_story()

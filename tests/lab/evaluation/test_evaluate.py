@@ -82,6 +82,7 @@ def test_each_image_of_a_batch_gets_its_own_scores(images, plain):
         assert distances[name] < 0.01
 
 
+@pytest.mark.slow
 def test_enhancement_lifts_the_same_categories_of_all_queries(images, plain):
     pytest.importorskip("tokenizers", reason="needs the extra: pip install '.[text]'")
     lifted = run(images, enhanced=7)[0]
@@ -92,6 +93,7 @@ def test_enhancement_lifts_the_same_categories_of_all_queries(images, plain):
         assert np.ptp(lift[0]) > 1e-3
 
 
+@pytest.mark.slow
 def test_progress_counts_every_image_once_and_an_empty_selection_is_fine(images):
     counts = []
     run(images, progress=counts.append, max_batch=2)

@@ -172,6 +172,7 @@ def real(shared_data):
     )
 
 
+@pytest.mark.slow
 def test_real_ground_truth_as_predictions_gives_100_in_every_column(metrics, real):
     assert len(real.truths) == 9658
     assert sum(map(len, real.truths)) == 33405
@@ -179,6 +180,7 @@ def test_real_ground_truth_as_predictions_gives_100_in_every_column(metrics, rea
         assert row == dict.fromkeys(("full", "rare", "non-rare", "unseen", "seen"), 1.0)
 
 
+@pytest.mark.slow
 def test_dropped_categories_of_real_ground_truth_cost_their_share(metrics, real, vocabulary):
     dropped = [row for row, hoi in enumerate(vocabulary.hois) if hoi.is_rare]
     kept = [found.select(~np.isin(found.hoi_ids, dropped)) for found in real.predictions]

@@ -33,6 +33,7 @@ def measured():
     return bench(targets, SHORT, progress=lambda *step: steps.append(step)), steps
 
 
+@pytest.mark.slow
 def test_an_engine_is_timed_at_every_batch_and_in_every_stage(measured):
     (engine,) = measured[0].engines
     assert (engine.name, engine.backend, engine.input_size) == ("default", "openvino", (64, 96))

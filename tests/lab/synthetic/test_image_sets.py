@@ -60,6 +60,7 @@ def test_the_first_pictures_are_the_same_however_many_follow_and_whoever_draws_t
     assert json.loads((tmp_path / "annotations.json").read_text())["images"] == whole[:3]
 
 
+@pytest.mark.slow
 def test_some_training_pictures_are_frames_of_videos_wherever_they_are_drawn(tmp_path):
     for workers in (1, 2):
         write_images(tmp_path / str(workers), "train", 80, from_videos=0.5, with_captions=True, workers=workers)
@@ -122,6 +123,7 @@ def test_zero_shot_splits_keep_whole_objects_or_verbs_or_neither_from_training(t
     assert trained.isdisjoint(unseen)
 
 
+@pytest.mark.slow
 def test_training_images_of_a_zero_shot_split_show_every_other_category():
     vocabulary = world_vocabulary()
     ids = {(vocabulary.verbs[hoi.verb_id], vocabulary.objects[hoi.object_id]): hoi_id for hoi_id, hoi in enumerate(vocabulary.hois)}

@@ -92,6 +92,7 @@ def test_boxes_are_tight_around_what_is_drawn_and_inside_the_image(scenes):
     assert boxes > 100
 
 
+@pytest.mark.slow
 def test_occluded_people_and_objects_are_not_annotated(stills):
     hidden = 0
     for still in stills:

@@ -126,6 +126,7 @@ def test_jitter_is_pillows_up_to_rounding(squares):
     assert float((found - torch.from_numpy(np.asarray(image).astype(np.float32))).abs().max()) < 3
 
 
+@pytest.mark.slow
 def test_a_tiny_clip_learns_shapes_and_colours(tmp_path):
     shown, held_out = (read_captioned_images(draw_shapes(tmp_path / str(seed), each=each, seed=seed)) for seed, each in ((1, 16), (2, 3)))
     config = settings(epochs=12, batch_size=24, learning_rate=4e-3, jitter=0.1, warmup_steps=10, log_every_steps=20, save_every_steps=1000)
