@@ -12,6 +12,7 @@ from av.container import InputContainer
 
 from edge_hoi.ingest.ffmpeg_options import limiting_options
 from edge_hoi.ingest.http_client import HttpClient
+from edge_hoi.ingest.rtsp_relay import RtspRelay
 from edge_hoi.ingest.source import SourceTally
 from edge_hoi.ingest.source_errors import ffmpeg_source_error, source_error
 from edge_hoi.ingest.url import SourceKind, local_path
@@ -40,7 +41,7 @@ class Connection:
         read_timeout_seconds: Longest wait for a packet.
         format: FFmpeg's name of the input format; None to detect it.
         options: FFmpeg's options.
-        http: Reads it, if it is of HTTP.
+        network: Connects to its server; None for what is no network source.
         is_tls_verified: Whether its server's certificate is verified; None without TLS.
         max_pixels: Frames with more pixels are not decoded. FFmpeg counts rows as padded to a multiple of 64 pixels.
     """
@@ -52,7 +53,7 @@ class Connection:
     read_timeout_seconds: float
     format: str | None = None
     options: dict[str, str] = field(default_factory=dict)
-    http: HttpClient | None = None
+    network: HttpClient | RtspRelay | None = None
     is_tls_verified: bool | None = None
     max_pixels: int = MAX_PIXELS
 
@@ -65,24 +66,26 @@ def file_connection(url: str, max_pixels: int = MAX_PIXELS) -> Connection:
 
 def open_container(connection: Connection) -> InputContainer:
     """Open a container, or raise `SourceError`."""
-    http = connection.http
-    if http is not None:
-        http.start(connection.open_timeout_seconds)
-        http.restart(connection.open_timeout_seconds)
+    network = connection.network
+    if network is not None:
+        network.start(connection.open_timeout_seconds)
+        network.restart(connection.open_timeout_seconds)
     started = time.monotonic()
     try:
         container: InputContainer = av.open(
-            connection.location if http is None else http.location,
+            connection.location if network is None else network.location,
             mode="r",
-            format=connection.format if http is None else http.format,
+            format=connection.format if network is None else network.format,
             options=limiting_options(connection.kind, connection.max_pixels) | connection.options,
             timeout=(connection.open_timeout_seconds, connection.read_timeout_seconds),
-            io_open=None if http is None else http.open,
+            io_open=None if network is None else network.io_open,
             **_TOLERATE_METADATA,
         )
     except av.FFmpegError as error:
-        if http is not None and http.error is not None:
-            raise http.error from None
+        if network is not None and network.follows_redirect():
+            return open_container(connection)
+        if network is not None and network.error is not None:
+            raise network.error from None
         is_timed_out = time.monotonic() - started >= connection.open_timeout_seconds
         raise ffmpeg_source_error(error, connection.url, connection.kind, is_timed_out=is_timed_out) from None
     return container
@@ -183,31 +186,31 @@ class DecodedStream:
         opened = time.monotonic()
         # The declared length of a recording includes its sound, so all streams are read to find the end.
         packets = self._container.demux(*([self._stream] if self._is_live else self._container.streams))
-        http = self._connection.http
+        network = self._connection.network
         while True:
             started = time.monotonic()
-            if http is not None:
-                http.restart(self._connection.read_timeout_seconds)
+            if network is not None:
+                network.restart(self._connection.read_timeout_seconds)
             try:
                 packet = next(packets, None)
             except av.FFmpegError as error:
-                self._raise_http_error()
+                self._raise_network_error()
                 self._end_early(error, time.monotonic() - started)
                 yield None  # flushes the decoder
                 return
             if packet is None:
-                self._raise_http_error()
+                self._raise_network_error()
                 return
             self._check_timeouts(opened, started)
             self._measure(packet)
             if _is_of(packet, self._stream):
                 yield packet
 
-    def _raise_http_error(self) -> None:
+    def _raise_network_error(self) -> None:
         """Raise the error that ended the data, if any: FFmpeg knows only that there is no more."""
-        http = self._connection.http
-        if http is not None and http.error is not None:
-            raise http.error
+        network = self._connection.network
+        if network is not None and network.error is not None:
+            raise network.error
 
     def _end_early(self, error: av.FFmpegError, waited_seconds: float) -> None:
         """Mark a recording whose data ends early as cut; raise any other error."""

@@ -89,7 +89,11 @@ class HttpClient:
         """Allow this many seconds for what is read next."""
         self._access.deadline.restart(timeout_seconds)
 
-    def open(self, url: str, flags: int, options: dict[str, str]) -> "IO[bytes] | _HttpFile | CbcReader":
+    def follows_redirect(self) -> bool:
+        """Whether `start` must be called again for a redirect: never, because it follows all itself."""
+        return False
+
+    def io_open(self, url: str, flags: int, options: dict[str, str]) -> "IO[bytes] | _HttpFile | CbcReader":
         """Open a resource; the arguments are those of PyAV's `io_open`."""
         del flags
         if self._first is not None and url == self.location:

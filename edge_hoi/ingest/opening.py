@@ -9,6 +9,7 @@ from edge_hoi.ingest.decoding import Connection, file_connection
 from edge_hoi.ingest.http_client import HttpClient
 from edge_hoi.ingest.images import ImageSource
 from edge_hoi.ingest.remote_access import RemoteAccess, uses_tls
+from edge_hoi.ingest.rtsp_relay import RtspRelay
 from edge_hoi.ingest.source import Source
 from edge_hoi.ingest.url import SourceKind, local_path, source_kind
 from edge_hoi.ingest.video import VideoSource
@@ -80,7 +81,7 @@ def open_source(
             open_timeout_seconds,
             read_timeout_seconds,
             options={"rtsp_transport": rtsp_transport, "fpsprobesize": "2"} if kind is SourceKind.RTSP else {},
-            http=HttpClient(url, access) if kind is SourceKind.HTTP else None,
+            network=HttpClient(url, access) if kind is SourceKind.HTTP else RtspRelay(url, access),
             is_tls_verified=tls_verify if uses_tls(url) else None,
             max_pixels=max_pixels,
         )

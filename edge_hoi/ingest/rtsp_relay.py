@@ -1,0 +1,133 @@
+"""Pass RTSP on between its server and FFmpeg, which itself connects to this machine only.
+
+FFmpeg follows redirects to any address, sends UDP packets to any address that a server names, and allocates replies of any announced size.
+So until it plays, it gets only what `RtspMessages` has read. Certificates are verified as for HTTP.
+"""
+
+import select
+import socket
+import ssl
+import threading
+from contextlib import suppress
+from urllib.parse import urlsplit, urlunsplit
+
+from edge_hoi.errors import SourceError
+from edge_hoi.ingest.remote_access import RemoteAccess, uses_tls
+from edge_hoi.ingest.rtsp_messages import RtspMessages
+
+_PORT, _TLS_PORT = 554, 322
+_MAX_REDIRECTS = 5
+_CHUNK_BYTES = 1 << 16
+_SEND_SECONDS = 10.0
+
+
+class RtspRelay:
+    """Connects FFmpeg to the server of a source.
+
+    Attributes:
+        error: Why the relay ended the connection; None while it has not.
+        location: The URL for FFmpeg, on this machine.
+        format: FFmpeg's name of the format.
+    """
+
+    io_open = None
+    """FFmpeg opens the connection itself; compare `HttpClient.io_open`."""
+
+    def __init__(self, url: str, access: RemoteAccess) -> None:
+        """Take the source's URL; `start` connects."""
+        self.error: SourceError | None = None
+        self.location = ""
+        self.format = "rtsp"
+        self._access = access
+        self._url = url
+        self._redirects: list[str] = []
+        self._is_redirected = False
+
+    def start(self, timeout_seconds: float) -> None:
+        """Connect to the server, and wait for FFmpeg in a thread.
+
+        Raises:
+            SourceError: The server cannot be reached, or is not allowed.
+        """
+        self.restart(timeout_seconds)
+        self._is_redirected = False
+        parts, has_tls = urlsplit(self._url), uses_tls(self._url)
+        try:
+            port = parts.port or (_TLS_PORT if has_tls else _PORT)
+            server = self._access.connect(parts.hostname or "", port, has_tls=has_tls)
+        except (OSError, SourceError, ValueError) as error:  # ValueError: the port is not a number
+            raise self._access.error_of(error) from None
+        listener = socket.create_server(("127.0.0.1", 0), backlog=1)
+        listener.settimeout(timeout_seconds)
+        user, at, _ = parts.netloc.rpartition("@")
+        self.location = urlunsplit(parts._replace(scheme="rtsp", netloc=f"{user}{at}127.0.0.1:{listener.getsockname()[1]}"))
+        threading.Thread(target=self._serve, args=(listener, server), name="rtsp-relay", daemon=True).start()
+
+    def restart(self, timeout_seconds: float) -> None:
+        """Allow this many seconds for connecting. Afterwards FFmpeg watches the time, and closes its connection."""
+        self._access.deadline.restart(timeout_seconds)
+
+    def follows_redirect(self) -> bool:
+        """Whether the server redirected, so that `start` connects to the new address."""
+        return self._is_redirected
+
+    def _serve(self, listener: socket.socket, server: socket.socket) -> None:
+        with server, suppress(OSError):
+            with listener:
+                client, _ = listener.accept()
+            with client:
+                try:
+                    self._pass_on(client, server)
+                except SourceError as error:
+                    self.error = error
+                except ValueError as error:
+                    self.error = self._access.refusal(f"it sent {error}")
+
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+        """Pass on until a side closes its connection."""
+        client.settimeout(None)  # while FFmpeg does not read, the server waits
+        poll = select.poll()
+        for side in (client, server):
+            poll.register(side, select.POLLIN)
+        messages: RtspMessages | None = RtspMessages(str(server.getpeername()[0]))
+        while True:
+            has_rest = isinstance(server, ssl.SSLSocket) and server.pending() > 0
+            ready = {server.fileno()} if has_rest else {descriptor for descriptor, _ in poll.poll()}
+            if client.fileno() in ready:
+                request = client.recv(_CHUNK_BYTES)
+                if not request:
+                    return
+                if messages is not None and request.startswith(b"PLAY "):  # after which FFmpeg follows no redirect
+                    client.sendall(messages.rest())
+                    messages = None
+                server.settimeout(_SEND_SECONDS)
+                server.sendall(request)
+            if server.fileno() in ready:
+                data = _receive(server)
+                if data is None:
+                    continue
+                if not data:
+                    return
+                client.sendall(data if messages is None else messages.take(data))
+                if messages is not None and messages.redirect is not None:
+                    self._redirect(messages.redirect)
+                    return
+
+    def _redirect(self, location: str) -> None:
+        self._access.check(location)
+        if len(self._redirects) == _MAX_REDIRECTS:
+            raise self._access.refusal(f"it redirects more than {_MAX_REDIRECTS} times")
+        self._redirects.append(location)
+        old, new = urlsplit(self._url), urlsplit(location)
+        if "@" not in new.netloc and (old.hostname, old.port) == (new.hostname, new.port):
+            new = new._replace(netloc=old.netloc)
+        self._url, self._is_redirected = urlunsplit(new), True
+
+
+def _receive(server: socket.socket) -> bytes | None:
+    """Return what has arrived; none at the end, None if it was only a message of TLS."""
+    server.settimeout(0)
+    try:
+        return server.recv(_CHUNK_BYTES)
+    except (ssl.SSLWantReadError, BlockingIOError):
+        return None
