@@ -65,7 +65,11 @@ def test_example_video_to_pandas(example, short_clip):
 
 
 def test_example_live_camera(example_alone, rtsp_server):
-    printed = example_alone("live_camera", rtsp_server(DEMO_CLIP).url, 8)
+    camera = rtsp_server(DEMO_CLIP).url
+    for seconds in (8, 30, 90):  # on a busy machine the engine takes most of 8 s to open
+        printed = example_alone("live_camera", camera, seconds)
+        if "started person" in printed:
+            break
     assert "started person" in printed
     assert "ended person" in printed
     assert " events" in printed.splitlines()[-1]
