@@ -1,15 +1,14 @@
 """The configuration: from YAML to validated pydantic models.
 
 Only builders (`pipeline.build`, the commands) read these models; stages take plain arguments. Relative paths in a file are relative to
-its folder, on the command line to the current one. `${NAME}` in any text is replaced by the environment variable of that name, so that a
-file needs no passwords.
+its folder, on the command line to the current one. `${NAME}` in any text is replaced by the environment variable of that name, or by the
+text of the file that NAME_FILE names, so that a configuration needs no passwords.
 """
 
 import atexit
 import difflib
 import logging
 import os
-import re
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -31,8 +30,10 @@ from pydantic_core import ErrorDetails
 from typing_extensions import Self
 
 from edge_hoi.config_types import Identifier, Location, PathText, Section, anchor
+from edge_hoi.environment import insert_variables
 from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeSettings
+from edge_hoi.masking import remember, secrets_of_url
 from edge_hoi.outbox import OutboxSettings
 from edge_hoi.sinks import SinkSettings, settings_of, sink_types
 from edge_hoi.tracking import TrackerSettings
@@ -43,7 +44,6 @@ _logger = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 1_000_000
 MIN_MEMORY_LIMIT = 128_000_000
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 
 
@@ -109,6 +109,11 @@ class SourceConfig(Section):
         (), max_length=64, description="Hosts, besides its own, that the source's playlists and redirects may lead to"
     )
     vocabulary: VocabularyChoice | None = Field(None, description="What to detect here, if it differs from the general one")
+
+    def model_post_init(self, _context: object) -> None:
+        """Have the secrets of the URL masked in all messages."""
+        for secret in secrets_of_url(self.url):
+            remember(secret)
 
 
 class EngineConfig(Section):
@@ -201,7 +206,7 @@ def load_config(path: Path) -> RunConfig:
         document = {}
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: a configuration is a list of `key: value` lines, got a {type(document).__name__}")
-    return parse_config(_replace_variables(document, path), origin=str(path), folder=path.resolve().parent)
+    return parse_config(insert_variables(document, path), origin=str(path), folder=path.resolve().parent)
 
 
 def parse_config(document: dict[str, Any], *, origin: str, folder: Path | None = None) -> RunConfig:
@@ -267,24 +272,6 @@ def _temporary_cache(folder: Path) -> Path:
     atexit.register(temporary.cleanup)
     _logger.warning("the cache %s cannot be written: using a temporary one; set XDG_CACHE_HOME to a writable folder to keep it", folder)
     return Path(temporary.name)
-
-
-def _replace_variables(value: Any, path: Path) -> Any:  # noqa: ANN401 — any YAML value
-    """Replace `${NAME}` by environment variables in all texts of a document."""
-    if isinstance(value, dict):
-        return {key: _replace_variables(item, path) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_replace_variables(item, path) for item in value]
-    if not isinstance(value, str):
-        return value
-
-    def look_up(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name not in os.environ:
-            raise ConfigError(f"{path}: ${{{name}}} is used, but no environment variable {name} is set; `export {name}=...` first")
-        return os.environ[name]
-
-    return _VARIABLE.sub(look_up, value)
 
 
 def _explain(detail: ErrorDetails, document: dict[str, Any]) -> str:

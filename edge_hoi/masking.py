@@ -76,21 +76,15 @@ def secrets_of_url(url: str) -> list[str]:
 
 
 def remember(secret: str) -> None:
-    """Make `mask` replace a password, a token, the value of a header, or the secret parts of an address, from now on.
+    """Make `mask` replace a password, a token, the value of a header, or the parts of an address that `mask_url` replaces, from now on.
 
     Words of lower-case letters and short numbers are not remembered: they would be replaced in ordinary text.
     """
-    for part in (secret, secret.rpartition(" ")[2], *secrets_of_url(secret)):
+    for part in secrets_of_url(secret) if "://" in secret else (secret, secret.rpartition(" ")[2], *secrets_of_url(secret)):
         if not _WORDS.fullmatch(part):
             _remembered.update(dict.fromkeys(_forms(part)))
     for oldest in list(_remembered)[:-_MAX_REMEMBERED]:
         del _remembered[oldest]
-
-
-def remember_url(url: str) -> None:
-    """Make `mask` replace the secret parts of a source's address, if it has any, from now on."""
-    if mask_url(url) != url:
-        remember(url)
 
 
 def names_secret(name: str) -> bool:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from edge_hoi import masking
-from edge_hoi.masking import mask, mask_url, names_secret, remember, remember_url, secrets_of_url
+from edge_hoi.masking import mask, mask_url, names_secret, remember, secrets_of_url
 from edge_hoi.pipeline.source_names import name_sources
 
 CANARY = "c@nary/p%ss1"
@@ -99,10 +99,12 @@ def test_remembered_secrets_are_masked_in_all_forms_and_words_are_not():
     assert mask(text) == '*** *** *** "***" ***; *** *** *** stream 1234 edge-hoi'
 
 
-def test_an_address_without_secrets_is_not_remembered():
-    for url in ("rtsp://camera.lan:554/live", "street-2024.mp4", "/dev/video0"):
-        remember_url(url)
-    assert mask("camera.lan:554 street-2024.mp4 /dev/video0") == "camera.lan:554 street-2024.mp4 /dev/video0"
+def test_of_an_address_only_the_parts_that_may_be_secret_are_remembered():
+    for url in ("rtsp://camera.lan:554/live", "http://h0:80/", "rtsp://u:Hunter2@h1/live?k=t0ken"):
+        remember(url)
+    for path in ("street-2024.mp4", "/dev/video0"):
+        assert secrets_of_url(path) == []
+    assert mask("camera.lan:554 http://h0:80/ h1 Hunter2 t0ken") == "camera.lan:554 http://h0:80/ h1 *** ***"
 
 
 def test_the_oldest_secrets_are_forgotten_at_the_limit(monkeypatch):

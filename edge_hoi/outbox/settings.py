@@ -1,14 +1,12 @@
 """Settings of the outbox: the section `outbox` of a configuration."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from edge_hoi.config_types import Location
+from edge_hoi.config_types import Location, Section
 
 
-class OutboxSettings(BaseModel):
+class OutboxSettings(Section):
     """Where events are kept until every sink has them, and for how long."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: Location | None = Field(
         None, description="Its file; where absent, one that is deleted at the end of the run, which suits recordings"

@@ -3,19 +3,17 @@
 import logging
 import ssl
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 from typing_extensions import Self
 
-from edge_hoi.config_types import Location
+from edge_hoi.config_types import Location, Section
 from edge_hoi.errors import SinkFaultError
 
 _logger = logging.getLogger(__name__)
 
 
-class TlsSettings(BaseModel):
+class TlsSettings(Section):
     """Certificates; by default, servers are verified against the authorities that this system trusts."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     ca_file: Location | None = Field(None, description="Authorities (PEM) that are trusted instead of the system's")
     certificate_file: Location | None = Field(None, description="Client certificate (PEM), followed by its chain")

@@ -3,8 +3,9 @@
 import logging
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
+from edge_hoi.config_types import Section
 from edge_hoi.sinks.settings import SinkSettings
 from edge_hoi.sinks.sink import Sink, SinkContext
 from edge_hoi.sinks.tls import TlsSettings
@@ -15,10 +16,8 @@ Address = Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[
 """HOST:PORT; an IPv6 address in brackets."""
 
 
-class SaslSettings(BaseModel):
+class SaslSettings(Section):
     """How the producer authenticates."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     user: str = Field(min_length=1)

@@ -5,9 +5,10 @@ from base64 import b64encode
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from typing_extensions import Self
 
+from edge_hoi.config_types import Section
 from edge_hoi.sinks.settings import SinkSettings
 from edge_hoi.sinks.sink import Sink, SinkContext
 from edge_hoi.sinks.tls import TlsSettings
@@ -18,10 +19,8 @@ _HEADER_VALUE = re.compile(r"[\x21-\x7e]+([ \t]+[\x21-\x7e]+)*")
 _CONNECTION_HEADERS = {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect", "accept-encoding"}
 
 
-class BasicAuth(BaseModel):
+class BasicAuth(Section):
     """User and password of HTTP's basic authentication."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     user: str = Field(pattern=r"^[^:\x00-\x1f]+$")
     password: SecretStr
