@@ -83,8 +83,8 @@ def pull(
     elif name.partition("-")[0] == "photo":
         if folder or url or sha256 or allow_unverified:
             raise ConfigError(
-                "photo is verified and kept in the cache, which XDG_CACHE_HOME moves, and EDGE_HOI_MIRROR names a mirror; omit --folder, --url, "
-                "--sha256 and --allow-unverified"
+                "photo is verified and kept in the cache, which XDG_CACHE_HOME moves, and EDGE_HOI_MIRROR names a mirror; "
+                "omit --folder, --url, --sha256 and --allow-unverified"
             )
         _pull_photo(name, detector, from_file, fps)
     elif detector or fps or from_file:

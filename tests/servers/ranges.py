@@ -14,6 +14,7 @@ class RangeServer:
         content: The file.
         etag: Its version; None for none.
         break_after: Cut the connection after so many bytes of each answer; None for never.
+        stall_after: Send nothing more after so many bytes of an answer, with the connection open; None for never.
         takes_ranges: Whether it gives parts.
         tells_length: Whether it says how long an answer is.
         status: Answer with this error instead.
@@ -28,6 +29,8 @@ class RangeServer:
         self.content, self._path = content, path
         self.etag = '"1"'
         self.break_after = None
+        self.stall_after = None
+        self._is_stopped = threading.Event()
         self.takes_ranges = True
         self.tells_length = True
         self.status = None
@@ -79,9 +82,12 @@ class RangeServer:
             request.send_header("Content-Length", str(len(self.content) - start))
         request.end_headers()
         with suppress(OSError):  # the client is gone
-            request.wfile.write(self.content[start:][: self.break_after])
+            request.wfile.write(self.content[start:][: self.stall_after or self.break_after])
+        if self.stall_after:
+            self._is_stopped.wait()
         request.close_connection = True
 
     def stop(self):
+        self._is_stopped.set()
         self._server.shutdown()
         self._server.server_close()
