@@ -137,6 +137,7 @@ class DetectionConfig(Section):
 
     score_threshold: float = Field(0.1, ge=0, le=1, description="Weaker interactions are dropped before tracking")
     max_interactions: int = Field(100, ge=1, le=1000)
+    tiles: int = Field(1, ge=1, le=4, description="Search this many by this many overlapping parts of each frame as well; 1 for none")
 
 
 def _settings_of_its_type(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 — any YAML value

@@ -90,5 +90,6 @@ class DetectorBuilder:
             vocabulary,
             score_threshold=self.score_threshold,
             max_interactions=self._config.detection.max_interactions,
+            tiles=self._config.detection.tiles,
             timer=self._timer,
         )
