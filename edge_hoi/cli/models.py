@@ -64,7 +64,10 @@ def pull(
         float | None, typer.Option("--fps", min=0.1, help="For photo: frames a second that are fast enough; 10 where absent.")
     ] = None,
     from_file: Annotated[Path | None, typer.Option("--from", help="For photo: the detector's file, fetched by other means.")] = None,
-    sha256: Annotated[str | None, typer.Option("--sha256", help="Hash that the file must have, where the publisher gives none.")] = None,
+    sha256: Annotated[
+        str | None,
+        typer.Option("--sha256", help="Hash that the file must have, where the publisher gives none; of clip:, the hash that pull prints."),
+    ] = None,
     allow_unverified: Annotated[
         bool, typer.Option("--allow-unverified", help="Take a file whose content no full hash is known of.")
     ] = False,
@@ -78,17 +81,17 @@ def pull(
 
         edge-hoi models pull detr-r50 --sha256 HASH
     """
-    if name.startswith(CLIP):
-        _pull_clip(name.removeprefix(CLIP))
-    elif name.partition("-")[0] == "photo":
-        if folder or url or sha256 or allow_unverified:
-            raise ConfigError(
-                "photo is verified and kept in the cache, which XDG_CACHE_HOME moves, and EDGE_HOI_MIRROR names a mirror; "
-                "omit --folder, --url, --sha256 and --allow-unverified"
-            )
+    is_clip, is_photo = name.startswith(CLIP), name.partition("-")[0] == "photo"
+    for_weights = {"--folder": folder, "--url": url, "--allow-unverified": allow_unverified}
+    for_photo = {"--detector": detector, "--fps": fps, "--from": from_file}
+    others = (for_photo if not is_photo else {"--sha256": sha256}) | (for_weights if is_clip or is_photo else {})
+    if ignored := [option for option, value in others.items() if value]:
+        where = "; it is kept in the cache, which XDG_CACHE_HOME moves, and EDGE_HOI_MIRROR names a mirror" if is_photo else ""
+        raise ConfigError(f"{' and '.join(ignored)} cannot be used with {name}{where}")
+    if is_clip:
+        _pull_clip(name.removeprefix(CLIP), sha256)
+    elif is_photo:
         _pull_photo(name, detector, from_file, fps)
-    elif detector or fps or from_file:
-        raise ConfigError(f"--detector, --fps and --from are for photo, not for {name}; omit them")
     else:
         _pull_weights(name, folder or Path("models"), url, sha256, allow_unverified)
 
@@ -250,14 +253,17 @@ def _print_tensors(what: str, names: tuple[str, ...]) -> None:
         print_note(f"{what}: {len(names) - _SHOWN_TENSORS} more")
 
 
-def _pull_clip(text: str) -> None:
+def _pull_clip(text: str, sha256: str | None) -> None:
     """Download weights into open_clip's cache, where `edge-hoi build` and training find them."""
     MissingDependencyError.unless_installed("downloading CLIP's weights", ["open_clip"], "build")
+    from edge_hoi.config import is_offline
     from edge_hoi.model import build_clip, clip_weights_sha256
 
     name, slash, weights = text.partition("/")
     if not slash:
         raise ConfigError(f"expected clip:MODEL/WEIGHTS such as clip:ViT-B-32-quickgelu/openai, got clip:{text}")
+    if is_offline():
+        raise DownloadError(f"EDGE_HOI_OFFLINE forbids to fetch {CLIP}{text}; unset it")
     print_note("open_clip downloads the weights; without a network it fails after a minute")
     logging.disable()  # its hub logs each try twice; the error below reports the last
     try:
@@ -269,4 +275,7 @@ def _pull_clip(text: str) -> None:
         raise DownloadError(f"open_clip cannot download {text}: {reason}; check the network and the access to open_clip's hub") from error
     finally:
         logging.disable(logging.NOTSET)
-    out.print(f"{text}: downloaded to open_clip's cache; weights sha256 {clip_weights_sha256(clip)}", soft_wrap=True)
+    found = clip_weights_sha256(clip)
+    if sha256 and found != sha256.lower():
+        raise DownloadError(f"{CLIP}{text}: expected weights of sha256 {sha256}, got {found}; remove them from open_clip's cache")
+    out.print(f"{text}: downloaded to open_clip's cache; weights sha256 {found}", soft_wrap=True)

@@ -110,7 +110,7 @@ def test_pull_takes_a_published_file_from_a_mirror(server, tmp_path, monkeypatch
 @pytest.mark.parametrize("option", [["--detector", "n"], ["--fps", "5"], ["--from", "weights.onnx"]])
 def test_options_of_photo_are_refused_for_other_weights(capsys, option):
     assert command("pull", "detr-r50", *option) == 2
-    assert "are for photo, not for detr-r50" in capsys.readouterr().err
+    assert f"{option[0]} cannot be used with detr-r50" in capsys.readouterr().err
 
 
 def test_clip_that_cannot_be_downloaded_is_named(monkeypatch, capsys):
@@ -121,13 +121,32 @@ def test_clip_that_cannot_be_downloaded_is_named(monkeypatch, capsys):
         assert (name, pretrained) == ("ViT-B-32-quickgelu", "openai")
         raise RuntimeError("no route to host\nand a long story")
 
-    monkeypatch.setattr(edge_hoi.model, "build_clip", fail)
     assert command("pull", "clip:ViT-B-32-quickgelu/openai") == 8
-    assert "cannot download ViT-B-32-quickgelu/openai: no route to host; check the network" in capsys.readouterr().err
-    assert command("pull", "clip:ViT-B-32-quickgelu") == 2
-    monkeypatch.undo()
+    assert "EDGE_HOI_OFFLINE forbids to fetch clip:ViT-B-32-quickgelu/openai" in capsys.readouterr().err
+    monkeypatch.delenv("EDGE_HOI_OFFLINE")
+    with monkeypatch.context() as patch:
+        patch.setattr(edge_hoi.model, "build_clip", fail)
+        assert command("pull", "clip:ViT-B-32-quickgelu/openai") == 8
+        assert "cannot download ViT-B-32-quickgelu/openai: no route to host; check the network" in capsys.readouterr().err
+        assert command("pull", "clip:ViT-B-32-quickgelu") == 2
     assert command("pull", "clip:ViT-B-32/openai") == 2
     assert "ViT-B-32-quickgelu" in capsys.readouterr().err
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("is_expected", [True, False])
+def test_weights_of_clip_are_compared_with_the_hash_that_is_given(monkeypatch, capsys, is_expected):
+    pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
+    import edge_hoi.model
+    from edge_hoi.model import VARIANTS, build_clip, clip_weights_sha256
+
+    clip = build_clip(VARIANTS["tiny"].clip)
+    monkeypatch.delenv("EDGE_HOI_OFFLINE")
+    monkeypatch.setattr(edge_hoi.model, "build_clip", lambda name, pretrained: clip)
+    expected = clip_weights_sha256(clip) if is_expected else "0" * 64
+    assert command("pull", "clip:tiny/mine", "--sha256", expected) == (0 if is_expected else 8)
+    shown = capsys.readouterr()
+    assert f"weights sha256 {expected}" in shown.out if is_expected else f"expected weights of sha256 {expected}, got" in shown.err
 
 
 def random_model(variant, vocabulary, split=None):
