@@ -1,6 +1,7 @@
 """Sources that a child process decodes; the contract of all sources is in test_source_contract.py."""
 
 import gc
+import io
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import numpy as np
+import PIL.Image
 import psutil
 import pytest
 from busy_machine import within
@@ -327,6 +329,24 @@ def test_shared_images_count_and_a_source_over_its_limit_is_ended(tmp_path):
     assert not is_running(source.pid)
     with isolated(folder, memory_limit=512_000_000) as source:
         assert [int(frame.image[0, 0, 0]) for frame in source] == list(range(12))
+
+
+def peak_memory(pid):
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def test_a_frame_that_needs_more_than_the_limit_is_dropped_and_the_source_goes_on(tmp_path):
+    small, large = io.BytesIO(), io.BytesIO()
+    PIL.Image.new("L", (160, 120)).save(small, "JPEG")
+    PIL.Image.new("L", (14_000, 14_000)).save(large, "JPEG")
+    video = tmp_path / "camera.mjpeg"
+    video.write_bytes(3 * small.getvalue() + large.getvalue() + 3 * small.getvalue())
+    with isolated(video, memory_limit=128_000_000, max_pixels=1 << 28) as source:
+        frames = iter(source)
+        assert [next(frames).width for _ in range(6)] == [160] * 6
+        assert peak_memory(source.pid) < 128_000_000
+    assert source.tally.decode_errors == 1
 
 
 def test_an_image_of_more_than_half_of_the_limit_is_an_error(tmp_path):
