@@ -6,6 +6,7 @@
 import json
 import os
 import re
+from base64 import b64encode
 from collections.abc import Iterable
 from urllib.parse import quote, unquote
 
@@ -21,7 +22,7 @@ _MAX_REMEMBERED = 10_000
 _remembered: dict[str, None] = {}
 """In order of appearance. It belongs to the process, as its log and its terminal do."""
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^\s\"'<>`]+)")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^\s\"'<>`]*[^\s\"'<>`:;,.)\]])")
 _WITHOUT_SCHEME = re.compile(r"(?:^|(?<=/))[^/:@]*:.*@.*")
 _PLACEHOLDER = re.compile(r"\$\{\w+\}")
 _HOST = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.%]+\])(?::\d{1,5})?")
@@ -67,12 +68,22 @@ def mask_url(url: str) -> str:
 
 
 def secrets_of_url(url: str) -> list[str]:
-    """List the parts of an address that `mask_url` replaces."""
+    """List the parts of an address that `mask_url` replaces, and user and password as they are sent."""
     scheme, separator, rest = url.partition("://")
     if not separator:
         match = _address_without_scheme(url)
         return _secrets_of_address(match.group()) if match else []
     return [] if scheme.lower() == "file" else _secrets_of_address(rest)
+
+
+def holds_password(url: str) -> bool:
+    """Whether an address has user information, or a parameter named like a secret, other than as `${NAME}`."""
+    address = _PLACEHOLDER.sub("", url).partition("://")[2]
+    parts = _split(address)
+    if parts is None:
+        return True
+    name, colon, password = parts[0].partition(":")
+    return bool(password or (name and not colon)) or any(names_secret(key) for key, _ in re.findall(r"([\w.-]+)=([^&;#]+)", parts[3]))
 
 
 def remember(secret: str) -> None:
@@ -139,4 +150,12 @@ def _secrets_of_address(address: str) -> list[str]:
     name, _, password = user.partition(":")
     values = [value.rpartition("=")[2] for value in re.split("[?&;#]", query)]
     places = [] if _HOST.fullmatch(host) else [host]
-    return [password or name, *places, query[1:], *values, *(part for part in path.split("/") if not _NO_SECRET_PART.fullmatch(part))]
+    basic = b64encode(unquote(user).encode()).decode()  # as HTTP and RTSP send it
+    return [
+        password or name,
+        basic,
+        *places,
+        query[1:],
+        *values,
+        *(part for part in path.split("/") if not _NO_SECRET_PART.fullmatch(part)),
+    ]

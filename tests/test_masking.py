@@ -87,7 +87,7 @@ def test_an_address_without_its_scheme_gives_no_secret_to_the_id():
 
 def test_urls_in_other_texts_keep_their_paths():
     text = 'see "https://docs.example/mqtt/#discovery"; rtsp://a:s3cret@h/gate?key=s3cret, and http://h:80/x.'
-    assert mask(text) == 'see "https://docs.example/mqtt/#discovery"; rtsp://a:***@h/gate?key=*** and http://h:80/x.'
+    assert mask(text) == 'see "https://docs.example/mqtt/#discovery"; rtsp://a:***@h/gate?key=***, and http://h:80/x.'
 
 
 def test_remembered_secrets_are_masked_in_all_forms_and_words_are_not():
@@ -97,6 +97,11 @@ def test_remembered_secrets_are_masked_in_all_forms_and_words_are_not():
         f"{CANARY} {quote(CANARY)} {quote(CANARY, safe='')} {json.dumps(CANARY)} Bearer s3cr3t; s3cr3t Hunter2 t0k3n stream 1234 edge-hoi"
     )
     assert mask(text) == '*** *** *** "***" ***; *** *** *** stream 1234 edge-hoi'
+
+
+def test_user_and_password_are_masked_as_they_are_sent():
+    remember("http://me:k%40nari-1@h/live")
+    assert mask("Authorization: Basic bWU6a0BuYXJpLTE= k@nari-1 k%40nari-1") == "Authorization: Basic *** *** ***"
 
 
 def test_of_an_address_only_the_parts_that_may_be_secret_are_remembered():

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from edge_hoi.cli.build_photo import PhotoBuild
 from edge_hoi.cli.precision import Precision, PrecisionChoice
+from edge_hoi.cli.sources import read_sources
 from edge_hoi.cli.terminal import err, out
 from edge_hoi.errors import ConfigError, MissingDependencyError
 from edge_hoi.regular_file import read_regular
@@ -101,7 +102,9 @@ def build(
     ] = None,
     gate_source: Annotated[
         list[str] | None,
-        typer.Option("--gate-source", help="More sources for the accuracy gate, beside --calibration and the embedded clip."),
+        typer.Option(
+            "--gate-source", callback=read_sources, help="More sources for the accuracy gate, beside --calibration and the embedded clip."
+        ),
     ] = None,
     vocabulary: UntrainedVocabularyOption = "hico_det",
     with_text_tower: Annotated[

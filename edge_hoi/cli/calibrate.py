@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from edge_hoi.cli.build_engine import SizeOption, UntrainedVocabularyOption, open_model, parse_size, require_build_extra, step_printer
+from edge_hoi.cli.sources import read_sources
 from edge_hoi.cli.terminal import out
 from edge_hoi.unfinished import temporary_folder
 
@@ -17,7 +18,9 @@ _REPORT_FRAMES = 16
 
 def calibrate(
     model: Annotated[str, typer.Argument(help="Checkpoint, as for `edge-hoi build`.")],
-    source: Annotated[list[str], typer.Option("--source", help="Video, folder of images or camera; may be repeated.")],
+    source: Annotated[
+        list[str], typer.Option("--source", callback=read_sources, help="Video, folder of images or camera; may be repeated.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The set's folder, such as calibration/street.")],
     frames: Annotated[int, typer.Option("--frames", min=2, help="Maximum number of frames, chosen to differ from each other.")] = 512,
     size: SizeOption = "384x672",

@@ -10,12 +10,15 @@ from rich.progress import Progress
 
 from edge_hoi.cli.engine_fetching import OfflineOption, get_engine
 from edge_hoi.cli.run import DeviceOption, EngineOption, VocabularyOption
+from edge_hoi.cli.sources import read_sources
 from edge_hoi.cli.terminal import err, print_note, print_result
 from edge_hoi.errors import ConfigError
 
 
 def detect(
-    source: Annotated[str, typer.Argument(metavar="IMAGE|VIDEO", help="Image, folder of images, video file or stream.")],
+    source: Annotated[
+        str, typer.Argument(metavar="IMAGE|VIDEO", callback=read_sources, help="Image, folder of images, video file or stream.")
+    ],
     engine: EngineOption = None,
     vocabulary: VocabularyOption = None,
     annotate: Annotated[
@@ -54,7 +57,9 @@ def detect(
         )
         count = max_frames or opened.info.frame_count
         if annotate is not None and annotate.suffix.lower() in SUFFIXES and count != 1:
-            raise ConfigError(f"--annotate {annotate} holds one image, and {source} has several; name a video (.mp4), or --max-frames 1")
+            raise ConfigError(
+                f"--annotate {annotate} holds one image, and {opened.info.masked_url} has several; name a video (.mp4), or --max-frames 1"
+            )
         progress = cleanup.enter_context(Progress(console=err, transient=True, disable=not err.is_terminal or count == 1))
         task = progress.add_task("frames", total=count)
         writer: VideoWriter | None = None

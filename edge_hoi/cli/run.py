@@ -8,6 +8,7 @@ import typer
 
 from edge_hoi.cli.engine_fetching import OfflineOption, get_engine
 from edge_hoi.cli.signals import stop_on_signal
+from edge_hoi.cli.sources import read_sources
 from edge_hoi.cli.terminal import err, print_error, print_note
 from edge_hoi.errors import DeliveryError, EdgeHoiError
 
@@ -26,7 +27,11 @@ INCOMPLETE_EXIT_CODE = 9
 SourceOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--source", "-s", help="Video file, rtsp:// or http(s):// address, /dev/videoN, or folder of images. May be given several times."
+        "--source",
+        "-s",
+        callback=read_sources,
+        help="Video file, rtsp:// or http(s):// address, /dev/videoN, or folder of images. May be given several times; "
+        "${NAME} in it is the environment variable NAME, or the text of the file that NAME_FILE names.",
     ),
 ]
 EngineOption = Annotated[
@@ -68,7 +73,7 @@ def run(
 
         edge-hoi run --source street.mp4 --events events.jsonl --annotate seen.mp4
 
-        edge-hoi run --source rtsp://user:password@camera/stream --events -
+        edge-hoi run --source 'rtsp://viewer:${CAMERA_PASSWORD}@camera/stream' --events -
 
     Options override the configuration file. Ctrl-C ends a run in order: open episodes emit `ended`, and files are closed.
     """

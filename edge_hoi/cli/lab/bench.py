@@ -8,8 +8,10 @@ import typer
 from edge_hoi.cli.build_engine import parse_size
 from edge_hoi.cli.lab.results import check_outputs, progress_bar, write_json
 from edge_hoi.cli.run import DeviceOption
+from edge_hoi.cli.sources import read_sources
 from edge_hoi.cli.terminal import out, print_note
 from edge_hoi.errors import ConfigError
+from edge_hoi.masking import mask_url
 
 if TYPE_CHECKING:
     from edge_hoi.lab.speed.benchmark_target import BenchmarkTarget
@@ -27,7 +29,8 @@ def bench(
     batch: Annotated[list[int] | None, typer.Option("--batch", min=1, help="Batch size. Repeatable; default: 1, 2 and 4.")] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Rounds; each engine has a turn of four measured runs in each.")] = 25,
     source: Annotated[
-        str | None, typer.Option("--source", "-s", help="Video or folder of images for the stages; default: the embedded clip.")
+        str | None,
+        typer.Option("--source", "-s", callback=read_sources, help="Video or folder of images for the stages; default: the embedded clip."),
     ] = None,
     size: Annotated[
         str | None, typer.Option("--size", help="Input HEIGHTxWIDTH; default: what a stream would choose for the source.")
@@ -76,7 +79,7 @@ def _targets(engines: list[str], backends: list[str], source: str, size: str | N
 
     first = next((frame for frame, _ in decoded(source)), None)
     if first is None:
-        raise ConfigError(f"--source {source} has no frames; choose another one")
+        raise ConfigError(f"--source {mask_url(source)} has no frames; choose another one")
     targets = []
     for engine in dict.fromkeys(engines):
         folder = engine_folder(engine)

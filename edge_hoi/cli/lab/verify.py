@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from edge_hoi.cli.build_engine import require_build_extra
+from edge_hoi.cli.sources import read_sources
 from edge_hoi.cli.terminal import err, out, print_note
 
 FP32 = "fp32"
@@ -23,7 +24,9 @@ def verify(
     ] = FP32,
     source: Annotated[
         list[str] | None,
-        typer.Option("--source", help="Videos, cameras or folders of images to compare on; default: the embedded clip."),
+        typer.Option(
+            "--source", callback=read_sources, help="Videos, cameras or folders of images to compare on; default: the embedded clip."
+        ),
     ] = None,
     frames: Annotated[int, typer.Option("--frames", min=2, help="Number of frames, chosen to differ from each other.")] = 64,
     data: Annotated[Path | None, typer.Option("--data", help="A data set's folder, to compare mean average precision as well.")] = None,

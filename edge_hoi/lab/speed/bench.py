@@ -17,6 +17,7 @@ from edge_hoi.errors import EdgeHoiError, EngineError
 from edge_hoi.ingest import open_source
 from edge_hoi.lab.speed.benchmark_target import BenchmarkTarget
 from edge_hoi.lab.speed.report import EngineSpeed, Footprint, Latency, SpeedReport
+from edge_hoi.masking import mask_url
 from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
 from edge_hoi.pipeline.engines import TORCH
 from edge_hoi.runtime import Engine, random_inputs
@@ -137,7 +138,7 @@ def _decode(source: str, count: int) -> tuple[list[Frame], float]:
     """Read a source's first frames, and the median seconds of one."""
     read = list(itertools.islice(decoded(source), _WARM_UP_FRAMES + count))
     if not read:
-        raise EngineError(f"{source} has no frames; choose another source")
+        raise EngineError(f"{mask_url(source)} has no frames; choose another source")
     measured = read[_WARM_UP_FRAMES:] or read
     return [frame for frame, _ in measured], float(np.median([seconds for _, seconds in measured]))
 
@@ -179,7 +180,7 @@ def _speed_of(opened: _Opened, seconds: dict[tuple[str, int], list[float]], deco
 
 def _settings_form(settings: BenchSettings, frames: Sequence[Frame]) -> dict[str, object]:
     return {
-        "source": Path(settings.source).name,
+        "source": Path(mask_url(settings.source)).name,
         "frames": len(frames),
         "frame_size": [frames[0].height, frames[0].width],
         "rounds": settings.rounds,

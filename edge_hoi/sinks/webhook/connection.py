@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from edge_hoi import __version__
 from edge_hoi.errors import ConfigError
+from edge_hoi.masking import secrets_of_url
 from edge_hoi.sinks.connection_failure import connection_failure, excerpt, origin
 from edge_hoi.sinks.tls import TlsSettings
 from edge_hoi.sinks.webhook.response import Response
@@ -79,7 +80,7 @@ class WebhookConnection:
         self._limits = {"timeout": {"connect": connect, "read": read, "write": read, "pool": read}}
         self.url = url
         self._timeouts = timeouts
-        self._secrets = (*secrets, *_secrets_of(headers, url))
+        self._secrets = (*secrets, *_secrets_of(headers, url), *secrets_of_url(proxy or ""))
         self._tls = tls
         self._network = BoundedNetwork()
         self._pool: httpcore.ConnectionPool | None = None
