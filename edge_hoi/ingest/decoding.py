@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 import av
 from av.container import InputContainer
 
+from edge_hoi.errors import SourceError
 from edge_hoi.ingest.ffmpeg_options import limiting_options
 from edge_hoi.ingest.http_client import HttpClient
 from edge_hoi.ingest.rtsp_relay import RtspRelay
@@ -57,6 +58,11 @@ class Connection:
     is_tls_verified: bool | None = None
     max_pixels: int = MAX_PIXELS
 
+    def close(self) -> None:
+        """Close what is open besides FFmpeg's container."""
+        if self.network is not None:
+            self.network.close()
+
 
 def file_connection(url: str, max_pixels: int = MAX_PIXELS) -> Connection:
     """Return the connection of a local file by its path or `file://` URL."""
@@ -67,25 +73,40 @@ def file_connection(url: str, max_pixels: int = MAX_PIXELS) -> Connection:
 def open_container(connection: Connection) -> InputContainer:
     """Open a container, or raise `SourceError`."""
     network = connection.network
-    if network is not None:
-        network.start(connection.open_timeout_seconds)
-        network.restart(connection.open_timeout_seconds)
+    if network is None:
+        return _open(connection, connection.location, connection.format)
+    try:
+        while True:
+            network.start(connection.open_timeout_seconds)
+            network.restart(connection.open_timeout_seconds)
+            try:
+                container = _open(connection, network.location, network.format)
+            except SourceError as error:
+                if network.follows_redirect():
+                    continue
+                raise (network.error or error) from None
+            if network.error is not None and network.error.code == "refused":  # which FFmpeg tolerates in a part of HLS
+                container.close()
+                raise network.error
+            return container
+    except BaseException:
+        network.close()
+        raise
+
+
+def _open(connection: Connection, location: str, format_name: str | None) -> InputContainer:
     started = time.monotonic()
     try:
         container: InputContainer = av.open(
-            connection.location if network is None else network.location,
+            location,
             mode="r",
-            format=connection.format if network is None else network.format,
+            format=format_name,
             options=limiting_options(connection.kind, connection.max_pixels) | connection.options,
             timeout=(connection.open_timeout_seconds, connection.read_timeout_seconds),
-            io_open=None if network is None else network.io_open,
+            io_open=None if connection.network is None else connection.network.io_open,
             **_TOLERATE_METADATA,
         )
     except av.FFmpegError as error:
-        if network is not None and network.follows_redirect():
-            return open_container(connection)
-        if network is not None and network.error is not None:
-            raise network.error from None
         is_timed_out = time.monotonic() - started >= connection.open_timeout_seconds
         raise ffmpeg_source_error(error, connection.url, connection.kind, is_timed_out=is_timed_out) from None
     return container

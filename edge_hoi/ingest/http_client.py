@@ -11,6 +11,8 @@ import re
 import socket
 import urllib.error
 import urllib.request
+import weakref
+from contextlib import closing
 from email.message import Message
 from http.cookiejar import CookieJar
 from typing import IO, Any
@@ -29,6 +31,7 @@ _MAX_RENDITIONS = 100  # FFmpeg reads the playlist of each before the first fram
 _RENDITION = re.compile(rb"^#EXT-X-(?:STREAM-INF|MEDIA):", re.MULTILINE)
 _PLAYLIST_ADDRESS = re.compile(r'(?m)(?<=URI=")[^"\n]*(?=")|^[^#\s].*$')
 _MAX_REDIRECTS = 5
+_MAX_READ_BYTES = 1 << 16
 _MAX_COOKIES = 50
 _PLAYLIST_TYPES = frozenset({"application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl"})
 _CODE_OF_STATUS = {401: "unauthorized", 403: "unauthorized", 404: "not_found", 410: "not_found"}
@@ -53,6 +56,7 @@ class HttpClient:
         self.format: str | None = None
         self._url = url
         self._access = access
+        self._responses: weakref.WeakSet[http.client.HTTPResponse] = weakref.WeakSet()
         self._first: IO[bytes] | _HttpFile | None = None
         self._cookies = CookieJar()
         passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
@@ -88,6 +92,11 @@ class HttpClient:
     def restart(self, timeout_seconds: float) -> None:
         """Allow this many seconds for what is read next."""
         self._access.deadline.restart(timeout_seconds)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for response in tuple(self._responses):
+            response.close()
 
     def follows_redirect(self) -> bool:
         """Whether `start` must be called again for a redirect: never, because it follows all itself."""
@@ -130,7 +139,9 @@ class HttpClient:
         if len(self._cookies) > _MAX_COOKIES:
             self._cookies.clear()
         if start > 0 and response.status != http.HTTPStatus.PARTIAL_CONTENT:
+            response.close()
             raise OSError("the server ignored the range")
+        self._responses.add(response)
         return response
 
     def succeed(self) -> None:
@@ -158,10 +169,11 @@ class HttpClient:
     def _playlist(self, file: "_HttpFile", url: str) -> bytes:
         """Read a playlist whole, with limits, and with absolute addresses where it was redirected."""
         content = bytearray()
-        while data := file.read(1 << 16):
-            content += data
-            if len(content) > _MAX_PLAYLIST_BYTES:
-                raise self._access.refusal(f"a playlist has more than {_MAX_PLAYLIST_BYTES >> 20} MiB")
+        with closing(file):
+            while data := file.read(_MAX_READ_BYTES):
+                content += data
+                if len(content) > _MAX_PLAYLIST_BYTES:
+                    raise self._access.refusal(f"a playlist has more than {_MAX_PLAYLIST_BYTES >> 20} MiB")
         if len(_RENDITION.findall(content)) > _MAX_RENDITIONS:
             raise self._access.refusal(f"a playlist names more than {_MAX_RENDITIONS} renditions")
         if file.url == url:
@@ -199,7 +211,7 @@ class _HttpFile:
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes as soon as there are any; none at the end and after an error."""
         try:
-            data = self._head or self._receive(size)
+            data = self._head or self._receive(min(size, _MAX_READ_BYTES))  # FFmpeg asks for a packet of any announced size at once
         except Exception as error:  # see `HttpClient`
             self._client.fail(error)
             return b""
@@ -269,8 +281,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
     ) -> urllib.request.Request | None:
-        self._access.check(newurl)
         fp.close()  # else urllib reads all of it
+        self._access.check(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 

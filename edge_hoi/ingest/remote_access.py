@@ -91,13 +91,15 @@ class RemoteAccess:
             OSError: No address answers, or the certificate is not trusted.
         """
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        for tried, (*_, address) in enumerate(addresses, 1):
+        for tried, (family, kind, protocol, _, address) in enumerate(addresses, 1):
             self._check_address(host, str(address[0]))
-            seconds = self.deadline.remaining() / (len(addresses) - tried + 1)  # leaves time for the others
+            connection = socket.socket(family, kind, protocol)
+            connection.settimeout(self.deadline.remaining() / (len(addresses) - tried + 1))  # leaves time for the others
             try:
-                connection = socket.create_connection((str(address[0]), port), seconds)
+                connection.connect(address)
                 break
             except OSError:
+                connection.close()
                 if tried == len(addresses):
                     raise
         if not has_tls:

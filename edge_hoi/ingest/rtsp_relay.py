@@ -40,6 +40,7 @@ class RtspRelay:
         self.format = "rtsp"
         self._access = access
         self._url = url
+        self._server: socket.socket | None = None
         self._redirects: list[str] = []
         self._is_redirected = False
 
@@ -54,7 +55,7 @@ class RtspRelay:
         parts, has_tls = urlsplit(self._url), uses_tls(self._url)
         try:
             port = parts.port or (_TLS_PORT if has_tls else _PORT)
-            server = self._access.connect(parts.hostname or "", port, has_tls=has_tls)
+            server = self._server = self._access.connect(parts.hostname or "", port, has_tls=has_tls)
         except (OSError, SourceError, ValueError) as error:  # ValueError: the port is not a number
             raise self._access.error_of(error) from None
         listener = socket.create_server(("127.0.0.1", 0), backlog=1)
@@ -66,6 +67,12 @@ class RtspRelay:
     def restart(self, timeout_seconds: float) -> None:
         """Allow this many seconds for connecting. Afterwards FFmpeg watches the time, and closes its connection."""
         self._access.deadline.restart(timeout_seconds)
+
+    def close(self) -> None:
+        """Close the connection to the server, at which the relay ends."""
+        if self._server is not None:
+            with suppress(OSError):
+                self._server.shutdown(socket.SHUT_RDWR)
 
     def follows_redirect(self) -> bool:
         """Whether the server redirected, so that `start` connects to the new address."""

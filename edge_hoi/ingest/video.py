@@ -64,6 +64,7 @@ class VideoSource(Source):
             self._frames = self._stamped(chain([first], rest))
         except BaseException:
             self._container.close()
+            connection.close()
             raise
 
     def __iter__(self) -> Iterator[Frame]:
@@ -74,6 +75,7 @@ class VideoSource(Source):
         """Close the file or the connection; no more frames come."""
         self._frames.close()  # FFmpeg must not read from a closed container
         self._container.close()
+        self._connection.close()
 
     def _stamped(self, decoded_frames: Iterator[DecodedFrame]) -> Generator[Frame]:
         for decoded in decoded_frames:
