@@ -1,7 +1,8 @@
 """The engine `photo`, for real video: its detector is fetched from its publisher and the engine built when it is first needed.
 
 The cache folder's `photo/` holds the detectors as published, a folder `DETECTOR-KEY` for each engine, and `detector`, which names the one
-that `photo` stands for. The key changes with whatever an engine is made of, so that a new version of edge-hoi builds it anew.
+that `photo` stands for. The key changes with whatever an engine is made of, so that a new version of edge-hoi builds one of its own, and
+one that still runs keeps its own.
 """
 
 import fcntl
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from edge_hoi import __version__
 from edge_hoi.config import cache_folder, cache_home, mirror
-from edge_hoi.errors import DownloadError, EdgeHoiError, ManifestError
+from edge_hoi.errors import DownloadError, EdgeHoiError, EngineError
 from edge_hoi.hub import KnownModel, Progress, download, known_models
 from edge_hoi.own_file import open_own
 from edge_hoi.regular_file import open_regular
@@ -38,7 +39,7 @@ _MEASURED_RUNS = 10
 
 def is_photo(name: str | Path) -> bool:
     """Whether a name is `photo` or `photo-DETECTOR`."""
-    return str(name) in (PHOTO, *(model.name for model in photo_detectors()))
+    return str(name) == PHOTO or (str(name).startswith(_PREFIX) and any(model.name == str(name) for model in photo_detectors()))
 
 
 def photo_detectors() -> tuple[KnownModel, ...]:
@@ -65,7 +66,7 @@ def _is_sound(folder: Path) -> bool:
     """Whether a folder holds an engine whose files are as its manifest says."""
     try:
         read_manifest(folder)
-    except ManifestError:
+    except EngineError:
         return False
     return True
 
@@ -172,9 +173,6 @@ class _Provider:
             build_photo_engine(detector, None, folder, name=model.name)
         except OSError as error:
             raise DownloadError(f"cannot write {folder}: {error.strerror or error}; free some space, or set XDG_CACHE_HOME") from error
-        for other in self.home.glob(f"{_short(model)}-*"):  # of other versions
-            if other != folder:
-                shutil.rmtree(other, ignore_errors=True)
         return folder
 
     def _detector(self, model: KnownModel) -> Path:
@@ -210,7 +208,7 @@ def _choose(providing: _Provider, fps: float, note: Note) -> KnownModel:
         assert smallest.gflops is not None
         expected = rate * smallest.gflops / model.gflops
         if expected < fps:
-            note(f"{model.name} would run about {expected:.1f} frames/s here, fewer than {fps:g}: not fetched")
+            note(f"{model.name} would run about {expected:.1f} frames/s here, fewer than {fps:g}: not tried")
             continue
         try:
             reached = frames_per_second(providing.engine(model))
@@ -257,7 +255,7 @@ def _locked(home: Path, note: Note) -> Iterator[None]:
 
 def _folder(home: Path, model: KnownModel) -> Path:
     key = hashlib.sha256(f"{_package_key()} {model.git_blob}".encode())
-    return home / f"{_short(model)}-{key.hexdigest()[:12]}"
+    return home / f"{model.name.removeprefix(_PREFIX)}-{key.hexdigest()[:12]}"
 
 
 @cache
@@ -268,10 +266,6 @@ def _package_key() -> str:
     for file in sorted([*package.glob("assets/photo_head/*"), *package.glob("photo/data/*")]):
         key.update(file.read_bytes())
     return key.hexdigest()
-
-
-def _short(model: KnownModel) -> str:
-    return model.name.removeprefix(_PREFIX)
 
 
 def _file_name(model: KnownModel) -> str:
