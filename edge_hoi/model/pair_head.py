@@ -57,7 +57,7 @@ class PairHeadConfig:
     least_score: float = 0.08
     width: int = 96
     heads: int = 4
-    layers: int = 2
+    layers: int = 1
     hidden: int = 256
     pair_width: int = 128
 

@@ -3,11 +3,13 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from edge_hoi.cli.lab import training_run
+from edge_hoi.cli.lab.train_pairs import pairs
 from edge_hoi.cli.terminal import out, print_note
 from edge_hoi.errors import ConfigError
 
@@ -16,6 +18,18 @@ if TYPE_CHECKING:
     from edge_hoi.vocabulary import Vocabulary
 
 
+class _HoiclipByDefault(TyperGroup):
+    """`edge-hoi train OPTIONS` is `edge-hoi train hoiclip OPTIONS`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 -- Click's context, or Typer's own, by Typer's version
+        return super().parse_args(ctx, args if args and args[0] in self.commands else ["hoiclip", *args])
+
+
+app = typer.Typer(cls=_HoiclipByDefault, help="Train or fine-tune HOICLIP; `train pairs`: the head of a two-stage detector.")
+app.command("pairs")(pairs)
+
+
+@app.command("hoiclip")
 def train(
     context: typer.Context,
     data: training_run.DataOption,
@@ -54,6 +68,7 @@ def train(
 ) -> None:
     """Train or fine-tune HOICLIP, on HICO-DET, V-COCO or your own annotated images.
 
+    `edge-hoi train pairs` trains the head of a two-stage detector instead.
     On several GPUs: `torchrun --nproc-per-node 4 --no-python edge-hoi train …`. Needs `pip install '.[train]'` in a checkout of edge-hoi.
 
         edge-hoi train --data yard --model hoiclip.safetensors --output runs/yard --epochs 20 --set backbone_learning_rate=0
