@@ -19,7 +19,7 @@ from edge_hoi.runtime.plan import MODEL_FILE
 from edge_hoi.unfinished import temporary_folder
 from edge_hoi.vocabulary import load_vocabulary
 
-KEEP_FLOAT = ("head.*",)
+KEEP_FLOAT = ("head[./]*",)
 """Layers that stay float in INT8: the head is small, and its inputs are coordinates, finer than a step of INT8."""
 
 
