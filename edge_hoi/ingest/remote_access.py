@@ -57,11 +57,17 @@ class RemoteAccess:
             ca_file: Certificates (PEM) of authorities that are trusted instead of the system's.
 
         Raises:
+            SourceError: The URL is not valid.
             ConfigError: `ca_file` cannot be read.
         """
         self.deadline = Deadline(0)
         self._url = url
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError:
+            fix = "write it as SCHEME://HOST:PORT/PATH; in a password, write @ as %40, / as %2F, [ as %5B and % as %25"
+            raise source_error(url, source_kind(url), "unsupported", "this is no valid URL", fix) from None
         self._scheme = parts.scheme.lower()
         self._hosts = {host.lower() for host in (parts.hostname or "", *allowed_hosts)}
         self._nearest: int | None = None
@@ -77,7 +83,11 @@ class RemoteAccess:
 
     def check(self, url: str) -> None:
         """Raise `SourceError` unless the source may lead to this URL."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError:
+            raise self.refusal("it leads to an address that is no valid URL") from None
         if parts.scheme.lower() not in _SCHEMES[self._scheme]:
             raise self.refusal(f"it leads to {mask_url(url)}, and from {self._scheme} to {parts.scheme or 'a file'} is not allowed")
         if (parts.hostname or "") not in self._hosts:

@@ -56,7 +56,7 @@ class RtspRelay:
         try:
             port = parts.port or (_TLS_PORT if has_tls else _PORT)
             server = self._server = self._access.connect(parts.hostname or "", port, has_tls=has_tls)
-        except (OSError, SourceError, ValueError) as error:  # ValueError: the port is not a number
+        except (OSError, SourceError, UnicodeError) as error:  # UnicodeError: of a host whose name has empty parts
             raise self._access.error_of(error) from None
         listener = socket.create_server(("127.0.0.1", 0), backlog=1)
         listener.settimeout(timeout_seconds)

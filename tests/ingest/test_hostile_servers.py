@@ -3,8 +3,6 @@
 import logging
 import socket
 import ssl
-import subprocess
-import sys
 import threading
 import time
 from hashlib import md5
@@ -12,9 +10,10 @@ from hashlib import md5
 import av
 import psutil
 import pytest
+from hostile_sources import OTHER_HOST, frames_of, read_in_a_child, refusal_of
 from numbered_clips import number_of, numbered_image, write_clip, write_image
 from PIL import Image
-from servers.raw_server import RawServer, endlessly, forward_to, http_pages, redirect_to
+from servers.raw_server import endlessly, forward_to, http_pages, redirect_to
 
 from edge_hoi.errors import ConfigError, SourceError
 from edge_hoi.ingest import open_source
@@ -23,22 +22,7 @@ from edge_hoi.ingest.remote_access import RemoteAccess
 trustme = pytest.importorskip("trustme", reason="needs trustme to make certificates: pip install '.[dev]'")
 
 PASSWORD = "canary-of-the-password"
-OTHER_HOST = "127.0.0.2"
 SMALL = (64, 64)
-
-
-@pytest.fixture
-def serve():
-    """Return a function that starts a server: `serve(talk, host=..., tls=...)`."""
-    servers = []
-
-    def start(talk, **options):
-        servers.append(RawServer(talk, **options))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -57,21 +41,6 @@ def tls_of(authority, name):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(name).configure_cert(context)
     return context
-
-
-def frames_of(url, **options):
-    with open_source(url, source_id="door", **options) as source:
-        return [number_of(frame.image) for frame in source]
-
-
-def refusal_of(url, **options):
-    """Open a source, read it to its end, and return the error, which must be a refusal."""
-    started = time.monotonic()
-    with pytest.raises(SourceError) as caught:
-        frames_of(url, **options)
-    assert caught.value.code == "refused", caught.value
-    assert time.monotonic() - started < 10
-    return str(caught.value)
 
 
 # Certificates
@@ -347,32 +316,6 @@ def test_server_that_sends_a_byte_now_and_then_does_not_get_more_time(part, serv
 
 
 # Sizes
-
-_CHILD = """
-import resource, sys
-from edge_hoi.errors import SourceError
-from edge_hoi.ingest import open_source
-
-count = errors = 0
-outcome = "end"
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-try:
-    with open_source(sys.argv[1], source_id="door", open_timeout_seconds=6.0, read_timeout_seconds=6.0) as source:
-        for frame in source:
-            count += 1
-        errors = source.tally.decode_errors
-except SourceError as error:
-    outcome = error.code
-print(outcome, count, errors, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
-"""
-
-
-def read_in_a_child(url):
-    """Read a source in a process of its own; return how it ended, frames, decoding errors and by how many MB its memory grew."""
-    done = subprocess.run([sys.executable, "-c", _CHILD, url], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    outcome, *numbers = done.stdout.split()
-    return outcome, *map(int, numbers)
 
 
 def mjpeg(images):
