@@ -4,8 +4,8 @@
     python .ci/lock.py --upgrade  # take the newest versions
     python .ci/lock.py --check    # exit code 1 if the file does not fit pyproject.toml
 
-Install it by `pip install --require-hashes -r requirements.lock`, then the package by `pip install --no-deps .`. It holds for each supported
-Python on Linux, x86_64 and aarch64.
+Install it by `pip install --require-hashes -r requirements.lock`, then the package by `pip install --no-deps .`. It holds for every
+supported Python on Linux, x86_64 and aarch64.
 """
 
 import argparse
