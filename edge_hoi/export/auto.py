@@ -14,7 +14,7 @@ from edge_hoi.errors import EngineError
 from edge_hoi.export.engine_builder import build_engine, export_network
 from edge_hoi.export.reduction import Reduction
 from edge_hoi.model import Checkpoint
-from edge_hoi.runtime import Candidate, Decision, Manifest, open_engine, random_inputs
+from edge_hoi.runtime import Candidate, Decision, Engine, Manifest, open_engine, random_inputs, read_manifest
 from edge_hoi.runtime.gpu import Gpu
 from edge_hoi.runtime.open import PLAN_BACKENDS
 from edge_hoi.runtime.plan import MODEL_FILE
@@ -109,10 +109,15 @@ def _with_found_layers(reduction: Reduction | None, manifest: Manifest) -> Reduc
 def _time(folders: dict[str, Path]) -> dict[str, float]:
     """Measure the median milliseconds per frame of each engine that runs in its nominal precision."""
     with ExitStack() as cleanup:
-        engines = {name: cleanup.enter_context(open_engine(folder)) for name, folder in folders.items()}
+        engines = {name: cleanup.enter_context(_open(folder)) for name, folder in folders.items()}
         runs = {name: partial(engine.run, random_inputs(engine.inputs)) for name, engine in engines.items() if engine.precision == name}
         seconds = time_interleaved(runs, rounds=ROUNDS, runs_per_turn=FRAMES_PER_TURN, warm_up=WARM_UP_FRAMES)
     return {name: round(1e3 * float(np.median(values)), 3) for name, values in seconds.items()}
+
+
+def _open(folder: Path) -> Engine:
+    manifest = read_manifest(folder, verify=False)
+    return open_engine(folder, manifest=manifest, backend=manifest.backend)  # this build made the folder
 
 
 def _device(backend: str) -> str:

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, JsonValue, PositiveInt, ValidationError, field_serializer, model_validator
+from pydantic import Field, JsonValue, ValidationError, field_serializer, model_validator
 
 from edge_hoi.errors import ManifestError
 from edge_hoi.events.settings import EpisodeSettings
-from edge_hoi.hashing import sha256_of_file
+from edge_hoi.regular_file import read_regular
 from edge_hoi.runtime.manifest_sections import (
     OUTPUT_NAMES,
     REQUIRED_OUTPUTS,
@@ -25,13 +25,17 @@ from edge_hoi.runtime.manifest_sections import (
     RelativePath,
     ScoreRule,
     Sha256,
+    Size,
     TextTower,
 )
 from edge_hoi.runtime.plan import MODEL_FILE, Plan
+from edge_hoi.runtime.verified_file import verify_files
 from edge_hoi.unfinished import writing_file
 
 MANIFEST_FILE = "manifest.json"
 WEIGHTS_FILE = "weights.safetensors"
+MAX_MANIFEST_BYTES = 1 << 20
+"""A hundred times the default engine's."""
 
 _REBUILD = "build the engine again with `edge-hoi build`"
 
@@ -85,8 +89,8 @@ class Manifest(ManifestSection):
     accuracy: Accuracy | None = None
     files: dict[RelativePath, Sha256]
     input: InputDescription
-    num_queries: PositiveInt
-    embedding_size: PositiveInt
+    num_queries: Size
+    embedding_size: Size
     outputs: tuple[OutputName, ...] = OUTPUT_NAMES
     scoring: ScoreRule = "mean"
     clip: ClipIdentity | None
@@ -143,7 +147,7 @@ def read_manifest(folder: Path, verify: bool = True) -> Manifest:
     """
     path = folder / MANIFEST_FILE
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        manifest = Manifest.model_validate_json(read_regular(path, MAX_MANIFEST_BYTES))
     except OSError as error:
         raise ManifestError(
             f"{folder} is not an engine's folder: cannot read {path} ({error.strerror}); name a folder made by `edge-hoi build`"
@@ -151,7 +155,7 @@ def read_manifest(folder: Path, verify: bool = True) -> Manifest:
     except ValidationError as error:
         raise ManifestError(f"{path} is invalid: {_explain(error)}") from error
     if verify:
-        _verify_files(folder, manifest)
+        verify_files(folder, manifest)
     return manifest
 
 
@@ -174,17 +178,3 @@ def _explain(error: ValidationError) -> str:
     where = ".".join(str(part) for part in details[0]["loc"])
     others = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
     return f"{where + ': ' if where else ''}{details[0]['msg']}{others}; {_REBUILD}"
-
-
-def _verify_files(folder: Path, manifest: Manifest) -> None:
-    for relative, expected in manifest.files.items():
-        try:
-            found = sha256_of_file(folder / relative)
-        except OSError as error:
-            raise ManifestError(
-                f"{folder / relative} is listed in the manifest and cannot be read ({error.strerror}); copy it again or {_REBUILD}"
-            ) from error
-        if found != expected:
-            raise ManifestError(
-                f"{folder / relative} differs from its manifest: expected sha256 {expected}, got {found}; copy it again or {_REBUILD}"
-            )

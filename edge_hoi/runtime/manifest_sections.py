@@ -3,8 +3,10 @@
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveInt, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, model_validator
 from typing_extensions import Self
+
+from edge_hoi.types.frame import MAX_PIXELS
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -21,6 +23,9 @@ def _check_inside(path: str) -> str:
 RelativePath = Annotated[str, AfterValidator(_check_inside)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Channels = tuple[float, float, float]
+Size = Annotated[int, Field(ge=1, le=1 << 16)]
+"""A length of an array, up to far beyond any network's."""
+_MOST_CELLS = 1 << 16  # `choose_input_size` tries each shape of about so many
 WeightBits = Literal[7, 8]
 OutputName = Literal["human_boxes", "object_boxes", "object_embeddings", "interaction_embeddings", "verb_embeddings", "image_embedding"]
 OUTPUT_NAMES: tuple[OutputName, ...] = get_args(OutputName)
@@ -50,14 +55,21 @@ class InputDescription(ManifestSection):
         clip_std: Normalises `clip_image`; None without it.
     """
 
-    stride: PositiveInt | None
-    height: PositiveInt
-    width: PositiveInt
-    clip_size: PositiveInt | None
+    stride: Size | None
+    height: Size
+    width: Size
+    clip_size: Size | None
     image_mean: Channels
     image_std: Channels
     clip_mean: Channels | None
     clip_std: Channels | None
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        pixels = self.height * self.width
+        if pixels > MAX_PIXELS or pixels > _MOST_CELLS * (self.stride or pixels) ** 2:
+            raise ValueError(f"an image has at most {MAX_PIXELS} pixels, and {_MOST_CELLS} cells of the stride's size")
+        return self
 
     @model_validator(mode="after")
     def _check_clip(self) -> Self:
@@ -88,7 +100,7 @@ class TextTower(ManifestSection):
 
     path: RelativePath
     tokenizer: RelativePath
-    context_length: PositiveInt
+    context_length: Size
 
 
 class Calibration(ManifestSection):

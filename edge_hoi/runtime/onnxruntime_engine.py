@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 from edge_hoi.errors import EngineError, MissingDependencyError
 from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
 from edge_hoi.runtime.int8_saturation import engine_saturates
-from edge_hoi.runtime.manifest import Manifest, model_path
+from edge_hoi.runtime.manifest import Manifest
+from edge_hoi.runtime.memory_limit import memory_limit, physical_memory
+from edge_hoi.runtime.network_file import input_shapes, network_file, read_network, reason_of
+from edge_hoi.runtime.plan import MODEL_FILE
 
 _ERRORS_ONLY = 3
 _CPU = "CPUExecutionProvider"
@@ -35,7 +38,8 @@ class OnnxRuntimeEngine(CheckedEngine):
         """Read the model and fix its input size; see `open_engine`.
 
         Raises:
-            EngineError: CUDA was requested and is missing, `precision_hint` is `bf16`, or ONNX Runtime cannot read the model.
+            EngineError: CUDA was requested and is missing, `precision_hint` is `bf16`, or the model is refused or cannot be read.
+            ManifestError: The model is missing or differs from the manifest.
             MissingDependencyError: ONNX Runtime is not installed.
         """
         try:
@@ -45,7 +49,7 @@ class OnnxRuntimeEngine(CheckedEngine):
         if precision_hint == "bf16":
             raise EngineError("ONNX Runtime runs this engine in f32 only, got precision_hint 'bf16'; omit it or use backend 'openvino'")
         super().__init__(manifest, input_size=input_size, max_batch=max_batch)
-        path = model_path(folder, manifest)
+        path = folder / MODEL_FILE
         providers = _providers(device, onnxruntime.get_available_providers())
         is_simulated = providers == [_CPU] and engine_saturates(manifest)
         options = session_options(with_int8=not is_simulated)
@@ -53,7 +57,12 @@ class OnnxRuntimeEngine(CheckedEngine):
         for name, size in {"height": height, "width": width, **({"batch": 1} if max_batch == 1 else {})}.items():
             options.add_free_dimension_override_by_name(name, size)
         try:
-            session = onnxruntime.InferenceSession(path, options, providers=providers)
+            with network_file(folder, manifest) as copy:
+                read_network(copy, path, input_shapes(self.inputs, max_batch), self.input_size)  # ONNX Runtime does not tell sizes
+                with memory_limit(physical_memory() // 2):
+                    session = onnxruntime.InferenceSession(copy, options, providers=providers)
+        except EngineError:
+            raise
         except Exception as error:  # ONNX Runtime's errors have no other common base
             reason = str(error).strip().splitlines()[0]
             fix = "use backend 'openvino'" if manifest.precision == "bf16" else "build it again with `edge-hoi build`"
@@ -68,7 +77,10 @@ class OnnxRuntimeEngine(CheckedEngine):
 
     def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         names = [output.name for output in self._session.get_outputs()]
-        return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
+        try:
+            return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
+        except Exception as error:
+            raise EngineError(f"ONNX Runtime cannot run engine {self.manifest.name!r}: {reason_of(error)}") from error
 
     def _release(self) -> None:
         self._session = None
@@ -85,6 +97,7 @@ def session_options(*, with_int8: bool) -> Any:  # noqa: ANN401 -- ONNX Runtime 
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # its own format is not checked
     if not with_int8:
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     return options

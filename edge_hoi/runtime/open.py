@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime.engine import Device, Engine, PrecisionHint
-from edge_hoi.runtime.manifest import read_manifest
+from edge_hoi.runtime.manifest import Manifest, read_manifest
 from edge_hoi.runtime.tensorrt_library import MODULES
 
 # Imported on first use: no backend needs the packages of another.
@@ -22,6 +22,8 @@ ONNX_BACKENDS = tuple(name for name in _BACKENDS if name != "torch-tensorrt")
 """Backends that run an engine's ONNX file."""
 PLAN_BACKENDS = tuple(MODULES)
 """Backends that compile the network for one kind of GPU and one input size."""
+_FOLDER_MAY_CHOOSE = ("openvino", "onnxruntime")
+"""Backends that run an engine's network as data. Others may run code of its folder, so only the user chooses them."""
 
 
 def register_backend(name: str, make: Callable[..., Engine]) -> None:
@@ -43,6 +45,7 @@ def register_backend(name: str, make: Callable[..., Engine]) -> None:
 def open_engine(
     folder: Path,
     *,
+    manifest: Manifest | None = None,
     backend: str | None = None,
     input_size: tuple[int, int] | None = None,
     max_batch: int = 1,
@@ -54,7 +57,9 @@ def open_engine(
 
     Args:
         folder: The engine's folder.
-        backend: `openvino`, `onnxruntime`, `tensorrt`, `tensorrt-rtx` or `torch-tensorrt`; None for the manifest's.
+        manifest: Its manifest as it was read; None to read it.
+        backend: `openvino`, `onnxruntime`, `tensorrt`, `tensorrt-rtx` or `torch-tensorrt`; None for the manifest's, which must be one of
+            the first two. Name others only if you trust the folder: they may run code of it.
         input_size: `(H, W)` in pixels, see `choose_input_size`; None for the nominal size.
         max_batch: Largest batch.
         device: `cpu`, `cuda`, or `auto` for the best available.
@@ -65,16 +70,22 @@ def open_engine(
         The engine, to be closed by the caller.
 
     Raises:
-        EngineError: The backend is unknown, the device is missing, or the model cannot be opened.
-        ManifestError: A file is missing or differs from the manifest.
+        EngineError: The backend is unknown or must be named, the device is missing, or the model is refused or cannot be opened.
+        ManifestError: The model is missing or differs from the manifest.
         MissingDependencyError: The backend is not installed.
     """
-    manifest = read_manifest(folder)
+    manifest = manifest or read_manifest(folder, verify=False)  # each file is verified when it is loaded
     name = backend or manifest.backend
     if name not in _BACKENDS:
         near = get_close_matches(name, _BACKENDS, n=1, cutoff=0.5)
         fix = "open a torch engine with TorchEngine" if name == "torch" else f"did you mean {near[0]!r}?" if near else "use one of those"
         raise EngineError(f"open_engine expects backend {' or '.join(map(repr, _BACKENDS))}, got {name!r}; {fix}")
+    if backend is None and name not in _FOLDER_MAY_CHOOSE:
+        others = "; `--backend openvino` runs its network on the CPU, as data" if name in ONNX_BACKENDS else ""
+        raise EngineError(
+            f"{folder} asks for backend {name!r}, which may run code of the folder; if you trust who made it, name the backend: "
+            f"`--backend {name}`, in a configuration `engine: {{backend: {name}}}`{others}"
+        )
     make = _BACKENDS[name]
     if isinstance(make, tuple):
         module, class_name = make

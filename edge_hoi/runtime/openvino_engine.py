@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
 from edge_hoi.runtime.int8_saturation import engine_saturates, remove_activation_quantisers
-from edge_hoi.runtime.manifest import Manifest, model_path
+from edge_hoi.runtime.manifest import Manifest
+from edge_hoi.runtime.memory_limit import memory_limit, physical_memory
+from edge_hoi.runtime.network_file import input_shapes, network_file, read_network, reason_of
 from edge_hoi.runtime.openvino_core import openvino_core
 from edge_hoi.runtime.plan import MODEL_FILE
 
@@ -41,37 +43,39 @@ class OpenVinoEngine(CheckedEngine):
         """Read the model, fix its input size and compile it; see `open_engine`.
 
         Raises:
-            EngineError: The device is not a CPU, or OpenVINO cannot read or compile the model.
+            EngineError: The device is not a CPU, the model is refused, or OpenVINO cannot read or compile it.
+            ManifestError: The model is missing or differs from the manifest.
         """
         if device == "cuda":
             raise EngineError("OpenVINO runs on the CPU, got device 'cuda'; use device 'cpu', or backend 'onnxruntime' or 'torch'")
         super().__init__(manifest, input_size=input_size, max_batch=max_batch)
-        path = model_path(folder, manifest)
+        path = folder / MODEL_FILE
+        with network_file(folder, manifest) as copy:
+            model = read_network(copy, path, input_shapes(self.inputs, max_batch), self.input_size)
         hint = precision_hint or ("bf16" if manifest.precision == "bf16" else "f32")
         # Explicit, because on a CPU with bf16 OpenVINO would use it by default.
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
         if cache_folder is not None:
             # One folder per model, because OpenVINO's own key is a short hash.
             config["CACHE_DIR"] = str(cache_folder / manifest.files[MODEL_FILE])
-        batch = openvino.Dimension(1, max_batch)
         try:
-            core = openvino_core()
-            model = core.read_model(path)
-            if engine_saturates(manifest):
-                remove_activation_quantisers(model)
-            model.reshape({name: openvino.PartialShape([batch, *spec.shape[1:]]) for name, spec in self.inputs.items()})
-            compiled = core.compile_model(model, "CPU", config)
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
+            with memory_limit(physical_memory() // 2):
+                if engine_saturates(manifest):
+                    remove_activation_quantisers(model)
+                compiled = openvino_core().compile_model(model, "CPU", config)
+        except (RuntimeError, MemoryError) as error:
             raise EngineError(
-                f"OpenVINO cannot open {path} at {self.input_size}: {reason}; build it again with `edge-hoi build`"
+                f"OpenVINO cannot open {path} at {self.input_size}: {reason_of(error)}; build it again with `edge-hoi build`"
             ) from error
         self.precision = _precision(compiled)
         self.flags = {"device": "CPU", "threads": str(compiled.get_property("INFERENCE_NUM_THREADS")), "hint": "latency"}
         self._request: Any = compiled.create_infer_request()
 
     def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        results = self._request.infer(dict(inputs), share_inputs=True)  # outputs are copies unless `share_outputs` is set
+        try:
+            results = self._request.infer(dict(inputs), share_inputs=True)  # outputs are copies unless `share_outputs` is set
+        except (RuntimeError, MemoryError) as error:
+            raise EngineError(f"OpenVINO cannot run engine {self.manifest.name!r}: {reason_of(error)}") from error
         # All names: where an fp16 network ends in a cast, the result has the cast's names as well.
         return {name: array for output, array in results.items() for name in output.names}
 

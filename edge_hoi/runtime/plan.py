@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import PositiveInt, StringConstraints
 
-from edge_hoi.runtime.manifest_sections import ManifestSection
+from edge_hoi.runtime.manifest_sections import ManifestSection, Size
 
 MODEL_FILE = "model.onnx"
 PROGRAM_FILE = "model.pt2"
@@ -30,9 +30,9 @@ class Plan(ManifestSection):
     backend: PlanBackend
     version: Annotated[str, StringConstraints(pattern=r"^[\w.+]+$")]
     compute_capabilities: tuple[Annotated[str, StringConstraints(pattern=rf"^(\d+\.\d|{re.escape(AMPERE_AND_LATER)})$")], ...]
-    height: PositiveInt
-    width: PositiveInt
-    max_batch: PositiveInt
+    height: Size
+    width: Size
+    max_batch: Size
     recipe: PositiveInt = 1
 
     @property

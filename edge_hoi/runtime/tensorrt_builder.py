@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from edge_hoi.errors import EdgeHoiError, EngineError
+from edge_hoi.runtime.onnx_scan import MAX_BYTES, check_onnx
 from edge_hoi.runtime.plan import AMPERE_AND_LATER, Plan
 from edge_hoi.runtime.tensorrt_layers import parse_layers
 from edge_hoi.runtime.tensorrt_library import load_library, make_logger
+from edge_hoi.runtime.verified_file import verified_copy
 from edge_hoi.unfinished import writing_file
 
 INT8_SUBSTITUTED = "Defaulting to INT8"
@@ -24,9 +26,18 @@ INT8_SUBSTITUTED = "Defaulting to INT8"
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What to compile: the network's file, the file to write, a `Plan` as JSON, and TensorRT's cache of kernel timings, if any."""
+    """What to compile.
+
+    Attributes:
+        model: The network's file.
+        sha256: Its hash.
+        output: The file to write.
+        plan: A `Plan` as JSON.
+        timing_cache: TensorRT's cache of kernel timings, if any.
+    """
 
     model: str
+    sha256: str
     output: str
     plan: str
     timing_cache: str | None = None
@@ -61,8 +72,10 @@ def _compile(request: BuildRequest, plan: Plan) -> dict[str, Any]:
         raise EngineError(f"{plan.backend} does not start: {_first_error(messages) or error}") from error
     network = builder.create_network(_network_flags(library))
     parser = library.OnnxParser(network, logger)
-    if not parser.parse_from_file(request.model):
-        raise EngineError(f"{plan.backend} cannot read {request.model}: {parser.get_error(0).desc().strip()}")
+    with verified_copy(Path(request.model), request.sha256, max_bytes=MAX_BYTES) as copy:
+        check_onnx(copy, Path(request.model))
+        if not parser.parse_from_file(str(copy)):
+            raise EngineError(f"{plan.backend} cannot read {request.model}: {parser.get_error(0).desc().strip()}")
     config = builder.create_builder_config()
     config.clear_flag(library.BuilderFlag.TF32)  # 10 bits of mantissa, which is not fp32
     config.profiling_verbosity = library.ProfilingVerbosity.DETAILED

@@ -12,10 +12,12 @@ from typing import Any
 
 from edge_hoi.child_process import python_command
 from edge_hoi.errors import EngineError
+from edge_hoi.hashing import sha256_of_file
 from edge_hoi.runtime.manifest import Manifest, model_path
 from edge_hoi.runtime.plan import Plan
 from edge_hoi.runtime.tensorrt_builder import BuildRequest
 from edge_hoi.runtime.tensorrt_layers import PlanLayer
+from edge_hoi.runtime.verified_file import verified_file
 from edge_hoi.unfinished import writing_file
 
 Progress = Callable[[str], None]
@@ -34,7 +36,13 @@ class Compiled:
 
 
 def compile_plan(
-    model: Path, plan: Plan, output: Path, *, cache_folder: Path | None = None, progress: Progress = lambda _: None
+    model: Path,
+    plan: Plan,
+    output: Path,
+    *,
+    sha256: str | None = None,
+    cache_folder: Path | None = None,
+    progress: Progress = lambda _: None,
 ) -> Compiled:
     """Compile a network for a GPU, in a process of its own.
 
@@ -42,6 +50,7 @@ def compile_plan(
         model: The network's file.
         plan: The target; `tensorrt-rtx` compiles anywhere, the others only on a GPU of the target's kind.
         output: The file to write, atomically; its folder exists.
+        sha256: The network's hash; None for a file of this process's own.
         cache_folder: For TensorRT's kernel timings, which speed up the next build; None to keep none.
         progress: Called every ten seconds with the share done and the remaining time.
 
@@ -53,7 +62,7 @@ def compile_plan(
         cache_folder.mkdir(parents=True, exist_ok=True)
         timing_cache = str(cache_folder / f"{plan.backend}-{plan.version}-{'-'.join(plan.compute_capabilities)}.timing")
     with writing_file(output, is_shared=True) as unfinished:
-        request = BuildRequest(str(model), str(unfinished), plan.model_dump_json(), timing_cache)
+        request = BuildRequest(str(model), sha256 or sha256_of_file(model), str(unfinished), plan.model_dump_json(), timing_cache)
         builder = "torch_tensorrt_builder" if plan.backend == "torch-tensorrt" else "tensorrt_builder"
         command = python_command(f"from edge_hoi.runtime.{builder} import main; main()", json.dumps(asdict(request)))
         result = _run_builder(command, progress)
@@ -76,7 +85,7 @@ def read_plan(
 
     Args:
         folder: The engine's folder.
-        manifest: Its manifest, verified.
+        manifest: Its manifest.
         wanted: The plan needed on this machine's GPU.
         cache_folder: For compiled plans; None to keep none.
         progress: Called when a plan is compiled, with the reason and the remaining time.
@@ -84,14 +93,15 @@ def read_plan(
 
     Raises:
         EngineError: It cannot be compiled.
-        ManifestError: The engine has no such network.
+        ManifestError: The engine has no such network, or a file differs from the manifest.
     """
     model = model_path(folder, manifest, wanted.network)
     cached = cached_plan_path(cache_folder, manifest, wanted) if cache_folder is not None else None
     if not recompile:
         for plan in manifest.plans:
             if plan.serves(wanted):
-                return (folder / plan.path).read_bytes()
+                with verified_file(folder, manifest, plan.path) as copy:
+                    return copy.read_bytes()
         found = _read_cached(cached, progress) if cached else None
         if found:
             return found
@@ -99,7 +109,8 @@ def read_plan(
     progress(f"compiling {Path(wanted.path).stem} for this GPU" + (f"; the engine's plans do not fit it: {have}" if have else ""))
     with TemporaryDirectory() as temporary:
         output = Path(temporary) / "plan"
-        compiled = compile_plan(model, wanted, output, cache_folder=cache_folder, progress=progress)
+        sha256 = manifest.files[wanted.network]
+        compiled = compile_plan(model, wanted, output, sha256=sha256, cache_folder=cache_folder, progress=progress)
         content = output.read_bytes()
     progress(f"compiled in {compiled.seconds:.0f} s, {len(content) / 1e6:.0f} MB" + ("" if cached else "; it is not cached"))
     if cached:

@@ -4,12 +4,14 @@ A separate process with the protocol of `tensorrt_builder`.
 """
 
 import time
+from pathlib import Path
 from typing import Any
 
 from edge_hoi.runtime.plan import Plan
 from edge_hoi.runtime.tensorrt_builder import BuildRequest, serve
 from edge_hoi.runtime.tensorrt_library import load_library
 from edge_hoi.runtime.torch_tensorrt_engine import DEVICE, MIN_DYNAMIC_BATCH
+from edge_hoi.runtime.verified_file import verified_copy
 
 
 def main() -> None:
@@ -23,7 +25,8 @@ def _compile(request: BuildRequest, plan: Plan) -> dict[str, Any]:
     from torch.export.passes import move_to_device_pass
 
     started = time.monotonic()
-    network = torch.export.load(request.model)
+    with verified_copy(Path(request.model), request.sha256) as copy, copy.open("rb") as file:
+        network = torch.export.load(file)
     _, clip_image = network.example_inputs[0]
     shapes = [(plan.max_batch, 3, plan.height, plan.width), (plan.max_batch, *clip_image.shape[1:])]
     example: Any = tuple(torch.zeros(shape, device=DEVICE) for shape in shapes)

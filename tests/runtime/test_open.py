@@ -58,10 +58,10 @@ def test_an_engine_whose_file_was_changed_is_not_opened(engine_folder):
         open_engine(engine_folder)
 
 
-@pytest.mark.parametrize(("backend", "name"), [("openvino", "OpenVINO"), ("onnxruntime", "ONNX Runtime")])
-def test_a_file_that_is_no_model_gives_one_line(engine_folder, backend, name):
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_a_file_that_is_no_model_gives_one_line(engine_folder, backend):
     pytest.importorskip(backend, reason=f"needs the extra: pip install '.[{backend}]'")
-    with pytest.raises(EngineError, match=rf"^{name} cannot open .*model\.onnx.*build it again with `edge-hoi build`$") as caught:
+    with pytest.raises(EngineError, match=r"model\.onnx is refused: it has no ONNX graph; .* `edge-hoi build`$") as caught:
         open_engine(engine_folder, backend=backend, device="cpu")
     assert "\n" not in str(caught.value)
 

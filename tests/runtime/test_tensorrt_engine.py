@@ -163,7 +163,7 @@ def test_the_kernels_that_tensorrt_rtx_compiles_are_cached(gpu, handmade_folder,
 @pytest.mark.parametrize("options", [{}, {"max_batch": 3}])
 def test_the_folder_s_plan_serves_up_to_its_batch(gpu, handmade_folder, tmp_path, options):
     with_plan(handmade_folder, tmp_path / "engine")
-    with open_engine(tmp_path / "engine", **options) as engine:
+    with open_engine(tmp_path / "engine", backend="tensorrt-rtx", **options) as engine:
         assert engine.backend == "tensorrt-rtx"
         engine.run(inputs_for(engine, engine.max_batch))
     assert gpu.compiled == []
@@ -173,7 +173,7 @@ def test_ampere_s_plan_serves_later_gpus_and_no_earlier_ones(gpu, handmade_folde
     with_plan(handmade_folder, tmp_path / "engine", backend="tensorrt", compute_capabilities=("ampere+",))
     for capability, compiled in (((8, 7), 0), ((12, 0), 0), ((7, 5), 1)):
         gpu.capability = capability
-        open_engine(tmp_path / "engine").close()
+        open_engine(tmp_path / "engine", backend="tensorrt").close()
         assert len(gpu.compiled) == compiled
 
 
@@ -182,7 +182,7 @@ def test_ampere_s_plan_serves_later_gpus_and_no_earlier_ones(gpu, handmade_folde
 )
 def test_a_plan_for_another_target_is_not_loaded_and_this_is_logged(gpu, handmade_folder, tmp_path, changes, caplog):
     plan = with_plan(handmade_folder, tmp_path / "engine", **changes)
-    open_engine(tmp_path / "engine", max_batch=2).close()
+    open_engine(tmp_path / "engine", backend="tensorrt-rtx", max_batch=2).close()
     assert len(gpu.compiled) == 1
     assert f"the engine's plans do not fit it: {plan.path.removeprefix('plans/').removesuffix('.plan')}" in caplog.text
 
@@ -192,7 +192,7 @@ def test_a_plan_that_the_library_refuses_is_compiled_again(gpu, handmade_folder,
     (tmp_path / "engine" / plan.path).write_bytes(b"of another driver")
     files = read_manifest(tmp_path / "engine", verify=False).files | {plan.path: sha256_of_file(tmp_path / "engine" / plan.path)}
     write_manifest(tmp_path / "engine", fake_manifest(backend=plan.backend, files=files, plans=(plan,)))
-    with open_engine(tmp_path / "engine") as engine:
+    with open_engine(tmp_path / "engine", backend="tensorrt-rtx") as engine:
         engine.run(inputs_for(engine))
     assert "does not load (the version tag does not match)" in caplog.text
     assert len(gpu.compiled) == 1
@@ -209,7 +209,7 @@ def test_a_model_that_is_not_what_its_manifest_says_is_refused(gpu, handmade_fol
     files = {"model.onnx": sha256_of_file(tmp_path / "model.onnx")}
     write_manifest(tmp_path, fake_manifest(backend=backend, files=files, num_queries=9))
     with (
-        open_engine(tmp_path) as engine,
+        open_engine(tmp_path, backend=backend) as engine,
         pytest.raises(EngineError, match=r"human_boxes \(1, 9, 4\) float32 of its model, got \(1, 8, 4\)"),
     ):
         engine.run(inputs_for(engine))

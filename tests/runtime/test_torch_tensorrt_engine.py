@@ -48,7 +48,7 @@ def library(monkeypatch):
 
 def compiled(folder, output, plan, capsys, monkeypatch):
     """Run the builder on a request and return its result."""
-    request = BuildRequest(str(folder / "model.pt2"), str(output), plan.model_dump_json())
+    request = BuildRequest(str(folder / "model.pt2"), sha256_of_file(folder / "model.pt2"), str(output), plan.model_dump_json())
     monkeypatch.setattr(sys, "argv", ["builder", json.dumps(asdict(request))])
     builder.main()
     return json.loads(capsys.readouterr().out)
@@ -57,7 +57,7 @@ def compiled(folder, output, plan, capsys, monkeypatch):
 def test_the_program_gives_what_the_module_gives_at_every_batch(gpu, handmade_program_folder, handmade_module):
     with (
         TorchEngine(handmade_module, fake_manifest(), max_batch=3, device="cpu") as reference,
-        open_engine(handmade_program_folder, max_batch=3) as engine,
+        open_engine(handmade_program_folder, backend="torch-tensorrt", max_batch=3) as engine,
     ):
         for batch in (2, 1, 3):
             inputs = random_inputs(engine.inputs, batch)
@@ -88,7 +88,7 @@ def test_the_builder_compiles_for_one_size_in_fp32_and_without_fallback_to_eager
     write_manifest(tmp_path, fake_manifest(backend="torch-tensorrt", files=files, plans=(plan,)))
     outputs = []
     for folder in (tmp_path, handmade_program_folder):
-        with open_engine(folder, max_batch=max_batch) as engine:
+        with open_engine(folder, backend="torch-tensorrt", max_batch=max_batch) as engine:
             outputs.append([engine.run(random_inputs(engine.inputs, batch)) for batch in {1, max_batch}])
     for ours, expected in zip(*outputs, strict=True):
         for name, array in ours.items():
@@ -100,7 +100,7 @@ def test_a_program_that_does_not_load_is_compiled_again_and_then_refused(gpu, tm
     (tmp_path / "model.pt2").write_bytes(b"no program")
     write_manifest(tmp_path, fake_manifest(backend="torch-tensorrt", files={"model.pt2": sha256_of_file(tmp_path / "model.pt2")}))
     with pytest.raises(EngineError, match="torch-tensorrt does not load the plan that it compiled: "):
-        open_engine(tmp_path)
+        open_engine(tmp_path, backend="torch-tensorrt")
     assert "the existing plan does not load" in caplog.text
     assert len(gpu.compiled) == 2
     assert gpu.held == {}
@@ -116,7 +116,7 @@ def test_another_backend_s_folder_has_no_program(gpu, engine_folder, handmade_pr
 def test_without_a_gpu_the_error_names_alternatives(gpu, handmade_program_folder):
     gpu.devices = 0
     with pytest.raises(EngineError, match=r"needs an NVIDIA GPU.* use backend 'openvino'.*pip install '\.\[torch-tensorrt\]'"):
-        open_engine(handmade_program_folder)
+        open_engine(handmade_program_folder, backend="torch-tensorrt")
 
 
 def test_a_package_that_needs_a_driver_on_import_is_named_with_the_install_command(handmade_program_folder, tmp_path, monkeypatch):
@@ -126,4 +126,4 @@ def test_a_package_that_needs_a_driver_on_import_is_named_with_the_install_comma
     with pytest.raises(
         MissingDependencyError, match=r"needs the package torch_tensorrt \(Found no NVIDIA driver on your system\.\): run `pip install "
     ):
-        open_engine(handmade_program_folder)
+        open_engine(handmade_program_folder, backend="torch-tensorrt")
