@@ -162,5 +162,7 @@ def _limit_memory(memory_limit: int) -> None:
     # The limit counts memory that is reserved and not used, too: what is so now, and the stacks of FFmpeg's threads.
     reserved = data - (resident - shared) + threads * (_UNLIMITED_STACK_BYTES if stack == resource.RLIM_INFINITY else stack)
     limit = max(memory_limit - shared, 0) + reserved
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would contain passwords

@@ -115,6 +115,9 @@ class IsolatedSource(Source):
             cleanup.callback(self._ring.close_fd)
             own_end, child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             cleanup.enter_context(child_end)
+            request = pickle.dumps(
+                Request(self._url, options, self._memory_limit, child_end.fileno(), self._ring.fd, self._ring.slot_bytes, self._ring.slots)
+            )
             with ExitStack() as undo:
                 self._connection = undo.enter_context(own_end)
                 self._connection.settimeout(_WATCH_SECONDS)
@@ -130,11 +133,8 @@ class IsolatedSource(Source):
                 undo.pop_all()
             assert self._process.stdin is not None
             self._lifeline = self._process.stdin
-            request = Request(
-                self._url, options, self._memory_limit, child_end.fileno(), self._ring.fd, self._ring.slot_bytes, self._ring.slots
-            )
             with suppress(BrokenPipeError):  # it died; `_receive` says so
-                self._lifeline.write(pickle.dumps(request))
+                self._lifeline.write(request)
                 self._lifeline.flush()
 
     def _receive_frames(self) -> Generator[Frame]:
