@@ -10,6 +10,7 @@ import difflib
 import logging
 import os
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,7 +34,7 @@ from edge_hoi.config_types import Identifier, Location, PathText, Section, ancho
 from edge_hoi.environment import insert_variables
 from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeSettings
-from edge_hoi.masking import remember, secrets_of_url
+from edge_hoi.masking import mask_url, remember, secrets_of_url
 from edge_hoi.outbox import OutboxSettings
 from edge_hoi.sinks import SinkSettings, settings_of, sink_types
 from edge_hoi.tracking import TrackerSettings
@@ -114,6 +115,10 @@ class SourceConfig(Section):
         """Have the secrets of the URL masked in all messages."""
         for secret in secrets_of_url(self.url):
             remember(secret)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Mask the URL in `repr`."""
+        return ((name, mask_url(value) if name == "url" else value) for name, value in super().__repr_args__())
 
 
 class EngineConfig(Section):

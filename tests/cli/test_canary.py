@@ -15,7 +15,9 @@ import yaml
 
 from edge_hoi.cli import run as run_module
 from edge_hoi.cli.app import main
+from edge_hoi.config import parse_config
 from edge_hoi.demo import DEMO_CLIP
+from edge_hoi.environment import insert_variables
 
 CANARY = "kanari"
 PASSWORD = f'{CANARY}@/%41"Bird'
@@ -164,6 +166,15 @@ def test_a_source_of_the_command_line_is_printed_without_its_secrets(tmp_path, p
     assert code
     assert "list of processes" in printed or number in (5, 6)
     assert "127.0.0.1" in printed or number in (2, 5)
+
+
+def test_no_repr_of_a_configuration_shows_a_secret(environment, monkeypatch):
+    for name in ("CAMERA_PASSWORD_FILE", "STREAM"):
+        monkeypatch.setenv(name, environment[name])
+    document = {"sources": [{"url": url} for url in sources(9)], "sinks": sinks(9)}
+    config = parse_config(insert_variables(document, "test"), origin="test")
+    assert CANARY in config.sources[1].url
+    assert CANARY not in f"{config} {config!r} {config.sources} {config.sinks}"
 
 
 @pytest.mark.parametrize(
