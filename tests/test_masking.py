@@ -85,6 +85,13 @@ def test_an_address_without_its_scheme_gives_no_secret_to_the_id():
     assert name_sources([(None, "admin:s3cret@10.0.0.1/live"), (None, "rtsp://a:b?c@d")]) == ["10.0.0.1-live", "source"]
 
 
+def test_cameras_that_only_their_place_tells_apart_bring_a_note():
+    notes = []
+    urls = ["rtsp://h/Gate-1", "rtsp://h/Gate-2", "rtsp://h/live", "rtsp://h/live", "a/b.mp4", "c/b.mp4"]
+    assert name_sources([(None, url) for url in urls], notes.append) == ["h", "h-2", "h-live", "h-live-2", "b", "b-2"]
+    assert [note.split(" by ")[0] for note in notes] == ["rtsp://h/*** is called h-2"]
+
+
 def test_urls_in_other_texts_keep_their_paths():
     text = 'see "https://docs.example/mqtt/#discovery"; rtsp://a:s3cret@h/gate?key=s3cret, and http://h:80/x.'
     assert mask(text) == 'see "https://docs.example/mqtt/#discovery"; rtsp://a:***@h/gate?key=***, and http://h:80/x.'

@@ -47,7 +47,7 @@ def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = 
         MissingDependencyError: A sink's client library is not installed.
     """
     stages = StageTimer()
-    ids = name_sources([(source.id, source.url) for source in config.sources])
+    ids = name_sources([(source.id, source.url) for source in config.sources], note)
     refuse_overwriting(_outputs(config, ids), _inputs(config, ids, config_file))
     detectors = DetectorBuilder(config, note, stages)
     refuse_overwriting(_outputs(config, ids), [("part of the engine", detectors.folder)])

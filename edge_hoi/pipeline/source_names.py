@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from edge_hoi.ingest import SourceKind, source_kind
 from edge_hoi.ingest.url import local_path
@@ -12,11 +12,12 @@ RECORDINGS = (SourceKind.FILE, SourceKind.FOLDER, SourceKind.IMAGE)
 """Kinds of source that are read losslessly."""
 
 
-def name_sources(sources: Sequence[tuple[str | None, str]]) -> list[str]:
+def name_sources(sources: Sequence[tuple[str | None, str]], note: Callable[[str], None] = lambda _: None) -> list[str]:
     """Return an id for each source: its own, or one made from its address, numbered where that is taken.
 
     Args:
         sources: Own id, or None, and address of each.
+        note: Called with a message for the user where only the place in the list tells two cameras apart.
 
     Returns:
         An id for each, no two alike. What may be a secret in an address is never part of one.
@@ -27,12 +28,11 @@ def name_sources(sources: Sequence[tuple[str | None, str]]) -> list[str]:
         if own:
             names.append(own)
             continue
-        name = _name_from_address(url)
-        name = next(
-            candidate
-            for candidate in itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
-            if candidate not in taken
-        )
+        base = _name_from_address(url)
+        candidates = itertools.chain([base], (f"{base}-{number}" for number in itertools.count(2)))
+        name = next(candidate for candidate in candidates if candidate not in taken)
+        if name != base and (shown := mask_url(url)) != url:
+            note(f"{shown} is called {name} by its place in the list; give it an `id`, which stays the same when the list changes")
         taken.add(name)
         names.append(name)
     return names
