@@ -4,8 +4,10 @@
 """
 
 import json
+import logging
 import os
 import re
+import traceback
 from base64 import b64encode
 from collections.abc import Iterable
 from urllib.parse import quote, unquote
@@ -48,6 +50,13 @@ def mask(text: str, secrets: Iterable[str] = ()) -> str:
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, MASK)
     return text
+
+
+def mask_traceback(record: logging.LogRecord) -> bool:
+    """Filter a logger's records, all of them pass: format a traceback now, with secrets masked, for handlers of any program."""
+    if record.exc_info:
+        record.exc_text = mask("".join(traceback.format_exception(*record.exc_info)).rstrip("\n"))
+    return True
 
 
 def mask_url(url: str) -> str:

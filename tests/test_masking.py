@@ -1,12 +1,13 @@
 """One masking for every text that leaves the program."""
 
 import json
+import logging
 from urllib.parse import quote
 
 import pytest
 
 from edge_hoi import masking
-from edge_hoi.masking import mask, mask_url, names_secret, remember, secrets_of_url
+from edge_hoi.masking import mask, mask_traceback, mask_url, names_secret, remember, secrets_of_url
 from edge_hoi.pipeline.source_names import name_sources
 
 CANARY = "c@nary/p%ss1"
@@ -109,6 +110,24 @@ def test_remembered_secrets_are_masked_in_all_forms_and_words_are_not():
 def test_user_and_password_are_masked_as_they_are_sent():
     remember("http://me:k%40nari-1@h/live")
     assert mask("Authorization: Basic bWU6a0BuYXJpLTE= k@nari-1 k%40nari-1") == "Authorization: Basic *** *** ***"
+
+
+def test_a_traceback_in_a_record_of_the_log_is_formatted_without_secrets(caplog):
+    logger = logging.getLogger("edge_hoi.outbox.relay")
+    assert mask_traceback in logger.filters
+    remember("Hunter2-x")
+    try:
+        try:
+            int("Hunter2-x")
+        except ValueError as error:
+            raise RuntimeError("rtsp://u:other@h/live") from error
+    except RuntimeError:
+        logger.exception("failed")
+    logger.warning("no traceback")
+    assert caplog.text.count("Traceback (most recent call last)") == 2
+    assert "RuntimeError: rtsp://u:***@h/live\n" in caplog.text
+    assert "base 10: '***'\n" in caplog.text
+    assert caplog.records[1].exc_text is None
 
 
 def test_of_an_address_only_the_parts_that_may_be_secret_are_remembered():

@@ -12,6 +12,7 @@ import numpy as np
 from edge_hoi.compat import UTC
 from edge_hoi.events import EpisodeKeeper
 from edge_hoi.ingest import ReaderState, SourceReader
+from edge_hoi.masking import mask
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
 from edge_hoi.pipeline.status import CameraStatus, State
 from edge_hoi.runtime import Engine
@@ -228,7 +229,7 @@ class Camera:
     def _describe_error(self) -> str | None:
         error = self._failure or self.reader.error  # the reader's also during an outage that may yet pass
         if error is not None:
-            return str(error) or type(error).__name__
+            return mask(str(error)) or type(error).__name__
         return "ended early: the file is truncated" if self.reader.tally.is_truncated else None
 
     def _admit(self, events: list[Event]) -> list[Event]:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from edge_hoi.detection import FixedSizeDetector
 from edge_hoi.errors import EdgeHoiError, EngineError
 from edge_hoi.ingest import ReaderState
+from edge_hoi.masking import mask_traceback
 from edge_hoi.outbox import Delivery
 from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.detector_pool import DetectorPool
@@ -18,6 +19,7 @@ from edge_hoi.telemetry import StageTimer
 from edge_hoi.types import EndReason, Event, Frame
 
 log = logging.getLogger(__name__)
+log.addFilter(mask_traceback)
 
 IDLE_WAIT_SECONDS = 0.01
 FILE_WAIT_SECONDS = 0.2
