@@ -73,6 +73,7 @@ def main() -> None:
         channel.send_error(source_error(request.url, source_kind(request.url), "memory"))
     except Exception as error:  # its text is not sent because it may contain the URL
         channel.send_error(defect_error(request.options["source_id"], error))
+    channel.wait_until_closed()
 
 
 def _send_all(source: Source, channel: "_Channel", ring: FrameRing, request: Request) -> None:
@@ -133,6 +134,11 @@ class _Channel:
         slot = min(self._free)
         self._free.remove(slot)
         return slot
+
+    def wait_until_closed(self) -> None:
+        """Wait for the parent, which must not find the connection closed while it has packets to read."""
+        while self._connection.recv(MAX_MESSAGE_BYTES):
+            pass
 
     def log_handler(self) -> logging.Handler:
         channel = self

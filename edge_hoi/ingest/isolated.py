@@ -184,7 +184,7 @@ class IsolatedSource(Source):
         """Let the child use the slots of deleted images again."""
         slots = bytes(self._released.popleft() for _ in range(len(self._released)))
         self._with_child.update(slots)
-        with suppress(BrokenPipeError):  # it died; `_receive` says so
+        with suppress(BrokenPipeError, ConnectionResetError):  # it died; `_receive` says so
             if slots:
                 self._connection.send(slots)
 
@@ -218,10 +218,8 @@ class IsolatedSource(Source):
         """Wait a moment for a packet, and check the child."""
         try:
             packet = self._connection.recv(MAX_MESSAGE_BYTES)
-        except TimeoutError:
+        except (TimeoutError, ConnectionResetError):  # reset once if it died with unread packets; what it sent is still there
             packet = None
-        except ConnectionResetError:
-            packet = b""
         if packet == b"":
             raise self._death_error()
         if time.monotonic() >= self._next_check_seconds:

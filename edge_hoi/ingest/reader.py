@@ -151,8 +151,9 @@ class SourceReader:
                 if source.info.is_live:
                     raise SourceError(f"{source.info.masked_url} ended its stream.", code="unreachable", is_retryable=True)
         except SourceError as error:
-            self.error = error
-            self.crashes += error.code in _CRASHES
+            if not self._stopping.is_set():
+                self.error = error
+                self.crashes += error.code in _CRASHES
         except Exception as error:  # a bug ends this source only
             self.error = defect_error(self.source_id, error)
 

@@ -133,6 +133,29 @@ def test_time_of_arrival_is_of_the_clock_of_this_process(clip):
     assert before < frame.arrived_seconds < time.monotonic()
 
 
+def test_the_end_is_read_if_the_child_was_there_long_before(clip):
+    with isolated(clip) as source:
+        frames = iter(source)
+        held = [next(frames) for _ in range(48)]
+        wait_until_idle(source.pid)
+        del held
+        assert [frame.index for frame in frames] == [48, 49]
+        assert source.tally.frames_decoded == 50
+
+
+def test_frames_that_the_child_sent_before_it_died_are_read(clip):
+    with isolated(clip) as source:
+        frames = iter(source)
+        held = [next(frames)]
+        wait_until_idle(source.pid)
+        os.kill(source.pid, signal.SIGKILL)
+        del held
+        indices = []
+        with pytest.raises(SourceError, match="signal 9"):
+            indices.extend(frame.index for frame in frames)
+    assert indices == list(range(1, 8))
+
+
 ERRORS = {
     "missing file": ("missing.mp4", {}),
     "no video": ("text.mp4", {}),
@@ -269,6 +292,13 @@ def test_the_child_ends_with_a_parent_that_is_killed(silent_server, clip, state)
         time.sleep(0.3)
         parent.kill()
         wait_until(lambda: not is_running(child.pid), within(1.0))
+
+
+def wait_until_idle(pid):
+    asleep = 0
+    while asleep < 20:
+        asleep = asleep + 1 if psutil.Process(pid).status() == psutil.STATUS_SLEEPING else 0
+        time.sleep(0.01)
 
 
 def wait_until(condition, seconds=60.0):
