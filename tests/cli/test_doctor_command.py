@@ -39,7 +39,7 @@ def test_an_untrained_engine_of_the_current_folder_is_called_so(untrained_engine
     (tmp_path / "engines").mkdir()
     (tmp_path / "engines" / "default").symlink_to(untrained_engine)
     monkeypatch.chdir(tmp_path)
-    (finding,) = doctor._engines()
+    finding, _photo = doctor._engines()
     assert "UNTRAINED" in finding.detail
 
 
