@@ -24,7 +24,7 @@ _MAX_REMEMBERED = 10_000
 _remembered: dict[str, None] = {}
 """In order of appearance. It belongs to the process, as its log and its terminal do."""
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^\s\"'<>`]*[^\s\"'<>`:;,.)\]])")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}://)([^\s\"'<>`]*[^\s\"'<>`:;,.)\]])")
 _WITHOUT_SCHEME = re.compile(r"(?:^|(?<=/))[^/:@]*:.*@.*")
 _PLACEHOLDER = re.compile(r"\$\{\w+\}")
 _HOST = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.%]+\])(?::\d{1,5})?")
@@ -119,7 +119,7 @@ def _forms(secret: str) -> set[str]:
 
 def _address_without_scheme(path: str) -> re.Match[str] | None:
     """Find `user:password@host` in what is no file; the folder of the configuration may stand before it."""
-    return None if os.path.exists(path) else _WITHOUT_SCHEME.search(path)  # noqa: PTH110 -- False for what cannot be a path
+    return None if "@" not in path or os.path.exists(path) else _WITHOUT_SCHEME.search(path)  # noqa: PTH110 -- False for what cannot be a path
 
 
 def _split(address: str) -> tuple[str, str, str, str] | None:

@@ -153,6 +153,7 @@ ATTACKS = {
     "redis: a reply of 2 GB": (REDIS, flood(b"$2000000000\r\n")),
     "redis: a line without end": (REDIS, flood(b"+")),
     "redis: an error without end": (REDIS, flood(b"-ERR ", part=b"\x1b[31m" * 10_000)),
+    "redis: an error of one word of 1 MB": (REDIS, once(b"-", b"a" * 1_000_000, b"\r\n")),
     "redis: two billion numbers": (REDIS, flood(b"*2000000000\r\n", part=b":1\r\n" * 10_000)),
     "redis: lists in lists": (REDIS, flood(part=b"*1\r\n" * 10_000)),
     "redis: a reply that drips": (REDIS, drip(b"$2000\r\n")),
