@@ -210,10 +210,13 @@ def _plan_target(backend: str, compute_capability: Sequence[str] | None, batch: 
 
 
 def _print_built(output: Path, manifest: "Manifest") -> None:
+    from edge_hoi.runtime.open import PLAN_BACKENDS
+
     megabytes = sum((output / path).stat().st_size for path in manifest.files) / 1e6
     size = f"{manifest.input.height}x{manifest.input.width}"
     out.print(f"{output}: {manifest.backend}, {manifest.precision}, {size}, {megabytes:.1f} MB; try it with", soft_wrap=True)
-    out.print(f"    edge-hoi run --engine {output}", soft_wrap=True)
+    named = f" --backend {manifest.backend}" if manifest.backend in PLAN_BACKENDS else ""  # which a folder may not choose
+    out.print(f"    edge-hoi run --engine {output}{named}", soft_wrap=True)
 
 
 def inherited_caution(checkpoint: "Checkpoint", evaluation: Path | None) -> str | None:

@@ -11,7 +11,7 @@ from edge_hoi.errors import EngineError, MissingDependencyError
 from edge_hoi.pipeline.photo_engine import find_photo_engine, is_photo
 from edge_hoi.runtime import Device, Engine, Manifest, PrecisionHint, open_engine, read_manifest
 from edge_hoi.runtime.manifest import MANIFEST_FILE, WEIGHTS_FILE
-from edge_hoi.runtime.open import PLAN_BACKENDS
+from edge_hoi.runtime.open import PLAN_BACKENDS, choose_backend
 
 if TYPE_CHECKING:
     import torch
@@ -24,16 +24,16 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 def engine_homes() -> tuple[Path, ...]:
     """List the folders that engines are looked for in, first match first.
 
-    `engines/` of the current folder, the installed package's own, and, in a checkout, `engines/` beside the package.
+    The installed package's own, and, in a checkout, `engines/` beside the package. Not the current folder, which may be a stranger's.
     """
-    return (Path.cwd() / "engines", _PACKAGE / "engines", _PACKAGE.parent / "engines")
+    return (_PACKAGE / "engines", _PACKAGE.parent / "engines")
 
 
 def engine_folder(name_or_path: str | Path) -> Path:
     """Find an engine's folder.
 
     Args:
-        name_or_path: A folder with a manifest, a name in one of `engine_homes`, or `photo` or `photo-DETECTOR`.
+        name_or_path: A name in one of `engine_homes`, which comes first; a folder with a manifest; or `photo` or `photo-DETECTOR`.
 
     Raises:
         EngineError: There is none; the message names the nearest known engine, or what to do with a checkpoint.
@@ -43,7 +43,8 @@ def engine_folder(name_or_path: str | Path) -> Path:
             return folder
         raise EngineError(f"engine {name_or_path} is not built here yet, or by another version; run `edge-hoi models pull {name_or_path}`")
     path = Path(name_or_path).expanduser()
-    for candidate in (path, *(home / name_or_path for home in engine_homes())):
+    is_name = isinstance(name_or_path, str) and "/" not in name_or_path
+    for candidate in (*(home / name_or_path for home in engine_homes() if is_name), path):
         if (candidate / MANIFEST_FILE).is_file():
             return candidate
     if path.is_dir():
@@ -53,7 +54,9 @@ def engine_folder(name_or_path: str | Path) -> Path:
     known = sorted({found.parent.name for home in engine_homes() for found in home.glob(f"*/{MANIFEST_FILE}")})
     near = difflib.get_close_matches(str(name_or_path), known, n=1)
     fix = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known) or 'none'}; `edge-hoi build` makes one"
-    raise EngineError(f"no engine {str(name_or_path)!r}: neither a folder nor a name in engines/; {fix}")
+    if ("engines" / path / MANIFEST_FILE).is_file():
+        fix = f"did you mean the folder `engines/{path}`?"
+    raise EngineError(f"no engine {str(name_or_path)!r}: neither a folder nor a name of this package's engines; {fix}")
 
 
 def caution_of(manifest: Manifest) -> str | None:
@@ -100,14 +103,18 @@ def engine_opener(
         keeps_plans: Keep what TensorRT compiles in the cache folder.
         allows_random_weights: With `torch`, run random weights where the folder has none: for measuring speed.
         note: Called with a message if the engine runs in another precision than it was built in.
+
+    Raises:
+        EngineError: The manifest's backend must be named by the user; see `open_engine`.
     """
-    name = backend or manifest.backend
+    name = choose_backend(folder, manifest, backend)
     if name == TORCH:
         return partial(_open_torch, folder, manifest, max_batch, device, allows_random_weights)
 
     def open_for(size: tuple[int, int]) -> Engine:
         engine = open_engine(
             folder,
+            manifest=manifest,
             backend=name,
             input_size=size,
             max_batch=max_batch,

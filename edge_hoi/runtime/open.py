@@ -22,7 +22,7 @@ ONNX_BACKENDS = tuple(name for name in _BACKENDS if name != "torch-tensorrt")
 """Backends that run an engine's ONNX file."""
 PLAN_BACKENDS = tuple(MODULES)
 """Backends that compile the network for one kind of GPU and one input size."""
-_FOLDER_MAY_CHOOSE = ("openvino", "onnxruntime")
+_FOLDER_MAY_CHOOSE = ("openvino", "onnxruntime", "torch")
 """Backends that run an engine's network as data. Others may run code of its folder, so only the user chooses them."""
 
 
@@ -40,6 +40,22 @@ def register_backend(name: str, make: Callable[..., Engine]) -> None:
     if name in _BACKENDS:
         raise EngineError(f"backend {name!r} exists already; choose another name")
     _BACKENDS[name] = make
+
+
+def choose_backend(folder: Path, manifest: Manifest, named: str | None) -> str:
+    """Return the backend that the user named, or the engine's own if it runs the engine's files as data.
+
+    Raises:
+        EngineError: The user named none, and the engine's own may run code of its folder.
+    """
+    own = manifest.backend
+    if named is None and own not in _FOLDER_MAY_CHOOSE:
+        others = "; `--backend openvino` runs its network on the CPU, as data" if own in ONNX_BACKENDS else ""
+        raise EngineError(
+            f"{folder} asks for backend {own!r}, which may run code of the folder; if you trust who made it, name the backend: "
+            f"`--backend {own}`, in a configuration `engine: {{backend: {own}}}`{others}"
+        )
+    return named or own
 
 
 def open_engine(
@@ -80,12 +96,7 @@ def open_engine(
         near = get_close_matches(name, _BACKENDS, n=1, cutoff=0.5)
         fix = "open a torch engine with TorchEngine" if name == "torch" else f"did you mean {near[0]!r}?" if near else "use one of those"
         raise EngineError(f"open_engine expects backend {' or '.join(map(repr, _BACKENDS))}, got {name!r}; {fix}")
-    if backend is None and name not in _FOLDER_MAY_CHOOSE:
-        others = "; `--backend openvino` runs its network on the CPU, as data" if name in ONNX_BACKENDS else ""
-        raise EngineError(
-            f"{folder} asks for backend {name!r}, which may run code of the folder; if you trust who made it, name the backend: "
-            f"`--backend {name}`, in a configuration `engine: {{backend: {name}}}`{others}"
-        )
+    choose_backend(folder, manifest, backend)
     make = _BACKENDS[name]
     if isinstance(make, tuple):
         module, class_name = make

@@ -27,7 +27,7 @@ def test_an_untrained_model_becomes_an_engine_that_runs(tmp_path, monkeypatch, c
     assert (manifest.input.height, manifest.input.width) == (96, 160)
     assert (manifest.episodes.enter, manifest.episodes.leave) == (0.7, 0.65)
     assert [verb.min_duration_seconds for verb in manifest.episodes.verbs.values()] == ([0.2] if backend == "openvino" else [])
-    assert command("run", "--source", DEMO_CLIP, "--engine", "mine", "--max-frames", 5) == 0
+    assert command("run", "--source", DEMO_CLIP, "--engine", "engines/mine", "--max-frames", 5) == 0
     assert "UNTRAINED" in capsys.readouterr().err
 
 
@@ -48,7 +48,7 @@ def test_an_int8_engine_is_built_from_a_calibration_set_and_verified(tmp_path, m
     assert manifest.accuracy.measured["box_error"] < manifest.accuracy.limits["box_error"]
     assert "int8" in capsys.readouterr().out
     assert command("build", "untrained:tiny", "--no-text-tower", "-o", "engines/exact", *options) == 0
-    assert command("verify", "quick", "--against", "exact", "--frames", 4) == 0
+    assert command("verify", "engines/quick", "--against", "engines/exact", "--frames", 4) == 0
     assert "distortion" in capsys.readouterr().out
 
 

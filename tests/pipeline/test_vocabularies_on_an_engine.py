@@ -115,12 +115,16 @@ def test_a_clip_pretrained_on_the_web_is_not_doubted(engine, tmp_path):
     assert UNKNOWN not in notes[0]
 
 
-def test_an_engine_of_the_current_folder_is_found_before_the_package_s_own(tmp_path, monkeypatch):
+def test_a_name_is_the_package_s_engine_and_another_folder_is_named_by_its_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    for name in ("default", "engines/default", "engines/mine", "beside"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "manifest.json").write_text("{}")
     assert tmp_path not in engine_folder("default").parents
-    (tmp_path / "engines" / "default").mkdir(parents=True)
-    (tmp_path / "engines" / "default" / "manifest.json").write_text("{}")
-    assert engine_folder("default") == tmp_path / "engines" / "default"
+    for path in ("./default", "engines/default", "engines/../default", str(tmp_path / "default"), "beside", "engines/mine"):
+        assert engine_folder(path).resolve() == (tmp_path / path).resolve()
+    with pytest.raises(EngineError, match=r"no engine 'mine': .*; did you mean the folder `engines/mine`\?"):
+        engine_folder("mine")
     with pytest.raises(EngineError, match="a folder without manifest"):
         engine_folder(str(tmp_path))
 

@@ -76,6 +76,7 @@ def _targets(engines: list[str], backends: list[str], source: str, size: str | N
     from edge_hoi.lab.speed.benchmark_target import BenchmarkTarget
     from edge_hoi.pipeline.engines import engine_folder
     from edge_hoi.runtime import choose_input_size, read_manifest
+    from edge_hoi.runtime.open import choose_backend
 
     first = next((frame for frame, _ in decoded(source)), None)
     if first is None:
@@ -85,7 +86,7 @@ def _targets(engines: list[str], backends: list[str], source: str, size: str | N
         folder = engine_folder(engine)
         manifest = read_manifest(folder)
         input_size = parse_size(size) if size else choose_input_size(first.width, first.height, manifest.input)
-        for backend in dict.fromkeys(backends or [manifest.backend]):
+        for backend in dict.fromkeys(backends or [choose_backend(folder, manifest, None)]):
             name = f"{engine} on {backend}" if len(backends) > 1 else engine
             targets.append(BenchmarkTarget(name, folder, manifest, backend, device, input_size))
     return targets

@@ -61,7 +61,7 @@ def hoi(
     HICO-DET: mAP in the default and the known-object setting; full, rare, non-rare. V-COCO: role AP in both scenarios, and the verb
     AP of the published code. An image needs about a kilobyte of memory. Metrics on a part of the images do not compare with a paper's.
 
-        edge-hoi eval hoi --engine hoiclip --dataset hico_det --data datasets/hico_20160224_det --output results.json --plot ap.png
+        edge-hoi eval hoi --engine engines/hoiclip --dataset hico_det --data datasets/hico_20160224_det --output results.json --plot ap.png
     """
     from edge_hoi.lab.datasets import open_dataset, unseen_hoi_ids
     from edge_hoi.lab.evaluation import open_benchmark, plot_categories

@@ -52,10 +52,10 @@ def test_the_reference_is_found_by_its_weights(engines, tmp_path, monkeypatch):
 
 def test_equal_engines_pass_with_a_table(engines, checkpoint, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert command("verify", "quick", "--frames", 3) == 0
+    assert command("verify", "engines/quick", "--frames", 3) == 0
     assert "lost_triplets" in capsys.readouterr().out
     save_checkpoint(checkpoint, tmp_path / "tiny.safetensors")
-    assert command("verify", "quick", "--against", tmp_path / "tiny.safetensors", "--frames", 2) == 0
+    assert command("verify", "engines/quick", "--against", tmp_path / "tiny.safetensors", "--frames", 2) == 0
 
 
 def test_the_limits_of_the_manifest_apply(engines, tmp_path, monkeypatch, capsys):
@@ -64,7 +64,7 @@ def test_the_limits_of_the_manifest_apply(engines, tmp_path, monkeypatch, capsys
     limits = {"box_error": -1.0, "score_error": 1.0, "lost_triplets": 1.0, "distortion": 1.0}
     accuracy = {"frames_sha256": "0" * 64, "frames": 2, "measured": {}, "limits": limits}
     path.write_text(json.dumps(json.loads(path.read_text()) | {"accuracy": accuracy}))
-    assert command("verify", "quick", "--frames", 2) == 4
+    assert command("verify", "engines/quick", "--frames", 2) == 4
     assert "the int8 engine exceeds the fp32 accuracy tolerance: box error 0 > -1 (worst: " in capsys.readouterr().err
 
 
@@ -73,5 +73,5 @@ def test_the_limits_of_the_manifest_apply(engines, tmp_path, monkeypatch, capsys
 )
 def test_an_unsuitable_reference_is_refused(engines, tmp_path, monkeypatch, capsys, against, words):
     monkeypatch.chdir(tmp_path)
-    assert command("verify", "quick", "--against", against, "--frames", 2) == 4
+    assert command("verify", "engines/quick", "--against", f"engines/{against}", "--frames", 2) == 4
     assert words in capsys.readouterr().err
