@@ -10,6 +10,7 @@ import os
 import pickle
 import resource
 import select
+import signal
 import socket
 import sys
 import threading
@@ -151,7 +152,9 @@ class _Channel:
 
 
 def _end_with_parent() -> None:
-    """Have the kernel end this process with SIGIO once standard input closes, whatever it does then, as it is not handled."""
+    """Have the kernel end this process with SIGIO once standard input closes, whatever it does then."""
+    signal.signal(signal.SIGIO, signal.SIG_DFL)  # the parent's settings are inherited
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGIO})
     stdin = sys.stdin.fileno()
     fcntl.fcntl(stdin, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(stdin, fcntl.F_SETFL, fcntl.fcntl(stdin, fcntl.F_GETFL) | os.O_ASYNC)
