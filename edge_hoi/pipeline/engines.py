@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge_hoi.config import cache_folder
 from edge_hoi.errors import EngineError, MissingDependencyError
-from edge_hoi.pipeline.photo_engine import find_photo_engine, is_photo
+from edge_hoi.pipeline.photo_engine import PHOTO, find_photo_engine, is_photo, photo_detectors
 from edge_hoi.runtime import Device, Engine, Manifest, PrecisionHint, open_engine, read_manifest
 from edge_hoi.runtime.manifest import MANIFEST_FILE, WEIGHTS_FILE
 from edge_hoi.runtime.open import PLAN_BACKENDS, choose_backend
@@ -51,9 +51,10 @@ def engine_folder(name_or_path: str | Path) -> Path:
         raise EngineError(f"{path} is a folder without {MANIFEST_FILE}, so no engine; build one with `edge-hoi build`")
     if path.suffix in CHECKPOINT_SUFFIXES:
         raise EngineError(f"{path} is a checkpoint, not an engine; run `edge-hoi build {path} --output engines/mine` first")
-    known = sorted({found.parent.name for home in engine_homes() for found in home.glob(f"*/{MANIFEST_FILE}")})
+    here = {found.parent.name for home in engine_homes() for found in home.glob(f"*/{MANIFEST_FILE}")}
+    known = sorted(here | {PHOTO, *(model.name for model in photo_detectors())})
     near = difflib.get_close_matches(str(name_or_path), known, n=1)
-    fix = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known) or 'none'}; `edge-hoi build` makes one"
+    fix = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}; `edge-hoi build` makes one"
     if ("engines" / path / MANIFEST_FILE).is_file():
         fix = f"did you mean the folder `engines/{path}`?"
     raise EngineError(f"no engine {str(name_or_path)!r}: neither a folder nor a name of this package's engines; {fix}")
@@ -105,9 +106,11 @@ def engine_opener(
         note: Called with a message if the engine runs in another precision than it was built in.
 
     Raises:
-        EngineError: The manifest's backend must be named by the user; see `open_engine`.
+        EngineError: The manifest's backend must be named by the user, see `open_engine`; or there is no network for PyTorch.
     """
     name = choose_backend(folder, manifest, backend)
+    if name == TORCH and manifest.clip is None:
+        raise EngineError(f"engine {manifest.name!r} is a two-stage engine, which PyTorch does not run; omit the backend")
     if name == TORCH:
         return partial(_open_torch, folder, manifest, max_batch, device, allows_random_weights)
 

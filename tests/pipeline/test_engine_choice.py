@@ -4,7 +4,7 @@ import pytest
 
 from edge_hoi.config import EngineConfig
 from edge_hoi.demo import DEMO_CLIP
-from edge_hoi.errors import DownloadError
+from edge_hoi.errors import DownloadError, EngineError
 from edge_hoi.pipeline.engine_choice import choose_engine, obtain_engine
 
 CLIP = str(DEMO_CLIP)
@@ -50,6 +50,11 @@ def test_the_environment_names_the_engine_where_nothing_else_does(monkeypatch):
     assert choose_engine(EngineConfig(path="mine"), ["street.mp4"]) == "mine"
     monkeypatch.setenv("EDGE_HOI_ENGINE", "")
     assert choose_engine(EngineConfig(), [CLIP]) == "default"
+
+
+def test_a_misspelt_name_is_answered_with_the_one_meant():
+    with pytest.raises(EngineError, match="did you mean `photo-femto`"):
+        obtain_engine(EngineConfig(path="photo-fento"), [], note=lambda _: None)
 
 
 @pytest.mark.parametrize(("variable", "is_forbidden"), [("1", True), ("yes", True), ("0", False), ("", False), ("False", False)])
