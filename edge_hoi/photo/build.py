@@ -30,8 +30,8 @@ EPISODES = EpisodeSettings.model_validate(yaml.safe_load((resources.files("edge_
 """Thresholds of episodes, chosen for this head; docs/photo-engine.md says how."""
 
 _CAUTION = (
-    "this engine sees which things there are and where, not what they look like: interactions that it cannot tell from boxes are off, "
-    "see docs/photo-engine.md; HOICLIP with published weights is the better engine"
+    "sees which things there are and where, not what people do with them: interactions that it cannot tell from boxes are off "
+    "(docs/photo-engine.md); HOICLIP with published weights is the better engine"
 )
 _TOOLS = ("onnx", "openvino", "safetensors")
 

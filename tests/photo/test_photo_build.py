@@ -11,9 +11,11 @@ from edge_hoi.config import parse_config
 from edge_hoi.detection import FixedSizeDetector, sigmoid
 from edge_hoi.errors import EngineError, VocabularyError
 from edge_hoi.events import EpisodeSettings
+from edge_hoi.lab.speed.benchmark_target import BenchmarkTarget, eager_targets
 from edge_hoi.photo import EPISODES, build_photo_engine, photo_network
 from edge_hoi.pipeline.classifiers import load_classifier
 from edge_hoi.pipeline.detector_builder import DetectorBuilder
+from edge_hoi.pipeline.engines import engine_opener
 from edge_hoi.runtime import open_engine, read_manifest
 from edge_hoi.telemetry import StageTimer
 from edge_hoi.vocabulary import load_vocabulary
@@ -144,3 +146,10 @@ def test_other_vocabularies_are_mapped_onto_what_it_knows_and_others_refused(pho
     assert any("does not know 89 categories of 'vcoco', such as 'person looking at snowboard'" in note for note in notes)
     with pytest.raises(VocabularyError, match=r"'person repairing robot'.*CLIP"):
         builder.vocabulary(["person repairing robot"])
+
+
+def test_pytorch_does_not_run_it_and_says_so(photo):
+    with pytest.raises(EngineError, match="two-stage engine, which PyTorch does not run"):
+        engine_opener(photo, read_manifest(photo), backend="torch")
+    target = BenchmarkTarget("photo", photo, read_manifest(photo), "openvino", "cpu", (HEIGHT, WIDTH))
+    assert eager_targets([target]) == []

@@ -76,8 +76,8 @@ class BenchmarkTarget:
 
 
 def eager_targets(targets: Sequence[BenchmarkTarget]) -> list[BenchmarkTarget]:
-    """Return the baselines: eager PyTorch, once for each architecture that no target runs so already."""
-    missing = {target.architecture: target for target in targets}
+    """Return the baselines: eager PyTorch, once for each architecture that PyTorch has and no target runs so already."""
+    missing = {target.architecture: target for target in targets if target.manifest.clip}
     for target in targets:
         if target.backend == TORCH:
             missing.pop(target.architecture, None)
