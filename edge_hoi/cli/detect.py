@@ -1,7 +1,9 @@
 """`edge-hoi detect`: the interactions of an image, or of every frame of a video, as JSON."""
 
 import json
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +33,10 @@ def detect(
     max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="Stop after this many frames.")] = None,
     device: DeviceOption = None,
     offline: OfflineOption = False,
+    memory_limit: Annotated[
+        str | None,
+        typer.Option("--memory-limit", metavar="BYTES", help="Decode in a process of its own with at most this much memory, as 512MB."),
+    ] = None,
 ) -> None:
     """Detect the interactions in an image, or in each frame of a video: one line of JSON a frame, best interaction first.
 
@@ -39,8 +45,8 @@ def detect(
         edge-hoi detect photo.jpg --annotate seen.png
     """
     from edge_hoi.api.detector import Detector
-    from edge_hoi.config import EngineConfig
-    from edge_hoi.ingest import open_source
+    from edge_hoi.config import EngineConfig, parse_config
+    from edge_hoi.ingest import IsolatedSource, Source, open_source
     from edge_hoi.ingest.url import is_local, local_path
     from edge_hoi.media import VideoWriter, write_image
     from edge_hoi.media import annotate as draw
@@ -49,8 +55,13 @@ def detect(
 
     if annotate is not None and is_local(source):
         refuse_overwriting([("--annotate", annotate)], [("the source", local_path(source))])
+    opener: Callable[..., Source] = open_source
+    if memory_limit is not None:
+        limit = parse_config({"sources": [{"url": source, "memory_limit": memory_limit}]}, origin="command line").sources[0].memory_limit
+        assert limit is not None
+        opener = partial(IsolatedSource, memory_limit=limit)
     with ExitStack() as cleanup:
-        opened = cleanup.enter_context(open_source(source, source_id="detect"))
+        opened = cleanup.enter_context(opener(source, source_id="detect"))
         chosen = get_engine(EngineConfig(path=engine, offline=offline), [source])
         detector = cleanup.enter_context(
             Detector(chosen, vocabulary=vocabulary, device=device or "auto", threshold=threshold, max_interactions=top)

@@ -82,3 +82,21 @@ def test_a_missing_picture_is_named(capsys, tmp_path):
     assert code == 3
     assert answers == []
     assert "no-such.jpg" in errors
+
+
+def test_a_memory_limit_changes_no_answer(capsys, picture):
+    assert detect(capsys, picture, "--memory-limit", "256MB") == detect(capsys, picture)
+
+
+def test_a_picture_over_the_memory_limit_is_an_error_of_one_line(capsys, tmp_path):
+    cv2.imwrite(str(tmp_path / "large.png"), np.zeros((5000, 5000, 3), np.uint8))
+    code, answers, errors = detect(capsys, tmp_path / "large.png", "--memory-limit", "128MB")
+    assert (code, answers) == (3, [])
+    assert "large.png: there is not enough memory" in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_a_memory_limit_that_is_no_size_is_named(capsys, picture):
+    code, _, errors = detect(capsys, picture, "--memory-limit", "much")
+    assert code == 2
+    assert "memory_limit" in errors
