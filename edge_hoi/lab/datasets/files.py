@@ -29,10 +29,18 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 -- JSON is anything
         DatasetError: As of `read_json_text`, or it is not JSON.
     """
     try:
-        return json.loads(read_json_text(path))
+        return parse_json(read_json_text(path))
     except (ValueError, RecursionError) as error:
         detail = "nested too deep" if isinstance(error, RecursionError) else str(error)
         raise DatasetError(f"{path}: not JSON, or truncated ({detail}); get or write the file again") from error
+
+
+def parse_json(content: str | bytes) -> Any:  # noqa: ANN401 -- JSON is anything
+    """Parse JSON; raise `ValueError` or `RecursionError`, also for an escape of half a character, which cannot be written."""
+    document = json.loads(content)
+    if ("\\u" if isinstance(content, str) else b"\\u") in content:
+        json.dumps(document, ensure_ascii=False).encode()
+    return document
 
 
 def read_json_text(path: Path) -> bytes:

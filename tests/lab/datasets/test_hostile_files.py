@@ -128,6 +128,21 @@ def test_values_are_counted_before_they_are_built(tmp_path, monkeypatch, limit, 
         read_json(path)
 
 
+@pytest.mark.parametrize("text", ['"\\ud800"', '"a\\udfffb"', '"\\udc00\\ud800"'])
+def test_half_a_character_is_no_text(tmp_path, text):
+    (tmp_path / "a.json").write_text(f'{{"a": {text}}}')
+    with pytest.raises(DatasetError, match=r"a\.json: not JSON"):
+        read_json(tmp_path / "a.json")
+    (tmp_path / "a.jsonl").write_text(f'{{"a": {text}}}\n')
+    with pytest.raises(DatasetError, match=r"a\.jsonl, line 1: expected an event as JSON"):
+        read_events(tmp_path / "a.jsonl")
+
+
+def test_characters_escaped_in_two_halves_are_read(tmp_path):
+    (tmp_path / "a.json").write_text('{"a": "\\ud83d\\ude00"}')
+    assert read_json(tmp_path / "a.json") == {"a": "\U0001f600"}
+
+
 def test_a_small_file_of_many_values_takes_little_memory(tmp_path):
     path = tmp_path / "annotations.json"
     path.write_bytes(b"[" + b"[]," * (MAX_BYTES // 3 - 1) + b"0]")  # 3 GB when it is built

@@ -1,6 +1,5 @@
 """Predicted episodes, reassembled from events."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_hoi.errors import DatasetError
-from edge_hoi.lab.datasets.files import as_list, as_mapping, read_json_text, reading
+from edge_hoi.lab.datasets.files import as_list, as_mapping, parse_json, read_json_text, reading
 from edge_hoi.types import NormalisedBox, Phase
 
 TYPE_PREFIX = "dev.edge-hoi.interaction."
@@ -66,7 +65,7 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     documents = []
     for number, line in enumerate(lines, start=1):
         try:
-            documents.append(dict(as_mapping(json.loads(line), "an event")))
+            documents.append(dict(as_mapping(parse_json(line), "an event")))
         except (ValueError, RecursionError, DatasetError) as error:
             raise DatasetError(f"{path}, line {number}: expected an event as JSON ({error}); is the file truncated?") from error
     return documents
