@@ -102,6 +102,7 @@ class OutboxReader:
         self._database = connect(path)
         try:
             version = self._database.execute("PRAGMA user_version").fetchone()[0]
+            schema = schema_of(self._database)
         except sqlite3.DatabaseError as error:
             self.close()
             raise DeliveryError(f"expected an outbox in {path}, got something else ({error}); name the outbox's file") from error
@@ -111,7 +112,7 @@ class OutboxReader:
                 f"the outbox {path} has version {version}, this program reads version {VERSION}; "
                 + ("upgrade edge-hoi" if version > VERSION else "a run that uses it migrates it")
             )
-        if schema_of(self._database) != schema_after():
+        if schema != schema_after():
             self.close()
             raise DeliveryError(f"{path} is no outbox: it has other tables, views or triggers; name the outbox's file")
 
