@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_hoi.detection.clip_tokenizer import MAX_BYTES, read_tokenizer
+from edge_hoi.detection.text_features import PROMPTS_PER_BATCH
 from edge_hoi.errors import EngineError, MissingDependencyError, VocabularyError
-from edge_hoi.runtime import TextTower
+from edge_hoi.runtime import Manifest
+from edge_hoi.runtime.memory_limit import memory_limit, physical_memory
+from edge_hoi.runtime.verified_file import verified_file
 
 
 class OnnxTextEncoder:
@@ -18,18 +22,20 @@ class OnnxTextEncoder:
     It opens the tower on first use: with cached features neither the tower nor the tokenizer's package is needed.
     """
 
-    def __init__(self, folder: Path, tower: TextTower) -> None:
-        """Store the engine's folder and its manifest's `text_tower`."""
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        """Store the engine's folder and its manifest, which has a `text_tower`."""
+        assert manifest.text_tower is not None
         self._folder = folder
-        self._tower = tower
+        self._manifest = manifest
+        self._tower = manifest.text_tower
 
     def encode(self, prompts: Sequence[str]) -> NDArray[np.float32]:
-        """Encode N prompts to `(N, E)` float32 text features, not normalised.
+        """Encode N prompts, up to `PROMPTS_PER_BATCH`, to `(N, E)` float32 text features, not normalised.
 
         Raises:
             VocabularyError: A prompt is longer than CLIP's context.
             MissingDependencyError: The tokenizer's package is not installed.
-            EngineError: A file of the tower cannot be opened.
+            EngineError: A file of the tower is refused or cannot be opened.
         """
         tokenizer, request = self._opened
         length = self._tower.context_length
@@ -38,24 +44,37 @@ class OnnxTextEncoder:
             if len(encoding.ids) > length:
                 raise VocabularyError(f"the prompt {prompt!r} has {len(encoding.ids)} tokens and CLIP reads {length}; shorten it")
             row[: len(encoding.ids)] = encoding.ids
-        features: NDArray[np.float32] = request.infer({"tokens": tokens})["text_features"]
+        from edge_hoi.runtime.network_file import reason_of
+
+        try:
+            features: NDArray[np.float32] = request.infer({"tokens": tokens})["text_features"]
+        except (RuntimeError, MemoryError, KeyError) as error:
+            raise EngineError(f"cannot run {self._folder / self._tower.path} ({reason_of(error)}); build the engine again") from error
         return features
 
     @cached_property
     def _opened(self) -> tuple[Any, Any]:
         """Open the tokenizer and the tower."""
         try:
-            import tokenizers
+            import tokenizers  # noqa: F401 -- only whether it is installed
         except ImportError as error:
             raise MissingDependencyError.of_extra("encoding prompts", "tokenizers", "text") from error
+        from edge_hoi.runtime.network_file import network_file, read_network, reason_of
         from edge_hoi.runtime.openvino_core import openvino_core
 
+        folder, tower = self._folder, self._tower
+        with verified_file(folder, self._manifest, tower.tokenizer, max_bytes=MAX_BYTES) as copy:
+            tokenizer = read_tokenizer(copy, folder / tower.tokenizer)
+        with network_file(folder, self._manifest, tower.path) as copy:
+            model = read_network(
+                copy, folder / tower.path, {"tokens": [PROMPTS_PER_BATCH, tower.context_length]}, f"{PROMPTS_PER_BATCH} prompts"
+            )
         try:
-            tokenizer = tokenizers.Tokenizer.from_file(str(self._folder / self._tower.tokenizer))
-            compiled = openvino_core().compile_model(self._folder / self._tower.path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        except Exception as error:  # both packages raise bare Exception or RuntimeError
-            reason = str(error).strip().splitlines()[-1]
-            raise EngineError(f"cannot open the text tower in {self._folder} ({reason}); build it again with `edge-hoi build`") from error
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
+            with memory_limit(physical_memory() // 2):
+                model.reshape({"tokens": [-1, tower.context_length]})
+                compiled = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        except (RuntimeError, MemoryError) as error:
+            raise EngineError(
+                f"OpenVINO cannot open {folder / tower.path} ({reason_of(error)}); build the engine again with `edge-hoi build`"
+            ) from error
         return tokenizer, compiled.create_infer_request()

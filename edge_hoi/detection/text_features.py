@@ -23,7 +23,7 @@ from edge_hoi.unfinished import writing_file
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
-_BATCH = 32
+PROMPTS_PER_BATCH = 32
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -81,10 +81,10 @@ def cached_text_features(
 
 def _encode(prompts: Sequence[str], encoder: TextEncoder, progress: Progress | None) -> Floats:
     batches = []
-    for begin in range(0, len(prompts), _BATCH):
-        batches.append(np.asarray(encoder.encode(prompts[begin : begin + _BATCH]), np.float32))
+    for begin in range(0, len(prompts), PROMPTS_PER_BATCH):
+        batches.append(np.asarray(encoder.encode(prompts[begin : begin + PROMPTS_PER_BATCH]), np.float32))
         if progress is not None:
-            progress(min(begin + _BATCH, len(prompts)), len(prompts))
+            progress(min(begin + PROMPTS_PER_BATCH, len(prompts)), len(prompts))
     features = np.concatenate(batches)
     problem = _find_problem(features, len(prompts))
     if problem:

@@ -9,19 +9,14 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 import open_clip
-import tokenizers
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from tokenizers import Regex, models, normalizers, pre_tokenizers, processors
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edge_hoi.detection.clip_tokenizer import clip_tokenizer
 from edge_hoi.export.onnx import trace, write_checked
 from edge_hoi.model import ClipTextTower
-
-_START, _END = "<start_of_text>", "<end_of_text>"
-# open_clip's pattern; it ignores case, which matters for the long s.
-_WORDS = r"(?i)'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
 
 class TextFeatures(NamedTuple):
@@ -70,28 +65,9 @@ def export_text_tower(tower: ClipTextTower, path: Path, *, half: bool = False) -
 
 
 def write_tokenizer(path: Path) -> None:
-    """Write `tokenizer.json`, equivalent to open_clip's `SimpleTokenizer`.
-
-    Two of its cleaning steps cannot be represented: repairing wrongly decoded text, and HTML entities.
-    """
+    """Write `tokenizer.json`; see `clip_tokenizer`."""
     source = open_clip.SimpleTokenizer()
-    tokenizer = tokenizers.Tokenizer(
-        models.BPE(vocab=source.encoder, merges=sorted(source.bpe_ranks, key=source.bpe_ranks.__getitem__), end_of_word_suffix="</w>")
-    )
-    tokenizer.normalizer = normalizers.Sequence(
-        [
-            normalizers.NFC(),
-            normalizers.Replace(Regex("[\u02bc\u2018-\u201b]"), "'"),
-            normalizers.Replace(Regex("[\u201c-\u201f]"), '"'),
-            normalizers.Lowercase(),
-        ]
-    )
-    words = pre_tokenizers.Split(Regex(_WORDS), "removed", invert=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
-    tokenizer.add_special_tokens([_START, _END])
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{_START} $A {_END}", special_tokens=[(_START, source.sot_token_id), (_END, source.eot_token_id)]
-    )
+    tokenizer = clip_tokenizer(source.encoder, sorted(source.bpe_ranks, key=source.bpe_ranks.__getitem__))
     path.write_text(tokenizer.to_str(), encoding="utf-8")
 
 

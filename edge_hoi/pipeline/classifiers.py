@@ -78,7 +78,7 @@ def load_classifier(folder: Path, manifest: Manifest, vocabulary: Vocabulary, *,
         clip_model=manifest.clip.model,
         clip_sha256=manifest.clip.weights_sha256,
         cache_folder=cache,
-        encoder=OnnxTextEncoder(folder, manifest.text_tower) if prompts and manifest.text_tower else None,
+        encoder=OnnxTextEncoder(folder, manifest) if prompts and manifest.text_tower else None,
     )
     return for_vocabulary(base, base_vocabulary, vocabulary, features)
 

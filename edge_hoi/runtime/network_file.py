@@ -37,7 +37,7 @@ def network_file(folder: Path, manifest: Manifest, name: str = MODEL_FILE) -> It
         yield copy
 
 
-def read_network(copy: Path, name: Path, shapes: Mapping[str, openvino.PartialShape], size: object) -> openvino.Model:
+def read_network(copy: Path, name: Path, shapes: Mapping[str, openvino.PartialShape | list[int]], size: object) -> openvino.Model:
     """Read a network and set the shapes of its inputs, and check what its tensors need; see `check_memory`.
 
     Args:

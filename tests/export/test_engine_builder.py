@@ -106,7 +106,7 @@ def test_the_text_tower_encodes_prompts_as_the_checkpoint_s(built, checkpoint):
     import open_clip
 
     prompts = ["a photo of a person riding a bicycle", "a photo of a dog"]
-    features = OnnxTextEncoder(built[0], read_manifest(built[0]).text_tower).encode(prompts)
+    features = OnnxTextEncoder(built[0], read_manifest(built[0])).encode(prompts)
     with torch.inference_mode():
         expected = torch.nn.functional.normalize(checkpoint.text(open_clip.SimpleTokenizer()(prompts)), dim=-1).numpy()
     np.testing.assert_allclose(features, expected, atol=1e-5)

@@ -109,7 +109,7 @@ def _text_features(vocabulary: Vocabulary, folder: Path, manifest: Manifest) -> 
         clip_model=manifest.clip.model,
         clip_sha256=manifest.clip.weights_sha256,
         cache_folder=cache_folder() / "text",
-        encoder=OnnxTextEncoder(folder, manifest.text_tower) if manifest.text_tower else None,
+        encoder=OnnxTextEncoder(folder, manifest) if manifest.text_tower else None,
     )
     rows = np.stack([features[prompt] for prompt in prompts])
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
