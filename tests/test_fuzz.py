@@ -24,7 +24,7 @@ from sample_events import make_events
 
 from edge_hoi.config import load_config, parse_config
 from edge_hoi.demo import DEMO_CLIP
-from edge_hoi.detection.text_encoder import OnnxTextEncoder
+from edge_hoi.detection.clip_tokenizer import read_tokenizer
 from edge_hoi.errors import EdgeHoiError
 from edge_hoi.ingest import open_source
 from edge_hoi.lab.datasets import open_dataset
@@ -38,7 +38,6 @@ from edge_hoi.masking import mask_url
 from edge_hoi.media import VideoWriter, write_image
 from edge_hoi.outbox import Outbox, OutboxReader, Selection
 from edge_hoi.runtime import read_manifest
-from edge_hoi.runtime.manifest_sections import TextTower
 from edge_hoi.telemetry.memory import peak_resident_bytes
 from edge_hoi.vocabulary import load_vocabulary
 
@@ -281,16 +280,13 @@ def manifest_form(repository, *_):
 
 def tokenizer_form(repository, *_):
     folder = repository / "engines/default"
-    tower = TextTower(path="text.onnx", tokenizer="tokenizer.json", context_length=32)
 
     def read(path):
-        with suppress(FileExistsError):
-            (path.parent / "text.onnx").symlink_to(folder / "text.onnx")
-        OnnxTextEncoder(path.parent, tower).encode(["person riding bicycle"])
+        read_tokenizer(path, path).encode_batch(["person riding bicycle"])
 
     document = json.loads((folder / "tokenizer.json").read_bytes())
     model = document["model"]  # the tokens of single characters and the special ones, so that more is tried in the time
-    model |= {"vocab": {token: number for token, number in model["vocab"].items() if number < 512 or "<|" in token}, "merges": []}
+    model |= {"vocab": {token: number for token, number in model["vocab"].items() if number < 512 or "_of_text>" in token}, "merges": []}
     return Form(json.dumps(document).encode(), "tokenizer.json", read)
 
 
