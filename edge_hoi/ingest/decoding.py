@@ -126,7 +126,7 @@ def video_stream(container: InputContainer, connection: Connection) -> av.VideoS
     context = stream.codec_context
     if context.width * context.height > connection.max_pixels:
         cause = f"its frames have {context.width}x{context.height} pixels, more than max_pixels={connection.max_pixels}"
-        raise source_error(connection.url, connection.kind, "refused", cause, "choose a smaller size in the camera, or raise max_pixels")
+        raise source_error(connection.url, connection.kind, "refused", cause, "raise max_pixels, or make it smaller")
     context.options = {"max_pixels": str(connection.max_pixels)}
     return stream
 
@@ -174,6 +174,10 @@ class DecodedStream:
     decodes from a damaged stream differ from run to run.
 
     All frames from the damage to the next key frame are corrupt: they depend on the damaged one, the only one that FFmpeg flags.
+
+    Attributes:
+        tally: Counts so far.
+        has_refused: Whether a frame had more than `max_pixels`.
     """
 
     def __init__(self, container: InputContainer, stream: av.VideoStream, connection: Connection, *, is_live: bool) -> None:
@@ -192,7 +196,7 @@ class DecodedStream:
         self._connection = connection
         self._is_live = is_live
         self._is_corrupt = False
-        self._has_refused = False
+        self.has_refused = False
         self._first_second: Fraction | None = None
         self._last_second = Fraction(0)
         self._is_cut = False  # the data ends early
@@ -275,8 +279,8 @@ class DecodedStream:
         except av.FFmpegError as error:
             self.tally.decode_errors += 1
             self._is_corrupt = True
-            if isinstance(error, av.error.ArgumentError) and not self._has_refused:
-                self._has_refused = True
+            if isinstance(error, av.error.ArgumentError) and not self.has_refused:
+                self.has_refused = True
                 limit = self._connection.max_pixels
                 _logger.warning("%s: a frame has more pixels than max_pixels=%d, and is dropped", mask_url(self._connection.url), limit)
             return

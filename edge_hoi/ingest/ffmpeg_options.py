@@ -7,6 +7,7 @@ import ctypes
 import importlib
 
 from edge_hoi.ingest.url import SourceKind
+from edge_hoi.types import MAX_PIXELS
 
 _CONTAINERS = (
     "apng,asf,avi,avs2,avs3,bmp_pipe,dhav,dirac,dnxhd,dv,flv,gif,gxf,h261,h263,h264,hevc,ivf,jpeg_pipe,live_flv,m4v,matroska,mjpeg,mov,mpeg,"
@@ -32,7 +33,7 @@ def ffmpeg_library() -> ctypes.CDLL:
     return ctypes.CDLL(importlib.import_module("av._core").__file__)
 
 
-_max_allocation = 0  # of this process, as FFmpeg's limit is
+_max_allocation = MAX_PIXELS * _BYTES_PER_PIXEL  # of this process, as FFmpeg's limit is
 
 
 def _limit_allocations(max_bytes: int) -> None:

@@ -59,7 +59,7 @@ class VideoSource(Source):
             rest = iter(decoded)
             first = next(rest, None)
             if first is None:
-                raise self._no_frame_error()
+                raise self._no_frame_error(has_refused=decoded.has_refused)
             self.info = self._describe(stream, first, source_id=source_id, is_live=live)
             self._frames = self._stamped(chain([first], rest))
         except BaseException:
@@ -111,7 +111,10 @@ class VideoSource(Source):
             is_tls_verified=self._connection.is_tls_verified,
         )
 
-    def _no_frame_error(self) -> SourceError:
+    def _no_frame_error(self, *, has_refused: bool) -> SourceError:
+        if has_refused:
+            cause = f"its frames have more pixels than max_pixels={self._connection.max_pixels}"
+            return source_error(self._connection.url, self._connection.kind, "refused", cause, "raise max_pixels, or make it smaller")
         if self._connection.kind is SourceKind.FILE:
             return unreadable_file_error(self._connection.url, self._connection.kind)
         return source_error(self._connection.url, self._connection.kind, "unreachable", "the stream ended before its first frame")

@@ -30,13 +30,15 @@ def refusal_of(url, **options):
 
 
 _CHILD = """
-import resource, sys
+import sys
+from pathlib import Path
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest import open_source
 
 count = errors = 0
 outcome = "end"
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+peak = lambda: int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])  # not ru_maxrss, which includes the parent's
+before = peak()
 try:
     with open_source(sys.argv[1], source_id="door", open_timeout_seconds=4.0, read_timeout_seconds=4.0) as source:
         for frame in source:
@@ -44,7 +46,7 @@ try:
         errors = source.tally.decode_errors
 except SourceError as error:
     outcome = error.code
-print(outcome, count, errors, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+print(outcome, count, errors, (peak() - before) // 1024)
 """
 
 

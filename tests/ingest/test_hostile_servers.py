@@ -328,10 +328,11 @@ def test_huge_images_of_a_camera_are_dropped_and_counted_and_the_camera_goes_on(
     small = write_image(tmp_path / "small.jpg", numbered_image(7)).read_bytes()
     Image.new("L", (16000, 16000), 90).save(tmp_path / "huge.jpg", quality=50)
     huge = (tmp_path / "huge.jpg").read_bytes()
-    server = serve(http_pages({"/video": mjpeg([small] * 5 + [huge] * 3 + [small] * 5)}))
+    server = serve(http_pages({"/video": mjpeg([small] * 5 + [huge] * 3 + [small] * 5), "/huge": mjpeg([huge] * 3)}))
     outcome, frames, errors, grown = read_in_a_child(f"http://127.0.0.1:{server.port}/video")
     assert (outcome, frames, errors) == ("end", 10, 3)
     assert grown < 100
+    assert read_in_a_child(f"http://127.0.0.1:{server.port}/huge")[:2] == ("refused", 0)
 
 
 def test_the_limit_of_pixels_is_exact_and_a_source_of_larger_frames_is_refused(tmp_path):
