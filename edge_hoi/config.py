@@ -132,6 +132,9 @@ class EngineConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     allow_demo: bool = Field(False, description="Let an engine that is trained on rendered images only run on live sources")
     max_batch: int = Field(1, ge=1, le=64, description="Frames of several cameras in one run of the engine")
+    requests: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = Field(
+        "auto", description="Runs of the engine at the same time, with OpenVINO; auto: several unless one live camera is all there is"
+    )
     precision: Literal["f32", "bf16"] | None = Field(
         None, description="Numeric precision on CPUs that support several; the manifest's if absent"
     )

@@ -1,5 +1,6 @@
 """Detection for one input size: images in, interactions out."""
 
+import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ class _Scored(NamedTuple):
 
 
 class FixedSizeDetector:
-    """Combines preprocessing, an engine, a classifier and postprocessing, for one thread. Closing the engine is left to its owner."""
+    """Combines preprocessing, an engine, a classifier and postprocessing. Threads may share it. Closing the engine is left to its owner."""
 
     def __init__(
         self,
@@ -61,7 +62,6 @@ class FixedSizeDetector:
                 f"vocabulary {vocabulary.name!r} on engine {engine.manifest.name!r} needs a classifier of (HOIs, objects, embedding size) "
                 f"{expected}, got {got}; make it with for_vocabulary"
             )
-        height, width = engine.input_size
         self.vocabulary = vocabulary
         self.engine = engine
         self.classifier = classifier
@@ -69,7 +69,7 @@ class FixedSizeDetector:
         self._max_interactions = max_interactions
         self._tiles = tiles_of(tiles)
         self._timer = timer or StageTimer()
-        self._preprocess = Preprocessor(engine.manifest.input, height=height, width=width)
+        self._of_thread = threading.local()
 
     def detect(self, images: Sequence[Image]) -> list[Interactions]:
         """Detect the interactions of images, in batches of up to the engine's `max_batch`.
@@ -86,9 +86,17 @@ class FixedSizeDetector:
     def embed(self, images: Sequence[Image]) -> dict[str, NDArray[np.float32]]:
         """Preprocess at most `max_batch` images and return the engine's outputs; raise `EngineError` if it fails."""
         with self._timer.measure("preprocess"):
-            inputs = self._preprocess(images)
+            inputs = self._preprocessor()(images)
         with self._timer.measure("engine"):
             return self.engine.run(inputs)
+
+    def _preprocessor(self) -> Preprocessor:
+        """Return this thread's own, whose result is valid until its next call."""
+        if not hasattr(self._of_thread, "preprocessor"):
+            height, width = self.engine.input_size
+            self._of_thread.preprocessor = Preprocessor(self.engine.manifest.input, height=height, width=width)
+        found: Preprocessor = self._of_thread.preprocessor
+        return found
 
     def _detect_batch(self, images: Sequence[Image]) -> list[Interactions]:
         size, count = self.engine.max_batch, len(self._tiles)

@@ -1,23 +1,50 @@
 """The annotated video of one camera: its frames with interactions drawn in, and a strip of its open episodes."""
 
+import logging
+import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
+from edge_hoi.errors import EdgeHoiError
+from edge_hoi.ingest import Mailbox
 from edge_hoi.media import AnnotateSettings, EpisodeLine, VideoWriter, annotate
 from edge_hoi.types import Event, Frame, Phase, TrackedInteractions
 
+log = logging.getLogger(__name__)
+
 SHOWN_AFTER_END_SECONDS = 1.5
 FALLBACK_FPS = 25.0
+CLOSE_SECONDS = 3.0
+_WAITING_FRAMES = 8
+
+
+class _Drawing(NamedTuple):
+    """What a frame of the video shows."""
+
+    frame: Frame
+    tracked: TrackedInteractions
+    lines: list[EpisodeLine]
 
 
 class AnnotatedVideo:
-    """Draws and writes one camera's frames; opens its file at the first.
+    """Draws and writes one camera's frames, in a thread; opens its file at the first.
 
     A file has one frame size: frames of another size than the first are left out of the video, not of the events.
     """
 
-    def __init__(self, path: Path, settings: AnnotateSettings, fps: float | None) -> None:
-        """Open nothing yet; `fps` is the nominal frame rate, where known."""
+    def __init__(self, path: Path, settings: AnnotateSettings, fps: float | None, *, drops: bool) -> None:
+        """Open nothing yet.
+
+        Args:
+            path: The file.
+            settings: What is drawn.
+            fps: The nominal frame rate, where known.
+            drops: Drop frames that cannot be drawn in time, as of a live camera; otherwise `write` waits.
+        """
+        self._waiting: Mailbox[_Drawing] = Mailbox("newest" if drops else "lossless", _WAITING_FRAMES)
+        self._thread = threading.Thread(target=self._draw_all, name=f"draw-{path.name}", daemon=True)
+        self._error: Exception | None = None
         self._path = path
         self._settings = settings
         self._fps = fps or FALLBACK_FPS
@@ -34,21 +61,48 @@ class AnnotatedVideo:
             events: Those it emitted.
 
         Raises:
-            EdgeHoiError: The file cannot be written.
+            Exception: An earlier frame could not be drawn or written, for example because the disk is full.
         """
+        if self._error is not None:
+            raise self._error
+        if self._thread.ident is None:
+            self._thread.start()
         for event in events:
             self._episodes[event.event_id] = event
-        image = annotate(frame, tracked, self._lines(frame.pts_seconds), self._settings)
+        self._waiting.put(_Drawing(frame, tracked, self._lines(frame.pts_seconds)))
+
+    def close(self) -> None:
+        """Finish the file; raise the error of a frame that could not be drawn or written."""
+        self._waiting.close()
+        if self._thread.ident is not None:
+            self._thread.join(CLOSE_SECONDS)
+        if self._waiting.dropped:
+            log.warning("%s: %d frames were not drawn, which took too long", self._path, self._waiting.dropped)
+        if self._thread.is_alive():
+            raise EdgeHoiError(f"{self._path} could not be written to its end within {CLOSE_SECONDS:g} s; its disk may be slow")
+        if self._writer is not None:
+            self._writer.close()
+        if self._error is not None:
+            raise self._error
+
+    def _draw_all(self) -> None:
+        try:
+            while not self._waiting.is_finished:
+                drawing = self._waiting.get()
+                if drawing is not None:
+                    self._draw(drawing)
+        except Exception as error:  # the next `write` raises it
+            self._error = error
+            self._waiting.close(discard=True)
+
+    def _draw(self, drawing: _Drawing) -> None:
+        frame = drawing.frame
+        image = annotate(frame, drawing.tracked, drawing.lines, self._settings)
         if self._writer is None:
             self._size = (frame.width, frame.height)
             self._writer = VideoWriter(self._path, image.shape[1], image.shape[0], self._fps)
         if self._size == (frame.width, frame.height):
             self._writer.write(image, frame.pts_seconds)
-
-    def close(self) -> None:
-        """Finish the file."""
-        if self._writer is not None:
-            self._writer.close()
 
     def _lines(self, now: float) -> list[EpisodeLine]:
         """Describe the open episodes, the longest first, then those that have just ended."""

@@ -2,6 +2,7 @@
 
 import difflib
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -30,6 +31,9 @@ from edge_hoi.vocabulary import Vocabulary
 
 Note = Callable[[str], None]
 
+_MOST_REQUESTS = 4
+"""Each needs memory for all of a network's activations."""
+
 
 def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = None) -> Pipeline:
     """Build a pipeline that is ready to run.
@@ -49,7 +53,7 @@ def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = 
     stages = StageTimer()
     ids = name_sources([(source.id, source.url) for source in config.sources], note)
     refuse_overwriting(_outputs(config, ids), _inputs(config, ids, config_file))
-    detectors = DetectorBuilder(config, note, stages)
+    detectors = DetectorBuilder(config, note, stages, max_requests=_max_requests(config))
     refuse_overwriting(_outputs(config, ids), [("part of the engine", detectors.folder)])
     cameras = [_camera(config, source, source_id, detectors) for source, source_id in zip(config.sources, ids, strict=True)]
     _check_verbs(config, [camera.vocabulary for camera in cameras])
@@ -62,8 +66,24 @@ def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = 
         delivery,
         stages=stages,
         max_batch=config.engine.max_batch,
+        max_requests=detectors.max_requests,
         retry_unreachable_sources=config.retry_unreachable_sources,
     )
+
+
+def _max_requests(config: RunConfig) -> int:
+    """Choose how many runs of the engine are computed at the same time.
+
+    Several give more frames a second, as each uses fewer cores; one gives a single live camera the lowest latency.
+    """
+    if config.engine.requests != "auto":
+        return config.engine.requests
+    is_one_live = len(config.sources) == 1 and not _is_recording(config.sources[0])
+    return 1 if is_one_live else min(_MOST_REQUESTS, os.cpu_count() or 1)
+
+
+def _is_recording(source: SourceConfig) -> bool:
+    return source.mode == "lossless" or (source.mode == "auto" and source_kind(source.url) in RECORDINGS)
 
 
 def _camera(config: RunConfig, source: SourceConfig, source_id: str, detectors: DetectorBuilder) -> Camera:
@@ -92,7 +112,7 @@ def _camera(config: RunConfig, source: SourceConfig, source_id: str, detectors: 
         vocabulary=vocabulary,
         tracker=Tracker(tracker_settings(config, detectors.episodes)),
         make_keeper=make_keeper,
-        make_video=_video_maker(config, source_id, detectors.episodes),
+        make_video=_video_maker(config, source_id, detectors.episodes, drops=not is_recording),
         lost_after_seconds=detectors.episodes.patience_seconds,
         max_frames=config.max_frames,
     )
@@ -150,7 +170,7 @@ def make_reader(source: SourceConfig, source_id: str) -> tuple[SourceReader, boo
         ),
         source_id=source_id,
     )
-    return reader, source.mode == "lossless" or (source.mode == "auto" and source_kind(source.url) in RECORDINGS)
+    return reader, _is_recording(source)
 
 
 def _check_verbs(config: RunConfig, vocabularies: list[Vocabulary]) -> None:
@@ -166,9 +186,11 @@ def _check_verbs(config: RunConfig, vocabularies: list[Vocabulary]) -> None:
                 raise ConfigError(f"episodes: no vocabulary of this run has the {kind} {name!r}; {fix}")
 
 
-def _video_maker(config: RunConfig, source_id: str, episodes: EpisodeSettings) -> Callable[[float | None], AnnotatedVideo] | None:
+def _video_maker(
+    config: RunConfig, source_id: str, episodes: EpisodeSettings, *, drops: bool
+) -> Callable[[float | None], AnnotatedVideo] | None:
     """Return what makes a source's annotated video once its frame rate is known."""
     if config.annotate is None:
         return None
     path = _video_path(config, config.annotate.path, source_id)
-    return partial(AnnotatedVideo, path, annotate_settings(config.annotate, episodes))
+    return partial(AnnotatedVideo, path, annotate_settings(config.annotate, episodes), drops=drops)

@@ -160,6 +160,11 @@ class Camera:
         self.is_done = True
 
     @property
+    def has_next(self) -> bool:
+        """Whether taking its next frame, or learning that there is none, takes no wait."""
+        return len(self.reader.mailbox) > 0 or self.reader.mailbox.is_finished
+
+    @property
     def failure(self) -> Exception | None:
         """What made it fail: its own error, or its source's that no retry can fix; None if nothing did."""
         if self._failure is None and self.reader.state is ReaderState.FAILED:

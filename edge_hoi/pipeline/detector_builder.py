@@ -22,13 +22,14 @@ Note = Callable[[str], None]
 class DetectorBuilder:
     """One engine's folder, and detectors on it for every vocabulary and input size; closed by `pool.close`."""
 
-    def __init__(self, config: RunConfig, note: Note, timer: StageTimer) -> None:
+    def __init__(self, config: RunConfig, note: Note, timer: StageTimer, *, max_requests: int = 1) -> None:
         """Read the manifest; engines open at the first image of a shape.
 
         Args:
             config: Its `engine`, `detection` and `episodes`, and `sources` for the choice of an engine where none is named.
             note: Called with messages for the user.
             timer: Collects the times of the detectors' stages.
+            max_requests: Most runs of an engine at the same time; the attribute of this name is 1 where its backend computes no more.
 
         Raises:
             DownloadError: The engine is `photo`, and cannot or may not be fetched.
@@ -44,11 +45,13 @@ class DetectorBuilder:
         self.episodes = episode_settings(config, self.manifest)
         self.score_threshold = config.detection.score_threshold
         chosen = config.engine
+        self.max_requests = max_requests if (chosen.backend or self.manifest.backend) == "openvino" else 1
         open_engine = engine_opener(
             self.folder,
             self.manifest,
             backend=chosen.backend,
             max_batch=chosen.max_batch,
+            max_requests=self.max_requests,
             device=chosen.device,
             precision_hint=chosen.precision,
             note=note,

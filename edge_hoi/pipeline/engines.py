@@ -86,6 +86,7 @@ def engine_opener(
     *,
     backend: str | None = None,
     max_batch: int = 1,
+    max_requests: int = 1,
     device: Device = "auto",
     precision_hint: PrecisionHint | None = None,
     keeps_plans: bool = True,
@@ -99,6 +100,7 @@ def engine_opener(
         manifest: Its manifest.
         backend: Which backend runs it; None for the manifest's. `torch` runs the network eagerly, in fp32.
         max_batch: Most images in one run.
+        max_requests: Most runs at the same time; see `open_engine`.
         device: Where it runs.
         precision_hint: See `open_engine`.
         keeps_plans: Keep what TensorRT compiles in the cache folder.
@@ -121,6 +123,7 @@ def engine_opener(
             backend=name,
             input_size=size,
             max_batch=max_batch,
+            max_requests=max_requests,
             device=device,
             precision_hint=precision_hint,
             cache_folder=cache_folder() / "plans" if keeps_plans and name in PLAN_BACKENDS else None,

@@ -1,11 +1,17 @@
-"""The loop: take frames, detect, track, keep episodes, put their events into the outbox."""
+"""The loop: take frames, detect, track, keep episodes, put their events into the outbox.
+
+While threads detect in some frames, the loop tracks in those before. Results come back in the order of the frames.
+"""
 
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from contextlib import ExitStack
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from edge_hoi.detection import FixedSizeDetector
 from edge_hoi.errors import EdgeHoiError, EngineError
@@ -16,7 +22,7 @@ from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.detector_pool import DetectorPool
 from edge_hoi.pipeline.status import CameraStatus
 from edge_hoi.telemetry import StageTimer
-from edge_hoi.types import EndReason, Event, Frame
+from edge_hoi.types import EndReason, Event, Frame, Interactions
 
 log = logging.getLogger(__name__)
 log.addFilter(mask_traceback)
@@ -41,6 +47,14 @@ class Observer(Protocol):
         """Whether to show progress now."""
 
 
+class _Batch(NamedTuple):
+    """Frames of one shape and vocabulary, in which a thread detects."""
+
+    detector: FixedSizeDetector
+    taken: list[tuple[Camera, Frame]]
+    found: Future[list[Interactions]]
+
+
 class Pipeline:
     """Runs cameras until all have ended or it is stopped.
 
@@ -58,6 +72,7 @@ class Pipeline:
         *,
         stages: StageTimer,
         max_batch: int,
+        max_requests: int,
         retry_unreachable_sources: bool,
     ) -> None:
         """Put the parts together; the pipeline closes them.
@@ -68,6 +83,7 @@ class Pipeline:
             delivery: The outbox and its sinks.
             stages: Collects the wall time of each stage.
             max_batch: Most frames in one run of the engine.
+            max_requests: Most runs of the engine at the same time.
             retry_unreachable_sources: Keep trying when the only sources left have never been reached.
         """
         self.cameras = tuple(cameras)
@@ -75,6 +91,11 @@ class Pipeline:
         self.stages = stages
         self._detectors = detectors
         self._max_batch = max_batch
+        # While the engine works on as many batches as it can, one more of recordings is preprocessed. A live camera's frame is not taken
+        # before the engine is free for it: it would become old.
+        self._most_in_flight = max_requests + all(camera.is_recording for camera in self.cameras)
+        self._threads = ThreadPoolExecutor(self._most_in_flight, thread_name_prefix="detect")
+        self._in_flight: deque[_Batch] = deque()
         self._is_display_broken = False
         self._retry_unreachable_sources = retry_unreachable_sources
 
@@ -96,6 +117,7 @@ class Pipeline:
         """
         with ExitStack() as cleanup:
             cleanup.callback(self._detectors.close)
+            cleanup.callback(self._threads.shutdown, cancel_futures=True)
             cleanup.callback(self.delivery.close)
             for camera in self.cameras:
                 cleanup.callback(camera.close)
@@ -106,9 +128,10 @@ class Pipeline:
             for camera in self.cameras:
                 camera.reader.start()
             while not stop.is_set() and self._is_any_running() and not self.delivery.all_sinks_failed:
-                batch = self._take_frames(stop)
-                for detector, taken in self._by_detector(batch, observer).items():
-                    self._process(detector, taken, observer)
+                detected = self._take_detected()
+                self._detect_more(stop, observer)
+                if detected:
+                    self._process(detected, observer)
                 self._update_idle_cameras(observer)
                 if observer.is_due:
                     self._show(observer.show_progress, self.statuses())
@@ -124,23 +147,41 @@ class Pipeline:
     def _is_any_running(self) -> bool:
         return any(not camera.is_done for camera in self.cameras)
 
-    def _take_frames(self, stop: threading.Event) -> list[tuple[Camera, Frame]]:
-        """Take frames round robin until the batch is full or none is ready.
+    def _take_detected(self) -> _Batch | None:
+        """Take the oldest batch if it is done, or if no more can be begun before it is."""
+        if self._in_flight and (self._in_flight[0].found.done() or len(self._in_flight) >= self._most_in_flight):
+            with self.stages.measure("wait for detections"):
+                wait_for([self._in_flight[0].found])
+            return self._in_flight.popleft()
+        return None
 
-        Recordings are waited for, in order, so that a run over files is deterministic. Beside a live camera nothing is waited for, except
-        briefly when no frame is ready.
-        """
+    def _detect_more(self, stop: threading.Event, observer: Observer) -> None:
+        """Begin to detect in the next frames, if there are any; else wait briefly for what comes first."""
         running = [camera for camera in self.cameras if not camera.is_done]
         is_lossless = all(camera.is_recording for camera in running)
         batch: list[tuple[Camera, Frame]] = []
+        if not self._in_flight or not is_lossless or all(camera.has_next for camera in running):
+            batch = self._take_frames(running, stop, waits=is_lossless)
+        for detector, taken in self._by_detector(batch, observer).items():
+            found = self._threads.submit(detector.detect, [frame.image for _, frame in taken])
+            self._in_flight.append(_Batch(detector, taken, found))
+        if not batch and self._in_flight:
+            wait_for([self._in_flight[0].found], IDLE_WAIT_SECONDS)
+        elif not batch and not is_lossless:
+            stop.wait(IDLE_WAIT_SECONDS)
+
+    def _take_frames(self, running: list[Camera], stop: threading.Event, *, waits: bool) -> list[tuple[Camera, Frame]]:
+        """Take frames round robin until the batch is full or none is ready.
+
+        Recordings are waited for, in order, so that a run over files is deterministic. Beside a live camera nothing is waited for.
+        """
+        batch: list[tuple[Camera, Frame]] = []
         with self.stages.measure("wait for frames"):
             for _ in range(max(1, self._max_batch // len(running))):
-                taken = [(camera, frame) for camera in running if (frame := _next_frame(camera, stop, waits=is_lossless)) is not None]
+                taken = [(camera, frame) for camera in running if (frame := _next_frame(camera, stop, waits=waits)) is not None]
                 batch += taken
                 if not taken:
                     break
-            if not batch and not is_lossless:
-                stop.wait(IDLE_WAIT_SECONDS)
         return batch
 
     def _by_detector(self, batch: list[tuple[Camera, Frame]], observer: Observer) -> dict[FixedSizeDetector, list[tuple[Camera, Frame]]]:
@@ -155,19 +196,19 @@ class Pipeline:
                 groups.setdefault(detector, []).append((camera, frame))
         return groups
 
-    def _process(self, detector: FixedSizeDetector, taken: list[tuple[Camera, Frame]], observer: Observer) -> None:
-        """Detect in frames of one shape and vocabulary, and pass each camera its interactions."""
+    def _process(self, batch: _Batch, observer: Observer) -> None:
+        """Pass each camera the interactions of its frames."""
         try:
-            seen = detector.detect([frame.image for _, frame in taken])
+            seen = batch.found.result()
         except Exception as error:  # the cameras of other detectors go on
-            for camera, _ in taken:
+            for camera, _ in batch.taken:
                 self._fail(camera, error, observer)
             return
-        for (camera, frame), interactions in zip(taken, seen, strict=True):
-            if camera.is_done:  # an earlier frame of this batch was its last
+        for (camera, frame), interactions in zip(batch.taken, seen, strict=True):
+            if camera.is_done:  # an earlier frame was its last
                 continue
             try:
-                events = camera.process(frame, interactions, detector.engine, self.stages)
+                events = camera.process(frame, interactions, batch.detector.engine, self.stages)
             except Exception as error:  # whatever goes wrong in one camera's part must not stop the others
                 self._fail(camera, error, observer)
             else:
@@ -184,8 +225,9 @@ class Pipeline:
 
     def _update_idle_cameras(self, observer: Observer) -> None:
         """Finish cameras whose source has ended, and end the episodes of those that are disconnected."""
+        busy = [camera for batch in self._in_flight for camera, _ in batch.taken]
         for camera in self.cameras:
-            if not camera.is_done and camera.reader.mailbox.is_finished:
+            if not camera.is_done and camera not in busy and camera.reader.mailbox.is_finished:
                 camera.is_done = True
                 self._deliver(camera.end_episodes(EndReason.END_OF_STREAM if camera.is_at_end else EndReason.SOURCE_LOST), observer)
             elif not camera.is_done:

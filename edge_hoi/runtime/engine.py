@@ -8,11 +8,13 @@ of length 1. All are float32. The manifest says which of them an engine has: wit
 `image_embedding`, and embeddings may be longer than 1, or all 0 for a query without a pair.
 """
 
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +37,21 @@ class TensorSpec:
     dtype: np.dtype[Any] = FLOAT32
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Ticket:
+    """A submitted run.
+
+    Attributes:
+        batch: B.
+        wait: Returns its outputs once they are there, or raises its error; may be called again.
+    """
+
+    batch: int
+    wait: Callable[[], dict[str, NDArray[np.float32]]]
+
+
 class Engine(Protocol):
-    """A model ready to run at one input size. A context manager, to be used by one thread at a time."""
+    """A model ready to run at one input size. A context manager. Threads may share it."""
 
     @property
     def manifest(self) -> Manifest:
@@ -59,6 +74,10 @@ class Engine(Protocol):
         """Largest batch."""
 
     @property
+    def max_requests(self) -> int:
+        """How many runs it computes at the same time; further ones wait for their turn."""
+
+    @property
     def input_size(self) -> tuple[int, int]:
         """`(H, W)` of `image` in pixels."""
 
@@ -70,8 +89,21 @@ class Engine(Protocol):
     def outputs(self) -> Mapping[str, TensorSpec]:
         """Specification of each output."""
 
+    def submit(self, inputs: Arrays) -> Ticket:
+        """Start a run, after waiting for the oldest one where `max_requests` are in flight.
+
+        Args:
+            inputs: As of `run`; they must not change until the result is there.
+
+        Raises:
+            EngineError: The inputs are invalid, or the engine is closed.
+        """
+
+    def result(self, ticket: Ticket) -> dict[str, NDArray[np.float32]]:
+        """Wait for a run and return its outputs, as `run` does; raise `EngineError` if it failed."""
+
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        """Run the model on a batch.
+        """Run the model on a batch: `submit`, then `result`.
 
         Args:
             inputs: One array for each of `inputs`, all with the same B from 1 to `max_batch`.
@@ -92,20 +124,24 @@ class Engine(Protocol):
 
 
 class CheckedEngine(ABC):
-    """Base of every backend: the specifications, the checks around a run, and closing."""
+    """Base of every backend: the specifications, the checks around a run, and closing.
+
+    A backend defines `_infer`, whose runs take turns, or `_start`, if it computes several at the same time.
+    """
 
     backend: ClassVar[str]
 
-    def __init__(self, manifest: Manifest, *, input_size: tuple[int, int] | None, max_batch: int) -> None:
+    def __init__(self, manifest: Manifest, *, input_size: tuple[int, int] | None, max_batch: int, max_requests: int = 1) -> None:
         """Derive and check the specifications.
 
         Args:
             manifest: The engine's manifest.
             input_size: `(H, W)` in pixels; None for the nominal size.
             max_batch: Largest batch.
+            max_requests: How many runs it computes at the same time.
 
         Raises:
-            EngineError: The size is no multiple of the stride, or `max_batch` is below 1.
+            EngineError: The size is no multiple of the stride, or `max_batch` or `max_requests` is below 1.
         """
         nominal = manifest.input
         height, width = input_size or (nominal.height, nominal.width)
@@ -114,14 +150,16 @@ class CheckedEngine(ABC):
         stride = nominal.stride or 1
         if min(height, width) < 1 or height % stride or width % stride:
             raise EngineError(f"Engine expects an input size in multiples of {stride}, got {height}x{width}; use choose_input_size")
-        if max_batch < 1:
-            raise EngineError(f"Engine expects max_batch of at least 1, got {max_batch}; omit it for 1")
+        for name, number in (("max_batch", max_batch), ("max_requests", max_requests)):
+            if number < 1:
+                raise EngineError(f"Engine expects {name} of at least 1, got {number}; omit it for 1")
         batch = 1 if max_batch == 1 else -1
         queries, embedding = manifest.num_queries, manifest.embedding_size
         self.manifest = manifest
         self.precision = manifest.precision
         self.flags: Mapping[str, str] = {}
         self.max_batch = max_batch
+        self.max_requests = max_requests
         self.input_size = (height, width)
         self.inputs: Mapping[str, TensorSpec] = {"image": TensorSpec((batch, 3, height, width))}
         if nominal.clip_size is not None:
@@ -131,15 +169,21 @@ class CheckedEngine(ABC):
             name: TensorSpec((batch, *shapes.get(name, (queries, embedding)))) for name in manifest.outputs
         }
         self._is_closed = False
+        self._turn = threading.Lock()
 
-    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        """Run the model on a batch; see `Engine.run`."""
-        if self._is_closed:
-            raise EngineError("Engine expects to be open, got a run after close(); open it again with open_engine")
+    def submit(self, inputs: Arrays) -> Ticket:
+        """Start a run; see `Engine.submit`."""
         batch = check_inputs(inputs, self.inputs, self.max_batch)
-        outputs = self._infer({name: np.ascontiguousarray(inputs[name]) for name in self.inputs})
+        with self._turn:
+            if self._is_closed:
+                raise EngineError("Engine expects to be open, got a run after close(); open it again with open_engine")
+            return Ticket(batch, self._start({name: np.ascontiguousarray(inputs[name]) for name in self.inputs}))
+
+    def result(self, ticket: Ticket) -> dict[str, NDArray[np.float32]]:
+        """Wait for a run and return its outputs; see `Engine.result`."""
+        outputs = ticket.wait()
         for name, spec in self.outputs.items():
-            expected = (batch, *spec.shape[1:])
+            expected = (ticket.batch, *spec.shape[1:])
             if name not in outputs or outputs[name].shape != expected or outputs[name].dtype != spec.dtype:
                 got = _describe(outputs[name]) if name in outputs else "nothing"
                 raise EngineError(
@@ -147,11 +191,16 @@ class CheckedEngine(ABC):
                 )
         return {name: outputs[name] for name in self.outputs}
 
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+        """Run the model on a batch; see `Engine.run`."""
+        return self.result(self.submit(inputs))
+
     def close(self) -> None:
-        """Free the engine's memory; closing again does nothing."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._release()
+        """Free the engine's memory, after the runs in flight, whose results stay available; closing again does nothing."""
+        with self._turn:
+            if not self._is_closed:
+                self._is_closed = True
+                self._release()
 
     def __enter__(self) -> Self:
         return self
@@ -159,13 +208,25 @@ class CheckedEngine(ABC):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
-    @abstractmethod
+    def _start(self, inputs: Arrays) -> Callable[[], dict[str, NDArray[np.float32]]]:
+        """Start a run of checked, contiguous inputs, and return what waits for its outputs; called by one thread at a time."""
+        try:
+            outputs = self._infer(inputs)
+        except EngineError as error:
+            return partial(_raise, error)
+        return lambda: outputs
+
     def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         """Run checked, contiguous inputs; return C-contiguous arrays that no later run writes to."""
+        raise NotImplementedError
 
     @abstractmethod
     def _release(self) -> None:
         """Free the backend's objects."""
+
+
+def _raise(error: EngineError) -> NoReturn:
+    raise error
 
 
 def random_inputs(specs: Mapping[str, TensorSpec], batch: int = 1) -> dict[str, NDArray[np.float32]]:

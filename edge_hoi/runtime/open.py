@@ -65,6 +65,7 @@ def open_engine(
     backend: str | None = None,
     input_size: tuple[int, int] | None = None,
     max_batch: int = 1,
+    max_requests: int = 1,
     device: Device = "auto",
     precision_hint: PrecisionHint | None = None,
     cache_folder: Path | None = None,
@@ -78,6 +79,7 @@ def open_engine(
             the first two. Name others only if you trust the folder: they may run code of it.
         input_size: `(H, W)` in pixels, see `choose_input_size`; None for the nominal size.
         max_batch: Largest batch.
+        max_requests: Runs at the same time, by OpenVINO; other backends compute one after the other.
         device: `cpu`, `cuda`, or `auto` for the best available.
         precision_hint: `f32`, or `bf16` where backend and device support it; None for the precision it was built for.
         cache_folder: For compiled models, so that opening again is faster; None to keep none.
@@ -109,5 +111,6 @@ def open_engine(
         device=device,
         precision_hint=precision_hint,
         cache_folder=cache_folder,
+        **({"max_requests": max_requests} if name == "openvino" else {}),
     )
     return engine

@@ -1,5 +1,6 @@
 """Time each stage of the pipeline."""
 
+import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ class StageTimes:
 
 
 class StageTimer:
-    """Measures time per named stage; to be used by one thread at a time.
+    """Measures time per named stage, in any threads.
 
     Attributes:
         timer: Clock in seconds; `time.thread_time` measures the thread's own processor time, which other load does not stretch.
@@ -29,6 +30,7 @@ class StageTimer:
 
     def __init__(self) -> None:
         self.timer: Callable[[], float] = time.perf_counter
+        self._adding = threading.Lock()
         self._count: dict[str, int] = defaultdict(int)
         self._total: dict[str, float] = defaultdict(float)
         self._samples: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=WINDOW))
@@ -45,16 +47,18 @@ class StageTimer:
 
     def add(self, stage: str, seconds: float) -> None:
         """Add one duration that was measured elsewhere."""
-        self._count[stage] += 1
-        self._total[stage] += seconds
-        self._samples[stage].append(seconds)
+        with self._adding:
+            self._count[stage] += 1
+            self._total[stage] += seconds
+            self._samples[stage].append(seconds)
 
     def times(self) -> dict[str, StageTimes]:
         """Return the times of every stage, in the order first measured."""
         import numpy as np  # here, so that the command line starts without it
 
         result = {}
-        for stage, samples in self._samples.items():
-            median, p95 = np.percentile(samples, [50, 95])
-            result[stage] = StageTimes(self._count[stage], self._total[stage], float(median), float(p95))
+        with self._adding:
+            for stage, samples in self._samples.items():
+                median, p95 = np.percentile(samples, [50, 95])
+                result[stage] = StageTimes(self._count[stage], self._total[stage], float(median), float(p95))
         return result

@@ -53,7 +53,7 @@ class Rig:
         self.detector = None
         self.pool = DetectorPool(self._open, self._make(detector), fake_manifest().input)
         self.sink = FakeSink()
-        self.options = {"max_batch": 1, "retry_unreachable_sources": False} | options
+        self.options = {"max_batch": 1, "max_requests": 1, "retry_unreachable_sources": False} | options
 
     def _open(self, size):
         self.opened.append(FakeEngine(input_size=size))

@@ -1,6 +1,9 @@
+import threading
+
 import pytest
 from scripted import HUMAN, OBJECT, RIDE, make_frame, make_interactions
 
+from edge_hoi.errors import EdgeHoiError
 from edge_hoi.ingest import open_source
 from edge_hoi.media import AnnotateSettings
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
@@ -10,7 +13,7 @@ from edge_hoi.tracking import Tracker
 @pytest.mark.parametrize(("score", "is_drawn"), [(0.55, False), (0.65, True)])
 def test_only_what_reaches_the_level_is_drawn(tmp_path, score, is_drawn):
     path, tracker = tmp_path / "seen.mp4", Tracker()
-    video = AnnotatedVideo(path, AnnotateSettings(min_score=0.6, strip_rows=0), 10.0)
+    video = AnnotatedVideo(path, AnnotateSettings(min_score=0.6, strip_rows=0), 10.0, drops=False)
     for index in range(5):
         frame = make_frame(index / 10, index=index)
         video.write(frame, tracker.update(frame, make_interactions([(HUMAN, OBJECT, RIDE, score)])), [])
@@ -19,3 +22,49 @@ def test_only_what_reaches_the_level_is_drawn(tmp_path, score, is_drawn):
         pictures = [frame.image for frame in source]
     assert len(pictures) == 5
     assert bool(pictures[-1].max() > 100) is is_drawn  # the frames themselves are black
+
+
+def write(video, count):
+    tracker = Tracker()
+    for index in range(count):
+        frame = make_frame(index / 10, index=index)
+        video.write(frame, tracker.update(frame, make_interactions([(HUMAN, OBJECT, RIDE, 0.9)])), [])
+
+
+def test_frames_of_a_live_camera_that_cannot_be_drawn_in_time_are_dropped_and_counted(tmp_path, monkeypatch, caplog):
+    may_draw, begun = threading.Event(), threading.Event()
+
+    def draw(self, drawing):
+        begun.set()
+        assert may_draw.wait(30)
+        drawn.append(drawing.frame.index)
+
+    drawn = []
+    monkeypatch.setattr(AnnotatedVideo, "_draw", draw)
+    video = AnnotatedVideo(tmp_path / "seen.mp4", AnnotateSettings(), 10.0, drops=True)
+    write(video, 1)
+    assert begun.wait(30)
+    write(video, 20)  # none of which waits
+    may_draw.set()
+    video.close()
+    assert drawn == [0, *range(12, 20)]
+    assert "12 frames were not drawn" in caplog.text
+
+
+def test_a_recording_waits_until_its_frames_are_drawn(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(AnnotatedVideo, "_draw", lambda self, drawing: drawn.append(drawing.frame.index))
+    video = AnnotatedVideo(tmp_path / "seen.mp4", AnnotateSettings(), 10.0, drops=False)
+    write(video, 100)
+    video.close()
+    assert drawn == list(range(100))
+
+
+def test_a_frame_that_cannot_be_written_is_reported_by_the_next_and_at_the_end(tmp_path, wait_for):
+    video = AnnotatedVideo(tmp_path / "missing" / "seen.mp4", AnnotateSettings(), 10.0, drops=False)
+    write(video, 1)
+    wait_for(lambda: video._error is not None)
+    with pytest.raises(EdgeHoiError, match=r"seen\.mp4"):
+        write(video, 1)
+    with pytest.raises(EdgeHoiError, match=r"seen\.mp4"):
+        video.close()
