@@ -84,14 +84,13 @@ def read_stored_size(path: Path) -> tuple[int, int]:
 @contextmanager
 def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[PIL.Image.Image]:
     """Read an image's header; raise `SourceError` for the errors of reading it and of the context."""
+    _allow_pillow(max_pixels)
     try:
         with open_regular(path) as file:
             if os.fstat(file.fileno()).st_size > _MAX_METADATA_BYTES + _MAX_BYTES_PER_PIXEL * max_pixels:
                 raise _size_error(path, f"more bytes than an image of {max_pixels} pixels needs")
             with PIL.Image.open(file, formats=_formats()) as image:
-                for what, (width, height) in (("", image.size), (" in a tile", _tile_size(image))):
-                    if width * height > max_pixels:
-                        raise _size_error(path, f"{width}x{height} pixels{what}, more than {max_pixels}")
+                _check_size(image, path, max_pixels)
                 yield image
     except SourceError:
         raise
@@ -108,6 +107,18 @@ def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[PIL.Image.Imag
         raise source_error(str(path), SourceKind.IMAGE, "memory" if isinstance(error, MemoryError) else "corrupt") from error
 
 
+def _allow_pillow(max_pixels: int) -> None:
+    """Raise Pillow's own limit, which is the process's: it warns of larger images, and refuses those of twice as many pixels."""
+    if PIL.Image.MAX_IMAGE_PIXELS is not None and max_pixels > PIL.Image.MAX_IMAGE_PIXELS:
+        PIL.Image.MAX_IMAGE_PIXELS = max_pixels
+
+
+def _check_size(image: PIL.Image.Image, path: Path, max_pixels: int) -> None:
+    for what, (width, height) in (("", image.size), (" in a tile", _tile_size(image))):
+        if width * height > max_pixels:
+            raise _size_error(path, f"{width}x{height} pixels{what}, more than {max_pixels}")
+
+
 def _tile_size(image: PIL.Image.Image) -> tuple[int, int]:
     """Return the size of a TIFF's tiles, which are decoded whole however small the image is; of others no size."""
     tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
@@ -115,7 +126,7 @@ def _tile_size(image: PIL.Image.Image) -> tuple[int, int]:
 
 
 def _size_error(path: Path, size: str) -> SourceError:
-    return source_error(str(path), SourceKind.IMAGE, "unsupported", f"it has {size}", "shrink it (a source's limit is its max_pixels)")
+    return source_error(str(path), SourceKind.IMAGE, "refused", f"it has {size}", "shrink it (a source's limit is its max_pixels)")
 
 
 def _reading_error(path: Path, error: OSError) -> SourceError:

@@ -65,7 +65,14 @@ def test_an_image_has_at_most_as_many_pixels_as_allowed(tmp_path, form):
         SourceError, match=r"it has 40x30 pixels, more than 1199; shrink it \(a source's limit is its max_pixels\)"
     ) as caught:
         read_image(path, max_pixels=1199)
-    assert (caught.value.code, caught.value.is_retryable) == ("unsupported", False)
+    assert (caught.value.code, caught.value.is_retryable) == ("refused", False)
+
+
+def test_a_limit_above_pillows_own_counts(tmp_path, monkeypatch):
+    PIL.Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    for pillows in (500, 1000, None):  # above twice its limit Pillow refuses, above its limit it warns
+        monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", pillows)
+        assert read_image(tmp_path / "a.png", max_pixels=1200).shape == (30, 40, 3)
 
 
 @pytest.mark.parametrize("read", READERS)
