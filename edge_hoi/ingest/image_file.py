@@ -134,7 +134,7 @@ def _reading_error(path: Path, error: OSError) -> SourceError:
     if not error.errno:
         return source_error(str(path), SourceKind.IMAGE, "corrupt")
     if error.errno in (errno.EINVAL, errno.EISDIR):
-        return source_error(str(path), SourceKind.IMAGE, "not_video", f"it is {error.strerror.lower()}", "name an image's file")
+        return source_error(str(path), SourceKind.IMAGE, "not_video", f"it is {str(error.strerror).lower()}", "name an image's file")
     code = {FileNotFoundError: "not_found", PermissionError: "unauthorized"}.get(type(error), "unreachable")
     return source_error(str(path), SourceKind.IMAGE, code, os.strerror(error.errno).lower() if code == "unreachable" else None)
 

@@ -38,7 +38,7 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 -- JSON is anything
 def parse_json(content: str | bytes) -> Any:  # noqa: ANN401 -- JSON is anything
     """Parse JSON; raise `ValueError` or `RecursionError`, also for an escape of half a character, which cannot be written."""
     document = json.loads(content)
-    if ("\\u" if isinstance(content, str) else b"\\u") in content:
+    if b"\\u" in (content.encode() if isinstance(content, str) else content):
         json.dumps(document, ensure_ascii=False).encode()
     return document
 
@@ -50,9 +50,14 @@ def read_json_text(path: Path) -> bytes:
         DatasetError: As of `read_content`, or it has more than `MAX_VALUES` values.
     """
     content = read_content(path)
+    check_values(content, path)
+    return content
+
+
+def check_values(content: bytes, path: Path) -> None:
+    """Raise `DatasetError` if the JSON of a file has more than `MAX_VALUES` values."""
     if sum(map(content.count, (b",", b"[", b"{"))) > MAX_VALUES:
         raise DatasetError(f"{path}: expected at most {MAX_VALUES} values, this file has more; is it the right file?")
-    return content
 
 
 def read_content(path: Path, max_bytes: int = MAX_BYTES) -> bytes:

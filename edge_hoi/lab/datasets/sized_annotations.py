@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,18 @@ import numpy as np
 
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets.annotations import HoiAnnotation, find_image
-from edge_hoi.lab.datasets.files import MAX_BYTES, as_boxes, as_file_name, as_index, as_list, read_content, read_json, reading
+from edge_hoi.lab.datasets.files import (
+    MAX_BYTES,
+    as_boxes,
+    as_file_name,
+    as_index,
+    as_list,
+    check_values,
+    parse_json,
+    read_content,
+    read_json,
+    reading,
+)
 from edge_hoi.lab.datasets.hico_det import read_hico_det
 from edge_hoi.lab.datasets.images import read_image_size
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
@@ -70,7 +80,8 @@ def _read_compressed(path: Path) -> Any:  # noqa: ANN401 -- JSON is anything
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise DatasetError(f"{path}: expected annotations of at most {MAX_BYTES >> 20} MiB, this file is larger; is it the right file?")
-        return json.loads(content)
+        check_values(content, path)
+        return parse_json(content)
     except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not compressed JSON, or truncated ({error}); get the file again") from error
 

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from edge_hoi.errors import TrainingError
+from edge_hoi.errors import CheckpointError, TrainingError
 from edge_hoi.lab.training.config import RunConfig
 from edge_hoi.lab.training.ema import WeightEma
 from edge_hoi.lab.training.network import TrainableNetwork
@@ -98,7 +98,10 @@ def load_state(state: TrainingState, path: Path, *, config: RunConfig, num_image
     metadata, tensors = read_safetensors(path)
     if metadata.get("format") != FORMAT:
         raise TrainingError(f"{path}: expected '{FORMAT}', got '{metadata.get('format')}'; resume with the edge-hoi that wrote it")
-    numbers = json.loads(metadata["numbers"])
+    try:
+        numbers = json.loads(metadata["numbers"])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: its numbers are missing or damaged; start a new run from the model that it has saved") from error
     _refuse_changes(numbers, {"config": config.model_dump(mode="json"), "images": num_images}, path)
     _restore(state, tensors, path)
     state.scaler.load_state_dict(numbers["scaler"])

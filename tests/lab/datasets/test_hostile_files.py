@@ -1,5 +1,6 @@
 """Data sets of strangers: what is no regular file, has no end, or takes far more memory than disk."""
 
+import gzip
 import json
 import os
 import time
@@ -17,6 +18,7 @@ from edge_hoi.lab.datasets.custom import read_custom, read_zero_shot
 from edge_hoi.lab.datasets.files import MAX_BYTES, MAX_VALUES, read_json
 from edge_hoi.lab.datasets.hico_det import read_hico_det
 from edge_hoi.lab.datasets.imports import import_dataset
+from edge_hoi.lab.datasets.sized_annotations import read_sized_annotations
 from edge_hoi.lab.datasets.split import split_dataset
 from edge_hoi.lab.datasets.truth import read_truth
 from edge_hoi.lab.datasets.vcoco import read_vcoco
@@ -159,6 +161,17 @@ except DatasetError as error:
     output, peak = run_measured(code, path)
     assert output.endswith(f"expected at most {MAX_VALUES} values, this file has more; is it the right file?\n")
     assert peak < 400
+
+
+def test_a_compressed_file_that_expands_is_refused(tmp_path):
+    path = tmp_path / "pairs.json.gz"
+    path.write_bytes(gzip.compress(b"[" + b"[]," * (MAX_VALUES // 2) + b"0]", 1))
+    assert path.stat().st_size < 200_000
+    with pytest.raises(DatasetError, match=f"expected at most {MAX_VALUES} values"):
+        read_sized_annotations(path)
+    path.write_bytes(gzip.compress(b" " * (MAX_BYTES + 1), 1))
+    with pytest.raises(DatasetError, match="expected annotations of at most 128 MiB"):
+        read_sized_annotations(path)
 
 
 def test_an_export_of_many_tags_is_refused(tmp_path, monkeypatch):
