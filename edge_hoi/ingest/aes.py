@@ -1,6 +1,7 @@
 """Decrypt segments of HLS (AES-128 in CBC mode with PKCS7 padding: RFC 8216, section 4.3.2.4) with FFmpeg's functions."""
 
 import ctypes
+import weakref
 from typing import Protocol
 
 from edge_hoi.ingest.ffmpeg_options import ffmpeg_library
@@ -36,13 +37,11 @@ class CbcReader:
         self._library.av_aes_alloc.restype = ctypes.c_void_p
         self._aes = ctypes.c_void_p(self._library.av_aes_alloc())
         self._iv = ctypes.create_string_buffer(iv, _BLOCK)
+        weakref.finalize(self, self._library.av_free, self._aes)
         self._library.av_aes_init(self._aes, key, _BLOCK * 8, 1)
 
-    def __del__(self) -> None:
-        self._library.av_free(self._aes)
-
     def read(self, size: int) -> bytes:
-        """Return up to `size` bytes, of which there are more than 16; none at the end."""
+        """Return up to `size` bytes; none at the end. `size` must be more than 16."""
         while True:
             data = self._file.read(size - _BLOCK)
             self._rest += data

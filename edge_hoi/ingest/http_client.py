@@ -211,11 +211,11 @@ class _HttpFile:
     def read(self, size: int) -> bytes:
         """Return up to `size` bytes as soon as there are any; none at the end and after an error."""
         try:
-            data = self._head or self._receive(min(size, _MAX_READ_BYTES))  # FFmpeg asks for a packet of any announced size at once
+            data = self._head[:size] or self._receive(min(size, _MAX_READ_BYTES))  # FFmpeg asks for a whole packet, of any announced size
         except Exception as error:  # see `HttpClient`
             self._client.fail(error)
             return b""
-        self._head = b""
+        self._head = self._head[len(data) :]
         self._position += len(data)
         return data
 

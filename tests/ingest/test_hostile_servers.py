@@ -224,9 +224,11 @@ def test_name_that_leads_nearer_than_the_source_is_refused(serve, monkeypatch):
     assert server.connections == 0
 
 
+SDP = b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=video 5004 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+
+
 def test_description_of_a_session_over_http_binds_no_port(serve):
-    sdp = b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=video 5004 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
-    server = serve(http_pages({"/camera.sdp": sdp}))
+    server = serve(http_pages({"/camera.sdp": SDP}))
     bound, is_done = [], threading.Event()
 
     def watch():
@@ -243,10 +245,11 @@ def test_description_of_a_session_over_http_binds_no_port(serve):
     assert bound == []
 
 
-def test_a_local_playlist_or_list_of_files_is_no_video(clip, tmp_path):
+def test_a_local_playlist_list_of_files_or_description_of_a_session_is_no_video(clip, tmp_path):
     (tmp_path / "list.mp4").write_text(f"ffconcat version 1.0\nfile {clip}\n")
     (tmp_path / "list.m3u8").write_bytes(entry("http://127.0.0.1:9/0.ts"))
-    for name in ("list.mp4", "list.m3u8"):
+    (tmp_path / "camera.sdp").write_bytes(SDP)
+    for name in ("list.mp4", "list.m3u8", "camera.sdp"):
         with pytest.raises(SourceError) as caught:
             open_source(str(tmp_path / name), source_id="door")
         assert caught.value.code == "not_video"
