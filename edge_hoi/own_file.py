@@ -17,7 +17,11 @@ def open_own(path: Path, mode: int = 0o600) -> BinaryIO:
     Raises:
         OSError: It cannot be opened, or is a symbolic link (`ELOOP`), a pipe or a device (`EINVAL`).
     """
-    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, mode), "r+b", buffering=0)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
+    except OSError as error:
+        raise _named(error, path) from error
+    file = os.fdopen(descriptor, "r+b", buffering=0)
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(errno.EINVAL, "no regular file", str(path))
@@ -59,8 +63,13 @@ def open_to_append(path: Path, *, is_own: bool = False) -> BinaryIO:
         descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o666)
     except OSError as error:
         if error.errno != errno.ELOOP or is_own:
-            raise
+            raise _named(error, path) from error
         if path.lstat().st_uid not in (0, os.geteuid(), path.parent.stat().st_uid):
             raise PermissionError(errno.EACCES, "it is a symbolic link that another user made", str(path)) from error
         descriptor = os.open(path, flags, 0o666)
     return os.fdopen(descriptor, "ab", buffering=0)
+
+
+def _named(error: OSError, path: Path) -> OSError:
+    """Say of a link what it is: to the system, it is one of too many."""
+    return OSError(errno.ELOOP, f"{path.name} is a symbolic link; remove it", str(path)) if error.errno == errno.ELOOP else error

@@ -15,7 +15,7 @@ from edge_hoi import __version__
 from edge_hoi.cli import build_engine, calibrate, detect, doctor, models, outbox, run, signals, sinks
 from edge_hoi.cli.lab import bench, datasets, pretrain, render, train, verify
 from edge_hoi.cli.lab import eval as evaluation
-from edge_hoi.cli.terminal import Streams, print_error, show_logs
+from edge_hoi.cli.terminal import Streams, err, print_error, show_logs
 from edge_hoi.errors import EdgeHoiError
 
 app = typer.Typer(
@@ -102,7 +102,8 @@ def main(arguments: list[str] | None = None) -> None:
             print_error(str(error))
             code = error.exit_code
         except Exception:
-            print_error(f"{traceback.format_exc()}this is a defect of edge-hoi; please report it with the lines above")
+            err.print(traceback.format_exc(), end="", soft_wrap=True)
+            print_error("this is a defect of edge-hoi; please report it with the lines above")
             code = EdgeHoiError.exit_code
         code = streams.finish(code, shows_progress=commands == ["run"])
     sys.exit(code)

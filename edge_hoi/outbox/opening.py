@@ -87,7 +87,7 @@ def _prepare(path: Path, is_durable: bool) -> sqlite3.Connection:
         create_own(path)
     except FileExistsError:
         if path.is_symlink() or not path.is_file():
-            raise OSError(errno.ELOOP, "it is a symbolic link, or no regular file") from None
+            raise OSError(errno.ELOOP, f"{path.name} is a symbolic link, or no regular file") from None
     database = connect(path)
     try:
         database.execute("PRAGMA journal_mode = WAL")
