@@ -111,8 +111,14 @@ def write_classifier(path: Path, classifier: Classifier, vocabulary: Vocabulary,
     path.write_bytes(safetensors.numpy.save(tensors, _metadata(vocabulary, clip_sha256)))
 
 
-def read_classifier(path: Path, vocabulary: Vocabulary, *, clip_sha256: str) -> Classifier:
+def read_classifier(path: Path, vocabulary: Vocabulary, *, clip_sha256: str, name: Path | None = None) -> Classifier:
     """Read the classifier of a vocabulary and of the CLIP weights with this hash.
+
+    Args:
+        path: The file to read.
+        vocabulary: The vocabulary.
+        clip_sha256: Hash of the CLIP weights.
+        name: The file's name for messages, if `path` is a copy.
 
     Raises:
         EngineError: The file cannot be read, is incomplete, or belongs to another vocabulary or CLIP.
@@ -120,15 +126,20 @@ def read_classifier(path: Path, vocabulary: Vocabulary, *, clip_sha256: str) -> 
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no dict
-    except (OSError, safetensors.SafetensorError) as error:
-        raise EngineError(f"{path} is not a readable classifier ({error}); build the engine again") from error
+    except (OSError, AttributeError, TypeError, safetensors.SafetensorError) as error:  # some of types that NumPy lacks
+        raise EngineError(f"{name or path} is not a readable classifier ({error}); build the engine again") from error
+    path = name or path
     for key, expected in _metadata(vocabulary, clip_sha256).items():
         if metadata.get(key) != expected:
             raise EngineError(f"{path} has {key} {metadata.get(key)!r}, expected {expected!r}; build the engine again with this edge-hoi")
     names = {field.name for field in fields(Classifier)}
     if tensors.keys() != names:
         raise EngineError(f"{path} has missing or unknown tensors: {', '.join(sorted(tensors.keys() ^ names))}; build the engine again")
-    return Classifier(**tensors)
+    classifier = Classifier(**tensors)
+    rows, expected_rows = (len(classifier.hoi_weight), len(classifier.object_weight)), (len(vocabulary), len(vocabulary.object_prompts))
+    if rows != expected_rows:
+        raise EngineError(f"{path} has rows for {rows} categories and objects, expected {expected_rows}; build the engine again")
+    return classifier
 
 
 def prompts_to_encode(base_vocabulary: Vocabulary, vocabulary: Vocabulary) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from edge_hoi.detection import (
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime import ClipIdentity, Manifest
 from edge_hoi.runtime.manifest_sections import CUSTOM_CLIP
+from edge_hoi.runtime.verified_file import verified_file
 from edge_hoi.vocabulary import VOCABULARY_FILE, Vocabulary, load_vocabulary
 from edge_hoi.vocabulary.phrases import ARTICLES, base_form, is_gerund
 
@@ -51,8 +52,11 @@ def load_classifier(folder: Path, manifest: Manifest, vocabulary: Vocabulary, *,
         VocabularyError: The engine has no CLIP and does not know a category.
     """
     base_vocabulary = load_engine_vocabulary(folder, manifest)
-    base_path = folder / manifest.classifiers[base_vocabulary.name]
-    base = read_classifier(base_path, base_vocabulary, clip_sha256=manifest.embeddings_sha256)
+    name = manifest.classifiers[str(manifest.default_vocabulary)]
+    with verified_file(folder, manifest, name) as copy:
+        base = read_classifier(copy, base_vocabulary, clip_sha256=manifest.embeddings_sha256, name=folder / name)
+    if base.embedding_size != manifest.embedding_size:
+        raise EngineError(f"{folder / name} has width {base.embedding_size}, expected {manifest.embedding_size}; build the engine again")
     # By content: an edited copy of the engine's own list still has its name.
     if vocabulary.content_hash == base_vocabulary.content_hash:
         return base

@@ -1,6 +1,7 @@
 """Classifiers: HOICLIP's heads in NumPy, their file, and building one for another vocabulary."""
 
 import dataclasses
+import json
 from types import SimpleNamespace
 
 import hypothesis.strategies as st
@@ -115,6 +116,21 @@ def test_damaged_file_is_refused(hico_det, tmp_path):
         read_classifier(path, hico_det, clip_sha256=CLIP)
     with pytest.raises(EngineError, match="not a readable classifier"):
         read_classifier(tmp_path / "absent", hico_det, clip_sha256=CLIP)
+
+
+def test_numbers_that_numpy_lacks_are_refused(hico_det, tmp_path):
+    header = json.dumps({"hoi_bias": {"dtype": "F8_E4M3", "shape": [0], "data_offsets": [0, 0]}}).encode()
+    (tmp_path / "x").write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(EngineError, match="x is not a readable classifier"):
+        read_classifier(tmp_path / "x", hico_det, clip_sha256=CLIP)
+
+
+def test_rows_for_other_categories_than_the_vocabulary_s_are_refused(hico_det, tmp_path):
+    classifier = _classifier(hico_det)
+    fewer = {"hoi_weight": classifier.hoi_weight[1:], "hoi_bias": classifier.hoi_bias[1:], "verb_to_hoi": classifier.verb_to_hoi[:, 1:]}
+    write_classifier(tmp_path / "x", dataclasses.replace(classifier, **fewer), hico_det, clip_sha256=CLIP)
+    with pytest.raises(EngineError, match=r"rows for \(599, 81\) categories and objects, expected \(600, 81\)"):
+        read_classifier(tmp_path / "x", hico_det, clip_sha256=CLIP)
 
 
 def test_file_with_a_tensor_missing_is_refused(hico_det, tmp_path):

@@ -36,15 +36,15 @@ def test_a_detector_and_a_head_become_an_engine_that_detects_and_runs(parts, tmp
     assert (manifest.name, manifest.precision, manifest.episodes.enter) == ("mine", "fp32", 0.7)
     assert "engines/mine: openvino, fp32, 64x96" in capsys.readouterr().out
     write_image(tmp_path / "grey.png", np.full((HEIGHT, WIDTH, 3), GREY))
-    assert command("detect", "grey.png", "--engine", "mine", "--top", 200) == 0
+    assert command("detect", "grey.png", "--engine", "engines/mine", "--top", 200) == 0
     found = json.loads(capsys.readouterr().out)["interactions"]
     objects = np.argsort(-(GREY / 255) @ WEIGHT)[1:4]
     names = load_vocabulary("hico_det").objects
     assert {each["object"] for each in found} == {names[LABELS[each]] for each in objects}
-    assert command("run", "--source", DEMO_CLIP, "--engine", "mine", "--max-frames", 5) == 0
+    assert command("run", "--source", DEMO_CLIP, "--engine", "engines/mine", "--max-frames", 5) == 0
     assert command("build", *options, "--output", "engines/mine") == 0
     assert "the existing engine is up to date; keeping it" in capsys.readouterr().err
-    assert command("run", "--source", DEMO_CLIP, "--engine", "mine", "--vocabulary", "vcoco", "--max-frames", 2) == 0
+    assert command("run", "--source", DEMO_CLIP, "--engine", "engines/mine", "--vocabulary", "vcoco", "--max-frames", 2) == 0
     assert "does not know 89 categories of 'vcoco'" in capsys.readouterr().err
 
 

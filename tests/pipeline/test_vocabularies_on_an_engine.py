@@ -1,11 +1,12 @@
 """One engine, any vocabulary: its own, parts of it, and phrases it has never heard."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
 
-from edge_hoi.errors import EngineError
+from edge_hoi.errors import EngineError, ManifestError
 from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
 from edge_hoi.pipeline.engines import engine_folder
 from edge_hoi.pipeline.source_names import name_sources
@@ -113,6 +114,18 @@ def test_a_clip_pretrained_on_the_web_is_not_doubted(engine, tmp_path):
     load_classifier(engine[0], manifest, load_vocabulary(["person repairing bicycle"]), cache=tmp_path, note=notes.append)
     assert len(notes) == 1
     assert UNKNOWN not in notes[0]
+
+
+def test_a_classifier_that_differs_from_the_manifest_or_the_network_is_refused(engine, tmp_path):
+    folder, manifest = tmp_path / "engine", engine[1]
+    shutil.copytree(engine[0], folder)
+    vocabulary = load_engine_vocabulary(folder, manifest)
+    wider = manifest.model_copy(update={"embedding_size": manifest.embedding_size + 1})
+    with pytest.raises(EngineError, match=r"safetensors has width 128, expected 129; build the engine again"):
+        load_classifier(folder, wider, vocabulary, cache=tmp_path, note=print)
+    (folder / manifest.classifiers[manifest.default_vocabulary]).write_bytes(b"exchanged after the manifest was read")
+    with pytest.raises(ManifestError, match=r"rendered_world\.safetensors differs from its manifest"):
+        load_classifier(folder, manifest, vocabulary, cache=tmp_path, note=print)
 
 
 def test_a_name_is_the_package_s_engine_and_another_folder_is_named_by_its_path(tmp_path, monkeypatch):
