@@ -51,7 +51,8 @@ class CbcReader:
                 break
         plain = self._decrypt(self._rest[: count * _BLOCK])
         self._rest = self._rest[count * _BLOCK :] if data else b""
-        return plain if data else plain[: -plain[-1]] if plain and plain[-1] <= _BLOCK else plain
+        padding = plain[-1] if plain and not data else 0
+        return plain[: len(plain) - padding] if padding <= _BLOCK else plain
 
     def close(self) -> None:
         """Close the encrypted file."""
