@@ -11,7 +11,7 @@ import av
 from av.container import InputContainer
 
 from edge_hoi.errors import SourceError
-from edge_hoi.ingest.ffmpeg_options import limiting_options
+from edge_hoi.ingest.ffmpeg_options import FAULTY_CODECS, limiting_options
 from edge_hoi.ingest.http_client import HttpClient
 from edge_hoi.ingest.rtsp_relay import RtspRelay
 from edge_hoi.ingest.source import SourceTally
@@ -124,6 +124,9 @@ def video_stream(container: InputContainer, connection: Connection) -> av.VideoS
             raise source_error(connection.url, connection.kind, "unsupported", "there is no decoder for its video")
         raise source_error(connection.url, connection.kind, "not_video", "it contains no video")
     context = stream.codec_context
+    if context.name in FAULTY_CODECS:
+        cause, fix = f"this FFmpeg's decoder of {context.name} is not safe", "use Python 3.11 or later, or convert it to H.264"
+        raise source_error(connection.url, connection.kind, "unsupported", cause, fix)
     if context.width * context.height > connection.max_pixels:
         cause = f"its frames have {context.width}x{context.height} pixels, more than max_pixels={connection.max_pixels}"
         raise source_error(connection.url, connection.kind, "refused", cause, "raise max_pixels, or make it smaller")
