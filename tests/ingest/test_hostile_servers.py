@@ -13,6 +13,7 @@ import pytest
 from hostile_sources import OTHER_HOST, frames_of, read_in_a_child, refusal_of
 from numbered_clips import number_of, numbered_image, write_clip, write_image
 from PIL import Image
+from servers.certificates import HAS_OPENSSL, make_certificate
 from servers.raw_server import endlessly, forward_to, http_pages, redirect_to
 
 from edge_hoi.errors import ConfigError, SourceError
@@ -81,6 +82,16 @@ def test_certificate_of_a_given_authority_is_trusted(tls_source, ca_file):
     with open_source(url, source_id="door", ca_file=ca_file) as source:
         assert source.info.is_tls_verified is True
         assert number_of(next(iter(source)).image) == 0
+
+
+@pytest.mark.skipif(not HAS_OPENSSL, reason="needs openssl to make a certificate")
+def test_certificate_that_a_camera_signed_itself_is_trusted_if_given(clip, serve, tmp_path):
+    certificate, key = make_certificate(tmp_path, "camera")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    url = f"https://localhost:{serve(http_pages({'/clip.mp4': clip.read_bytes()}), tls=context).port}/clip.mp4"
+    assert "certificate is not trusted" in refusal_of(url)
+    assert frames_of(url, ca_file=str(certificate)) == list(range(50))
 
 
 def test_verification_can_be_switched_off_which_the_log_and_the_source_say(tls_source, caplog):
