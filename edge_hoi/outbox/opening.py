@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from edge_hoi.compat import SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_NOTADB, UTC, sqlite_code
 from edge_hoi.errors import DeliveryError
-from edge_hoi.outbox.schema import RECOVERED_TABLES, VERSION, migrate
+from edge_hoi.outbox.schema import RECOVERED_TABLES, VERSION, migrate, schema_after, schema_of
 from edge_hoi.own_file import create_own
 from edge_hoi.sinks.local_file import is_disk_full, lock_file, transaction
 
@@ -117,7 +117,7 @@ def _rename_damaged(path: Path) -> Path:
 def _recover(damaged: Path, database: sqlite3.Connection) -> int:
     """Copy the readable rows, from both ends up to the damage; return how many events were copied."""
     with suppress(sqlite3.Error), closing(connect(damaged)) as old:
-        if old.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+        if old.execute("PRAGMA user_version").fetchone()[0] == VERSION and schema_of(old) == schema_after():
             with transaction(database):
                 for table, key in RECOVERED_TABLES.items():
                     for direction in ("ASC", "DESC"):

@@ -21,6 +21,8 @@ from edge_hoi.sinks.sink import Sink, SinkContext
 
 STANDARD_OUTPUT = "-"
 _BLOCK_BYTES = 64 * 1024
+_MAX_LINE_BYTES = 1 << 20
+"""Much more than an event."""
 
 
 class JsonlSettings(SinkSettings):
@@ -222,19 +224,19 @@ def _complete_lines(path: Path) -> tuple[int, bytes]:
     size = path.stat().st_size
     try:
         json.loads(tail or b"{}")
-    except ValueError:
-        if not tail.startswith(b"{"):
+    except (ValueError, RecursionError):
+        if not tail.startswith(b"{") or len(tail) > _MAX_LINE_BYTES:
             raise SinkFaultError(f"expected JSON lines in {path} to append to, got other text; name another file") from None
         return size - len(tail), b""
     return size, b"\n" if tail else b""
 
 
 def _last_line(path: Path) -> bytes:
-    """Read everything after the last newline."""
+    """Read everything after the last newline, at most one block more than `_MAX_LINE_BYTES`."""
     tail = b""
     with path.open("rb") as file:
         position = file.seek(0, os.SEEK_END)
-        while position and b"\n" not in tail:
+        while position and b"\n" not in tail and len(tail) <= _MAX_LINE_BYTES:
             start = max(0, position - _BLOCK_BYTES)
             file.seek(start)
             tail = file.read(position - start) + tail

@@ -96,6 +96,7 @@ class SqliteEventsSink(Sink):
             return
         try:
             self._file = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._file.execute("PRAGMA trusted_schema = OFF")
             self._prepare(self._file)
         except sqlite3.Error as error:
             self.close()

@@ -108,6 +108,23 @@ def test_a_file_that_defines_more_than_an_outbox_is_refused(path, statement):
         Outbox(path)
 
 
+def test_of_a_damaged_foreign_file_nothing_is_recovered(path, caplog):
+    execute(path, "DROP TABLE events")
+    execute(
+        path, "CREATE VIEW events AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i, 'a', 'b', 1, 1, x'' FROM n"
+    )
+    execute(path, "PRAGMA wal_checkpoint(TRUNCATE)")
+    with closing(sqlite3.connect(path)) as database:
+        (page,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'dead_letters'").fetchone()
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * 100)
+    Outbox(path).close()
+    assert "was damaged" in caplog.text
+    assert "recovered 0 events" in caplog.text
+
+
 def test_statistics_of_sqlite_are_no_part_of_its_definition(path):
     execute(path, "ANALYZE")
     OutboxReader(path).close()

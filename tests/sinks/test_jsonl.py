@@ -82,6 +82,22 @@ def test_a_file_of_another_format_is_not_changed(tmp_path):
     assert path.read_bytes() == b"Dear reader,\nhello"
 
 
+@pytest.mark.parametrize("content", [b"{" * 1_200_000, b"[" * 1_200_000, b"[" * 10, b"x" * 1_200_000, b'"' + b"x" * 10])
+def test_a_file_of_another_kind_is_neither_appended_to_nor_shortened(tmp_path, content):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"{}\n" + content)
+    with pytest.raises(SinkFaultError, match="expected JSON lines"):
+        JsonlSink(path, append=True)
+    assert path.read_bytes() == b"{}\n" + content
+
+
+def test_a_nested_last_line_is_removed_like_any_that_is_incomplete(tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"{}\n" + b'{"a":' * 100_000)
+    JsonlSink(path, append=True).close()
+    assert path.read_bytes() == b"{}\n"
+
+
 def test_a_missing_folder_is_reported(tmp_path):
     with pytest.raises(SinkFaultError, match=r"missing/events\.jsonl: No such file or directory; name a file in a folder that exists"):
         JsonlSink(tmp_path / "missing" / "events.jsonl")
