@@ -72,10 +72,14 @@ class Resolved:
     glibc_minor: int
 
 
-def runtime_requirements() -> list[Requirement]:
-    """Read the runtime dependencies of pyproject.toml."""
+def runtime_requirements(target: Target) -> list[Requirement]:
+    """Read the runtime dependencies of pyproject.toml that hold on a target, without their markers."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return [Requirement(line) for line in project["dependencies"]]
+    requirements = [Requirement(line) for line in project["dependencies"]]
+    chosen = [requirement for requirement in requirements if requirement.marker is None or requirement.marker.evaluate(target.environment)]
+    for requirement in chosen:
+        requirement.marker = None
+    return chosen
 
 
 def pip_report(requirements: list[str], target: Target) -> list[dict] | None:
@@ -158,9 +162,8 @@ def version_of(results: dict[Target, dict[str, Resolved]], missing: dict[Target,
     return ", ".join(f"{machine}: {version or 'not needed'}" for machine, version in versions.items())
 
 
-def table(requirements: list[Requirement], results: dict[Target, dict[str, Resolved]], missing: dict[Target, list[str]]) -> str:
+def table(direct: list[str], results: dict[Target, dict[str, Resolved]], missing: dict[Target, list[str]]) -> str:
     """Format the table in Markdown."""
-    direct = sorted(canonicalize_name(requirement.name) for requirement in requirements)
     names = {name for resolved in results.values() for name in resolved}
     today = datetime.now(tz=timezone.utc).date()
     lines = [
@@ -186,13 +189,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="do not write docs/installation.md")
     only_check = parser.parse_args().check
-    requirements = runtime_requirements()
+    direct: set[str] = set()
     results: dict[Target, dict[str, Resolved]] = {}
     missing: dict[Target, list[str]] = {}
     for target in [Target(python, machine) for python in PYTHONS for machine in MACHINES]:
+        requirements = runtime_requirements(target)
+        direct |= {canonicalize_name(requirement.name) for requirement in requirements}
         results[target], missing[target] = resolve_or_name_missing(requirements, target)
         print(f"Python {target.python} on {target.machine}: {', '.join(missing[target]) or 'nothing'} missing", flush=True)
-    text = table(requirements, results, missing)
+    text = table(sorted(direct), results, missing)
     if only_check:
         print(text)
     else:
