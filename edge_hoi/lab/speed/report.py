@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
 from typing_extensions import Self
 
@@ -132,7 +131,7 @@ class SpeedReport:
         for column in ("batch", "p50 ms", *(f"p{percentile} ms" for percentile in PERCENTILES[1:]), "images/s", "times baseline"):
             table.add_column(column, justify="right")
         for engine in self.engines:
-            about = [escape(engine.name), engine.backend, engine.precision, "x".join(map(str, engine.input_size))]
+            about = [engine.name, engine.backend, engine.precision, "x".join(map(str, engine.input_size))]
             for latency in engine.latencies:
                 ratio = self.speedup(engine, latency)
                 table.add_row(
@@ -156,7 +155,7 @@ class SpeedReport:
         for engine in self.engines:
             parts = shares(engine.stages)
             cells = (f"{1e3 * engine.stages[stage]:.2f}  {parts[stage]:4.0%}" for stage in STAGES)
-            table.add_row(escape(engine.name), *cells, f"{1e3 * sum(engine.stages.values()):.2f}")
+            table.add_row(engine.name, *cells, f"{1e3 * sum(engine.stages.values()):.2f}")
         return table
 
     def _memory_table(self) -> Table:
@@ -169,7 +168,7 @@ class SpeedReport:
             cost = engine.footprint
             flags = ", ".join(f"{name} {value}" for name, value in engine.flags.items())
             figures = (f"{cost.opening_seconds:.2f}", f"{cost.added_bytes / 1e6:.0f}", f"{cost.peak_bytes / 1e6:.0f}")
-            table.add_row(escape(engine.name), *figures, escape(flags))
+            table.add_row(engine.name, *figures, flags)
         return table
 
 
