@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from edge_hoi.cli.precision import PrecisionChoice
 from edge_hoi.errors import ConfigError, MissingDependencyError
-from edge_hoi.runtime.open import ONNX_BACKENDS, PLAN_BACKENDS
 from edge_hoi.unfinished import temporary_folder
 
 if TYPE_CHECKING:
@@ -53,6 +52,7 @@ class PhotoBuild:
             MissingDependencyError: Torch is needed and not installed.
         """
         from edge_hoi.photo import EPISODES
+        from edge_hoi.runtime.open import ONNX_BACKENDS, PLAN_BACKENDS
 
         if choice.precision == "auto" or choice.backend not in ONNX_BACKENDS:
             raise ConfigError(
