@@ -4,8 +4,8 @@ import dataclasses
 import json
 
 import pytest
-from rich.console import Console
 
+from edge_hoi.cli.terminal import out
 from edge_hoi.lab.speed.plot import plot_speed
 from edge_hoi.lab.speed.report import EngineSpeed, Footprint, Latency, SpeedReport, shares
 from edge_hoi.telemetry import this_machine
@@ -63,10 +63,9 @@ def test_json_has_all_results_and_the_ratios():
 
 
 def test_tables_show_every_engine_and_its_results():
-    console = Console(width=160)
-    with console.capture() as printed:
+    with out.capture() as printed:
         for table in report(engine("[quick]", 5), engine("eager", 20, is_baseline=True)).tables():
-            console.print(table)
+            out.print(table)
     text = printed.get()
     for shown in ("[quick]", "160x288", "p99 ms", "5.00", "200.0", "4.00", "6.00   60%", "190", "device CPU, threads 2", "8 runs each"):
         assert shown in text, shown
