@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 from dataclasses import asdict, astuple, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from edge_hoi.errors import ConfigError, SourceError
@@ -164,13 +165,12 @@ def _end_with_parent() -> None:
 
 def _limit_memory(memory_limit: int) -> None:
     """Limit the memory that this process can allocate. The parent watches what it uses, which includes the shared memory."""
-    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
-        _, resident, shared, _, _, data, _ = (int(pages) * resource.getpagesize() for pages in file.read().split())
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()
+    resident, data = (int(pages[column]) * resource.getpagesize() for column in (1, 5))
     stack, _ = resource.getrlimit(resource.RLIMIT_STACK)
     threads = min((os.cpu_count() or 1) + 1, _MOST_FFMPEG_THREADS)
     # The limit counts memory that is reserved and not used, too: what is so now, and the stacks of FFmpeg's threads.
-    reserved = data - (resident - shared) + threads * (_UNLIMITED_STACK_BYTES if stack == resource.RLIM_INFINITY else stack)
-    limit = max(memory_limit - shared, 0) + reserved
+    limit = memory_limit - resident + data + threads * (_UNLIMITED_STACK_BYTES if stack == resource.RLIM_INFINITY else stack)
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
