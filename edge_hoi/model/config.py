@@ -9,6 +9,8 @@ from typing import Any
 
 from edge_hoi.errors import ConfigError
 
+_MOST_LAYERS, _LARGEST = 1000, 1 << 16  # far beyond any network's: a file from elsewhere must not ask for endless work
+
 
 @dataclass(frozen=True, slots=True)
 class HoiclipConfig:
@@ -42,10 +44,12 @@ class HoiclipConfig:
         """Check the ranges."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.type is int and (not isinstance(value, int) or value < 1):
-                raise ConfigError(f"{field.name} must be a whole number of at least 1, got {value!r}")
-        if len(self.backbone_depths) != 4 or min(self.backbone_depths) < 1:
-            raise ConfigError(f"backbone_depths must be four numbers of at least 1, got {self.backbone_depths}")
+            most = _MOST_LAYERS if field.name.endswith("_layers") else _LARGEST
+            if field.type is int and (not isinstance(value, int) or not 1 <= value <= most):
+                raise ConfigError(f"{field.name} must be a whole number from 1 to {most}, got {value!r}")
+        depths = self.backbone_depths
+        if len(depths) != 4 or not all(isinstance(depth, int) and 1 <= depth <= _MOST_LAYERS for depth in depths):
+            raise ConfigError(f"backbone_depths must be four numbers from 1 to {_MOST_LAYERS}, got {depths}")
         if self.backbone_stride not in (16, 32):
             raise ConfigError(f"backbone_stride must be 16 or 32, got {self.backbone_stride}")
         if self.width % 4 or self.width % self.num_heads:
@@ -70,6 +74,10 @@ class HoiclipConfig:
                 nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
                 raise ConfigError(f"unknown model setting '{name}'; did you mean '{nearest}'?")
         fields: dict[str, Any] = dict(values)
+        if isinstance(fields.get("backbone_depths", ()), str | int | float | None):
+            raise ConfigError(f"backbone_depths must be four numbers, got {fields['backbone_depths']!r}")
+        if not isinstance(fields.get("clip", ""), str | Mapping):
+            raise ConfigError(f"clip must be a name or a configuration, got {fields['clip']!r}")
         if "backbone_depths" in fields:
             fields["backbone_depths"] = tuple(fields["backbone_depths"])
         return cls(**fields)

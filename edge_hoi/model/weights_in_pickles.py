@@ -1,19 +1,22 @@
 """Find the weights in what training programs save with `torch.save`: wrappers, averages and other content around them."""
 
 import argparse
+import os
 import pathlib
 import pickle
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from edge_hoi.errors import CheckpointError
+from edge_hoi.regular_file import open_regular
 
 _KEYS = ("model", "state_dict", "model_state_dict", "module", "model_ema", "ema", "ema_state_dict")
 """Names of the weights in a file, in order of preference: those that were trained before averages of them."""
@@ -42,11 +45,13 @@ def load_pickle(path: Path) -> Any:  # noqa: ANN401 -- whatever was saved
     """Read a `.pth` file: tensors, plain data, command lines, paths and numbers of NumPy. No code in it runs.
 
     Raises:
-        CheckpointError: It is damaged, or holds an object of another class, which the message names.
+        CheckpointError: It is damaged, is compressed, or holds an object of another class, which the message names.
+        OSError: It cannot be opened.
     """
     try:
-        with torch.serialization.safe_globals(_plain_classes()):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path) as file, torch.serialization.safe_globals(_plain_classes()):
+            _refuse_compression(path, file)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL (\S+)|[Uu]nsupported class (\S+)", str(error))
         what = f"an object of class {found[1] or found[2]}, which" if found else "something else, or objects that"
@@ -54,8 +59,26 @@ def load_pickle(path: Path) -> Any:  # noqa: ANN401 -- whatever was saved
             f"{path}: expected a file of tensors, got {what} could run code; use the checkpoint as published, or save only the weights: "
             "torch.save(model.state_dict(), FILE)"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        if "allocate" in str(error):  # which is no damage
+            raise
         raise CheckpointError(f"checkpoint {path} is damaged, truncated or no checkpoint; copy it again") from error
+
+
+def _refuse_compression(path: Path, file: BinaryIO) -> None:
+    """Refuse an archive whose files would be larger than it is: `torch.save` compresses nothing.
+
+    Raises:
+        CheckpointError: It is one.
+    """
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            needed = sum(member.file_size for member in archive.infolist())
+        if needed > os.fstat(file.fileno()).st_size:
+            raise CheckpointError(
+                f"{path} would take {needed / 1e6:.0f} MB unpacked, more than the file: torch.save compresses nothing; copy it again"
+            )
+    file.seek(0)
 
 
 def find_weights(content: Any, *, source: str) -> Weights:  # noqa: ANN401 -- whatever was saved
@@ -80,6 +103,8 @@ def find_weights(content: Any, *, source: str) -> Weights:  # noqa: ANN401 -- wh
     for name, tensor in tensors.items():
         if tensor.layout != torch.strided:
             raise CheckpointError(f"{source}: expected '{name}' as a dense tensor, got {tensor.layout}; convert it with `to_dense()`")
+        if tensor.is_meta or tensor.nbytes > tensor.untyped_storage().nbytes():
+            raise CheckpointError(f"{source}: '{name}' {tuple(tensor.shape)} has more numbers than the file; copy it again")
     prefix, count = Counter(_prefix(name) for name in tensors).most_common(1)[0]
     if count <= len(tensors) / 2:
         prefix = ""

@@ -12,6 +12,7 @@ from edge_hoi.pipeline.photo_engine import PHOTO, find_photo_engine, is_photo, p
 from edge_hoi.runtime import Device, Engine, Manifest, PrecisionHint, open_engine, read_manifest
 from edge_hoi.runtime.manifest import MANIFEST_FILE, WEIGHTS_FILE
 from edge_hoi.runtime.open import PLAN_BACKENDS, choose_backend
+from edge_hoi.runtime.verified_file import verified_copy
 
 if TYPE_CHECKING:
     import torch
@@ -144,11 +145,12 @@ def _open_torch(
     from edge_hoi.runtime.torch_engine import TorchEngine
 
     exact = manifest.model_copy(update={"precision": "fp32"})
-    return TorchEngine(_torch_network(folder, allows_random_weights), exact, input_size=size, max_batch=max_batch, device=device)
+    network = _torch_network(folder, manifest.files.get(WEIGHTS_FILE), allows_random_weights)
+    return TorchEngine(network, exact, input_size=size, max_batch=max_batch, device=device)
 
 
 @cache
-def _torch_network(folder: Path, allows_random_weights: bool) -> "torch.nn.Module":
+def _torch_network(folder: Path, sha256: str | None, allows_random_weights: bool) -> "torch.nn.Module":
     """Load the network that an engine was built from, once per process."""
     try:
         import torch  # noqa: F401 -- only whether it is installed
@@ -158,7 +160,10 @@ def _torch_network(folder: Path, allows_random_weights: bool) -> "torch.nn.Modul
     from edge_hoi.model.reference_weights import untrained_checkpoint
     from edge_hoi.vocabulary import load_vocabulary
 
-    if (folder / WEIGHTS_FILE).is_file() or not allows_random_weights:
-        return LastLayer(load_checkpoint(folder / WEIGHTS_FILE).model)
+    if sha256:
+        with verified_copy(folder / WEIGHTS_FILE, sha256) as copy:
+            return LastLayer(load_checkpoint(copy).model)
+    if not allows_random_weights:
+        raise EngineError(f"{folder} has no {WEIGHTS_FILE}, which backend 'torch' runs; build it with `edge-hoi build --backend torch`")
     config = HoiclipConfig.from_json(read_manifest(folder, verify=False).architecture)
     return LastLayer(untrained_checkpoint(config, load_vocabulary("vcoco")).model)  # the vocabulary is no part of the network

@@ -8,7 +8,7 @@ from typing import Any
 import openvino
 
 from edge_hoi.errors import EngineError
-from edge_hoi.runtime.memory_limit import physical_memory
+from edge_hoi.memory_limit import physical_memory
 
 _MOST_BYTES = 8  # of an element
 

@@ -28,7 +28,7 @@ def test_config_names_the_nearest_known_setting_for_an_unknown_one():
     ("setting", "words"),
     [
         ({"width": 250}, "multiple of 4 and of num_heads"),
-        ({"num_queries": 0}, "num_queries must be a whole number of at least 1, got 0"),
+        ({"num_queries": 0}, "num_queries must be a whole number from 1 to 65536, got 0"),
         ({"width": "wide"}, "width must be a whole number"),
         ({"backbone_stride": 8}, "backbone_stride must be 16 or 32, got 8"),
         ({"backbone_depths": (3, 4, 6)}, "backbone_depths must be four numbers"),
