@@ -33,6 +33,9 @@ def detect(
     max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="Stop after this many frames.")] = None,
     device: DeviceOption = None,
     offline: OfflineOption = False,
+    max_pixels: Annotated[
+        int | None, typer.Option("--max-pixels", min=1, max=1 << 28, help="Read no larger images and frames; 8K where absent.")
+    ] = None,
     memory_limit: Annotated[
         str | None,
         typer.Option("--memory-limit", metavar="BYTES", help="Decode in a process of its own with at most this much memory, as 512MB."),
@@ -52,6 +55,7 @@ def detect(
     from edge_hoi.media import annotate as draw
     from edge_hoi.media.image_file import SUFFIXES
     from edge_hoi.overwriting import refuse_overwriting
+    from edge_hoi.types import MAX_PIXELS
 
     if annotate is not None and is_local(source):
         refuse_overwriting([("--annotate", annotate)], [("the source", local_path(source))])
@@ -61,7 +65,7 @@ def detect(
         assert limit is not None
         opener = partial(IsolatedSource, memory_limit=limit)
     with ExitStack() as cleanup:
-        opened = cleanup.enter_context(opener(source, source_id="detect"))
+        opened = cleanup.enter_context(opener(source, source_id="detect", max_pixels=max_pixels or MAX_PIXELS))
         chosen = get_engine(EngineConfig(path=engine, offline=offline), [source])
         detector = cleanup.enter_context(
             Detector(chosen, vocabulary=vocabulary, device=device or "auto", threshold=threshold, max_interactions=top)

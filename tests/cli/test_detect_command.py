@@ -84,6 +84,15 @@ def test_a_missing_picture_is_named(capsys, tmp_path):
     assert "no-such.jpg" in errors
 
 
+def test_a_picture_may_have_as_many_pixels_as_allowed(capsys, picture):
+    height, width, _ = cv2.imread(str(picture)).shape
+    pixels = height * width
+    assert detect(capsys, picture, "--max-pixels", str(pixels))[0] == 0
+    code, answers, errors = detect(capsys, picture, "--max-pixels", str(pixels - 1))
+    assert (code, answers) == (3, [])
+    assert f"more than {pixels - 1}; shrink it" in errors
+
+
 def test_a_memory_limit_changes_no_answer(capsys, picture):
     assert detect(capsys, picture, "--memory-limit", "256MB") == detect(capsys, picture)
 

@@ -14,7 +14,7 @@ import PIL.Image
 import pytest
 from peak_memory import run_measured
 
-from edge_hoi.errors import EdgeHoiError, SourceError
+from edge_hoi.errors import DatasetError, EdgeHoiError, SourceError
 from edge_hoi.ingest import open_source
 from edge_hoi.ingest.image_file import open_image, read_image, read_image_size, read_stored_size
 from edge_hoi.ingest.images import ImageSource
@@ -155,6 +155,15 @@ def test_a_file_larger_than_any_image_of_8k_is_refused(tmp_path):
     os.truncate(tmp_path / "a.webp", 10 << 30)  # Pillow reads the whole file of some formats
     with pytest.raises(SourceError, match="it has more bytes than an image of 33177600 pixels needs"):
         open_image(tmp_path / "a.webp")
+
+
+def test_a_data_set_and_training_have_the_same_limit(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(7681, 4320, rows=1))
+    interactions = '[{"human": [1, 1, 40, 90], "object": null, "text": "person riding bicycle"}]'
+    (tmp_path / "annotations.json").write_text(f'{{"images": [{{"file": "a.png", "interactions": {interactions}}}]}}')
+    for read in (lambda: read_custom(tmp_path), lambda: open_training_image(tmp_path / "a.png")):
+        with pytest.raises(DatasetError, match=r"a\.png: it has 7681x4320 pixels, more than 33177600; shrink it"):
+            read()
 
 
 @pytest.fixture
