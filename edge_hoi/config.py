@@ -44,6 +44,7 @@ from edge_hoi.yaml_file import read_yaml
 _logger = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 1_000_000
+_MOST_ERRORS = 20
 MIN_MEMORY_LIMIT = 128_000_000
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 
@@ -227,15 +228,17 @@ def parse_config(document: dict[str, Any], *, origin: str, folder: Path | None =
         folder: Folder of relative paths; None keeps them unchanged.
 
     Raises:
-        ConfigError: One line per error.
+        ConfigError: One line per error, of the first 20.
     """
     try:
         return RunConfig.model_validate(document, context={"folder": folder})
     except ValidationError as error:
         details = error.errors()
         # A missing or wrong value beside an unknown key is most often due to that key, misspelt.
-        unknown = [detail for detail in details if detail["type"] in _UNKNOWN_KEY]
-        raise ConfigError("\n".join(f"{origin}: {_explain(detail, document)}" for detail in unknown or details)) from error
+        told = [detail for detail in details if detail["type"] in _UNKNOWN_KEY] or details
+        lines = [f"{origin}: {_explain(detail, document)}" for detail in told[:_MOST_ERRORS]]
+        more = [f"{origin}: and {len(told) - _MOST_ERRORS} more"] if len(told) > _MOST_ERRORS else []
+        raise ConfigError("\n".join([*lines, *more])) from error
 
 
 def cache_home() -> Path:
@@ -299,7 +302,7 @@ def _known_keys(location: tuple[int | str, ...], document: dict[str, Any]) -> li
     settings: type[BaseModel] = RunConfig
     if location[:1] == ("sinks",):  # a sink's keys depend on its type
         settings, location = settings_of(document["sinks"][location[1]]["type"]), location[2:]
-    schema = settings.model_json_schema()
+    schema = _schema(settings)
     node: dict[str, Any] = schema
     for part in location:
         node = _resolve(node, schema)
@@ -307,6 +310,11 @@ def _known_keys(location: tuple[int | str, ...], document: dict[str, Any]) -> li
             node.get("items", {}) if isinstance(part, int) else node.get("properties", {}).get(part, node.get("additionalProperties", {}))
         )
     return sorted(_resolve(node, schema).get("properties", {}))
+
+
+@cache
+def _schema(settings: type[BaseModel]) -> dict[str, Any]:
+    return settings.model_json_schema()
 
 
 def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 import itertools
 import os
 import re
+import time
 import traceback
 from pathlib import Path
 
 import pytest
 import yaml
+from busy_machine import within
 
 from edge_hoi.config import RunConfig, cache_folder, load_config, parse_config
 from edge_hoi.errors import ConfigError
@@ -362,6 +364,22 @@ def test_a_secret_does_not_show_where_the_file_is_not_yaml(tmp_path, text):
         chained.append(f"{error!r} {error}")
         error = error.__cause__ or error.__context__
     assert "canary" not in "".join(chained)
+
+
+@pytest.mark.parametrize(("count", "last"), [(20, "config.yaml: key19: unknown key"), (21, "config.yaml: and 1 more")])
+def test_the_first_twenty_errors_are_told(tmp_path, count, last):
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, "\n".join(f"key{number}: 1" for number in range(count))))
+    lines = str(caught.value).splitlines()
+    assert len(lines) == count
+    assert last in lines[-1]
+
+
+def test_many_errors_take_no_long_time(tmp_path):
+    started = time.monotonic()
+    with pytest.raises(ConfigError, match=r"config\.yaml: and 2980 more$"):
+        load_config(write(tmp_path, "\n".join(f"key{number}: 1" for number in range(3000))))
+    assert time.monotonic() - started < within(5)
 
 
 def test_a_secret_of_a_variable_does_not_show_where_it_makes_a_value_invalid(tmp_path, monkeypatch):
