@@ -8,8 +8,9 @@ torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[bui
 
 from training_samples import RandomSamples
 
-from edge_hoi.errors import TrainingError
+from edge_hoi.errors import CheckpointError, TrainingError
 from edge_hoi.lab.training.config import TrainConfig
+from edge_hoi.lab.training.resume import FORMAT
 from edge_hoi.lab.training.trainer import Trainer
 from edge_hoi.model import load_checkpoint
 
@@ -210,6 +211,16 @@ def test_resuming_a_state_of_another_network_is_refused(tmp_path, untrained):
     train(untrained(), tmp_path)
     with pytest.raises(TrainingError, match="with another network"):
         train(untrained("vcoco"), tmp_path, samples=RandomSamples(categories=263, objects=81), resumes=True)
+
+
+@pytest.mark.parametrize("numbers", [None, "", "{", "[" * 100_000])
+def test_resuming_a_damaged_state_is_refused(tmp_path, untrained, numbers):
+    import safetensors.torch
+
+    metadata = {"format": FORMAT} | ({} if numbers is None else {"numbers": numbers})
+    safetensors.torch.save_file({"network.a": torch.zeros(1)}, tmp_path / "state.safetensors", metadata)
+    with pytest.raises(CheckpointError, match="its numbers are missing or damaged; start a new run"):
+        train(untrained(), tmp_path, resumes=True)
 
 
 def test_non_finite_gradients_are_reported_and_not_saved(tmp_path, untrained):
