@@ -22,13 +22,15 @@ _PROTOCOLS = {SourceKind.FILE: "file", SourceKind.HTTP: "none", SourceKind.RTSP:
 _OPTIONS_OF_HLS = {"http_persistent": "0", "http_multiple": "0"}  # else it aborts the process without connections of FFmpeg's own
 FAULTY_CODECS = frozenset({"magicyuv"} if av.library_versions["libavcodec"] < (62, 28, 102) else ())
 """Codecs whose decoder writes out of bounds before FFmpeg 8.1.2 (CVE-2026-8461). PyAV for Python 3.10 has an older one."""
+_MAX_STREAMS = "256"  # of RTSP, each is set up
 _BYTES_PER_PIXEL = 4  # the largest allocation of a frame is its RGB image, with 3
 
 
 def limiting_options(kind: SourceKind, max_pixels: int) -> dict[str, str]:
     """Return the options for a kind of source, and limit the memory that FFmpeg allocates at once."""
     _limit_allocations(max_pixels * _BYTES_PER_PIXEL)
-    options = {"format_whitelist": _FORMATS[kind], "protocol_whitelist": _PROTOCOLS[kind], "max_pixels": str(max_pixels)}
+    options = {"format_whitelist": _FORMATS[kind], "protocol_whitelist": _PROTOCOLS[kind], "max_streams": _MAX_STREAMS}
+    options["max_pixels"] = str(max_pixels)
     if FAULTY_CODECS:  # FFmpeg decodes the first frames when it opens a source
         options["codec_whitelist"] = ",".join(sorted(av.codecs_available - FAULTY_CODECS))
     return options | _OPTIONS_OF_HLS if kind is SourceKind.HTTP else options

@@ -1,6 +1,8 @@
 """RTSP servers that misbehave: what FFmpeg gets of them, and where it is led."""
 
+import itertools
 import socket
+import struct
 
 import pytest
 from hostile_sources import OTHER_HOST, frames_of, read_in_a_child, refusal_of
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from servers.raw_server import forward_to
 
+from edge_hoi.errors import SourceError
 from edge_hoi.ingest.rtsp_messages import RtspMessages
 
 SDP = b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:trackID=0\r\n"
@@ -36,11 +39,8 @@ def redirect(url):
 
 @pytest.mark.parametrize("method", ["OPTIONS", "DESCRIBE", "SETUP"])
 def test_redirect_to_another_host_is_refused_and_gets_no_connection(method, serve):
-    def describe(handler, head):
-        handler.wfile.write(head + b"Content-Type: application/sdp\r\nContent-Length: %d\r\n\r\n" % len(SDP) + SDP)
-
     other = serve(rtsp_talk(), host=OTHER_HOST)
-    answers = {"DESCRIBE": describe} | {method: redirect(f"rtsp://{OTHER_HOST}:{other.port}/camera")}
+    answers = {"DESCRIBE": describe(SDP)} | {method: redirect(f"rtsp://{OTHER_HOST}:{other.port}/camera")}
     server = serve(rtsp_talk(**answers))
     assert f"another host, {OTHER_HOST}" in refusal_of(f"rtsp://127.0.0.1:{server.port}/camera")
     assert server.connections == 1
@@ -104,6 +104,38 @@ def test_floods_of_rtsp_end_within_a_limited_memory(flood, serve):
     assert outcome in ("refused", "timeout", "unreachable", "not_video")
     assert frames == 0
     assert grown < 100, f"{flood}: {grown} MB"
+
+
+def describe(sdp):
+    return lambda handler, head: handler.wfile.write(head + b"Content-Type: application/sdp\r\nContent-Length: %d\r\n\r\n" % len(sdp) + sdp)
+
+
+def set_up(handler, head):
+    handler.wfile.write(head + b"Session: 1\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n")
+
+
+def play_fragments(handler, head):
+    """Play a frame of H.264 in fragments (RFC 6184, section 5.8) of which none is the last."""
+    handler.wfile.write(head + b"Session: 1\r\n\r\n")
+    for number in itertools.count():
+        packet = struct.pack(">BBHII2B", 0x80, 96, number % 65536, 9000, 1, 0x7C, 0x05 if number else 0x85) + b"\xaa" * 60000
+        handler.wfile.write(b"$\0" + struct.pack(">H", len(packet)) + packet)
+
+
+def test_frame_without_an_end_uses_a_limited_memory(serve):
+    server = serve(rtsp_talk(DESCRIBE=describe(SDP), SETUP=set_up, PLAY=play_fragments))
+    _, frames, _, grown = read_in_a_child(f"rtsp://127.0.0.1:{server.port}/camera")
+    assert frames == 0
+    assert grown < 400
+
+
+def test_number_of_streams_is_limited(serve):
+    stream = b"m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:trackID=%d\r\n"
+    sdp = b"v=0\r\ns=x\r\nt=0 0\r\n" + b"".join(stream % number for number in range(1000))
+    server = serve(rtsp_talk(DESCRIBE=describe(sdp), SETUP=set_up))
+    with pytest.raises(SourceError):
+        frames_of(f"rtsp://127.0.0.1:{server.port}/camera", open_timeout_seconds=2.0, read_timeout_seconds=1.0)
+    assert len([method for method, *_ in server.requests if method == "SETUP"]) <= 256
 
 
 # What is passed on

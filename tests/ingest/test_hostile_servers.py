@@ -3,8 +3,10 @@
 import logging
 import socket
 import ssl
+import struct
 import threading
 import time
+import zlib
 from hashlib import md5
 
 import av
@@ -256,6 +258,36 @@ def test_description_of_a_session_over_http_binds_no_port(serve):
     assert bound == []
 
 
+LISTS = {
+    "files": b"ffconcat version 1.0\nfile /etc/passwd\nfile http://127.0.0.1:%d/bait\n",
+    "streams": b'<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><BaseURL>http://127.0.0.1:%d/bait</BaseURL></MPD>\n',
+    "text": b"\x1b[31mtext as a terminal shows it, %d\r\n",
+}
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "ffconcat", "mpd", "txt"])
+@pytest.mark.parametrize("content", LISTS)
+def test_formats_that_read_from_elsewhere_or_draw_text_are_no_video_over_http(content, suffix, serve):
+    server = serve(http_pages({}))
+    server.talk = http_pages({f"/list.{suffix}": LISTS[content] % server.port * 20})
+    with pytest.raises(SourceError) as caught:
+        frames_of(f"http://127.0.0.1:{server.port}/list.{suffix}")
+    assert caught.value.code == "not_video"
+    assert "/bait" not in [target for _, target, _ in server.requests]
+
+
+@pytest.mark.parametrize("address", ["a.ts\rX-Lure: 1", "a.ts HTTP/1.1\r\rX-Lure: 1", "a.ts%0d%0aX-Lure: 1", "a.ts\tX-Lure: 1\x0b\x0c\x85"])
+def test_addresses_inject_no_headers(address, serve):
+    server = serve(http_pages({"/index.m3u8": entry(address), "/clip.mp4": redirect_to(address)}))
+    for page in ("index.m3u8", "clip.mp4"):
+        with pytest.raises(SourceError):
+            frames_of(
+                f"http://a%0d%0aX-Lure%3a 1:b%0d%0aX-Lure%3a 1@127.0.0.1:{server.port}/{page}?a\r\nX-Lure: 1", open_timeout_seconds=3.0
+            )
+    assert server.requests
+    assert not any("x-lure" in name for _, _, headers in server.requests for name in headers)
+
+
 def test_a_local_playlist_list_of_files_or_description_of_a_session_is_no_video(clip, tmp_path):
     (tmp_path / "list.mp4").write_text(f"ffconcat version 1.0\nfile {clip}\n")
     (tmp_path / "list.m3u8").write_bytes(entry("http://127.0.0.1:9/0.ts"))
@@ -361,6 +393,17 @@ def test_the_limit_of_pixels_is_exact_and_a_source_of_larger_frames_is_refused(t
         assert len(list(source)) == 3
     message = refusal_of(str(path), max_pixels=64 * 64 - 1)
     assert "its frames have 64x64 pixels, more than max_pixels=4095" in message
+
+
+def test_image_of_a_camera_that_announces_a_huge_size_is_not_decoded(serve):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">2I5B", 50_000, 50_000, 8, 2, 0, 0, 0))
+    png = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1 << 20))) + chunk(b"IEND", b"")
+    outcome, frames, _, grown = read_in_a_child(f"http://127.0.0.1:{serve(http_pages({'/image.png': png})).port}/image.png")
+    assert (outcome, frames) == ("unreachable", 0)
+    assert grown < 50
 
 
 def test_the_log_says_once_that_frames_are_too_large(serve, tmp_path, caplog):
