@@ -169,6 +169,7 @@ class _Provider:
 
         detector = self._detector(model)
         shutil.rmtree(folder, ignore_errors=True)  # it is damaged, if it is there
+        self._note(f"building engine {model.name} in {folder}")
         try:
             build_photo_engine(detector, None, folder, name=model.name)
         except OSError as error:
@@ -188,7 +189,7 @@ class _Provider:
             )
         assert model.file is not None
         size = f"{model.size_bytes / 1e6:.1f} MB, " if model.size_bytes else ""
-        self._note(f"fetching the detector of engine {model.name} ({size}licence {model.licence}, {model.page}) into {self.home}")
+        self._note(f"fetching the detector of engine {model.name} ({size}licence {model.licence}, {model.page})")
         base = mirror()
         address = f"{base.rstrip('/')}/{path.name}" if base else model.file
         try:

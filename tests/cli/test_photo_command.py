@@ -90,6 +90,7 @@ def test_pull_fetches_verifies_and_builds_and_says_so(pull, publisher, home):
     assert code == 0, shown
     (folder,) = engines_in(home)
     assert f"note: fetching the detector of engine photo-femto (4.1 MB, licence Apache-2.0, {known_model('photo-femto').page})" in shown
+    assert f"note: building engine photo-femto in {home / folder}" in shown
     assert f"{home / folder}: engine photo-femto" in shown
     assert read_manifest(home / folder).name == "photo-femto"
     assert engine_folder("photo") == engine_folder("photo-femto") == home / folder
