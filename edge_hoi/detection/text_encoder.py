@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from edge_hoi.detection.clip_tokenizer import MAX_BYTES, read_tokenizer
 from edge_hoi.detection.text_features import PROMPTS_PER_BATCH
 from edge_hoi.errors import EngineError, MissingDependencyError, VocabularyError
-from edge_hoi.runtime import Manifest
 from edge_hoi.memory_limit import memory_limit, physical_memory
+from edge_hoi.runtime import Manifest
 from edge_hoi.runtime.verified_file import verified_file
 
 

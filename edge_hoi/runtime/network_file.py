@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import openvino
 
 from edge_hoi.errors import EngineError
-from edge_hoi.runtime.manifest import Manifest
 from edge_hoi.memory_limit import memory_limit
+from edge_hoi.runtime.manifest import Manifest
 from edge_hoi.runtime.onnx_scan import MAX_BYTES, check_onnx
 from edge_hoi.runtime.openvino_core import openvino_core
 from edge_hoi.runtime.plan import MODEL_FILE

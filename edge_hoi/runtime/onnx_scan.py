@@ -97,14 +97,20 @@ def _find_refused(content: mmap.mmap) -> str | None:
 def _fields(content: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
     """Yield each field of a message: its number, its kind, its value if it is a number, and where its bytes begin and end."""
     while position < end:
-        key, position = _varint(content, position)
+        key = content[position]
+        position += 1
+        if key > 0x7F:  # rarely; a call for every field would double the time
+            key, position = _varint(content, position - 1)
         if key >> 32:
             raise ValueError("parsers differ in how they read such a field's number")
         kind, value, begin = key & 7, 0, position
         if kind == _VARINT:
             value, position = _varint(content, position)
         elif kind == _BYTES:
-            length, begin = _varint(content, position)
+            length = content[position]
+            begin = position + 1
+            if length > 0x7F:
+                length, begin = _varint(content, position)
             position = begin + length
         elif kind in _FIXED:
             position += _FIXED[kind]

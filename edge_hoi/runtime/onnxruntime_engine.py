@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_hoi.errors import EngineError, MissingDependencyError
+from edge_hoi.memory_limit import memory_limit, physical_memory
 from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
 from edge_hoi.runtime.int8_saturation import engine_saturates
 from edge_hoi.runtime.manifest import Manifest
-from edge_hoi.memory_limit import memory_limit, physical_memory
 from edge_hoi.runtime.network_file import input_shapes, network_file, read_network, reason_of
 from edge_hoi.runtime.plan import MODEL_FILE
 

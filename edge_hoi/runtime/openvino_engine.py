@@ -11,10 +11,10 @@ import openvino
 from numpy.typing import NDArray
 
 from edge_hoi.errors import EngineError
+from edge_hoi.memory_limit import memory_limit, physical_memory
 from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
 from edge_hoi.runtime.int8_saturation import engine_saturates, remove_activation_quantisers
 from edge_hoi.runtime.manifest import Manifest
-from edge_hoi.memory_limit import memory_limit, physical_memory
 from edge_hoi.runtime.network_file import input_shapes, network_file, read_network, reason_of
 from edge_hoi.runtime.openvino_core import openvino_core
 from edge_hoi.runtime.plan import MODEL_FILE

@@ -27,7 +27,7 @@ def check_memory(model: openvino.Model, name: Path, input_size: object) -> None:
     limit = physical_memory() // 2
     nodes = model.get_ordered_ops()
     # As texts, few of which differ: iterating over OpenVINO's shapes takes ten times as long.
-    shapes = Counter(str(output.get_partial_shape()) for node in nodes for output in node.outputs())
+    shapes = Counter(str(node.get_output_partial_shape(index)) for node in nodes for index in range(node.get_output_size()))
     total = sum(count * _elements(shape) for shape, count in shapes.items()) * _MOST_BYTES
     if math.isinf(total):
         raise EngineError(f"{name} is refused: the size of its tensors depends on their content; export it again with `edge-hoi build`")

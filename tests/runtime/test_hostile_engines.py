@@ -366,9 +366,16 @@ def test_a_failure_of_a_run_is_an_engine_error(tmp_path):
         pytest.raises(EngineError, match=r"^ONNX Runtime cannot run engine 'fake': .*indices element out of data bounds.*$"),
     ):
         engine.run(random_inputs(engine.inputs))
+
+
+class OutOfMemory:
+    def start_async(self, *_, **__):
+        raise MemoryError
+
+
+def test_memory_that_a_run_does_not_get_is_an_engine_error(tmp_path):
+    write_engine_folder(tmp_path, handmade_onnx())
     with open_engine(tmp_path, backend="openvino") as engine:
-        monkey = engine._request
-        engine._request = type("Request", (), {"infer": lambda self, *_, **__: (_ for _ in ()).throw(MemoryError())})()
+        engine._free = [OutOfMemory()]
         with pytest.raises(EngineError, match=r"^OpenVINO cannot run engine 'fake': not enough memory$"):
             engine.run(random_inputs(engine.inputs))
-        engine._request = monkey

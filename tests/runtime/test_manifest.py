@@ -1,4 +1,6 @@
 import json
+import os
+import re
 
 import pytest
 from hypothesis import given
@@ -195,3 +197,56 @@ def test_recommended_episode_settings_are_written_as_they_were_set(tmp_path):
     assert read_manifest(tmp_path).episodes == EpisodeSettings(enter=0.7)
     write_manifest(tmp_path, fake_manifest())
     assert json.loads((tmp_path / "manifest.json").read_text())["episodes"] is None
+
+
+def with_input(**changes):
+    return fake_manifest().input.model_dump() | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"input": with_input(height=32_000_000, width=32_000_000)}, "input.height: Input should be less than or equal to 65536"),
+        ({"input": with_input(height=4320, width=7712)}, "input: Value error, an image has at most 33177600 pixels"),
+        ({"input": with_input(stride=1, height=256, width=257)}, "at most 33177600 pixels, and 65536 cells of the stride's size"),
+        ({"input": with_input(clip_size=1 << 17)}, "input.clip_size: "),
+        ({"num_queries": 1 << 40}, "num_queries: "),
+        ({"embedding_size": 1 << 17}, "embedding_size: "),
+        ({"text_tower": {"path": "text.onnx", "tokenizer": "text.onnx", "context_length": 1 << 17}}, "text_tower.context_length: "),
+    ],
+)
+def test_sizes_beyond_any_network_s_are_refused(engine_folder, changes, message):
+    rewrite(engine_folder, **changes)
+    with pytest.raises(ManifestError, match=re.escape(message)):
+        read_manifest(engine_folder)
+
+
+def test_the_largest_sizes_are_read(engine_folder):
+    for changes in (
+        with_input(height=4320, width=7680),
+        with_input(stride=1, height=256, width=256),
+        with_input(stride=None, clip_size=1 << 16),
+    ):
+        rewrite(engine_folder, input=changes, num_queries=1 << 16, embedding_size=1 << 16)
+        assert read_manifest(engine_folder).num_queries == 1 << 16
+
+
+def test_the_manifest_itself_is_a_regular_file_of_at_most_a_mebibyte(engine_folder):
+    path = engine_folder / "manifest.json"
+    text = path.read_text()
+    path.write_text(text + " " * ((1 << 20) - len(text.encode())))
+    read_manifest(engine_folder)
+    path.write_text(path.read_text() + " ")
+    with pytest.raises(ManifestError, match=r"cannot read .*manifest\.json \(larger than 1 MiB\)"):
+        read_manifest(engine_folder)
+    os.truncate(path, 300 << 20)
+    with pytest.raises(ManifestError, match="larger than 1 MiB"):
+        read_manifest(engine_folder)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ManifestError, match="no regular file, but a pipe, socket or device"):
+        read_manifest(engine_folder)
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(ManifestError, match="no regular file, but a pipe, socket or device"):
+        read_manifest(engine_folder)
