@@ -135,6 +135,9 @@ class RemoteAccess:
             return self.refusal(f"its certificate is not trusted ({error.verify_message})", fix)
         if isinstance(error, TimeoutError):
             return source_error(self._url, kind, "timeout")
+        if isinstance(error, ssl.SSLError):
+            fix = "check that the port is one of TLS, and that the server has TLS 1.2 or newer"
+            return source_error(self._url, kind, "unreachable", f"TLS failed ({(error.reason or 'the connection broke').lower()})", fix)
         return source_error(self._url, kind, "unreachable")
 
     def _check_address(self, host: str, address: str) -> None:

@@ -30,7 +30,7 @@ class RtspMessages:
             peer: IP address of the server, from which alone packets may come.
         """
         self.redirect: str | None = None
-        self._peer = peer.partition("%")[0].encode()
+        self._peer = peer.encode()
         self._received = bytearray()
 
     def take(self, data: bytes) -> bytes:

@@ -96,7 +96,9 @@ class RtspRelay:
         poll = select.poll()
         for side in (client, server):
             poll.register(side, select.POLLIN)
-        messages: RtspMessages | None = RtspMessages(str(server.getpeername()[0]))
+        messages: RtspMessages | None = RtspMessages(
+            socket.getnameinfo(server.getpeername(), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
+        )
         while True:
             has_rest = isinstance(server, ssl.SSLSocket) and server.pending() > 0
             ready = {server.fileno()} if has_rest else {descriptor for descriptor, _ in poll.poll()}

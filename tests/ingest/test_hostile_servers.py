@@ -104,6 +104,14 @@ def test_verification_can_be_switched_off_which_the_log_and_the_source_say(tls_s
     assert "door: the server's certificate is not verified" in caplog.text
 
 
+@pytest.mark.parametrize("scheme", ["https", "rtsps"])
+def test_server_without_tls_is_named_as_such(scheme, serve):
+    server = serve(lambda handler: handler.wfile.write(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
+    with pytest.raises(SourceError, match=r"TLS failed \([a-z _]+\); check that the port is one of TLS") as caught:
+        frames_of(f"{scheme}://127.0.0.1:{server.port}/camera")
+    assert (caught.value.code, caught.value.is_retryable) == ("unreachable", True)
+
+
 def test_source_without_tls_is_neither_verified_nor_unverified(clip, serve, caplog):
     server = serve(http_pages({"/clip.mp4": clip.read_bytes()}))
     with open_source(f"http://127.0.0.1:{server.port}/clip.mp4", source_id="door", tls_verify=False) as source:
