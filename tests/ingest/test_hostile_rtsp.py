@@ -138,6 +138,14 @@ def test_number_of_streams_is_limited(serve):
     assert len([method for method, *_ in server.requests if method == "SETUP"]) <= 256
 
 
+def test_server_that_closes_instead_of_playing_is_unreachable_so_that_it_is_retried(serve):
+    close = lambda handler, _: handler.request.shutdown(socket.SHUT_RDWR)  # noqa: E731
+    server = serve(rtsp_talk(DESCRIBE=describe(SDP), SETUP=set_up, PLAY=close))
+    with pytest.raises(SourceError) as caught:
+        frames_of(f"rtsp://127.0.0.1:{server.port}/camera")
+    assert (caught.value.code, caught.value.is_retryable) == ("unreachable", True)
+
+
 # What is passed on
 
 
