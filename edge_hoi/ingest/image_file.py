@@ -17,9 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import PIL.ImageFile
 from PIL.Image import Transpose
 
 from edge_hoi.errors import SourceError
+from edge_hoi.ingest.jpeg_scans import MAX_SCANS, has_too_many_scans
 from edge_hoi.ingest.source_errors import source_error, unreadable_file_error
 from edge_hoi.ingest.url import SourceKind, is_heic
 from edge_hoi.regular_file import open_regular
@@ -40,6 +42,7 @@ _UPRIGHT = {  # by EXIF orientation
     8: Transpose.ROTATE_90,
 }
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM")  # none that starts another program, as EPS does
+_JPEGS = ("JPEG", "MPO")
 _ANIMATIONS = frozenset({"AVIF", "GIF", "PNG", "WEBP"})
 
 
@@ -55,6 +58,8 @@ def open_image(path: Path, max_pixels: int = MAX_PIXELS) -> PIL.Image.Image:
             installed can read.
     """
     with _opened(path, max_pixels) as image:
+        if image.format in _JPEGS and image.fp is not None and has_too_many_scans(image.fp.fileno()):
+            raise source_error(str(path), SourceKind.IMAGE, "refused", f"it has more than {MAX_SCANS} scans", "save it again")
         image.load()
         if image.format in _ANIMATIONS and getattr(image, "is_animated", False):
             _warn_of_animation(path)
@@ -82,7 +87,7 @@ def read_stored_size(path: Path) -> tuple[int, int]:
 
 
 @contextmanager
-def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[PIL.Image.Image]:
+def _opened(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[PIL.ImageFile.ImageFile]:
     """Read an image's header; raise `SourceError` for the errors of reading it and of the context."""
     _allow_pillow(max_pixels)
     try:

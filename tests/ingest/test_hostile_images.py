@@ -121,6 +121,55 @@ def test_a_folder_goes_on_after_images_that_are_too_large(tmp_path, bomb):
     assert peak < 200
 
 
+def jpeg_of_scans(count, size=(64, 48), after=b""):
+    """A progressive JPEG that repeats its last scan."""
+    buffer = io.BytesIO()
+    PIL.Image.new("L", size, 200).save(buffer, "JPEG", progressive=True)
+    content = buffer.getvalue()[:-2]
+    last = content[content.rindex(b"\xff\xda") :]
+    return content + last * (count - content.count(b"\xff\xda")) + b"\xff\xd9" + after
+
+
+@pytest.mark.parametrize(("scans", "is_read"), [(10, True), (100, True), (101, False)])
+def test_a_jpeg_has_at_most_a_hundred_scans(tmp_path, scans, is_read):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(jpeg_of_scans(scans))
+    assert read_image_size(path) == (64, 48)
+    if is_read:
+        assert np.abs(read_image(path).astype(int) - 200).max() < 3
+        return
+    with pytest.raises(SourceError, match="it has more than 100 scans; save it again") as caught:
+        read_image(path)
+    assert caught.value.code == "refused"
+
+
+def test_ten_thousand_scans_of_8k_are_refused_at_once(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(jpeg_of_scans(10_000, (7680, 4320)))
+    assert path.stat().st_size < 1_000_000
+    started = time.process_time()
+    with pytest.raises(SourceError, match="more than 100 scans"):
+        read_image(path)
+    assert time.process_time() - started < 2
+
+
+def test_what_follows_a_jpeg_or_is_within_its_segments_is_no_scan(tmp_path):
+    path = tmp_path / "a.jpg"
+    motion_photo = b"\xff\xda\x00\x04ab" * 500  # a video, as phones append it
+    path.write_bytes(jpeg_of_scans(10, after=motion_photo))
+    assert read_image(path).shape == (48, 64, 3)
+    comment = b"\xff\xfe" + struct.pack(">H", 2 + len(motion_photo)) + motion_photo
+    path.write_bytes(b"\xff\xd8" + comment + jpeg_of_scans(10)[2:])
+    assert read_image(path).shape == (48, 64, 3)
+
+
+def test_a_jpeg_of_countless_segments_is_refused(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\xff\xd8" + b"\xff\xfe\x00\x02" * 10_000 + jpeg_of_scans(10)[2:])
+    with pytest.raises(SourceError, match="more than 100 scans"):
+        read_image(path)
+
+
 def test_a_source_counts_what_it_refuses(tmp_path):
     for number, size in enumerate([(40, 30), (41, 30), (30, 40)]):
         PIL.Image.new("RGB", size).save(tmp_path / f"{number}.png")
