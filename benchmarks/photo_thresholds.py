@@ -21,12 +21,12 @@ from edge_hoi.lab.training.pairs.trainer import PairTrainingConfig
 from edge_hoi.model.pair_head import VOCABULARY, load_pair_head
 from edge_hoi.vocabulary import NO_INTERACTION, load_vocabulary
 
-ENTERS = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
+ENTERS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9)
 """Thresholds to choose from; the first is the general one."""
-WANTED_PRECISION = 0.75
+WANTED_PRECISION = 0.7
 LEAST_OF_VERB, LEAST_OF_INTERACTION = 8, 12
 """Fewest candidates at a threshold that it is judged by."""
-DRAWS = 3
+DRAWS = 2
 
 
 def main() -> None:

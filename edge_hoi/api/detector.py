@@ -62,7 +62,7 @@ class Detector:
         self.timer = StageTimer()
         self._builder = DetectorBuilder(config, note, self.timer)
         if threshold is None:
-            self._builder.score_threshold = self._builder.episodes.lowest_leave
+            self._builder.score_threshold = self._builder.shown_threshold
         self.vocabulary = self._builder.vocabulary(vocabulary)
 
     @overload

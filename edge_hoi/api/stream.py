@@ -41,7 +41,7 @@ class Stream:
         if not is_recording and not config.engine.allow_demo:
             refuse_demo_engine(self._builder.manifest, self.reader.source_id)
         self.vocabulary = self._builder.vocabulary(config.vocabulary)
-        self._threshold = self._builder.episodes.lowest_leave if threshold is None else threshold
+        self._threshold = self._builder.shown_threshold if threshold is None else threshold
         self._tracker = Tracker(tracker_settings(config, self._builder.episodes))
         self._stopping = threading.Event()
         self._frames = self._iterate()

@@ -26,6 +26,8 @@ PHOTO_HEAD = Path(__file__).resolve().parent.parent / "assets" / "photo_head"
 
 HEAD_FILE, CLASSIFIER_FILE = "head.onnx", "classifier.safetensors"
 VOCABULARY = "hico_det"
+SCORE_THRESHOLD = 0.5
+"""Least score that is shown: scores are calibrated, so above it more is true than false."""
 EPISODES = EpisodeSettings.model_validate(yaml.safe_load((resources.files("edge_hoi.photo") / "data" / "episodes.yaml").read_bytes()))
 """Thresholds of episodes, chosen for this head; docs/photo-engine.md says how."""
 
@@ -110,6 +112,7 @@ def describe_photo_engine(
         backend=backend,
         is_trained=True,
         caution=_CAUTION,
+        score_threshold=SCORE_THRESHOLD,
         architecture={"detector": detector.name, "detector_sha256": detector_sha256, "head_sha256": head_sha256},
         weights_sha256=_weights_sha256(detector_sha256, head_sha256),
         precision="fp32",

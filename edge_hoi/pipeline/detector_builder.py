@@ -80,6 +80,12 @@ class DetectorBuilder:
         self._vocabularies[key or str(id(vocabulary))] = vocabulary
         return vocabulary
 
+    @property
+    def shown_threshold(self) -> float:
+        """The least score of an interaction that is shown where nobody sets one."""
+        own = self.manifest.score_threshold
+        return self.episodes.lowest_leave if own is None else own
+
     def episodes_of(self, vocabulary: Vocabulary) -> EpisodeSettings:
         """Return the episode settings for a vocabulary of this engine."""
         if self.manifest.clip is not None:

@@ -5,7 +5,7 @@ It depends on no time and no place, so equal weights and tools give an equal fil
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, ValidationError, field_serializer, model_validator
 
@@ -52,6 +52,7 @@ class Manifest(ManifestSection):
         caution: Warning to users of this engine; None if there is none.
         is_demo: Trained on rendered images only; refused for live sources unless the user allows it.
         episodes: Recommended episode settings; None for the general defaults.
+        score_threshold: Least score of an interaction that is shown, in [0, 1]; None for the least that is evidence of an episode.
         architecture: The model's configuration as JSON.
         weights_sha256: Hash of the weights it was built from.
         precision: Of its arithmetic: `fp32`, `bf16`, `fp16` or `int8`.
@@ -82,6 +83,7 @@ class Manifest(ManifestSection):
     caution: str | None = None
     is_demo: bool = False
     episodes: EpisodeSettings | None = None
+    score_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
     architecture: dict[str, JsonValue]
     weights_sha256: Sha256
     precision: str

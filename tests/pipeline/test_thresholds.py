@@ -110,10 +110,9 @@ def test_tracks_begin_with_what_can_be_evidence(configured, score):
     ("configured", "score"),
     [
         ({}, 0.5),
-        ({"episodes": {"enter": 0.8, "leave": 0.7}}, 0.7),
-        ({"episodes": {"leave": 0.6}, "annotate": {"min_score": 0.0}}, 0.0),
+        ({"min_score": 0.0}, 0.0),
     ],
 )
-def test_a_video_shows_what_can_be_evidence(configured, score):
-    config = parse_config({**configured, "annotate": {"path": "seen.mp4", **configured.get("annotate", {})}}, origin="test")
-    assert annotate_settings(config.annotate, config.episodes).min_score == score
+def test_a_video_shows_what_the_engine_does_unless_the_configuration_says_otherwise(configured, score):
+    config = parse_config({"annotate": {"path": "seen.mp4", **configured}}, origin="test")
+    assert annotate_settings(config.annotate, 0.5).min_score == score
