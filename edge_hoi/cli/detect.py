@@ -11,7 +11,7 @@ import typer
 from rich.progress import Progress
 
 from edge_hoi.cli.engine_fetching import OfflineOption, get_engine
-from edge_hoi.cli.run import DeviceOption, EngineOption, VocabularyOption
+from edge_hoi.cli.run import BackendOption, DeviceOption, EngineOption, VocabularyOption
 from edge_hoi.cli.sources import read_sources
 from edge_hoi.cli.terminal import err, print_note, print_result
 from edge_hoi.errors import ConfigError
@@ -32,6 +32,7 @@ def detect(
     top: Annotated[int, typer.Option("--top", min=1, max=1000, help="Most interactions of a frame.")] = 20,
     max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="Stop after this many frames.")] = None,
     device: DeviceOption = None,
+    backend: BackendOption = None,
     offline: OfflineOption = False,
     max_pixels: Annotated[
         int | None, typer.Option("--max-pixels", min=1, max=1 << 28, help="Read no larger images and frames; 8K where absent.")
@@ -68,7 +69,7 @@ def detect(
         opened = cleanup.enter_context(opener(source, source_id="detect", max_pixels=max_pixels or MAX_PIXELS))
         chosen = get_engine(EngineConfig(path=engine, offline=offline), [source])
         detector = cleanup.enter_context(
-            Detector(chosen, vocabulary=vocabulary, device=device or "auto", threshold=threshold, max_interactions=top)
+            Detector(chosen, vocabulary=vocabulary, device=device or "auto", backend=backend, threshold=threshold, max_interactions=top)
         )
         count = max_frames or opened.info.frame_count
         if annotate is not None and annotate.suffix.lower() in SUFFIXES and count != 1:

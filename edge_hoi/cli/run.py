@@ -45,6 +45,14 @@ DeviceOption = Annotated[
     Literal["cpu", "cuda"] | None, typer.Option("--device", help="Where the engine runs; the best there is where absent.")
 ]
 
+BackendOption = Annotated[
+    str | None,
+    typer.Option(
+        "--backend",
+        help="What runs the engine, where absent as it says; backends that may run code of its folder, such as tensorrt, must be named.",
+    ),
+]
+
 
 def run(
     config: Annotated[Path | None, typer.Argument(help="Configuration; configs/ holds commented examples.")] = None,
@@ -55,6 +63,7 @@ def run(
     annotate: Annotated[str | None, typer.Option("--annotate", help="Write an annotated video to this file (.mp4, .mkv).")] = None,
     max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="Stop after this many frames of each source.")] = None,
     device: DeviceOption = None,
+    backend: BackendOption = None,
     allow_demo_engine: Annotated[
         bool,
         typer.Option(
@@ -89,13 +98,20 @@ def run(
         "sinks": [{"type": "jsonl", "path": events}] if events else None,
         "annotate": {"path": annotate} if annotate else None,
         "max_frames": max_frames,
-        "engine": {"path": engine, "device": device, "allow_demo": allow_demo_engine or None, "offline": offline or None},
+        "engine": {
+            "path": engine,
+            "device": device,
+            "backend": backend,
+            "allow_demo": allow_demo_engine or None,
+            "offline": offline or None,
+        },
     }
     settings = override(loaded, changes, origin="command line")
     shown: list[Event] | None = None
     if not settings.sources:
         settings, shown = _demo(settings), []
-    chosen = get_engine(settings.engine, [each.url for each in settings.sources])
+    urls = [each.url for each in settings.sources]
+    chosen = get_engine(settings.engine, urls, may_be_missing=settings.retry_unreachable_sources)
     settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"path": chosen})})
     failure: Exception | None = None
     with stop_on_signal() as stop:

@@ -9,7 +9,7 @@ import typer
 
 from edge_hoi.cli.lab.eval_events import events
 from edge_hoi.cli.lab.results import check_outputs, progress_bar, write_json
-from edge_hoi.cli.run import DeviceOption
+from edge_hoi.cli.run import BackendOption, DeviceOption
 from edge_hoi.cli.terminal import out, print_note
 from edge_hoi.errors import DatasetError, MissingDependencyError
 
@@ -54,6 +54,7 @@ def hoi(
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Evaluate only the first images, for a quick check.")] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, max=64, help="Images of one input size that the engine processes at once.")] = 1,
     device: DeviceOption = None,
+    backend: BackendOption = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if images are missing.")] = False,
 ) -> None:
     """Run an engine over a data set and print the metrics that papers report.
@@ -82,6 +83,7 @@ def hoi(
             folder,
             max_batch=batch,
             device=device or "auto",
+            backend=backend,
             enhanced=enhance,
             note=print_note,
             progress=lambda count: update(advance=count),

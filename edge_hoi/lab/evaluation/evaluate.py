@@ -27,6 +27,7 @@ def evaluate(
     *,
     max_batch: int = 1,
     device: Device = "auto",
+    backend: str | None = None,
     enhanced: int = 0,
     note: Callable[[str], None],
     progress: Callable[[int], None] = lambda _: None,
@@ -40,6 +41,7 @@ def evaluate(
         folder: The engine's folder.
         max_batch: Most images in one run of the engine.
         device: Where it runs.
+        backend: What runs it; None for the manifest's.
         enhanced: Categories that training-free enhancement lifts in each image; 0 for none.
         note: Called with notes for the user.
         progress: Called with the number of images just evaluated.
@@ -56,7 +58,7 @@ def evaluate(
         note(caution)
     classifier = load_classifier(folder, manifest, dataset.vocabulary, cache=cache_folder() / "text", note=note)
     features = _text_features(dataset.vocabulary, folder, manifest) if enhanced else None
-    open_for = engine_opener(folder, manifest, max_batch=max_batch, device=device, note=note)
+    open_for = engine_opener(folder, manifest, backend=backend, max_batch=max_batch, device=device, note=note)
     for size, of_size in _by_input_size(dataset, indices, manifest).items():
         with open_for(size) as engine:
             detector = FixedSizeDetector(engine, classifier, dataset.vocabulary)

@@ -32,13 +32,14 @@ def find_reference(folder: Path) -> Path:
     )
 
 
-def verify(folder: Path, reference: Path, frames: FrameSet, *, note: Callable[[str], None]) -> Comparison:
+def verify(folder: Path, reference: Path, frames: FrameSet, *, backend: str | None = None, note: Callable[[str], None]) -> Comparison:
     """Compare an engine with its fp32 reference on frames.
 
     Args:
         folder: The engine's folder.
         reference: The folder of an fp32 engine of the same weights.
         frames: The frames.
+        backend: What runs the engine; None for the manifest's.
         note: Called with notes for the user.
 
     Raises:
@@ -51,18 +52,25 @@ def verify(folder: Path, reference: Path, frames: FrameSet, *, note: Callable[[s
         raise EngineError(f"expected an fp32 engine as reference, got {reference} in {expected.precision}; build one with --precision fp32")
     vocabulary = load_engine_vocabulary(folder, manifest)
     classifier = load_classifier(folder, manifest, vocabulary, cache=cache_folder() / "text", note=note)
-    open_reference, open_candidate = (engine_opener(*each, note=note) for each in ((reference, expected), (folder, manifest)))
+    open_reference = engine_opener(reference, expected, note=note)
+    open_candidate = engine_opener(folder, manifest, backend=backend, note=note)
     return compare(open_reference, open_candidate, frames, manifest.input, classifier, vocabulary, manifest.scoring)
 
 
 def precision_loss(
-    dataset: AnnotatedImages, indices: Sequence[int], folder: Path, reference: Path, *, note: Callable[[str], None]
+    dataset: AnnotatedImages,
+    indices: Sequence[int],
+    folder: Path,
+    reference: Path,
+    *,
+    backend: str | None = None,
+    note: Callable[[str], None],
 ) -> tuple[float, float]:
     """Measure the mean average precision of an engine and of its fp32 reference, in [0, 1], on images of a data set."""
     values = []
-    for engine in (folder, reference):
+    for engine, runner in ((folder, backend), (reference, None)):
         benchmark = open_benchmark(dataset.vocabulary)
-        evaluate(dataset, indices, benchmark, engine, note=note)
+        evaluate(dataset, indices, benchmark, engine, backend=runner, note=note)
         rows = benchmark.results()[0].metrics
         values.append(next(iter(next(iter(rows.values())).values())))
     return values[0], values[1]
