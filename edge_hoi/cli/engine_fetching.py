@@ -20,19 +20,29 @@ OfflineOption = Annotated[
 ]
 
 
-def get_engine(engine: "EngineConfig", sources: Sequence[str]) -> str:
+def get_engine(engine: "EngineConfig", sources: Sequence[str], *, may_be_missing: bool = False) -> str:
     """Return the name or folder of the engine for sources, once it is on this machine.
 
+    Args:
+        engine: The configuration's.
+        sources: Addresses of the sources.
+        may_be_missing: Fetch the engine even if they are missing files.
+
     Raises:
+        SourceError: All are missing files, for which nothing is fetched.
         DownloadError: The engine must be fetched, and cannot or may not be.
         EngineError: The engine cannot be built.
     """
+    from edge_hoi.ingest import open_source
+    from edge_hoi.ingest.url import is_local, local_path
     from edge_hoi.pipeline.engine_choice import choose_engine, obtain_engine
     from edge_hoi.pipeline.photo_engine import find_photo_engine, is_photo
 
     name = choose_engine(engine, sources)
     if not is_photo(name) or find_photo_engine(name):
         return name
+    if not may_be_missing and not any(not is_local(url) or local_path(url).exists() for url in sources):
+        open_source(sources[0], source_id="source").close()  # raises what a run would report in the end
     with exit_on_signal(), download_bar("fetching") as progress:
         return str(obtain_engine(engine, sources, note=print_note, progress=progress))
 

@@ -335,6 +335,14 @@ def test_offline_nothing_is_fetched_and_the_one_command_and_the_file_are_named(
     assert publisher.ranges == []
 
 
+def test_nothing_is_fetched_for_a_file_that_is_missing(edge_hoi, publisher):
+    code, shown = edge_hoi("run", "--source", "missing.mp4")
+    assert code == 3
+    assert "Cannot read missing.mp4: there is no such file" in shown
+    assert edge_hoi("detect", "missing.mp4")[0] == 3
+    assert publisher.ranges == []
+
+
 def test_the_first_run_on_a_real_video_fetches_the_engine_and_says_why(edge_hoi, publisher, short_clip, tmp_path, monkeypatch):
     monkeypatch.setattr(photo_engine, "frames_per_second", lambda folder: 1.0)
     code, shown = edge_hoi("run", "--source", short_clip, "--max-frames", 3, "--events", tmp_path / "events.jsonl")
