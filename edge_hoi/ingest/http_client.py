@@ -26,6 +26,7 @@ from edge_hoi.ingest.source_errors import source_error
 from edge_hoi.ingest.url import SourceKind
 
 _PLAYLIST = b"#EXTM3U"
+_NOT_ASCII = re.compile(rb"[^\x00-\x7f]")  # PyAV fails on addresses that are not UTF-8, as FFmpeg also cuts them
 _MAX_PLAYLIST_BYTES = 4 << 20  # a day of segments of 4 s
 _MAX_RENDITIONS = 100  # FFmpeg reads the playlist of each before the first frame
 _RENDITION = re.compile(rb"^#EXT-X-(?:STREAM-INF|MEDIA):", re.MULTILINE)
@@ -176,10 +177,10 @@ class HttpClient:
                     raise self._access.refusal(f"a playlist has more than {_MAX_PLAYLIST_BYTES >> 20} MiB")
         if len(_RENDITION.findall(content)) > _MAX_RENDITIONS:
             raise self._access.refusal(f"a playlist names more than {_MAX_RENDITIONS} renditions")
-        if file.url == url:
-            return bytes(content)
-        text = content.decode("utf-8", "surrogateescape")
-        return _PLAYLIST_ADDRESS.sub(lambda match: urljoin(file.url, match[0]), text).encode("utf-8", "surrogateescape")
+        if file.url != url:
+            text = content.decode("utf-8", "surrogateescape")
+            content = bytearray(_PLAYLIST_ADDRESS.sub(lambda match: urljoin(file.url, match[0]), text).encode("utf-8", "surrogateescape"))
+        return _NOT_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], bytes(content))
 
 
 class _HttpFile:

@@ -21,6 +21,8 @@ BUSY_SECONDS = 5.0
 _MAX_ROW_BYTES = 1_000_000
 """Much more than an event with its reason for refusal."""
 _DAMAGED = (SQLITE_CORRUPT, SQLITE_NOTADB)
+_FAULTS = (sqlite3.Error, UnicodeDecodeError)
+"""Of reading a damaged file; the latter where SQLite's own message quotes what is no text."""
 
 
 def open_database(path: Path, *, is_durable: bool) -> sqlite3.Connection:
@@ -34,8 +36,8 @@ def open_database(path: Path, *, is_durable: bool) -> sqlite3.Connection:
     try:
         try:
             return _prepare(path, is_durable)
-        except sqlite3.DatabaseError as error:
-            if sqlite_code(error) not in _DAMAGED:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            if isinstance(error, sqlite3.Error) and sqlite_code(error) not in _DAMAGED:
                 raise
             damaged = _rename_damaged(path)
             database = _prepare(path, is_durable)
@@ -116,12 +118,12 @@ def _rename_damaged(path: Path) -> Path:
 
 def _recover(damaged: Path, database: sqlite3.Connection) -> int:
     """Copy the readable rows, from both ends up to the damage; return how many events were copied."""
-    with suppress(sqlite3.Error), closing(connect(damaged)) as old:
+    with suppress(*_FAULTS), closing(connect(damaged)) as old:
         if old.execute("PRAGMA user_version").fetchone()[0] == VERSION and schema_of(old) == schema_after():
             with transaction(database):
                 for table, key in RECOVERED_TABLES.items():
                     for direction in ("ASC", "DESC"):
-                        with suppress(sqlite3.Error):
+                        with suppress(*_FAULTS):
                             for row in old.execute(f"SELECT * FROM {table} ORDER BY {key} {direction}"):  # noqa: S608  # our own names
                                 marks = ", ".join("?" * len(row))
                                 database.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608

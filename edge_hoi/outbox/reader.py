@@ -103,7 +103,7 @@ class OutboxReader:
         try:
             version = self._database.execute("PRAGMA user_version").fetchone()[0]
             schema = schema_of(self._database)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter where the message quotes what is no text
             self.close()
             raise DeliveryError(f"expected an outbox in {path}, got something else ({error}); name the outbox's file") from error
         if version != VERSION:

@@ -188,6 +188,17 @@ def test_another_host_can_be_allowed_by_name_and_gets_no_password(clip, serve, t
 
 
 @pytest.mark.parametrize(
+    ("name", "asked"),
+    [(b"\xe6\x28.ts", "/%E6("), (b"\xff.ts", "/%FF"), ("straße.ts".encode(), "/stra%C3%9Fe"), (b"a" * 4094 + "ß.ts".encode(), None)],
+)
+def test_an_address_of_a_playlist_that_is_not_ascii_is_asked_for_or_an_error(name, asked, serve):
+    server = serve(http_pages({"/index.m3u8": playlist("#EXTINF:1.0,", "NAME").replace(b"NAME", name)}))
+    with pytest.raises(SourceError):
+        frames_of(f"http://127.0.0.1:{server.port}/index.m3u8", open_timeout_seconds=3.0)
+    assert asked is None or any(path.startswith(asked) for _, path, _ in server.requests)
+
+
+@pytest.mark.parametrize(
     "address",
     ["file:///etc/passwd", "concat:/etc/passwd|/etc/group", "subfile,,start,0,end,9,,:/etc/passwd", "tcp://127.0.0.1:1/a.ts",
      "udp://127.0.0.1:9/a.ts", "rtmp://127.0.0.1/a", "ftp://127.0.0.1/a.ts", "gopher://127.0.0.1/a.ts", "unix:/run/a.ts",

@@ -125,6 +125,18 @@ def test_of_a_damaged_foreign_file_nothing_is_recovered(path, caplog):
     assert "recovered 0 events" in caplog.text
 
 
+def test_damage_that_sqlite_quotes_is_an_error_whatever_its_bytes(path, caplog):
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute("UPDATE sqlite_master SET sql = CAST(x'637265617465207461626C6520E32828' AS TEXT) WHERE name = 'sinks'")
+    with pytest.raises(DeliveryError, match=r"expected an outbox in .*got something else"):
+        OutboxReader(path)
+    with Outbox(path) as outbox:
+        outbox.register("file")
+    assert "was damaged" in caplog.text
+    assert len(list(path.parent.glob("*.damaged-*"))) >= 1
+
+
 def test_statistics_of_sqlite_are_no_part_of_its_definition(path):
     execute(path, "ANALYZE")
     OutboxReader(path).close()
