@@ -41,7 +41,7 @@ class RtspRelay:
         self._access = access
         self._url = url
         self._server: socket.socket | None = None
-        self._redirects: list[str] = []
+        self._redirects = 0
         self._is_redirected = False
 
     def start(self, timeout_seconds: float) -> None:
@@ -124,9 +124,9 @@ class RtspRelay:
 
     def _redirect(self, location: str) -> None:
         self._access.check(location)
-        if len(self._redirects) == _MAX_REDIRECTS:
+        if self._redirects == _MAX_REDIRECTS:
             raise self._access.refusal(f"it redirects more than {_MAX_REDIRECTS} times")
-        self._redirects.append(location)
+        self._redirects += 1
         old, new = urlsplit(self._url), urlsplit(location)
         if "@" not in new.netloc and (old.hostname, old.port) == (new.hostname, new.port):
             new = new._replace(netloc=old.netloc)
