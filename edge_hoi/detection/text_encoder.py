@@ -66,12 +66,9 @@ class OnnxTextEncoder:
         with verified_file(folder, self._manifest, tower.tokenizer, max_bytes=MAX_BYTES) as copy:
             tokenizer = read_tokenizer(copy, folder / tower.tokenizer)
         with network_file(folder, self._manifest, tower.path) as copy:
-            model = read_network(
-                copy, folder / tower.path, {"tokens": [PROMPTS_PER_BATCH, tower.context_length]}, f"{PROMPTS_PER_BATCH} prompts"
-            )
+            model = read_network(copy, folder / tower.path, {"tokens": [tower.context_length]}, PROMPTS_PER_BATCH)
         try:
             with memory_limit(physical_memory() // 2):
-                model.reshape({"tokens": [-1, tower.context_length]})
                 compiled = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         except (RuntimeError, MemoryError) as error:
             raise EngineError(

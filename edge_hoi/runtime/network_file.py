@@ -1,9 +1,8 @@
 """Read an engine's network, which may be a stranger's: the bytes that were hashed, checked, within a limit of memory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import openvino
 
@@ -13,11 +12,8 @@ from edge_hoi.runtime.manifest import Manifest
 from edge_hoi.runtime.onnx_scan import MAX_BYTES, check_onnx
 from edge_hoi.runtime.openvino_core import openvino_core
 from edge_hoi.runtime.plan import MODEL_FILE
-from edge_hoi.runtime.tensor_memory import check_memory
+from edge_hoi.runtime.tensor_memory import check_memory, check_reshapes
 from edge_hoi.runtime.verified_file import verified_file
-
-if TYPE_CHECKING:
-    from edge_hoi.runtime.engine import TensorSpec
 
 # A network needs some three times its file. The rest is for what other threads allocate meanwhile, such as decoders of video.
 _TIMES_THE_FILE = 8
@@ -37,33 +33,32 @@ def network_file(folder: Path, manifest: Manifest, name: str = MODEL_FILE) -> It
         yield copy
 
 
-def read_network(copy: Path, name: Path, shapes: Mapping[str, openvino.PartialShape | list[int]], size: object) -> openvino.Model:
-    """Read a network and set the shapes of its inputs, and check what its tensors need; see `check_memory`.
+def read_network(copy: Path, name: Path, sizes: Mapping[str, Sequence[int]], max_batch: int) -> openvino.Model:
+    """Read a network for batches from 1 to `max_batch`, and check each of them: see `check_memory` and `check_reshapes`.
 
     Args:
         copy: From `network_file`.
         name: Its file, for messages.
-        shapes: Of its inputs.
-        size: The same, for messages.
+        sizes: Of its inputs, without the batch.
+        max_batch: Largest batch.
 
     Raises:
-        EngineError: OpenVINO cannot read it, or it needs too much memory.
+        EngineError: OpenVINO cannot read it, it needs too much memory, or its shapes contradict each other.
     """
+    at = " and ".join(f"{input_name} of {'x'.join(map(str, size))}" for input_name, size in sizes.items())
     try:
         # OpenVINO evaluates constants when it reads: a few bytes can ask for any amount.
         with memory_limit(_AND + _TIMES_THE_FILE * copy.stat().st_size):
             model = openvino_core().read_model(copy)
-            model.reshape(dict(shapes))
+            for batch in range(1, max_batch + 1):
+                model.reshape({input_name: [batch, *size] for input_name, size in sizes.items()})
+                check_reshapes(model, name)
     except (RuntimeError, MemoryError) as error:
-        raise EngineError(f"OpenVINO cannot open {name} at {size}: {reason_of(error)}; build it again with `edge-hoi build`") from error
-    check_memory(model, name, size)
+        raise EngineError(f"OpenVINO cannot open {name} for {at}: {reason_of(error)}; build it again with `edge-hoi build`") from error
+    check_memory(model, name, f"batches of {max_batch}, {at}")
+    if max_batch > 1:
+        model.reshape({input_name: openvino.PartialShape([openvino.Dimension(1, max_batch), *size]) for input_name, size in sizes.items()})
     return model
-
-
-def input_shapes(specs: "Mapping[str, TensorSpec]", max_batch: int) -> dict[str, openvino.PartialShape]:
-    """Return the shapes of an engine's inputs for batches from 1 to `max_batch`."""
-    batch = openvino.Dimension(1, max_batch)
-    return {name: openvino.PartialShape([batch, *spec.shape[1:]]) for name, spec in specs.items()}
 
 
 def reason_of(error: BaseException) -> str:

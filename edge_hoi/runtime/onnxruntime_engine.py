@@ -1,4 +1,4 @@
-"""ONNX Runtime: the fallback and the numeric reference; on CUDA where `onnxruntime-gpu` is installed."""
+"""ONNX Runtime: the fallback and the numeric reference; on other devices where a build of it has their execution providers."""
 
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,28 @@ from edge_hoi.memory_limit import memory_limit, physical_memory
 from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
 from edge_hoi.runtime.int8_saturation import engine_saturates
 from edge_hoi.runtime.manifest import Manifest
-from edge_hoi.runtime.network_file import input_shapes, network_file, read_network, reason_of
+from edge_hoi.runtime.network_file import network_file, read_network, reason_of
 from edge_hoi.runtime.plan import MODEL_FILE
 
 _ERRORS_ONLY = 3
 _CPU = "CPUExecutionProvider"
-_CUDA = "CUDAExecutionProvider"
+PROVIDERS = {"cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider", "openvino": "OpenVINOExecutionProvider"}
+"""Execution providers beside the CPU's, by the device that chooses each."""
+FIXES = {
+    "cpu": "install ONNX Runtime again: pip install --force-reinstall onnxruntime",
+    "cuda": "use device 'cpu', or check the driver with nvidia-smi and install the CUDA and cuDNN that this ONNX Runtime needs",
+    "tensorrt": "use device 'cpu' or 'cuda', or check the driver with nvidia-smi and install the TensorRT that this ONNX Runtime needs",
+    "openvino": "use device 'cpu', or backend 'openvino'",
+}
+"""What to do where a device's provider does not start."""
+_PACKAGES = {"cuda": "onnxruntime-gpu", "tensorrt": "onnxruntime-gpu", "openvino": "onnxruntime-openvino"}
 
 
 class OnnxRuntimeEngine(CheckedEngine):
-    """An ONNX engine run by ONNX Runtime, in fp32 arithmetic; device `auto` uses CUDA if available."""
+    """An ONNX engine run by ONNX Runtime, in fp32 arithmetic; device `auto` uses CUDA if available.
+
+    Its TensorRT provider multiplies fp32 networks in TF32, which no option forbids. `cache_folder` keeps what that provider compiles.
+    """
 
     backend = "onnxruntime"
 
@@ -33,12 +45,13 @@ class OnnxRuntimeEngine(CheckedEngine):
         max_batch: int = 1,
         device: Device = "auto",
         precision_hint: PrecisionHint | None = None,
-        cache_folder: Path | None = None,  # noqa: ARG002 -- it caches nothing
+        cache_folder: Path | None = None,
     ) -> None:
         """Read the model and fix its input size; see `open_engine`.
 
         Raises:
-            EngineError: CUDA was requested and is missing, `precision_hint` is `bf16`, or the model is refused or cannot be read.
+            EngineError: The execution provider is missing or cannot run the engine, `precision_hint` is `bf16`, or the model is refused or
+                cannot be read.
             ManifestError: The model is missing or differs from the manifest.
             MissingDependencyError: ONNX Runtime is not installed.
         """
@@ -50,15 +63,21 @@ class OnnxRuntimeEngine(CheckedEngine):
             raise EngineError("ONNX Runtime runs this engine in f32 only, got precision_hint 'bf16'; omit it or use backend 'openvino'")
         super().__init__(manifest, input_size=input_size, max_batch=max_batch)
         path = folder / MODEL_FILE
-        providers = _providers(device, onnxruntime.get_available_providers())
-        is_simulated = providers == [_CPU] and engine_saturates(manifest)
-        options = session_options(with_int8=not is_simulated)
+        provider = choose_provider(device, onnxruntime.get_available_providers())
+        saturates = engine_saturates(manifest)
+        if device == "openvino" and saturates:
+            raise EngineError(
+                "INT8 overflows on this CPU, and ONNX Runtime's OpenVINO provider uses it; use device 'cpu', or backend 'openvino'"
+            )
+        providers = self._with_options(provider, cache_folder)
+        options = session_options(with_int8=not saturates)  # also for CUDA: where it does not start, the CPU runs
         height, width = self.input_size
         for name, size in {"height": height, "width": width, **({"batch": 1} if max_batch == 1 else {})}.items():
             options.add_free_dimension_override_by_name(name, size)
         try:
             with network_file(folder, manifest) as copy:
-                read_network(copy, path, input_shapes(self.inputs, max_batch), self.input_size)  # ONNX Runtime does not tell sizes
+                # ONNX Runtime does not tell sizes.
+                read_network(copy, path, {name: spec.shape[1:] for name, spec in self.inputs.items()}, max_batch)
                 with memory_limit(physical_memory() // 2):
                     session = onnxruntime.InferenceSession(copy, options, providers=providers)
         except EngineError:
@@ -67,13 +86,39 @@ class OnnxRuntimeEngine(CheckedEngine):
             reason = str(error).strip().splitlines()[0]
             fix = "use backend 'openvino'" if manifest.precision == "bf16" else "build it again with `edge-hoi build`"
             raise EngineError(f"ONNX Runtime cannot open {path}: {reason}; {fix}") from error
-        if device == "cuda" and _CUDA not in session.get_providers():
-            raise EngineError("ONNX Runtime finds no CUDA device; use device 'cpu', or check the driver with nvidia-smi")
-        if manifest.precision == "bf16" or is_simulated:
+        started = session.get_providers()[0]  # where a provider does not start, ONNX Runtime takes the next
+        if device != "auto" and started != provider:
+            raise EngineError(f"ONNX Runtime's {provider} does not start, so it finds no device; {FIXES[device]}")
+        if manifest.precision == "bf16" or (started == _CPU and saturates):
             self.precision = "fp32"
+        if started == PROVIDERS["tensorrt"] and self.precision == "fp32":
+            self.precision = "tf32"
         threads = session.get_session_options().intra_op_num_threads
-        self.flags = {"provider": session.get_providers()[0], "threads": str(threads) if threads else "automatic"}
+        self.flags = {"provider": started, "threads": str(threads) if threads else "automatic"}
         self._session: Any = session
+
+    def _with_options(self, provider: str, cache_folder: Path | None) -> list[Any]:
+        """Return a provider with its options, and those that may run what it does not."""
+        cuda = (PROVIDERS["cuda"], {"use_tf32": "0"})  # TF32 keeps 10 bits of each factor, which is not fp32
+        if provider == PROVIDERS["openvino"]:
+            return [(provider, {"device_type": "CPU", "precision": "FP32"}), _CPU]
+        if provider != PROVIDERS["tensorrt"]:
+            return [cuda, _CPU] if provider == PROVIDERS["cuda"] else [_CPU]
+
+        def batches_of(count: int) -> str:
+            sizes = {name: [count, *spec.shape[1:]] for name, spec in self.inputs.items()}
+            return ",".join(f"{name}:{'x'.join(map(str, size))}" for name, size in sizes.items())
+
+        precision = self.manifest.precision
+        options = {"trt_fp16_enable": str(precision == "fp16"), "trt_int8_enable": str(precision == "int8")}
+        if self.max_batch > 1:  # otherwise it compiles again for each batch size that comes
+            bounds = {"min": 1, "opt": self.max_batch, "max": self.max_batch}
+            options |= {f"trt_profile_{name}_shapes": batches_of(count) for name, count in bounds.items()}
+        if cache_folder is not None:
+            folder = cache_folder / self.manifest.files[MODEL_FILE]
+            folder.mkdir(parents=True, exist_ok=True)
+            options |= {"trt_engine_cache_enable": "True", "trt_engine_cache_path": str(folder), "trt_timing_cache_enable": "True"}
+        return [(provider, options), cuda, _CPU]
 
     def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         names = [output.name for output in self._session.get_outputs()]
@@ -103,9 +148,18 @@ def session_options(*, with_int8: bool) -> Any:  # noqa: ANN401 -- ONNX Runtime 
     return options
 
 
-def _providers(device: Device, available: list[str]) -> list[Any]:
-    if device == "cuda" and _CUDA not in available:
-        raise EngineError("this ONNX Runtime has no CUDA; use device 'cpu', or install its GPU build instead: pip install onnxruntime-gpu")
-    if device == "cpu" or _CUDA not in available:
-        return [_CPU]
-    return [(_CUDA, {"use_tf32": "0"}), _CPU]  # TF32 keeps 10 bits of each factor, which is not fp32
+def choose_provider(device: Device, available: list[str]) -> str:
+    """Return the execution provider of a device; `auto` is CUDA where this ONNX Runtime has it, and else the CPU.
+
+    Raises:
+        EngineError: This ONNX Runtime has no such provider.
+    """
+    if device == "auto":
+        return PROVIDERS["cuda"] if PROVIDERS["cuda"] in available else _CPU
+    provider = PROVIDERS.get(device, _CPU)
+    if provider not in available:
+        raise EngineError(
+            f"this ONNX Runtime has no {provider}; use device 'cpu', or install the build that has it instead: "
+            f"pip uninstall -y onnxruntime; pip install {_PACKAGES[device]}"
+        )
+    return provider

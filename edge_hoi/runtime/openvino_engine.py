@@ -1,4 +1,4 @@
-"""OpenVINO: the default on CPUs, with one thread per physical core."""
+"""OpenVINO: the default on CPUs, with one thread per physical core; also Intel's GPUs and NPUs."""
 
 import threading
 from collections import Counter
@@ -9,24 +9,28 @@ from typing import Any
 import numpy as np
 import openvino
 from numpy.typing import NDArray
+from openvino.properties.device import Type
 
 from edge_hoi.errors import EngineError
 from edge_hoi.memory_limit import memory_limit, physical_memory
 from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
 from edge_hoi.runtime.int8_saturation import engine_saturates, remove_activation_quantisers
 from edge_hoi.runtime.manifest import Manifest
-from edge_hoi.runtime.network_file import input_shapes, network_file, read_network, reason_of
+from edge_hoi.runtime.network_file import network_file, read_network, reason_of
 from edge_hoi.runtime.openvino_core import openvino_core
 from edge_hoi.runtime.plan import MODEL_FILE
 
 _PRODUCTS = ("Convolution", "FullyConnected", "MatMul")
+_CPU = "CPU"
+_CAPABILITY = {"f32": "FP32", "f16": "FP16", "bf16": "BF16"}
 
 
 class OpenVinoEngine(CheckedEngine):
-    """An ONNX engine run by OpenVINO on the CPU; `precision` reports what it runs in.
+    """An ONNX engine run by OpenVINO; `precision` reports what it runs in.
 
-    Without bf16 arithmetic a CPU runs f32. Where INT8 accumulators saturate, an INT8 engine runs in fp32. `cache_folder` saves 1.5 of 4 s
-    when the published network is opened again, for a file as large as the model per input size.
+    Without bf16 arithmetic a device runs f32, and without f32, as NPUs, what it has. Where a CPU's INT8 accumulators saturate, an INT8
+    engine runs in fp32. `cache_folder` saves 1.5 of 4 s when the published network is opened again, for a file as large as the model per
+    input size.
     """
 
     backend = "openvino"
@@ -46,35 +50,39 @@ class OpenVinoEngine(CheckedEngine):
         """Read the model, fix its input size and compile it; see `open_engine`.
 
         Raises:
-            EngineError: The device is not a CPU, the model is refused, or OpenVINO cannot read or compile it.
+            EngineError: The device is missing, the model is refused, or OpenVINO cannot read it or compile it for the device.
             ManifestError: The model is missing or differs from the manifest.
         """
-        if device == "cuda":
-            raise EngineError("OpenVINO runs on the CPU, got device 'cuda'; use device 'cpu', or backend 'onnxruntime' or 'torch'")
+        target = choose_device(device)
+        if target == "NPU" and max_batch > 1:
+            raise EngineError(f"NPUs run single images, got max_batch {max_batch}; omit it, or use device 'cpu' or 'gpu'")
         super().__init__(manifest, input_size=input_size, max_batch=max_batch, max_requests=max_requests)
         path = folder / MODEL_FILE
         with network_file(folder, manifest) as copy:
-            model = read_network(copy, path, input_shapes(self.inputs, max_batch), self.input_size)
-        hint = precision_hint or ("bf16" if manifest.precision == "bf16" else "f32")
-        # Explicit, because on a CPU with bf16 OpenVINO would use it by default.
-        config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
-        if max_requests > 1:  # a few cores for each request: more images a second than all cores for one
-            config |= {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": str(max_requests)}
+            model = read_network(copy, path, {name: spec.shape[1:] for name, spec in self.inputs.items()}, max_batch)
+        # A few cores for each request: more images a second than all cores for one.
+        config: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT" if max_requests > 1 else "LATENCY"}
+        if target == _CPU and max_requests > 1:
+            config["NUM_STREAMS"] = str(max_requests)
+        config |= _precision_config(target, precision_hint, manifest.precision)
         if cache_folder is not None:
             # One folder per model, because OpenVINO's own key is a short hash.
             config["CACHE_DIR"] = str(cache_folder / manifest.files[MODEL_FILE])
         try:
             with memory_limit(physical_memory() // 2):
-                if engine_saturates(manifest):
+                if target == _CPU and engine_saturates(manifest):
                     remove_activation_quantisers(model)
-                compiled = openvino_core().compile_model(model, "CPU", config)
+                compiled = openvino_core().compile_model(model, target, config)
         except (RuntimeError, MemoryError) as error:
             raise EngineError(
-                f"OpenVINO cannot open {path} at {self.input_size}: {reason_of(error)}; build it again with `edge-hoi build`"
+                f"OpenVINO cannot open {path} at {self.input_size} on {target}: {reason_of(error)}; "
+                + ("" if target == _CPU else "use device 'cpu', or ")
+                + "build it again with `edge-hoi build`"
             ) from error
-        self.precision = _precision(compiled)
-        threads = str(compiled.get_property("INFERENCE_NUM_THREADS"))
-        self.flags = {"device": "CPU", "threads": threads, "hint": str(config["PERFORMANCE_HINT"]).lower(), "requests": str(max_requests)}
+        self.precision = _precision(compiled) if target == _CPU else _reported_precision(compiled, target, manifest.precision)
+        self.flags = {"device": target, "hint": config["PERFORMANCE_HINT"].lower(), "requests": str(max_requests)}
+        if target == _CPU:
+            self.flags["threads"] = str(compiled.get_property("INFERENCE_NUM_THREADS"))
         self._free: list[Any] = [compiled.create_infer_request() for _ in range(max_requests)]
         self._running: list[_Run] = []
 
@@ -137,6 +145,44 @@ def layer_precisions(compiled: Any) -> Counter[tuple[str, str]]:  # noqa: ANN401
     """Count the layers of a compiled model by kind, such as `Convolution`, and executed element type, such as `f32`, `i8` or `u8`."""
     notes = (layer.get_rt_info() for layer in compiled.get_runtime_model().get_ops())
     return Counter((note["layerType"].astype(str), note["runtimePrecision"].astype(str)) for note in notes)
+
+
+def choose_device(device: Device) -> str:
+    """Return OpenVINO's name of a device; `auto` is the first discrete GPU, which is faster than a CPU, or else the CPU.
+
+    Raises:
+        EngineError: OpenVINO finds no such device here.
+    """
+    core = openvino_core()
+    found = core.available_devices  # several GPUs are GPU.0, GPU.1, ..., and GPU is the first
+    if device == "auto":
+        gpus = (name for name in found if name.startswith("GPU"))
+        return next((name for name in gpus if core.get_property(name, "DEVICE_TYPE") == Type.DISCRETE), _CPU)
+    name = device.upper()
+    if name not in {each.partition(".")[0] for each in found}:
+        raise EngineError(
+            f"OpenVINO finds no {name} here, only {', '.join(found)}; use device 'cpu', or install the driver of the {name} and give this "
+            "user access to it, until `edge-hoi doctor` lists it"
+        )
+    return name
+
+
+def _precision_config(target: str, hint: str | None, built_in: str) -> dict[str, str]:
+    """Return what makes OpenVINO compute in a precision; explicit, because bf16 on CPUs and f16 on GPUs are its defaults."""
+    if target == _CPU:
+        return {"INFERENCE_PRECISION_HINT": hint or ("bf16" if built_in == "bf16" else "f32")}
+    wanted = hint or {"bf16": "bf16", "fp16": "f16"}.get(built_in, "f32")
+    capabilities = openvino_core().get_property(target, "OPTIMIZATION_CAPABILITIES")
+    known = [each for each in (wanted, "f32") if _CAPABILITY[each] in capabilities]
+    return {"INFERENCE_PRECISION_HINT": known[0]} if known else {}
+
+
+def _reported_precision(compiled: Any, target: str, built_in: str) -> str:  # noqa: ANN401
+    """Return what a device other than a CPU says that it runs in; not all of them list their layers."""
+    if built_in == "int8" and "INT8" in openvino_core().get_property(target, "OPTIMIZATION_CAPABILITIES"):
+        return "int8"
+    floats = {openvino.Type.f32: "fp32", openvino.Type.bf16: "bf16"}
+    return floats.get(compiled.get_property("INFERENCE_PRECISION_HINT"), "fp16")
 
 
 def _precision(compiled: Any) -> str:  # noqa: ANN401

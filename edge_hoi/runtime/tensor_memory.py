@@ -13,13 +13,32 @@ from edge_hoi.memory_limit import physical_memory
 _MOST_BYTES = 8  # of an element
 
 
-def check_memory(model: openvino.Model, name: Path, input_size: object) -> None:
+def check_reshapes(model: openvino.Model, name: Path) -> None:
+    """Check that reshaping keeps the number of elements.
+
+    OpenVINO does not where a size is copied from the input (`0` in ONNX), and then writes beyond its memory. Seen with 2026.4.1.
+
+    Args:
+        model: The network, with the shapes of its inputs set.
+        name: Its file, for messages.
+
+    Raises:
+        EngineError: It does not.
+    """
+    for node in model.get_ops():
+        if node.get_type_name() == "Reshape":
+            given, result = str(node.get_input_partial_shape(0)), str(node.get_output_partial_shape(0))
+            if given != result and _elements(given) != _elements(result):
+                raise EngineError(f"{name} is refused: it reshapes {given} to {result}; export the network again with `edge-hoi build`")
+
+
+def check_memory(model: openvino.Model, name: Path, size: str) -> None:
     """Check that a network's tensors fit into half of this machine's memory.
 
     Args:
         model: The network, with the shapes of its inputs set.
         name: Its file, for messages.
-        input_size: The size that was set, for messages.
+        size: The shapes that were set, for messages.
 
     Raises:
         EngineError: They do not, or their size depends on their content.
@@ -33,7 +52,7 @@ def check_memory(model: openvino.Model, name: Path, input_size: object) -> None:
         raise EngineError(f"{name} is refused: the size of its tensors depends on their content; export it again with `edge-hoi build`")
     if total > limit and (needed := _peak(nodes)) > limit:
         raise EngineError(
-            f"{name} needs {needed / 1e9:.1f} GB for its tensors at {input_size}, more than half of this machine's memory; use smaller "
+            f"{name} needs {needed / 1e9:.1f} GB for its tensors at {size}, more than half of this machine's memory; use smaller "
             "batches, a smaller input size, or another engine"
         )
 

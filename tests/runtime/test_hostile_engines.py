@@ -321,7 +321,10 @@ finally:
     ("bomb", "reason"),
     [
         ("shape", "OpenVINO cannot open"),
-        ("constant", r"needs 8000\.0 GB for its tensors at \(96, 160\), more than half of this machine's memory"),
+        (
+            "constant",
+            r"needs 8000\.0 GB for its tensors at batches of 1, image of 3x96x160 and .* of this machine's memory",
+        ),
         ("activation", r"needs 8000\.0 GB for its tensors"),
         ("beyond 64 bits", r"needs 73786976294\.8 GB for its tensors"),
         ("content", "the size of its tensors depends on their content"),
@@ -350,6 +353,28 @@ def test_tensors_may_need_half_of_the_machine_s_memory_and_no_more(tmp_path, mon
     monkeypatch.setattr(tensor_memory, "physical_memory", lambda: 2 * int(needed[0]) - 2)
     with pytest.raises(EngineError, match="more than half of this machine's memory"):
         open_engine(tmp_path)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("shape", "max_batch", "reason"),
+    [
+        ([0, 8, 1], 1, r"it reshapes \[1,32\] to \[1,8,1\]"),
+        ([0, 8, 5], 1, r"it reshapes \[1,32\] to \[1,8,5\]"),
+        ([0, 8, 1], 3, r"it reshapes \[1,32\] to \[1,8,1\]"),
+        ([3, 8, 4], 3, "cannot open"),  # right for a batch of three only
+    ],
+)
+def test_reshaping_to_another_number_of_elements_is_refused(tmp_path, backend, shape, max_batch, reason):
+    """OpenVINO would write beyond its memory."""
+
+    def change(model):
+        [target] = [each for each in model.graph.initializer if each.name == "human_boxes_shape"]
+        target.CopyFrom(numpy_helper.from_array(np.array(shape, np.int64), target.name))
+
+    write_engine_folder(tmp_path, changed(change))
+    with pytest.raises(EngineError, match=reason):
+        open_engine(tmp_path, backend=backend, device="cpu", max_batch=max_batch)
 
 
 def test_a_failure_of_a_run_is_an_engine_error(tmp_path):

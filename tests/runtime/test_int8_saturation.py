@@ -45,5 +45,5 @@ def test_an_engine_that_runs_in_another_precision_is_reported(tmp_path, monkeypa
     engine, notes = FakeEngine(fake_manifest(precision=built_in)), []
     engine.precision = runs_in
     monkeypatch.setattr("edge_hoi.pipeline.engines.open_engine", lambda folder, **_: engine)
-    assert engine_opener(tmp_path, engine.manifest, note=notes.append)((96, 160)) is engine
+    assert engine_opener(tmp_path, engine.manifest, backend="fake", note=notes.append)((96, 160)) is engine
     assert notes == [f"engine 'fake' was built in {built_in} and runs in {runs_in} here; `edge-hoi doctor` says why"] * count
