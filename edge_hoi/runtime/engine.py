@@ -25,8 +25,17 @@ from edge_hoi.runtime.manifest import Manifest
 
 Arrays = Mapping[str, NDArray[np.float32]]
 FLOAT32: np.dtype[Any] = np.dtype(np.float32)
-Device = Literal["auto", "cpu", "cuda"]
+Device = Literal["auto", "cpu", "gpu", "npu", "cuda", "tensorrt", "openvino"]
 PrecisionHint = Literal["f32", "bf16"]
+BACKENDS_OF_DEVICE: Mapping[str, tuple[str, ...]] = {
+    "cpu": ("openvino", "onnxruntime", "torch"),
+    "gpu": ("openvino",),
+    "npu": ("openvino",),
+    "cuda": ("onnxruntime", "tensorrt", "tensorrt-rtx", "torch-tensorrt", "torch"),
+    "tensorrt": ("onnxruntime",),
+    "openvino": ("onnxruntime",),
+}
+"""Which backends have a device. `gpu` and `npu` are Intel's; `tensorrt` and `openvino` are ONNX Runtime's execution providers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +236,18 @@ class CheckedEngine(ABC):
 
 def _raise(error: EngineError) -> NoReturn:
     raise error
+
+
+def check_device(backend: str, device: Device) -> None:
+    """Check that one of this package's backends has a device, wherever it is.
+
+    Raises:
+        EngineError: It has not.
+    """
+    if device != "auto" and backend not in BACKENDS_OF_DEVICE[device]:
+        own = " or ".join(repr(name) for name, backends in BACKENDS_OF_DEVICE.items() if backend in backends)
+        others = " or ".join(map(repr, BACKENDS_OF_DEVICE[device]))
+        raise EngineError(f"backend {backend!r} runs on device {own}, got {device!r}; use one of those, or backend {others}")
 
 
 def random_inputs(specs: Mapping[str, TensorSpec], batch: int = 1) -> dict[str, NDArray[np.float32]]:

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from edge_hoi.errors import EngineError
-from edge_hoi.runtime.engine import Device, Engine, PrecisionHint
+from edge_hoi.runtime.engine import Device, Engine, PrecisionHint, check_device
 from edge_hoi.runtime.manifest import Manifest, read_manifest
 from edge_hoi.runtime.tensorrt_library import MODULES
 
@@ -80,7 +80,8 @@ def open_engine(
         input_size: `(H, W)` in pixels, see `choose_input_size`; None for the nominal size.
         max_batch: Largest batch.
         max_requests: Runs at the same time, by OpenVINO; other backends compute one after the other.
-        device: `cpu`, `cuda`, or `auto` for the best available.
+        device: `cpu`; `cuda`, an NVIDIA GPU; for OpenVINO `gpu` or `npu`, Intel's; for ONNX Runtime the execution provider `tensorrt` or
+            `openvino`. `auto` is CUDA with ONNX Runtime where there is one, a discrete Intel GPU with OpenVINO, and otherwise the CPU.
         precision_hint: `f32`, or `bf16` where backend and device support it; None for the precision it was built for.
         cache_folder: For compiled models, so that opening again is faster; None to keep none.
 
@@ -88,7 +89,8 @@ def open_engine(
         The engine, to be closed by the caller.
 
     Raises:
-        EngineError: The backend is unknown or must be named, the device is missing, or the model is refused or cannot be opened.
+        EngineError: The backend is unknown, must be named or has no such device, the device is missing, or the model is refused or cannot
+            be opened.
         ManifestError: The model is missing or differs from the manifest.
         MissingDependencyError: The backend is not installed.
     """
@@ -101,6 +103,7 @@ def open_engine(
     choose_backend(folder, manifest, backend)
     make = _BACKENDS[name]
     if isinstance(make, tuple):
+        check_device(name, device)
         module, class_name = make
         make = getattr(importlib.import_module(f"edge_hoi.runtime.{module}"), class_name)
     engine: Engine = make(

@@ -38,7 +38,7 @@ class TensorRtEngine(CheckedEngine):
         *,
         input_size: tuple[int, int] | None = None,
         max_batch: int = 1,
-        device: Device = "auto",
+        device: Device = "auto",  # noqa: ARG002 -- `open_engine` checks it
         precision_hint: PrecisionHint | None = None,
         cache_folder: Path | None = None,
     ) -> None:
@@ -50,8 +50,6 @@ class TensorRtEngine(CheckedEngine):
             MissingDependencyError: TensorRT or cuda-bindings are not installed.
         """
         self._library = load_library(self.backend)
-        if device == "cpu":
-            raise EngineError(f"{self.backend} runs on NVIDIA GPUs, got device 'cpu'; use device 'cuda', or backend 'openvino'")
         super().__init__(manifest, input_size=input_size, max_batch=max_batch)
         # bf16 engines of other backends hold the fp32 network, which a CPU runs in bf16.
         self.precision = "fp32" if manifest.precision == "bf16" and manifest.backend not in MODULES else manifest.precision

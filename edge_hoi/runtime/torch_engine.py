@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_hoi.errors import EngineError, MissingDependencyError
-from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device
+from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, check_device
 from edge_hoi.runtime.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -38,13 +38,14 @@ class TorchEngine(CheckedEngine):
             device: `auto` uses CUDA if available.
 
         Raises:
-            EngineError: CUDA was requested and there is no device.
+            EngineError: The device is neither a CPU nor CUDA, or CUDA was requested and there is no device.
             MissingDependencyError: PyTorch is not installed.
         """
         try:
             import torch
         except ImportError as error:
             raise MissingDependencyError.of_extra("backend 'torch'", "PyTorch", "build") from error
+        check_device(self.backend, device)
         if device == "cuda" and not torch.cuda.is_available():
             raise EngineError(
                 "PyTorch finds no CUDA device; use device 'cpu', or check the driver with nvidia-smi and install a CUDA build of torch"

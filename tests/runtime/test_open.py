@@ -87,11 +87,6 @@ def test_a_model_that_is_not_what_its_manifest_says_is_refused(handmade_folder, 
         engine.run(random_inputs(engine))
 
 
-def test_openvino_refuses_cuda(handmade_folder):
-    with pytest.raises(EngineError, match="runs on the CPU, got device 'cuda'; use device 'cpu'"):
-        open_engine(handmade_folder, backend="openvino", device="cuda")
-
-
 def test_a_missing_cuda_device_is_refused_with_the_fix(handmade_folder, handmade_module):
     torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
     if torch.cuda.is_available():
