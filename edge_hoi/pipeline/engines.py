@@ -127,7 +127,7 @@ def engine_opener(
             max_requests=max_requests,
             device=device,
             precision_hint=precision_hint,
-            cache_folder=cache_folder() / "plans" if keeps_plans and name in PLAN_BACKENDS else None,
+            cache_folder=cache_folder() / "plans" if keeps_plans and (name in PLAN_BACKENDS or device == "tensorrt") else None,
         )
         if precision_hint is None and engine.precision != manifest.precision:
             note(
