@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest.remote_access import RemoteAccess, uses_tls
 from edge_hoi.ingest.rtsp_messages import RtspMessages
+from edge_hoi.ingest.rtsp_requests import RtspRequests
 
 _PORT, _TLS_PORT = 554, 322
 _MAX_REDIRECTS = 5
@@ -61,8 +62,10 @@ class RtspRelay:
         listener = socket.create_server(("127.0.0.1", 0), backlog=1)
         listener.settimeout(timeout_seconds)
         user, at, _ = parts.netloc.rpartition("@")
-        self.location = urlunsplit(parts._replace(scheme="rtsp", netloc=f"{user}{at}127.0.0.1:{listener.getsockname()[1]}"))
-        threading.Thread(target=self._serve, args=(listener, server), name="rtsp-relay", daemon=True).start()
+        own = f"127.0.0.1:{listener.getsockname()[1]}"
+        self.location = urlunsplit(parts._replace(scheme="rtsp", netloc=f"{user}{at}{own}"))
+        requests = RtspRequests(f"rtsp://{own}", parts, port)
+        threading.Thread(target=self._serve, args=(listener, server, requests), name="rtsp-relay", daemon=True).start()
 
     def restart(self, timeout_seconds: float) -> None:
         """Allow this many seconds for connecting. Afterwards FFmpeg watches the time, and closes its connection."""
@@ -78,19 +81,19 @@ class RtspRelay:
         """Whether the server redirected, so that `start` connects to the new address."""
         return self._is_redirected
 
-    def _serve(self, listener: socket.socket, server: socket.socket) -> None:
+    def _serve(self, listener: socket.socket, server: socket.socket, requests: RtspRequests) -> None:
         with server, suppress(OSError):
             with listener:
                 client, _ = listener.accept()
             with client:
                 try:
-                    self._pass_on(client, server)
+                    self._pass_on(client, server, requests)
                 except SourceError as error:
                     self.error = error
                 except ValueError as error:
                     self.error = self._access.refusal(f"it sent {error}")
 
-    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+    def _pass_on(self, client: socket.socket, server: socket.socket, requests: RtspRequests) -> None:
         """Pass on until a side closes its connection."""
         client.settimeout(None)  # while FFmpeg does not read, the server waits
         poll = select.poll()
@@ -103,9 +106,10 @@ class RtspRelay:
             has_rest = isinstance(server, ssl.SSLSocket) and server.pending() > 0
             ready = {server.fileno()} if has_rest else {descriptor for descriptor, _ in poll.poll()}
             if client.fileno() in ready:
-                request = client.recv(_CHUNK_BYTES)
-                if not request:
+                sent = client.recv(_CHUNK_BYTES)
+                if not sent:
                     return
+                request = requests.take(sent)
                 if messages is not None and request.startswith(b"PLAY "):  # after which FFmpeg follows no redirect
                     client.sendall(messages.rest())
                     messages = None
