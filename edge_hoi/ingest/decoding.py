@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, TypeGuard
@@ -45,6 +45,7 @@ class Connection:
         network: Connects to its server; None for what is no network source.
         is_tls_verified: Whether its server's certificate is verified; None without TLS.
         max_pixels: Frames with more pixels are not decoded. FFmpeg counts rows as padded to a multiple of 64 pixels.
+        is_stopped: Asked before each packet is read; once it returns True, reading ends with `SourceError`.
     """
 
     url: str = field(repr=False)
@@ -57,6 +58,7 @@ class Connection:
     network: HttpClient | RtspRelay | None = None
     is_tls_verified: bool | None = None
     max_pixels: int = MAX_PIXELS
+    is_stopped: Callable[[], bool] = lambda: False
 
     def close(self) -> None:
         """Close what is open besides FFmpeg's container."""
@@ -64,10 +66,11 @@ class Connection:
             self.network.close()
 
 
-def file_connection(url: str, max_pixels: int = MAX_PIXELS) -> Connection:
+def file_connection(url: str, max_pixels: int = MAX_PIXELS, is_stopped: Callable[[], bool] = lambda: False) -> Connection:
     """Return the connection of a local file by its path or `file://` URL."""
     # The prefix makes FFmpeg read it as a path: it would read `a:b.mp4` as protocol `a`. The timeouts have no effect on files.
-    return Connection(url, SourceKind.FILE, f"file:{local_path(url).absolute()}", 10.0, 10.0, max_pixels=max_pixels)
+    location = f"file:{local_path(url).absolute()}"
+    return Connection(url, SourceKind.FILE, location, 10.0, 10.0, max_pixels=max_pixels, is_stopped=is_stopped)
 
 
 def open_container(connection: Connection) -> InputContainer:
@@ -216,6 +219,8 @@ class DecodedStream:
         packets = self._container.demux(*([self._stream] if self._is_live else self._container.streams))
         network = self._connection.network
         while True:
+            if self._connection.is_stopped():
+                raise source_error(self._connection.url, self._connection.kind, "unreachable", "it was stopped")
             started = time.monotonic()
             if network is not None:
                 network.restart(self._connection.read_timeout_seconds)

@@ -4,7 +4,7 @@ import logging
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -40,6 +40,7 @@ class ImageSource(Source):
         target_fps: float | None = None,
         recorded_at: datetime | None = None,
         max_pixels: int = MAX_PIXELS,
+        is_stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         """Find the images and read the first that is readable.
 
@@ -50,6 +51,7 @@ class ImageSource(Source):
             target_fps: Process at most this many images per second, by media time; None for all.
             recorded_at: When the first image was captured.
             max_pixels: Larger images are unreadable.
+            is_stopped: Asked before each image is read; once it returns True, reading ends with `SourceError`.
 
         Raises:
             SourceError: There is no readable image.
@@ -70,7 +72,9 @@ class ImageSource(Source):
         self.tally = SourceTally()
         self._source_id = source_id
         self._fps = fps
+        self._url = url
         self._max_pixels = max_pixels
+        self._is_stopped = is_stopped
         self._stamp = FrameStamp(source_id, CaptureClock.choose(is_live=False, recorded_at=recorded_at), target_fps)
         self._last_error: SourceError | None = None
         frames = self._read_all()
@@ -101,6 +105,8 @@ class ImageSource(Source):
 
     def _read_all(self) -> Iterator[Frame]:
         for position, path in enumerate(self._paths):
+            if self._is_stopped():
+                raise source_error(self._url, SourceKind.FOLDER, "unreachable", "it was stopped")
             pts_seconds = position / self._fps
             if not self._stamp.count(pts_seconds):
                 continue

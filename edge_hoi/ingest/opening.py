@@ -1,7 +1,7 @@
 """Open a source by its URL."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -33,6 +33,7 @@ def open_source(
     tls_verify: bool = True,
     ca_file: str | None = None,
     allowed_hosts: Sequence[str] = (),
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> Source:
     """Open a video file, camera, stream, image or folder of images.
 
@@ -51,6 +52,8 @@ def open_source(
         tls_verify: Whether a server with TLS must have a certificate that is trusted and of its name.
         ca_file: Certificates (PEM) of authorities that are trusted instead of the system's.
         allowed_hosts: Hosts, besides its own, that a source may lead to by redirects and playlists.
+        is_stopped: Asked before each packet or image, of which a source may send any number without a frame to yield. Once it returns True,
+            reading ends with `SourceError`.
 
     Raises:
         SourceError: It cannot be opened, or is no video; its `code` is the reason.
@@ -59,13 +62,26 @@ def open_source(
     kind = source_kind(url)
     if kind in (SourceKind.FOLDER, SourceKind.IMAGE):
         return ImageSource(
-            url, source_id=source_id, fps=image_folder_fps, target_fps=target_fps, recorded_at=recorded_at, max_pixels=max_pixels
+            url,
+            source_id=source_id,
+            fps=image_folder_fps,
+            target_fps=target_fps,
+            recorded_at=recorded_at,
+            max_pixels=max_pixels,
+            is_stopped=is_stopped,
         )
     if kind is SourceKind.FILE:
-        connection = file_connection(url, max_pixels)
+        connection = file_connection(url, max_pixels, is_stopped)
     elif kind is SourceKind.DEVICE:
         connection = Connection(
-            url, kind, str(local_path(url)), open_timeout_seconds, read_timeout_seconds, format="v4l2", max_pixels=max_pixels
+            url,
+            kind,
+            str(local_path(url)),
+            open_timeout_seconds,
+            read_timeout_seconds,
+            format="v4l2",
+            max_pixels=max_pixels,
+            is_stopped=is_stopped,
         )
     else:
         access = RemoteAccess(url, allowed_hosts=allowed_hosts, tls_verify=tls_verify, ca_file=ca_file)
@@ -84,6 +100,7 @@ def open_source(
             network=HttpClient(url, access) if kind is SourceKind.HTTP else RtspRelay(url, access),
             is_tls_verified=tls_verify if uses_tls(url) else None,
             max_pixels=max_pixels,
+            is_stopped=is_stopped,
         )
     if is_live is None and kind is not SourceKind.HTTP:
         is_live = kind is not SourceKind.FILE

@@ -151,7 +151,7 @@ def make_reader(source: SourceConfig, source_id: str) -> tuple[SourceReader, boo
     """
     opener: Callable[..., Source] = open_source
     if source.memory_limit is not None:
-        opener = partial(IsolatedSource, memory_limit=source.memory_limit, is_stopped=lambda: reader.mailbox.is_finished)
+        opener = partial(IsolatedSource, memory_limit=source.memory_limit)
     reader: SourceReader = SourceReader(
         partial(
             opener,
@@ -167,6 +167,7 @@ def make_reader(source: SourceConfig, source_id: str) -> tuple[SourceReader, boo
             tls_verify=source.tls_verify,
             ca_file=source.ca_file,
             allowed_hosts=source.allowed_hosts,
+            is_stopped=lambda: reader.mailbox.is_finished,
         ),
         source_id=source_id,
     )

@@ -12,15 +12,18 @@ from hashlib import md5
 import av
 import psutil
 import pytest
+from busy_machine import within
 from hostile_sources import OTHER_HOST, frames_of, read_in_a_child, refusal_of
 from numbered_clips import number_of, numbered_image, write_clip, write_image
 from PIL import Image
 from servers.certificates import HAS_OPENSSL, make_certificate
 from servers.raw_server import endlessly, forward_to, http_pages, redirect_to
 
+from edge_hoi.config import SourceConfig
 from edge_hoi.errors import ConfigError, SourceError
-from edge_hoi.ingest import open_source
+from edge_hoi.ingest import ReaderState, open_source
 from edge_hoi.ingest.remote_access import RemoteAccess
+from edge_hoi.pipeline.build import make_reader
 
 trustme = pytest.importorskip("trustme", reason="needs trustme to make certificates: pip install '.[dev]'")
 
@@ -485,3 +488,40 @@ def test_playlist_of_too_many_renditions_is_refused(serve):
     server = serve(http_pages(pages))
     assert "more than 100 renditions" in refusal_of(f"http://127.0.0.1:{server.port}/index.m3u8")
     assert len(server.requests) == 1
+
+
+def test_a_reader_stops_although_a_camera_sends_only_refused_frames(serve, tmp_path):
+    small, large = (write_image(tmp_path / f"{side}.jpg", numbered_image(7)[:side, :side]).read_bytes() for side in (32, 64))
+
+    def endless(handler):
+        mjpeg([small])(handler)
+        part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(large), large)
+        while True:
+            handler.wfile.write(part * 100)
+
+    server = serve(http_pages({"/video": endless}))
+    url = f"http://127.0.0.1:{server.port}/video"
+    reader, _ = make_reader(SourceConfig(url=url, mode="live", max_pixels=64 * 32), "door")
+    with reader:
+        deadline = time.monotonic() + 60
+        while reader.tally.decode_errors < 100:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert reader.stop(within(2.0))
+    assert reader.state is ReaderState.ENDED
+
+
+def test_a_source_that_is_stopped_reads_no_other_packet_or_image(clip, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number in range(5):
+        write_image(folder / f"{number}.png", numbered_image(number))
+    for url in (clip, folder):
+        stopped = []
+        with open_source(str(url), source_id="door", is_stopped=lambda stopped=stopped: bool(stopped)) as source:
+            frames = iter(source)
+            next(frames)
+            next(frames)
+            stopped.append(True)
+            with pytest.raises(SourceError, match="it was stopped"):
+                next(frames)
