@@ -216,7 +216,9 @@ def test_a_model_that_is_not_what_its_manifest_says_is_refused(gpu, handmade_fol
 
 
 def test_the_cpu_and_another_precision_than_the_network_s_are_refused(gpu, handmade_folder, backend):
-    with pytest.raises(EngineError, match=rf"backend '{backend}' runs on device 'cuda', got 'cpu'; use one of those, or backend 'openvino'"):
+    with pytest.raises(
+        EngineError, match=rf"backend '{backend}' runs on device 'cuda', got 'cpu'; use one of those, or backend 'openvino'"
+    ):
         open_engine(handmade_folder, backend=backend, device="cpu")
     with pytest.raises(EngineError, match="in fp32, got precision_hint 'bf16'; omit it"):
         open_engine(handmade_folder, backend=backend, precision_hint="bf16")
