@@ -48,7 +48,7 @@ class OnnxTextEncoder:
 
         try:
             features: NDArray[np.float32] = request.infer({"tokens": tokens})["text_features"]
-        except (RuntimeError, MemoryError, KeyError) as error:
+        except (RuntimeError, MemoryError, KeyError, UnicodeDecodeError) as error:
             raise EngineError(f"cannot run {self._folder / self._tower.path} ({reason_of(error)}); build the engine again") from error
         return features
 
@@ -70,7 +70,7 @@ class OnnxTextEncoder:
         try:
             with memory_limit(physical_memory() // 2):
                 compiled = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, MemoryError, UnicodeDecodeError) as error:
             raise EngineError(
                 f"OpenVINO cannot open {folder / tower.path} ({reason_of(error)}); build the engine again with `edge-hoi build`"
             ) from error

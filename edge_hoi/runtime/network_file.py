@@ -53,7 +53,7 @@ def read_network(copy: Path, name: Path, sizes: Mapping[str, Sequence[int]], max
             for batch in range(1, max_batch + 1):
                 model.reshape({input_name: [batch, *size] for input_name, size in sizes.items()})
                 check_reshapes(model, name)
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, UnicodeDecodeError) as error:
         raise EngineError(f"OpenVINO cannot open {name} for {at}: {reason_of(error)}; build it again with `edge-hoi build`") from error
     check_memory(model, name, f"batches of {max_batch}, {at}")
     if max_batch > 1:

@@ -73,7 +73,7 @@ class OpenVinoEngine(CheckedEngine):
                 if target == _CPU and engine_saturates(manifest):
                     remove_activation_quantisers(model)
                 compiled = openvino_core().compile_model(model, target, config)
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, MemoryError, UnicodeDecodeError) as error:
             raise EngineError(
                 f"OpenVINO cannot open {path} at {self.input_size} on {target}: {reason_of(error)}; "
                 + ("" if target == _CPU else "use device 'cpu', or ")
@@ -111,7 +111,7 @@ class _Run:
         self._error: Exception | None = None
         try:
             request.start_async(dict(inputs), share_inputs=True)
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, MemoryError, UnicodeDecodeError) as error:
             self._error, self._request = error, None
             free.append(request)
 
@@ -129,7 +129,7 @@ class _Run:
                 # All names: where an fp16 network ends in a cast, the result has the cast's names as well.
                 results = self._request.results.items()
                 self._outputs = {name: array for output, values in results for array in (values.copy(),) for name in output.names}
-            except (RuntimeError, MemoryError) as error:
+            except (RuntimeError, MemoryError, UnicodeDecodeError) as error:
                 self._error = error
             self._free.append(self._request)
             self._request = self._inputs = None

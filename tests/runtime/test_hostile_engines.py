@@ -393,6 +393,15 @@ def test_a_failure_of_a_run_is_an_engine_error(tmp_path):
         engine.run(random_inputs(engine.inputs))
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", [b"human_boxes_weight", b"ReduceMean", b"clip_image"])
+def test_a_name_that_is_no_text_is_refused_in_one_line(tmp_path, backend, name):
+    write_engine_folder(tmp_path, handmade_onnx().replace(name, b"\xff\x1b[31m"[: len(name)].ljust(len(name), b"\x84"), 1))
+    with pytest.raises(EngineError) as caught:
+        open_engine(tmp_path, backend=backend, device="cpu")
+    assert "\n" not in str(caught.value)
+
+
 class OutOfMemory:
     def start_async(self, *_, **__):
         raise MemoryError
