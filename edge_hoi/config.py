@@ -36,6 +36,7 @@ from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeSettings
 from edge_hoi.masking import mask_url, remember, secrets_of_url
 from edge_hoi.outbox import OutboxSettings
+from edge_hoi.runtime.engine import Device
 from edge_hoi.sinks import SinkSettings, settings_of, sink_types
 from edge_hoi.tracking import TrackerSettings
 from edge_hoi.types import MAX_PIXELS
@@ -130,7 +131,11 @@ class EngineConfig(Section):
     )
     offline: bool = Field(False, description="Never fetch what the engine photo needs; EDGE_HOI_OFFLINE=1 says the same")
     backend: str | None = Field(None, description="openvino, onnxruntime, tensorrt, ...; the manifest's if absent")
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = Field(
+        "auto",
+        description="cpu; cuda, an NVIDIA GPU; with OpenVINO gpu or npu, Intel's; in ONNX Runtime tensorrt or openvino; auto: CUDA or a "
+        "discrete Intel GPU where the backend finds one, else cpu",
+    )
     allow_demo: bool = Field(False, description="Let an engine that is trained on rendered images only run on live sources")
     max_batch: int = Field(1, ge=1, le=64, description="Frames of several cameras in one run of the engine")
     requests: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = Field(

@@ -1,7 +1,7 @@
 """Detection in single images."""
 
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 from numpy.typing import NDArray
 from typing_extensions import Self
@@ -9,6 +9,7 @@ from typing_extensions import Self
 from edge_hoi.api.images import ImageFormat, to_rgb
 from edge_hoi.api.settings import VocabularyLike, note, run_config
 from edge_hoi.pipeline import DetectorBuilder
+from edge_hoi.runtime import Device
 from edge_hoi.telemetry import StageTimer
 from edge_hoi.types import Interactions
 from edge_hoi.vocabulary import Vocabulary
@@ -31,7 +32,7 @@ class Detector:
         engine: str | Path | None = None,
         *,
         vocabulary: VocabularyLike | Vocabulary | None = None,
-        device: Literal["auto", "cpu", "cuda"] = "auto",
+        device: Device = "auto",
         backend: str | None = None,
         threshold: float | None = None,
         max_interactions: int = 100,
@@ -43,7 +44,7 @@ class Detector:
             engine: Name of an engine, or a folder made by `edge-hoi build`; `photo` where absent, which is fetched once.
             vocabulary: `hico_det`, `vcoco`, a YAML file, a list such as `["person riding bicycle"]`, or a loaded vocabulary; the
                 engine's own where absent.
-            device: Where the engine runs; `auto` is the best there is.
+            device: Where the engine runs; see `open_engine`.
             backend: What runs it, instead of what its manifest names.
             threshold: Least score of an interaction, in [0, 1]; the engine's own where absent, below which nothing is evidence of an event.
             max_interactions: Most interactions of an image.

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from typing_extensions import Self
 
@@ -14,6 +13,7 @@ from edge_hoi.pipeline.build import make_reader
 from edge_hoi.pipeline.engines import refuse_demo_engine
 from edge_hoi.pipeline.source_names import name_sources
 from edge_hoi.pipeline.thresholds import tracker_settings
+from edge_hoi.runtime import Device
 from edge_hoi.telemetry import StageTimer
 from edge_hoi.tracking import Tracker
 from edge_hoi.types import Frame, TrackedInteractions
@@ -89,7 +89,7 @@ def stream(
     *,
     engine: str | Path | None = None,
     vocabulary: VocabularyLike | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
     threshold: float | None = None,
     target_fps: float | None = None,
     allow_demo_engine: bool = False,
@@ -101,7 +101,7 @@ def stream(
         engine: Name of an engine, or its folder; where absent, `default` for the embedded clip, and for others `photo`, which is
             fetched once.
         vocabulary: `hico_det`, `vcoco`, a YAML file, or a list of phrases; the engine's own where absent.
-        device: Where the engine runs.
+        device: Where the engine runs; see `open_engine`.
         threshold: Least score of the interactions returned, in [0, 1]; the engine's own where absent. Tracking uses weaker ones, too.
         target_fps: Take at most so many frames a second.
         allow_demo_engine: Let an engine that knows rendered images only run on a live source.

@@ -5,7 +5,6 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 from typing_extensions import Self
 
@@ -13,6 +12,7 @@ from edge_hoi.api.settings import SourceLike, VocabularyLike, config_path, note,
 from edge_hoi.config import RunConfig
 from edge_hoi.errors import ConfigError, EdgeHoiError
 from edge_hoi.pipeline import CameraStatus, Pipeline, build_pipeline
+from edge_hoi.runtime import Device
 from edge_hoi.types import Event
 
 _QUEUED_EVENTS = 1000
@@ -143,7 +143,7 @@ def watch(
     *,
     engine: str | Path | None = None,
     vocabulary: VocabularyLike | None = None,
-    device: Literal["auto", "cpu", "cuda"] | None = None,
+    device: Device | None = None,
     max_frames: int | None = None,
     allow_demo_engine: bool | None = None,
 ) -> Watch:
@@ -154,7 +154,7 @@ def watch(
         engine: Name of an engine, or its folder; where absent, `default` for the embedded clip, and for others `photo`, which is
             fetched once.
         vocabulary: `hico_det`, `vcoco`, a YAML file, or a list of phrases; the engine's own where absent.
-        device: Where the engine runs.
+        device: Where the engine runs; see `open_engine`.
         max_frames: Stop after so many frames of each source.
         allow_demo_engine: Let an engine that knows rendered images only run on live sources.
 

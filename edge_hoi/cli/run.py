@@ -42,9 +42,13 @@ VocabularyOption = Annotated[
     str | None, typer.Option("--vocabulary", help="What to detect: hico_det, vcoco, or a YAML list such as `- person riding bicycle`.")
 ]
 DeviceOption = Annotated[
-    Literal["cpu", "cuda"] | None, typer.Option("--device", help="Where the engine runs; the best there is where absent.")
+    Literal["auto", "cpu", "gpu", "npu", "cuda", "tensorrt", "openvino"] | None,
+    typer.Option(
+        "--device",
+        help="Where the engine runs: cpu; cuda, an NVIDIA GPU; with OpenVINO gpu or npu, Intel's; in ONNX Runtime tensorrt or openvino. "
+        "Where absent auto: CUDA or a discrete Intel GPU where the backend finds one, else cpu.",
+    ),
 ]
-
 BackendOption = Annotated[
     str | None,
     typer.Option(
