@@ -13,6 +13,7 @@ from rich.text import Text
 
 from edge_hoi.cli.build_photo import PhotoBuild
 from edge_hoi.cli.precision import Precision, PrecisionChoice
+from edge_hoi.cli.run import DeviceName
 from edge_hoi.cli.sources import read_sources
 from edge_hoi.cli.terminal import err, out
 from edge_hoi.errors import ConfigError, MissingDependencyError
@@ -65,6 +66,12 @@ def build(
         Literal["openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "torch-tensorrt", "torch"],
         typer.Option("--backend", help="Inference backend of the engine."),
     ] = "openvino",
+    device: Annotated[
+        DeviceName,
+        typer.Option(
+            "--device", help="Where the accuracy gate and --precision auto run the engine: auto: the CPU, or the GPU of TensorRT's backends."
+        ),
+    ] = "auto",
     compute_capability: Annotated[
         list[str] | None,
         typer.Option(
@@ -147,7 +154,15 @@ def build(
     if (model is None) == (detector is None) or (head and not detector):
         raise ConfigError("build expects either a checkpoint or --detector, and --head with --detector only")
     choice = PrecisionChoice(
-        precision, calibration or (), gate_source or (), frames, method, keep_float or (), backend, cast("WeightBits | None", weight_bits)
+        precision,
+        calibration or (),
+        gate_source or (),
+        frames,
+        method,
+        keep_float or (),
+        backend,
+        cast("WeightBits | None", weight_bits),
+        device,
     )
     choice.check()
     step = step_printer()

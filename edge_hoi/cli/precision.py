@@ -9,7 +9,7 @@ from edge_hoi.errors import ConfigError
 
 if TYPE_CHECKING:
     from edge_hoi.export import Method, Recording, Reduction
-    from edge_hoi.runtime import InputDescription
+    from edge_hoi.runtime import Device, InputDescription
     from edge_hoi.runtime.manifest_sections import WeightBits
 
 Precision = Literal["fp32", "bf16", "fp16", "int8", "auto"]
@@ -30,6 +30,7 @@ class PrecisionChoice:
         keep_float: Patterns of layers that int8 leaves in float; empty to choose them by accuracy.
         backend: The engine's backend.
         weight_bits: Bits of int8 weights; None for what the backend needs on this machine.
+        device: Where the accuracy gate runs the engine.
     """
 
     precision: Precision
@@ -40,6 +41,7 @@ class PrecisionChoice:
     keep_float: Sequence[str]
     backend: str = "openvino"
     weight_bits: "WeightBits | None" = None
+    device: "Device" = "auto"
 
     def check(self) -> None:
         """Check that the options are compatible.
@@ -82,12 +84,14 @@ class PrecisionChoice:
         # The embedded clip too, in case the sources show nothing.
         gate_frames = collect_frames([*self.gate_sources, *sources, str(DEMO_CLIP)], GATE_FRAMES, described)
         if self.precision in ("bf16", "fp16"):
-            return [Reduction(self.precision, gate_frames)]
-        half: Reduced = "fp16" if self.backend in PLAN_BACKENDS else "bf16"
-        found = [Reduction(half, gate_frames)] if self.precision == "auto" else []
+            return [Reduction(self.precision, gate_frames, device=self.device)]
+        is_cpu = self.backend not in PLAN_BACKENDS and self.device in ("auto", "cpu", "openvino")
+        half: Reduced = "bf16" if is_cpu else "fp16"
+        found = [Reduction(half, gate_frames, device=self.device)] if self.precision == "auto" else []
         if calibration:
-            bits = self.weight_bits or weight_bits_for(self.backend)
-            found.append(Reduction("int8", gate_frames, calibration, self.method, tuple(self.keep_float) or None, bits))
+            bits = self.weight_bits or (weight_bits_for(self.backend) if is_cpu else 8)
+            keep_float = tuple(self.keep_float) or None
+            found.append(Reduction("int8", gate_frames, calibration, self.method, keep_float, bits, device=self.device))
         return found
 
     def _recorded(self, weights_sha256: Callable[[], str]) -> "Recording | None":

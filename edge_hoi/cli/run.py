@@ -41,8 +41,10 @@ EngineOption = Annotated[
 VocabularyOption = Annotated[
     str | None, typer.Option("--vocabulary", help="What to detect: hico_det, vcoco, or a YAML list such as `- person riding bicycle`.")
 ]
+DeviceName = Literal["auto", "cpu", "gpu", "npu", "cuda", "tensorrt", "openvino"]
+"""As in `runtime`, which commands import when they run."""
 DeviceOption = Annotated[
-    Literal["auto", "cpu", "gpu", "npu", "cuda", "tensorrt", "openvino"] | None,
+    DeviceName | None,
     typer.Option(
         "--device",
         help="Where the engine runs: cpu; cuda, an NVIDIA GPU; with OpenVINO gpu or npu, Intel's; in ONNX Runtime tensorrt or openvino. "

@@ -14,11 +14,14 @@ from edge_hoi.errors import EngineError
 from edge_hoi.export.engine_builder import build_engine, export_network
 from edge_hoi.export.reduction import Reduction
 from edge_hoi.model import Checkpoint
-from edge_hoi.runtime import Candidate, Decision, Engine, Manifest, open_engine, random_inputs, read_manifest
+from edge_hoi.runtime import Candidate, Decision, Device, Engine, Manifest, open_engine, random_inputs, read_manifest
+from edge_hoi.runtime.engine import check_device
 from edge_hoi.runtime.gpu import Gpu
 from edge_hoi.runtime.open import PLAN_BACKENDS
+from edge_hoi.runtime.openvino_core import openvino_core
+from edge_hoi.runtime.openvino_engine import choose_device
 from edge_hoi.runtime.plan import MODEL_FILE
-from edge_hoi.telemetry import processor_name, time_interleaved
+from edge_hoi.telemetry import nvidia_gpus, processor_name, time_interleaved
 from edge_hoi.unfinished import temporary_folder
 from edge_hoi.vocabulary import Vocabulary
 
@@ -50,7 +53,8 @@ def build_fastest(
     Raises:
         EngineError: fp32 cannot be built, or the device to measure latency on is missing.
     """
-    device = _device(options.get("backend", "openvino"))
+    runs_on: Device = next((each.device for each in reductions), "auto")
+    device = _device(options.get("backend", "openvino"), runs_on)
     with temporary_folder() as temporary:
         network = temporary / "network" / MODEL_FILE
         network.parent.mkdir()
@@ -79,8 +83,10 @@ def build_fastest(
                 continue
             built[precision] = _with_found_layers(reduction, manifest), manifest
         progress(f"measuring the latency of {', '.join(built)}")
-        milliseconds = _time({precision: temporary / precision for precision in built})
+        milliseconds = _time({precision: temporary / precision for precision in built}, runs_on)
         refused |= dict.fromkeys(built.keys() - milliseconds.keys(), "this device runs it in another precision")
+        if not milliseconds:
+            raise EngineError(f"{device} runs {', '.join(built)} in other precisions; name one with --precision, such as fp16")
         fastest = min(milliseconds, key=milliseconds.__getitem__)
         progress(f"{fastest} is the fastest")
         candidates = tuple(
@@ -106,23 +112,30 @@ def _with_found_layers(reduction: Reduction | None, manifest: Manifest) -> Reduc
     return dataclasses.replace(reduction, keep_float=manifest.calibration.keep_float)
 
 
-def _time(folders: dict[str, Path]) -> dict[str, float]:
+def _time(folders: dict[str, Path], device: Device = "auto") -> dict[str, float]:
     """Measure the median milliseconds per frame of each engine that runs in its nominal precision."""
     with ExitStack() as cleanup:
-        engines = {name: cleanup.enter_context(_open(folder)) for name, folder in folders.items()}
+        engines = {name: cleanup.enter_context(_open(folder, device)) for name, folder in folders.items()}
         runs = {name: partial(engine.run, random_inputs(engine.inputs)) for name, engine in engines.items() if engine.precision == name}
         seconds = time_interleaved(runs, rounds=ROUNDS, runs_per_turn=FRAMES_PER_TURN, warm_up=WARM_UP_FRAMES)
     return {name: round(1e3 * float(np.median(values)), 3) for name, values in seconds.items()}
 
 
-def _open(folder: Path) -> Engine:
+def _open(folder: Path, device: Device) -> Engine:
     manifest = read_manifest(folder, verify=False)
-    return open_engine(folder, manifest=manifest, backend=manifest.backend)  # this build made the folder
+    if device == "auto" and manifest.backend not in PLAN_BACKENDS:
+        device = "cpu"  # as the gate
+    return open_engine(folder, manifest=manifest, backend=manifest.backend, device=device)  # this build made the folder
 
 
-def _device(backend: str) -> str:
+def _device(backend: str, device: Device) -> str:
     """Name the device that latency is measured on."""
+    check_device(backend, device)
     if backend in PLAN_BACKENDS:
         with closing(Gpu(backend)) as gpu:
             return gpu.name
+    if device in ("gpu", "npu"):
+        return str(openvino_core().get_property(choose_device(device), "FULL_DEVICE_NAME"))
+    if device in ("cuda", "tensorrt"):
+        return f"{device}, {', '.join(nvidia_gpus())}"
     return f"{processor_name()}, {os.cpu_count()} logical cores"

@@ -91,8 +91,10 @@ def add_plan(folder: Path, manifest: Manifest, plan: Plan, target: PlanTarget, p
     return manifest.model_copy(update={"plans": (plan,)})
 
 
-def gate_runner(manifest: Manifest) -> tuple[str, Device]:
-    """Return the backend and device that an engine is compared with torch on: its own, where possible."""
+def gate_runner(manifest: Manifest, device: Device = "auto") -> tuple[str, Device]:
+    """Return the backend and device that an engine is compared with torch on: what was named, else its own, where possible."""
+    if device not in ("auto", "cpu"):
+        return manifest.backend, device
     if manifest.backend in PLAN_BACKENDS and has_gpu(manifest.backend):
         return manifest.backend, "cuda"
     if manifest.backend in PLAN_BACKENDS and manifest.precision == "bf16":

@@ -46,7 +46,9 @@ def build_inputs(
         **tool_versions(),
     }
     if reduction:
-        listed["accuracy gate"] = json.dumps([reduction.gate_frames.sha256, dict(reduction.limits)])
+        listed["accuracy gate"] = json.dumps(
+            [reduction.gate_frames.sha256, dict(reduction.limits), *([] if reduction.device == "auto" else [reduction.device])]
+        )
     if reduction and reduction.calibration:
         listed["calibration"] = json.dumps([reduction.calibration_sha256, reduction.method])
         listed["bits of weights"] = json.dumps(reduction.weight_bits)

@@ -11,7 +11,7 @@ from edge_hoi.export.gate import Comparison, OpenEngine, compare
 from edge_hoi.export.onnx import write_valid
 from edge_hoi.export.plans import gate_runner
 from edge_hoi.export.reduction import Reduction, try_reductions
-from edge_hoi.runtime import Accuracy, Calibration, Engine, Manifest, open_engine
+from edge_hoi.runtime import Accuracy, Calibration, Device, Engine, Manifest, open_engine
 from edge_hoi.runtime.folder import finish_folder
 from edge_hoi.runtime.open import PLAN_BACKENDS
 from edge_hoi.runtime.plan import MODEL_FILE
@@ -53,7 +53,7 @@ def write_reduced(
     def attempt(reduced: onnx.ModelProto, calibration: Calibration | None) -> str:
         write_valid(reduced, folder / MODEL_FILE, check)
         attempted = finish_folder(folder, compiled(manifest.model_copy(update={"calibration": calibration})))
-        backend, device = gate_runner(attempted)
+        backend, device = gate_runner(attempted, reduction.device)
         progress(
             f"comparing the {attempted.precision} engine with fp32 on {len(reduction.gate_frames.frames)} frames"
             + (
@@ -62,8 +62,8 @@ def write_reduced(
                 else ""
             )
         )
-        frames, rule = reduction.gate_frames, attempted.scoring
-        comparison = compare(reference, _opener(folder, attempted), frames, attempted.input, classifier, vocabulary, rule)
+        frames, rule, opened = reduction.gate_frames, attempted.scoring, _opener(folder, attempted, reduction.device)
+        comparison = compare(reference, opened, frames, attempted.input, classifier, vocabulary, rule)
         attempts.append((attempted, comparison))
         return comparison.exceeded(reduction.limits)
 
@@ -79,8 +79,8 @@ def write_reduced(
     return finish_folder(folder, manifest.model_copy(update={"accuracy": accuracy}))
 
 
-def _opener(folder: Path, manifest: Manifest) -> OpenEngine:
-    backend, device = gate_runner(manifest)
+def _opener(folder: Path, manifest: Manifest, device: Device) -> OpenEngine:
+    backend, device = gate_runner(manifest, device)
 
     def opened(size: tuple[int, int]) -> Engine:
         engine = open_engine(folder, backend=backend, input_size=size, device=device)

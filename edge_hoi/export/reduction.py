@@ -15,7 +15,7 @@ from edge_hoi.export.half import to_bfloat16, to_half
 from edge_hoi.export.quantise import KEEP_FLOAT, layers_to_quantise, quantise
 from edge_hoi.export.ranges import Method
 from edge_hoi.export.sensitivity import group_by_part, sensitivities
-from edge_hoi.runtime import Calibration, InputDescription
+from edge_hoi.runtime import Calibration, Device, InputDescription
 from edge_hoi.runtime.int8_saturation import int8_saturates
 from edge_hoi.runtime.manifest_sections import WeightBits
 from edge_hoi.runtime.open import PLAN_BACKENDS
@@ -42,6 +42,7 @@ class Reduction:
             parts of the network too.
         weight_bits: int8 only: bits of the weights; 7 to be correct and fast on x86 CPUs without VNNI.
         limits: Tolerances of the accuracy gate; see `edge_hoi.export.gate`.
+        device: Where the gate runs the engine, and where latencies are compared; `auto`: see `gate_runner`.
     """
 
     precision: Reduced
@@ -51,6 +52,7 @@ class Reduction:
     keep_float: tuple[str, ...] | None = None
     weight_bits: WeightBits = 8
     limits: Mapping[str, float] = field(default_factory=lambda: LIMITS)
+    device: Device = "auto"
 
     def __post_init__(self) -> None:
         """Check that int8 has calibration frames, and other precisions have none."""

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from edge_hoi.cli.build_engine import require_build_extra
-from edge_hoi.cli.run import BackendOption
+from edge_hoi.cli.run import BackendOption, DeviceOption
 from edge_hoi.cli.sources import read_sources
 from edge_hoi.cli.terminal import err, out, print_note
 
@@ -37,12 +37,14 @@ def verify(
     split: Annotated[Literal["train", "test"], typer.Option("--split", help="Its split.")] = "test",
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Evaluate only the first images of it.")] = None,
     backend: BackendOption = None,
+    device: DeviceOption = None,
 ) -> None:
-    """Run an engine and its fp32 reference on the same frames; fail if it exceeds the fp32 accuracy tolerance.
+    """Run an engine and its fp32 reference, on the CPU if it runs there, on the same frames; fail if it exceeds the accuracy tolerance.
 
     The tolerances are those of the engine's manifest. Needs `pip install '.[build]'` in a checkout of edge-hoi.
 
         edge-hoi verify engines/quick --against hoiclip.safetensors --source street.mp4
+        edge-hoi verify engines/quick --device gpu
     """
     require_build_extra("verifying")
     from edge_hoi.demo import DEMO_CLIP
@@ -60,10 +62,12 @@ def verify(
         reference = _reference(folder, against, cleanup)
         err.print("choosing frames", style="dim")
         chosen = collect_frames(source or [str(DEMO_CLIP)], frames, manifest.input)
-        comparison = compare(folder, reference, chosen, backend=backend, note=print_note)
+        comparison = compare(folder, reference, chosen, backend=backend, device=device or "auto", note=print_note)
         if data:
             images = open_dataset(dataset, data, split)
-            ours, theirs = precision_loss(images, range(len(images))[:limit], folder, reference, backend=backend, note=print_note)
+            ours, theirs = precision_loss(
+                images, range(len(images))[:limit], folder, reference, backend=backend, device=device or "auto", note=print_note
+            )
             comparison.measured["map_loss"] = theirs - ours
             comparison.worst_at["map_loss"] = f"mAP {100 * ours:.2f} %, fp32 {100 * theirs:.2f} %"
     table = Table("metric", "value", "limit", "worst", title=f"{manifest.name}, {manifest.precision}, {len(chosen.frames)} frames")

@@ -11,7 +11,8 @@ from edge_hoi.lab.evaluation import open_benchmark
 from edge_hoi.lab.evaluation.evaluate import evaluate
 from edge_hoi.pipeline.classifiers import load_classifier, load_engine_vocabulary
 from edge_hoi.pipeline.engines import engine_homes, engine_opener
-from edge_hoi.runtime import read_manifest
+from edge_hoi.runtime import Device, Manifest, read_manifest
+from edge_hoi.runtime.engine import BACKENDS_OF_DEVICE
 from edge_hoi.runtime.manifest import MANIFEST_FILE
 
 
@@ -32,7 +33,15 @@ def find_reference(folder: Path) -> Path:
     )
 
 
-def verify(folder: Path, reference: Path, frames: FrameSet, *, backend: str | None = None, note: Callable[[str], None]) -> Comparison:
+def verify(
+    folder: Path,
+    reference: Path,
+    frames: FrameSet,
+    *,
+    backend: str | None = None,
+    device: Device = "auto",
+    note: Callable[[str], None],
+) -> Comparison:
     """Compare an engine with its fp32 reference on frames.
 
     Args:
@@ -40,6 +49,7 @@ def verify(folder: Path, reference: Path, frames: FrameSet, *, backend: str | No
         reference: The folder of an fp32 engine of the same weights.
         frames: The frames.
         backend: What runs the engine; None for the manifest's.
+        device: Where it runs; the reference runs on the CPU where its backend does.
         note: Called with notes for the user.
 
     Raises:
@@ -52,8 +62,8 @@ def verify(folder: Path, reference: Path, frames: FrameSet, *, backend: str | No
         raise EngineError(f"expected an fp32 engine as reference, got {reference} in {expected.precision}; build one with --precision fp32")
     vocabulary = load_engine_vocabulary(folder, manifest)
     classifier = load_classifier(folder, manifest, vocabulary, cache=cache_folder() / "text", note=note)
-    open_reference = engine_opener(reference, expected, note=note)
-    open_candidate = engine_opener(folder, manifest, backend=backend, note=note)
+    open_reference = engine_opener(reference, expected, device=_reference_device(expected), note=note)
+    open_candidate = engine_opener(folder, manifest, backend=backend, device=device, note=note)
     return compare(open_reference, open_candidate, frames, manifest.input, classifier, vocabulary, manifest.scoring)
 
 
@@ -64,13 +74,19 @@ def precision_loss(
     reference: Path,
     *,
     backend: str | None = None,
+    device: Device = "auto",
     note: Callable[[str], None],
 ) -> tuple[float, float]:
     """Measure the mean average precision of an engine and of its fp32 reference, in [0, 1], on images of a data set."""
     values = []
-    for engine, runner in ((folder, backend), (reference, None)):
+    runs = ((folder, backend, device), (reference, None, _reference_device(read_manifest(reference))))
+    for engine, runner, where in runs:
         benchmark = open_benchmark(dataset.vocabulary)
-        evaluate(dataset, indices, benchmark, engine, backend=runner, note=note)
+        evaluate(dataset, indices, benchmark, engine, backend=runner, device=where, note=note)
         rows = benchmark.results()[0].metrics
         values.append(next(iter(next(iter(rows.values())).values())))
     return values[0], values[1]
+
+
+def _reference_device(manifest: Manifest) -> Device:
+    return "cpu" if manifest.backend in BACKENDS_OF_DEVICE["cpu"] else "auto"

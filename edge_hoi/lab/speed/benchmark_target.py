@@ -13,6 +13,7 @@ from edge_hoi.errors import EngineError
 from edge_hoi.lab.speed.report import Footprint
 from edge_hoi.pipeline.engines import TORCH, engine_opener
 from edge_hoi.runtime import Device, Engine, Manifest, PrecisionHint, random_inputs
+from edge_hoi.runtime.engine import BACKENDS_OF_DEVICE
 from edge_hoi.telemetry import peak_resident_bytes, resident_bytes
 
 EAGER = "PyTorch eager"
@@ -82,8 +83,9 @@ def eager_targets(targets: Sequence[BenchmarkTarget]) -> list[BenchmarkTarget]:
         if target.backend == TORCH:
             missing.pop(target.architecture, None)
     return [
-        BenchmarkTarget(EAGER if len(missing) == 1 else f"{EAGER} of {of.name}", of.folder, of.manifest, TORCH, of.device, of.input_size)
+        BenchmarkTarget(EAGER if len(missing) == 1 else f"{EAGER} of {of.name}", of.folder, of.manifest, TORCH, device, of.input_size)
         for of in missing.values()
+        for device in (of.device if of.device == "auto" or TORCH in BACKENDS_OF_DEVICE[of.device] else "auto",)
     ]
 
 
