@@ -69,7 +69,8 @@ def build(
     device: Annotated[
         DeviceName,
         typer.Option(
-            "--device", help="Where the accuracy gate and --precision auto run the engine: auto: the CPU, or the GPU of TensorRT's backends."
+            "--device",
+            help="Where the accuracy gate and --precision auto run the engine: auto: the CPU, or the GPU of TensorRT's backends.",
         ),
     ] = "auto",
     compute_capability: Annotated[
