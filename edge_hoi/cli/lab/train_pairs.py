@@ -18,7 +18,9 @@ def pairs(
     images: Annotated[
         list[Path] | None, typer.Option("--images", help="Folder of the images; needed for trainval_hico.json, which has no sizes.")
     ] = None,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the images.")] = 14,
+    start: Annotated[Path | None, typer.Option("--from", help="A trained head to train further.")] = None,
+    learning_rate: Annotated[float, typer.Option("--learning-rate", min=1e-9, max=1.0, help="Largest learning rate.")] = 3e-3,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the images.")] = 12,
     batch: Annotated[int, typer.Option("--batch", min=2, help="Images per step.")] = 256,
     held_out: Annotated[int, typer.Option("--held-out", min=2, help="Images kept from training to calibrate and measure scores.")] = 2000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of weights, image order and the simulated detector.")] = 0,
@@ -36,13 +38,13 @@ def pairs(
     from edge_hoi.lab.datasets.sized_annotations import read_sized_annotations
     from edge_hoi.lab.training.pairs.scenes import scenes_from_annotations
     from edge_hoi.lab.training.pairs.trainer import HEAD_FILE, PairTrainer, PairTrainingConfig
-    from edge_hoi.model.pair_head import VOCABULARY
+    from edge_hoi.model.pair_head import VOCABULARY, load_pair_head
     from edge_hoi.vocabulary import load_vocabulary
 
     if threads:
         torch.set_num_threads(threads)
     scenes = scenes_from_annotations(read_sized_annotations(data, images or ()), load_vocabulary(VOCABULARY))
-    config = PairTrainingConfig(epochs=epochs, batch_size=batch, held_out=held_out, seed=seed)
+    config = PairTrainingConfig(epochs=epochs, batch_size=batch, learning_rate=learning_rate, held_out=held_out, seed=seed)
     with training_run.show_progress(is_shown=True) as show:
-        PairTrainer(scenes, config, output, report=show).run()
+        PairTrainer(scenes, config, output, start=load_pair_head(start) if start else None, report=show).run()
     out.print(f"{output / HEAD_FILE}: trained on {len(scenes) - held_out} images", soft_wrap=True)

@@ -43,13 +43,14 @@ class TrainablePairHead(nn.Module):
 
     Args:
         head: The head; `store_rows` writes its rows.
-        frequencies: `(N,)` how often each category is true of a pair of its class.
+        frequencies: `(N,)` how often each category is true of a pair of its class, for an untrained head; None to keep a trained one's
+            rows and biases.
     """
 
     verb_ids: Tensor
     object_ids: Tensor
 
-    def __init__(self, head: PairHead, frequencies: Tensor) -> None:
+    def __init__(self, head: PairHead, frequencies: Tensor | None) -> None:
         super().__init__()
         vocabulary = load_vocabulary(VOCABULARY)
         width = head.config.pair_width
@@ -57,7 +58,12 @@ class TrainablePairHead(nn.Module):
         self.verb_rows = nn.Parameter(torch.randn(len(vocabulary.verbs), width) / width**0.5)
         self.object_rows = nn.Parameter(torch.randn(len(vocabulary.objects), width) / width**0.5)
         self.own_rows = nn.Parameter(torch.zeros(len(vocabulary), width))
-        head.hoi_bias.data = frequencies.clamp(1e-4, 0.9).logit()
+        if frequencies is None:
+            for rows in (self.verb_rows, self.object_rows):
+                rows.data.zero_()
+            self.own_rows.data = head.hoi_weight.detach() / _INITIAL_SCALE
+        else:
+            head.hoi_bias.data = frequencies.clamp(1e-4, 0.9).logit()
         self.register_buffer("verb_ids", torch.from_numpy(vocabulary.verb_ids.copy()), persistent=False)
         self.register_buffer("object_ids", torch.from_numpy(vocabulary.object_ids.copy()), persistent=False)
 

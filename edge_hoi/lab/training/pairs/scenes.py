@@ -72,8 +72,10 @@ def annotated_pairs(scenes: Scenes) -> tuple[Tensor, Tensor, Tensor]:
     return image, person, thing
 
 
-def scenes_from_annotations(images: Sequence[SizedAnnotation], vocabulary: Vocabulary) -> Scenes:
-    """Build scenes; objects beyond the `MAX_OBJECTS` of an image with most triplets are left out."""
+def scenes_from_annotations(
+    images: Sequence[SizedAnnotation], vocabulary: Vocabulary, *, same_object_iou: float = SAME_OBJECT_IOU
+) -> Scenes:
+    """Build scenes; objects beyond the `MAX_OBJECTS` of an image with most boxes are left out. See `merge_boxes`."""
     table = categories_of_classes(vocabulary)
     place = np.zeros(len(vocabulary), np.int64)
     for hois in table:
@@ -86,7 +88,7 @@ def scenes_from_annotations(images: Sequence[SizedAnnotation], vocabulary: Vocab
         humans = normalise(rows.human_boxes, width=image.width, height=image.height)
         objects = normalise(rows.object_boxes, width=image.width, height=image.height)
         found_labels, found_boxes, index = merge_boxes(
-            np.concatenate([np.full(len(rows), PERSON), rows.object_ids]), np.concatenate([humans, objects])
+            np.concatenate([np.full(len(rows), PERSON), rows.object_ids]), np.concatenate([humans, objects]), same_object_iou
         )
         count = min(len(found_labels), MAX_OBJECTS)
         labels[row, :count], boxes[row, :count] = found_labels[:count], found_boxes[:count]
@@ -96,17 +98,20 @@ def scenes_from_annotations(images: Sequence[SizedAnnotation], vocabulary: Vocab
     return Scenes(torch.from_numpy(labels), torch.from_numpy(boxes), torch.from_numpy(targets))
 
 
-def merge_boxes(labels: NDArray[np.int64], boxes: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    """Join boxes of one object: those of a class that overlap the first of them by more than `SAME_OBJECT_IOU`.
+def merge_boxes(
+    labels: NDArray[np.int64], boxes: NDArray[np.float32], same_object_iou: float = SAME_OBJECT_IOU
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    """Join boxes of one object: those of a class that overlap the first of them by more than a limit.
 
     Args:
         labels: `(M,)` classes.
         boxes: `(M, 4)` xyxy.
+        same_object_iou: The limit.
 
     Returns:
         `(K,)` classes and `(K, 4)` mean boxes of the objects, those with most boxes first, and `(M,)` the object of each box.
     """
-    is_same = (pairwise_iou(boxes, boxes) > SAME_OBJECT_IOU) & (labels[:, None] == labels)
+    is_same = (pairwise_iou(boxes, boxes) > same_object_iou) & (labels[:, None] == labels)
     np.fill_diagonal(is_same, True)  # an empty box overlaps nothing, itself included
     group = np.full(len(labels), -1, np.int64)
     for first in range(len(labels)):

@@ -27,6 +27,8 @@ class SimulationConfig:
 
     Attributes:
         clean_share: Share of images with exactly the annotated boxes, all with a score of 1.
+        idle_share: Share of the other images without any of the annotated things, only people: without them an interaction would be in
+            every image, and the likeliest would count as true.
         clutter_share: Share of the other images with objects of another image pasted in, which nobody interacts with.
         clutter_kept: Share of that image's objects that are pasted.
         flip_share: Share of images mirrored.
@@ -40,16 +42,17 @@ class SimulationConfig:
     """
 
     clean_share: float = 0.35
+    idle_share: float = 0.5
     clutter_share: float = 0.6
     clutter_kept: float = 0.6
     zoom_share: float = 0.5
     flip_share: float = 0.5
     least_zoom: float = 0.3
-    doubled: float = 0.45
+    doubled: float = 0.55
     confused: float = 0.5
     swapped: float = 0.12
-    phantoms: int = 24
-    phantom_rate: float = 0.45
+    phantoms: int = 28
+    phantom_rate: float = 0.4
 
 
 class Detections(NamedTuple):
@@ -93,9 +96,9 @@ class SimulatedDetector:
         """Detect the objects of a batch of images."""
         exact = exact_detections(scenes)
         exact = exact._replace(boxes=self._flip(exact.boxes))
-        seen = self._zoom(self._add_clutter(exact))
+        seen = self._leave_idle(self._zoom(self._add_clutter(exact)))
         primary, wrong = self._primary(seen)
-        found = _join(primary, wrong, *(self._doubled(primary) for _ in range(2)), self._phantoms(seen))
+        found = _join(primary, wrong, *(self._doubled(primary) for _ in range(2)), self._phantoms(seen, scenes))
         is_clean = self._chance((len(scenes), 1), self.config.clean_share)
         return Detections(*(torch.where(is_clean.view(-1, *[1] * (a.dim() - 1)), _pad(b, a), a) for a, b in zip(found, exact, strict=True)))
 
@@ -126,6 +129,12 @@ class SimulatedDetector:
         kept &= (touched < 0.3) | self._chance((batch, count), 0.3)
         scores = torch.where(kept, exact.scores[other], 0.0)
         return _join(exact, Detections(exact.labels[other], boxes, scores, torch.full_like(exact.sources, _NONE)))
+
+    def _leave_idle(self, seen: Detections) -> Detections:
+        """Remove the annotated things of some images, and keep their people."""
+        is_idle = self._chance((len(seen.labels), 1), self.config.idle_share)
+        is_removed = is_idle & (seen.sources >= 0) & (seen.labels != PERSON)
+        return seen._replace(scores=torch.where(is_removed, 0.0, seen.scores))
 
     def _zoom(self, seen: Detections) -> Detections:
         """Shrink images into larger ones, or cut them, by different factors along each axis."""
@@ -174,26 +183,50 @@ class SimulatedDetector:
         boxes = self._jitter(primary.boxes, self._uniform(shape, 0.05, 0.3))
         return Detections(primary.labels, boxes, scores, torch.full(shape, _NONE))
 
-    def _phantoms(self, seen: Detections) -> Detections:
-        """Detect what is not there: at people more often than elsewhere, and often of a class that is in the image."""
+    def _phantoms(self, seen: Detections, scenes: Scenes) -> Detections:
+        """Detect what is not there: where a person would use it, elsewhere at a person, and elsewhere in the image."""
         batch, count = len(seen.labels), self.config.phantoms
         shape = (batch, count)
         is_there = seen.scores > 0
         people = torch.where(is_there & (seen.labels == PERSON), 1.0, 1e-4)
         person = torch.multinomial(people, count, replacement=True, generator=self._random)  # (B, K)
         body = seen.boxes.gather(1, person[..., None].expand(-1, -1, 4))
+        used_labels, used_boxes = self._used_objects(scenes, body)
         side = (body[..., 2:] - body[..., :2]).clamp(min=0.02)
-        at_person = self._chance(shape, 0.6)
-        centre = torch.where(at_person[..., None], body[..., :2] + side * self._uniform((*shape, 2), -0.1, 1.1), self._uniform((*shape, 2)))
-        fraction = self._uniform((*shape, 2), -3.0, -0.7).exp()
-        extent = torch.where(at_person[..., None], side * fraction, self._uniform((*shape, 2), -3.5, -0.7).exp())
-        boxes = torch.cat([centre - extent / 2, centre + extent / 2], dim=-1).clamp(0, 1)
+        kind = self._uniform(shape)
+        is_used, is_elsewhere = kind < 0.45, kind > 0.75
+        centre = torch.where(
+            is_elsewhere[..., None], self._uniform((*shape, 2)), body[..., :2] + side * self._uniform((*shape, 2), -0.1, 1.1)
+        )
+        extent = torch.where(
+            is_elsewhere[..., None], self._uniform((*shape, 2), -3.5, -0.7).exp(), side * self._uniform((*shape, 2), -3.0, -0.7).exp()
+        )
+        boxes = torch.cat([centre - extent / 2, centre + extent / 2], dim=-1)
         present = torch.multinomial(is_there.float() + 1e-4, count, replacement=True, generator=self._random)
-        labels = torch.where(at_person, self._draw(self._classes.on_people, shape), self._draw(self._classes.elsewhere, shape))
+        labels = torch.where(is_elsewhere, self._draw(self._classes.elsewhere, shape), self._draw(self._classes.on_people, shape))
         labels = torch.where(self._chance(shape, 0.35), seen.labels.gather(1, present), labels)
         rate = (self.config.phantom_rate * self._uniform((batch, 1), 0, 2)).clamp(max=1)
-        scores = (-1.8 + 0.6 * self._normal(shape)).sigmoid() * (self._uniform(shape) < rate)
-        return Detections(labels, boxes, scores, torch.full(shape, _NONE))
+        scores = (-1.35 + 0.65 * self._normal(shape)).sigmoid() * (self._uniform(shape) < rate)
+        return Detections(
+            torch.where(is_used, used_labels, labels),
+            torch.where(is_used[..., None], used_boxes, boxes).clamp(0, 1),
+            scores,
+            torch.full(shape, _NONE),
+        )
+
+    def _used_objects(self, scenes: Scenes, bodies: Tensor) -> tuple[Tensor, Tensor]:
+        """Take objects that people of any image use, rare classes as often as others, and move each to one of `(B, K, 4)` bodies."""
+        is_used = scenes.targets.any(dim=-1) & (scenes.labels[:, None] != PERSON)
+        image, person, thing = is_used.nonzero(as_tuple=True)
+        if not len(image):
+            return torch.full(bodies.shape[:2], PERSON), bodies
+        labels = scenes.labels[image, thing]
+        weights = 1 / torch.bincount(labels)[labels]
+        rows = torch.multinomial(weights, bodies.shape[0] * bodies.shape[1], replacement=True, generator=self._random)
+        user, used = scenes.boxes[image, person][rows].view_as(bodies), scenes.boxes[image, thing][rows].view_as(bodies)
+        low, size = user[..., :2].repeat(1, 1, 2), (user[..., 2:] - user[..., :2]).clamp(min=0.02).repeat(1, 1, 2)
+        moved = (used - low) / size * (bodies[..., 2:] - bodies[..., :2]).repeat(1, 1, 2) + bodies[..., :2].repeat(1, 1, 2)
+        return labels[rows].view(bodies.shape[:2]), moved
 
     def _jitter(self, boxes: Tensor, spread: Tensor) -> Tensor:
         """Move each edge by a normally distributed share of the box's side."""

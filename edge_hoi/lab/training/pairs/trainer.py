@@ -35,7 +35,7 @@ class PairTrainingConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    epochs: int = Field(14, ge=1, le=1000, description="Passes over the images")
+    epochs: int = Field(12, ge=1, le=1000, description="Passes over the images")
     batch_size: int = Field(256, ge=2, le=4096, description="Images per step")
     learning_rate: float = Field(3e-3, gt=0, le=1, description="Of AdamW, at the start of the cosine decay to zero")
     weight_decay: float = Field(0.05, ge=0, le=1, description="Of matrices")
@@ -57,7 +57,8 @@ class PairTrainer:
         scenes: All training images; some are held out.
         config: The settings.
         folder: Folder of the head and the metrics; created if missing.
-        head_config: The head's sizes.
+        head_config: The head's sizes, of an untrained one.
+        start: A trained head to train further, instead.
         report: See `Report`.
 
     Raises:
@@ -71,6 +72,7 @@ class PairTrainer:
         folder: Path,
         *,
         head_config: PairHeadConfig | None = None,
+        start: PairHead | None = None,
         report: Report = lambda _done, _of, _metrics: None,
     ) -> None:
         if len(scenes) < config.batch_size + config.held_out:
@@ -86,11 +88,13 @@ class PairTrainer:
         self._to_calibrate, self.held_out = scenes.pick(order[:half]), scenes.pick(order[half : config.held_out])
         self.scenes = scenes.pick(order[config.held_out :])
         self._vocabulary = load_vocabulary(VOCABULARY)
-        self._head_config = head_config or PairHeadConfig()
+        self._head_config = start.config if start else head_config or PairHeadConfig()
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
-            small = replace(self._head_config, people=_TRAINING_PEOPLE, objects=_TRAINING_OBJECTS)
-            self._network = TrainablePairHead(PairHead(small, dropout=config.dropout), pair_frequencies(self.scenes) / 2)
+            head = PairHead(replace(self._head_config, people=_TRAINING_PEOPLE, objects=_TRAINING_OBJECTS), dropout=config.dropout)
+            if start:
+                head.load_state_dict(start.state_dict())
+            self._network = TrainablePairHead(head, None if start else pair_frequencies(self.scenes) / 2)
         self._detector = SimulatedDetector(self._vocabulary, seed=config.seed)
         self._ema = WeightEma(self._network.state_dict(), config.ema_decay)
         self._optimizer = _build_optimizer(self._network, config)

@@ -52,6 +52,15 @@ def test_training_learns_who_rides_and_saves_the_same_head_for_the_same_seed(sce
     assert rows[-1]["evaluation/exact/full"] == 100
 
 
+def test_training_further_starts_with_the_scores_of_the_head(scenes, tmp_path):
+    head = new_network(scenes).store_rows()
+    further = PairTrainer(scenes, SHORT.model_copy(update={"learning_rate": 1e-12, "epochs": 1}), tmp_path, start=head).run()
+    detections = exact_detections(scenes)
+    before, after = (average_precisions(score_pairs(each, detections, scenes), VOCABULARY) for each in (head, further))
+    np.testing.assert_allclose(after, before, atol=1e-6)
+    assert further.config == SMALL
+
+
 def test_too_few_images_are_refused(scenes, tmp_path):
     with pytest.raises(TrainingError, match=r"at least 201 images with interactions .* got 200; lower the batch"):
         PairTrainer(scenes, SHORT.model_copy(update={"held_out": 185}), tmp_path)

@@ -6,7 +6,16 @@ from edge_hoi.lab.training.pairs.scenes import scenes_from_annotations
 from edge_hoi.lab.training.pairs.simulated_detector import SimulatedDetector, SimulationConfig, exact_detections
 from edge_hoi.model.pair_geometry import overlap
 
-QUIET = {"clean_share": 0.0, "clutter_share": 0.0, "zoom_share": 0.0, "flip_share": 0.0, "doubled": 0.0, "confused": 0.0, "swapped": 0.0}
+QUIET = {
+    "clean_share": 0.0,
+    "idle_share": 0.0,
+    "clutter_share": 0.0,
+    "zoom_share": 0.0,
+    "flip_share": 0.0,
+    "doubled": 0.0,
+    "confused": 0.0,
+    "swapped": 0.0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +79,16 @@ def test_clutter_and_phantoms_have_no_source(scenes):
     assert int((cluttered.sources >= 0).sum()) <= 3 * len(scenes)
     count = scenes.labels.shape[1]
     assert (cluttered.sources[:, count:] < 0).all()
+
+
+def test_idle_images_keep_their_people_and_lose_their_things(scenes):
+    found = detect(scenes, idle_share=1.0)
+    is_found = (found.scores > 0) & (found.sources >= 0)
+    assert (found.labels[is_found] == PERSON).all()
+    assert int(is_found.sum()) > len(scenes)
+    half = detect(scenes, idle_share=0.5)
+    share = ((half.scores > 0) & (half.labels == BICYCLE)).any(dim=1).float().mean()
+    assert 0.35 < float(share) < 0.6
 
 
 def test_wrong_classes_come_from_the_group_more_often_than_not(scenes):
