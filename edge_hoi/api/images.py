@@ -23,6 +23,8 @@ def to_rgb(image: Any, image_format: ImageFormat = "rgb") -> Image:  # noqa: ANN
         ConfigError: It is neither, or the file is a video.
         SourceError: The file cannot be read.
     """
+    if image_format not in ("rgb", "bgr"):
+        raise ConfigError(f"image_format is 'rgb' or 'bgr' (OpenCV's order), got {image_format!r}")
     if isinstance(image, str | Path):
         return _read(str(image))
     expected = "a detector takes (H, W, 3) uint8 arrays, paths of images, or a list of these"
@@ -36,8 +38,6 @@ def to_rgb(image: Any, image_format: ImageFormat = "rgb") -> Image:  # noqa: ANN
     if image.dtype != np.uint8:
         fix = "multiply by 255 and convert" if np.issubdtype(image.dtype, np.floating) else "convert"
         raise ConfigError(f"{expected}; got {image.dtype}; {fix} with .astype(np.uint8)")
-    if image_format not in ("rgb", "bgr"):
-        raise ConfigError(f"image_format is 'rgb' or 'bgr' (OpenCV's order), got {image_format!r}")
     return np.ascontiguousarray(image[..., ::-1]) if image_format == "bgr" else image
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from edge_hoi.config import RunConfig, load_config, parse_config
+from edge_hoi.errors import ConfigError
 
 SourceLike = str | Path | Sequence[str | Path] | RunConfig
 VocabularyLike = str | Path | Sequence[str]
@@ -36,12 +37,23 @@ def run_config(source: SourceLike | None, **options: Any) -> RunConfig:  # noqa:
     elif (path := config_path(source)) is not None:
         base = load_config(path)
     elif source is not None:
-        urls = [source] if isinstance(source, str | Path) else source
-        options["sources"] = [{"url": str(url)} for url in urls]
+        several = isinstance(source, Sequence) and not isinstance(source, str | bytes)
+        options["sources"] = [{"url": source_text(url)} for url in (source if several else [source])]
     vocabulary = options.get("vocabulary")
     if isinstance(vocabulary, Path):
         options["vocabulary"] = str(vocabulary)
     return override(base, options, origin="arguments")
+
+
+def source_text(source: object) -> str:
+    """Return one source as text; a number too, as OpenCV counts webcams, so that opening it names the device.
+
+    Raises:
+        ConfigError: It is neither text nor a path.
+    """
+    if not isinstance(source, str | Path | int):
+        raise ConfigError(f"a source is a file, a folder, a URL or a device, as text or a path; got {type(source).__name__}")
+    return str(source)
 
 
 def config_path(source: SourceLike | None) -> Path | None:

@@ -1,12 +1,13 @@
 """Frames of one source with their tracked interactions."""
 
+import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from typing_extensions import Self
 
-from edge_hoi.api.settings import VocabularyLike, note, run_config
+from edge_hoi.api.settings import VocabularyLike, note, run_config, source_text
 from edge_hoi.ingest import SourceReader
 from edge_hoi.pipeline import DetectorBuilder
 from edge_hoi.pipeline.build import make_reader
@@ -34,6 +35,8 @@ class Stream:
     def __init__(self, *, threshold: float | None, **options: object) -> None:
         """Open the engine; the source opens at the first frame. See `stream`."""
         config = run_config(None, **options)
+        if threshold is not None:  # checked as the configuration's, which it leaves alone: the tracker needs weaker interactions
+            threshold = run_config(None, detection={"score_threshold": threshold}).detection.score_threshold
         (settings,) = config.sources
         self._builder = DetectorBuilder(config, note, StageTimer())
         self.reader: SourceReader
@@ -52,7 +55,7 @@ class Stream:
     def __next__(self) -> tuple[Frame, TrackedInteractions]:
         return next(self._frames)
 
-    def _iterate(self) -> Iterator[tuple[Frame, TrackedInteractions]]:
+    def _iterate(self) -> Generator[tuple[Frame, TrackedInteractions], None, None]:
         mailbox = self.reader.mailbox
         self.reader.start()
         try:
@@ -73,9 +76,10 @@ class Stream:
         self._stopping.set()
 
     def close(self) -> None:
-        """Close source and engine; from the thread that iterates."""
+        """Close source and engine; while another thread waits for a frame, that thread closes them when it has it."""
         self.stop()
-        self._frames.close()  # type: ignore[attr-defined]  # it is a generator
+        with contextlib.suppress(ValueError):  # the generator is running in another thread
+            self._frames.close()
 
     def __enter__(self) -> Self:
         return self
@@ -119,5 +123,5 @@ def stream(
         threshold=threshold,
         engine={"path": engine and str(engine), "device": device, "allow_demo": allow_demo_engine or None},
         vocabulary=vocabulary,
-        sources=[{"url": str(source), "target_fps": target_fps}],
+        sources=[{"url": source_text(source), "target_fps": target_fps}],
     )

@@ -17,6 +17,7 @@ from edge_hoi.types import Event
 
 _QUEUED_EVENTS = 1000
 _POLL_SECONDS = 0.2
+_ASYNC_POLL_SECONDS = 0.02
 
 
 class Watch:
@@ -63,22 +64,20 @@ class Watch:
         return self
 
     def __next__(self) -> Event:
-        while True:
-            is_over = not self._thread.is_alive()  # asked first: what it put before it ended is in the queue
-            try:
-                return self._observer.events.get(timeout=0 if is_over else _POLL_SECONDS)
-            except queue.Empty:
-                if is_over:
-                    self._raise_failure()
-                    raise StopIteration from None
+        while (event := self._take(_POLL_SECONDS)) is None:
+            pass
+        return event
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
 
     async def __anext__(self) -> Event:
-        event = await asyncio.get_running_loop().run_in_executor(None, next, self, None)
-        if event is None:
-            raise StopAsyncIteration
+        # Polled, not awaited in another thread: that would go on after a cancellation, and lose the event it then takes.
+        try:
+            while (event := self._take(0)) is None:
+                await asyncio.sleep(_ASYNC_POLL_SECONDS)
+        except StopIteration:
+            raise StopAsyncIteration from None
         return event
 
     def __enter__(self) -> Self:
@@ -98,6 +97,17 @@ class Watch:
         if "_thread" in self.__dict__:
             self._stopping.set()
             self._observer.is_abandoned.set()
+
+    def _take(self, timeout: float) -> Event | None:
+        """Take an event, or None if there is none within the time; StopIteration or the run's error if none will come."""
+        is_over = not self._thread.is_alive()  # asked first: what it put before it ended is in the queue
+        try:
+            return self._observer.events.get(timeout=0 if is_over else timeout)
+        except queue.Empty:
+            if is_over:
+                self._raise_failure()
+                raise StopIteration from None
+            return None
 
     def _raise_failure(self) -> None:
         error, self._observer.error = self._observer.error, None

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_hoi.boxes import pairwise_iou
+from edge_hoi.errors import ConfigError
 from edge_hoi.media.canvas import Area, Canvas, colour_of
 from edge_hoi.media.labels import Label, draw_label
 from edge_hoi.media.strip import EpisodeLine, draw_strip
@@ -67,8 +68,16 @@ def annotate(
 
     Returns:
         `(H + strip, W, 3)` uint8 RGB; the strip's height depends on the image's size and the settings only.
+
+    Raises:
+        ConfigError: It is not an image, or not its interactions.
     """
     pixels = image.image if isinstance(image, Frame) else image
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        form = f"{pixels.shape} {pixels.dtype}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
+        raise ConfigError(f"annotate draws on a frame or on (H, W, 3) uint8 RGB, got {form}")
+    if not isinstance(interactions, Interactions):
+        raise ConfigError(f"annotate draws `Interactions`, as a detector returns them, got {type(interactions).__name__}")
     if isinstance(interactions, TrackedInteractions):
         human_keys, object_keys = interactions.human_ids, interactions.object_ids
     else:

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 from edge_hoi.errors import MissingDependencyError
 from edge_hoi.vocabulary import NO_INTERACTION, Vocabulary
@@ -123,7 +124,18 @@ class Interactions:
     def __iter__(self) -> Iterator[Interaction]:
         return (self[row] for row in range(len(self)))
 
-    def __getitem__(self, row: int) -> Interaction:
+    @overload
+    def __getitem__(self, row: int) -> Interaction: ...
+
+    @overload
+    def __getitem__(self, row: slice | NDArray[Any]) -> Self: ...
+
+    def __getitem__(self, row: int | slice | NDArray[Any]) -> Interaction | Self:
+        if isinstance(row, slice | np.ndarray):
+            return self.select(row)
+        return self._row(row)
+
+    def _row(self, row: int) -> Interaction:
         hoi = self.vocabulary.hois[self.hoi_ids[row]]
         category = int(self.object_category_ids[row])
         return Interaction(
@@ -148,10 +160,10 @@ class Interactions:
         ids = np.zeros(0, np.int64)
         return Interactions(vocabulary, boxes, boxes, ids, ids, np.zeros(0, np.float32))
 
-    def select(self, rows: NDArray[Any]) -> "Interactions":
-        """Return these rows: indices or a boolean mask over N."""
-        arrays = (self.human_boxes, self.object_boxes, self.object_category_ids, self.hoi_ids, self.scores)
-        return Interactions(self.vocabulary, *(array[rows] for array in arrays))
+    def select(self, rows: NDArray[Any] | slice) -> Self:
+        """Return these rows: indices, a boolean mask over N, or a slice."""
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: column[rows] for name, column in columns.items() if isinstance(column, np.ndarray)})
 
     def to_dict(self) -> dict[str, Any]:
         """Return a form for JSON: `{"interactions": [...]}`, each as `Interaction.to_dict`."""

@@ -1,7 +1,6 @@
 """`Track` and `TrackedInteractions`: people and objects over time."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,18 +79,13 @@ class TrackedInteractions(Interactions):
         if not len(self.human_ids) == len(self.object_ids) == len(self):
             raise ValueError("TrackedInteractions needs one human and one object track id for each interaction")
 
-    def __getitem__(self, row: int) -> Interaction:
+    def _row(self, row: int) -> Interaction:
         object_id = int(self.object_ids[row])
         return replace(
-            Interactions.__getitem__(self, row),
+            Interactions._row(self, row),  # noqa: SLF001 -- `super()` does not know the class that `slots` makes
             human_id=int(self.human_ids[row]),
             object_id=None if object_id == NO_TRACK else object_id,
         )
-
-    def select(self, rows: NDArray[Any]) -> "TrackedInteractions":
-        """Return these rows: indices or a boolean mask over N."""
-        selected = Interactions.select(self, rows)
-        return TrackedInteractions.of(selected, self.human_ids[rows], self.object_ids[rows], self.tracks)
 
     @classmethod
     def of(cls, interactions: Interactions, human_ids: Ids, object_ids: Ids, tracks: dict[int, Track]) -> "TrackedInteractions":

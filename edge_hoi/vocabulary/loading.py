@@ -23,6 +23,8 @@ def load_vocabulary(name_or_path: str | Path | Sequence[Any]) -> Vocabulary:
         VocabularyError: There is no such name or file, or the file is invalid; the message has the place and the fix.
     """
     if not isinstance(name_or_path, str | Path):
+        if not isinstance(name_or_path, Sequence):
+            raise VocabularyError(f"a vocabulary is a name, a YAML file or a list of phrases, got {type(name_or_path).__name__}")
         return custom_vocabulary(list(name_or_path), file="vocabulary", name="custom")
     known = known_vocabularies()
     if name_or_path in known:

@@ -69,8 +69,9 @@ def test_what_is_no_image_is_refused_with_how_to_fix_it(detector, image, message
 
 
 def test_an_unknown_channel_order_is_refused(detector, demo_frames):
-    with pytest.raises(hoi.EdgeHoiError, match="image_format is 'rgb' or 'bgr'"):
-        detector(demo_frames[0].image, image_format="gbr")
+    for image in (demo_frames[0].image, "photo.jpg"):
+        with pytest.raises(hoi.EdgeHoiError, match="image_format is 'rgb' or 'bgr'"):
+            detector(image, image_format="gbr")
 
 
 def test_a_missing_file_is_an_error_of_its_source(detector):
@@ -129,3 +130,21 @@ def test_supervision_gets_people_and_objects(detector, demo_frames):
     assert set(detections.data["class_name"][: len(interactions)]) == {"person"}
     assert detections.tracker_id is None
     assert len(hoi.Interactions.empty(detector.vocabulary).to_supervision()) == 0
+
+
+def test_slices_and_masks_give_interactions(detector, demo_frames):
+    interactions = detector(demo_frames[50].image)
+    assert [row.text for row in interactions[:2]] == [row.text for row in interactions][:2]
+    median = float(np.median(interactions.scores))
+    strong = interactions[interactions.scores > median]
+    assert 0 < len(strong) < len(interactions)
+    assert strong.scores.min() > median
+    assert interactions[-1] == list(interactions)[-1]
+    with pytest.raises(IndexError):
+        interactions[len(interactions)]
+
+
+@pytest.mark.parametrize("vocabulary", [3, {"person riding bicycle"}])
+def test_what_is_no_vocabulary_is_refused(vocabulary):
+    with pytest.raises(hoi.EdgeHoiError, match=r"a vocabulary is a name, a YAML file or a list of phrases, got (int|set)"):
+        hoi.Detector("default", vocabulary=vocabulary)

@@ -55,3 +55,35 @@ def test_a_demonstration_engine_is_refused_for_a_camera_unless_allowed():
     with pytest.raises(hoi.EdgeHoiError, match="trained on rendered images only: on the live source 'camera-stream'"):
         hoi.stream("rtsp://camera/stream")
     hoi.stream("rtsp://camera/stream", allow_demo_engine=True).close()
+
+
+@pytest.mark.parametrize("threshold", [-0.01, 1.01, float("nan"), "high"])
+def test_a_threshold_outside_0_to_1_is_refused(threshold):
+    with pytest.raises(hoi.EdgeHoiError, match="score_threshold: Input should be"):
+        hoi.stream(hoi.DEMO_CLIP, threshold=threshold)
+
+
+@pytest.mark.parametrize("source", [None, ["a.mp4"], b"a.mp4"])
+def test_what_is_no_source_is_refused(source):
+    with pytest.raises(hoi.EdgeHoiError, match="a source is a file, a folder, a URL or a device, as text or a path; got "):
+        hoi.stream(source)
+
+
+def test_leaving_it_while_another_thread_iterates_ends_that_thread():
+    with hoi.stream(hoi.DEMO_CLIP) as stream:
+        is_iterating, errors = threading.Event(), []
+
+        def iterate():
+            try:
+                for _ in stream:
+                    is_iterating.set()
+            except BaseException as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=iterate)
+        thread.start()
+        assert is_iterating.wait(60)
+    thread.join(60)
+    assert not thread.is_alive()
+    assert not errors
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-")]

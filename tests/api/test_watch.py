@@ -79,3 +79,35 @@ def test_nothing_to_watch_is_refused():
         hoi.watch([])
     with pytest.raises(hoi.EdgeHoiError, match="trained on rendered images only"):
         hoi.watch("rtsp://camera/stream")
+
+    for source in (0, b"street.mp4", [3.0]):
+        with pytest.raises(hoi.EdgeHoiError, match=r"a source is a file|there is no such file; for a webcam use /dev/video0"):
+            list(hoi.watch(source))
+
+
+def test_a_timeout_around_an_event_loses_none():
+    async def collect():
+        events = []
+        async with hoi.watch(str(hoi.DEMO_CLIP), max_frames=60) as watch:
+            while True:
+                try:
+                    events.append(await asyncio.wait_for(watch.__anext__(), 0.01))
+                except asyncio.TimeoutError:
+                    continue
+                except StopAsyncIteration:
+                    return events
+
+    expected = [event.event_id for event in hoi.watch(str(hoi.DEMO_CLIP), max_frames=60)]
+    assert len(expected) > 2
+    assert [event.event_id for event in asyncio.run(collect())] == expected
+
+
+def test_a_cancelled_loop_does_not_wait_for_the_next_event(silent_server):
+    async def wait_in_vain():
+        watch = hoi.watch(f"rtsp://127.0.0.1:{silent_server.port}/stream", engine="default", allow_demo_engine=True)
+        await asyncio.wait_for(watch.__anext__(), 0.5)
+
+    started = time.monotonic()
+    with pytest.raises(asyncio.TimeoutError):
+        asyncio.run(wait_in_vain())
+    assert time.monotonic() - started < 8

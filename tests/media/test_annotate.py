@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from edge_hoi.errors import ConfigError
 from edge_hoi.media import AnnotateSettings, EpisodeLine, annotate
 from edge_hoi.media.canvas import DARK, GREY, PALETTE, colour_of, text_colour_of
 from edge_hoi.types import NO_OBJECT, NO_TRACK, Boxes, ClockInfo, Frame, Image, Interactions, Track, TrackedInteractions, TrackState
@@ -194,3 +195,22 @@ def test_text_on_a_dark_panel_has_enough_contrast() -> None:
 
     for colour in PALETTE:  # WCAG 2.2, success criterion 1.4.3
         assert (luminance(text_colour_of(colour)) + 0.05) / (luminance(DARK) + 0.05) >= 4.5
+
+
+@pytest.mark.parametrize(
+    ("image", "found"),
+    [
+        ("photo.jpg", "got str"),
+        (np.zeros((48, 64), np.uint8), "got .48, 64. uint8"),
+        (np.zeros((48, 64, 4), np.uint8), "got .48, 64, 4. uint8"),
+        (np.zeros((48, 64, 3)), "got .48, 64, 3. float64"),
+    ],
+)
+def test_what_is_no_image_is_refused(hico: Vocabulary, image: Image, found: str) -> None:
+    with pytest.raises(ConfigError, match=found):
+        annotate(image, Interactions.empty(hico))
+
+
+def test_what_are_no_interactions_is_refused() -> None:
+    with pytest.raises(ConfigError, match="got list"):
+        annotate(blank(), [])  # type: ignore[arg-type]
