@@ -47,6 +47,7 @@ _logger = logging.getLogger(__name__)
 MAX_FILE_BYTES = 1_000_000
 _MOST_ERRORS = 20
 MIN_MEMORY_LIMIT = 128_000_000
+_UNION_TAGS = ("literal[", "constrained-")
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 
 
@@ -58,7 +59,18 @@ def _anchor_unless_name(value: str, info: ValidationInfo) -> str:
 
 NameOrPath = Annotated[PathText, AfterValidator(_anchor_unless_name)]
 
-VocabularyChoice = NameOrPath | tuple[str, ...]
+
+def _vocabulary_form(value: Any) -> Any:  # noqa: ANN401 -- any YAML value
+    """Explain what is neither a name or file nor a list of phrases."""
+    form = None if isinstance(value, str | list | tuple) and value != "" else _yaml_form(value)
+    if isinstance(value, list | tuple):
+        form = next((f"a list with {_yaml_form(item)}" for item in value if not isinstance(item, str)), None)
+    if form is not None:
+        raise ValueError(f"expected hico_det, vcoco, a YAML file, or a list of phrases such as `[person riding bicycle]`, got {form}")
+    return value
+
+
+VocabularyChoice = Annotated[NameOrPath | tuple[str, ...], BeforeValidator(_vocabulary_form)]
 
 
 def _source_of_text(value: Any) -> Any:  # noqa: ANN401 -- any YAML value
@@ -86,7 +98,7 @@ _SOURCES_EXAMPLE = "write `sources: [street.mp4]`, or `- {url: rtsp://camera/str
 def _yaml_form(value: object) -> str:
     """Name a value in YAML's words."""
     forms = {dict: "a mapping", list: "a list", str: "a text", bool: "a yes or no", int: "a number", float: "a number"}
-    return "nothing" if value is None else forms.get(type(value), type(value).__name__)
+    return "nothing" if value is None or value == "" else forms.get(type(value), type(value).__name__)
 
 
 class SourceConfig(Section):
@@ -156,10 +168,12 @@ class DetectionConfig(Section):
 
 def _settings_of_its_type(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 — any YAML value
     """Validate a sink by the settings of its `type`."""
-    if not isinstance(value, dict):
+    if isinstance(value, SinkSettings):
         return value
-    if not isinstance(value.get("type"), str):
-        raise ValueError(f"a sink needs a `type`: one of {', '.join(sink_types())}")
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        raise ValueError(
+            f"a sink is a mapping with a `type`, such as `{{type: jsonl, path: events.jsonl}}`: one of {', '.join(sink_types())}"
+        )
     try:
         settings = settings_of(value["type"])
     except ConfigError as error:
@@ -293,13 +307,24 @@ def _temporary_cache(folder: Path) -> Path:
 
 def _explain(detail: ErrorDetails, document: dict[str, Any]) -> str:
     """Turn a pydantic error into a line that says how to fix it."""
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(".")
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in _keys(detail["loc"])).lstrip(".")
     if detail["type"] in _UNKNOWN_KEY:
         known = _known_keys(detail["loc"][:-1], document)
         near = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.65)
         return f"{place}: unknown key; " + (f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}")
     # The value itself is not shown: it may be a URL with a password.
+    if detail["type"] == "model_type":
+        return f"{place}: expected a mapping (keys: {', '.join(_known_keys(detail['loc'], document))}), got {_yaml_form(detail['input'])}"
+    if detail["type"] == "dict_type":
+        return f"{place}: expected a mapping, got {_yaml_form(detail['input'])}"
+    if detail["type"] == "tuple_type":
+        return f"{place}: expected a list in brackets or in lines that begin with `- `, got {_yaml_form(detail['input'])}"
     return f"{place}: {detail['msg'].removeprefix('Value error, ')}" if place else detail["msg"].removeprefix("Value error, ")
+
+
+def _keys(location: tuple[int | str, ...]) -> Iterator[int | str]:
+    """Leave out of a pydantic error's location which form of several it tried."""
+    return (part for part in location if isinstance(part, int) or not part.startswith(_UNION_TAGS))
 
 
 def _known_keys(location: tuple[int | str, ...], document: dict[str, Any]) -> list[str]:
