@@ -131,7 +131,8 @@ def run(
     err.print(summary_table(statuses))
     if shown is not None and statuses[0].state == "ended":
         _compare_with_truth(shown)
-    written = [path for path in _files(settings) if path != "-"] + ([settings.annotate.path] if settings.annotate else [])
+    written = [path for path in _files(settings) if path != "-"]
+    written += [str(camera.video_path) for camera in pipeline.cameras if camera.video_path]
     if written:
         print_note(f"written: {', '.join(written)}")
     lost = pipeline.delivery.lost()

@@ -45,7 +45,7 @@ class AnnotatedVideo:
         self._waiting: Mailbox[_Drawing] = Mailbox("newest" if drops else "lossless", _WAITING_FRAMES)
         self._thread = threading.Thread(target=self._draw_all, name=f"draw-{path.name}", daemon=True)
         self._error: Exception | None = None
-        self._path = path
+        self.path = path
         self._settings = settings
         self._fps = fps or FALLBACK_FPS
         self._writer: VideoWriter | None = None
@@ -77,9 +77,9 @@ class AnnotatedVideo:
         if self._thread.ident is not None:
             self._thread.join(CLOSE_SECONDS)
         if self._waiting.dropped:
-            log.warning("%s: %d frames were not drawn, which took too long", self._path, self._waiting.dropped)
+            log.warning("%s: %d frames were not drawn, which took too long", self.path, self._waiting.dropped)
         if self._thread.is_alive():
-            raise EdgeHoiError(f"{self._path} could not be written to its end within {CLOSE_SECONDS:g} s; its disk may be slow")
+            raise EdgeHoiError(f"{self.path} could not be written to its end within {CLOSE_SECONDS:g} s; its disk may be slow")
         if self._writer is not None:
             self._writer.close()
         if self._error is not None:
@@ -100,7 +100,7 @@ class AnnotatedVideo:
         image = annotate(frame, drawing.tracked, drawing.lines, self._settings)
         if self._writer is None:
             self._size = (frame.width, frame.height)
-            self._writer = VideoWriter(self._path, image.shape[1], image.shape[0], self._fps)
+            self._writer = VideoWriter(self.path, image.shape[1], image.shape[0], self._fps)
         if self._size == (frame.width, frame.height):
             self._writer.write(image, frame.pts_seconds)
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 
@@ -84,6 +85,8 @@ class Camera:
         self._keeper: EpisodeKeeper | None = None
         self._make_video = make_video
         self._video: AnnotatedVideo | None = None
+        self.video_path: Path | None = None
+        """The annotated video, once it is complete."""
         self._lost_after_seconds = lost_after_seconds
         self._max_frames = max_frames
         self._frames = 0
@@ -186,6 +189,7 @@ class Camera:
         if self._video is not None:
             try:
                 self._video.close()
+                self.video_path = self._video.path
             except Exception as error:  # as in `draw`
                 self._give_up_video(error)
 

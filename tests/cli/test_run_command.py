@@ -11,6 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from busy_machine import within
+from small_disk import mounted
 
 from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.events import load_schema
@@ -245,3 +246,15 @@ def wait_for(condition, *, seconds, pause_seconds=0.05):
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(pause_seconds)
+
+
+def test_an_annotated_video_is_written_only_where_it_is_complete(tmp_path):
+    with mounted(tmp_path / "disk", "1m") as disk:
+        disk.fill()
+        for folder, is_complete in ((disk.folder, False), (tmp_path, True)):
+            files = ("--annotate", folder / "seen.mp4", "--events", "events.jsonl")
+            result = run("--source", DEMO_CLIP, *files, "--max-frames", 5, folder=tmp_path)
+            assert result.returncode == 0, result.stderr
+            assert ("the annotated video is given up" in result.stderr) != is_complete
+            assert (f"written: events.jsonl, {folder}/seen.mp4" in result.stderr) == is_complete
+            assert "written: events.jsonl" in result.stderr
