@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def bench(
     engines: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[ENGINE]...", help="Names below engines/, or folders with a manifest; default: the embedded one."),
+        typer.Argument(metavar="[ENGINE]...", help="Names of this package's, or folders with a manifest; default: the embedded one."),
     ] = None,
     backend: Annotated[
         list[str] | None, typer.Option("--backend", help="Backend, such as onnxruntime; default: the engine's own. Repeatable.")

@@ -16,7 +16,7 @@ FP32 = "fp32"
 
 
 def verify(
-    engine: Annotated[str, typer.Argument(help="Engine: a name below engines/, or a folder with a manifest.")],
+    engine: Annotated[str, typer.Argument(help="Engine: a name of this package's, or a folder with a manifest.")],
     against: Annotated[
         str,
         typer.Option(
