@@ -32,7 +32,8 @@ def hoi(
         Literal["hico_det", "vcoco", "custom"], typer.Option("--dataset", help="Which data set it is: its format.")
     ] = "hico_det",
     engine: Annotated[
-        str, typer.Option("--engine", help="Engine: a name of this package's, a folder with a manifest, or a checkpoint (.pth, .safetensors).")
+        str,
+        typer.Option("--engine", help="Engine: a name, a folder with a manifest, or a checkpoint (.pth, .safetensors)."),
     ] = "default",
     split: Annotated[Literal["train", "test"], typer.Option("--split", help="Its split.")] = "test",
     zero_shot: Annotated[
