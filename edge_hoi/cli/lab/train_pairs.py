@@ -20,6 +20,9 @@ def pairs(
     ] = None,
     start: Annotated[Path | None, typer.Option("--from", help="A trained head to train further.")] = None,
     learning_rate: Annotated[float, typer.Option("--learning-rate", min=1e-9, max=1.0, help="Largest learning rate.")] = 3e-3,
+    idle_share: Annotated[
+        float, typer.Option("--idle-share", min=0.0, max=1.0, help="Share of images whose annotated things are left out, as negatives.")
+    ] = 0.5,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the images.")] = 12,
     batch: Annotated[int, typer.Option("--batch", min=2, help="Images per step.")] = 256,
     held_out: Annotated[int, typer.Option("--held-out", min=2, help="Images kept from training to calibrate and measure scores.")] = 2000,
@@ -37,6 +40,7 @@ def pairs(
 
     from edge_hoi.lab.datasets.sized_annotations import read_sized_annotations
     from edge_hoi.lab.training.pairs.scenes import scenes_from_annotations
+    from edge_hoi.lab.training.pairs.simulated_detector import SimulationConfig
     from edge_hoi.lab.training.pairs.trainer import HEAD_FILE, PairTrainer, PairTrainingConfig
     from edge_hoi.model.pair_head import VOCABULARY, load_pair_head
     from edge_hoi.vocabulary import load_vocabulary
@@ -45,6 +49,7 @@ def pairs(
         torch.set_num_threads(threads)
     scenes = scenes_from_annotations(read_sized_annotations(data, images or ()), load_vocabulary(VOCABULARY))
     config = PairTrainingConfig(epochs=epochs, batch_size=batch, learning_rate=learning_rate, held_out=held_out, seed=seed)
+    initial = load_pair_head(start) if start else None
     with training_run.show_progress(is_shown=True) as show:
-        PairTrainer(scenes, config, output, start=load_pair_head(start) if start else None, report=show).run()
+        PairTrainer(scenes, config, output, start=initial, simulation=SimulationConfig(idle_share=idle_share), report=show).run()
     out.print(f"{output / HEAD_FILE}: trained on {len(scenes) - held_out} images", soft_wrap=True)

@@ -59,6 +59,7 @@ class PairTrainer:
         folder: Folder of the head and the metrics; created if missing.
         head_config: The head's sizes, of an untrained one.
         start: A trained head to train further, instead.
+        simulation: The simulated detector's rates.
         report: See `Report`.
 
     Raises:
@@ -73,6 +74,7 @@ class PairTrainer:
         *,
         head_config: PairHeadConfig | None = None,
         start: PairHead | None = None,
+        simulation: SimulationConfig | None = None,
         report: Report = lambda _done, _of, _metrics: None,
     ) -> None:
         if len(scenes) < config.batch_size + config.held_out:
@@ -95,7 +97,8 @@ class PairTrainer:
             if start:
                 head.load_state_dict(start.state_dict())
             self._network = TrainablePairHead(head, None if start else pair_frequencies(self.scenes) / 2)
-        self._detector = SimulatedDetector(self._vocabulary, seed=config.seed)
+        self._simulation = simulation or SimulationConfig()
+        self._detector = SimulatedDetector(self._vocabulary, self._simulation, seed=config.seed)
         self._ema = WeightEma(self._network.state_dict(), config.ema_decay)
         self._optimizer = _build_optimizer(self._network, config)
 
@@ -133,7 +136,7 @@ class PairTrainer:
 
     def detections(self, scenes: Scenes) -> Detections:
         """Detect the objects of scenes as in training, but without images that have exactly the annotated boxes."""
-        return SimulatedDetector(self._vocabulary, SimulationConfig(clean_share=0.0), seed=_DETECTOR_SEED).detect(scenes)
+        return SimulatedDetector(self._vocabulary, replace(self._simulation, clean_share=0.0), seed=_DETECTOR_SEED).detect(scenes)
 
     def _step(self, scenes: Scenes, step: int) -> float:
         config = self.config
