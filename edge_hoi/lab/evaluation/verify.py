@@ -29,8 +29,8 @@ def find_reference(folder: Path) -> Path:
             if found.precision == "fp32" and found.weights_sha256 == wanted.weights_sha256:
                 return path.parent
     raise EngineError(
-        f"no fp32 engine of the weights of {wanted.name!r} beside it or among this package's engines; build one, or name its checkpoint with "
-        "--against"
+        f"no fp32 engine of the weights of {wanted.name!r} beside it or among this package's engines; build one, or name its checkpoint "
+        "with --against"
     )
 
 
