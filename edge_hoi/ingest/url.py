@@ -77,7 +77,7 @@ def source_kind(url: str) -> SourceKind:
 
 
 def is_heic(path: Path) -> bool:
-    """Whether a file begins as HEIC: several pictures, of which FFmpeg decodes one."""
+    """Whether a file begins as HEIC: several images, of which FFmpeg decodes one."""
     start = _start_of(path)
     return start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS
 
