@@ -37,8 +37,8 @@ def run_config(source: SourceLike | None, **options: Any) -> RunConfig:  # noqa:
     elif (path := config_path(source)) is not None:
         base = load_config(path)
     elif source is not None:
-        several = isinstance(source, Sequence) and not isinstance(source, str | bytes)
-        options["sources"] = [{"url": source_text(url)} for url in (source if several else [source])]
+        urls = [source] if isinstance(source, str | bytes) or not isinstance(source, Sequence) else source
+        options["sources"] = [{"url": source_text(url)} for url in urls]
     vocabulary = options.get("vocabulary")
     if isinstance(vocabulary, Path):
         options["vocabulary"] = str(vocabulary)

@@ -162,8 +162,9 @@ class Interactions:
 
     def select(self, rows: NDArray[Any] | slice) -> Self:
         """Return these rows: indices, a boolean mask over N, or a slice."""
-        columns = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: column[rows] for name, column in columns.items() if isinstance(column, np.ndarray)})
+        columns: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        selected: dict[str, Any] = {name: column[rows] for name, column in columns.items() if isinstance(column, np.ndarray)}
+        return replace(self, **selected)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a form for JSON: `{"interactions": [...]}`, each as `Interaction.to_dict`."""
