@@ -1,49 +1,14 @@
 """Devices by name: Intel's GPUs and NPUs by OpenVINO on a fake core, ONNX Runtime's execution providers in a fake build of it."""
 
-from types import SimpleNamespace
-
 import numpy as np
-import openvino
 import pytest
+from fake_devices import GPU, NPU, FakeCore
 from handmade import handmade_onnx, write_engine_folder
-from openvino.properties.device import Type
 
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime import open_engine, openvino_engine, random_inputs
 from edge_hoi.runtime.engine import BACKENDS_OF_DEVICE
 from edge_hoi.runtime.openvino_core import openvino_core
-
-TYPES = {"f32": openvino.Type.f32, "f16": openvino.Type.f16, "bf16": openvino.Type.bf16}
-GPU = ["FP32", "BIN", "FP16", "INT8", "EXPORT_IMPORT"]
-NPU = ["FP16", "INT8", "EXPORT_IMPORT"]
-
-
-class FakeCore:
-    """OpenVINO's core on a machine with other devices, whose networks the CPU computes."""
-
-    def __init__(self, devices, discrete=()):
-        self.available_devices, self._devices, self._discrete = ["CPU", *devices], devices, discrete
-        self.opened = []
-
-    def __getattr__(self, name):
-        return getattr(openvino_core(), name)
-
-    def get_property(self, device, name):
-        if device == "CPU":
-            return openvino_core().get_property(device, name)
-        first = next(each for each in self.available_devices if each.startswith(device))
-        return {
-            "OPTIMIZATION_CAPABILITIES": self._devices[first],
-            "DEVICE_TYPE": Type.DISCRETE if first in self._discrete else Type.INTEGRATED,
-        }[name]
-
-    def compile_model(self, model, device, config):
-        self.opened.append((device, config))
-        if device == "CPU":
-            return openvino_core().compile_model(model, device, config)
-        compiled = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        reported = {"INFERENCE_PRECISION_HINT": TYPES[config.get("INFERENCE_PRECISION_HINT", "f16")]}
-        return SimpleNamespace(create_infer_request=compiled.create_infer_request, get_property=reported.__getitem__)
 
 
 @pytest.fixture
