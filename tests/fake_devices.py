@@ -28,6 +28,7 @@ class FakeCore:
         first = next(each for each in self.available_devices if each.startswith(device))
         return {
             "OPTIMIZATION_CAPABILITIES": self._devices[first],
+            "FULL_DEVICE_NAME": f"Intel {device}",
             "DEVICE_TYPE": Type.DISCRETE if first in self._discrete else Type.INTEGRATED,
         }[name]
 

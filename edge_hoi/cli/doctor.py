@@ -104,6 +104,7 @@ _SECONDS_TO_IMPORT = 120
 _REINSTALL = "`pip install --force-reinstall .` in a checkout of edge-hoi"
 _DRIVER = "install NVIDIA's driver, until `nvidia-smi` lists the GPU; in a container, start it with the GPU (`docker run --gpus all`)"
 _JETSON = Path("/etc/nv_tegra_release")
+_INTEL_NODES = {"GPU": "dri", "NPU": "accel"}
 
 # In a process of its own: a library built for other instructions ends the process that imports it. One line of JSON a module.
 _IMPORT = """
@@ -270,36 +271,61 @@ def _openvino() -> Iterator[Finding]:
     from edge_hoi.runtime.openvino_core import openvino_core
 
     core = openvino_core()
-    for device in core.available_devices:
+    found = core.available_devices
+    for kind in ("GPU", "NPU"):
+        if not any(device.startswith(kind) for device in found):
+            fix = f"install the driver of Intel's {kind}, and give this user access to /dev/{_INTEL_NODES[kind]}"
+            yield Finding("backends", f"openvino {kind}", "missing", f"optional, `--device {kind.lower()}`: OpenVINO finds none", fix)
+    for device in found:
         arithmetic = ", ".join(core.get_property(device, "OPTIMIZATION_CAPABILITIES"))
         caution = (
             "; its INT8 overflows, as without VNNI, so INT8 with weights of 8 bits runs in fp32"
             if device == "CPU" and int8_saturates()
             else ""
         )
-        detail = f"{core.get_property(device, 'FULL_DEVICE_NAME')}: {arithmetic}{caution}"
+        detail = f"{core.get_property(device, 'FULL_DEVICE_NAME')}, `--device {device.partition('.')[0].lower()}`: {arithmetic}{caution}"
         yield Finding("backends", f"openvino {device}", "ok", detail)
 
 
 def _onnxruntime() -> Iterator[Finding]:
     import onnxruntime
 
-    yield Finding("backends", "onnxruntime", "ok", f"{onnxruntime.__version__}: {', '.join(onnxruntime.get_available_providers())}")
+    from edge_hoi.runtime.onnxruntime_engine import FIXES, PROVIDERS, session_options
+
+    available = onnxruntime.get_available_providers()
+    yield Finding("backends", "onnxruntime", "ok", f"{onnxruntime.__version__}, `--device cpu`: {', '.join(available)}")
+    for device, provider in PROVIDERS.items():
+        if provider in available:
+            # Where a provider's libraries or its device are missing, ONNX Runtime takes the next one.
+            session = onnxruntime.InferenceSession(_smallest_network(), session_options(with_int8=False), providers=[provider])
+            starts = session.get_providers()[0] == provider
+            detail = f"`--device {device}`: {provider} {'starts' if starts else 'does not start'}"
+            yield Finding("backends", f"onnxruntime {device}", "ok" if starts else "unusable", detail, "" if starts else FIXES[device])
+
+
+def _smallest_network() -> bytes:
+    from onnx import TensorProto, helper
+
+    value, same = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("value", "same"))
+    graph = helper.make_graph([helper.make_node("Identity", ["value"], ["same"])], "smallest", [value], [same])
+    network: bytes = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10).SerializeToString()
+    return network
 
 
 def _torch() -> Iterator[Finding]:
     import torch
 
-    detail = f"{torch.__version__}: CPU only: no CUDA GPU, or no driver for one"
+    detail = f"{torch.__version__}, `--device cpu`: no CUDA GPU, or no driver for one"
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
-        detail = f"{torch.__version__}: CUDA {torch.version.cuda} on {names}"
+        detail = f"{torch.__version__}, `--device cpu` or `cuda`: CUDA {torch.version.cuda} on {names}"
     yield Finding("backends", "torch", "ok", detail)
 
 
 def _of_module(backend: str) -> Callable[[], Iterator[Finding]]:
     def examine() -> Iterator[Finding]:
-        yield Finding("backends", backend, "ok", str(importlib.import_module(backend.replace("-", "_")).__version__))
+        version = importlib.import_module(backend.replace("-", "_")).__version__
+        yield Finding("backends", backend, "ok", f"{version}, `--device cuda`: {', '.join(nvidia_gpus()) or 'the Jetson GPU'}")
 
     return examine
 

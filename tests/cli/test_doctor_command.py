@@ -8,10 +8,12 @@ import sys
 
 import pytest
 import typer.main
+from fake_devices import GPU, NPU, FakeCore
 
 from edge_hoi import __version__
 from edge_hoi.cli import app, doctor
 from edge_hoi.cli.doctor import Finding, Package
+from edge_hoi.runtime import openvino_core
 from edge_hoi.runtime.int8_saturation import int8_saturates
 
 
@@ -167,7 +169,45 @@ def test_a_gpu_s_backend_works_where_there_is_one(monkeypatch, tmp_path, stand_i
     monkeypatch.setattr(doctor, "nvidia_gpus", lambda: ("NVIDIA RTX A4000",))
     found = [(finding.topic, finding.status, finding.detail) for finding in doctor._examine() if finding.name == "tensorrt-rtx"]
     sys.modules.pop("tensorrt_rtx", None)
-    assert found == [("packages", "ok", "1.7.1"), ("backends", "ok", "1.7.1")]
+    assert found == [("packages", "ok", "1.7.1"), ("backends", "ok", "1.7.1, `--device cuda`: NVIDIA RTX A4000")]
+
+
+@pytest.mark.parametrize(
+    ("devices", "expected"),
+    [
+        ({}, {"CPU": "ok", "GPU": "missing", "NPU": "missing"}),
+        ({"GPU.0": GPU, "GPU.1": GPU, "NPU": NPU}, {"CPU": "ok", "GPU.0": "ok", "GPU.1": "ok", "NPU": "ok"}),
+    ],
+)
+def test_openvino_s_devices_are_listed_with_their_option(monkeypatch, devices, expected):
+    monkeypatch.setattr(openvino_core, "openvino_core", lambda: FakeCore(devices))
+    found = {finding.name.removeprefix("openvino "): finding for finding in doctor._openvino()}
+    assert {name: finding.status for name, finding in found.items()} == expected
+    for name, finding in found.items():
+        assert f"`--device {name.partition('.')[0].lower()}`" in finding.detail
+        assert ("install the driver" in finding.fix) == (finding.status == "missing")
+
+
+def test_providers_of_onnxruntime_are_tried(monkeypatch):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra: pip install '.[onnxruntime]'")
+
+    class Session(onnxruntime.InferenceSession):
+        def __init__(self, network, options, providers):
+            (self.asked,) = providers
+            super().__init__(network, options, providers=["CPUExecutionProvider"])
+
+        def get_providers(self):
+            return ["CPUExecutionProvider"] if self.asked.startswith("Tensorrt") else [self.asked, "CPUExecutionProvider"]
+
+    available = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
+    about, *found = doctor._onnxruntime()
+    assert about.detail == f"{onnxruntime.__version__}, `--device cpu`: {', '.join(available)}"
+    assert [(finding.name, finding.status, bool(finding.fix)) for finding in found] == [
+        ("onnxruntime cuda", "ok", False),
+        ("onnxruntime tensorrt", "unusable", True),
+    ]
 
 
 @pytest.mark.parametrize(("backend", "status"), [("openvino", "broken"), ("onnxruntime", "unusable")])
