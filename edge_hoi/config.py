@@ -230,6 +230,8 @@ def load_config(path: Path) -> RunConfig:
         ConfigError: The file is missing, too large, not YAML, has an unknown key (the message names the nearest known one) or a value out
             of range, or uses an environment variable that is not set.
     """
+    for secret in secrets_of_url(str(path)):  # an address that was taken for a file
+        remember(secret)
     document = read_yaml(path, MAX_FILE_BYTES)
     if document is None:
         document = {}
@@ -254,9 +256,9 @@ def parse_config(document: dict[str, Any], *, origin: str, folder: Path | None =
     except ValidationError as error:
         details = error.errors()
         # A missing or wrong value beside an unknown key is most often due to that key, misspelt.
-        told = [detail for detail in details if detail["type"] in _UNKNOWN_KEY] or details
-        lines = [f"{origin}: {_explain(detail, document)}" for detail in told[:_MOST_ERRORS]]
-        more = [f"{origin}: and {len(told) - _MOST_ERRORS} more"] if len(told) > _MOST_ERRORS else []
+        reported = [detail for detail in details if detail["type"] in _UNKNOWN_KEY] or details
+        lines = [f"{origin}: {_explain(detail, document)}" for detail in reported[:_MOST_ERRORS]]
+        more = [f"{origin}: and {len(reported) - _MOST_ERRORS} more"] if len(reported) > _MOST_ERRORS else []
         raise ConfigError("\n".join([*lines, *more])) from error
 
 

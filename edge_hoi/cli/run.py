@@ -10,7 +10,7 @@ from edge_hoi.cli.engine_fetching import OfflineOption, get_engine
 from edge_hoi.cli.signals import stop_on_signal
 from edge_hoi.cli.sources import read_sources
 from edge_hoi.cli.terminal import err, print_error, print_note
-from edge_hoi.errors import DeliveryError, EdgeHoiError
+from edge_hoi.errors import ConfigError, DeliveryError, EdgeHoiError
 
 if TYPE_CHECKING:
     from edge_hoi.config import RunConfig
@@ -94,10 +94,10 @@ def run(
     """
     from edge_hoi.api.settings import override
     from edge_hoi.cli.display import RunDisplay, summary_table
-    from edge_hoi.config import RunConfig, load_config
+    from edge_hoi.config import RunConfig
     from edge_hoi.pipeline import build_pipeline
 
-    loaded = load_config(config) if config else RunConfig()
+    loaded = _load(config) if config else RunConfig()
     changes: dict[str, Any] = {
         "sources": [{"url": url} for url in source] if source else None,
         "vocabulary": vocabulary,
@@ -147,6 +147,19 @@ def run(
         raise typer.Exit(CUT_SHORT_EXIT_CODE)
     if strict:
         _fail_if_incomplete(statuses)
+
+
+def _load(path: Path) -> "RunConfig":
+    """Load a configuration; what may be a source instead is refused with the option for sources."""
+    from edge_hoi.api.settings import config_path
+    from edge_hoi.config import load_config
+
+    try:
+        return load_config(path)
+    except ConfigError as error:
+        if config_path(path):
+            raise
+        raise ConfigError(f"{error}; to watch a video, a camera or a folder, name it by --source") from error
 
 
 def _fail_if_incomplete(statuses: "Sequence[CameraStatus]") -> None:

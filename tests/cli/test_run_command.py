@@ -258,3 +258,13 @@ def test_an_annotated_video_is_written_only_where_it_is_complete(tmp_path):
             assert ("the annotated video is given up" in result.stderr) != is_complete
             assert (f"written: events.jsonl, {folder}/seen.mp4" in result.stderr) == is_complete
             assert "written: events.jsonl" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("argument", "is_hinted"), [("rtsp://user:hunter22@camera/stream", True), (str(DEMO_CLIP), True), (".", True), ("missing.yaml", False)]
+)
+def test_a_source_in_place_of_the_configuration_is_answered_with_its_option(tmp_path, argument, is_hinted):
+    result = run(argument, folder=tmp_path)
+    assert result.returncode == 2
+    assert ("to watch a video, a camera or a folder, name it by --source" in result.stderr) == is_hinted
+    assert "hunter22" not in result.stderr
