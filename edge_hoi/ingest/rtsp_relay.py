@@ -94,34 +94,40 @@ class RtspRelay:
                     self.error = self._access.refusal(f"it sent {error}")
 
     def _pass_on(self, client: socket.socket, server: socket.socket, requests: RtspRequests) -> None:
-        """Pass on until a side closes its connection."""
+        """Pass on until a side closes its connection, which is an error of a server that owes a reply: FFmpeg takes it for no video."""
         client.settimeout(None)  # while FFmpeg does not read, the server waits
         poll = select.poll()
-        for side in (client, server):
-            poll.register(side, select.POLLIN)
+        poll.register(client, select.POLLIN)
+        poll.register(server, select.POLLIN)
         messages: RtspMessages | None = RtspMessages(
             socket.getnameinfo(server.getpeername(), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
         )
+        owes_reply = True
         while True:
-            has_rest = isinstance(server, ssl.SSLSocket) and server.pending() > 0
-            ready = {server.fileno()} if has_rest else {descriptor for descriptor, _ in poll.poll()}
+            ready = _ready(poll, server)
             if client.fileno() in ready:
                 sent = client.recv(_CHUNK_BYTES)
                 if not sent:
                     return
                 request = requests.take(sent)
+                owes_reply = messages is not None
                 if messages is not None and request.startswith(b"PLAY "):  # after which FFmpeg follows no redirect
                     client.sendall(messages.rest())
                     messages = None
                 server.settimeout(_SEND_SECONDS)
-                server.sendall(request)
+                with suppress(ConnectionError):  # which receiving tells
+                    server.sendall(request)
             if server.fileno() in ready:
                 data = _receive(server)
                 if data is None:
                     continue
                 if not data:
+                    if owes_reply and (messages is None or not messages.rest()):
+                        self.error = self._access.error_of(ConnectionResetError())
                     return
-                client.sendall(data if messages is None else messages.take(data))
+                passed = data if messages is None else messages.take(data)
+                owes_reply = owes_reply and not passed
+                client.sendall(passed)
                 if messages is not None and messages.redirect is not None:
                     self._redirect(messages.redirect)
                     return
@@ -137,10 +143,19 @@ class RtspRelay:
         self._url, self._is_redirected = urlunsplit(new), True
 
 
+def _ready(poll: select.poll, server: socket.socket) -> set[int]:
+    """Wait until something can be read, and return the descriptors of which."""
+    if isinstance(server, ssl.SSLSocket) and server.pending() > 0:
+        return {server.fileno()}
+    return {descriptor for descriptor, _ in poll.poll()}
+
+
 def _receive(server: socket.socket) -> bytes | None:
-    """Return what has arrived; none at the end, None if it was only a message of TLS."""
+    """Return what has arrived; none at the end or if the connection broke, None if it was only a message of TLS."""
     server.settimeout(0)
     try:
         return server.recv(_CHUNK_BYTES)
     except (ssl.SSLWantReadError, BlockingIOError):
         return None
+    except OSError:
+        return b""

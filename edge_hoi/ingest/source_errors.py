@@ -114,8 +114,6 @@ def unreadable_file_error(url: str, kind: SourceKind) -> SourceError:
 
 
 def _code_of(error: av.FFmpegError, kind: SourceKind) -> str:
-    if kind is SourceKind.RTSP and isinstance(error, av.error.PermissionError):  # FFmpeg's -1: the server closed instead of playing
-        return "unreachable"
     for types, code in _CODE_OF_ERROR:
         if isinstance(error, types):
             return code

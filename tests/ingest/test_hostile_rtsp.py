@@ -138,9 +138,20 @@ def test_number_of_streams_is_limited(serve):
     assert len([method for method, *_ in server.requests if method == "SETUP"]) <= 256
 
 
-def test_server_that_closes_instead_of_playing_is_unreachable_so_that_it_is_retried(serve):
-    close = lambda handler, _: handler.request.shutdown(socket.SHUT_RDWR)  # noqa: E731
-    server = serve(rtsp_talk(DESCRIBE=describe(SDP), SETUP=set_up, PLAY=close))
+def close(handler, _):
+    handler.request.shutdown(socket.SHUT_RDWR)
+
+
+def reset(handler, _):
+    handler.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    socket.socket(fileno=handler.request.detach()).close()
+
+
+@pytest.mark.parametrize("end", [close, reset])
+@pytest.mark.parametrize("method", ["", "OPTIONS", "DESCRIBE", "SETUP", "PLAY"])
+def test_server_that_closes_instead_of_replying_is_unreachable_so_that_it_is_retried(method, end, serve):
+    answers = {"DESCRIBE": describe(SDP), "SETUP": set_up} | {method: end}
+    server = serve(rtsp_talk(**answers) if method else lambda handler: end(handler, b""))
     with pytest.raises(SourceError) as caught:
         frames_of(f"rtsp://127.0.0.1:{server.port}/camera")
     assert (caught.value.code, caught.value.is_retryable) == ("unreachable", True)
