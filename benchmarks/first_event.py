@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("detector", type=Path)
     parser.add_argument("--megabits", type=float, default=50.0, help="rate at which the detector is served, in millions of bits a second")
     arguments = parser.parse_args()
-    print(describe_machine())
+    print(f"{describe_machine()}; load average {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as name, serve(arguments.detector, arguments.megabits * 1e6 / 8) as server:
         folder = Path(name)
         environment = {key: value for key, value in os.environ.items() if not key.startswith("EDGE_HOI_")}
