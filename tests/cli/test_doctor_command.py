@@ -37,10 +37,9 @@ def test_a_complete_installation_is_reported_completely(report):
         assert finding.status == "ok" or (package.extra and finding.fix), finding
 
 
-def test_an_untrained_engine_of_the_current_folder_is_called_so(untrained_engine, tmp_path, monkeypatch):
-    (tmp_path / "engines").mkdir()
-    (tmp_path / "engines" / "default").symlink_to(untrained_engine)
-    monkeypatch.chdir(tmp_path)
+def test_an_untrained_engine_is_called_so(untrained_engine, tmp_path, monkeypatch):
+    (tmp_path / "default").symlink_to(untrained_engine)
+    monkeypatch.setattr("edge_hoi.pipeline.engines.engine_homes", lambda: (tmp_path,))
     finding, _photo = doctor._engines()
     assert "UNTRAINED" in finding.detail
 

@@ -25,7 +25,7 @@ class _HoiclipByDefault(TyperGroup):
         return super().parse_args(ctx, args if args and args[0] in self.commands else ["hoiclip", *args])
 
 
-app = typer.Typer(cls=_HoiclipByDefault, help="Train or fine-tune HOICLIP; `train pairs`: the head of a two-stage detector.")
+app = typer.Typer(cls=_HoiclipByDefault, help="Train or fine-tune HOICLIP, or the head of a two-stage detector instead.")
 app.command("pairs")(pairs)
 
 
