@@ -257,7 +257,9 @@ def plot_reliability(scores: TripletScores, path: Path) -> None:
     axes.plot([each.mean_score for each in bins], [each.share_true for each in bins], "o-")
     for each in bins:
         axes.annotate(str(each.count), (each.mean_score, each.share_true), fontsize=7, xytext=(3, -9), textcoords="offset points")
-    axes.set(xlabel="mean score", ylabel="share that is right", title=f"held-out images, error {calibration_error(bins):.4f}")
+    axes.set(
+        xlabel="mean score", ylabel="share that is right", title=f"held-out images; mean error above 0.1: {calibration_error(bins[1:]):.3f}"
+    )
     figure.tight_layout()
     figure.savefig(path, dpi=80)
     for each in bins:
@@ -276,7 +278,7 @@ def plot_curves(metrics: Path, path: Path) -> None:
         points = [(row["step"], row[f"evaluation/{name}/full"]) for row in rows if f"evaluation/{name}/full" in row]
         beside.plot(*zip(*points, strict=True), style, color="tab:red", label=f"{name} boxes")
     beside.set_ylabel("held-out average precision, %", color="tab:red")
-    beside.legend(loc="center right")
+    beside.legend(loc="lower right")
     figure.tight_layout()
     figure.savefig(path, dpi=80)
 
