@@ -112,7 +112,7 @@ def _camera(config: RunConfig, source: SourceConfig, source_id: str, detectors: 
         vocabulary=vocabulary,
         tracker=Tracker(tracker_settings(config, detectors.episodes)),
         make_keeper=make_keeper,
-        make_video=_video_maker(config, source_id, detectors.shown_threshold, drops=not is_recording),
+        make_video=_video_maker(config, source_id, detectors.episodes.lowest_leave, drops=not is_recording),
         lost_after_seconds=detectors.episodes.patience_seconds,
         max_frames=config.max_frames,
     )
@@ -188,10 +188,10 @@ def _check_verbs(config: RunConfig, vocabularies: list[Vocabulary]) -> None:
 
 
 def _video_maker(
-    config: RunConfig, source_id: str, shown_threshold: float, *, drops: bool
+    config: RunConfig, source_id: str, lowest_score: float, *, drops: bool
 ) -> Callable[[float | None], AnnotatedVideo] | None:
     """Return what makes a source's annotated video once its frame rate is known."""
     if config.annotate is None:
         return None
     path = _video_path(config, config.annotate.path, source_id)
-    return partial(AnnotatedVideo, path, annotate_settings(config.annotate, shown_threshold), drops=drops)
+    return partial(AnnotatedVideo, path, annotate_settings(config.annotate, lowest_score), drops=drops)

@@ -58,6 +58,6 @@ def tracker_settings(config: RunConfig, episodes: EpisodeSettings) -> TrackerSet
     return config.tracking.model_copy(update={"new_track_threshold": episodes.lowest_leave})
 
 
-def annotate_settings(config: AnnotateConfig, shown_threshold: float) -> AnnotateSettings:
-    """Return what an annotated video shows; `shown_threshold` is the engine's own least score."""
-    return AnnotateSettings(min_score=shown_threshold if config.min_score is None else config.min_score)
+def annotate_settings(config: AnnotateConfig, lowest_score: float) -> AnnotateSettings:
+    """Return what an annotated video shows; by default, scores of at least `lowest_score`: all that is evidence of an episode."""
+    return AnnotateSettings(min_score=lowest_score if config.min_score is None else config.min_score)

@@ -113,6 +113,6 @@ def test_tracks_begin_with_what_can_be_evidence(configured, score):
         ({"min_score": 0.0}, 0.0),
     ],
 )
-def test_a_video_shows_what_the_engine_does_unless_the_configuration_says_otherwise(configured, score):
+def test_a_video_shows_what_can_be_evidence_unless_the_configuration_says_otherwise(configured, score):
     config = parse_config({"annotate": {"path": "seen.mp4", **configured}}, origin="test")
     assert annotate_settings(config.annotate, 0.5).min_score == score
