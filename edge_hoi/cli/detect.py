@@ -5,16 +5,19 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import Progress
 
 from edge_hoi.cli.engine_fetching import OfflineOption, get_engine
-from edge_hoi.cli.run import BackendOption, DeviceOption, EngineOption, VocabularyOption
+from edge_hoi.cli.run import AllowDemoOption, BackendOption, DeviceOption, EngineOption, VocabularyOption
 from edge_hoi.cli.sources import read_sources
 from edge_hoi.cli.terminal import err, print_note, print_result
 from edge_hoi.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edge_hoi.ingest.source import SourceTally
 
 
 def detect(
@@ -33,6 +36,7 @@ def detect(
     max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="Stop after this many frames.")] = None,
     device: DeviceOption = None,
     backend: BackendOption = None,
+    allow_demo_engine: AllowDemoOption = False,
     offline: OfflineOption = False,
     max_pixels: Annotated[
         int | None, typer.Option("--max-pixels", min=1, max=1 << 28, help="Read no larger images and frames; 8K where absent.")
@@ -56,6 +60,8 @@ def detect(
     from edge_hoi.media import annotate as draw
     from edge_hoi.media.image_file import SUFFIXES
     from edge_hoi.overwriting import refuse_overwriting
+    from edge_hoi.pipeline.engines import engine_folder, refuse_demo_engine
+    from edge_hoi.runtime import read_manifest
     from edge_hoi.types import MAX_PIXELS
 
     if annotate is not None and is_local(source):
@@ -67,7 +73,9 @@ def detect(
         opener = partial(IsolatedSource, memory_limit=limit)
     with ExitStack() as cleanup:
         opened = cleanup.enter_context(opener(source, source_id="detect", max_pixels=max_pixels or MAX_PIXELS))
-        chosen = get_engine(EngineConfig(path=engine, offline=offline), [source])
+        chosen = get_engine(EngineConfig(path=engine, offline=offline, allow_demo=allow_demo_engine), [source])
+        if opened.info.is_live and not allow_demo_engine:
+            refuse_demo_engine(read_manifest(engine_folder(chosen), verify=False), opened.info.masked_url)
         detector = cleanup.enter_context(
             Detector(chosen, vocabulary=vocabulary, device=device or "auto", backend=backend, threshold=threshold, max_interactions=top)
         )
@@ -94,7 +102,10 @@ def detect(
             progress.advance(task)
             if number == max_frames:
                 break
-        tally = opened.tally
-        if tally.decode_errors or tally.frames_corrupt or tally.is_truncated:
-            faults = f"{tally.decode_errors} unreadable, {tally.frames_corrupt} corrupt" + (", truncated" if tally.is_truncated else "")
-            print_note(f"{opened.info.masked_url}: not read in full ({faults})")
+        _note_faults(opened.info.masked_url, opened.tally)
+
+
+def _note_faults(name: str, tally: "SourceTally") -> None:
+    if tally.decode_errors or tally.frames_corrupt or tally.is_truncated:
+        faults = f"{tally.decode_errors} unreadable, {tally.frames_corrupt} corrupt" + (", truncated" if tally.is_truncated else "")
+        print_note(f"{name}: not read in full ({faults})")

@@ -51,6 +51,12 @@ DeviceOption = Annotated[
         "Where absent auto: CUDA or a discrete Intel GPU where the backend finds one, else cpu.",
     ),
 ]
+AllowDemoOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-demo-engine", help="Use the embedded engine, or let another trained on rendered images only run on live sources."
+    ),
+]
 BackendOption = Annotated[
     str | None,
     typer.Option(
@@ -70,12 +76,7 @@ def run(
     max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="Stop after this many frames of each source.")] = None,
     device: DeviceOption = None,
     backend: BackendOption = None,
-    allow_demo_engine: Annotated[
-        bool,
-        typer.Option(
-            "--allow-demo-engine", help="Use the embedded engine, or let another trained on rendered images only run on live sources."
-        ),
-    ] = False,
+    allow_demo_engine: AllowDemoOption = False,
     offline: OfflineOption = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail at the end if images or frames were unreadable or corrupt, or a file truncated.")

@@ -109,3 +109,12 @@ def test_a_memory_limit_that_is_no_size_is_named(capsys, picture):
     code, _, errors = detect(capsys, picture, "--memory-limit", "much")
     assert code == 2
     assert "memory_limit" in errors
+
+
+def test_the_demonstration_engine_is_refused_for_a_camera_unless_allowed(capsys, rtsp_server):
+    camera = rtsp_server(DEMO_CLIP).url
+    code, answers, errors = detect(capsys, camera, "--engine", "default", "--max-frames", 1)
+    assert (code, answers) == (4, [])
+    assert "--allow-demo-engine" in errors
+    code, answers, _ = detect(capsys, camera, "--allow-demo-engine", "--max-frames", 1)
+    assert (code, len(answers)) == (0, 1)
