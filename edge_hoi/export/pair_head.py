@@ -42,7 +42,7 @@ def export_pair_head(head: PairHead, folder: Path) -> float:
 
 
 def random_detections(batch: int, count: int = _DETECTIONS) -> dict[str, NDArray[np.float32] | NDArray[np.int64]]:
-    """Return `labels`, `boxes` and `scores` of images with some people and things, best first; always the same."""
+    """Return `labels`, `boxes` and `scores` of images with some people and objects, best first; always the same."""
     generator = np.random.default_rng(batch)
     corners = generator.random((batch, count, 2), np.float32) * np.float32(0.6)
     sizes = generator.random((batch, count, 2), np.float32) * np.float32(0.3) + np.float32(0.05)

@@ -32,7 +32,7 @@ EPISODES = EpisodeSettings.model_validate(yaml.safe_load((resources.files("edge_
 """Thresholds of episodes, chosen for this head; docs/photo-engine.md says how."""
 
 _CAUTION = (
-    "sees which things there are and where, not what people do with them: interactions that it cannot tell from boxes are off "
+    "sees which objects there are and where, not what people do with them: interactions that it cannot tell from boxes are off "
     "(docs/photo-engine.md); HOICLIP with published weights is the better engine"
 )
 _TOOLS = ("onnx", "openvino", "safetensors")
@@ -108,7 +108,7 @@ def describe_photo_engine(
     detector_sha256, head_sha256 = sha256_of_file(detector), sha256_of_file(head / HEAD_FILE)
     return Manifest(
         name=name,
-        description=f"Finds people and things with {detector.stem}, and their interactions with a head trained on HICO-DET's annotations",
+        description=f"Finds people and objects with {detector.stem}, and their interactions with a head trained on HICO-DET's annotations",
         backend=backend,
         is_trained=True,
         caution=_CAUTION,

@@ -27,7 +27,7 @@ class SimulationConfig:
 
     Attributes:
         clean_share: Share of images with exactly the annotated boxes, all with a score of 1.
-        idle_share: Share of the other images without any of the annotated things, only people: without them an interaction would be in
+        idle_share: Share of the other images without any of the annotated objects, only people: without them an interaction would be in
             every image, and the likeliest would count as true.
         clutter_share: Share of the other images with objects of another image pasted in, which nobody interacts with.
         clutter_kept: Share of that image's objects that are pasted.
@@ -131,7 +131,7 @@ class SimulatedDetector:
         return _join(exact, Detections(exact.labels[other], boxes, scores, torch.full_like(exact.sources, _NONE)))
 
     def _leave_idle(self, seen: Detections) -> Detections:
-        """Remove the annotated things of some images, and keep their people."""
+        """Remove the annotated objects of some images, and keep their people."""
         is_idle = self._chance((len(seen.labels), 1), self.config.idle_share)
         is_removed = is_idle & (seen.sources >= 0) & (seen.labels != PERSON)
         return seen._replace(scores=torch.where(is_removed, 0.0, seen.scores))
