@@ -187,9 +187,7 @@ def _check_verbs(config: RunConfig, vocabularies: list[Vocabulary]) -> None:
                 raise ConfigError(f"episodes: no vocabulary of this run has the {kind} {name!r}; {fix}")
 
 
-def _video_maker(
-    config: RunConfig, source_id: str, lowest_score: float, *, drops: bool
-) -> Callable[[float | None], AnnotatedVideo] | None:
+def _video_maker(config: RunConfig, source_id: str, lowest_score: float, *, drops: bool) -> Callable[[float | None], AnnotatedVideo] | None:
     """Return what makes a source's annotated video once its frame rate is known."""
     if config.annotate is None:
         return None
