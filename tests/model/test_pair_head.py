@@ -147,7 +147,7 @@ def rewritten(head, path, *, tensors=None, **metadata):
         ({"vocabulary_sha256": "0"}, "vocabulary_sha256 is '0'"),
         ({"config": "{"}, "configuration of the pair head is invalid"),
         ({"config": json.dumps({"people": 0})}, r"people of a pair head must be a whole number in \[1, 4096\], got 0"),
-        ({"config": json.dumps({"poeple": 8})}, "configuration of the pair head is invalid"),
+        ({"config": json.dumps({"persons": 8})}, "configuration of the pair head is invalid"),
         ({"config": json.dumps({})}, "tensors do not fit"),
         ({"tensors": {"surplus": torch.zeros(1)}}, "tensors do not fit"),
         ({"tensors": {"hoi_bias": torch.full((600,), float("nan"))}}, "'hoi_bias' has 600 numbers that are not finite"),
