@@ -1,13 +1,17 @@
 """Devices by name: Intel's GPUs and NPUs by OpenVINO on a fake core, ONNX Runtime's execution providers in a fake build of it."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from fake_devices import GPU, NPU, FakeCore
 from handmade import handmade_onnx, write_engine_folder
 
+from edge_hoi.cli.run import DeviceName
+from edge_hoi.config import EngineConfig
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime import open_engine, openvino_engine, random_inputs
-from edge_hoi.runtime.engine import BACKENDS_OF_DEVICE
+from edge_hoi.runtime.engine import BACKENDS_OF_DEVICE, Device
 from edge_hoi.runtime.openvino_core import openvino_core
 
 
@@ -247,3 +251,11 @@ def test_every_device_has_a_backend_of_this_package():
     from edge_hoi.export.engine_builder import BACKENDS
 
     assert set().union(*BACKENDS_OF_DEVICE.values()) == set(BACKENDS)
+
+
+def test_the_option_and_the_configuration_take_every_device():
+    assert get_args(Device) == get_args(DeviceName)
+    assert set(get_args(Device)) == {"auto", *BACKENDS_OF_DEVICE}
+    assert [EngineConfig(device=device).device for device in get_args(Device)] == list(get_args(Device))
+    with pytest.raises(ValueError, match="'auto', 'cpu', 'gpu'"):
+        EngineConfig(device="gpu.1")
