@@ -55,8 +55,10 @@ class RtspRequests:
         digest = _DIGEST.search(addressed)
         if digest is None or addressed == head:
             return addressed
-        method = head.partition(b" ")[0]
-        response = self._response(method, parse_keqv_list(parse_http_list(digest[1].decode("latin-1"))))
+        try:
+            response = self._response(head.partition(b" ")[0], parse_keqv_list(parse_http_list(digest[1].decode("latin-1"))))
+        except (LookupError, ValueError):  # FFmpeg writes the server's realm and nonce with any quotes that they contain
+            return addressed
         return addressed[: digest.start()] + _RESPONSE.sub(response, digest[0], count=1) + addressed[digest.end() :]
 
     def _response(self, method: bytes, fields: dict[str, str]) -> bytes:

@@ -117,6 +117,12 @@ def test_address_is_that_which_ffmpeg_writes_without_a_relay(camera, port, expec
     assert written(REQUEST, camera=camera, port=port) == b"OPTIONS %b RTSP/1.0\r\nCSeq: 1\r\n\r\n" % expected
 
 
+@pytest.mark.parametrize("realm", ['a", b', 'a", b=', 'a", username="', 'a" b="c'])
+def test_realms_with_quotes_of_a_server_break_nothing(realm):
+    head = f'OPTIONS {RELAY}/a RTSP/1.0\r\nAuthorization: Digest username="u", realm="{realm}", uri="{RELAY}/a", response="0"\r\n\r\n'
+    assert written(head.encode()) == head.replace(RELAY, "rtsp://door:8554").encode()
+
+
 def test_packets_bodies_and_other_addresses_are_passed_on_as_they_are():
     packet = b"$\1\0\x16" + RELAY.encode()
     body = b"SET_PARAMETER rtsp://door:8554/a/ RTSP/1.0\r\nContent-Length: 22\r\n\r\n" + RELAY.encode()
