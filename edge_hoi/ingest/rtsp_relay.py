@@ -99,9 +99,7 @@ class RtspRelay:
         poll = select.poll()
         poll.register(client, select.POLLIN)
         poll.register(server, select.POLLIN)
-        messages: RtspMessages | None = RtspMessages(
-            socket.getnameinfo(server.getpeername(), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
-        )
+        messages: RtspMessages | None = RtspMessages(_address(server))
         owes_reply = True
         while True:
             ready = _ready(poll, server)
@@ -141,6 +139,13 @@ class RtspRelay:
         if "@" not in new.netloc and (old.hostname, old.port) == (new.hostname, new.port):
             new = new._replace(netloc=old.netloc)
         self._url, self._is_redirected = urlunsplit(new), True
+
+
+def _address(server: socket.socket) -> str:
+    """Return the IP address of a server; an empty one if it has reset the connection, which receiving tells."""
+    with suppress(OSError):
+        return socket.getnameinfo(server.getpeername(), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
+    return ""
 
 
 def _ready(poll: select.poll, server: socket.socket) -> set[int]:
