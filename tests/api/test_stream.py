@@ -70,6 +70,7 @@ def test_what_is_no_source_is_refused(source):
 
 
 def test_leaving_it_while_another_thread_iterates_ends_that_thread():
+    before = threading.enumerate()
     with hoi.stream(hoi.DEMO_CLIP) as stream:
         is_iterating, errors = threading.Event(), []
 
@@ -86,4 +87,4 @@ def test_leaving_it_while_another_thread_iterates_ends_that_thread():
     thread.join(60)
     assert not thread.is_alive()
     assert not errors
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-") and thread not in before]

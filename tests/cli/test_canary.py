@@ -223,7 +223,7 @@ def test_a_traceback_with_a_source_or_a_sink_shows_no_secret(tmp_path, capsys, m
         raise RuntimeError(f"{settings!r} {[source.url for source in settings.sources]} {settings.sinks[0].password.get_secret_value()}")
 
     monkeypatch.setattr("edge_hoi.pipeline.build_pipeline", fail)
-    monkeypatch.setattr(run_module, "get_engine", lambda engine, _: engine.path)
+    monkeypatch.setattr(run_module, "get_engine", lambda engine, *_, **__: engine.path)
     document = {"sources": [url], "engine": {"path": "default"}, "sinks": [{"type": "redis", "password": f"{CANARY}-redis"}]}
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(document))
     with pytest.raises(SystemExit) as ended:

@@ -2,10 +2,11 @@ import json
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra: pip install '.[onnxruntime]'")
 import safetensors.torch
-import torch
 
 from edge_hoi.detection.classifier import Classifier
 from edge_hoi.detection.postprocess import sigmoid

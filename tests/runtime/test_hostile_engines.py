@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,13 @@ from edge_hoi.runtime import (
 )
 from edge_hoi.runtime.onnx_scan import MAX_NODES, check_onnx
 
-BACKENDS = ["openvino", "onnxruntime"]
+BACKENDS = [
+    "openvino",
+    pytest.param(
+        "onnxruntime",
+        marks=pytest.mark.skipif(not find_spec("onnxruntime"), reason="needs the extra: pip install '.[onnxruntime]'"),
+    ),
+]
 
 
 def changed(change) -> bytes:
@@ -214,6 +221,7 @@ def test_the_manifest_that_was_read_is_the_engine_s(engine_folder):
 
 
 def test_a_folder_does_not_choose_a_backend_that_may_run_its_code(tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime", reason="needs the extra: pip install '.[onnxruntime]'")
     install(monkeypatch)
     for backend, others in (
         ("tensorrt", "; `--backend openvino` runs"),

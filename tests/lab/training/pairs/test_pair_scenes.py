@@ -1,5 +1,8 @@
 import numpy as np
-import torch
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
+
 from invented_scenes import BICYCLE, NOTHING, PERSON, RIDE, VOCABULARY, annotate
 
 from edge_hoi.lab.training.pairs.scenes import (

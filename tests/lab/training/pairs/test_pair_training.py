@@ -2,7 +2,9 @@ import json
 
 import numpy as np
 import pytest
-import torch
+
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
+
 from invented_scenes import NOTHING, RIDE, VOCABULARY, riders
 
 from edge_hoi.errors import TrainingError

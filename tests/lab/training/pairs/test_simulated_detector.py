@@ -1,5 +1,7 @@
 import pytest
-import torch
+
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
+
 from invented_scenes import BICYCLE, PERSON, VOCABULARY, riders
 
 from edge_hoi.lab.training.pairs.scenes import scenes_from_annotations

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
-import torch
+
+torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra: pip install '.[onnxruntime]'")
 
 import edge_hoi
 from edge_hoi.model.pair_head import load_pair_head
