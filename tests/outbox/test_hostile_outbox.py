@@ -154,7 +154,7 @@ def test_statistics_of_sqlite_are_no_part_of_its_definition(path):
         {"reason": b"\xff\xfe"},
         {"sink": b"\xff"},
     ],
-    ids=str,
+    ids=["no JSON", "a list", "wrong types", "deep", "sequence", "died_at", "reason", "sink"],
 )
 def test_a_row_that_cannot_be_read_is_one_error(path, capsys, letter):
     add_dead_letter(path, **letter)
