@@ -45,6 +45,7 @@ def files_of(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_the_folder_holds_what_its_manifest_lists_and_nothing_else(built):
     folder, steps = built
     manifest = read_manifest(folder)
@@ -54,6 +55,7 @@ def test_the_folder_holds_what_its_manifest_lists_and_nothing_else(built):
     assert steps == ["exporting the text tower", "writing the classifier", "exporting the network", "comparing the engine with PyTorch"]
 
 
+@pytest.mark.slow
 def test_the_manifest_describes_the_engine(built, checkpoint):
     manifest = read_manifest(built[0])
     assert (manifest.name, manifest.backend, manifest.precision, manifest.is_trained) == ("tiny", "openvino", "fp32", False)
@@ -65,6 +67,7 @@ def test_the_manifest_describes_the_engine(built, checkpoint):
     assert manifest.tools["torch"] == version("torch")
 
 
+@pytest.mark.slow
 def test_no_file_contains_paths_of_the_build(built, repository):
     for name, content in files_of(built[0]).items():
         for trace in (str(repository), "site-packages", str(built[0].parent)):
@@ -73,6 +76,7 @@ def test_no_file_contains_paths_of_the_build(built, repository):
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 @pytest.mark.parametrize(("input_size", "max_batch"), [(None, 1), (None, 3), ((160, 128), 1), ((64, 256), 2)])
+@pytest.mark.slow
 def test_backends_agree_with_torch_at_any_size_and_batch(built, checkpoint, backend, input_size, max_batch):
     folder = built[0]
     options = {"input_size": input_size, "max_batch": max_batch, "device": "cpu"}
@@ -90,6 +94,7 @@ def test_backends_agree_with_torch_at_any_size_and_batch(built, checkpoint, back
                 np.testing.assert_allclose(alone[name][0], outputs[name][row], atol=2e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_classifier_scores_equal_the_checkpoint_s(built, checkpoint, vocabulary):
     manifest = read_manifest(built[0])
     classifier = read_classifier(built[0] / manifest.classifiers["hico_det"], vocabulary, clip_sha256=checkpoint.clip_sha256())
@@ -102,6 +107,7 @@ def test_the_classifier_scores_equal_the_checkpoint_s(built, checkpoint, vocabul
     np.testing.assert_allclose(object_logits, expected.object.numpy(), rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_text_tower_encodes_prompts_as_the_checkpoint_s(built, checkpoint):
     import open_clip
 

@@ -75,6 +75,7 @@ def test_the_file_has_the_names_and_dynamic_axes_that_engines_need(tmp_path, tra
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
 
 
+@pytest.mark.slow
 def test_equal_weights_give_equal_bytes_without_paths(tmp_path, repository):
     first, second = tmp_path / "a.onnx", tmp_path / "b.onnx"
     export_onnx(Small(), first, clip_size=8, stride=4)

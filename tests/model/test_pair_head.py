@@ -108,6 +108,7 @@ def test_fewer_detections_than_pairs_need_are_refused(head):
         head(*detections(RIDER, count=2))
 
 
+@pytest.mark.slow
 def test_exported_head_equals_it_at_every_batch_size(head, tmp_path):
     example = [torch.cat([part] * 2).numpy() for part in detections(RIDER, BIKE, WALKER, MUG)]
     dynamic = ({0: "batch"}, {0: torch.export.Dim.DYNAMIC}, {0: torch.export.Dim.DYNAMIC})
