@@ -279,7 +279,7 @@ def test_an_engine_whose_network_was_exchanged_is_refused(build_tiny, engines, d
 @pytest.mark.slow
 def test_the_fastest_that_passes_the_gate_is_kept_with_the_table_of_latencies(tiny_checkpoint, demo_frames, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "edge_hoi.export.auto._time", lambda folders: {name: {"fp32": 9.0, "int8": 4.0, "bf16": 2.0}[name] for name in folders}
+        "edge_hoi.export.auto._time", lambda folders, _device: {name: {"fp32": 9.0, "int8": 4.0, "bf16": 2.0}[name] for name in folders}
     )
     reductions = [
         Reduction("int8", demo_frames, demo_frames, keep_float=KEEP_FLOAT),
