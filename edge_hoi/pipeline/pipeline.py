@@ -91,9 +91,9 @@ class Pipeline:
         self.stages = stages
         self._detectors = detectors
         self._max_batch = max_batch
-        # While the engine works on as many batches as it can, one more of recordings is preprocessed. A live camera's frame is not taken
+        # While the engine works on as many batches as it can, as many of recordings are preprocessed. A live camera's frame is not taken
         # before the engine is free for it: it would become old.
-        self._most_in_flight = max_requests + all(camera.is_recording for camera in self.cameras)
+        self._most_in_flight = max_requests * (1 + all(camera.is_recording for camera in self.cameras))
         self._threads = ThreadPoolExecutor(self._most_in_flight, thread_name_prefix="detect")
         self._in_flight: deque[_Batch] = deque()
         self._is_display_broken = False

@@ -49,10 +49,10 @@ def test_a_recording_is_detected_in_two_frames_at_a_time(monkeypatch):
     assert status.frames == 30
 
 
-def test_while_the_engine_works_the_next_frame_of_a_recording_is_prepared():
+def test_while_the_engine_works_the_next_frames_of_a_recording_are_prepared():
     rig = Rig(CountingDetector, max_requests=2)
     rig.run(rig.camera("a", recording("a")))
-    assert rig.detector.most == 3
+    assert rig.detector.most == 4
 
 
 @pytest.mark.parametrize("max_requests", [1, 2])
