@@ -4,9 +4,10 @@ A commit is on disk when it returns (`synchronous=FULL`), so neither a killed pr
 lock, which the operating system releases when a process dies, keeps a second writer out.
 """
 
+import threading
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ class Dropped(NamedTuple):
 
 
 class OutboxFile:
-    """All writes to an outbox. It is used by one thread at a time; changes that belong together go into one `transaction`."""
+    """All writes to an outbox, each in a `transaction`; changes that belong together go into one."""
 
     def __init__(self, path: Path, *, is_durable: bool = True) -> None:
         """Open or create the file; a damaged file is renamed, and its readable rows are recovered.
@@ -40,6 +41,7 @@ class OutboxFile:
             DeliveryError: The file cannot be opened, another process writes it, or a newer version of this program created it.
         """
         self.path = path
+        self._turn = threading.Lock()
         self._lock = lock(path)
         try:
             self._database = open_database(path, is_durable=is_durable)
@@ -47,9 +49,11 @@ class OutboxFile:
             self._lock.close()
             raise
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """Commit all changes of a `with` block, or none of them; raises `sqlite3.Error` if the commit fails."""
-        return transaction(self._database)
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit all changes of a `with` block, or none of them; threads take turns. Raises `sqlite3.Error` if the commit fails."""
+        with self._turn, transaction(self._database):
+            yield
 
     def add(self, event: Event, body: bytes, stored_at: float) -> None:
         """Append an event, encoded as `body`, with the time of storage in seconds since 1970."""

@@ -123,7 +123,7 @@ class Outbox:
         self._last_position = self._file.last_position
 
     def register(self, sink: str, *, skip_backlog: bool = False) -> int:
-        """Register a sink, before `start`. A new sink gets the events put from now on.
+        """Register a sink. A new sink gets the events put from now on.
 
         Args:
             sink: Its name.

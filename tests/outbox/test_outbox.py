@@ -324,3 +324,17 @@ def test_repeated_write_errors_are_logged_once(path, monkeypatch, caplog, wait_f
         assert outbox.write_error is None
     assert caplog.text.count(f"cannot write to the outbox {path}: database or disk is full") == 1
     assert caplog.text.count("is writable again; 0 events were dropped") == 1
+
+
+def test_sinks_are_registered_while_the_outbox_writes_and_drops(monkeypatch, path):
+    monkeypatch.setattr(outbox_module, "RETENTION_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(outbox_module, "BATCHING_SECONDS", 0.0)
+    with Outbox(path) as outbox:
+        for number in range(200):
+            outbox.put(make_events(1))
+            outbox.register(str(number))
+        assert outbox.flush(30)
+        events = outbox.last_position
+    with Outbox(path) as outbox:
+        assert outbox.last_position == events
+        assert 0 < outbox.register("199") <= events
