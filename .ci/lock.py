@@ -22,7 +22,7 @@ EXTRAS = ("text", "onnxruntime", "mqtt", "kafka", "webhook", "parquet", "redis")
 def compile_lock(output: Path, *, upgrade: bool) -> None:
     """Resolve pyproject.toml into a file; versions that are in it are kept."""
     command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--quiet", "--universal", "--python-version", "3.10"]
-    command += ["--generate-hashes", "--only-binary", ":all:", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
+    command += ["--generate-hashes", "--only-binary", ":all:", "--no-annotate"]
     command += ["--custom-compile-command", "python .ci/lock.py", *(["--upgrade"] if upgrade else [])]
     command += [part for extra in EXTRAS for part in ("--extra", extra)]
     subprocess.run([*command, "--output-file", str(output)], cwd=ROOT, check=True)
