@@ -56,7 +56,7 @@ class RtspMessages:
             del self._received[: blank.end()]
         if self._received[:1] == b"$":
             size = _PACKET_HEADER_BYTES + int.from_bytes(self._received[2:4], "big")
-            return self._cut(size) if len(self._received) >= _PACKET_HEADER_BYTES else b""
+            return cut(self._received, size) if len(self._received) >= _PACKET_HEADER_BYTES else b""
         end = _HEADER_END.search(self._received)
         if (len(self._received) if end is None else end.start()) > _MAX_HEADER_BYTES:
             raise ValueError(f"a header of more than {_MAX_HEADER_BYTES >> 10} KiB")
@@ -67,7 +67,7 @@ class RtspMessages:
         length = lengths[-1] if lengths else 0
         if length > _MAX_BODY_BYTES:
             raise ValueError(f"a reply of {length} bytes")
-        message = self._cut(end.end() + length)
+        message = cut(self._received, end.end() + length)
         return self._written(start.strip(), lines, message[end.end() :]) if message else b""
 
     def _written(self, start: bytes, lines: list[bytes], body: bytes) -> bytes:
@@ -91,10 +91,11 @@ class RtspMessages:
         line = _OTHER_ADDRESS.sub(b"", line)
         return b"%b;source=%b" % (line, self._peer) if b"client_port" in line else line
 
-    def _cut(self, size: int) -> bytes:
-        """Cut bytes off what was received; none if there are fewer."""
-        if len(self._received) < size:
-            return b""
-        data = bytes(self._received[:size])
-        del self._received[:size]
-        return data
+
+def cut(received: bytearray, size: int) -> bytes:
+    """Cut bytes off what was received; none if there are fewer."""
+    if len(received) < size:
+        return b""
+    data = bytes(received[:size])
+    del received[:size]
+    return data

@@ -8,6 +8,8 @@ import re
 from urllib.parse import SplitResult, unquote_to_bytes
 from urllib.request import parse_http_list, parse_keqv_list
 
+from edge_hoi.ingest.rtsp_messages import cut
+
 _PACKET_HEADER_BYTES = 4
 _LENGTH = re.compile(rb"^content-length:\s*(\d+)", re.IGNORECASE | re.MULTILINE)
 _DIGEST = re.compile(rb"^Authorization: Digest (.*?)\r?$", re.MULTILINE)
@@ -42,12 +44,12 @@ class RtspRequests:
     def _next(self) -> bytes:
         if self._received[:1] == b"$":
             size = _PACKET_HEADER_BYTES + int.from_bytes(self._received[2:4], "big")
-            return self._cut(size) if len(self._received) >= _PACKET_HEADER_BYTES else b""
+            return cut(self._received, size) if len(self._received) >= _PACKET_HEADER_BYTES else b""
         end = self._received.find(b"\r\n\r\n") + 4
         if end < 4:
             return b""
         length = _LENGTH.search(self._received, 0, end)
-        message = self._cut(end + (int(length[1]) if length else 0))
+        message = cut(self._received, end + (int(length[1]) if length else 0))
         return self._addressed(message[:end]) + message[end:]
 
     def _addressed(self, head: bytes) -> bytes:
@@ -69,14 +71,6 @@ class RtspRequests:
             secret = _md5(secret, field["nonce"], field["cnonce"])
         once = [field[name] for name in (("nonce", "nc", "cnonce", "qop") if "qop" in field else ("nonce",))]
         return _md5(secret, *once, _md5(method, field["uri"]))
-
-    def _cut(self, size: int) -> bytes:
-        """Cut bytes off what was received; none if there are fewer."""
-        if len(self._received) < size:
-            return b""
-        data = bytes(self._received[:size])
-        del self._received[:size]
-        return data
 
 
 def _md5(*parts: bytes) -> bytes:

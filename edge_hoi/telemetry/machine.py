@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_hoi.memory_limit import physical_memory
+
 _INSTRUCTIONS = ("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "bf16")
 _GPU_QUERY = "name,memory.total,driver_version,compute_cap"
 _GPU_SECONDS = 10  # a hanging driver must not block the program
@@ -50,7 +52,7 @@ def this_machine(packages: Iterable[str]) -> Machine:
         processor=processor_name(),
         cores=os.cpu_count() or 1,
         instructions=_instructions(),
-        memory_gib=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
+        memory_gib=physical_memory() / 2**30,
         gpus=nvidia_gpus(),
         python=platform.python_version(),
         versions={package: version for package in packages if (version := installed_version(package))},
