@@ -106,6 +106,10 @@ class EpisodeKeeper:
         self._episodes.clear()
         return ended
 
+    def current(self) -> list[Event]:
+        """Describe every open episode as of the newest frame, as `updated` events that are not emitted."""
+        return [self._describe(episode, Phase.UPDATED) for episode in self._episodes.values() if episode.last_event]
+
     def _best_scores(self, tracked: TrackedInteractions) -> dict[Key, float]:
         """Find the best score of each (person, object, HOI) of a frame."""
         rows = np.flatnonzero(self._is_event[tracked.hoi_ids])
@@ -236,8 +240,13 @@ class EpisodeKeeper:
         return self._emit(episode, Phase.ENDED, reason)
 
     def _emit(self, episode: Episode, phase: Phase, reason: EndReason | None = None) -> Event:
+        event = self._describe(episode, phase, reason)
+        episode.last_event, episode.last_event_seconds = event, self._seconds
+        return event
+
+    def _describe(self, episode: Episode, phase: Phase, reason: EndReason | None = None) -> Event:
         hoi = self._vocabulary.hois[episode.key[2]]
-        event = Event(
+        return Event(
             event_id=episode.last_event.event_id if episode.last_event else self._event_id(episode),
             sequence=episode.last_event.sequence + 1 if episode.last_event else 0,
             phase=phase,
@@ -263,8 +272,6 @@ class EpisodeKeeper:
             merged_track_ids=episode.merged_track_ids,
             recorded_at=self._wall_clock() if self._wall_clock else None,
         )
-        episode.last_event, episode.last_event_seconds = event, self._seconds
-        return event
 
     def _event_id(self, episode: Episode) -> str:
         """Derive an id from what the episode is and when it began. The count separates episodes where media time repeats."""

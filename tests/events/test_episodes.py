@@ -775,3 +775,16 @@ def test_a_person_far_away_does_not_continue_an_episode_by_its_object_alone():
 
     (ended,) = of_phase(handed_over(rows_at, seconds=6), ENDED)
     assert (ended.human.track_id, ended.merged_track_ids) == (1, ())
+
+
+def test_current_describes_the_open_episodes_as_of_the_newest_frame_and_emits_nothing():
+    pipeline = EventPipeline()
+    assert play(riding((0, 9)), times(10, 0.4), pipeline) == []
+    assert pipeline.keeper.current() == []
+    (started,) = play(riding((0, 9)), times(10, 1), pipeline)
+    (current,) = pipeline.keeper.current()
+    assert (current.event_id, current.phase, current.sequence) == (started.event_id, UPDATED, 1)
+    assert current.last.pts_seconds == 0.9 > started.last.pts_seconds
+    assert pipeline.keeper.current() == [current]
+    assert [event.sequence for event in pipeline.keeper.close(EndReason.SHUTDOWN)] == [1]
+    assert pipeline.keeper.current() == []
