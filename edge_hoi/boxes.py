@@ -31,14 +31,19 @@ def area(boxes_xyxy: Floats, *, is_inclusive: bool = False) -> Floats:
     return np.asarray(size[..., 0] * size[..., 1])
 
 
-def pairwise_iou(a_xyxy: Floats, b_xyxy: Floats, *, is_inclusive: bool = False) -> Floats:
-    """Return the `(A, B)` intersection over union of `(A, 4)` and `(B, 4)` boxes, in [0, 1]; 0 where both boxes are empty."""
-    overlap = [  # width and height separately: arrays of (A, B, 2) take six times as long
-        np.minimum(a_xyxy[:, None, axis + 2], b_xyxy[:, axis + 2]) - np.maximum(a_xyxy[:, None, axis], b_xyxy[:, axis]) for axis in (0, 1)
+def iou(a_xyxy: Floats, b_xyxy: Floats, *, is_inclusive: bool = False) -> Floats:
+    """Return the `(...)` intersection over union of `(..., 4)` boxes, with broadcasting, in [0, 1]; 0 where both boxes are empty."""
+    overlap = [  # width and height separately: arrays of (..., 2) take six times as long
+        np.minimum(a_xyxy[..., axis + 2], b_xyxy[..., axis + 2]) - np.maximum(a_xyxy[..., axis], b_xyxy[..., axis]) for axis in (0, 1)
     ]
     intersection = np.maximum(overlap[0] + is_inclusive, 0) * np.maximum(overlap[1] + is_inclusive, 0)
-    union = area(a_xyxy, is_inclusive=is_inclusive)[:, None] + area(b_xyxy, is_inclusive=is_inclusive)[None, :] - intersection
+    union = area(a_xyxy, is_inclusive=is_inclusive) + area(b_xyxy, is_inclusive=is_inclusive) - intersection
     return np.asarray(intersection / np.where(union > 0, union, 1))
+
+
+def pairwise_iou(a_xyxy: Floats, b_xyxy: Floats, *, is_inclusive: bool = False) -> Floats:
+    """Return the `(A, B)` intersection over union of `(A, 4)` and `(B, 4)` boxes; see `iou`."""
+    return iou(a_xyxy[:, None], b_xyxy[None], is_inclusive=is_inclusive)
 
 
 def clip_to_frame(boxes_xyxy: Floats, *, width: int, height: int) -> Floats:

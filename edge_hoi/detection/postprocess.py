@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_hoi.boxes import clip_to_frame, pairwise_iou, xyxy_from_cxcywh
+from edge_hoi.boxes import clip_to_frame, iou, xyxy_from_cxcywh
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime import ScoreRule
 from edge_hoi.types import NO_OBJECT, Interactions
@@ -104,9 +104,9 @@ def select_pairs(
     Returns:
         The interactions, best first.
     """
-    queries, hoi_ids = np.divmod(best_first(scores.ravel(), max_interactions), scores.shape[1])
-    kept = scores[queries, hoi_ids] >= score_threshold
-    queries, hoi_ids = queries[kept], hoi_ids[kept]
+    flat = scores.ravel()
+    passing = np.flatnonzero(flat >= score_threshold)
+    queries, hoi_ids = np.divmod(passing[best_first(flat[passing], max_interactions)], scores.shape[1])
     category_ids = vocabulary.object_ids[hoi_ids]
     humans, objects = human_boxes[queries], object_boxes[queries]
     if vocabulary.no_object_id is not None:
@@ -137,13 +137,13 @@ def pair_nms(human_boxes: Floats, object_boxes: Floats, hoi_ids: NDArray[np.int6
     Returns:
         `(P,)` bool, the pairs to keep.
     """
-    overlap = pairwise_iou(human_boxes, human_boxes, is_inclusive=True)
-    overlap = overlap * np.sqrt(pairwise_iou(object_boxes, object_boxes, is_inclusive=True))
-    suppresses = np.triu((overlap > NMS_OVERLAP) & (hoi_ids[:, None] == hoi_ids), k=1)
+    better, worse = np.nonzero(np.triu(hoi_ids[:, None] == hoi_ids, k=1))  # few of all pairs
+    overlap = iou(human_boxes[better], human_boxes[worse], is_inclusive=True)
+    overlap = overlap * np.sqrt(iou(object_boxes[better], object_boxes[worse], is_inclusive=True))
     kept = np.ones(len(hoi_ids), np.bool_)
-    for row in np.flatnonzero(suppresses.any(axis=1)):
-        if kept[row]:
-            kept &= ~suppresses[row]
+    for duplicate in np.flatnonzero(overlap > NMS_OVERLAP).tolist():  # in the order of the better ones
+        if kept[better[duplicate]]:
+            kept[worse[duplicate]] = False
     return kept
 
 
