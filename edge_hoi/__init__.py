@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from edge_hoi.errors import EdgeHoiError
     from edge_hoi.ingest import open_source
     from edge_hoi.media import annotate
-    from edge_hoi.runtime import CheckedEngine, Engine, register_backend
+    from edge_hoi.runtime import Engine, InOrderEngine, register_backend
     from edge_hoi.sinks import Message, Sink, SinkSettings
     from edge_hoi.types import EndReason, Event, Frame, Interaction, Interactions, Phase, Track, TrackedInteractions
     from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 
 _MODULES = {
     "DEMO_CLIP": "edge_hoi.demo",
-    "CheckedEngine": "edge_hoi.runtime",
     "Detector": "edge_hoi.api.detector",
     "EdgeHoiError": "edge_hoi.errors",
     "EndReason": "edge_hoi.types",
     "Engine": "edge_hoi.runtime",
     "Event": "edge_hoi.types",
     "Frame": "edge_hoi.types",
+    "InOrderEngine": "edge_hoi.runtime",
     "Interaction": "edge_hoi.types",
     "Interactions": "edge_hoi.types",
     "Message": "edge_hoi.sinks",
@@ -58,13 +58,13 @@ _MODULES = {
 
 __all__ = [
     "DEMO_CLIP",
-    "CheckedEngine",
     "Detector",
     "EdgeHoiError",
     "EndReason",
     "Engine",
     "Event",
     "Frame",
+    "InOrderEngine",
     "Interaction",
     "Interactions",
     "Message",

@@ -1,6 +1,6 @@
 """Run an engine's network with a backend of your own, here ONNX Runtime with one thread: `python examples/own_backend.py photo.jpg`.
 
-Needs the extra `onnxruntime`. A backend takes named arrays and returns named arrays; `CheckedEngine` checks both.
+Needs the extra `onnxruntime`. A backend takes named arrays and returns named arrays; `InOrderEngine` checks both.
 """
 
 import sys
@@ -17,7 +17,7 @@ from edge_hoi.runtime import Manifest
 Arrays = Mapping[str, NDArray[np.float32]]
 
 
-class OneThreadEngine(hoi.CheckedEngine):
+class OneThreadEngine(hoi.InOrderEngine):
     """Runs model.onnx with one thread."""
 
     backend = "one-thread"

@@ -2,7 +2,17 @@
 
 import sys
 
-from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, Engine, PrecisionHint, TensorSpec, Ticket, random_inputs
+from edge_hoi.runtime.engine import (
+    Arrays,
+    CheckedEngine,
+    Device,
+    Engine,
+    InOrderEngine,
+    PrecisionHint,
+    TensorSpec,
+    Ticket,
+    random_inputs,
+)
 from edge_hoi.runtime.fake_engine import FakeEngine, fake_manifest
 from edge_hoi.runtime.input_size import choose_input_size
 from edge_hoi.runtime.manifest import Manifest, read_manifest, write_manifest
@@ -31,6 +41,7 @@ __all__ = [
     "Device",
     "Engine",
     "FakeEngine",
+    "InOrderEngine",
     "InputDescription",
     "Manifest",
     "PrecisionHint",

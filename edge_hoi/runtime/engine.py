@@ -10,7 +10,7 @@ of length 1. All are float32. The manifest says which of them an engine has: wit
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -135,10 +135,13 @@ class Engine(Protocol):
 class CheckedEngine(ABC):
     """Base of every backend: the specifications, the checks around a run, and closing.
 
-    A backend defines `_infer`, whose runs take turns, or `_start`, if it computes several at the same time.
+    Attributes:
+        runs_single_images: Whether the images of a batch are run one by one. A network compiled for any batch size may use other kernels
+            than one for single images: in INT8 on CPUs, scores would depend on `max_batch`. CPUs gain no speed from batches.
     """
 
     backend: ClassVar[str]
+    runs_single_images = False
 
     def __init__(self, manifest: Manifest, *, input_size: tuple[int, int] | None, max_batch: int, max_requests: int = 1) -> None:
         """Derive and check the specifications.
@@ -186,7 +189,11 @@ class CheckedEngine(ABC):
         with self._turn:
             if self._is_closed:
                 raise EngineError("Engine expects to be open, got a run after close(); open it again with open_engine")
-            return Ticket(batch, self._start({name: np.ascontiguousarray(inputs[name]) for name in self.inputs}))
+            arrays = {name: np.ascontiguousarray(inputs[name]) for name in self.inputs}
+            if batch == 1 or not self.runs_single_images:
+                return Ticket(batch, self._start(arrays))
+            waits = [self._start({name: array[row : row + 1] for name, array in arrays.items()}) for row in range(batch)]
+            return Ticket(batch, partial(_joined, waits))
 
     def result(self, ticket: Ticket) -> dict[str, NDArray[np.float32]]:
         """Wait for a run and return its outputs; see `Engine.result`."""
@@ -217,21 +224,34 @@ class CheckedEngine(ABC):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
+    @abstractmethod
     def _start(self, inputs: Arrays) -> Callable[[], dict[str, NDArray[np.float32]]]:
         """Start a run of checked, contiguous inputs, and return what waits for its outputs; called by one thread at a time."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Free the backend's objects."""
+
+
+class InOrderEngine(CheckedEngine):
+    """Base of backends that compute one run after the other."""
+
+    def _start(self, inputs: Arrays) -> Callable[[], dict[str, NDArray[np.float32]]]:
         try:
             outputs = self._infer(inputs)
         except EngineError as error:
             return partial(_raise, error)
         return lambda: outputs
 
+    @abstractmethod
     def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
         """Run checked, contiguous inputs; return C-contiguous arrays that no later run writes to."""
-        raise NotImplementedError
 
-    @abstractmethod
-    def _release(self) -> None:
-        """Free the backend's objects."""
+
+def _joined(waits: Sequence[Callable[[], dict[str, NDArray[np.float32]]]]) -> dict[str, NDArray[np.float32]]:
+    """Wait for the runs of a batch's images, and return their outputs as one batch."""
+    outputs = [wait() for wait in waits]
+    return {name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]}
 
 
 def _raise(error: EngineError) -> NoReturn:

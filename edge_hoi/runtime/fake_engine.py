@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_hoi.runtime.engine import Arrays, CheckedEngine
+from edge_hoi.runtime.engine import Arrays, InOrderEngine
 from edge_hoi.runtime.manifest import Manifest
 from edge_hoi.runtime.manifest_sections import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD, ClipIdentity, InputDescription
 
@@ -49,7 +49,7 @@ def fake_manifest(**changes: object) -> Manifest:
     return Manifest.model_validate(fields | changes)
 
 
-class FakeEngine(CheckedEngine):
+class FakeEngine(InOrderEngine):
     """Returns what `respond` returns for checked inputs, or random outputs seeded by each image."""
 
     backend = "fake"

@@ -33,7 +33,7 @@ def network_file(folder: Path, manifest: Manifest, name: str = MODEL_FILE) -> It
         yield copy
 
 
-def read_network(copy: Path, name: Path, sizes: Mapping[str, Sequence[int]], max_batch: int) -> openvino.Model:
+def read_network(copy: Path, name: Path, sizes: Mapping[str, Sequence[int]], max_batch: int = 1) -> openvino.Model:
     """Read a network for batches from 1 to `max_batch`, and check each of them: see `check_memory` and `check_reshapes`.
 
     Args:

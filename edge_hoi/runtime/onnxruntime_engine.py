@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge_hoi.errors import EngineError, MissingDependencyError
 from edge_hoi.memory_limit import memory_limit, physical_memory
-from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
+from edge_hoi.runtime.engine import Arrays, Device, InOrderEngine, PrecisionHint
 from edge_hoi.runtime.int8_saturation import engine_saturates
 from edge_hoi.runtime.manifest import Manifest
 from edge_hoi.runtime.network_file import network_file, read_network, reason_of
@@ -28,7 +28,7 @@ FIXES = {
 _PACKAGES = {"cuda": "onnxruntime-gpu", "tensorrt": "onnxruntime-gpu", "openvino": "onnxruntime-openvino"}
 
 
-class OnnxRuntimeEngine(CheckedEngine):
+class OnnxRuntimeEngine(InOrderEngine):
     """An ONNX engine run by ONNX Runtime, in fp32 arithmetic; device `auto` uses CUDA if available.
 
     Its TensorRT provider multiplies fp32 networks in TF32, which no option forbids. `cache_folder` keeps what that provider compiles.
@@ -72,12 +72,13 @@ class OnnxRuntimeEngine(CheckedEngine):
         providers = self._with_options(provider, cache_folder)
         options = session_options(with_int8=not saturates)  # also for CUDA: where it does not start, the CPU runs
         height, width = self.input_size
-        for name, size in {"height": height, "width": width, **({"batch": 1} if max_batch == 1 else {})}.items():
+        largest = 1 if provider == _CPU else max_batch
+        for name, size in {"height": height, "width": width, **({"batch": 1} if largest == 1 else {})}.items():
             options.add_free_dimension_override_by_name(name, size)
         try:
             with network_file(folder, manifest) as copy:
                 # ONNX Runtime does not tell sizes.
-                read_network(copy, path, {name: spec.shape[1:] for name, spec in self.inputs.items()}, max_batch)
+                read_network(copy, path, {name: spec.shape[1:] for name, spec in self.inputs.items()}, largest)
                 with memory_limit(physical_memory() // 2):
                     session = onnxruntime.InferenceSession(copy, options, providers=providers)
         except EngineError:
@@ -87,6 +88,7 @@ class OnnxRuntimeEngine(CheckedEngine):
             fix = "use backend 'openvino'" if manifest.precision == "bf16" else "build it again with `edge-hoi build`"
             raise EngineError(f"ONNX Runtime cannot open {path}: {reason}; {fix}") from error
         started = session.get_providers()[0]  # where a provider does not start, ONNX Runtime takes the next
+        self.runs_single_images = started == _CPU
         if device != "auto" and started != provider:
             raise EngineError(f"ONNX Runtime's {provider} does not start, so it finds no device; {FIXES[device]}")
         if manifest.precision == "bf16" or (started == _CPU and saturates):

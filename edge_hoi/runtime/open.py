@@ -32,7 +32,7 @@ def register_backend(name: str, make: Callable[..., Engine]) -> None:
     Args:
         name: What `backend` calls it.
         make: The engine's class, or another callable: `make(folder, manifest, *, input_size, max_batch, device, precision_hint,
-            cache_folder)`; see `CheckedEngine` for what it returns.
+            cache_folder)`; see `InOrderEngine` for what it returns.
 
     Raises:
         EngineError: There is a backend of this name.

@@ -34,6 +34,7 @@ class OpenVinoEngine(CheckedEngine):
     """
 
     backend = "openvino"
+    runs_single_images = True
 
     def __init__(
         self,
@@ -54,12 +55,10 @@ class OpenVinoEngine(CheckedEngine):
             ManifestError: The model is missing or differs from the manifest.
         """
         target = choose_device(device)
-        if target == "NPU" and max_batch > 1:
-            raise EngineError(f"NPUs run single images, got max_batch {max_batch}; omit it, or use device 'cpu' or 'gpu'")
         super().__init__(manifest, input_size=input_size, max_batch=max_batch, max_requests=max_requests)
         path = folder / MODEL_FILE
         with network_file(folder, manifest) as copy:
-            model = read_network(copy, path, {name: spec.shape[1:] for name, spec in self.inputs.items()}, max_batch)
+            model = read_network(copy, path, {name: spec.shape[1:] for name, spec in self.inputs.items()})
         # A few cores for each request: more images a second than all cores for one.
         config: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT" if max_requests > 1 else "LATENCY"}
         if target == _CPU and max_requests > 1:

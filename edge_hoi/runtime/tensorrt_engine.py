@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_hoi.errors import EngineError
-from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, PrecisionHint
+from edge_hoi.runtime.engine import Arrays, Device, InOrderEngine, PrecisionHint
 from edge_hoi.runtime.gpu import Gpu
 from edge_hoi.runtime.manifest import Manifest
 from edge_hoi.runtime.plan import Plan, PlanBackend
@@ -26,7 +26,7 @@ from edge_hoi.runtime.tensorrt_plans import cached_plan_path, read_plan, replace
 log = logging.getLogger(__name__)
 
 
-class TensorRtEngine(CheckedEngine):
+class TensorRtEngine(InOrderEngine):
     """An ONNX engine compiled and run by TensorRT in the network's own precision; `cache_folder` keeps plans compiled here."""
 
     backend = "tensorrt"

@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_hoi.errors import EngineError, MissingDependencyError
-from edge_hoi.runtime.engine import Arrays, CheckedEngine, Device, check_device
+from edge_hoi.runtime.engine import Arrays, Device, InOrderEngine, check_device
 from edge_hoi.runtime.manifest import Manifest
 
 if TYPE_CHECKING:
     import torch
 
 
-class TorchEngine(CheckedEngine):
+class TorchEngine(InOrderEngine):
     """A PyTorch module as an engine."""
 
     backend = "torch"
