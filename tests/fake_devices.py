@@ -17,7 +17,7 @@ class FakeCore:
 
     def __init__(self, devices, discrete=()):
         self.available_devices, self._devices, self._discrete = ["CPU", *devices], devices, discrete
-        self.opened = []
+        self.opened, self.batches = [], []
 
     def __getattr__(self, name):
         return getattr(openvino_core(), name)
@@ -34,6 +34,7 @@ class FakeCore:
 
     def compile_model(self, model, device, config):
         self.opened.append((device, config))
+        self.batches.append(model.input(0).partial_shape[0].max_length)
         if device == "CPU":
             return openvino_core().compile_model(model, device, config)
         compiled = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

@@ -137,7 +137,7 @@ class CheckedEngine(ABC):
 
     Attributes:
         runs_single_images: Whether the images of a batch are run one by one. A network compiled for any batch size may use other kernels
-            than one for single images: in INT8 on CPUs, scores would depend on `max_batch`. CPUs gain no speed from batches.
+            than one for single images: in INT8 on CPUs, scores would depend on `max_batch`. Several requests gain more than batches there.
     """
 
     backend: ClassVar[str]

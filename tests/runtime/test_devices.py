@@ -95,11 +95,11 @@ def test_the_first_of_several_gpus_is_meant_by_gpu(handmade_folder, machine):
     assert core.opened[0][0] == "GPU"
 
 
-def test_an_npu_takes_single_images(handmade_folder, machine):
-    machine(NPU=NPU)
-    with pytest.raises(EngineError, match="single images, got max_batch 2; omit it, or use device 'cpu' or 'gpu'"):
-        open_engine(handmade_folder, device="npu", max_batch=2)
-    open_engine(handmade_folder, device="npu", max_batch=1).close()
+@pytest.mark.parametrize(("device", "found"), [("npu", {"NPU": NPU}), ("gpu", {"GPU": GPU})], ids=["npu", "gpu"])
+def test_every_device_gets_a_network_for_single_images(handmade_folder, machine, device, found):
+    core = machine(**found)
+    open_engine(handmade_folder, device=device, max_batch=2).close()
+    assert core.batches == [1]
 
 
 def test_a_device_that_cannot_compile_the_network_is_an_error_that_names_the_cpu(handmade_folder, machine, monkeypatch):
