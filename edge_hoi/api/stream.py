@@ -62,7 +62,7 @@ class Stream:
             while not self._stopping.is_set() and not mailbox.is_finished:
                 if (frame := mailbox.get(_POLL_SECONDS)) is None:
                     continue
-                (found,) = self._builder.pool.detector_for(frame.image, self.vocabulary).detect([frame.image])
+                (found,) = self._builder.pool.detector_for(frame.pixels, self.vocabulary).detect([frame.pixels])
                 tracked = self._tracker.update(frame, found)
                 yield frame, tracked.select(tracked.scores >= self._threshold)
             if self.reader.error is not None and not self._stopping.is_set():

@@ -14,7 +14,7 @@ from edge_hoi.detection.tiles import Tile, tiles_of
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime import Engine
 from edge_hoi.telemetry import StageTimer
-from edge_hoi.types import Image, Interactions
+from edge_hoi.types import DecodedImage, Image, Interactions
 from edge_hoi.vocabulary import Vocabulary
 
 
@@ -71,11 +71,11 @@ class FixedSizeDetector:
         self._timer = timer or StageTimer()
         self._of_thread = threading.local()
 
-    def detect(self, images: Sequence[Image]) -> list[Interactions]:
+    def detect(self, images: Sequence[Image | DecodedImage]) -> list[Interactions]:
         """Detect the interactions of images, in batches of up to the engine's `max_batch`.
 
         Args:
-            images: `(H, W, 3)` uint8 RGB, of any sizes; another aspect ratio than the engine's is squeezed.
+            images: `(H, W, 3)`, uint8 RGB or as decoded, of any sizes; another aspect ratio than the engine's is squeezed.
 
         Raises:
             EngineError: The engine fails, or returns numbers that are not finite.
@@ -83,7 +83,7 @@ class FixedSizeDetector:
         size = max(1, self.engine.max_batch // len(self._tiles))
         return [found for begin in range(0, len(images), size) for found in self._detect_batch(images[begin : begin + size])]
 
-    def embed(self, images: Sequence[Image]) -> dict[str, NDArray[np.float32]]:
+    def embed(self, images: Sequence[Image | DecodedImage]) -> dict[str, NDArray[np.float32]]:
         """Preprocess at most `max_batch` images and return the engine's outputs; raise `EngineError` if it fails."""
         with self._timer.measure("preprocess"):
             inputs = self._preprocessor()(images)
@@ -98,9 +98,9 @@ class FixedSizeDetector:
         found: Preprocessor = self._of_thread.preprocessor
         return found
 
-    def _detect_batch(self, images: Sequence[Image]) -> list[Interactions]:
+    def _detect_batch(self, images: Sequence[Image | DecodedImage]) -> list[Interactions]:
         size, count = self.engine.max_batch, len(self._tiles)
-        crops = [tile.crop(image) for image in images for tile in self._tiles]
+        crops = images if count == 1 else [tile.crop(_pixels(image)) for image in images for tile in self._tiles]
         batches = [self.embed(crops[begin : begin + size]) for begin in range(0, len(crops), size)]
         with self._timer.measure("postprocess"):
             found = [scored for outputs in batches for scored in self._score(outputs)]
@@ -110,7 +110,7 @@ class FixedSizeDetector:
         scores = pair_scores(*self.classifier.logits(outputs), self.vocabulary.object_ids, self.engine.manifest.scoring)
         return [_Scored(*each) for each in zip(scores, outputs["human_boxes"], outputs["object_boxes"], strict=True)]
 
-    def _select(self, image: Image, found: Sequence[_Scored]) -> Interactions:
+    def _select(self, image: Image | DecodedImage, found: Sequence[_Scored]) -> Interactions:
         """Select the interactions of an image from what was found in each of its tiles."""
         if len(found) > 1:
             found = [_in_frame(tile, each) for tile, each in zip(self._tiles, found, strict=True)]
@@ -125,6 +125,10 @@ class FixedSizeDetector:
             score_threshold=self._score_threshold,
             max_interactions=self._max_interactions,
         )
+
+
+def _pixels(image: Image | DecodedImage) -> Image:
+    return image if isinstance(image, np.ndarray) else image.rgb()
 
 
 def _in_frame(tile: Tile, found: _Scored) -> _Scored:

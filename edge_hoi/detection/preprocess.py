@@ -1,11 +1,12 @@
 """From decoded frames to an engine's inputs.
 
 B batch, H and W input size, S side of CLIP's square. HOICLIP resizes with PIL's antialiased bilinear filter, which takes 8 ms for a 720p
-frame; `resize` takes about 1 ms, with a mean difference of half a grey level.
+frame; `resize` takes about 1 ms, with a mean difference of half a grey level. Decoded video is resized by its decoder's library.
 """
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge_hoi.detection.resample import ClipCrop
 from edge_hoi.runtime import InputDescription
-from edge_hoi.types import Image
+from edge_hoi.types import DecodedImage, Image
 
 _HALVE_FROM = 3.0
 """From this factor on, downscaling starts with halving, for which OpenCV has an exact and fast path."""
@@ -34,11 +35,11 @@ class Preprocessor:
         self._clip = _ClipPreprocessor(description, height=height, width=width) if description.clip_size is not None else None
         self._image = np.empty((1, 3, height, width), np.float32)
 
-    def __call__(self, images: Sequence[Image]) -> dict[str, NDArray[np.float32]]:
+    def __call__(self, images: Sequence[Image | DecodedImage]) -> dict[str, NDArray[np.float32]]:
         """Resize and normalise.
 
         Args:
-            images: B images `(h, w, 3)` uint8 RGB, of any sizes.
+            images: B images `(h, w, 3)`, uint8 RGB or as decoded, of any sizes.
 
         Returns:
             `image` `(B, 3, H, W)` and, if the engine has it, `clip_image` `(B, 3, S, S)`, float32, C-contiguous, overwritten by the next
@@ -48,11 +49,16 @@ class Preprocessor:
             self._image = np.empty((len(images), 3, self._height, self._width), np.float32)
         batch = self._image[: len(images)]
         for image, planes in zip(images, batch, strict=True):
-            resized = resize(image, height=self._height, width=self._width)
-            for channel, plane in enumerate(cv2.split(resized)):
+            for channel, plane in enumerate(self._resize(image)):
                 # The only OpenCV call that converts, scales and shifts in one pass: plane * scale + plane * 0 + offset.
                 cv2.addWeighted(plane, self._scale[channel], plane, 0, self._offset[channel], planes[channel], cv2.CV_32F)
         return {"image": batch} if self._clip is None else {"image": batch, "clip_image": self._clip(batch)}
+
+    def _resize(self, image: Image | DecodedImage) -> Sequence[NDArray[Any]]:
+        """Return the planes, `(H, W)` uint8 each."""
+        if isinstance(image, np.ndarray):
+            return cv2.split(resize(image, height=self._height, width=self._width))
+        return list(image.resized(height=self._height, width=self._width))
 
 
 class _ClipPreprocessor:

@@ -1,4 +1,4 @@
-"""Convert decoded frames to RGB as players show them: with square pixels, turned and mirrored by the display matrix."""
+"""Show decoded frames as players do: with square pixels, turned and mirrored by the display matrix."""
 
 import errno
 import struct
@@ -6,22 +6,22 @@ from fractions import Fraction
 from typing import cast
 
 import av
-import numpy as np
 from av.sidedata.sidedata import SideDataContainer, Type
-from av.video.reformatter import VideoReformatter
 
-from edge_hoi.types import Image
+from edge_hoi.ingest.video_image import Reformatters, Turn, VideoImage
 
 _MOST_STRETCHED = 4  # valid sample aspect ratios are at most 2:1 or so; FFmpeg also passes on nonsense
-_TURNS = ((False, False, False), (True, True, False), (False, True, True), (True, False, True))  # by quarter turns counterclockwise
+_TURNS = (Turn(False, False, False), Turn(True, True, False), Turn(False, True, True), Turn(True, False, True))
+"""By quarter turns counterclockwise."""
 
 
 class Display:
-    """Converts the frames of one stream."""
+    """Makes images of the frames of one stream."""
 
     def __init__(self, stream: av.VideoStream, max_pixels: int) -> None:
         self._max_pixels = max_pixels
-        self._reformatter = VideoReformatter()  # shared, because creating one costs more than converting a frame
+        self._reformatters = Reformatters()
+        self._convertible: tuple[str, int, int] | None = None  # pixel format and size
         # Reading side data is rare: afterwards frame and data refer to each other, and only the garbage collector frees them.
         self._rotation: int | None = None
         self._turn = _TURNS[0]
@@ -30,8 +30,8 @@ class Display:
         # A container's ratio overrides that of the video itself, which may change.
         self._container_ratio = None if container_ratio == self._context.sample_aspect_ratio else container_ratio
 
-    def rgb(self, frame: av.VideoFrame) -> Image:
-        """Convert a frame to `(H, W, 3)` uint8, contiguous.
+    def image(self, frame: av.VideoFrame) -> VideoImage:
+        """Make the image of a frame.
 
         Raises:
             av.FFmpegError: Its pixel format cannot be converted, or with square pixels it has more than `max_pixels`.
@@ -39,15 +39,14 @@ class Display:
         width = self._square_width(frame)
         if width * frame.height > self._max_pixels:
             raise av.error.ArgumentError(errno.EINVAL, "more than max_pixels")
-        # One thread: more would compete with the engine's.
-        scaled = self._reformatter.reformat(frame, width=width, format="rgb24", threads=1)
         if frame.rotation != self._rotation:
-            self._rotation, self._turn = frame.rotation, _turn(scaled)
-        image = np.asarray(scaled.to_ndarray(), np.uint8)
-        is_transposed, flips_rows, flips_columns = self._turn
-        if is_transposed:
-            image = image.swapaxes(0, 1)
-        return np.ascontiguousarray(image[:: -1 if flips_rows else 1, :: -1 if flips_columns else 1])
+            self._rotation, self._turn = frame.rotation, _turn(frame)
+        image = VideoImage(frame, width, self._turn, self._reformatters)
+        kind = (frame.format.name, frame.width, frame.height)
+        if kind != self._convertible:
+            image.rgb()  # fails here if it ever does, and not in a thread that expects no error
+            self._convertible = kind
+        return image
 
     def _square_width(self, frame: av.VideoFrame) -> int:
         ratio = self._container_ratio or self._context.sample_aspect_ratio or Fraction(1)
@@ -55,8 +54,8 @@ class Display:
         return max(1, round(frame.width * ratio)) if is_valid else frame.width
 
 
-def _turn(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
-    """Return whether to transpose a frame, then to flip its rows, and its columns.
+def _turn(frame: av.VideoFrame) -> Turn:
+    """Return how a frame is shown.
 
     A matrix that is not one of the eight orientations is rounded to the nearest; a singular one is none.
     """
@@ -71,4 +70,4 @@ def _turn(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
     if a * d == b * c:
         return _TURNS[0]
     is_transposed = abs(b) + abs(c) > abs(a) + abs(d)
-    return is_transposed, (b if is_transposed else d) < 0, (c if is_transposed else a) < 0
+    return Turn(is_transposed, (b if is_transposed else d) < 0, (c if is_transposed else a) < 0)

@@ -170,7 +170,7 @@ class IsolatedSource(Source):
             self._released.append(slot)
             self._return_slots()
         return Frame(
-            image=pixels.reshape(height, width, 3),
+            pixels=pixels.reshape(height, width, 3),
             pts_seconds=float(pts_seconds),
             captured_at=None if captured_at is None else datetime.fromisoformat(captured_at),
             clock=ClockInfo(*clock),

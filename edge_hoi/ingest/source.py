@@ -8,7 +8,7 @@ from typing import Protocol
 from typing_extensions import Self
 
 from edge_hoi.ingest.clock import CaptureClock, RateLimit
-from edge_hoi.types import Frame, Image
+from edge_hoi.types import DecodedImage, Frame, Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +101,10 @@ class FrameStamp:
         self._index += 1
         return self._rate_limit.selects(pts_seconds)
 
-    def frame(self, image: Image, pts_seconds: float, *, is_corrupt: bool) -> Frame:
+    def frame(self, pixels: Image | DecodedImage, pts_seconds: float, *, is_corrupt: bool) -> Frame:
         """Create the frame that was counted last."""
         return Frame(
-            image=image,
+            pixels=pixels,
             pts_seconds=pts_seconds,
             captured_at=self._capture_clock.captured_at(pts_seconds),
             clock=self._capture_clock.clock,

@@ -83,7 +83,7 @@ class VideoSource(Source):
             if not self._stamp.count(pts_seconds):
                 continue
             try:
-                image = self._display.rgb(decoded.frame)
+                image = self._display.image(decoded.frame)
             except av.FFmpegError:
                 self.tally.decode_errors += 1
                 continue
@@ -96,7 +96,7 @@ class VideoSource(Source):
     def _describe(self, stream: av.VideoStream, first: DecodedFrame, *, source_id: str, is_live: bool) -> SourceInfo:
         rate = nominal_rate(stream)
         try:
-            height, width, _ = self._display.rgb(first.frame).shape
+            height, width, _ = self._display.image(first.frame).shape
         except av.FFmpegError:
             raise source_error(self._connection.url, self._connection.kind, "unsupported") from None
         return SourceInfo(

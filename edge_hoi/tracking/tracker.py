@@ -155,7 +155,9 @@ class Tracker:
     def _appearances(self, frame: Frame, seen: Observations) -> Appearances:
         """Compute the appearance of people; that of objects is all zero."""
         is_person = seen.category_ids == NO_OBJECT
-        of_people = compute_appearances(frame.image, seen.boxes[is_person])
+        image = frame.reduced
+        scale = np.array([image.shape[1] / frame.width, image.shape[0] / frame.height] * 2, np.float32)
+        of_people = compute_appearances(image, seen.boxes[is_person] * scale)
         appearances = np.zeros((len(seen.boxes), of_people.shape[1]), np.float32)
         appearances[is_person] = of_people
         return appearances

@@ -7,7 +7,7 @@ may be 0 everywhere.
 """
 
 from edge_hoi.types.event import EndReason, EpisodeScore, Event, ModelInfo, Moment, NormalisedBox, Participant, Phase
-from edge_hoi.types.frame import MAX_PIXELS, ClockInfo, ClockQuality, ClockSource, Frame, Image
+from edge_hoi.types.frame import MAX_PIXELS, ClockInfo, ClockQuality, ClockSource, DecodedImage, Frame, Image
 from edge_hoi.types.interactions import HUMAN_CATEGORY, NO_OBJECT, Box, Boxes, Ids, Interaction, Interactions, Scores
 from edge_hoi.types.track import NO_TRACK, Track, TrackedInteractions, TrackState, appearance_difference
 
@@ -21,6 +21,7 @@ __all__ = [
     "ClockInfo",
     "ClockQuality",
     "ClockSource",
+    "DecodedImage",
     "EndReason",
     "EpisodeScore",
     "Event",

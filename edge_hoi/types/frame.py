@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,12 +31,34 @@ class ClockInfo:
     quality: ClockQuality
 
 
+class DecodedImage(Protocol):
+    """An image in its decoder's form, converted when it is read. Threads may share it."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """`(H, W, 3)`, as that of an array."""
+        ...
+
+    def rgb(self) -> Image:
+        """Convert to `(H, W, 3)` uint8 RGB, contiguous; to the same array each time."""
+        ...
+
+    def resized(self, *, height: int, width: int) -> Image:
+        """Resize with a triangle filter, as PIL's antialiased bilinear one is, to `(3, height, width)` uint8 RGB, contiguous."""
+        ...
+
+    @property
+    def reduced(self) -> Image:
+        """The result of the last call of `resized`, as `(h, w, 3)`; `rgb` if there was none."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One decoded image of one source.
 
     Attributes:
-        image: `(H, W, 3)` uint8 RGB.
+        pixels: `(H, W, 3)` uint8 RGB, or an image that is not converted yet.
         pts_seconds: Media time: presentation time since the source's first frame, never decreasing within a source.
         captured_at: UTC capture time; None where only media time is known.
         clock: The source of `captured_at`.
@@ -46,7 +68,7 @@ class Frame:
         is_corrupt: The decoder reported damage; such a frame never starts an event.
     """
 
-    image: Image = field(repr=False)
+    pixels: Image | DecodedImage = field(repr=False)
     pts_seconds: float
     captured_at: datetime | None
     clock: ClockInfo
@@ -57,17 +79,28 @@ class Frame:
 
     def __post_init__(self) -> None:
         """Check shape, type and time zone."""
-        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
-            raise ValueError(f"a frame's image is (H, W, 3) uint8, got {self.image.shape} {self.image.dtype}")
+        pixels = self.pixels
+        if isinstance(pixels, np.ndarray) and (pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8):
+            raise ValueError(f"a frame's image is (H, W, 3) uint8, got {pixels.shape} {pixels.dtype}")
         if self.captured_at is not None and self.captured_at.tzinfo is None:
             raise ValueError("captured_at must carry a time zone (UTC)")
 
     @property
+    def image(self) -> Image:
+        """The image, `(H, W, 3)` uint8 RGB, converted when it is first read."""
+        return self.pixels if isinstance(self.pixels, np.ndarray) else self.pixels.rgb()
+
+    @property
+    def reduced(self) -> Image:
+        """The image for what needs no detail, `(h, w, 3)` uint8 RGB: in the size of the detector's input, if it was resized to that."""
+        return self.pixels if isinstance(self.pixels, np.ndarray) else self.pixels.reduced
+
+    @property
     def width(self) -> int:
         """Width in pixels."""
-        return int(self.image.shape[1])
+        return int(self.pixels.shape[1])
 
     @property
     def height(self) -> int:
         """Height in pixels."""
-        return int(self.image.shape[0])
+        return int(self.pixels.shape[0])

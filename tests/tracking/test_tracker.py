@@ -43,7 +43,7 @@ def in_colour(pts, people):
     image = np.full_like(frame.image, 90)
     for (left, top, right, bottom), colour in people:
         image[int(top) : int(bottom), int(left) : int(right)] = colour
-    return replace(frame, image=image)
+    return replace(frame, pixels=image)
 
 
 @pytest.mark.parametrize("fps", [5, 30])
