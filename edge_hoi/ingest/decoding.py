@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, TypeGuard
 
@@ -17,6 +17,7 @@ from edge_hoi.ingest.rtsp_relay import RtspRelay
 from edge_hoi.ingest.source import SourceTally
 from edge_hoi.ingest.source_errors import ffmpeg_source_error, source_error
 from edge_hoi.ingest.url import SourceKind, local_path
+from edge_hoi.ingest.watchdog import Watchdog
 from edge_hoi.masking import mask_url
 from edge_hoi.types import MAX_PIXELS
 
@@ -38,14 +39,15 @@ class Connection:
         url: The source's URL or path, with its secrets.
         kind: The kind of the source.
         location: The URL for FFmpeg.
-        open_timeout_seconds: Longest wait for an answer, and again for the first packets.
-        read_timeout_seconds: Longest wait for a packet.
+        open_timeout_seconds: Longest wait until it is open.
+        read_timeout_seconds: Longest wait for a frame, and before the first one for a packet of video.
         format: FFmpeg's name of the input format; None to detect it.
         options: FFmpeg's options.
         network: Connects to its server; None for what is no network source.
         is_tls_verified: Whether its server's certificate is verified; None without TLS.
         max_pixels: Frames with more pixels are not decoded. FFmpeg counts rows as padded to a multiple of 64 pixels.
         is_stopped: Asked before each packet is read; once it returns True, reading ends with `SourceError`.
+        watchdog: Interrupts waits for a network source or a device.
     """
 
     url: str = field(repr=False)
@@ -59,9 +61,38 @@ class Connection:
     is_tls_verified: bool | None = None
     max_pixels: int = MAX_PIXELS
     is_stopped: Callable[[], bool] = lambda: False
+    watchdog: Watchdog | None = None
+
+    def allow(self, seconds: float) -> None:
+        """Allow this many seconds for what is waited for next."""
+        if self.watchdog is not None:
+            self.watchdog.allow(seconds)
+        if self.network is not None:
+            self.network.restart(seconds)
+
+    def pause(self) -> None:
+        """Wait for nothing until `allow`."""
+        if self.watchdog is not None:
+            self.watchdog.pause()
+
+    @property
+    def interruption(self) -> SourceError | None:
+        """The error if it was stopped or took too long, else None."""
+        if self.is_stopped():
+            return source_error(self.url, self.kind, "unreachable", "it was stopped")
+        if self.watchdog is not None and self.watchdog.has_expired:
+            return source_error(self.url, self.kind, "timeout")
+        return None
+
+    @property
+    def error(self) -> SourceError | None:
+        """What ended the data, of which FFmpeg knows nothing."""
+        return self.interruption or (None if self.network is None else self.network.error)
 
     def close(self) -> None:
         """Close what is open besides FFmpeg's container."""
+        if self.watchdog is not None:
+            self.watchdog.close()
         if self.network is not None:
             self.network.close()
 
@@ -75,43 +106,45 @@ def file_connection(url: str, max_pixels: int = MAX_PIXELS, is_stopped: Callable
 
 def open_container(connection: Connection) -> InputContainer:
     """Open a container, or raise `SourceError`."""
-    network = connection.network
-    if network is None:
-        return _open(connection, connection.location, connection.format)
+    connection.allow(connection.open_timeout_seconds)
     try:
-        while True:
-            network.start(connection.open_timeout_seconds)
-            network.restart(connection.open_timeout_seconds)
-            try:
-                container = _open(connection, network.location, network.format)
-            except SourceError as error:
-                if network.follows_redirect():
-                    continue
-                raise (network.error or error) from None
-            if network.error is not None and network.error.code == "refused":  # which FFmpeg tolerates in a part of HLS
-                container.close()
-                raise network.error
-            return container
+        return _open_network(connection, connection.network) if connection.network else _open(connection)
+    except SourceError as error:
+        connection.close()
+        raise (connection.error or error) from None
     except BaseException:
-        network.close()
+        connection.close()
         raise
 
 
-def _open(connection: Connection, location: str, format_name: str | None) -> InputContainer:
-    started = time.monotonic()
+def _open_network(connection: Connection, network: HttpClient | RtspRelay) -> InputContainer:
+    while True:
+        network.start(connection.open_timeout_seconds)
+        network.restart(connection.open_timeout_seconds)
+        try:
+            container = _open(replace(connection, location=network.location, format=network.format))
+        except SourceError:
+            if network.follows_redirect():
+                continue
+            raise
+        if network.error is not None and network.error.code == "refused":  # which FFmpeg tolerates in a part of HLS
+            container.close()
+            raise network.error
+        return container
+
+
+def _open(connection: Connection) -> InputContainer:
     try:
         container: InputContainer = av.open(
-            location,
+            connection.location,
             mode="r",
-            format=format_name,
+            format=connection.format,
             options=limiting_options(connection.kind, connection.max_pixels) | connection.options,
-            timeout=(connection.open_timeout_seconds, connection.read_timeout_seconds),
             io_open=None if connection.network is None else connection.network.io_open,
             **_TOLERATE_METADATA,
         )
     except av.FFmpegError as error:
-        is_timed_out = time.monotonic() - started >= connection.open_timeout_seconds
-        raise ffmpeg_source_error(error, connection.url, connection.kind, is_timed_out=is_timed_out) from None
+        raise ffmpeg_source_error(error, connection.url, connection.kind) from None
     return container
 
 
@@ -210,61 +243,53 @@ class DecodedStream:
     def __iter__(self) -> Iterator[DecodedFrame]:
         """Decode to the end; raise `SourceError` if the connection breaks or times out."""
         for packet in self._packets():
-            yield from self._decode(packet)
+            for decoded in self._decode(packet):
+                self._connection.pause()
+                yield decoded
+                self._connection.allow(self._connection.read_timeout_seconds)
         self.tally.is_truncated = not self._is_live and (self._is_cut or self._missing_seconds() > _TRUNCATION_SECONDS)
 
     def _packets(self) -> "Iterator[av.Packet[av.VideoStream] | None]":
         opened = time.monotonic()
-        # The declared length of a recording includes its sound, so all streams are read to find the end.
-        packets = self._container.demux(*([self._stream] if self._is_live else self._container.streams))
-        network = self._connection.network
+        # All streams are read: the declared length of a recording includes its sound, and a camera whose sound goes on may send no video.
+        packets = self._container.demux(*self._container.streams)
+        self._connection.allow(self._connection.read_timeout_seconds)
         while True:
-            if self._connection.is_stopped():
-                raise source_error(self._connection.url, self._connection.kind, "unreachable", "it was stopped")
-            started = time.monotonic()
-            if network is not None:
-                network.restart(self._connection.read_timeout_seconds)
+            if self._connection.network is not None:
+                self._connection.network.restart(self._connection.read_timeout_seconds)
             try:
                 packet = next(packets, None)
             except av.FFmpegError as error:
-                self._raise_network_error()
-                self._end_early(error, time.monotonic() - started)
+                self._end_early(error)
                 yield None  # flushes the decoder
                 return
+            failure = self._connection.error if packet is None else self._connection.interruption
+            if failure is not None:
+                raise failure
             if packet is None:
-                self._raise_network_error()
                 return
-            self._check_timeouts(opened, started)
             self._measure(packet)
             if _is_of(packet, self._stream):
+                self._await_first_frame(opened)
                 yield packet
 
-    def _raise_network_error(self) -> None:
-        """Raise the error that ended the data, if any: FFmpeg knows only that there is no more."""
-        network = self._connection.network
-        if network is not None and network.error is not None:
-            raise network.error
-
-    def _end_early(self, error: av.FFmpegError, waited_seconds: float) -> None:
+    def _end_early(self, error: av.FFmpegError) -> None:
         """Mark a recording whose data ends early as cut; raise any other error."""
-        kind = self._connection.kind
-        is_timed_out = kind is not SourceKind.FILE and waited_seconds >= self._connection.read_timeout_seconds
-        is_data = kind is SourceKind.FILE or isinstance(error, av.error.InvalidDataError)
-        if self._is_live or is_timed_out or not is_data:
-            raise ffmpeg_source_error(error, self._connection.url, kind, is_timed_out=is_timed_out) from None
+        if self._connection.error is not None:
+            raise self._connection.error from None
+        is_data = self._connection.kind is SourceKind.FILE or isinstance(error, av.error.InvalidDataError)
+        if self._is_live or not is_data:
+            raise ffmpeg_source_error(error, self._connection.url, self._connection.kind) from None
         self._is_cut = True
 
-    def _check_timeouts(self, opened: float, started: float) -> None:
-        """Raise the error of a connection that sends no data, or no frame that can be decoded."""
-        if self._connection.kind is SourceKind.FILE:
+    def _await_first_frame(self, opened: float) -> None:
+        """Wait longer for the first frame of a live source that sends video, which begins with the next key frame, but not for ever."""
+        if self._connection.kind is SourceKind.FILE or self.tally.frames_decoded:
             return
-        now = time.monotonic()
-        # When a read times out, FFmpeg first returns the packet that its parser buffered, and reports the timeout on the next read.
-        is_silent = now - started >= self._connection.read_timeout_seconds
-        has_no_frame = self.tally.frames_decoded == 0 and now - opened >= _FIRST_FRAME_SECONDS
-        if is_silent or has_no_frame:
-            cause = None if is_silent else f"it sent no frame that can be decoded in {_FIRST_FRAME_SECONDS:g} s"
+        if time.monotonic() - opened >= _FIRST_FRAME_SECONDS:
+            cause = f"it sent no frame that can be decoded in {_FIRST_FRAME_SECONDS:g} s"
             raise source_error(self._connection.url, self._connection.kind, "timeout", cause)
+        self._connection.allow(self._connection.read_timeout_seconds)
 
     def _measure(self, packet: "av.Packet[av.stream.Stream]") -> None:
         if packet.pts is None:

@@ -22,7 +22,7 @@ from edge_hoi import __version__
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest.aes import CbcReader
 from edge_hoi.ingest.remote_access import RemoteAccess
-from edge_hoi.ingest.source_errors import source_error
+from edge_hoi.ingest.source_errors import source_error, status_error
 from edge_hoi.ingest.url import SourceKind
 
 _PLAYLIST = b"#EXTM3U"
@@ -35,7 +35,6 @@ _MAX_REDIRECTS = 5
 _MAX_READ_BYTES = 1 << 16
 _MAX_COOKIES = 50
 _PLAYLIST_TYPES = frozenset({"application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl"})
-_CODE_OF_STATUS = {401: "unauthorized", 403: "unauthorized", 404: "not_found", 410: "not_found"}
 
 
 class HttpClient:
@@ -126,9 +125,7 @@ class HttpClient:
             response: http.client.HTTPResponse | None = self._opener.open(request)
         except urllib.error.HTTPError as error:
             error.close()
-            code = _CODE_OF_STATUS.get(error.code, "unreachable")
-            cause = f"the server answered {error.code}" if code == "unreachable" else None
-            raise source_error(self._url, SourceKind.HTTP, code, cause) from None
+            raise status_error(self._url, SourceKind.HTTP, error.code) from None
         except urllib.error.URLError as error:
             raise error.reason if isinstance(error.reason, Exception) else error from None
         except ValueError as error:  # from urllib, of other schemes than Basic and Digest

@@ -13,6 +13,7 @@ from edge_hoi.ingest.rtsp_relay import RtspRelay
 from edge_hoi.ingest.source import Source
 from edge_hoi.ingest.url import SourceKind, local_path, source_kind
 from edge_hoi.ingest.video import VideoSource
+from edge_hoi.ingest.watchdog import Watchdog
 from edge_hoi.types import MAX_PIXELS
 
 _logger = logging.getLogger(__name__)
@@ -44,8 +45,8 @@ def open_source(
             where it declares no length.
         target_fps: Process at most this many frames per second, by media time; None for all.
         rtsp_transport: UDP loses packets under load, TCP does not.
-        open_timeout_seconds: Longest wait for a network source to answer, and again for its first packets.
-        read_timeout_seconds: Longest wait for the next packet of a network source.
+        open_timeout_seconds: Longest wait until a network source or a device is open.
+        read_timeout_seconds: Longest wait for its next frame, however much sound it sends.
         recorded_at: When a recording started, with a time zone.
         image_folder_fps: Images per second of media time, for a folder.
         max_pixels: Larger frames are not decoded; they are counted as errors, and the source continues.
@@ -82,6 +83,7 @@ def open_source(
             format="v4l2",
             max_pixels=max_pixels,
             is_stopped=is_stopped,
+            watchdog=Watchdog(lambda: None, is_stopped),
         )
     else:
         access = RemoteAccess(url, allowed_hosts=allowed_hosts, tls_verify=tls_verify, ca_file=ca_file)
@@ -101,6 +103,7 @@ def open_source(
             is_tls_verified=tls_verify if uses_tls(url) else None,
             max_pixels=max_pixels,
             is_stopped=is_stopped,
+            watchdog=Watchdog(access.abort, is_stopped),
         )
     if is_live is None and kind is not SourceKind.HTTP:
         is_live = kind is not SourceKind.FILE

@@ -4,7 +4,10 @@ import ipaddress
 import socket
 import ssl
 import time
+import weakref
 from collections.abc import Iterable
+from contextlib import suppress
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from edge_hoi.errors import ConfigError, SourceError
@@ -15,6 +18,9 @@ from edge_hoi.masking import mask_url
 _TLS_SCHEMES = frozenset({"https", "rtsps"})
 _SCHEMES = {"http": ("http", "https"), "https": ("https",), "rtsp": ("rtsp", "rtsps"), "rtsps": ("rtsps",)}
 """The schemes that a source of a scheme may lead to."""
+
+
+_Socket = TypeVar("_Socket", bound=socket.socket)
 
 
 class Deadline:
@@ -61,6 +67,8 @@ class RemoteAccess:
             ConfigError: `ca_file` cannot be read.
         """
         self.deadline = Deadline(0)
+        self._is_aborted = False
+        self._connections: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._url = url
         try:
             parts = urlsplit(url)
@@ -103,7 +111,7 @@ class RemoteAccess:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         for tried, (family, kind, protocol, _, address) in enumerate(addresses, 1):
             self._check_address(host, str(address[0]))
-            connection = socket.socket(family, kind, protocol)
+            connection = self._kept(socket.socket(family, kind, protocol))
             connection.settimeout(self.deadline.remaining() / (len(addresses) - tried + 1))  # leaves time for the others
             try:
                 connection.connect(address)
@@ -114,12 +122,21 @@ class RemoteAccess:
                     raise
         if not has_tls:
             return connection
-        connection.settimeout(self.deadline.remaining())
         try:
-            return self._tls.wrap_socket(connection, server_hostname=host)
+            connection = self._kept(self._tls.wrap_socket(connection, server_hostname=host, do_handshake_on_connect=False))
+            connection.settimeout(self.deadline.remaining())
+            connection.do_handshake()
         except BaseException:
             connection.close()
             raise
+        return connection
+
+    def abort(self) -> None:
+        """End all waits for servers, from another thread: break the connections, and allow no more."""
+        self._is_aborted = True
+        for connection in tuple(self._connections):
+            with suppress(OSError):  # it is not connected
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)  # not TLS's own, which also changes its state
 
     def refusal(self, cause: str, fix: str | None = None) -> SourceError:
         """Create the error of a source that wants what it may not have."""
@@ -139,6 +156,14 @@ class RemoteAccess:
             fix = "check that the port is one of TLS, and that the server has TLS 1.2 or newer"
             return source_error(self._url, kind, "unreachable", f"TLS failed ({(error.reason or 'the connection broke').lower()})", fix)
         return source_error(self._url, kind, "unreachable")
+
+    def _kept(self, connection: _Socket) -> _Socket:
+        """Keep a connection to abort it."""
+        self._connections.add(connection)
+        if self._is_aborted:
+            connection.close()
+            raise TimeoutError
+        return connection
 
     def _check_address(self, host: str, address: str) -> None:
         scope = _scope(address)

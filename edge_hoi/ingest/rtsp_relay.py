@@ -15,6 +15,8 @@ from edge_hoi.errors import SourceError
 from edge_hoi.ingest.remote_access import RemoteAccess, uses_tls
 from edge_hoi.ingest.rtsp_messages import RtspMessages
 from edge_hoi.ingest.rtsp_requests import RtspRequests
+from edge_hoi.ingest.source_errors import status_error
+from edge_hoi.ingest.url import SourceKind
 
 _PORT, _TLS_PORT = 554, 322
 _MAX_REDIRECTS = 5
@@ -26,7 +28,7 @@ class RtspRelay:
     """Connects FFmpeg to the server of a source.
 
     Attributes:
-        error: Why the relay ended the connection; None while it has not.
+        error: Why the relay ended the connection, or the server did not do what FFmpeg asked for last; None if neither.
         location: The URL for FFmpeg, on this machine.
         format: FFmpeg's name of the format.
     """
@@ -99,7 +101,7 @@ class RtspRelay:
         poll = select.poll()
         poll.register(client, select.POLLIN)
         poll.register(server, select.POLLIN)
-        messages: RtspMessages | None = RtspMessages(_address(server))
+        messages = RtspMessages(_address(server))
         owes_reply = True
         while True:
             ready = _ready(poll, server)
@@ -108,10 +110,9 @@ class RtspRelay:
                 if not sent:
                     return
                 request = requests.take(sent)
-                owes_reply = messages is not None
-                if messages is not None and request.startswith(b"PLAY "):  # after which FFmpeg follows no redirect
-                    client.sendall(messages.rest())
-                    messages = None
+                messages.has_ended = messages.has_ended or request.startswith(b"TEARDOWN ")  # its reply changes nothing
+                owes_reply = not messages.has_ended
+                messages.is_last = messages.is_last or request.startswith(b"PLAY ")
                 server.settimeout(_SEND_SECONDS)
                 with suppress(ConnectionError):  # which receiving tells
                     server.sendall(request)
@@ -120,13 +121,15 @@ class RtspRelay:
                 if data is None:
                     continue
                 if not data:
-                    if owes_reply and (messages is None or not messages.rest()):
-                        self.error = self._access.error_of(ConnectionResetError())
+                    if owes_reply:  # a part of one is for FFmpeg to judge
+                        self.error = None if messages.rest() else self._access.error_of(ConnectionResetError())
                     return
-                passed = data if messages is None else messages.take(data)
+                passed = messages.take(data)
                 owes_reply = owes_reply and not passed
+                # Before FFmpeg sees it, which then ends.
+                self.error = messages.refusal and status_error(self._url, SourceKind.RTSP, *messages.refusal)
                 client.sendall(passed)
-                if messages is not None and messages.redirect is not None:
+                if messages.redirect is not None:
                     self._redirect(messages.redirect)
                     return
 

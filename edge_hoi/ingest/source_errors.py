@@ -49,6 +49,14 @@ _CAUSE_AND_FIX_OF_FILE = {
     "crashed": ("its decoding process died", "check the file, and update PyAV"),
 }
 
+_CODE_OF_STATUS = {401: "unauthorized", 403: "unauthorized", 404: "not_found", 410: "not_found"}
+_FIX_OF_STATUS = {
+    453: "let fewer viewers watch it, or use its sub-stream",
+    461: "set rtsp_transport to udp",
+    500: "restart the camera if it stays so",
+    503: "it is starting or has too many viewers: wait, or let fewer watch it",
+}
+
 # Signatures of containers and images: (offset, bytes).
 _SIGNATURES = (
     *((4, box) for box in (b"ftyp", b"moov", b"mdat", b"moof", b"styp", b"free", b"skip", b"wide")),
@@ -87,20 +95,25 @@ def defect_error(source_id: str, error: Exception) -> SourceError:
     )
 
 
-def ffmpeg_source_error(error: av.FFmpegError, url: str, kind: SourceKind, *, is_timed_out: bool) -> SourceError:
+def ffmpeg_source_error(error: av.FFmpegError, url: str, kind: SourceKind) -> SourceError:
     """Translate an error of FFmpeg.
 
     Args:
         error: From PyAV. Its text and `filename` contain the unmasked URL and are not used.
         url: The source, with its secrets.
         kind: The kind of the source.
-        is_timed_out: Whether the call reached its timeout. FFmpeg reports an interrupted call as almost any error (a silent RTSP server
-            as invalid data).
     """
-    code = "timeout" if is_timed_out else _code_of(error, kind)
+    code = _code_of(error, kind)
     if code == "not_video" and kind in (SourceKind.FILE, SourceKind.IMAGE):
         return unreadable_file_error(url, kind)
     return source_error(url, kind, code)
+
+
+def status_error(url: str, kind: SourceKind, status: int, reason: str = "") -> SourceError:
+    """Create the error of a server's answer by its status (RFC 9110, section 15; RFC 2326, section 11)."""
+    code = _CODE_OF_STATUS.get(status, "unreachable")
+    cause = f"the server answered {status} {reason}".rstrip() if code == "unreachable" else None
+    return source_error(url, kind, code, cause, _FIX_OF_STATUS.get(status))
 
 
 def unreadable_file_error(url: str, kind: SourceKind) -> SourceError:
@@ -114,6 +127,9 @@ def unreadable_file_error(url: str, kind: SourceKind) -> SourceError:
 
 
 def _code_of(error: av.FFmpegError, kind: SourceKind) -> str:
+    is_network = kind in (SourceKind.RTSP, SourceKind.HTTP)
+    if is_network and isinstance(error, av.error.PermissionError):  # -1, by which FFmpeg's RTSP says that the connection broke
+        return "unreachable"
     for types, code in _CODE_OF_ERROR:
         if isinstance(error, types):
             return code

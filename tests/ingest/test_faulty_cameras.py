@@ -1,0 +1,173 @@
+"""Cameras with faults: what is noticed, in what time, and that none is lost."""
+
+import gc
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from busy_machine import within
+from numbered_clips import write_clip
+
+from edge_hoi.errors import SourceError
+from edge_hoi.ingest import ReaderState, SourceReader, open_source
+from edge_hoi.lab.soak.camera import FaultyCamera
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory):
+    """Return a clip of one second, which a camera repeats."""
+    return write_clip(tmp_path_factory.mktemp("clip") / "second.mp4", frames=25, key_frame_distance=25)
+
+
+@pytest.fixture
+def camera(second):
+    with FaultyCamera(second) as camera:
+        yield camera
+
+
+@pytest.fixture
+def camera_with_sound(second):
+    with FaultyCamera(second, has_sound=True) as camera:
+        yield camera
+
+
+def reader_of(camera, **options):
+    options = {"open_timeout_seconds": 5.0, "read_timeout_seconds": 2.0} | options
+    return SourceReader(
+        lambda: open_source(camera.url, source_id="door", **options), source_id="door", initial_wait_seconds=0.05, max_wait_seconds=0.2
+    )
+
+
+def wait_for(condition, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "timed out"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"])
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (401, "unauthorized", "the password was refused"),
+        (403, "unauthorized", "the password was refused"),
+        (404, "not_found", "no such stream"),
+        (453, "unreachable", "the server answered 453 Refused; let fewer viewers watch it"),
+        (500, "unreachable", "the server answered 500"),
+        (503, "unreachable", "the server answered 503 Refused; it is starting or has too many viewers"),
+    ],
+)
+def test_a_server_that_refuses_is_quoted_and_only_401_and_403_are_of_the_password(camera, method, status, code, words):
+    camera.faults.answers[method] = status
+    with pytest.raises(SourceError) as caught:
+        open_source(camera.url, source_id="door", open_timeout_seconds=2.0, read_timeout_seconds=1.0)
+    assert caught.value.code == code
+    assert words in str(caught.value)
+
+
+def test_a_wrong_password_is_unauthorized_and_the_right_one_is_not(second):
+    with FaultyCamera(second, password="canary-7") as camera:
+        with open_source(camera.url, source_id="door") as source:
+            assert next(iter(source)).width == 160
+        camera.password = "another"
+        with pytest.raises(SourceError) as caught:
+            open_source(camera.url.replace("another", "canary-7"), source_id="door")
+        assert caught.value.code == "unauthorized"
+
+
+def test_a_camera_that_breaks_off_after_it_asked_for_the_password_is_unreachable(second):
+    with FaultyCamera(second, password="canary-7") as camera:
+        camera.faults.answers["SETUP"] = "close"
+        with pytest.raises(SourceError) as caught:
+            open_source(camera.url, source_id="door")
+        assert (caught.value.code, caught.value.is_retryable) == ("unreachable", True)
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"])
+def test_silence_of_a_server_is_noticed_at_the_timeout(camera_with_sound, method):
+    camera_with_sound.faults.answers[method] = "silence"
+    started = time.monotonic()
+    with pytest.raises(SourceError) as caught:
+        open_source(camera_with_sound.url, source_id="door", open_timeout_seconds=2.0, read_timeout_seconds=2.0)
+    assert caught.value.code == "timeout"
+    assert 2.0 <= time.monotonic() - started < within(3.0)
+
+
+@pytest.mark.parametrize("has_sound", [False, True])
+def test_silence_of_the_video_from_the_start_is_noticed_at_the_timeout(second, has_sound):
+    with FaultyCamera(second, has_sound=has_sound) as camera:
+        camera.faults.is_silent = True
+        started = time.monotonic()
+        with pytest.raises(SourceError) as caught:
+            open_source(camera.url, source_id="door", open_timeout_seconds=2.0, read_timeout_seconds=1.0)
+        assert caught.value.code == "timeout"
+        assert 2.0 <= time.monotonic() - started < within(3.0)
+
+
+@pytest.mark.parametrize("has_sound", [False, True])
+def test_silence_of_the_video_while_streaming_is_noticed_at_the_timeout_and_frames_come_again(second, has_sound):
+    with FaultyCamera(second, has_sound=has_sound) as camera, reader_of(camera, read_timeout_seconds=1.0) as reader:
+        assert reader.mailbox.get(60) is not None
+        camera.faults.is_silent = True
+        last = time.monotonic()
+        while (frame := reader.mailbox.get(0.2)) is not None:
+            last = frame.arrived_seconds
+        wait_for(lambda: reader.state is not ReaderState.STREAMING and reader.error is not None)
+        assert 1.0 <= time.monotonic() - last < within(2.0)
+        assert reader.error.code == "timeout"
+        camera.faults.is_silent = False
+        back = time.monotonic()
+        assert reader.mailbox.get(within(10.0)) is not None
+        assert time.monotonic() - back < within(10.0)
+
+
+def test_a_consumer_that_takes_its_time_is_not_silence_of_the_camera(camera):
+    with open_source(camera.url, source_id="door", read_timeout_seconds=0.5) as source:
+        frames = iter(source)
+        next(frames)
+        time.sleep(1.5)
+        assert next(frames).index == 1
+
+
+def test_a_stop_ends_a_blocked_reader_at_once(camera):
+    reader = SourceReader(
+        lambda: open_source(camera.url, source_id="door", is_stopped=lambda: reader.mailbox.is_finished), source_id="door"
+    )
+    reader.start()
+    assert reader.mailbox.get(60) is not None
+    camera.faults.is_silent = True
+    time.sleep(0.3)
+    started = time.monotonic()
+    assert reader.stop(within(4.0))
+    assert time.monotonic() - started < within(1.0)
+
+
+def descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def resident_bytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+@pytest.mark.parametrize("cycles", [8, pytest.param(200, marks=pytest.mark.slow)])
+def test_no_reader_is_lost_and_nothing_leaks_while_a_camera_is_killed_and_restarted(camera, cycles):
+    with ExitStack() as stack:
+        readers = [stack.enter_context(reader_of(camera)) for _ in range(5)]
+        measured = []
+        for _ in range(cycles):
+            for reader in readers:
+                assert reader.mailbox.get(60) is not None
+            measured.append((descriptors(), resident_bytes()))
+            camera.stop()
+            for reader in readers:
+                wait_for(lambda reader=reader: reader.state is not ReaderState.STREAMING)
+                reader.mailbox.get(0)
+            assert all(reader.state is not ReaderState.FAILED for reader in readers)
+            camera.start()
+        gc.collect()
+        assert max(open_ for open_, _ in measured[cycles // 2 :]) <= max(open_ for open_, _ in measured[: cycles // 2]) + 5
+        if cycles >= 100:
+            assert measured[-1][1] < 1.01 * measured[cycles // 4][1]
+        assert [reader.reconnections for reader in readers] == [cycles - 1] * 5 or all(r.reconnections >= cycles - 1 for r in readers)
