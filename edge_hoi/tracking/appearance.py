@@ -17,7 +17,7 @@ Appearances = NDArray[np.float32]
 BANDS = 6
 _INNER_WIDTH = 0.5  # share of a box's width that is used: the rest is mostly background
 _MAX_CROP_ROWS = 48  # taller crops are subsampled
-_FRAME_STRIDE = 16  # subsampling for the mean of the frame
+_FRAME_ROWS = 45  # that the mean of the frame is taken of; taller images are subsampled
 
 
 def compute_appearances(image: Image, boxes_xyxy: Boxes) -> Appearances:
@@ -33,7 +33,8 @@ def compute_appearances(image: Image, boxes_xyxy: Boxes) -> Appearances:
     if not len(boxes_xyxy):
         return np.zeros((0, 3 * BANDS), np.float32)
     bands = [_bands(image, box) for box in boxes_xyxy.tolist()]
-    frame_mean = image[::_FRAME_STRIDE, ::_FRAME_STRIDE].mean(axis=(0, 1), dtype=np.float32)
+    stride = max(1, image.shape[0] // _FRAME_ROWS)
+    frame_mean = image[::stride, ::stride].mean(axis=(0, 1), dtype=np.float32)
     colours = cv2.cvtColor(np.concatenate([*bands, frame_mean.reshape(1, 1, 3)]) / np.float32(255), cv2.COLOR_RGB2LAB)[:, 0]
     appearances: Appearances = (colours[:-1] - colours[-1]).reshape(len(boxes_xyxy), -1).astype(np.float32, copy=False)
     return appearances
