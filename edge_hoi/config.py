@@ -101,6 +101,17 @@ def _yaml_form(value: object) -> str:
     return "nothing" if value is None or value == "" else forms.get(type(value), type(value).__name__)
 
 
+class ReconnectConfig(Section):
+    """When a live source is tried again."""
+
+    initial_wait_seconds: float = Field(0.5, gt=0, le=3600, description="Wait before the first retry; doubled each time")
+    max_wait_seconds: float = Field(5.0, gt=0, le=3600, description="Longest wait between retries")
+    slow_wait_seconds: float = Field(
+        60.0, gt=0, le=86400, description="Longest wait if it answers that it has no such stream or refuses the password"
+    )
+    give_up_after_seconds: float | None = Field(None, gt=0, description="It fails after this long without a frame; never if absent")
+
+
 class SourceConfig(Section):
     """One camera, video file, stream address, capture device, or folder of images."""
 
@@ -113,6 +124,7 @@ class SourceConfig(Section):
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     open_timeout_seconds: float = Field(10.0, gt=0, le=120)
     read_timeout_seconds: float = Field(10.0, gt=0, le=120)
+    reconnect: ReconnectConfig = ReconnectConfig()
     recorded_at: AwareDatetime | None = Field(None, description="UTC time of a file's first frame")
     memory_limit: Annotated[ByteSize, Field(ge=MIN_MEMORY_LIMIT)] | None = Field(
         None, description="Decode in a process of its own with at most this much memory, such as 512MB; if absent, in this process"
@@ -210,7 +222,9 @@ class RunConfig(Section):
     sinks: tuple[SinkConfig, ...] = Field((), max_length=64)
     outbox: OutboxSettings = OutboxSettings()
     annotate: AnnotateConfig | None = None
-    retry_unreachable_sources: bool = Field(False, description="Keep running and retry while no source could be opened yet")
+    retry_unreachable_sources: bool = Field(
+        False, description="Retry live sources that could not be opened yet or refuse the password, whatever they answer, and keep running"
+    )
     max_frames: int | None = Field(None, ge=1, description="Stop after this many frames of each source")
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from edge_hoi.ingest.fake import FakeSource
 from edge_hoi.ingest.isolated import IsolatedSource
 from edge_hoi.ingest.mailbox import Mailbox
 from edge_hoi.ingest.opening import open_source
-from edge_hoi.ingest.reader import ReaderState, SourceReader
+from edge_hoi.ingest.reader import ReaderState, RetryPolicy, SourceReader
 from edge_hoi.ingest.source import Source, SourceInfo, SourceTally
 from edge_hoi.ingest.url import SourceKind, source_kind
 
@@ -16,6 +16,7 @@ __all__ = [
     "IsolatedSource",
     "Mailbox",
     "ReaderState",
+    "RetryPolicy",
     "Source",
     "SourceInfo",
     "SourceKind",

@@ -12,7 +12,7 @@ from edge_hoi.compat import UTC
 from edge_hoi.config import RunConfig, SourceConfig
 from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeKeeper
-from edge_hoi.ingest import IsolatedSource, Source, SourceReader, open_source, source_kind
+from edge_hoi.ingest import IsolatedSource, RetryPolicy, Source, SourceReader, open_source, source_kind
 from edge_hoi.ingest.url import is_local, local_path
 from edge_hoi.overwriting import Named, refuse_overwriting
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
@@ -88,7 +88,7 @@ def _is_recording(source: SourceConfig) -> bool:
 
 def _camera(config: RunConfig, source: SourceConfig, source_id: str, detectors: DetectorBuilder) -> Camera:
     vocabulary = detectors.vocabulary(source.vocabulary or config.vocabulary)
-    reader, is_recording = make_reader(source, source_id)
+    reader, is_recording = make_reader(source, source_id, is_patient=config.retry_unreachable_sources)
     if not is_recording and not config.engine.allow_demo:
         refuse_demo_engine(detectors.manifest, source_id)
     started_at = datetime.now(UTC)
@@ -143,8 +143,13 @@ def _inputs(config: RunConfig, ids: Sequence[str], config_file: Path | None) -> 
     return inputs
 
 
-def make_reader(source: SourceConfig, source_id: str) -> tuple[SourceReader, bool]:
+def make_reader(source: SourceConfig, source_id: str, *, is_patient: bool = False) -> tuple[SourceReader, bool]:
     """Make the reader of a source, which opens it once started.
+
+    Args:
+        source: Its settings.
+        source_id: Its name.
+        is_patient: See `RetryPolicy`; of recordings it changes nothing.
 
     Returns:
         The reader, and whether the source is a recording, whose frames are waited for.
@@ -170,6 +175,7 @@ def make_reader(source: SourceConfig, source_id: str) -> tuple[SourceReader, boo
             is_stopped=lambda: reader.mailbox.is_finished,
         ),
         source_id=source_id,
+        retries=RetryPolicy(**source.reconnect.model_dump(), is_patient=is_patient and not _is_recording(source)),
     )
     return reader, _is_recording(source)
 

@@ -28,8 +28,11 @@ AGES_KEPT = 1024
 _STATES: dict[ReaderState, State] = {
     ReaderState.CONNECTING: "connecting",
     ReaderState.STREAMING: "streaming",
+    ReaderState.SILENT: "silent",
     ReaderState.BACKOFF: "reconnecting",
+    ReaderState.WAITING: "waiting",
     ReaderState.ENDED: "ended",
+    ReaderState.STOPPED: "stopped",
     ReaderState.FAILED: "failed",
 }
 
@@ -232,7 +235,7 @@ class Camera:
         if self._failure is not None:
             return "failed"
         if self.is_done and self.reader.state is not ReaderState.FAILED:
-            return "ended"
+            return "stopped" if self.reader.info is not None and self.reader.info.is_live else "ended"
         return "stopped" if self.is_stopped else _STATES[self.reader.state]
 
     def _describe_error(self) -> str | None:

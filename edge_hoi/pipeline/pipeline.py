@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, Protocol
 
 from edge_hoi.detection import FixedSizeDetector
 from edge_hoi.errors import EdgeHoiError, EngineError
-from edge_hoi.ingest import ReaderState
 from edge_hoi.masking import mask_traceback
 from edge_hoi.outbox import Delivery
 from edge_hoi.pipeline.camera import Camera
@@ -232,7 +231,7 @@ class Pipeline:
                 self._deliver(camera.end_episodes(EndReason.END_OF_STREAM if camera.is_at_end else EndReason.SOURCE_LOST), observer)
             elif not camera.is_done:
                 self._deliver(camera.end_if_lost(), observer)
-            elif camera.reader.state not in (ReaderState.ENDED, ReaderState.FAILED):
+            elif not camera.reader.state.is_final:
                 camera.reader.request_stop()
         waiting = [camera for camera in self.cameras if not camera.is_done]
         if not self._retry_unreachable_sources and all(camera.is_out_of_reach for camera in waiting):

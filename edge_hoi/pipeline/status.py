@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["connecting", "streaming", "reconnecting", "ended", "stopped", "failed"]
+State = Literal["connecting", "streaming", "silent", "reconnecting", "waiting", "ended", "stopped", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +12,8 @@ class CameraStatus:
 
     Attributes:
         source_id: The camera's name.
-        state: `reconnecting` while a lost camera is retried; `stopped` before its end; `failed` with an `error`.
+        state: `silent` while a camera streams no frame; `reconnecting` while a lost camera is retried, `waiting` while it is retried now and
+            then because it refuses; `stopped` before its end, as live cameras always are; `failed` with an `error`.
         frames: Frames processed.
         skipped: Frames of a live source that were dropped in favour of newer ones.
         corrupt: Frames that the decoder reported as damaged.

@@ -10,7 +10,7 @@ from busy_machine import within
 from numbered_clips import write_clip
 
 from edge_hoi.errors import SourceError
-from edge_hoi.ingest import ReaderState, SourceReader, open_source
+from edge_hoi.ingest import ReaderState, RetryPolicy, SourceReader, open_source
 from edge_hoi.lab.soak.camera import FaultyCamera
 
 
@@ -34,9 +34,7 @@ def camera_with_sound(second):
 
 def reader_of(camera, **options):
     options = {"open_timeout_seconds": 5.0, "read_timeout_seconds": 2.0} | options
-    return SourceReader(
-        lambda: open_source(camera.url, source_id="door", **options), source_id="door", initial_wait_seconds=0.05, max_wait_seconds=0.2
-    )
+    return SourceReader(lambda: open_source(camera.url, source_id="door", **options), source_id="door", retries=RetryPolicy(0.05, 0.2))
 
 
 def wait_for(condition, seconds=60.0):
@@ -171,3 +169,30 @@ def test_no_reader_is_lost_and_nothing_leaks_while_a_camera_is_killed_and_restar
         if cycles >= 100:
             assert measured[-1][1] < 1.01 * measured[cycles // 4][1]
         assert [reader.reconnections for reader in readers] == [cycles - 1] * 5 or all(r.reconnections >= cycles - 1 for r in readers)
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"])
+@pytest.mark.parametrize("answer", [401, 404, 503, "close", "reset"])
+def test_a_patient_reader_waits_for_a_camera_whatever_it_answers_at_first(second, method, answer):
+    with FaultyCamera(second) as camera:
+        camera.faults.answers[method] = answer
+        retries = RetryPolicy(0.02, 0.05, slow_wait_seconds=0.05, is_patient=True)
+        with SourceReader(lambda: open_source(camera.url, source_id="door"), source_id="door", retries=retries) as reader:
+            wait_for(lambda: reader.error is not None)
+            assert not reader.state.is_final
+            camera.faults.answers.clear()
+            assert reader.mailbox.get(60) is not None
+            assert reader.error is None
+
+
+def test_a_patient_reader_comes_through_a_change_of_the_password(second):
+    with FaultyCamera(second, password="canary-7") as camera:
+        url, retries = camera.url, RetryPolicy(0.02, 0.05, slow_wait_seconds=0.05, is_patient=True)
+        with SourceReader(lambda: open_source(url, source_id="door"), source_id="door", retries=retries) as reader:
+            assert reader.mailbox.get(60) is not None
+            camera.password = "another"
+            camera.cut()
+            wait_for(lambda: reader.state is ReaderState.WAITING)
+            assert reader.error.code == "unauthorized"
+            camera.password = "canary-7"
+            wait_for(lambda: reader.state is ReaderState.STREAMING)

@@ -508,7 +508,7 @@ def test_a_reader_stops_although_a_camera_sends_only_refused_frames(serve, tmp_p
             assert time.monotonic() < deadline
             time.sleep(0.01)
         assert reader.stop(within(2.0))
-    assert reader.state is ReaderState.ENDED
+    assert reader.state is ReaderState.STOPPED
 
 
 def test_a_source_that_is_stopped_reads_no_other_packet_or_image(clip, tmp_path):

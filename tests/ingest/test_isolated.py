@@ -318,7 +318,7 @@ def test_a_reader_stops_at_once_and_ends_the_child_in_a_hung_read(silent_server)
         assert reader.stop()
         assert time.monotonic() - started < within(1.0)
     assert not is_running(child.pid)
-    assert reader.state is ReaderState.ENDED
+    assert reader.state is ReaderState.STOPPED
 
 
 def test_a_reader_restarts_a_live_source_whose_child_died_and_counts_it(long_clip):

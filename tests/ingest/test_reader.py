@@ -8,7 +8,7 @@ import pytest
 from busy_machine import within
 
 from edge_hoi.errors import SourceError
-from edge_hoi.ingest import FakeSource, ReaderState, SourceReader, open_source
+from edge_hoi.ingest import FakeSource, ReaderState, RetryPolicy, SourceReader, open_source
 from edge_hoi.types import ClockInfo, Frame
 
 
@@ -32,7 +32,7 @@ def reader_of(*answers, **options):
             raise answer
         return answer
 
-    return SourceReader(open_next, source_id="door", initial_wait_seconds=0.01, max_wait_seconds=0.02, **options)
+    return SourceReader(open_next, source_id="door", **{"retries": RetryPolicy(0.01, 0.02)} | options)
 
 
 def read_all(reader):
@@ -144,7 +144,7 @@ def test_stop_wakes_a_reader_with_a_full_mailbox():
     reader.start()
     wait_for(lambda: len(reader.mailbox) == 1)
     assert reader.stop(within(1.0))
-    assert (reader.state, reader.mailbox.is_finished) == (ReaderState.ENDED, True)
+    assert (reader.state, reader.mailbox.is_finished) == (ReaderState.STOPPED, True)
 
 
 def test_stop_does_not_wait_for_a_hanging_reader_which_ends_later():
@@ -166,7 +166,7 @@ def test_stop_does_not_wait_for_a_hanging_reader_which_ends_later():
     started = time.monotonic()
     assert not reader.stop(0.2)
     assert time.monotonic() - started < within(1.0)
-    assert reader.state is ReaderState.ENDED
+    assert reader.state is ReaderState.STOPPED
     wakes.set()
     assert ended.wait(30)
 
@@ -195,7 +195,7 @@ def test_the_wait_before_a_retry_doubles_up_to_its_limit(monkeypatch):
     waits, reader = waits_of(monkeypatch, *[failure("timeout")] * 6, failure("unauthorized"))
     assert waits == [0.5, 1, 2, 4, 5, 5]
     assert (reader.state, reader.error.code) == (ReaderState.FAILED, "unauthorized")
-    waits, _ = waits_of(monkeypatch, *[failure("timeout")] * 3, failure("unauthorized"), initial_wait_seconds=3, max_wait_seconds=20)
+    waits, _ = waits_of(monkeypatch, *[failure("timeout")] * 3, failure("unauthorized"), retries=RetryPolicy(3, 20))
     assert waits == [3, 6, 12]
 
 
@@ -276,7 +276,7 @@ def test_the_state_and_error_are_those_of_the_moment():
             raise answer
         return answer
 
-    reader = SourceReader(open_next, source_id="door", initial_wait_seconds=0.01)
+    reader = SourceReader(open_next, source_id="door", retries=RetryPolicy(0.01))
     assert (reader.state, reader.error, reader.info, reader.mailbox.policy, reader.mailbox.capacity) == (
         *(ReaderState.CONNECTING, None, None, "lossless", 4),
     )
@@ -309,9 +309,71 @@ def test_the_tally_adds_up_over_connections_and_counts_each_once():
 
 def test_a_stop_during_the_wait_for_a_retry_ends_the_reader_without_failure():
     reader = reader_of(failure("timeout"))
-    reader._initial_wait = 60
+    reader._retries = RetryPolicy(60, 60)
     reader.start()
     wait_for(lambda: reader.state is ReaderState.BACKOFF)
     assert reader.stop(2.0)
-    assert reader.state is ReaderState.ENDED
+    assert reader.state is ReaderState.STOPPED
     assert reader.mailbox.is_finished
+
+
+def test_the_longest_wait_is_slow_for_a_source_never_reached_that_refuses_and_at_once_for_a_refused_password(monkeypatch):
+    patient = RetryPolicy(1, 5, slow_wait_seconds=60, is_patient=True)
+    waits, _ = waits_of(monkeypatch, *[failure("not_found")] * 8, failure("unsupported"), retries=patient)
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+    waits, _ = waits_of(monkeypatch, *[failure("unauthorized")] * 2, failure("timeout"), failure("unsupported"), retries=patient)
+    assert waits == [60, 60, 1]
+    waits, _ = waits_of(monkeypatch, streamed(0), *[failure("not_found")] * 4, failure("unsupported"), retries=patient)
+    assert waits == [1, 2, 4, 5, 5]
+
+
+@pytest.mark.parametrize("code", ["unreachable", "timeout", "not_found", "not_video", "corrupt", "refused", "unauthorized"])
+def test_a_patient_reader_retries_all_but_what_can_never_pass(code):
+    patient = RetryPolicy(0.01, 0.02, slow_wait_seconds=0.02, is_patient=True)
+    answers = [failure(code), FakeSource([frame(0)], is_live=True), failure(code), failure("unsupported")]
+    with reader_of(*answers, retries=patient) as reader:
+        read_all(reader)
+        assert (reader.state, reader.error.code) == (ReaderState.FAILED, "unsupported")
+
+
+@pytest.mark.parametrize(("seconds", "attempts"), [(29.0, 3), (30.0, 3), (31.0, 4)])
+def test_a_reader_gives_up_after_its_limit_without_a_frame(monkeypatch, seconds, attempts):
+    now, tries = [0.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def hangs():
+        now[0] += 10
+        tries.append(now[0])
+        raise failure("timeout")
+
+    reader = SourceReader(hangs, source_id="door", retries=RetryPolicy(give_up_after_seconds=seconds))
+    reader._stopping.wait = lambda seconds: None
+    reader._run()
+    assert (reader.state, len(tries)) == (ReaderState.FAILED, attempts)
+
+
+def test_a_recording_that_breaks_is_not_begun_again_however_patient_the_reader():
+    broken = FakeSource([frame(0)], error=failure("unreachable"))
+    with reader_of(broken, retries=RetryPolicy(0.01, is_patient=True)) as reader:
+        read_all(reader)
+    assert (reader.state, reader.error.code) == (ReaderState.FAILED, "unreachable")
+
+
+def test_the_state_is_silent_once_no_frame_came_for_two_seconds_or_three_intervals(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    states = []
+
+    class Slow(FakeSource):
+        def __iter__(self):
+            for number, (before, after) in enumerate([(0.5, 2.0), (0.5, 2.25), (4.0, 11.75), (4.0, 12.25)]):
+                now[0] += before
+                yield frame(number)
+                now[0] += after
+                states.append(reader.state)
+                now[0] -= after
+
+    source = Slow([frame(0)], is_live=True)
+    reader = reader_of(source, failure("unauthorized"))
+    reader._run()
+    assert states == [ReaderState.STREAMING, ReaderState.SILENT, ReaderState.STREAMING, ReaderState.SILENT]

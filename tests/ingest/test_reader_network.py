@@ -12,15 +12,13 @@ import pytest
 from busy_machine import within
 from numbered_clips import number_of, numbered_image, write_image
 
-from edge_hoi.ingest import ReaderState, SourceReader, open_source
+from edge_hoi.ingest import ReaderState, RetryPolicy, SourceReader, open_source
 
 STOP_SECONDS = 5.0
 
 
 def reader_of(url, **options):
-    return SourceReader(
-        lambda: open_source(url, source_id="door", **options), source_id="door", initial_wait_seconds=0.1, max_wait_seconds=0.5
-    )
+    return SourceReader(lambda: open_source(url, source_id="door", **options), source_id="door", retries=RetryPolicy(0.1, 0.5))
 
 
 def wait_for(condition, seconds=60.0):
@@ -54,7 +52,7 @@ def test_stops_in_time_while_blocked_in_the_middle_of_a_stream(rtsp_server, long
     time.sleep(0.3)
     assert reader.state is ReaderState.STREAMING
     assert seconds_to_stop(reader) < within(STOP_SECONDS)
-    assert reader.state is ReaderState.ENDED
+    assert reader.state is ReaderState.STOPPED
 
 
 def test_stops_in_time_while_backing_off():
@@ -63,14 +61,13 @@ def test_stops_in_time_while_backing_off():
     reader = SourceReader(
         lambda: open_source(f"rtsp://127.0.0.1:{port}/camera", source_id="door"),
         source_id="door",
-        initial_wait_seconds=60,
-        max_wait_seconds=60,
+        retries=RetryPolicy(60, 60),
     )
     reader.start()
     wait_for(lambda: reader.state is ReaderState.BACKOFF)
     assert reader.error.code == "unreachable"
     assert seconds_to_stop(reader) < within(1.0)
-    assert reader.state is ReaderState.ENDED
+    assert reader.state is ReaderState.STOPPED
 
 
 def test_stops_in_time_while_decoding(rtsp_server, long_clip):

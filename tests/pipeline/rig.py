@@ -6,7 +6,7 @@ from collections import defaultdict
 from scripted import HUMAN, OBJECT, RIDE, VOCABULARY, make_frame, make_interactions, make_keeper, moved
 
 from edge_hoi.errors import SourceError
-from edge_hoi.ingest import FakeSource, SourceReader
+from edge_hoi.ingest import FakeSource, RetryPolicy, SourceReader
 from edge_hoi.outbox import Delivery, Outbox, Relay
 from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.detector_pool import DetectorPool
@@ -69,7 +69,7 @@ class Rig:
     def camera(self, name, source, *, is_recording=True, tracker=None, max_frames=None, keeper=make_keeper, make_video=None, **options):
         return Camera(
             source_id=name,
-            reader=SourceReader(source, source_id=name, initial_wait_seconds=0.05, max_wait_seconds=0.1, **options),
+            reader=SourceReader(source, source_id=name, retries=RetryPolicy(0.05, 0.1), **options),
             is_recording=is_recording,
             vocabulary=VOCABULARY,
             tracker=tracker or Tracker(),
