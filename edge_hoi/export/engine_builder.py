@@ -13,7 +13,6 @@ from edge_hoi.errors import EngineError
 from edge_hoi.events import EpisodeSettings
 from edge_hoi.export.onnx import check_tolerance, export_onnx, largest_difference, write_valid
 from edge_hoi.export.plans import PlanTarget, add_plan, gate_runner, plan_for
-from edge_hoi.export.program import export_program
 from edge_hoi.export.provenance import build_inputs, tool_versions, weights_sha256
 from edge_hoi.export.reduced import write_reduced
 from edge_hoi.export.reduction import Reduction
@@ -30,10 +29,9 @@ from edge_hoi.runtime import (
     random_inputs,
 )
 from edge_hoi.runtime.folder import current_engine, finish_folder, hash_files, order_metadata, replacing
-from edge_hoi.runtime.manifest import WEIGHTS_FILE
 from edge_hoi.runtime.manifest_sections import CLIP_MEAN, CLIP_STD, CUSTOM_CLIP, IMAGENET_MEAN, IMAGENET_STD
 from edge_hoi.runtime.open import ONNX_BACKENDS, PLAN_BACKENDS
-from edge_hoi.runtime.plan import MODEL_FILE, PROGRAM_FILE
+from edge_hoi.runtime.plan import MODEL_FILE, WEIGHTS_FILE
 from edge_hoi.runtime.torch_engine import TorchEngine
 from edge_hoi.unfinished import temporary_folder
 from edge_hoi.vocabulary import Vocabulary
@@ -76,7 +74,7 @@ def build_engine(
         is_demo: Trained on rendered images only, to be refused for live sources.
         episodes: Recommended episode settings; None for the general defaults.
         backend: `openvino` or `onnxruntime`, which run the same files; `tensorrt` or `tensorrt-rtx`, which also compile them;
-            `torch-tensorrt`, which compiles an exported program; or `torch`.
+            `torch-tensorrt`, which compiles the weights of `torch`; or `torch`.
         reduction: The precision below fp32; None for fp32.
         network: The fp32 network of `export_network`; None to export it.
         decision: How the precision was chosen, for the manifest.
@@ -210,12 +208,9 @@ def export_network(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def _write_network(checkpoint: Checkpoint, folder: Path, backend: str, network: Path | None) -> None:
-    if backend == "torch":
+    if backend not in ONNX_BACKENDS:
         save_checkpoint(checkpoint, folder / WEIGHTS_FILE)
         order_metadata(folder / WEIGHTS_FILE)
-    elif backend == "torch-tensorrt":
-        model = checkpoint.model
-        export_program(LastLayer(model), folder / PROGRAM_FILE, clip_size=model.clip.image_size, stride=model.config.backbone_stride)
     elif network:
         write_valid(onnx.load(network), folder / MODEL_FILE)
     else:

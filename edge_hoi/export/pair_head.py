@@ -1,4 +1,4 @@
-"""Export a pair head: its network, and the classifier of its embeddings, from which engines are built without torch.
+"""Export a pair head: its network, and the classifiers of its embeddings, from which engines are built without torch.
 
 `python -m edge_hoi.export.pair_head HEAD.safetensors FOLDER` writes the folder of the head that comes with this package.
 """
@@ -14,7 +14,7 @@ from edge_hoi.detection import Classifier, write_classifier
 from edge_hoi.export.onnx import trace, write_checked
 from edge_hoi.hashing import sha256_of_file
 from edge_hoi.model.pair_head import PairHead, load_pair_head
-from edge_hoi.photo.build import CLASSIFIER_FILE, HEAD_FILE, VOCABULARY
+from edge_hoi.photo.build import CLASSIFIER_FILE, HEAD_FILE, MORE_CLASSIFIERS, VOCABULARY
 from edge_hoi.photo.detector_graph import NUM_CLASSES
 from edge_hoi.runtime.folder import order_metadata
 from edge_hoi.vocabulary import load_vocabulary
@@ -23,7 +23,7 @@ _DETECTIONS = 300
 
 
 def export_pair_head(head: PairHead, folder: Path) -> float:
-    """Write a head's network and classifier, and return the largest difference between torch and ONNX Runtime.
+    """Write a head's network and classifiers, and return the largest difference between torch and ONNX Runtime.
 
     Raises:
         EngineError: The exported network differs from torch.
@@ -34,10 +34,10 @@ def export_pair_head(head: PairHead, folder: Path) -> float:
     model = trace(head, random_detections(2), dynamic)
     cases = [random_detections(batch, count) for batch in (1, 3) for count in (_DETECTIONS, 100)]
     difference = write_checked(model, folder / HEAD_FILE, head, cases)
-    path = folder / CLASSIFIER_FILE
     identity = sha256_of_file(folder / HEAD_FILE)
-    write_classifier(path, Classifier(**head.classifier_arrays()), load_vocabulary(VOCABULARY), clip_sha256=identity)
-    order_metadata(path)
+    for name, file in {VOCABULARY: CLASSIFIER_FILE, **MORE_CLASSIFIERS}.items():
+        write_classifier(folder / file, Classifier(**head.classifier_arrays(name)), load_vocabulary(name), clip_sha256=identity)
+        order_metadata(folder / file)
     return difference
 
 

@@ -10,8 +10,9 @@ from edge_hoi.config import cache_folder
 from edge_hoi.errors import EngineError, MissingDependencyError
 from edge_hoi.pipeline.photo_engine import PHOTO, find_photo_engine, is_photo, photo_detectors
 from edge_hoi.runtime import Device, Engine, Manifest, PrecisionHint, open_engine, read_manifest
-from edge_hoi.runtime.manifest import MANIFEST_FILE, WEIGHTS_FILE
+from edge_hoi.runtime.manifest import MANIFEST_FILE
 from edge_hoi.runtime.open import PLAN_BACKENDS, choose_backend
+from edge_hoi.runtime.plan import WEIGHTS_FILE
 from edge_hoi.runtime.verified_file import verified_copy
 
 if TYPE_CHECKING:

@@ -33,10 +33,10 @@ from edge_hoi.runtime.verified_file import verify_files
 from edge_hoi.unfinished import writing_file
 
 MANIFEST_FILE = "manifest.json"
-WEIGHTS_FILE = "weights.safetensors"
 MAX_MANIFEST_BYTES = 1 << 20
 """A hundred times the default engine's."""
 
+_PROGRAM_FILE = "model.pt2"
 _REBUILD = "build the engine again with `edge-hoi build`"
 
 
@@ -131,11 +131,16 @@ class Manifest(ManifestSection):
 
 
 def model_path(folder: Path, manifest: Manifest, file: str = MODEL_FILE) -> Path:
-    """Return the path of an engine's network, `MODEL_FILE` or `PROGRAM_FILE`.
+    """Return the path of an engine's network, `MODEL_FILE` or `WEIGHTS_FILE`.
 
     Raises:
         ManifestError: The engine has no such file.
     """
+    if file not in manifest.files and _PROGRAM_FILE in manifest.files:
+        raise ManifestError(
+            f"{folder} is an engine of an older version: its {_PROGRAM_FILE} holds pickles, which may run any code and are not read; "
+            f"build it again with `edge-hoi build CHECKPOINT --output {folder} --backend torch-tensorrt`"
+        )
     if file not in manifest.files:
         raise ManifestError(f"{folder} is a {manifest.backend} engine and has no {file}; build one with `edge-hoi build`")
     return folder / file

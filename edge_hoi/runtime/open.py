@@ -16,7 +16,7 @@ _BACKENDS: dict[str, tuple[str, str] | Callable[..., Engine]] = {
     "onnxruntime": ("onnxruntime_engine", "OnnxRuntimeEngine"),
     "tensorrt": ("tensorrt_engine", "TensorRtEngine"),
     "tensorrt-rtx": ("tensorrt_engine", "TensorRtRtxEngine"),
-    "torch-tensorrt": ("torch_tensorrt_engine", "TorchTensorRtEngine"),
+    "torch-tensorrt": ("torch_tensorrt_engine", "open_torch_tensorrt"),
 }
 ONNX_BACKENDS = tuple(name for name in _BACKENDS if name != "torch-tensorrt")
 """Backends that run an engine's ONNX file."""
@@ -50,10 +50,12 @@ def choose_backend(folder: Path, manifest: Manifest, named: str | None) -> str:
     """
     own = manifest.backend
     if named is None and own not in _FOLDER_MAY_CHOOSE:
-        others = "; `--backend openvino` runs its network on the CPU, as data" if own in ONNX_BACKENDS else ""
+        others = {"torch-tensorrt": "; `--backend torch` runs its weights, as data"} | dict.fromkeys(
+            ONNX_BACKENDS, "; `--backend openvino` runs its network on the CPU, as data"
+        )
         raise EngineError(
             f"{folder} asks for backend {own!r}, which may run code of the folder; if you trust who made it, name the backend: "
-            f"`--backend {own}`, in a configuration `engine: {{backend: {own}}}`{others}"
+            f"`--backend {own}`, in a configuration `engine: {{backend: {own}}}`{others.get(own, '')}"
         )
     return named or own
 
@@ -104,8 +106,8 @@ def open_engine(
     make = _BACKENDS[name]
     if isinstance(make, tuple):
         check_device(name, device)
-        module, class_name = make
-        make = getattr(importlib.import_module(f"edge_hoi.runtime.{module}"), class_name)
+        module, name_of_maker = make
+        make = getattr(importlib.import_module(f"edge_hoi.runtime.{module}"), name_of_maker)
     engine: Engine = make(
         folder,
         manifest,

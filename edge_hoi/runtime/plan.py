@@ -8,8 +8,10 @@ from pydantic import PositiveInt, StringConstraints
 from edge_hoi.runtime.manifest_sections import ManifestSection, Size
 
 MODEL_FILE = "model.onnx"
-PROGRAM_FILE = "model.pt2"
+WEIGHTS_FILE = "weights.safetensors"
 AMPERE_AND_LATER = "ampere+"
+MIN_DYNAMIC_BATCH = 2
+"""PyTorch always treats a dimension of 1 as fixed, so torch-tensorrt compiles dynamic batches from 2 on."""
 
 PlanBackend = Literal["tensorrt", "tensorrt-rtx", "torch-tensorrt"]
 
@@ -38,7 +40,7 @@ class Plan(ManifestSection):
     @property
     def network(self) -> str:
         """File that it is compiled from, relative to the engine's folder."""
-        return PROGRAM_FILE if self.backend == "torch-tensorrt" else MODEL_FILE
+        return WEIGHTS_FILE if self.backend == "torch-tensorrt" else MODEL_FILE
 
     @property
     def path(self) -> str:
@@ -52,8 +54,7 @@ class Plan(ManifestSection):
         return (
             self.model_dump(include=fields) == wanted.model_dump(include=fields)
             and self.max_batch >= wanted.max_batch
-            # torch-tensorrt's dynamic batch starts at 2.
-            and (self.backend != "torch-tensorrt" or (self.max_batch > 1) == (wanted.max_batch > 1))
+            and (self.backend != "torch-tensorrt" or (self.max_batch < MIN_DYNAMIC_BATCH) == (wanted.max_batch < MIN_DYNAMIC_BATCH))
             and all(self._runs_on(capability) for capability in wanted.compute_capabilities)
         )
 

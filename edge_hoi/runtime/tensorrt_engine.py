@@ -49,7 +49,7 @@ class TensorRtEngine(InOrderEngine):
             ManifestError: The engine has no network for this backend.
             MissingDependencyError: TensorRT or cuda-bindings are not installed.
         """
-        self._library = load_library(self.backend)
+        self._library, self._version = self._import()
         super().__init__(manifest, input_size=input_size, max_batch=max_batch)
         # bf16 engines of other backends hold the fp32 network, which a CPU runs in bf16.
         self.precision = "fp32" if manifest.precision == "bf16" and manifest.backend not in MODULES else manifest.precision
@@ -64,14 +64,19 @@ class TensorRtEngine(InOrderEngine):
             self._release()
             raise
 
+    def _import(self) -> tuple[Any, str]:
+        """Return the module that runs plans, and the version of the one that compiles them."""
+        library = load_library(self.backend)
+        return library, library.__version__
+
     def _load(self, folder: Path, cache_folder: Path | None) -> None:
-        capability, version = self._gpu.compute_capability, self._library.__version__
-        self.flags = {"device": self._gpu.name, "compute capability": capability, "version": version}
+        capability = self._gpu.compute_capability
+        self.flags = {"device": self._gpu.name, "compute capability": capability, "version": self._version}
         self._errors: list[str] = []
         height, width = self.input_size
         wanted = Plan(
             backend=cast(PlanBackend, self.backend),
-            version=version,
+            version=self._version,
             compute_capabilities=(capability,),
             height=height,
             width=width,
@@ -86,7 +91,10 @@ class TensorRtEngine(InOrderEngine):
             raise EngineError(
                 f"{self.backend} does not load the plan that it compiled: {self._last_error()}; check the driver with nvidia-smi"
             )
-        self._allocate(cached_plan_path(cache_folder, self.manifest, wanted) if cache_folder is not None else None)
+        plan_cache = cached_plan_path(cache_folder, self.manifest, wanted) if cache_folder is not None else None
+        self._prepare_contexts(plan_cache.with_suffix(".kernels") if plan_cache else None)
+        self._allocate_buffers()
+        self._save_kernels()
 
     def _deserialise(self, plan: bytes) -> Any:  # noqa: ANN401
         """Return a plan's engine; None, with the reason logged, if it does not load."""
@@ -101,12 +109,6 @@ class TensorRtEngine(InOrderEngine):
             )
         self._runtime = runtime
         return runtime.deserialize_cuda_engine(plan)
-
-    def _allocate(self, plan_cache: Path | None) -> None:
-        """Allocate what runs need; `plan_cache` is the cache file of the plan."""
-        self._prepare_contexts(plan_cache.with_suffix(".kernels") if plan_cache else None)
-        self._allocate_buffers()
-        self._save_kernels()
 
     def _allocate_buffers(self) -> None:
         size: int = self._engine.device_memory_size_v2

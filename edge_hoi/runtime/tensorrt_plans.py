@@ -22,6 +22,10 @@ from edge_hoi.unfinished import writing_file
 
 Progress = Callable[[str], None]
 
+# One needs the network in PyTorch, which this package never imports.
+_BUILDERS = dict.fromkeys(("tensorrt", "tensorrt-rtx"), "edge_hoi.runtime.tensorrt_builder") | {
+    "torch-tensorrt": "edge_hoi.export.torch_tensorrt_builder"
+}
 _PROGRESS_SECONDS = 10.0
 _MIN_SHARE = 0.02  # below it the remaining time cannot be estimated
 _DIGEST_SIZE = hashlib.sha256().digest_size
@@ -63,8 +67,7 @@ def compile_plan(
         timing_cache = str(cache_folder / f"{plan.backend}-{plan.version}-{'-'.join(plan.compute_capabilities)}.timing")
     with writing_file(output, is_shared=True) as unfinished:
         request = BuildRequest(str(model), sha256 or sha256_of_file(model), str(unfinished), plan.model_dump_json(), timing_cache)
-        builder = "torch_tensorrt_builder" if plan.backend == "torch-tensorrt" else "tensorrt_builder"
-        command = python_command(f"from edge_hoi.runtime.{builder} import main; main()", json.dumps(asdict(request)))
+        command = python_command(f"from {_BUILDERS[plan.backend]} import main; main()", json.dumps(asdict(request)))
         result = _run_builder(command, progress)
         if "error" in result:
             raise EngineError(str(result["error"]))

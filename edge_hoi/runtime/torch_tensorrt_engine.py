@@ -1,43 +1,43 @@
-"""torch-tensorrt: the exported program compiled by TensorRT and run within PyTorch."""
+"""Plans that torch-tensorrt compiles from an engine's weights, run by the TensorRT or TensorRT-RTX that it is installed with."""
 
-import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_hoi.runtime.engine import Arrays
-from edge_hoi.runtime.manifest_sections import OUTPUT_NAMES
-from edge_hoi.runtime.tensorrt_engine import TensorRtEngine
+from edge_hoi.runtime.plan import MIN_DYNAMIC_BATCH
+from edge_hoi.runtime.tensorrt_engine import TensorRtEngine, TensorRtRtxEngine
+from edge_hoi.runtime.tensorrt_library import load_library
 
-DEVICE = "cuda"
-MIN_DYNAMIC_BATCH = 2
-"""PyTorch always treats a dimension of 1 as fixed, so torch-tensorrt 2.14 compiles dynamic batches from 2 on."""
+_NAME = "torch-tensorrt"
 
 
 class TorchTensorRtEngine(TensorRtEngine):
-    """An exported program compiled by torch-tensorrt; PyTorch allocates its memory in each run."""
+    """An engine's weights compiled by torch-tensorrt and run by TensorRT."""
 
-    backend = "torch-tensorrt"
+    backend = _NAME
 
-    def _deserialise(self, plan: bytes) -> Any:  # noqa: ANN401
-        import torch
-
-        try:
-            return torch.export.load(io.BytesIO(plan)).module()
-        except Exception as error:  # from archives, pickles or TensorRT
-            self._on_message("ERROR", str(error) or type(error).__name__)
-            return None
-
-    def _allocate(self, plan_cache: Path | None) -> None:
-        pass
+    def _import(self) -> tuple[Any, str]:
+        return load_library("tensorrt-rtx" if _is_rtx() else "tensorrt"), load_library(_NAME).__version__
 
     def _infer(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
-        import torch
-
         batch = len(inputs["image"])
-        copies = MIN_DYNAMIC_BATCH if batch < min(MIN_DYNAMIC_BATCH, self.max_batch) else 1
-        with torch.inference_mode():
-            results = self._engine(*(torch.tensor(inputs[name], device=DEVICE).repeat(copies, 1, 1, 1) for name in self.inputs))
-            return {name: np.array(tensor[:batch].cpu().numpy(), order="C") for name, tensor in zip(OUTPUT_NAMES, results, strict=True)}
+        if batch >= min(MIN_DYNAMIC_BATCH, self.max_batch):
+            return super()._infer(inputs)
+        outputs = super()._infer({name: np.repeat(array, MIN_DYNAMIC_BATCH, axis=0) for name, array in inputs.items()})
+        return {name: array[:batch] for name, array in outputs.items()}
+
+
+class _OnTensorRtRtx(TorchTensorRtEngine, TensorRtRtxEngine):
+    """The same by TensorRT-RTX."""
+
+
+def open_torch_tensorrt(*arguments: Any, **options: Any) -> TorchTensorRtEngine:  # noqa: ANN401
+    """Open an engine with the installed variant of torch-tensorrt; see `TensorRtEngine`."""
+    return (_OnTensorRtRtx if _is_rtx() else TorchTensorRtEngine)(*arguments, **options)
+
+
+def _is_rtx() -> bool:
+    """Return whether the installed torch-tensorrt is its variant for TensorRT-RTX."""
+    return bool(load_library(_NAME).ENABLED_FEATURES.tensorrt_rtx)

@@ -156,7 +156,7 @@ def test_torch_tensorrt_compiles_for_this_machine_s_gpu_only(monkeypatch):
             plan_for("torch-tensorrt", PlanTarget(), SIZE)
     monkeypatch.setattr("edge_hoi.export.plans._capability_here", lambda backend, is_needed: "8.6")
     plan = plan_for("torch-tensorrt", PlanTarget(max_batch=4), SIZE)
-    assert (plan.network, plan.path) == ("model.pt2", "plans/torch-tensorrt-2.14.0-sm86-96x160-b4-r1.plan")
+    assert (plan.network, plan.path) == ("weights.safetensors", "plans/torch-tensorrt-2.14.0-sm86-96x160-b4-r1.plan")
     single = plan.model_copy(update={"max_batch": 1})
     assert plan.serves(plan.model_copy(update={"max_batch": 2}))
     assert not plan.serves(single)

@@ -1,12 +1,9 @@
 """A small hand-written model in an engine's folder, and as a torch module."""
 
-import hashlib
 from pathlib import Path
 
 import pytest
-from handmade import QUERIES, WIDTHS, handmade_onnx, handmade_weights, write_engine_folder
-
-from edge_hoi.runtime import fake_manifest, write_manifest
+from handmade import QUERIES, WIDTHS, handmade_onnx, handmade_weights, write_engine_folder, write_weights_folder
 
 
 @pytest.fixture(scope="session")
@@ -35,16 +32,9 @@ def handmade_folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def handmade_program_folder(handmade_module, tmp_path_factory) -> Path:
-    """Write the folder that torch-tensorrt compiles from."""
-    from edge_hoi.export.program import export_program
-
-    folder = tmp_path_factory.mktemp("engines") / "program"
-    folder.mkdir()
-    export_program(handmade_module, folder / "model.pt2", clip_size=32, stride=32)
-    files = {"model.pt2": hashlib.sha256((folder / "model.pt2").read_bytes()).hexdigest()}
-    write_manifest(folder, fake_manifest(backend="torch-tensorrt", files=files))
-    return folder
+def handmade_weights_folder(handmade_folder, tmp_path_factory) -> Path:
+    """Write a folder for torch-tensorrt on a fake GPU, whose compiler copies the weights: they are a network in ONNX."""
+    return write_weights_folder(tmp_path_factory.mktemp("engines") / "weights", (handmade_folder / "model.onnx").read_bytes())
 
 
 @pytest.fixture

@@ -236,8 +236,8 @@ def fake_library(cuda):
     )
 
 
-def install(monkeypatch, backends=("tensorrt", "tensorrt-rtx")):
-    """Replace the real GPU by a fake one, and compilation by a copy; return the GPU."""
+def install(monkeypatch, *, is_rtx=False):
+    """Replace the real GPU by a fake one, and compilation by a copy; return the GPU. `is_rtx`: the variant of torch-tensorrt."""
     from edge_hoi.runtime import gpu, tensorrt_engine, tensorrt_plans, torch_tensorrt_engine
 
     cuda = FakeCuda()
@@ -248,8 +248,14 @@ def install(monkeypatch, backends=("tensorrt", "tensorrt-rtx")):
         output.write_bytes(model.read_bytes())
         return tensorrt_plans.Compiled(1.5, [])
 
+    def torch_tensorrt_or_its_tensorrt(backend):
+        library = fake_library(cuda)
+        if backend == "torch-tensorrt":
+            library.ENABLED_FEATURES = types.SimpleNamespace(tensorrt_rtx=is_rtx)
+        return library
+
     monkeypatch.setattr(gpu, "_bindings", lambda backend: cuda)
     monkeypatch.setattr(tensorrt_engine, "load_library", lambda backend: fake_library(cuda))
     monkeypatch.setattr(tensorrt_plans, "compile_plan", compile_plan)
-    monkeypatch.setattr(torch_tensorrt_engine, "DEVICE", "cpu")
+    monkeypatch.setattr(torch_tensorrt_engine, "load_library", torch_tensorrt_or_its_tensorrt)
     return cuda

@@ -55,3 +55,13 @@ def write_engine_folder(folder: Path, model: bytes, **changes) -> Manifest:
     manifest = fake_manifest(**{"backend": "openvino", "files": {"model.onnx": hashlib.sha256(model).hexdigest()}} | changes)
     write_manifest(folder, manifest)
     return manifest
+
+
+def write_weights_folder(folder: Path, weights: bytes, manifest: Manifest | None = None) -> Path:
+    """Write the folder of a torch-tensorrt engine; `manifest` describes its network."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "weights.safetensors").write_bytes(weights)
+    only = {"files": {"weights.safetensors": hashlib.sha256(weights).hexdigest()}, "classifiers": {}, "default_vocabulary": None}
+    manifest = manifest or fake_manifest()
+    write_manifest(folder, manifest.model_copy(update={"backend": "torch-tensorrt", "text_tower": None, "plans": (), **only}))
+    return folder

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from fake_gpu import install
 from gpu_presence import need_gpu
+from handmade import write_weights_folder
 from int8_presence import int8_runs_in
 
 from edge_hoi.errors import EngineError
-from edge_hoi.runtime import FakeEngine, fake_manifest, open_engine
+from edge_hoi.runtime import FakeEngine, fake_manifest, open_engine, read_manifest
 
 ON_A_GPU = ("tensorrt", "tensorrt-rtx", "torch-tensorrt")
 BACKENDS = ("fake", "openvino", "onnxruntime", "torch", *ON_A_GPU)
@@ -54,30 +55,41 @@ def handmade_or_default_folder(request, repository):
 
 
 @pytest.fixture(scope="module")
-def folder_for(request, handmade_or_default_folder):
-    def choose(backend):
-        return request.getfixturevalue("handmade_program_folder") if backend == "torch-tensorrt" else handmade_or_default_folder
+def weights_folder(tmp_path_factory):
+    """Write the weights of a small network, which torch-tensorrt compiles."""
+    pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
+    from edge_hoi.export import build_engine
+    from edge_hoi.model import VARIANTS
+    from edge_hoi.model.reference_weights import untrained_checkpoint
+    from edge_hoi.vocabulary import load_vocabulary
 
-    return choose
+    folder, vocabulary = tmp_path_factory.mktemp("engines") / "weights", load_vocabulary("vcoco")
+    options = {"name": "tiny", "description": "for tests", "is_trained": False, "input_size": (96, 160), "with_text_tower": False}
+    build_engine(untrained_checkpoint(VARIANTS["tiny"], vocabulary), vocabulary, folder, backend="torch", **options)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def open_on_gpu(folder_for, tmp_path_factory):
+def open_on_gpu(request, tmp_path_factory):
     def choose(backend):
         need_gpu(backend)
-        folder, cache = folder_for(backend), tmp_path_factory.mktemp("plans")
+        name = "weights_folder" if backend == "torch-tensorrt" else "handmade_or_default_folder"
+        folder, cache = request.getfixturevalue(name), tmp_path_factory.mktemp("plans")
         return lambda **options: open_engine(folder, backend=backend, cache_folder=cache, **options)
 
     return choose
 
 
 @pytest.fixture(scope="module")
-def open_on_fake_gpu(folder_for):
-    """Open engines on a fake GPU: ONNX Runtime or PyTorch computes the outputs, all other code is the engine's own."""
+def open_on_fake_gpu(handmade_or_default_folder, tmp_path_factory):
+    """Open engines on a fake GPU: ONNX Runtime computes the outputs, all other code is the engine's own."""
     pytest.importorskip("onnxruntime", reason="needs the extra: pip install '.[onnxruntime]'")
 
     def choose(backend):
-        folder = folder_for(backend)
+        folder = handmade_or_default_folder
+        if backend == "torch-tensorrt":  # whose fake compiler copies the weights
+            network, manifest = (folder / "model.onnx").read_bytes(), read_manifest(folder)
+            folder = write_weights_folder(tmp_path_factory.mktemp("engines"), network, manifest)
         return lambda **options: open_engine(folder, backend=backend, **options)
 
     with pytest.MonkeyPatch.context() as patch:

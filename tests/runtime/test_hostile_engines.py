@@ -226,7 +226,7 @@ def test_a_folder_does_not_choose_a_backend_that_may_run_its_code(tmp_path, monk
     for backend, others in (
         ("tensorrt", "; `--backend openvino` runs"),
         ("tensorrt-rtx", "; `--backend openvino` runs"),
-        ("torch-tensorrt", "$"),
+        ("torch-tensorrt", "; `--backend torch` runs its weights"),
     ):
         write_engine_folder(tmp_path, handmade_onnx(), backend=backend)
         with pytest.raises(EngineError, match=rf"asks for backend '{backend}', which may run code.*`--backend {backend}`.*`{others}"):
