@@ -3,8 +3,7 @@
 Q queries, N HOI categories, K objects (plus "nothing"), P pairs of a query and a category.
 """
 
-from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,13 +67,12 @@ def select_interactions(
     Raises:
         EngineError: A box is not finite.
     """
-    if not (np.isfinite(human_boxes).all() and np.isfinite(object_boxes).all()):
+    boxes = np.stack([human_boxes, object_boxes])
+    if not np.isfinite(boxes).all():
         raise EngineError("the engine returned boxes that are not finite numbers; open it in f32, or build it again")
     size = np.array([width, height, width, height], np.float32)
-    humans, objects = (np.asarray(xyxy_from_cxcywh(boxes) * size) for boxes in (human_boxes, object_boxes))
-    found = select_pairs(scores, humans, objects, vocabulary, score_threshold=score_threshold, max_interactions=max_interactions)
-    humans, objects = (np.asarray(clip_to_frame(boxes, width=width, height=height)) for boxes in (found.human_boxes, found.object_boxes))
-    return replace(found, human_boxes=humans, object_boxes=objects)
+    found = _select(scores, xyxy_from_cxcywh(boxes) * size, vocabulary, score_threshold, max_interactions, is_deduplicated=True)
+    return _interactions(vocabulary, found._replace(boxes=clip_to_frame(found.boxes, width=width, height=height)))
 
 
 def select_pairs(
@@ -104,16 +102,41 @@ def select_pairs(
     Returns:
         The interactions, best first.
     """
+    boxes = np.stack([human_boxes, object_boxes])
+    found = _select(scores, boxes, vocabulary, score_threshold, max_interactions, is_deduplicated=is_deduplicated)
+    return _interactions(vocabulary, found)
+
+
+class _Selected(NamedTuple):
+    """The columns of P interactions; `boxes` is `(2, P, 4)`, of humans and of objects."""
+
+    boxes: Floats
+    category_ids: NDArray[np.int64]
+    hoi_ids: NDArray[np.int64]
+    scores: Floats
+
+
+def _interactions(vocabulary: Vocabulary, found: _Selected) -> Interactions:
+    humans, objects = found.boxes
+    return Interactions(vocabulary, humans, objects, found.category_ids, found.hoi_ids, found.scores)
+
+
+def _select(
+    scores: Floats, boxes: Floats, vocabulary: Vocabulary, score_threshold: float, max_interactions: int, *, is_deduplicated: bool
+) -> _Selected:
     flat = scores.ravel()
-    passing = np.flatnonzero(flat >= score_threshold)
-    queries, hoi_ids = np.divmod(passing[best_first(flat[passing], max_interactions)], scores.shape[1])
+    (passing,) = (flat >= score_threshold).nonzero()
+    pairs = passing[best_first(flat[passing], max_interactions)]
+    queries, hoi_ids = np.divmod(pairs, scores.shape[1])
     category_ids = vocabulary.object_ids[hoi_ids]
-    humans, objects = human_boxes[queries], object_boxes[queries]
+    found = boxes[:, queries]
     if vocabulary.no_object_id is not None:
         has_none = category_ids == vocabulary.no_object_id
-        objects[has_none], category_ids = 0, np.where(has_none, NO_OBJECT, category_ids)
-    found = Interactions(vocabulary, humans, objects, category_ids, hoi_ids, scores[queries, hoi_ids])
-    return found.select(pair_nms(humans, objects, hoi_ids)) if is_deduplicated else found
+        found[1, has_none], category_ids = 0, np.where(has_none, NO_OBJECT, category_ids)
+    if is_deduplicated:
+        kept = _pair_nms(found, hoi_ids)
+        found, category_ids, hoi_ids, pairs = found[:, kept], category_ids[kept], hoi_ids[kept], pairs[kept]
+    return _Selected(found, category_ids, hoi_ids, flat[pairs])
 
 
 def best_first(scores: Floats, count: int) -> NDArray[np.int64]:
@@ -137,11 +160,16 @@ def pair_nms(human_boxes: Floats, object_boxes: Floats, hoi_ids: NDArray[np.int6
     Returns:
         `(P,)` bool, the pairs to keep.
     """
-    better, worse = np.nonzero(np.triu(hoi_ids[:, None] == hoi_ids, k=1))  # few of all pairs
-    overlap = iou(human_boxes[better], human_boxes[worse], is_inclusive=True)
-    overlap = overlap * np.sqrt(iou(object_boxes[better], object_boxes[worse], is_inclusive=True))
+    return _pair_nms(np.stack([human_boxes, object_boxes]), hoi_ids)
+
+
+def _pair_nms(boxes: Floats, hoi_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
     kept = np.ones(len(hoi_ids), np.bool_)
-    for duplicate in np.flatnonzero(overlap > NMS_OVERLAP).tolist():  # in the order of the better ones
+    one, other = (hoi_ids[:, None] == hoi_ids).nonzero()  # few of all pairs
+    is_after = other > one
+    better, worse = one[is_after], other[is_after]
+    humans, objects = iou(boxes[:, better], boxes[:, worse], is_inclusive=True)
+    for duplicate in (humans * np.sqrt(objects) > NMS_OVERLAP).nonzero()[0].tolist():  # in the order of the better ones
         if kept[better[duplicate]]:
             kept[worse[duplicate]] = False
     return kept

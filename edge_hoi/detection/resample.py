@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from edge_hoi.detection.classifier import ONE_THREAD_LIMIT
 
+_MOST_ROWS = 16
+
 
 class _Band(NamedTuple):
     outputs: slice
@@ -46,12 +48,13 @@ class ClipCrop:
 def _bands(length: int, resized: int, size: int, *, lines: int) -> list[_Band]:
     """Compute the matrix that resizes an axis from `length` to `resized` and keeps the middle `size` pixels, in blocks of rows.
 
-    The height of the blocks keeps their product with `lines` lines of pixels in one thread.
+    The height of the blocks keeps their product with `lines` lines of pixels in one thread, and the zeros that they contain few.
     """
     first = round((resized - size) / 2)  # rounds to even, as torchvision's centre crop does
     scale = length / resized
     stretch = max(scale, 1.0)  # downscaling widens the kernel
-    height = max(1, int(math.sqrt(4 + ONE_THREAD_LIMIT / (stretch * lines)) - 2))  # height · (height + 4) · stretch · lines = limit
+    # height · (height + 4) · stretch · lines = limit
+    height = max(1, min(_MOST_ROWS, int(math.sqrt(4 + ONE_THREAD_LIMIT / (stretch * lines)) - 2)))
     bands = []
     for begin in range(0, size, height):
         end = min(begin + height, size)
