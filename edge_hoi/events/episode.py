@@ -35,7 +35,7 @@ class Episode:
         frames_seen: Frames with evidence.
         frames_missed: Frames without, between first and last.
         above_since: When the smoothed score reached `enter`, in seconds; None while it is below.
-        below_since: When the smoothed score fell below `leave`, in seconds; None while it is not.
+        idle_since: When evidence stopped, or once started the smoothed score fell below `leave`, in seconds; None while neither is so.
         merged_track_ids: Earlier tracks of the same person or object.
         last_event: The latest event; None until the episode starts.
         last_event_seconds: When that event was emitted.
@@ -55,33 +55,39 @@ class Episode:
     frames_seen: int = 0
     frames_missed: int = 0
     above_since: float | None = None
-    below_since: float | None = None
+    idle_since: float | None = None
     merged_track_ids: tuple[int, ...] = ()
     last_event: Event | None = None
     last_event_seconds: float = 0.0
     blocked_by: "Episode | None" = None
     _frames_unseen: int = 0
 
-    def update(self, score: float, frame: TrackedFrame, elapsed: float) -> None:
+    def update(self, score: float | None, frame: TrackedFrame, elapsed: float) -> None:
         """Update the smoothed score and the evidence with the next frame.
 
         Args:
-            score: In [0, 1]; 0 for a frame without. From `settings.leave` on it is evidence, and the frame has the participants.
+            score: In [0, 1]. From `settings.leave` on it is evidence, and the frame has the participants. None for a frame in which one of
+                them was not detected, so that the interaction may last or not.
             frame: The frame.
             elapsed: Seconds since the frame before, without a gap.
         """
+        if score is None:
+            score = 0.0
+            self.miss(elapsed)
+        else:
+            self.smoothed += -math.expm1(-elapsed / self.settings.smoothing_seconds) * (score - self.smoothed)
         seconds = frame.info.seconds
-        self.smoothed += -math.expm1(-elapsed / self.settings.smoothing_seconds) * (score - self.smoothed)
         self.peak = max(self.peak, self.smoothed)
         if self.smoothed < self.settings.enter:
             self.above_since = None
         elif self.above_since is None:
             self.above_since = seconds
-        if self.smoothed >= self.settings.leave:
-            self.below_since = None
-        elif self.below_since is None:
-            self.below_since = seconds
-        if score < self.settings.leave:
+        is_evidence = score >= self.settings.leave
+        if is_evidence and (self.last_event is None or self.smoothed >= self.settings.leave):
+            self.idle_since = None
+        elif self.idle_since is None:
+            self.idle_since = seconds
+        if not is_evidence:
             self._frames_unseen += 1
             return
         self.last = frame.info
@@ -92,9 +98,9 @@ class Episode:
         self.frames_missed += self._frames_unseen
         self._frames_unseen = 0
 
-    def decay(self, seconds: float) -> None:
-        """Reduce the smoothed score as frames without evidence would, in place of a gap of this length."""
-        self.smoothed *= math.exp(-seconds / self.settings.smoothing_seconds)
+    def miss(self, seconds: float) -> None:
+        """Reduce the smoothed score for a time in which the participants were not detected, or without frames."""
+        self.smoothed *= math.exp(-seconds * self.settings.missed_weight / self.settings.smoothing_seconds)
         if self.smoothed < self.settings.enter:
             self.above_since = None
 

@@ -23,9 +23,11 @@ class EpisodeKeeper:
     """Maintains the episodes of one source.
 
     An episode is created by its first evidence (a score of at least `leave`). It starts when its smoothed score has been at least `enter`
-    for `min_duration_seconds`, and ends when that has been below `leave` for `patience_seconds`; its end is the time of the last evidence.
-    An episode that has not started is deleted after `patience_seconds` without evidence. All durations are media time, which does not
-    advance where time stamps go back. A gap counts as frames without evidence: the first evidence after it has the weight of one frame.
+    for `min_duration_seconds`, and ends after `patience_seconds` without evidence, or with a smoothed score below `leave`; its end is the
+    time of the last evidence. A frame in which person or object was not detected says little about the interaction and has a smaller weight
+    (`missed_weight`) than one in which both were. An episode that has not started is deleted after `patience_seconds` without evidence. All
+    durations are media time, which does not advance where time stamps go back. A gap counts as frames without detections: the first evidence
+    after it has the weight of one frame.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class EpisodeKeeper:
         """Process the next frame.
 
         Args:
-            frame: The frame. A corrupt one counts as a frame without evidence.
+            frame: The frame. A corrupt one counts as a frame without detections.
             tracked: Its tracked interactions.
 
         Returns:
@@ -82,14 +84,16 @@ class EpisodeKeeper:
         elapsed = 0.0 if self._pts is None else max(0.0, frame.pts_seconds - self._pts)
         self._pts = frame.pts_seconds
         self._seconds += elapsed
+        if frame.is_corrupt:
+            tracked = tracked.select(slice(0))
         current = TrackedFrame.of(FrameInfo.of(frame, seconds=self._seconds), tracked, self._vocabulary)
-        scores = {} if frame.is_corrupt else self._best_scores(tracked)
+        scores = self._best_scores(tracked)
 
         events = self._end_after_gap(elapsed)
         self._reassign_tracks(scores, current)
         gap = self._measure_gap(elapsed)
         for episode in self._episodes.values():
-            episode.decay(gap)
+            episode.miss(gap)
         self._update_scores(scores, current, elapsed - gap)
         self._suppress_in_groups()
         for episode in list(self._episodes.values()):
@@ -135,7 +139,7 @@ class EpisodeKeeper:
         """End the episodes that frames without evidence, in place of a gap before this frame, would have ended."""
         events = []
         for episode in list(self._episodes.values()):
-            if elapsed > episode.settings.patience_seconds + episode.settings.smoothing_seconds:
+            if elapsed > episode.settings.patience_seconds:
                 events += self._remove(episode, EndReason.ABSENT)
         return events
 
@@ -170,7 +174,8 @@ class EpisodeKeeper:
                 person, human, object_ = frame.tracks[key[0]], frame.participants[key[0]], frame.participants.get(key[1])
                 self._episodes[key] = Episode(key, settings, frame.info, frame.info, person, human, object_)
         for key, episode in self._episodes.items():
-            episode.update(scores.get(key, 0.0), frame, elapsed)
+            are_detected = key[0] in frame.seen and (key[1] in frame.seen or key[1] == NO_TRACK)
+            episode.update(scores.get(key, 0.0 if are_detected else None), frame, elapsed)
 
     def _suppress_in_groups(self) -> None:
         """Delay every episode with a lower score than another of its exclusive group; at a tie the started one wins."""
@@ -190,13 +195,11 @@ class EpisodeKeeper:
         now, settings, is_seen = frame.info.seconds, episode.settings, episode.last is frame.info
         if self._episodes.get(episode.key) is not episode:
             return []  # ended in this frame by another of its group
+        if not is_seen and episode.idle_since is not None and now - episode.idle_since >= settings.patience_seconds:
+            return self._remove(episode, EndReason.ABSENT)
         if episode.last_event is None:
-            if not is_seen and now - episode.last.seconds >= settings.patience_seconds:
-                return self._remove(episode, EndReason.ABSENT)
             may_start = is_seen and self._is_ready(episode, frame) and not self._is_blocked(episode)
             return self._start(episode) if may_start else []
-        if not is_seen and episode.below_since is not None and now - episode.below_since >= settings.patience_seconds:
-            return self._remove(episode, EndReason.ABSENT)
         if now - episode.first.seconds >= settings.max_duration_seconds:
             return self._remove(episode, EndReason.MAX_DURATION)
         if now - episode.last_event_seconds >= settings.update_interval_seconds and episode.has_changed():

@@ -9,6 +9,7 @@ from edge_hoi.config_types import Section
 
 Threshold = Annotated[float, Field(gt=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
+Share = Annotated[float, Field(ge=0, le=1)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -19,6 +20,7 @@ class VerbSettings(Section):
     enter: Threshold | None = None
     leave: Threshold | None = None
     smoothing_seconds: PositiveSeconds | None = None
+    missed_weight: Share | None = None
     min_duration_seconds: Seconds | None = None
     patience_seconds: Seconds | None = None
     cooldown_seconds: Seconds | None = None
@@ -36,8 +38,11 @@ class EpisodeSettings(Section):
     Attributes:
         enabled: Whether there are episodes at all; for exceptions of verbs and interactions.
         enter: An episode starts when its smoothed score has been at least this for `min_duration_seconds`.
-        leave: A score of at least this is evidence. An episode ends when its smoothed score has been less for `patience_seconds`.
+        leave: A score of at least this is evidence. An episode ends after `patience_seconds` without evidence, or with a smoothed score that
+            is less.
         smoothing_seconds: Time constant of the exponentially weighted score.
+        missed_weight: Weight in that score of a frame in which person or object was not detected, relative to one in which both were. With
+            0 such frames do not count, with 1 they count as a score of 0.
         min_duration_seconds: See `enter`.
         patience_seconds: See `leave`. Shorter occlusions and changes of track do not end an episode. Longer than the time between two
             frames.
@@ -60,14 +65,15 @@ class EpisodeSettings(Section):
     enter: Threshold = 0.6
     leave: Threshold = 0.5
     smoothing_seconds: PositiveSeconds = 0.3
+    missed_weight: Share = 0.1
     min_duration_seconds: Seconds = 0.5
     patience_seconds: Seconds = 1.5
     cooldown_seconds: Seconds = 0.0
     update_interval_seconds: Seconds = 2.0
     max_duration_seconds: PositiveSeconds = 3600.0
     one_person_per_object: bool = False
-    score_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.05
-    box_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.02
+    score_tolerance: Share = 0.05
+    box_tolerance: Share = 0.02
     max_speed: Annotated[float, Field(ge=0, le=100)] = 1.5
     max_appearance_difference: Annotated[float, Field(gt=0, le=500)] = 4.0
     verbs: dict[str, VerbSettings] = Field(default_factory=dict)
