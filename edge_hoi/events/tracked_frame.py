@@ -1,6 +1,6 @@
 """One frame as input of the episodes: its time and size, its tracks, and their boxes relative to the frame."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -38,7 +38,7 @@ class FrameInfo:
         """Read time and size of a frame."""
         utc, clock = frame.captured_at, frame.clock
         if utc is None:
-            utc, clock = _EPOCH + timedelta(seconds=frame.pts_seconds), ClockInfo(source="media", quality="relative")
+            utc, clock = _EPOCH + timedelta(seconds=frame.pts_seconds), replace(clock, source="media", quality="relative")
         return cls(seconds, Moment(utc, frame.pts_seconds), frame.captured_at, clock, frame.width, frame.height)
 
 

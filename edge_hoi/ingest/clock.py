@@ -1,50 +1,19 @@
-"""Time of frames: media time from time stamps, UTC capture time where it is known, and a target rate."""
+"""UTC capture time of frames where it is known, and a target rate."""
 
+import logging
 import math
-from dataclasses import dataclass
+import time
 from datetime import datetime, timedelta
-from fractions import Fraction
 
 from edge_hoi.compat import UTC, parse_datetime
 from edge_hoi.errors import ConfigError
 from edge_hoi.types import ClockInfo
 
+_logger = logging.getLogger(__name__)
 
-class MediaClock:
-    """Converts a stream's time stamps to media time: from 0, never decreasing."""
-
-    def __init__(self, nominal_interval: Fraction) -> None:
-        """Start before the first frame.
-
-        Args:
-            nominal_interval: Seconds between frames, for frames without a time stamp.
-        """
-        self._interval = nominal_interval
-        self._now: Fraction | None = None
-        self._offset: Fraction | None = None
-
-    def advance(self, timestamp: Fraction | None) -> float:
-        """Return the media time of the next frame, in seconds.
-
-        A frame without a time stamp comes one interval after the one before. So does a frame whose time stamp jumps back (a counter that
-        wraps, a restarted camera), and media time continues from it. A step back of less than one interval is jitter: media time stands
-        still for that frame, and the frames after it keep their times.
-
-        Args:
-            timestamp: The frame's time in the stream, in seconds of any origin; None where there is none.
-        """
-        expected = Fraction(0) if self._now is None else self._now + self._interval
-        if timestamp is None:
-            self._now = expected
-            return float(expected)
-        if self._offset is None:
-            self._offset = expected - timestamp
-        time = timestamp + self._offset
-        if self._now is not None and time <= self._now - self._interval:
-            self._offset = expected - timestamp
-            time = expected
-        self._now = time if self._now is None else max(time, self._now)
-        return float(self._now)
+_LONGEST_WAY = 10.0  # of a frame from the camera's clock to this machine's
+_LARGEST_CLOCK_ERROR = 1.0
+_WALL_CLOCK_STEP = 0.5
 
 
 class RateLimit:
@@ -72,17 +41,19 @@ class RateLimit:
         return True
 
 
-@dataclass(frozen=True, slots=True)
 class CaptureClock:
-    """Computes the UTC capture time of frames.
+    """Computes the UTC capture time of frames."""
 
-    Attributes:
-        clock: Where the times come from.
-        start: UTC time of media time 0; None for live sources, which use the time of arrival, and where it is unknown.
-    """
+    def __init__(self, clock: ClockInfo, start: datetime | None) -> None:
+        """Start before the first frame.
 
-    clock: ClockInfo
-    start: datetime | None
+        Args:
+            clock: Where the times come from.
+            start: UTC time of media time 0; None for live sources, which use the time of arrival, and where it is unknown.
+        """
+        self._clock = clock
+        self._start = start
+        self._wall_offset: float | None = None
 
     @classmethod
     def choose(cls, *, is_live: bool, recorded_at: datetime | None = None, creation_time: str | None = None) -> "CaptureClock":
@@ -107,18 +78,38 @@ class CaptureClock:
             return cls(ClockInfo("container", "estimated"), created_at)
         return cls(ClockInfo("media", "relative"), None)
 
-    def captured_at(self, pts_seconds: float) -> datetime | None:
-        """Return the UTC capture time of the current frame, which has this media time."""
-        if self.clock.source == "arrival":
-            return datetime.now(UTC)
-        return None if self.start is None else self.start + timedelta(seconds=pts_seconds)
+    def captured_at(
+        self, pts_seconds: float, *, arrived_seconds: float, camera_seconds: float | None = None
+    ) -> tuple[datetime | None, ClockInfo]:
+        """Return the UTC capture time of a frame, and where it comes from.
+
+        Args:
+            pts_seconds: Its media time.
+            arrived_seconds: When it arrived, by `time.monotonic()`.
+            camera_seconds: When it was captured by the camera's clock, in seconds since 1970. It is believed if the frame then took no
+                longer than 10 s: many cameras do not know the time.
+        """
+        if self._clock.source != "arrival":
+            return None if self._start is None else self._start + timedelta(seconds=pts_seconds), self._clock
+        arrived = arrived_seconds + self._follow_wall_clock()
+        if camera_seconds is not None and -_LARGEST_CLOCK_ERROR <= arrived - camera_seconds <= _LONGEST_WAY:
+            return datetime.fromtimestamp(camera_seconds, UTC), ClockInfo("rtcp", "synchronised")
+        return datetime.fromtimestamp(arrived, UTC), self._clock
+
+    def _follow_wall_clock(self) -> float:
+        """Return the wall clock's time when the monotonic clock was 0, and log when the wall clock was set."""
+        offset, last = time.time() - time.monotonic(), self._wall_offset
+        self._wall_offset = offset
+        if last is not None and abs(offset - last) > _WALL_CLOCK_STEP:
+            _logger.warning("the clock of this machine was set by %+.1f s; times of events before and after differ by that", offset - last)
+        return offset
 
 
 def _parse_creation_time(text: str | None) -> datetime | None:
     try:
-        time = parse_datetime(text or "")
+        created = parse_datetime(text or "")
     except ValueError:
         return None
-    if time.year <= 1970:  # writers that do not know the time leave the counter at 0: 1904 or 1970
+    if created.year <= 1970:  # writers that do not know the time leave the counter at 0: 1904 or 1970
         return None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    return created.replace(tzinfo=UTC) if created.tzinfo is None else created.astimezone(UTC)

@@ -1,6 +1,7 @@
 """Decode video with FFmpeg: open containers, choose a stream, tolerate damage, detect timeouts and truncated files."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -199,11 +200,13 @@ class DecodedFrame:
         frame: The frame.
         timestamp: Its time in the stream, in seconds of any origin; for a live stream without times, the time of arrival; else None.
         is_corrupt: It is damaged, or depends on a damaged frame.
+        camera_seconds: When the camera captured it by its own clock, in seconds since 1970; None where it does not report that by RTCP.
     """
 
     frame: av.VideoFrame
     timestamp: Fraction | None
     is_corrupt: bool
+    camera_seconds: float | None
 
 
 class DecodedStream:
@@ -239,6 +242,7 @@ class DecodedStream:
         self._first_second: Fraction | None = None
         self._last_second = Fraction(0)
         self._is_cut = False  # the data ends early
+        self._camera_offset: Fraction | None = None
 
     def __iter__(self) -> Iterator[DecodedFrame]:
         """Decode to the end; raise `SourceError` if the connection breaks or times out."""
@@ -317,13 +321,22 @@ class DecodedStream:
                 limit = self._connection.max_pixels
                 _logger.warning("%s: a frame has more pixels than max_pixels=%d, and is dropped", mask_url(self._connection.url), limit)
             return
-        if packet is not None and packet.is_corrupt:
-            self._is_corrupt = True
+        if packet is not None:
+            self._is_corrupt |= packet.is_corrupt
+            self._compare_clocks(packet)
         for frame in frames:
             self._is_corrupt = frame.is_corrupt or (self._is_corrupt and not frame.key_frame)
             self.tally.frames_decoded += 1
             self.tally.frames_corrupt += self._is_corrupt
-            yield DecodedFrame(frame, self._timestamp(frame), self._is_corrupt)
+            timestamp = self._timestamp(frame)
+            camera_seconds = None if self._camera_offset is None or timestamp is None else float(timestamp + self._camera_offset)
+            yield DecodedFrame(frame, timestamp, self._is_corrupt, camera_seconds)
+
+    def _compare_clocks(self, packet: "av.Packet[av.VideoStream]") -> None:
+        """Note what must be added to time stamps for the camera's clock, of which FFmpeg attaches the time by the newest RTCP report."""
+        if packet.pts is not None and packet.has_sidedata("prft"):
+            microseconds = int.from_bytes(bytes(packet.get_sidedata("prft"))[:8], sys.byteorder, signed=True)
+            self._camera_offset = Fraction(microseconds, 10**6) - packet.pts * packet.time_base
 
     def _timestamp(self, frame: av.VideoFrame) -> Fraction | None:
         if self._is_live and self._container.format.flags & _NO_TIMESTAMPS:

@@ -9,6 +9,7 @@ import http.client
 import io
 import re
 import socket
+import time
 import urllib.error
 import urllib.request
 import weakref
@@ -30,6 +31,8 @@ _NOT_ASCII = re.compile(rb"[^\x00-\x7f]")  # PyAV fails on addresses that are no
 _MAX_PLAYLIST_BYTES = 4 << 20  # a day of segments of 4 s
 _MAX_RENDITIONS = 100  # FFmpeg reads the playlist of each before the first frame
 _RENDITION = re.compile(rb"^#EXT-X-(?:STREAM-INF|MEDIA):", re.MULTILINE)
+_SEGMENT_LENGTH = re.compile(rb"^#EXTINF:\s*(\d{1,9}(?:\.\d{1,9})?)", re.MULTILINE)
+_SEGMENTS_BEHIND = 3  # FFmpeg begins with the third last segment of a live playlist
 _PLAYLIST_ADDRESS = re.compile(r'(?m)(?<=URI=")[^"\n]*(?=")|^[^#\s].*$')
 _MAX_REDIRECTS = 5
 _MAX_READ_BYTES = 1 << 16
@@ -46,6 +49,7 @@ class HttpClient:
         error: Why the last resource could not be opened or read on; None if it could.
         location: The source's URL after redirects, without user and password.
         format: FFmpeg's name of the format where it can only be known by the content type, not by the data; None to detect it.
+        captured_seconds: When the first frame of a live playlist was captured at the latest, by `time.monotonic()`; None of other sources.
     """
 
     def __init__(self, url: str, access: RemoteAccess) -> None:
@@ -54,6 +58,7 @@ class HttpClient:
         self.error: SourceError | None = None
         self.location = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
         self.format: str | None = None
+        self.captured_seconds: float | None = None
         self._url = url
         self._access = access
         self._responses: weakref.WeakSet[http.client.HTTPResponse] = weakref.WeakSet()
@@ -174,6 +179,9 @@ class HttpClient:
                     raise self._access.refusal(f"a playlist has more than {_MAX_PLAYLIST_BYTES >> 20} MiB")
         if len(_RENDITION.findall(content)) > _MAX_RENDITIONS:
             raise self._access.refusal(f"a playlist names more than {_MAX_RENDITIONS} renditions")
+        lengths = [float(length) for length in _SEGMENT_LENGTH.findall(content)[-_SEGMENTS_BEHIND:]]
+        if self.captured_seconds is None and lengths and b"#EXT-X-ENDLIST" not in content:
+            self.captured_seconds = time.monotonic() - sum(lengths)
         if file.url != url:
             text = content.decode("utf-8", "surrogateescape")
             content = bytearray(_PLAYLIST_ADDRESS.sub(lambda match: urljoin(file.url, match[0]), text).encode("utf-8", "surrogateescape"))

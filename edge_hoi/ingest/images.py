@@ -3,6 +3,7 @@
 import logging
 import re
 import shlex
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from edge_hoi.errors import ConfigError, SourceError
 from edge_hoi.ingest.clock import CaptureClock
+from edge_hoi.ingest.frame_times import FrameTime
 from edge_hoi.ingest.image_file import read_image
 from edge_hoi.ingest.source import FrameStamp, Source, SourceInfo, SourceTally
 from edge_hoi.ingest.source_errors import source_error
@@ -119,7 +121,7 @@ class ImageSource(Source):
                     _logger.warning("%s: image skipped. %s", self._source_id, error)
                 continue
             self.tally.frames_decoded += 1
-            yield self._stamp.frame(image, pts_seconds, is_corrupt=False)
+            yield self._stamp.frame(image, FrameTime(pts_seconds, time.monotonic(), None), is_corrupt=False)
 
 
 def _report_other_files(source_id: str, folder: Path) -> None:

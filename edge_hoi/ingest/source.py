@@ -1,13 +1,13 @@
 """The protocol of sources of frames, and the numbering and time of their frames."""
 
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from typing_extensions import Self
 
 from edge_hoi.ingest.clock import CaptureClock, RateLimit
+from edge_hoi.ingest.frame_times import FrameTime
 from edge_hoi.types import DecodedImage, Frame, Image
 
 
@@ -101,14 +101,23 @@ class FrameStamp:
         self._index += 1
         return self._rate_limit.selects(pts_seconds)
 
-    def frame(self, pixels: Image | DecodedImage, pts_seconds: float, *, is_corrupt: bool) -> Frame:
-        """Create the frame that was counted last."""
+    def frame(self, pixels: Image | DecodedImage, times: FrameTime, *, is_corrupt: bool, camera_seconds: float | None = None) -> Frame:
+        """Create the frame that was counted last.
+
+        Args:
+            pixels: Its image.
+            times: Its times.
+            is_corrupt: See `Frame`.
+            camera_seconds: See `CaptureClock.captured_at`.
+        """
+        pts_seconds, arrived_seconds, correction = times
+        captured_at, clock = self._capture_clock.captured_at(pts_seconds, arrived_seconds=arrived_seconds, camera_seconds=camera_seconds)
         return Frame(
             pixels=pixels,
             pts_seconds=pts_seconds,
-            captured_at=self._capture_clock.captured_at(pts_seconds),
-            clock=self._capture_clock.clock,
-            arrived_seconds=time.monotonic(),
+            captured_at=captured_at,
+            clock=replace(clock, correction=correction) if correction else clock,
+            arrived_seconds=arrived_seconds,
             index=self._index,
             source_id=self._source_id,
             is_corrupt=is_corrupt,

@@ -8,9 +8,11 @@ from itertools import chain
 import av
 
 from edge_hoi.errors import SourceError
-from edge_hoi.ingest.clock import CaptureClock, MediaClock
+from edge_hoi.ingest.clock import CaptureClock
 from edge_hoi.ingest.decoding import Connection, DecodedFrame, DecodedStream, declared_seconds, nominal_rate, open_container, video_stream
 from edge_hoi.ingest.display import Display
+from edge_hoi.ingest.frame_times import FrameTimes, Timeline
+from edge_hoi.ingest.http_client import HttpClient
 from edge_hoi.ingest.source import FrameStamp, Source, SourceInfo
 from edge_hoi.ingest.source_errors import source_error, unreadable_file_error
 from edge_hoi.ingest.url import SourceKind
@@ -18,6 +20,7 @@ from edge_hoi.masking import mask_url
 from edge_hoi.types import Frame
 
 _DEFAULT_FPS = Fraction(25)
+_TIMESTAMPS_MAY_RESTART = 0x200  # AVFMT_TS_DISCONT
 
 
 class VideoSource(Source):
@@ -52,7 +55,12 @@ class VideoSource(Source):
             live = self._has_no_length() if is_live is None else is_live
             clock = CaptureClock.choose(is_live=live, recorded_at=recorded_at, creation_time=self._container.metadata.get("creation_time"))
             self._stamp = FrameStamp(source_id, clock, target_fps)
-            self._media_clock = MediaClock(1 / (nominal_rate(stream) or _DEFAULT_FPS))
+            self._times = FrameTimes(
+                self._timeline(is_live=live),
+                1 / (nominal_rate(stream) or _DEFAULT_FPS),
+                is_stopped=connection.is_stopped,
+                segments_captured=lambda: connection.network.captured_seconds if isinstance(connection.network, HttpClient) else None,
+            )
             self._display = Display(stream, connection.max_pixels)
             decoded = DecodedStream(self._container, stream, connection, is_live=live)
             self.tally = decoded.tally
@@ -78,16 +86,26 @@ class VideoSource(Source):
         self._connection.close()
 
     def _stamped(self, decoded_frames: Iterator[DecodedFrame]) -> Generator[Frame]:
-        for decoded in decoded_frames:
-            pts_seconds = self._media_clock.advance(decoded.timestamp)
-            if not self._stamp.count(pts_seconds):
+        ahead: DecodedFrame | None = None
+        while (decoded := ahead or next(decoded_frames, None)) is not None:
+            ahead = next(decoded_frames, None) if self._times.needs_following(decoded.timestamp) else None
+            times = self._times.next(decoded.timestamp, following=None if ahead is None else ahead.timestamp)
+            if not self._stamp.count(times.pts_seconds):
                 continue
             try:
                 image = self._display.image(decoded.frame)
             except av.FFmpegError:
                 self.tally.decode_errors += 1
                 continue
-            yield self._stamp.frame(image, pts_seconds, is_corrupt=decoded.is_corrupt)
+            yield self._stamp.frame(image, times, is_corrupt=decoded.is_corrupt, camera_seconds=decoded.camera_seconds)
+
+    def _timeline(self, *, is_live: bool) -> Timeline:
+        if not is_live:
+            may_restart = self._container.format.flags & _TIMESTAMPS_MAY_RESTART
+            return Timeline.CONTINUOUS_RECORDING if may_restart else Timeline.RECORDING
+        if self._connection.kind is SourceKind.FILE:  # read as fast as it can be
+            return Timeline.CONTINUOUS_RECORDING
+        return Timeline.SEGMENTS if self._container.format.name == "hls" else Timeline.LIVE
 
     def _has_no_length(self) -> bool:
         is_image = self._container.format.name.endswith("_pipe")

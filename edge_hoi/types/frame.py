@@ -16,6 +16,8 @@ ClockSource = Literal["rtcp", "arrival", "container", "configured", "media"]
 
 ClockQuality = Literal["synchronised", "estimated", "relative"]
 
+ClockCorrection = Literal["restamped", "joined", "measured"]
+
 
 @dataclass(frozen=True, slots=True)
 class ClockInfo:
@@ -25,10 +27,13 @@ class ClockInfo:
         source: `rtcp` the camera's own clock by RTCP sender reports, `arrival` this machine's clock at arrival, `container` the
             file's creation time, `configured` a start time from the configuration, `media` none: seconds since the stream's start.
         quality: `synchronised` a disciplined clock, `estimated` correct within about a second, `relative` not a wall clock.
+        correction: What was done last to media time in this stream: `restamped` a frame with a wrong time stamp, `joined` two parts where
+            time stamps jump, `measured` times of arrival have replaced time stamps that run at another pace; None if nothing was.
     """
 
     source: ClockSource
     quality: ClockQuality
+    correction: ClockCorrection | None = None
 
 
 class DecodedImage(Protocol):
@@ -50,6 +55,11 @@ class DecodedImage(Protocol):
     @property
     def reduced(self) -> Image:
         """The result of the last call of `resized`, as `(h, w, 3)`; `rgb` if there was none."""
+        ...
+
+    @property
+    def luma(self) -> NDArray[np.uint8]:
+        """Brightness, `(h, w)` uint8 as the camera's sensor has it: neither turned nor in square pixels, and not to be written to."""
         ...
 
 
