@@ -24,10 +24,10 @@ class EpisodeKeeper:
 
     An episode is created by its first evidence (a score of at least `leave`). It starts when its smoothed score has been at least `enter`
     for `min_duration_seconds`, and ends after `patience_seconds` without evidence, or with a smoothed score below `leave`; its end is the
-    time of the last evidence. A frame in which person or object was not detected says little about the interaction and has a smaller weight
-    (`missed_weight`) than one in which both were. An episode that has not started is deleted after `patience_seconds` without evidence. All
-    durations are media time, which does not advance where time stamps go back. A gap counts as frames without detections: the first evidence
-    after it has the weight of one frame.
+    time of the last evidence. One that has not started is deleted after `patience_seconds` without evidence. A frame in which person or
+    object was not detected says little about the interaction and has a smaller weight (`missed_weight`) than one in which both were. All
+    durations are media time, which does not advance where time stamps go back. A gap counts as frames without detections: the first
+    evidence after it has the weight of one frame.
     """
 
     def __init__(

@@ -38,8 +38,8 @@ class EpisodeSettings(Section):
     Attributes:
         enabled: Whether there are episodes at all; for exceptions of verbs and interactions.
         enter: An episode starts when its smoothed score has been at least this for `min_duration_seconds`.
-        leave: A score of at least this is evidence. An episode ends after `patience_seconds` without evidence, or with a smoothed score that
-            is less.
+        leave: A score of at least this is evidence. An episode ends after `patience_seconds` without evidence, or with a smoothed score
+            that is less.
         smoothing_seconds: Time constant of the exponentially weighted score.
         missed_weight: Weight in that score of a frame in which person or object was not detected, relative to one in which both were. With
             0 such frames do not count, with 1 they count as a score of 0.
