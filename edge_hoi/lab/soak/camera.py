@@ -26,6 +26,7 @@ _SOUND_SECONDS = 0.02
 _FRAGMENT_BYTES = 1200
 _NAL_START = re.compile(b"\0\0\0?\1")
 _FRAGMENT_UNIT = 28
+_NTP_EPOCH = 2_208_988_800  # 1900 in seconds before 1970
 
 
 @dataclass
@@ -37,6 +38,8 @@ class Faults:
         lost: Share of the frames, but key frames, that are not sent.
         flipped: Share of the frames in which a bit is wrong.
         jump_seconds: Added to the time stamps of the video.
+        stamped_pace: How fast its time stamps run: 0.5 for a camera that stamps 30 frames a second and sends 15.
+        clock_error: Seconds that its clock is ahead of this machine's, in its RTCP reports; None if it sends none.
         answers: By RTSP method: a status to answer with, or `close`, `reset` or `silence`.
     """
 
@@ -44,6 +47,8 @@ class Faults:
     lost: float = 0.0
     flipped: float = 0.0
     jump_seconds: float = 0.0
+    stamped_pace: float = 1.0
+    clock_error: float | None = None
     answers: dict[str, int | str] = field(default_factory=dict)
 
 
@@ -170,8 +175,10 @@ class FaultyCamera:
                 continue
             if self._random.random() < faults.flipped:
                 frame = [*frame[:-1], self._with_wrong_bit(frame[-1])]
-            seconds += number // len(frames) * len(frames) / self._fps + faults.jump_seconds
-            timestamp = round(seconds * _VIDEO_CLOCK)
+            seconds += number // len(frames) * len(frames) / self._fps
+            timestamp = round((seconds * faults.stamped_pace + faults.jump_seconds) * _VIDEO_CLOCK)
+            if faults.clock_error is not None and is_key:
+                connection.report(_VIDEO_CHANNEL, time.time() + faults.clock_error, timestamp)
             pieces = [piece for unit in frame for piece in _pieces(unit)]
             for place, piece in enumerate(pieces, 1):
                 marker = 0x80 if place == len(pieces) else 0
@@ -205,7 +212,14 @@ class _Connection:
             self._client.sendall("\r\n".join([*head, f"Content-Length: {len(body)}", "", body]).encode())
 
     def send(self, channel: int, kind: int, number: int, timestamp: int, payload: bytes) -> None:
-        packet = struct.pack(">BBHII", 0x80, kind, number & 0xFFFF, timestamp & 0xFFFFFFFF, 7 + channel) + payload
+        self._write(channel, struct.pack(">BBHII", 0x80, kind, number & 0xFFFF, timestamp & 0xFFFFFFFF, 7 + channel) + payload)
+
+    def report(self, channel: int, clock_seconds: float, timestamp: int) -> None:
+        """Send an RTCP sender report (RFC 3550, section 6.4.1): the camera's clock at a time stamp."""
+        ntp = round((clock_seconds + _NTP_EPOCH) * 2**32)
+        self._write(channel + 1, struct.pack(">BBHIQIII", 0x80, 200, 6, 7 + channel, ntp, timestamp & 0xFFFFFFFF, 0, 0))
+
+    def _write(self, channel: int, packet: bytes) -> None:
         with self._sending:
             self._client.sendall(struct.pack(">cBH", b"$", channel, len(packet)) + packet)
 
