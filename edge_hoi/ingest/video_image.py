@@ -93,13 +93,20 @@ class VideoImage:
                 rows, columns = self._unturned(height, width)
                 scaled = self._reformatters.reformat(self._frame, columns, rows, "gbrp")
                 green, blue, red = (self._turn.apply(_pixels(plane)) for plane in scaled.planes)
-                self._resized = np.stack([red, green, blue])
+                self._resized = np.ascontiguousarray(np.stack([red, green, blue]))  # of a turned image it is not yet
             return self._resized
 
     @property
     def reduced(self) -> Image:
         """The result of the last call of `resized`, as `(h, w, 3)`; `rgb` if there was none."""
         return self.rgb() if self._resized is None else self._resized.transpose(1, 2, 0)
+
+    @property
+    def luma(self) -> Image:
+        """Brightness, `(h, w)` uint8: the decoder's own plane, without a copy, where it has one of 8 bits; else the green of `rgb`."""
+        form = self._frame.format
+        has_plane = form.components[0].bits == 8 and not form.is_rgb and (form.is_planar or len(form.components) == 1)
+        return _pixels(self._frame.planes[0]) if has_plane and not form.has_palette else self.rgb()[..., 1]
 
     def _unturned(self, height: int, width: int) -> tuple[int, int]:
         return (width, height) if self._turn.is_transposed else (height, width)
