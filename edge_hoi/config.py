@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AfterValidator,
@@ -33,14 +33,14 @@ from typing_extensions import Self
 from edge_hoi.config_types import Identifier, Location, PathText, Section, anchor
 from edge_hoi.environment import insert_variables
 from edge_hoi.errors import ConfigError
-from edge_hoi.events import EpisodeSettings
+from edge_hoi.events import EpisodeSettings, LineOrPoints, RuleSettings, ZoneOrPoints
 from edge_hoi.masking import mask_url, remember, secrets_of_url
 from edge_hoi.outbox import OutboxSettings
 from edge_hoi.runtime.engine import Device
 from edge_hoi.sinks import SinkSettings, settings_of, sink_types
 from edge_hoi.tracking import TrackerSettings
 from edge_hoi.types import MAX_PIXELS
-from edge_hoi.yaml_file import read_yaml
+from edge_hoi.yaml_file import line_of, read_yaml
 
 _logger = logging.getLogger(__name__)
 
@@ -136,6 +136,8 @@ class SourceConfig(Section):
         (), max_length=64, description="Hosts, besides its own, that the source's playlists and redirects may lead to"
     )
     vocabulary: VocabularyChoice | None = Field(None, description="What to detect here, if it differs from the general one")
+    zones: dict[Identifier, ZoneOrPoints] = Field({}, max_length=64, description="Polygons by name: [[x, y], ...], or with settings")
+    lines: dict[Identifier, LineOrPoints] = Field({}, max_length=64, description="Lines by name: [[x, y], [x, y]], or with settings")
 
     def model_post_init(self, _context: object) -> None:
         """Have the secrets of the URL masked in all messages."""
@@ -219,6 +221,7 @@ class RunConfig(Section):
     detection: DetectionConfig = DetectionConfig()
     tracking: TrackerSettings = TrackerSettings()
     episodes: EpisodeSettings = EpisodeSettings()
+    rules: tuple[RuleSettings, ...] = Field((), max_length=256, description="Name the episodes that matter, and say how much")
     sinks: tuple[SinkConfig, ...] = Field((), max_length=64)
     outbox: OutboxSettings = OutboxSettings()
     annotate: AnnotateConfig | None = None
@@ -230,7 +233,8 @@ class RunConfig(Section):
     @model_validator(mode="after")
     def _check_names_are_unique(self) -> Self:
         ids, names = [source.id for source in self.sources if source.id], [sink.sink_name for sink in self.sinks]
-        for kind, used, key in (("sources", ids, "id"), ("sinks", names, "name")):
+        rules = [rule.name for rule in self.rules]
+        for kind, used, key in (("sources", ids, "id"), ("sinks", names, "name"), ("rules", rules, "name")):
             for name in used:
                 if used.count(name) > 1:
                     raise ValueError(f"two {kind} have the name {name!r}; give each its own `{key}`")
@@ -251,16 +255,17 @@ def load_config(path: Path) -> RunConfig:
         document = {}
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: a configuration is a list of `key: value` lines, got a {type(document).__name__}")
-    return parse_config(insert_variables(document, path), origin=str(path), folder=path.resolve().parent)
+    return parse_config(insert_variables(document, path), origin=str(path), folder=path.resolve().parent, file=path)
 
 
-def parse_config(document: dict[str, Any], *, origin: str, folder: Path | None = None) -> RunConfig:
+def parse_config(document: dict[str, Any], *, origin: str, folder: Path | None = None, file: Path | None = None) -> RunConfig:
     """Validate the contents of a YAML file.
 
     Args:
         document: The contents.
         origin: The file, for messages.
         folder: Folder of relative paths; None keeps them unchanged.
+        file: The file, to name lines of it; None if it is not one.
 
     Raises:
         ConfigError: One line per error, of the first 20.
@@ -271,9 +276,15 @@ def parse_config(document: dict[str, Any], *, origin: str, folder: Path | None =
         details = error.errors()
         # A missing or wrong value beside an unknown key is most often due to that key, misspelt.
         reported = [detail for detail in details if detail["type"] in _UNKNOWN_KEY] or details
-        lines = [f"{origin}: {_explain(detail, document)}" for detail in reported[:_MOST_ERRORS]]
+        lines = [f"{origin}{line_in(file, detail['loc'])}: {_explain(detail, document)}" for detail in reported[:_MOST_ERRORS]]
         more = [f"{origin}: and {len(reported) - _MOST_ERRORS} more"] if len(reported) > _MOST_ERRORS else []
         raise ConfigError("\n".join([*lines, *more])) from error
+
+
+def line_in(file: Path | None, location: tuple[int | str, ...]) -> str:
+    """Return `:LINE` of a value's place in a configuration file, to append to its name; nothing where that is not known."""
+    line = None if file is None else line_of(file, MAX_FILE_BYTES, _keys(location))
+    return "" if line is None else f":{line}"
 
 
 def cache_home() -> Path:
@@ -353,9 +364,14 @@ def _known_keys(location: tuple[int | str, ...], document: dict[str, Any]) -> li
     for part in location:
         node = _resolve(node, schema)
         node = (
-            node.get("items", {}) if isinstance(part, int) else node.get("properties", {}).get(part, node.get("additionalProperties", {}))
+            node.get("items", {}) if isinstance(part, int) else node.get("properties", {}).get(part) or _schema_of_values(node)
         )
     return sorted(_resolve(node, schema).get("properties", {}))
+
+
+def _schema_of_values(node: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of the values of a mapping with keys of any name."""
+    return cast(dict[str, Any], next(iter(node.get("patternProperties", {}).values()), node.get("additionalProperties", {})))
 
 
 @cache

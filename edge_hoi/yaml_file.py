@@ -1,6 +1,7 @@
 """Read configurations in YAML: bounded in size also after aliases are expanded, and in errors that quote no values."""
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,35 @@ def read_yaml(path: Path, max_bytes: int) -> Any:  # noqa: ANN401 -- any YAML va
     except (yaml.YAMLError, RecursionError) as error:
         fault = f"is not YAML: {'nested too deep' if isinstance(error, RecursionError) else ' '.join(str(error).split())}"
     raise ConfigError(f"{path}: {fault}")
+
+
+def line_of(path: Path, max_bytes: int, location: Iterable[int | str]) -> int | None:
+    """Find the line of a value, or of the innermost mapping or list around it that the file has.
+
+    Args:
+        path: The file, as of `read_yaml`.
+        max_bytes: Most bytes that it may have.
+        location: Keys and indices, from the outermost on.
+
+    Returns:
+        The line, from 1; None where the file cannot be read again.
+    """
+    try:
+        node = yaml.compose(read_regular(path, max_bytes).decode(), _Loader)
+    except (ConfigError, OSError, ValueError, yaml.YAMLError, RecursionError):
+        return None
+    line = None
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if getattr(key, "value", None) == str(part)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            found = node.value[part], node.value[part]
+        else:
+            found = None
+        if found is None:
+            break
+        line, node = _line(found[0]), found[1]
+    return line
 
 
 class _Loader(yaml.SafeLoader):

@@ -379,13 +379,29 @@ def test_a_secret_does_not_show_where_the_file_is_not_yaml(tmp_path, text):
     assert "canary" not in "".join(chained)
 
 
-@pytest.mark.parametrize(("count", "last"), [(20, "config.yaml: key19: unknown key"), (21, "config.yaml: and 1 more")])
+@pytest.mark.parametrize(("count", "last"), [(20, "config.yaml:20: key19: unknown key"), (21, "config.yaml: and 1 more")])
 def test_the_first_twenty_errors_are_told(tmp_path, count, last):
     with pytest.raises(ConfigError) as caught:
         load_config(write(tmp_path, "\n".join(f"key{number}: 1" for number in range(count))))
     lines = str(caught.value).splitlines()
     assert len(lines) == count
     assert last in lines[-1]
+
+
+def test_an_error_names_the_line_of_its_value(tmp_path):
+    text = """
+        sources:
+          - url: a.mp4
+            zones:
+              yard: [[0, 0], [1, 1],
+                [1, 0], [0, 1]]
+          - url: b.mp4
+            lines: {kerb: {points: [[0, 0], [1, 1]], margn: 1}}
+    """
+    with pytest.raises(ConfigError, match=r"config\.yaml:8: sources\[1\].lines.kerb.margn: unknown key; did you mean `margin`\?$"):
+        load_config(write(tmp_path, text))
+    with pytest.raises(ConfigError, match=r"config\.yaml:5: sources\[0\].zones.yard: the border crosses itself; give the corners"):
+        load_config(write(tmp_path, text.replace("margn: 1", "margin: 0.1")))
 
 
 def test_many_errors_take_no_long_time(tmp_path):

@@ -5,6 +5,22 @@ In: a frame and its `TrackedInteractions`. Out: `Event`s, and their CloudEvents 
 
 from edge_hoi.events.cloudevents import load_schema
 from edge_hoi.events.episodes import EpisodeKeeper
+from edge_hoi.events.labeller import EventLabeller, Keeper
+from edge_hoi.events.rules import RuleKeeper, RuleSettings, matches
 from edge_hoi.events.settings import EpisodeSettings, VerbSettings
+from edge_hoi.events.zones import LineOrPoints, ZoneKeeper, ZoneOrPoints
 
-__all__ = ["EpisodeKeeper", "EpisodeSettings", "VerbSettings", "load_schema"]
+__all__ = [
+    "EpisodeKeeper",
+    "EpisodeSettings",
+    "EventLabeller",
+    "Keeper",
+    "LineOrPoints",
+    "RuleKeeper",
+    "RuleSettings",
+    "VerbSettings",
+    "ZoneKeeper",
+    "ZoneOrPoints",
+    "load_schema",
+    "matches",
+]

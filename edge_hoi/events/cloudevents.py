@@ -5,6 +5,7 @@ of digits are fixed, so equal events are equal bytes.
 """
 
 import json
+from dataclasses import asdict
 from datetime import datetime
 from importlib.resources import files
 from typing import Any, cast
@@ -12,7 +13,21 @@ from urllib.parse import quote, unquote
 
 from edge_hoi.compat import UTC, parse_datetime
 from edge_hoi.errors import DeliveryError
-from edge_hoi.types import HUMAN_CATEGORY, ClockInfo, EndReason, EpisodeScore, Event, ModelInfo, Moment, Participant, Phase
+from edge_hoi.types import (
+    HUMAN_CATEGORY,
+    ClockInfo,
+    Crossing,
+    Direction,
+    EndReason,
+    EpisodeScore,
+    Event,
+    MediaFile,
+    ModelInfo,
+    Moment,
+    Participant,
+    Phase,
+    Severity,
+)
 
 EVENT_TYPES = {phase: f"dev.edge-hoi.interaction.{phase}.v1" for phase in Phase}
 DATASCHEMA = "urn:edge-hoi:schema:interaction-event.v1"
@@ -97,11 +112,18 @@ def decode(line: bytes) -> Event:
         clock=ClockInfo(**data["clock"]),
         model=ModelInfo(**data["model"]),
         zones=tuple(data["zones"]),
+        # Of events that an earlier version stored: they have only `zones`, `rule`, and no media.
+        entered_zones=tuple(data.get("entered_zones", ())),
+        crossings=tuple(
+            Crossing(each["line"], Direction(each["direction"]), _read_moment(each["at"])) for each in data.get("crossings", ())
+        ),
+        rules=tuple(data.get("rules", ())),
         rule=data["rule"],
+        severity=Severity(data["severity"]) if data.get("severity") else None,
         merged_track_ids=tuple(data["merged_track_ids"]),
         recorded_at=parse_datetime(envelope["recordedtime"]) if "recordedtime" in envelope else None,
-        snapshot=data["snapshot"],
-        clip=data["clip"],
+        snapshot=MediaFile(**data["snapshot"]) if data["snapshot"] else None,
+        clip=MediaFile(**data["clip"]) if data["clip"] else None,
     )
 
 
@@ -131,9 +153,13 @@ def _data(event: Event) -> dict[str, Any]:
         "duration_seconds": round(event.duration_seconds, _SECONDS_DIGITS),
         "frames": {"seen": event.frames_seen, "missed": event.frames_missed},
         "zones": list(event.zones),
+        "entered_zones": list(event.entered_zones),
+        "crossings": [{"line": each.line, "direction": each.direction.value, "at": _moment(each.at)} for each in event.crossings],
+        "rules": list(event.rules),
         "rule": event.rule,
+        "severity": event.severity.value if event.severity else None,
         "frame": {"width": event.frame_width, "height": event.frame_height},
-        "clock": {"source": event.clock.source, "quality": event.clock.quality},
+        "clock": {name: value for name, value in asdict(event.clock).items() if value is not None},
         "model": {
             "name": event.model.name,
             "weights": event.model.weights,
@@ -141,8 +167,8 @@ def _data(event: Event) -> dict[str, Any]:
             "precision": event.model.precision,
         },
         "merged_track_ids": list(event.merged_track_ids),
-        "snapshot": event.snapshot,
-        "clip": event.clip,
+        "snapshot": _media(event.snapshot),
+        "clip": _media(event.clip),
     }
 
 
@@ -165,6 +191,19 @@ def _moment(moment: Moment) -> dict[str, Any]:
 
 def _read_moment(moment: dict[str, Any]) -> Moment:
     return Moment(parse_datetime(moment["utc"]), moment["pts_seconds"])
+
+
+def _media(media: MediaFile | None) -> dict[str, Any] | None:
+    if media is None:
+        return None
+    seconds = round(media.start_seconds, _SECONDS_DIGITS)
+    return {
+        "uri": media.uri,
+        "sha256": media.sha256,
+        "media_type": media.media_type,
+        "size_bytes": media.size_bytes,
+        "start_seconds": seconds,
+    }
 
 
 def _utc(time: datetime) -> str:

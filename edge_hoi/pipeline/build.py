@@ -11,7 +11,7 @@ from pathlib import Path
 from edge_hoi.compat import UTC
 from edge_hoi.config import RunConfig, SourceConfig
 from edge_hoi.errors import ConfigError
-from edge_hoi.events import EpisodeKeeper
+from edge_hoi.events import EpisodeKeeper, EventLabeller, Keeper, RuleKeeper, ZoneKeeper
 from edge_hoi.ingest import IsolatedSource, RetryPolicy, Source, SourceReader, open_source, source_kind
 from edge_hoi.ingest.url import is_local, local_path
 from edge_hoi.overwriting import Named, refuse_overwriting
@@ -20,6 +20,7 @@ from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.detector_builder import DetectorBuilder
 from edge_hoi.pipeline.engines import refuse_demo_engine
 from edge_hoi.pipeline.pipeline import Pipeline
+from edge_hoi.pipeline.rules import check_rules
 from edge_hoi.pipeline.sinks import open_delivery
 from edge_hoi.pipeline.source_names import RECORDINGS, name_sources
 from edge_hoi.pipeline.thresholds import annotate_settings, tracker_settings
@@ -57,6 +58,7 @@ def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = 
     refuse_overwriting(_outputs(config, ids), [("part of the engine", detectors.folder)])
     cameras = [_camera(config, source, source_id, detectors) for source, source_id in zip(config.sources, ids, strict=True)]
     _check_verbs(config, [camera.vocabulary for camera in cameras])
+    check_rules(config, {camera.source_id: camera.vocabulary for camera in cameras}, config_file)
     if config.sinks and config.outbox.path is None and not all(camera.is_recording for camera in cameras):
         note("events that are not delivered yet are lost if this program is killed; set `outbox: {path: FILE}` to keep them")
     delivery = open_delivery(config, ids)
@@ -93,17 +95,23 @@ def _camera(config: RunConfig, source: SourceConfig, source_id: str, detectors: 
         refuse_demo_engine(detectors.manifest, source_id)
     started_at = datetime.now(UTC)
 
-    def make_keeper(engine: Engine) -> EpisodeKeeper:
-        return EpisodeKeeper(
+    def make_keeper(engine: Engine) -> Keeper:
+        settings = detectors.episodes_of(vocabulary)
+        keeper = EpisodeKeeper(
             vocabulary,
             site=config.site,
             camera=source_id,
             model=ModelInfo(detectors.manifest.name, detectors.manifest.weights_sha256, engine.backend, engine.precision),
-            settings=detectors.episodes_of(vocabulary),
+            settings=settings,
             # A recording's event ids depend on the recording alone; a camera's differ in every run.
             run_key="" if is_recording else started_at.isoformat(),
             wall_clock=None if is_recording else partial(datetime.now, UTC),
         )
+        if not (source.zones or source.lines or config.rules):
+            return keeper
+        rules = RuleKeeper(config.rules, vocabulary, camera=source_id)
+        interval = settings.update_interval_seconds
+        return EventLabeller(keeper, ZoneKeeper(source.zones, source.lines), rules, update_interval_seconds=interval)
 
     return Camera(
         source_id=source_id,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_hoi.compat import UTC
-from edge_hoi.events import EpisodeKeeper
+from edge_hoi.events import Keeper
 from edge_hoi.ingest import ReaderState, SourceReader
 from edge_hoi.masking import mask
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
@@ -57,7 +57,7 @@ class Camera:
         is_recording: bool,
         vocabulary: Vocabulary,
         tracker: Tracker,
-        make_keeper: Callable[[Engine], EpisodeKeeper],
+        make_keeper: Callable[[Engine], Keeper],
         make_video: Callable[[float | None], AnnotatedVideo] | None,
         lost_after_seconds: float,
         max_frames: int | None,
@@ -85,7 +85,7 @@ class Camera:
         self._tracker = tracker
         self._tracked: TrackedInteractions | None = None
         self._make_keeper = make_keeper
-        self._keeper: EpisodeKeeper | None = None
+        self._keeper: Keeper | None = None
         self._make_video = make_video
         self._video: AnnotatedVideo | None = None
         self.video_path: Path | None = None

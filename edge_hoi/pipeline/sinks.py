@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edge_hoi.config import RunConfig
 from edge_hoi.outbox import Delivery, Outbox, Relay, Retention
-from edge_hoi.sinks import SinkContext, SinkSettings
+from edge_hoi.sinks import SelectiveSink, SinkContext, SinkSettings
 
 
 def open_delivery(config: RunConfig, cameras: Sequence[str]) -> Delivery:
@@ -33,9 +33,12 @@ def open_delivery(config: RunConfig, cameras: Sequence[str]) -> Delivery:
 
 
 def _relay(settings: SinkSettings, context: SinkContext, outbox: Outbox) -> Relay:
+    sink = settings.make(context)
+    if settings.rules or settings.min_severity is not None:
+        sink = SelectiveSink(sink, rules=settings.rules, min_severity=settings.min_severity)
     return Relay(
         settings.sink_name,
-        settings.make(context),
+        sink,
         outbox,
         batch_size=settings.batch_size,
         retry=settings.retry,

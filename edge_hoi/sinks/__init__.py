@@ -7,6 +7,7 @@ from edge_hoi.sinks.jsonl import JsonlSettings, JsonlSink
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.probe import make_probe
 from edge_hoi.sinks.registry import settings_of, sink_types
+from edge_hoi.sinks.selective import SelectiveSink
 from edge_hoi.sinks.settings import RetrySettings, SinkSettings
 from edge_hoi.sinks.sink import FakeSink, Sink, SinkContext
 
@@ -16,6 +17,7 @@ __all__ = [
     "JsonlSink",
     "Message",
     "RetrySettings",
+    "SelectiveSink",
     "Sink",
     "SinkContext",
     "SinkSettings",

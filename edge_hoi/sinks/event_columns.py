@@ -64,8 +64,8 @@ COLUMNS = (
     Column("score_mean", "real", _at("data.score.mean")),
     Column("human_track_id", "integer", _at("data.human.track_id")),
     Column("object_track_id", "integer", _at("data.object.track_id")),
-    Column("snapshot", "text", _at("data.snapshot")),
-    Column("clip", "text", _at("data.clip")),
+    Column("snapshot", "text", _at("data.snapshot.uri")),
+    Column("clip", "text", _at("data.clip.uri")),
 )
 """All columns but `cloudevent`, the whole event; `source` and `id` together are the key."""
 

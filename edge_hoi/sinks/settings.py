@@ -11,6 +11,7 @@ from edge_hoi.config_types import Identifier, Section
 from edge_hoi.errors import MissingDependencyError
 from edge_hoi.masking import remember
 from edge_hoi.sinks.sink import Sink, SinkContext
+from edge_hoi.types import Severity
 
 
 class RetrySettings(Section):
@@ -32,6 +33,8 @@ class SinkSettings(Section):
     name: Identifier | None = Field(None, description="The sink's name in the outbox; the type where absent")
     batch_size: int = Field(100, ge=1, le=10_000, description="Most events delivered at once")
     retry: RetrySettings = RetrySettings()
+    rules: tuple[str, ...] = Field((), description="Only episodes that one of these rules has matched, from then on; all where empty")
+    min_severity: Severity | None = Field(None, description="Only episodes that a rule of at least this severity has matched, from then on")
 
     def model_post_init(self, _context: object) -> None:
         """Have the secrets masked in all messages."""

@@ -6,7 +6,20 @@ All are frozen and validated on construction. Arrays are not copied and must not
 may be 0 everywhere.
 """
 
-from edge_hoi.types.event import EndReason, EpisodeScore, Event, ModelInfo, Moment, NormalisedBox, Participant, Phase
+from edge_hoi.types.event import (
+    Crossing,
+    Direction,
+    EndReason,
+    EpisodeScore,
+    Event,
+    MediaFile,
+    ModelInfo,
+    Moment,
+    NormalisedBox,
+    Participant,
+    Phase,
+    Severity,
+)
 from edge_hoi.types.frame import MAX_PIXELS, ClockInfo, ClockQuality, ClockSource, DecodedImage, Frame, Image
 from edge_hoi.types.interactions import HUMAN_CATEGORY, NO_OBJECT, Box, Boxes, Ids, Interaction, Interactions, Scores
 from edge_hoi.types.track import NO_TRACK, Track, TrackedInteractions, TrackState, appearance_difference
@@ -21,7 +34,9 @@ __all__ = [
     "ClockInfo",
     "ClockQuality",
     "ClockSource",
+    "Crossing",
     "DecodedImage",
+    "Direction",
     "EndReason",
     "EpisodeScore",
     "Event",
@@ -30,12 +45,14 @@ __all__ = [
     "Image",
     "Interaction",
     "Interactions",
+    "MediaFile",
     "ModelInfo",
     "Moment",
     "NormalisedBox",
     "Participant",
     "Phase",
     "Scores",
+    "Severity",
     "Track",
     "TrackState",
     "TrackedInteractions",

@@ -26,6 +26,21 @@ class EndReason(StrEnum):
     RESTART = "restart"
 
 
+class Direction(StrEnum):
+    """The side of a line to which it was crossed, as seen from its first point towards its second."""
+
+    TO_LEFT = "to_left"
+    TO_RIGHT = "to_right"
+
+
+class Severity(StrEnum):
+    """How much a rule's match matters, the least first."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ALERT = "alert"
+
+
 NormalisedBox = tuple[float, float, float, float]
 
 
@@ -52,6 +67,34 @@ class Moment:
 
     utc: datetime
     pts_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """That a person or an object crossed a line: the line's name, the direction, and when."""
+
+    line: str
+    direction: Direction
+    at: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFile:
+    """A reference to an image or a video of an episode.
+
+    Attributes:
+        uri: Where it can be fetched.
+        sha256: Of its bytes, hexadecimal.
+        media_type: `image/jpeg`, `image/webp` or `video/mp4`.
+        size_bytes: Its size.
+        start_seconds: Media time of the image, or of the video's first frame.
+    """
+
+    uri: str
+    sha256: str
+    media_type: str
+    size_bytes: int
+    start_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +144,15 @@ class Event:
         clock: The source of the UTC times.
         model: The engine.
         zones: Names of the zones it is in.
-        rule: Name of the rule that let it through, if any.
+        entered_zones: Names of the zones it has been in, in the order of entry.
+        crossings: Of lines, in the order of time.
+        rules: Names of the rules that have matched it, in the order of matching.
+        rule: Name of the most severe one of them, the first to match; None while none has matched.
+        severity: That rule's.
         merged_track_ids: Earlier tracks of its person or object.
         recorded_at: When this program emitted the event; None for files, whose events depend on the file only.
-        snapshot: Reference to an image, if one was written.
-        clip: Reference to a video, if one was written.
+        snapshot: Its best image so far, if one was written.
+        clip: A video of it, if one was written.
     """
 
     event_id: str
@@ -131,11 +178,15 @@ class Event:
     clock: ClockInfo
     model: ModelInfo
     zones: tuple[str, ...] = ()
+    entered_zones: tuple[str, ...] = ()
+    crossings: tuple[Crossing, ...] = ()
+    rules: tuple[str, ...] = ()
     rule: str | None = None
+    severity: Severity | None = None
     merged_track_ids: tuple[int, ...] = ()
     recorded_at: datetime | None = None
-    snapshot: str | None = None
-    clip: str | None = None
+    snapshot: MediaFile | None = None
+    clip: MediaFile | None = None
 
     def __post_init__(self) -> None:
         """Check that an `ended` event, and no other, has an end."""

@@ -8,7 +8,9 @@ from scripted import HUMAN, OBJECT, RIDE, SMILE, at_noon, play, times
 from edge_hoi.compat import UTC
 from edge_hoi.errors import DeliveryError
 from edge_hoi.events.cloudevents import decode, encode, render, split_attributes
-from edge_hoi.types import EndReason, Moment, Phase
+from edge_hoi.types import Crossing, Direction, EndReason, MediaFile, Moment, Phase, Severity
+
+SNAPSHOT = MediaFile("https://host/a.jpg", "0" * 64, "image/jpeg", 4000, 1.5)
 
 ENVELOPE = [
     *("specversion", "id", "source", "type", "subject", "time", "sequence", "correlationid", "partitionkey"),
@@ -105,7 +107,7 @@ def test_decode_and_encode_round_trip_to_the_same_bytes(event):
         merged_track_ids=(4, 9),
         rule="loading",
         recorded_at=at_noon(4),
-        snapshot="https://host/a.jpg",
+        snapshot=SNAPSHOT,
     )
     for each in (event, alone, end):
         read = decode(encode(each))
@@ -131,10 +133,14 @@ def test_every_field_reads_back(event):
         sequence=7,
         end=Moment(at_noon(3), 3.0),
         end_reason=EndReason.MAX_DURATION,
-        snapshot="https://host/a.jpg",
-        clip="https://host/a.mp4",
+        snapshot=SNAPSHOT,
+        clip=replace(SNAPSHOT, uri="https://host/a.mp4", media_type="video/mp4"),
         rule="loading",
+        rules=("yard at night", "loading"),
+        severity=Severity.ALERT,
         zones=("yard",),
+        entered_zones=("yard", "gate"),
+        crossings=(Crossing("kerb", Direction.TO_LEFT, Moment(at_noon(2), 2.0)),),
         recorded_at=at_noon(4),
         frames_missed=3,
     )
@@ -145,6 +151,14 @@ def test_every_field_reads_back(event):
             assert getattr(read, field.name) == getattr(full, field.name), field.name
     assert read.human.box == pytest.approx(full.human.box, abs=1e-5)
     assert (read.human.track_id, read.object.category, read.score.peak) == (1, "bicycle", round(full.score.peak, 4))
+
+
+def test_an_event_of_an_earlier_version_reads_back_without_what_that_did_not_know(event):
+    document = render(replace(event, zones=("yard",)))
+    for name in ("entered_zones", "crossings", "rules", "severity"):
+        del document["data"][name]
+    read = decode(json.dumps(document).encode())
+    assert (read.zones, read.entered_zones, read.crossings, read.rules, read.rule, read.severity) == (("yard",), (), (), (), None, None)
 
 
 def test_an_event_of_exactly_64_kib_is_encoded(event):

@@ -51,7 +51,7 @@ def objects_of(schema):
 
 def test_every_object_of_the_schema_is_closed_and_requires_all_keys_but_recordedtime():
     closed = list(objects_of(load_schema()))
-    assert len(closed) == 10
+    assert len(closed) == 12
     for schema in closed:
         assert schema["additionalProperties"] is False
         assert set(schema["properties"]) - set(schema["required"]) <= {"recordedtime"}

@@ -10,12 +10,11 @@ from sample_events import NOON, make_episode
 from edge_hoi.events import load_schema
 from edge_hoi.events.cloudevents import render
 from edge_hoi.sinks import Message
-from edge_hoi.sinks.mqtt.camera_state import OpenEpisode
 from edge_hoi.sinks.mqtt.frigate import render_message
 from edge_hoi.sinks.webhook.request import render as render_request
 
 EPISODE = make_episode(updates=1, event_id="6f1f3c5d2b8a4e0c9d7a1b2c3d4e5f60")
-STARTED, _, ENDED = (replace(event, zones=("driveway",)) for event in EPISODE)
+STARTED, _, ENDED = (replace(event, zones=("driveway",), entered_zones=("driveway",)) for event in EPISODE)
 
 
 def pretty(document):
@@ -34,7 +33,7 @@ EXAMPLES = {
     "json": [
         pretty(render(STARTED)),
         pretty({key: render(ENDED)[key] for key in ("id", "type", "time", "sequence")}),
-        pretty(json.loads(render_message(ENDED, OpenEpisode.after(STARTED, None)))),
+        pretty(json.loads(render_message(ENDED, STARTED))),
     ],
     "http": [binary_request(STARTED)],
 }

@@ -14,7 +14,6 @@ from edge_hoi.compat import UTC
 from edge_hoi.errors import SinkUnavailableError
 from edge_hoi.sinks import Message, SinkContext
 from edge_hoi.sinks.mqtt import MqttSettings
-from edge_hoi.sinks.mqtt.camera_state import OpenEpisode
 from edge_hoi.sinks.mqtt.frigate import render_message
 
 NUMBER, STRING, BOOLEAN, INTEGER = ({"type": name} for name in ("number", "string", "boolean", "integer"))
@@ -57,7 +56,11 @@ SCENE = [("yard",), ("yard",), ("yard", "shed"), ("shed",), ("shed",)]
 
 def make_visit():
     """Return an episode of a person who enters the yard and walks to the shed."""
-    return [replace(event, zones=zones) for event, zones in zip(make_episode(3, camera="gate"), SCENE, strict=True)]
+    events = zip(make_episode(3, camera="gate"), SCENE, strict=True)
+    return [
+        replace(event, zones=zones, entered_zones=("yard", "shed") if number >= 2 else ("yard",))
+        for number, (event, zones) in enumerate(events)
+    ]
 
 
 def render_all(events):
@@ -65,7 +68,7 @@ def render_all(events):
     for event in events:
         before = published.get(event.event_id)
         messages.append(json.loads(render_message(event, before)))
-        published[event.event_id] = OpenEpisode.after(event, before)
+        published[event.event_id] = event
     return messages
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from edge_hoi.events.cloudevents import render
@@ -16,20 +15,6 @@ MAX_TEXT_LENGTH = 255
 """Longest text of a state, in characters: Home Assistant's limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenEpisode:
-    """An episode as published so far: its newest event, and every zone that one of its events named."""
-
-    event: Event
-    entered_zones: tuple[str, ...]
-
-    @classmethod
-    def after(cls, event: Event, previous: "OpenEpisode | None") -> "OpenEpisode":
-        """Return the episode after a further event."""
-        earlier = previous.entered_zones if previous else ()
-        return cls(event, (*earlier, *(zone for zone in event.zones if zone not in earlier)))
-
-
 class CameraStates:
     """The open episodes of all cameras.
 
@@ -39,13 +24,13 @@ class CameraStates:
 
     def __init__(self, cameras: Iterable[str]) -> None:
         self.places: dict[Place, None] = dict.fromkeys(Place(camera) for camera in cameras)
-        self._episodes: dict[str, OpenEpisode] = {}
+        self._episodes: dict[str, Event] = {}
         self._changed: dict[Place, None] = {}
         self._newest_position = 0
 
     @property
-    def episodes(self) -> Mapping[str, OpenEpisode]:
-        """The open episodes by their `event_id`."""
+    def episodes(self) -> Mapping[str, Event]:
+        """The newest event of every open episode by their `event_id`."""
         return self._episodes
 
     def update(self, message: Message) -> None:
@@ -58,9 +43,9 @@ class CameraStates:
         if event.phase is Phase.ENDED:
             self._episodes.pop(event.event_id, None)
         else:
-            self._episodes[event.event_id] = OpenEpisode.after(event, previous)
+            self._episodes[event.event_id] = event
         self.mark_changed(Place(event.camera))
-        for zone in (*event.zones, *(previous.event.zones if previous else ())):
+        for zone in (*event.zones, *(previous.zones if previous else ())):
             self.mark_changed(Place(event.camera, zone))
 
     def mark_changed(self, place: Place) -> None:
@@ -79,7 +64,7 @@ class CameraStates:
         Returns:
             JSON in UTF-8: `camera`, `zone` (of a zone), `active` (how many), `text` (for display), `interactions` (the oldest ones).
         """
-        events = [episode.event for episode in self._episodes.values() if _is_at(episode.event, place)]
+        events = [event for event in self._episodes.values() if _is_at(event, place)]
         events.sort(key=lambda event: (event.start.utc, event.event_id))
         state: dict[str, Any] = {"camera": place.camera}
         if place.zone is not None:

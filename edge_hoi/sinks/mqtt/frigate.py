@@ -8,21 +8,20 @@ not (speed, motion) are those that Frigate uses for unknown.
 import json
 from typing import Any
 
-from edge_hoi.sinks.mqtt.camera_state import OpenEpisode
-from edge_hoi.types import Event, NormalisedBox, Phase
+from edge_hoi.types import Event, NormalisedBox, Phase, Severity
 
 TYPES = {Phase.STARTED: "new", Phase.UPDATED: "update", Phase.ENDED: "end"}
 _DIGITS = 6
 
 
-def render_message(event: Event, previous: OpenEpisode | None) -> bytes:
+def render_message(event: Event, previous: Event | None) -> bytes:
     """Render an event as JSON in UTF-8.
 
     Args:
         event: The event.
-        previous: Its episode as published before; None for the first event, and for an episode that an earlier run started.
+        previous: Its episode's event before; None for the first event, and for an episode that an earlier run started.
     """
-    after = _tracked_object(OpenEpisode.after(event, previous))
+    after = _tracked_object(event)
     if previous is not None:
         before = _tracked_object(previous)
     elif event.phase is Phase.STARTED:  # Frigate's object is a false positive until its first message
@@ -33,8 +32,7 @@ def render_message(event: Event, previous: OpenEpisode | None) -> bytes:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _tracked_object(episode: OpenEpisode) -> dict[str, Any]:
-    event = episode.event
+def _tracked_object(event: Event) -> dict[str, Any]:
     box, area = _pixels(event, event.human.box)
     whole_frame = [0, 0, event.frame_width, event.frame_height]
     score = round(event.score.now, _DIGITS)
@@ -64,14 +62,14 @@ def _tracked_object(episode: OpenEpisode) -> dict[str, Any]:
         "motionless_count": 0,
         "position_changes": 0,
         "current_zones": list(event.zones),
-        "entered_zones": list(episode.entered_zones),
+        "entered_zones": list(event.entered_zones),
         "has_clip": event.clip is not None,
         "has_snapshot": event.snapshot is not None,
         "thumbnail": None,
         "attributes": {attribute["label"]: attribute["score"] for attribute in attributes},
         "current_attributes": attributes,
         "pending_loitering": False,
-        "max_severity": "detection",
+        "max_severity": "alert" if event.severity is Severity.ALERT else "detection",
         "current_estimated_speed": 0,
         "average_estimated_speed": 0,
         "velocity_angle": 0,

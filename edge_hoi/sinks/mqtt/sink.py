@@ -7,11 +7,12 @@ from edge_hoi.errors import EventRefusedError, SinkError, SinkFaultError, SinkUn
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.mqtt import frigate
 from edge_hoi.sinks.mqtt.broker import Broker
-from edge_hoi.sinks.mqtt.camera_state import CameraStates, OpenEpisode
+from edge_hoi.sinks.mqtt.camera_state import CameraStates
 from edge_hoi.sinks.mqtt.connection import Connection, Publication
 from edge_hoi.sinks.mqtt.home_assistant import announcements
 from edge_hoi.sinks.mqtt.topics import Place, Topics
 from edge_hoi.sinks.sink import Sink
+from edge_hoi.types import Event
 
 CLOUDEVENTS = "application/cloudevents+json; charset=utf-8"
 _MAX_PLACES = 10_000
@@ -120,12 +121,12 @@ class MqttSink(Sink):
         topics = self._topics
         if topics.format == "cloudevents":
             return [Publication(topics.events(message.camera), message.body, content_type=CLOUDEVENTS) for message in messages]
-        episodes: ChainMap[str, OpenEpisode] = ChainMap({}, dict(self._states.episodes))
+        episodes: ChainMap[str, Event] = ChainMap({}, dict(self._states.episodes))
         publications = []
         for message in messages:
             previous = episodes.get(message.event_id)
             publications.append(Publication(topics.events(message.camera), frigate.render_message(message.event, previous)))
-            episodes[message.event_id] = OpenEpisode.after(message.event, previous)
+            episodes[message.event_id] = message.event
         return publications
 
     def _update_states(self, messages: Sequence[Message]) -> None:
