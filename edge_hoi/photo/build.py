@@ -22,9 +22,11 @@ from edge_hoi.runtime.plan import MODEL_FILE
 from edge_hoi.vocabulary import load_vocabulary
 
 PHOTO_HEAD = Path(__file__).resolve().parent.parent / "assets" / "photo_head"
-"""Folder of the head that comes with this package: its network and its classifier."""
+"""Folder of the head that comes with this package: its network and its classifiers."""
 
 HEAD_FILE, CLASSIFIER_FILE = "head.onnx", "classifier.safetensors"
+MORE_CLASSIFIERS = {"vcoco": "vcoco.safetensors"}
+"""By vocabulary, those that a head may have besides; it is mapped onto the first where there is none."""
 VOCABULARY = "hico_det"
 SCORE_THRESHOLD = 0.5
 """Least score that is shown: scores are calibrated, so above it more is true than false."""
@@ -154,23 +156,25 @@ def _describe_input(detector_graph: DetectorGraph) -> InputDescription:
 
 
 def write_photo_engine(folder: Path, head: Path, network: onnx.ModelProto, manifest: Manifest) -> Manifest:
-    """Write a network, the head's classifier and the manifest to a folder, and return the manifest with the hashes of the files.
+    """Write a network, the head's classifiers and the manifest to a folder, and return the manifest with the hashes of the files.
 
     Raises:
-        EngineError: The network is not valid, or the classifier does not belong to the head.
+        EngineError: The network is not valid, or a classifier does not belong to the head.
     """
-    vocabulary = load_vocabulary(VOCABULARY)
-    classifier = read_classifier(head / CLASSIFIER_FILE, vocabulary, clip_sha256=sha256_of_file(head / HEAD_FILE))
-    relative = f"classifiers/{VOCABULARY}.safetensors"
-    (folder / relative).parent.mkdir(exist_ok=True)
-    write_classifier(folder / relative, classifier, vocabulary, clip_sha256=manifest.embeddings_sha256)
-    order_metadata(folder / relative)
+    classifiers = {}
+    for name, path in _classifier_files(head).items():
+        vocabulary = load_vocabulary(name)
+        classifier = read_classifier(path, vocabulary, clip_sha256=sha256_of_file(head / HEAD_FILE))
+        classifiers[name] = f"classifiers/{name}.safetensors"
+        (folder / classifiers[name]).parent.mkdir(exist_ok=True)
+        write_classifier(folder / classifiers[name], classifier, vocabulary, clip_sha256=manifest.embeddings_sha256)
+        order_metadata(folder / classifiers[name])
     try:
         onnx.checker.check_model(network)
     except onnx.checker.ValidationError as error:
         raise EngineError(f"the detector and the head make no valid network ({str(error).splitlines()[0]}); try another onnx") from error
     (folder / MODEL_FILE).write_bytes(network.SerializeToString(deterministic=True))
-    return finish_folder(folder, manifest.model_copy(update={"classifiers": {VOCABULARY: relative}, "default_vocabulary": VOCABULARY}))
+    return finish_folder(folder, manifest.model_copy(update={"classifiers": classifiers, "default_vocabulary": VOCABULARY}))
 
 
 def build_inputs(detector: Path, head: Path, **options: object) -> dict[str, str]:
@@ -179,12 +183,18 @@ def build_inputs(detector: Path, head: Path, **options: object) -> dict[str, str
     Raises:
         EngineError: A file is missing.
     """
-    files: Mapping[str, Path] = {"detector": detector, "head": head / HEAD_FILE, "classifier": head / CLASSIFIER_FILE}
+    classifiers = {f"classifier of {name}": path for name, path in _classifier_files(head).items()}
+    files: Mapping[str, Path] = {"detector": detector, "head": head / HEAD_FILE, **classifiers}
     try:
         hashes = {what: sha256_of_file(path) for what, path in files.items()}
     except OSError as error:
         raise EngineError(f"cannot read {error.filename} ({error.strerror}); a two-stage engine needs a detector and a head") from error
     return {**hashes, **{what: str(value) for what, value in options.items()}, "edge-hoi": __version__, **{t: version(t) for t in _TOOLS}}
+
+
+def _classifier_files(head: Path) -> dict[str, Path]:
+    more = {name: head / file for name, file in MORE_CLASSIFIERS.items() if (head / file).is_file()}
+    return {VOCABULARY: head / CLASSIFIER_FILE, **more}
 
 
 def _weights_sha256(*hashes: str) -> str:

@@ -18,7 +18,7 @@ from edge_hoi.errors import EngineError
 from edge_hoi.runtime import ClipIdentity, Manifest
 from edge_hoi.runtime.manifest_sections import CUSTOM_CLIP
 from edge_hoi.runtime.verified_file import verified_file
-from edge_hoi.vocabulary import VOCABULARY_FILE, Vocabulary, load_vocabulary
+from edge_hoi.vocabulary import VOCABULARY_FILE, Vocabulary, known_vocabularies, load_vocabulary
 from edge_hoi.vocabulary.phrases import ARTICLES, base_form, is_gerund
 
 _WORDS_NAMED = 8
@@ -53,6 +53,8 @@ def load_classifier(folder: Path, manifest: Manifest, vocabulary: Vocabulary, *,
     """
     base_vocabulary = load_engine_vocabulary(folder, manifest)
     name = manifest.classifiers[str(manifest.default_vocabulary)]
+    if vocabulary.name in manifest.classifiers and _is_published(vocabulary):
+        base_vocabulary, name = vocabulary, manifest.classifiers[vocabulary.name]
     with verified_file(folder, manifest, name) as copy:
         base = read_classifier(copy, base_vocabulary, clip_sha256=manifest.embeddings_sha256, name=folder / name)
     if base.embedding_size != manifest.embedding_size:
@@ -85,6 +87,10 @@ def load_classifier(folder: Path, manifest: Manifest, vocabulary: Vocabulary, *,
         encoder=OnnxTextEncoder(folder, manifest) if prompts and manifest.text_tower else None,
     )
     return for_vocabulary(base, base_vocabulary, vocabulary, features)
+
+
+def _is_published(vocabulary: Vocabulary) -> bool:
+    return vocabulary.name in known_vocabularies() and vocabulary.content_hash == load_vocabulary(vocabulary.name).content_hash
 
 
 def _unknown_words(prompts: Sequence[str], clip: ClipIdentity, base_vocabulary: Vocabulary) -> str:

@@ -98,24 +98,29 @@ def head():
     return _model("head", nodes, inputs, outputs, constants, 20)
 
 
-def write_head(folder: Path) -> Path:
-    """Write the folder of the head; its classifier scores every category of a pair's class with sigmoid(1) and others with sigmoid(-1)."""
+def write_head(folder: Path, **more: float) -> Path:
+    """Write the folder of the head; its classifier scores every category of a pair's class with sigmoid(1) and others with sigmoid(-1).
+
+    `more` gives the bias, which is -1 there, in the classifiers of other vocabularies by name.
+    """
     folder.mkdir()
     onnx.save(head(), folder / "head.onnx")
-    vocabulary = load_vocabulary("hico_det")
-    of_class = np.eye(CLASSES, dtype=np.float32)
-    classifier = Classifier(
-        hoi_weight=of_class[vocabulary.object_ids] * 2,
-        hoi_bias=np.full(len(vocabulary), -1, np.float32),
-        hoi_scale=np.ones((), np.float32),
-        object_weight=np.vstack([of_class, np.zeros((1, CLASSES), np.float32)]),
-        object_bias=np.full(CLASSES + 1, -0.5, np.float32),
-        object_scale=np.full((), 100, np.float32),
-        verb_weight=np.zeros((0, CLASSES), np.float32),
-        verb_to_hoi=np.zeros((0, len(vocabulary)), np.float32),
-        verb_share=np.zeros((), np.float32),
-    )
-    write_classifier(folder / "classifier.safetensors", classifier, vocabulary, clip_sha256=sha256_of_file(folder / "head.onnx"))
+    for name, bias in {"hico_det": -1.0, **more}.items():
+        vocabulary = load_vocabulary(name)
+        of_class = np.eye(len(vocabulary.objects) + 1, CLASSES, dtype=np.float32)
+        classifier = Classifier(
+            hoi_weight=of_class[vocabulary.object_ids] * 2,
+            hoi_bias=np.full(len(vocabulary), bias, np.float32),
+            hoi_scale=np.ones((), np.float32),
+            object_weight=of_class,
+            object_bias=np.full(len(of_class), -0.5, np.float32),
+            object_scale=np.full((), 100, np.float32),
+            verb_weight=np.zeros((0, CLASSES), np.float32),
+            verb_to_hoi=np.zeros((0, len(vocabulary)), np.float32),
+            verb_share=np.zeros((), np.float32),
+        )
+        path = folder / ("classifier.safetensors" if name == "hico_det" else f"{name}.safetensors")
+        write_classifier(path, classifier, vocabulary, clip_sha256=sha256_of_file(folder / "head.onnx"))
     return folder
 
 

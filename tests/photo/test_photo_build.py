@@ -1,5 +1,6 @@
 """Two-stage engines from a detector and a head: one network, an engine's folder, batches, and other vocabularies."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -147,6 +148,26 @@ def test_other_vocabularies_are_mapped_onto_what_it_knows_and_others_refused(pho
     assert any("does not know 89 categories of 'vcoco', such as 'person looking at snowboard'" in note for note in notes)
     with pytest.raises(VocabularyError, match=r"'person repairing robot'.*CLIP"):
         builder.vocabulary(["person repairing robot"])
+
+
+def test_a_head_that_was_trained_on_another_vocabulary_is_not_mapped_onto_it(parts, tmp_path):
+    detector, vcoco = parts[0], load_vocabulary("vcoco")
+    folder, notes = tmp_path / "photo", []
+    manifest = build_photo_engine(detector, write_head(tmp_path / "head", vcoco=-2.0), folder)
+    assert set(manifest.classifiers) == {"hico_det", "vcoco"}
+    assert manifest.default_vocabulary == "hico_det"
+    assert len(_builder(folder, notes).vocabulary("vcoco")) == 263
+    assert not any("does not know" in note for note in notes)
+    with open_engine(folder, backend="openvino", device="cpu") as engine:
+        for vocabulary, score in (("vcoco", 0), ("hico_det", 1)):
+            vocabulary = load_vocabulary(vocabulary)
+            classifier = load_classifier(folder, manifest, vocabulary, cache=folder, note=notes.append)
+            [found] = FixedSizeDetector(engine, classifier, vocabulary, score_threshold=0.3).detect([np.full((HEIGHT, WIDTH, 3), GREY)])
+            np.testing.assert_allclose(found.scores, sigmoid(np.float32(score)), rtol=1e-5)
+            assert len(found) > PAIRS
+    # A list of the same name with other categories is somebody's own.
+    renamed = dataclasses.replace(vcoco, hois=vcoco.hois[::-1])
+    assert -2 not in load_classifier(folder, manifest, renamed, cache=folder, note=notes.append).hoi_bias
 
 
 def test_pytorch_does_not_run_it_and_says_so(photo):
