@@ -121,6 +121,12 @@ class SourceConfig(Section):
         "auto", description="live: drop frames and keep the newest; lossless: process every frame; auto: by kind of source"
     )
     target_fps: float | None = Field(None, gt=0, le=240, description="Process at most this many frames per second, by their time stamps")
+    priority: float = Field(1.0, gt=0, le=100, description="Share of an engine that cannot keep up with all cameras, relative to theirs")
+    detect_when: Literal["auto", "always", "motion"] = Field(
+        "auto",
+        description="motion: detect where something has moved, and twice a second elsewhere; always: in every frame; auto: motion for live "
+        "cameras, always for recordings",
+    )
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     open_timeout_seconds: float = Field(10.0, gt=0, le=120)
     read_timeout_seconds: float = Field(10.0, gt=0, le=120)
@@ -163,7 +169,12 @@ class EngineConfig(Section):
         "discrete Intel GPU where the backend finds one, else cpu",
     )
     allow_demo: bool = Field(False, description="Let an engine that is trained on rendered images only run on live sources")
-    max_batch: int = Field(1, ge=1, le=64, description="Frames of several cameras in one run of the engine")
+    max_batch: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = Field(
+        "auto", description="Most frames in one run of the engine; auto: for several live cameras what is fastest when measured, else 1"
+    )
+    batch_window_seconds: float = Field(
+        0.02, ge=0, le=1, description="Longest wait of a live camera's frame for those of others while the engine works, for a full batch"
+    )
     requests: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = Field(
         "auto", description="Runs of the engine at the same time, with OpenVINO; auto: several unless one live camera is all there is"
     )

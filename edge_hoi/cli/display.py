@@ -16,6 +16,8 @@ from edge_hoi.types import Event, Phase
 
 REDRAW_SECONDS = 0.2
 PLAIN_LINE_SECONDS = 5.0
+_KEEPS_UP = 0.9
+"""Least share of a live camera's frames that an engine processes which keeps up."""
 _SIGNS = {Phase.STARTED: ("▶", "green"), Phase.UPDATED: ("·", "dim"), Phase.ENDED: ("■", "cyan")}
 
 
@@ -95,7 +97,12 @@ def progress_line(status: CameraStatus) -> Text:
     position = clock_time(status.position_seconds)
     parts.append(f"{position} of {clock_time(status.duration_seconds)}" if status.duration_seconds else position)
     parts.append(f"{status.frames} frames")
-    parts.append(f"{status.fps:.1f} fps")
+    if status.rates is not None and status.rates[0] < _KEEPS_UP * status.rates[1]:
+        parts.append(f"{status.rates[0]:.1f} of {status.rates[1]:.1f} fps: the engine cannot keep up")
+    else:
+        parts.append(f"{status.fps:.1f} fps")
+    if status.carried:
+        parts.append(f"{status.carried} without motion")
     if status.age_seconds is not None:
         parts.append(f"age {status.age_seconds[0] * 1000:.0f} ms")
     if status.skipped:

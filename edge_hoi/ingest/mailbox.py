@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, Literal, TypeVar
 
 T = TypeVar("T")
@@ -18,6 +19,7 @@ class Mailbox(Generic[T]):
         policy: See above.
         capacity: Most items in the queue.
         dropped: Items dropped in favour of newer ones.
+        on_change: Called, by the thread that does it, after an item was put in or the queue was closed.
     """
 
     def __init__(self, policy: Policy, capacity: int) -> None:
@@ -27,6 +29,7 @@ class Mailbox(Generic[T]):
         self.policy: Policy = policy
         self.capacity = capacity
         self.dropped = 0
+        self.on_change: Callable[[], None] = lambda: None
         self._items: deque[T] = deque()
         self._is_closed = False
         self._changed = threading.Condition()
@@ -52,7 +55,8 @@ class Mailbox(Generic[T]):
                 return False
             self._items.append(item)
             self._changed.notify_all()
-            return True
+        self.on_change()
+        return True
 
     def get(self, timeout_seconds: float | None = None) -> T | None:
         """Remove and return the oldest item.
@@ -78,6 +82,7 @@ class Mailbox(Generic[T]):
             if discard:
                 self._items.clear()
             self._changed.notify_all()
+        self.on_change()
 
     @property
     def is_finished(self) -> bool:

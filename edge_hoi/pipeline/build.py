@@ -19,6 +19,7 @@ from edge_hoi.pipeline.annotated_video import AnnotatedVideo
 from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.detector_builder import DetectorBuilder
 from edge_hoi.pipeline.engines import refuse_demo_engine
+from edge_hoi.pipeline.motion import MotionGate
 from edge_hoi.pipeline.pipeline import Pipeline
 from edge_hoi.pipeline.rules import check_rules
 from edge_hoi.pipeline.sinks import open_delivery
@@ -54,7 +55,8 @@ def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = 
     stages = StageTimer()
     ids = name_sources([(source.id, source.url) for source in config.sources], note)
     refuse_overwriting(_outputs(config, ids), _inputs(config, ids, config_file))
-    detectors = DetectorBuilder(config, note, stages, max_requests=_max_requests(config))
+    live_cameras = sum(not _is_recording(source) for source in config.sources)
+    detectors = DetectorBuilder(config, note, stages, max_requests=_max_requests(config), live_cameras=live_cameras)
     refuse_overwriting(_outputs(config, ids), [("part of the engine", detectors.folder)])
     cameras = [_camera(config, source, source_id, detectors) for source, source_id in zip(config.sources, ids, strict=True)]
     _check_verbs(config, [camera.vocabulary for camera in cameras])
@@ -67,8 +69,8 @@ def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = 
         detectors.pool,
         delivery,
         stages=stages,
-        max_batch=config.engine.max_batch,
         max_requests=detectors.max_requests,
+        batch_window_seconds=config.engine.batch_window_seconds,
         retry_unreachable_sources=config.retry_unreachable_sources,
     )
 
@@ -123,6 +125,8 @@ def _camera(config: RunConfig, source: SourceConfig, source_id: str, detectors: 
         make_video=_video_maker(config, source_id, detectors.episodes.lowest_leave, drops=not is_recording),
         lost_after_seconds=detectors.episodes.patience_seconds,
         max_frames=config.max_frames,
+        priority=source.priority,
+        gate=MotionGate() if source.detect_when == "motion" or (source.detect_when == "auto" and not is_recording) else None,
     )
 
 

@@ -15,6 +15,7 @@ from edge_hoi.events import Keeper
 from edge_hoi.ingest import ReaderState, SourceReader
 from edge_hoi.masking import mask
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
+from edge_hoi.pipeline.motion import MotionGate
 from edge_hoi.pipeline.status import CameraStatus, State
 from edge_hoi.runtime import Engine
 from edge_hoi.telemetry import StageTimer
@@ -25,6 +26,7 @@ from edge_hoi.vocabulary import Vocabulary
 log = logging.getLogger(__name__)
 
 AGES_KEPT = 1024
+_COUNTS_KEPT = 128
 _STATES: dict[ReaderState, State] = {
     ReaderState.CONNECTING: "connecting",
     ReaderState.STREAMING: "streaming",
@@ -45,6 +47,7 @@ class Camera:
         reader: Decodes in a thread of its own.
         is_recording: Whether the pipeline waits for its frames.
         vocabulary: What is detected in its frames.
+        priority: Its share of an engine that cannot keep up with all cameras, relative to theirs.
         is_done: Whether no more frames will be taken.
         is_stopped: Whether the run ended before the source did.
     """
@@ -61,6 +64,8 @@ class Camera:
         make_video: Callable[[float | None], AnnotatedVideo] | None,
         lost_after_seconds: float,
         max_frames: int | None,
+        priority: float = 1.0,
+        gate: MotionGate | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -74,11 +79,15 @@ class Camera:
             make_video: Makes its annotated video once its frame rate is known; None for none.
             lost_after_seconds: Episodes of a disconnected live source end after this long without frames.
             max_frames: Take no more frames than this; None for all.
+            priority: Above 0; see above.
+            gate: Selects the frames in which to detect; None for all.
         """
         self.source_id = source_id
         self.reader = reader
         self.is_recording = is_recording
         self.vocabulary = vocabulary
+        self.priority = priority
+        self._gate = gate
         self._failure: Exception | None = None
         self.is_done = False
         self.is_stopped = False
@@ -93,19 +102,26 @@ class Camera:
         self._lost_after_seconds = lost_after_seconds
         self._max_frames = max_frames
         self._frames = 0
+        self._carried = 0
         self._events = 0
         self._open: dict[str, Event] = {}
         self._ages: deque[float] = deque(maxlen=AGES_KEPT)
+        self._counts: deque[tuple[float, int, int]] = deque(maxlen=_COUNTS_KEPT)
+        """Time, frames processed and frames skipped, of the newest frames."""
         self._position = 0.0
         self._first_seconds = self._last_seconds = 0.0
 
-    def process(self, frame: Frame, interactions: Interactions, engine: Engine, stages: StageTimer) -> list[Event]:
-        """Process one frame and its interactions.
+    def selects(self, frame: Frame) -> bool:
+        """Whether to detect in the next frame."""
+        return self._gate is None or self._gate.selects(frame)
+
+    def process(self, frame: Frame, interactions: Interactions | None, engine: Engine, stages: StageTimer) -> list[Event]:
+        """Process one frame.
 
         Args:
             frame: The frame.
-            interactions: Detected in it.
-            engine: What detected them.
+            interactions: Detected in it; None where it was not selected: nothing has moved, and those of the frame before go on.
+            engine: What detects in its frames.
             stages: Collects the wall time of each stage.
 
         Returns:
@@ -114,14 +130,18 @@ class Camera:
         if self._keeper is None:
             self._keeper = self._make_keeper(engine)
             self._first_seconds = time.monotonic()
-        with stages.measure("track"):
-            self._tracked = self._tracker.update(frame, interactions)
+        if interactions is not None:
+            with stages.measure("track"):
+                self._tracked = self._tracker.update(frame, interactions)
+        self._carried += interactions is None
+        assert self._tracked is not None  # the first frame is selected
         with stages.measure("events"):
             events = self._admit(self._keeper.update(frame, self._tracked))
         self._frames += 1
         self._position = frame.pts_seconds
         self._last_seconds = time.monotonic()
         self._ages.append(self._last_seconds - frame.arrived_seconds)
+        self._counts.append((self._last_seconds, self._frames, self.reader.mailbox.dropped))
         self.is_done = self._frames == self._max_frames
         return events
 
@@ -215,10 +235,12 @@ class Camera:
             source_id=self.source_id,
             state=self._state(),
             frames=self._frames,
+            carried=self._carried,
             skipped=self.reader.mailbox.dropped,
             corrupt=tally.frames_corrupt,
             unreadable=tally.decode_errors,
             fps=(self._frames - 1) / elapsed if elapsed > 0 else 0.0,
+            rates=self._rates() if info is not None and info.is_live else None,
             age_seconds=ages,
             position_seconds=self._position,
             duration_seconds=info.duration_seconds if info else None,
@@ -230,6 +252,13 @@ class Camera:
             is_truncated=tally.is_truncated,
             error=self._describe_error(),
         )
+
+    def _rates(self) -> tuple[float, float] | None:
+        """Return the frames a second of late: those processed, and those that came."""
+        if len(self._counts) < 2 or self._counts[-1][0] == self._counts[0][0]:
+            return None
+        seconds, processed, skipped = (last - first for first, last in zip(self._counts[0], self._counts[-1], strict=True))
+        return processed / seconds, (processed + skipped) / seconds
 
     def _state(self) -> State:
         if self._failure is not None:

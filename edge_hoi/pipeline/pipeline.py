@@ -1,14 +1,15 @@
 """The loop: take frames, detect, track, keep episodes, put their events into the outbox.
 
-While threads detect in some frames, the loop tracks in those before. Results come back in the order of the frames.
+While threads detect in some frames, the loop tracks in those before. Each camera's frames are processed in their order, and those of
+recordings in one order over all of them.
 """
 
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from contextlib import ExitStack
 from typing import Any, NamedTuple, Protocol
@@ -20,6 +21,7 @@ from edge_hoi.outbox import Delivery
 from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.detector_pool import DetectorPool
 from edge_hoi.pipeline.status import CameraStatus
+from edge_hoi.pipeline.turns import Turns
 from edge_hoi.telemetry import StageTimer
 from edge_hoi.types import EndReason, Event, Frame, Interactions
 
@@ -46,12 +48,29 @@ class Observer(Protocol):
         """Whether to show progress now."""
 
 
+class _Taken(NamedTuple):
+    """A camera's frame, and whether to detect in it."""
+
+    camera: Camera
+    frame: Frame
+    is_selected: bool
+
+
 class _Batch(NamedTuple):
-    """Frames of one shape and vocabulary, in which a thread detects."""
+    """Frames of one shape and vocabulary; a thread detects in those that are selected."""
 
     detector: FixedSizeDetector
-    taken: list[tuple[Camera, Frame]]
+    taken: list[_Taken]
     found: Future[list[Interactions]]
+
+    @property
+    def cameras(self) -> set[Camera]:
+        """Whose frames they are."""
+        return {each.camera for each in self.taken}
+
+
+_NOTHING: Future[list[Interactions]] = Future()
+_NOTHING.set_result([])
 
 
 class Pipeline:
@@ -70,8 +89,8 @@ class Pipeline:
         delivery: Delivery,
         *,
         stages: StageTimer,
-        max_batch: int,
         max_requests: int,
+        batch_window_seconds: float,
         retry_unreachable_sources: bool,
     ) -> None:
         """Put the parts together; the pipeline closes them.
@@ -81,20 +100,24 @@ class Pipeline:
             detectors: Detects in the frames of every camera.
             delivery: The outbox and its sinks.
             stages: Collects the wall time of each stage.
-            max_batch: Most frames in one run of the engine.
             max_requests: Most runs of the engine at the same time.
+            batch_window_seconds: Longest wait of live cameras' frames for a full batch while the engine works.
             retry_unreachable_sources: Keep trying when the only sources left have never been reached.
         """
         self.cameras = tuple(cameras)
         self.delivery = delivery
         self.stages = stages
         self._detectors = detectors
-        self._max_batch = max_batch
-        # While the engine works on as many batches as it can, as many of recordings are preprocessed. A live camera's frame is not taken
-        # before the engine is free for it: it would become old.
-        self._most_in_flight = max_requests * (1 + all(camera.is_recording for camera in self.cameras))
+        self._batch_window_seconds = batch_window_seconds
+        self._window_ends_seconds = 0.0
+        self._turns = Turns()
+        # While the engine works on as many batches as it can, as many of recordings are preprocessed, and one of several live cameras. A
+        # single live camera's frame is not taken before the engine is free for it: it would become old.
+        self._is_in_order = all(camera.is_recording for camera in self.cameras)
+        self._most_in_flight = 2 * max_requests if self._is_in_order else max_requests + (len(self.cameras) > 1)
         self._threads = ThreadPoolExecutor(self._most_in_flight, thread_name_prefix="detect")
         self._in_flight: deque[_Batch] = deque()
+        self._wakes = threading.Event()  # set when a frame or a detection has come
         self._is_display_broken = False
         self._retry_unreachable_sources = retry_unreachable_sources
 
@@ -125,12 +148,16 @@ class Pipeline:
             cleanup.callback(self._stop_readers)
             self.delivery.start()
             for camera in self.cameras:
+                camera.reader.mailbox.on_change = self._wakes.set
                 camera.reader.start()
             while not stop.is_set() and self._is_any_running() and not self.delivery.all_sinks_failed:
+                self._wakes.clear()
                 detected = self._take_detected()
-                self._detect_more(stop, observer)
+                is_begun = self._detect_more(stop, observer)
                 if detected:
                     self._process(detected, observer)
+                elif not is_begun:
+                    self._wakes.wait(IDLE_WAIT_SECONDS)
                 self._update_idle_cameras(observer)
                 if observer.is_due:
                     self._show(observer.show_progress, self.statuses())
@@ -147,63 +174,108 @@ class Pipeline:
         return any(not camera.is_done for camera in self.cameras)
 
     def _take_detected(self) -> _Batch | None:
-        """Take the oldest batch if it is done, or if no more can be begun before it is."""
-        if self._in_flight and (self._in_flight[0].found.done() or len(self._in_flight) >= self._most_in_flight):
+        """Take the oldest batch that may be processed; where no more can be begun before one is done, wait for it."""
+        unfinished = [batch.found for batch in self._in_flight if not batch.found.done()]
+        if unfinished and (len(unfinished) >= self._most_in_flight or len(self._in_flight) >= 2 * self._most_in_flight):
             with self.stages.measure("wait for detections"):
-                wait_for([self._in_flight[0].found])
-            return self._in_flight.popleft()
+                wait_for(unfinished[:1] if self._is_in_order else unfinished, return_when=FIRST_COMPLETED)
+        earlier: set[Camera] = set()
+        for batch in self._in_flight:
+            if batch.found.done() and earlier.isdisjoint(batch.cameras):
+                self._in_flight.remove(batch)
+                return batch
+            earlier.update(self.cameras if self._is_in_order else batch.cameras)
         return None
 
-    def _detect_more(self, stop: threading.Event, observer: Observer) -> None:
-        """Begin to detect in the next frames, if there are any; else wait briefly for what comes first."""
+    def _detect_more(self, stop: threading.Event, observer: Observer) -> bool:
+        """Begin to detect in the next frames; return whether there are any."""
         running = [camera for camera in self.cameras if not camera.is_done]
-        is_lossless = all(camera.is_recording for camera in running)
-        batch: list[tuple[Camera, Frame]] = []
-        if not self._in_flight or not is_lossless or all(camera.has_next for camera in running):
-            batch = self._take_frames(running, stop, waits=is_lossless)
-        for detector, taken in self._by_detector(batch, observer).items():
-            found = self._threads.submit(detector.detect, [frame.image for _, frame in taken])
-            self._in_flight.append(_Batch(detector, taken, found))
-        if not batch and self._in_flight:
-            wait_for([self._in_flight[0].found], IDLE_WAIT_SECONDS)
-        elif not batch and not is_lossless:
-            stop.wait(IDLE_WAIT_SECONDS)
+        if all(camera.is_recording for camera in running):
+            taken = self._take_of_recordings(running, stop, observer)
+        else:
+            taken = self._take_newest(running, observer)
+        for detector, frames in self._by_detector(taken, observer):
+            images = [each.frame.pixels for each in frames if each.is_selected]
+            found = self._threads.submit(detector.detect, images) if images else _NOTHING
+            found.add_done_callback(lambda _: self._wakes.set())
+            self._in_flight.append(_Batch(detector, frames, found))
+        return bool(taken)
 
-    def _take_frames(self, running: list[Camera], stop: threading.Event, *, waits: bool) -> list[tuple[Camera, Frame]]:
-        """Take frames round robin until the batch is full or none is ready.
+    def _take_of_recordings(self, running: list[Camera], stop: threading.Event, observer: Observer) -> list[_Taken]:
+        """Take frames round robin until the batch is full.
 
-        Recordings are waited for, in order, so that a run over files is deterministic. Beside a live camera nothing is waited for.
+        They are waited for, in order, so that a run over files is deterministic; but for none while the engine works.
         """
-        batch: list[tuple[Camera, Frame]] = []
+        if self._in_flight and not all(camera.has_next for camera in running):
+            return []
+        batch: list[_Taken] = []
         with self.stages.measure("wait for frames"):
-            for _ in range(max(1, self._max_batch // len(running))):
-                taken = [(camera, frame) for camera in running if (frame := _next_frame(camera, stop, waits=waits)) is not None]
-                batch += taken
-                if not taken:
+            for _ in range(max(1, self._detectors.max_batch // len(running))):
+                frames = [(camera, frame) for camera in running if (frame := _next_frame(camera, stop)) is not None]
+                for camera, frame in frames:
+                    batch += self._select(camera, frame, observer)
+                if not frames:
                     break
         return batch
 
-    def _by_detector(self, batch: list[tuple[Camera, Frame]], observer: Observer) -> dict[FixedSizeDetector, list[tuple[Camera, Frame]]]:
-        """Group frames by the detector for their shape and vocabulary, in order."""
-        groups: dict[FixedSizeDetector, list[tuple[Camera, Frame]]] = {}
-        for camera, frame in batch:
+    def _take_newest(self, running: list[Camera], observer: Observer) -> list[_Taken]:
+        """Take the newest frames of the cameras whose turn it is, until the batch is full or no frame is left.
+
+        A batch that is not full is begun when the engine is idle, or when its frames have waited for `batch_window_seconds`.
+        """
+        ready = [camera for camera in self._turns.order(running) if len(camera.reader.mailbox)]
+        room, now = self._detectors.max_batch, time.monotonic()
+        is_idle = all(batch.found.done() for batch in self._in_flight)
+        if not ready or is_idle or len(ready) >= min(room, len(running)):
+            self._window_ends_seconds = now + self._batch_window_seconds
+        elif now < self._window_ends_seconds:
+            return []
+        batch: list[_Taken] = []
+        for camera in ready:
+            frame = camera.reader.mailbox.get(0.0)
+            for taken in [] if frame is None else self._select(camera, frame, observer):
+                batch.append(taken)
+                if taken.is_selected:
+                    self._turns.count(camera)
+                    room -= 1
+            if not room:
+                break
+        return batch
+
+    def _select(self, camera: Camera, frame: Frame, observer: Observer) -> list[_Taken]:
+        """Find out whether to detect in a frame; return nothing if that fails."""
+        try:
+            return [_Taken(camera, frame, camera.selects(frame))]
+        except Exception as error:  # one camera's pictures must not stop the others
+            self._fail(camera, error, observer)
+            return []
+
+    def _by_detector(self, batch: list[_Taken], observer: Observer) -> Iterator[tuple[FixedSizeDetector, list[_Taken]]]:
+        """Group frames by the detector for their shape and vocabulary; each camera's stay in order."""
+        groups: dict[FixedSizeDetector, list[_Taken]] = {}
+        detector_of: dict[Camera, FixedSizeDetector] = {}
+        for taken in batch:
             try:
-                detector = self._detectors.detector_for(frame.image, camera.vocabulary)
+                detector = self._detectors.detector_for(taken.frame.pixels, taken.camera.vocabulary)
             except Exception as error:  # an engine that cannot open for one camera's frames is no failure of the others
-                self._fail(camera, error, observer)
-            else:
-                groups.setdefault(detector, []).append((camera, frame))
-        return groups
+                self._fail(taken.camera, error, observer)
+                continue
+            if detector_of.setdefault(taken.camera, detector) is not detector:  # the size of its frames has changed
+                yield from groups.items()
+                groups, detector_of = {}, {taken.camera: detector}
+            groups.setdefault(detector, []).append(taken)
+        yield from groups.items()
 
     def _process(self, batch: _Batch, observer: Observer) -> None:
-        """Pass each camera the interactions of its frames."""
+        """Pass each camera its frames, with what was detected in them."""
         try:
-            seen = batch.found.result()
+            found = iter(batch.found.result())
         except Exception as error:  # the cameras of other detectors go on
-            for camera, _ in batch.taken:
+            for camera, _, _ in batch.taken:
                 self._fail(camera, error, observer)
             return
-        for (camera, frame), interactions in zip(batch.taken, seen, strict=True):
+        for camera, frame, is_selected in batch.taken:
+            interactions = next(found) if is_selected else None
             if camera.is_done:  # an earlier frame was its last
                 continue
             try:
@@ -224,7 +296,7 @@ class Pipeline:
 
     def _update_idle_cameras(self, observer: Observer) -> None:
         """Finish cameras whose source has ended, and end the episodes of those that are disconnected."""
-        busy = [camera for batch in self._in_flight for camera, _ in batch.taken]
+        busy = {camera for batch in self._in_flight for camera in batch.cameras}
         for camera in self.cameras:
             if not camera.is_done and camera not in busy and camera.reader.mailbox.is_finished:
                 camera.is_done = True
@@ -267,10 +339,10 @@ class Pipeline:
             camera.reader.stop(max(0.0, deadline - time.monotonic()))
 
 
-def _next_frame(camera: Camera, stop: threading.Event, *, waits: bool) -> Frame | None:
-    """Take a camera's next frame; with `waits`, block until it comes or the source or the run ends."""
+def _next_frame(camera: Camera, stop: threading.Event) -> Frame | None:
+    """Wait for a recording's next frame; return None if there is none, or the run ends."""
     mailbox = camera.reader.mailbox
     while True:
-        frame = mailbox.get(FILE_WAIT_SECONDS if waits else 0.0)
-        if frame is not None or not waits or stop.is_set() or mailbox.is_finished:
+        frame = mailbox.get(FILE_WAIT_SECONDS)
+        if frame is not None or stop.is_set() or mailbox.is_finished:
             return frame

@@ -51,9 +51,9 @@ class Rig:
     def __init__(self, detector=ScriptedDetector, **options):
         self.opened = []
         self.detector = None
-        self.pool = DetectorPool(self._open, self._make(detector), fake_manifest().input)
+        self.options = {"max_requests": 1, "batch_window_seconds": 0.0, "retry_unreachable_sources": False} | options
+        self.pool = DetectorPool(self._open, self._make(detector), fake_manifest().input, max_batch=self.options.pop("max_batch", 1))
         self.sink = FakeSink()
-        self.options = {"max_batch": 1, "max_requests": 1, "retry_unreachable_sources": False} | options
 
     def _open(self, size):
         self.opened.append(FakeEngine(input_size=size))
@@ -66,7 +66,20 @@ class Rig:
 
         return make
 
-    def camera(self, name, source, *, is_recording=True, tracker=None, max_frames=None, keeper=make_keeper, make_video=None, **options):
+    def camera(
+        self,
+        name,
+        source,
+        *,
+        is_recording=True,
+        tracker=None,
+        max_frames=None,
+        keeper=make_keeper,
+        make_video=None,
+        priority=1.0,
+        gate=None,
+        **options,
+    ):
         return Camera(
             source_id=name,
             reader=SourceReader(source, source_id=name, retries=RetryPolicy(0.05, 0.1), **options),
@@ -77,6 +90,8 @@ class Rig:
             make_video=make_video,
             lost_after_seconds=0.3,
             max_frames=max_frames,
+            priority=priority,
+            gate=gate,
         )
 
     def run(self, *cameras, stop=None, watcher=None, sinks=None, outbox=None):
@@ -84,8 +99,8 @@ class Rig:
         quick = RetrySettings(initial_wait_seconds=0.01, max_wait_seconds=0.05)
         relays = [Relay(str(number), sink, outbox, retry=quick) for number, sink in enumerate(sinks or [self.sink])]
         self.delivery = Delivery(outbox, relays, drain_seconds=0.5)
-        pipeline = Pipeline(cameras, self.pool, self.delivery, stages=StageTimer(), **self.options)
-        return pipeline.run(stop or threading.Event(), watcher or Watcher())
+        self.pipeline = Pipeline(cameras, self.pool, self.delivery, stages=StageTimer(), **self.options)
+        return self.pipeline.run(stop or threading.Event(), watcher or Watcher())
 
     def events_by_camera(self):
         events = defaultdict(list)

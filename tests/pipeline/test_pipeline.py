@@ -276,7 +276,7 @@ def test_a_stop_between_two_recordings_frames_takes_no_frame_of_the_next():
     asked = []
     for camera in cameras:
         camera.reader.mailbox.get = lambda timeout, name=camera.source_id: asked.append((name, timeout))
-        assert _next_frame(camera, stop, waits=True) is None
+        assert _next_frame(camera, stop) is None
     assert asked == [("a", FILE_WAIT_SECONDS), ("b", FILE_WAIT_SECONDS)]
 
 
@@ -286,10 +286,7 @@ def test_without_a_stop_a_recordings_frame_is_waited_for_until_it_comes():
     late = make_frame(0.0, camera="a")
     answers = [None, None, late]
     camera.reader.mailbox.get = lambda timeout: answers.pop(0)
-    assert _next_frame(camera, threading.Event(), waits=True) is late
-    answers[:] = [None, late]
-    assert _next_frame(camera, threading.Event(), waits=False) is None  # of a live camera nothing is waited for
-    assert answers == [late]
+    assert _next_frame(camera, threading.Event()) is late
 
 
 class BreaksLater(Tracker):
