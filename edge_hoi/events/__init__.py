@@ -5,10 +5,11 @@ In: a frame and its `TrackedInteractions`. Out: `Event`s, and their CloudEvents 
 
 from edge_hoi.events.cloudevents import load_schema
 from edge_hoi.events.episodes import EpisodeKeeper
+from edge_hoi.events.geometry import Point
 from edge_hoi.events.labeller import EventLabeller, Keeper
 from edge_hoi.events.rules import RuleKeeper, RuleSettings, matches
 from edge_hoi.events.settings import EpisodeSettings, VerbSettings
-from edge_hoi.events.zones import LineOrPoints, ZoneKeeper, ZoneOrPoints
+from edge_hoi.events.zones import LineOrPoints, LineSettings, ZoneKeeper, ZoneOrPoints, ZoneSettings, scale_shapes
 
 __all__ = [
     "EpisodeKeeper",
@@ -16,11 +17,15 @@ __all__ = [
     "EventLabeller",
     "Keeper",
     "LineOrPoints",
+    "LineSettings",
+    "Point",
     "RuleKeeper",
     "RuleSettings",
     "VerbSettings",
     "ZoneKeeper",
     "ZoneOrPoints",
+    "ZoneSettings",
     "load_schema",
     "matches",
+    "scale_shapes",
 ]
