@@ -1,7 +1,8 @@
 """Check what a stranger's ONNX file contains before a native library parses it.
 
 A network of this project is a plain list of standard operators with its weights. Refused is what such a network does not need and what
-lets a small file use unlimited time or read other files: loops, branches, functions, sparse tensors, custom operators, external weights.
+lets a small file use unlimited time or read other files: loops, branches, functions, sparse tensors, custom operators, external weights;
+and operators without inputs or outputs, with some of which OpenVINO 2026.4.1 ends the process.
 Protobuf's encoding: https://protobuf.dev/programming-guides/encoding; the numbers of fields: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
 
@@ -40,8 +41,11 @@ _REFUSED = {
     "tensor": {13: _EXTERNAL},
 }
 _DOMAIN = ("node", 7)
+_INPUT, _OUTPUT, _OPERATOR = 1, 2, 4
+"""Fields of a node."""
 _DATA_LOCATION = ("tensor", 14)
 _STANDARD = (b"", b"ai.onnx")
+_NO_INPUT, _TWO_INPUTS = b"Constant", (b"Conv", b"Pad")
 
 
 def check_onnx(copy: Path, name: Path) -> None:
@@ -79,6 +83,8 @@ def _find_refused(content: mmap.mmap) -> str | None:
         graphs += message == "graph"
         if nodes > MAX_NODES:
             return f"more than {MAX_NODES} nodes"
+        if message == "node" and not _is_connected(content, start, end):
+            return "an operator without its inputs or outputs"
         for number, kind, value, begin, stop in _fields(content, start, end):
             fields += 1
             if fields > MAX_FIELDS:
@@ -92,6 +98,20 @@ def _find_refused(content: mmap.mmap) -> str | None:
             elif (message, number) == _DOMAIN and content[begin:stop] not in _STANDARD:
                 return "an operator that is not ONNX's own"
     return None if graphs else "no ONNX graph"
+
+
+def _is_connected(content: mmap.mmap, start: int, end: int) -> bool:
+    """Return whether a node has an output, and names its first input and has as many as its operator needs; constants need none."""
+    inputs, outputs, operator = [], 0, b""
+    for number, kind, _, begin, stop in _fields(content, start, end):
+        if kind != _BYTES:
+            continue
+        if number == _INPUT:
+            inputs.append(stop - begin)
+        elif number == _OPERATOR:
+            operator = content[begin:stop]
+        outputs += number == _OUTPUT
+    return outputs > 0 and (operator == _NO_INPUT or (len(inputs) > (operator in _TWO_INPUTS) and inputs[0] > 0))
 
 
 def _fields(content: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
