@@ -12,6 +12,7 @@ import av
 from av.container import InputContainer
 
 from edge_hoi.errors import SourceError
+from edge_hoi.ingest.damage import Damage
 from edge_hoi.ingest.ffmpeg_options import FAULTY_CODECS, limiting_options
 from edge_hoi.ingest.http_client import HttpClient
 from edge_hoi.ingest.rtsp_relay import RtspRelay
@@ -168,6 +169,8 @@ def video_stream(container: InputContainer, connection: Connection) -> av.VideoS
         cause = f"its frames have {context.width}x{context.height} pixels, more than max_pixels={connection.max_pixels}"
         raise source_error(connection.url, connection.kind, "refused", cause, "raise max_pixels, or make it smaller")
     context.options = {"max_pixels": str(connection.max_pixels)}
+    if context.name == "mjpeg":
+        context.options |= {"err_detect": "explode"}  # else what is missing of an image is green
     return stream
 
 
@@ -215,7 +218,7 @@ class DecodedStream:
     Every source is decoded with slice threads. Frame threads add a latency of one frame per thread, and with them the frames that FFmpeg
     decodes from a damaged stream differ from run to run.
 
-    All frames from the damage to the next key frame are corrupt: they depend on the damaged one, the only one that FFmpeg flags.
+    All frames from the damage to the next key frame are corrupt, because they depend on the damaged one; see `Damage`.
 
     Attributes:
         tally: Counts so far.
@@ -237,7 +240,7 @@ class DecodedStream:
         self._stream = stream
         self._connection = connection
         self._is_live = is_live
-        self._is_corrupt = False
+        self._damage = Damage(stream.codec_context)
         self.has_refused = False
         self._first_second: Fraction | None = None
         self._last_second = Fraction(0)
@@ -311,26 +314,28 @@ class DecodedStream:
         return self._container.duration / av.time_base - float(read_seconds)
 
     def _decode(self, packet: "av.Packet[av.VideoStream] | None") -> Iterator[DecodedFrame]:
+        if packet is not None:
+            self._damage.examine(packet)
         try:
             frames = self._stream.decode(packet)
         except av.FFmpegError as error:
             self.tally.decode_errors += 1
-            self._is_corrupt = True
+            self._damage.add(packet)
             if isinstance(error, av.error.ArgumentError) and not self.has_refused:
                 self.has_refused = True
                 limit = self._connection.max_pixels
                 _logger.warning("%s: a frame has more pixels than max_pixels=%d, and is dropped", mask_url(self._connection.url), limit)
             return
+        self.tally.decode_errors += self._damage.count_missing(packet, len(frames))
         if packet is not None:
-            self._is_corrupt |= packet.is_corrupt
             self._compare_clocks(packet)
         for frame in frames:
-            self._is_corrupt = frame.is_corrupt or (self._is_corrupt and not frame.key_frame)
+            is_corrupt = self._damage.covers(frame)
             self.tally.frames_decoded += 1
-            self.tally.frames_corrupt += self._is_corrupt
+            self.tally.frames_corrupt += is_corrupt
             timestamp = self._timestamp(frame)
             camera_seconds = None if self._camera_offset is None or timestamp is None else float(timestamp + self._camera_offset)
-            yield DecodedFrame(frame, timestamp, self._is_corrupt, camera_seconds)
+            yield DecodedFrame(frame, timestamp, is_corrupt, camera_seconds)
 
     def _compare_clocks(self, packet: "av.Packet[av.VideoStream]") -> None:
         """Note what must be added to time stamps for the camera's clock, of which FFmpeg attaches the time by the newest RTCP report."""
