@@ -46,17 +46,26 @@ def group_observations(interactions: Interactions, *, duplicate_iou: float) -> O
 
     best_first = np.argsort(-scores, kind="stable")
     boxes, categories, scores = boxes[best_first], categories[best_first], scores[best_first]
-    is_same = (pairwise_iou(boxes, boxes) >= duplicate_iou) & (categories[:, None] == categories)
-    group = np.full(len(boxes), -1, np.int64)
+    distinct: dict[tuple[float, ...], int] = {}  # a query has the same two boxes in each category that it reports
+    copy_of = np.array(
+        [distinct.setdefault(each, len(distinct)) for each in zip(*boxes.T.tolist(), categories.tolist(), strict=True)], np.int64
+    )
+    _, firsts = np.unique(copy_of, return_index=True)
+    is_same = (pairwise_iou(boxes[firsts], boxes[firsts]) >= duplicate_iou) & (categories[firsts, None] == categories[firsts])
+    worse_of: dict[int, list[int]] = {}
+    for row, other in np.argwhere(np.triu(is_same, 1)).tolist():
+        worse_of.setdefault(row, []).append(other)
+    group_of_distinct = [-1] * len(firsts)
     leaders: list[int] = []
-    for row in range(len(boxes)):
-        if group[row] < 0:
-            group[is_same[row] & (group < 0)] = len(leaders)
-            group[row] = len(leaders)  # a box without area overlaps nothing, not even itself
-            leaders.append(row)
+    for row, known in enumerate(group_of_distinct):
+        if known < 0:
+            for member in (row, *worse_of.get(row, ())):
+                if group_of_distinct[member] < 0:
+                    group_of_distinct[member] = len(leaders)
+            leaders.append(int(firsts[row]))
 
-    group_of = np.empty_like(group)
-    group_of[best_first] = group
+    group_of = np.empty(len(boxes), np.int64)
+    group_of[best_first] = np.array(group_of_distinct, np.int64)[copy_of]
     object_of = np.full(count, -1, np.int64)
     object_of[with_object] = group_of[count:]
     return Observations(boxes[leaders], categories[leaders], scores[leaders], group_of[:count], object_of)

@@ -1,7 +1,6 @@
 """Assign persistent ids to people and objects."""
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated
 
 import numpy as np
@@ -10,11 +9,11 @@ from pydantic import Field
 
 from edge_hoi.boxes import area, pairwise_iou
 from edge_hoi.config_types import Section
-from edge_hoi.tracking.appearance import Appearances, compute_appearances, occluded_fraction, pairwise_differences
+from edge_hoi.tracking.appearance import BANDS, Appearances, compute_appearances, occluded_fraction, pairwise_differences
 from edge_hoi.tracking.association import associate, enlarge
 from edge_hoi.tracking.kalman import KalmanBoxes
 from edge_hoi.tracking.observations import Observations, group_observations
-from edge_hoi.types import NO_OBJECT, NO_TRACK, Frame, Ids, Interactions, Track, TrackedInteractions, TrackState
+from edge_hoi.types import NO_OBJECT, NO_TRACK, Frame, Ids, Interactions, Scores, Track, TrackedInteractions, TrackState
 
 
 class TrackerSettings(Section):
@@ -51,17 +50,40 @@ class TrackerSettings(Section):
 
 
 @dataclass(slots=True)
-class _ActiveTrack:
-    """The state of a track besides its box."""
+class _TrackTable:
+    """The state of T tracks besides their boxes, a row each.
 
-    track_id: int
-    category_id: int
-    score: float
-    first_seen: float
-    last_seen: float
-    appearance: Appearances
-    age_seconds: float = 0.0  # from the first to the last observation
-    unseen_seconds: float = 0.0
+    Attributes:
+        age_seconds: From the first to the last observation.
+        appearances: `(T, 3 * BANDS)`, zero for objects.
+    """
+
+    track_ids: Ids
+    category_ids: Ids
+    scores: NDArray[np.float64]
+    first_seen: NDArray[np.float64]
+    last_seen: NDArray[np.float64]
+    age_seconds: NDArray[np.float64]
+    unseen_seconds: NDArray[np.float64]
+    appearances: Appearances
+
+    @classmethod
+    def of(cls, track_ids: Ids, category_ids: Ids, scores: Scores, appearances: Appearances, *, seconds: float) -> "_TrackTable":
+        """Return tracks that were first seen at this time."""
+        seen, zeros = np.full(len(track_ids), seconds), np.zeros(len(track_ids))
+        return cls(track_ids, category_ids, scores.astype(np.float64), seen, seen.copy(), zeros, zeros.copy(), appearances)
+
+    def keep(self, rows: NDArray[np.bool_]) -> "_TrackTable":
+        """Return only these rows."""
+        return _TrackTable(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def append(self, other: "_TrackTable") -> "_TrackTable":
+        """Return the rows of both."""
+        return _TrackTable(*(np.concatenate([getattr(self, field.name), getattr(other, field.name)]) for field in fields(self)))
+
+
+_NO_IDS = np.zeros(0, np.int64)
+_STATES = (TrackState.TENTATIVE, TrackState.CONFIRMED, TrackState.LOST)
 
 
 class Tracker:
@@ -76,7 +98,9 @@ class Tracker:
     def __init__(self, settings: TrackerSettings | None = None) -> None:
         self._settings = settings or TrackerSettings()
         self._filter = KalmanBoxes()
-        self._active: list[_ActiveTrack] = []  # same rows as the filter
+        self._active = _TrackTable.of(
+            _NO_IDS, _NO_IDS, np.zeros(0, np.float32), np.zeros((0, 3 * BANDS), np.float32), seconds=0
+        )  # same rows
         self._next_id = 1
         self._pts: float | None = None
 
@@ -99,31 +123,30 @@ class Tracker:
         if not frame.is_corrupt:
             self._start_tracks(seen, appearances, rows, frame.pts_seconds)
 
-        ids = np.array([track.track_id for track in self._active] + [NO_TRACK], np.int64)
+        ids = np.append(self._active.track_ids, NO_TRACK)
         id_of = np.append(ids[rows], NO_TRACK)  # in both arrays index -1 is NO_TRACK
         humans, objects = id_of[seen.human_of], id_of[seen.object_of]
         kept = np.flatnonzero((humans != NO_TRACK) & ((objects != NO_TRACK) | (interactions.object_category_ids == NO_OBJECT)))
-        return TrackedInteractions.of(interactions.select(kept), humans[kept], objects[kept], self._tracks(set(rows.tolist())))
+        return TrackedInteractions.of(interactions.select(kept), humans[kept], objects[kept], self._tracks(rows))
 
     def _advance(self, pts_seconds: float) -> None:
         """Predict all tracks at this time and delete those unseen for too long."""
         elapsed = 0.0 if self._pts is None else max(0.0, pts_seconds - self._pts)
         self._pts = pts_seconds
-        for track in self._active:
-            track.unseen_seconds += elapsed
-        kept = [row for row, track in enumerate(self._active) if track.unseen_seconds <= self._settings.delete_after_seconds]
-        if len(kept) < len(self._active):
-            self._active = [self._active[row] for row in kept]
-            self._filter.keep(np.array(kept, np.int64))
+        self._active.unseen_seconds += elapsed
+        is_kept = self._active.unseen_seconds <= self._settings.delete_after_seconds
+        if not is_kept.all():
+            self._active = self._active.keep(is_kept)
+            self._filter.keep(is_kept)
         self._filter.predict(elapsed)
 
     def _continue_tracks(self, seen: Observations, appearances: Appearances, frame: Frame) -> Ids:
         """Associate and update tracks; return the row of the track that each observation continues, or -1."""
         rows = np.full(len(seen.boxes), -1, np.int64)
         predicted = self._filter.boxes_xyxy
-        categories = np.array([track.category_id for track in self._active], np.int64)
-        bonus = self._bonus(appearances)
-        tracks_left = np.arange(len(self._active))
+        categories = self._active.category_ids
+        bonus = self._bonus(seen, appearances)
+        tracks_left = np.arange(len(categories))
         is_strong = seen.scores >= self._settings.new_track_threshold
         for buffer_scale, candidates in ((0.0, is_strong), (self._settings.buffer_scale, np.ones_like(is_strong))):
             observed = np.flatnonzero(candidates & (rows < 0))
@@ -140,17 +163,22 @@ class Tracker:
 
         matched = np.flatnonzero(rows >= 0)
         self._filter.correct(rows[matched], seen.boxes[matched])
-        is_unclear = self._is_occluded(seen) | frame.is_corrupt
-        for observation in matched:
-            track = self._active[rows[observation]]
-            if not is_unclear[observation]:
-                share = -math.expm1(-track.unseen_seconds / self._settings.appearance_smoothing_seconds)
-                track.appearance = track.appearance + np.float32(share) * (appearances[observation] - track.appearance)
-            track.age_seconds += track.unseen_seconds
-            track.unseen_seconds = 0.0
-            track.last_seen = frame.pts_seconds
-            track.score = float(seen.scores[observation])
+        self._update_appearances(seen, appearances, rows, frame)
+        active, of_matched = self._active, rows[matched]
+        active.age_seconds[of_matched] += active.unseen_seconds[of_matched]
+        active.unseen_seconds[of_matched] = 0.0
+        active.last_seen[of_matched] = frame.pts_seconds
+        active.scores[of_matched] = seen.scores[matched]
         return rows
+
+    def _update_appearances(self, seen: Observations, appearances: Appearances, rows: Ids, frame: Frame) -> None:
+        """Average the appearance of people over time, except where it is unclear."""
+        if frame.is_corrupt:
+            return
+        clear = np.flatnonzero((rows >= 0) & (seen.category_ids == NO_OBJECT) & ~self._is_occluded(seen))
+        updated, known = rows[clear], self._active.appearances
+        share = -np.expm1(-self._active.unseen_seconds[updated] / self._settings.appearance_smoothing_seconds).astype(np.float32)
+        known[updated] += share[:, None] * (appearances[clear] - known[updated])
 
     def _appearances(self, frame: Frame, seen: Observations) -> Appearances:
         """Compute the appearance of people; that of objects is all zero."""
@@ -168,11 +196,12 @@ class Tracker:
         is_occluded[people] = occluded_fraction(seen.boxes[people]) > self._settings.max_occlusion
         return is_occluded
 
-    def _bonus(self, appearances: Appearances) -> NDArray[np.float32]:
-        """Return the `(T, M)` similarity of appearance, in units of IoU; negative where it forbids a match."""
-        settings = self._settings
-        of_tracks = np.array([track.appearance for track in self._active], np.float32).reshape(-1, appearances.shape[1])
-        similarity = settings.max_appearance_difference - pairwise_differences(of_tracks, appearances)
+    def _bonus(self, seen: Observations, appearances: Appearances) -> NDArray[np.float32]:
+        """Return the `(T, M)` similarity of appearance, in units of IoU; negative where it forbids a match, and equal for objects."""
+        settings, active = self._settings, self._active
+        similarity = np.full((len(active.category_ids), len(appearances)), settings.max_appearance_difference, np.float32)
+        people = np.ix_(active.category_ids == NO_OBJECT, seen.category_ids == NO_OBJECT)
+        similarity[people] -= pairwise_differences(active.appearances[active.category_ids == NO_OBJECT], appearances[people[1][0]])
         return np.asarray(settings.appearance_weight * similarity, np.float32)
 
     def _merge_duplicates(self, seen: Observations, rows: Ids) -> None:
@@ -191,30 +220,33 @@ class Tracker:
     def _start_tracks(self, seen: Observations, appearances: Appearances, rows: Ids, pts_seconds: float) -> None:
         """Start a track for each strong observation without one, and enter its row in `rows`."""
         started = np.flatnonzero((rows < 0) & (seen.scores >= self._settings.new_track_threshold) & (area(seen.boxes) > 0))
-        rows[started] = len(self._active) + np.arange(len(started))
+        count = len(self._active.track_ids)
+        rows[started] = count + np.arange(len(started))
         self._filter.add(seen.boxes[started])
-        for observation in started:
-            category, score = int(seen.category_ids[observation]), float(seen.scores[observation])
-            self._active.append(_ActiveTrack(self._next_id, category, score, pts_seconds, pts_seconds, appearances[observation]))
-            self._next_id += 1
+        ids = self._next_id + np.arange(len(started))
+        new = _TrackTable.of(ids, seen.category_ids[started], seen.scores[started], appearances[started], seconds=pts_seconds)
+        self._active = self._active.append(new)
+        self._next_id += len(started)
 
-    def _tracks(self, seen_rows: set[int]) -> dict[int, Track]:
+    def _tracks(self, seen_rows: Ids) -> dict[int, Track]:
+        active = self._active
+        is_seen = np.zeros(len(active.track_ids), bool)
+        is_seen[seen_rows[seen_rows >= 0]] = True
+        is_confirmed = active.age_seconds >= self._settings.confirm_after_seconds
+        states = np.where(is_confirmed, np.where(is_seen, 1, 2), 0).tolist()
+        columns = (active.track_ids, active.category_ids, active.scores, active.first_seen, active.last_seen)
+        rows = zip(*(column.tolist() for column in columns), states, self._filter.boxes_xyxy, active.appearances.copy(), strict=True)
         return {
-            track.track_id: Track(
-                track_id=track.track_id,
-                is_human=track.category_id == NO_OBJECT,
-                category_id=track.category_id,
+            track_id: Track(
+                track_id=track_id,
+                is_human=category == NO_OBJECT,
+                category_id=category,
                 box=box,
-                score=track.score,
-                first_seen=track.first_seen,
-                last_seen=track.last_seen,
-                state=self._state(track, is_seen=row in seen_rows),
-                appearance=track.appearance if track.category_id == NO_OBJECT else None,
+                score=score,
+                first_seen=first_seen,
+                last_seen=last_seen,
+                state=_STATES[state],
+                appearance=appearance if category == NO_OBJECT else None,
             )
-            for row, (track, box) in enumerate(zip(self._active, self._filter.boxes_xyxy, strict=True))
+            for track_id, category, score, first_seen, last_seen, state, box, appearance in rows
         }
-
-    def _state(self, track: _ActiveTrack, *, is_seen: bool) -> TrackState:
-        if track.age_seconds < self._settings.confirm_after_seconds:
-            return TrackState.TENTATIVE
-        return TrackState.CONFIRMED if is_seen else TrackState.LOST
