@@ -92,8 +92,9 @@ class EpisodeKeeper:
         events = self._end_after_gap(elapsed)
         self._reassign_tracks(scores, current)
         gap = self._measure_gap(elapsed)
-        for episode in self._episodes.values():
-            episode.miss(gap)
+        if gap:
+            for episode in self._episodes.values():
+                episode.miss(gap)
         self._update_scores(scores, current, elapsed - gap)
         self._suppress_in_groups()
         for episode in list(self._episodes.values()):
@@ -137,11 +138,8 @@ class EpisodeKeeper:
 
     def _end_after_gap(self, elapsed: float) -> list[Event]:
         """End the episodes that frames without evidence, in place of a gap before this frame, would have ended."""
-        events = []
-        for episode in list(self._episodes.values()):
-            if elapsed > episode.settings.patience_seconds:
-                events += self._remove(episode, EndReason.ABSENT)
-        return events
+        over = [episode for episode in self._episodes.values() if elapsed > episode.settings.patience_seconds]
+        return [event for episode in over for event in self._remove(episode, EndReason.ABSENT)]
 
     def _reassign_tracks(self, scores: dict[Key, float], frame: TrackedFrame) -> None:
         """Continue episodes without evidence on other tracks with the same HOI category, where those can be the same person and object."""

@@ -150,6 +150,8 @@ class Tracker:
         is_strong = seen.scores >= self._settings.new_track_threshold
         for buffer_scale, candidates in ((0.0, is_strong), (self._settings.buffer_scale, np.ones_like(is_strong))):
             observed = np.flatnonzero(candidates & (rows < 0))
+            if not (len(observed) and len(tracks_left)):
+                continue
             tracks, observations = associate(
                 enlarge(predicted[tracks_left], buffer_scale),
                 categories[tracks_left],
@@ -208,7 +210,7 @@ class Tracker:
         """Assign observations without a track to that of an observation of the same category that they overlap, in `rows`."""
         settings = self._settings
         left, tracked = np.flatnonzero(rows < 0), np.flatnonzero(rows >= 0)
-        if not len(tracked):
+        if not (len(left) and len(tracked)):
             return
         iou = pairwise_iou(seen.boxes[left], seen.boxes[tracked])
         iou[seen.category_ids[left][:, None] != seen.category_ids[tracked]] = 0
@@ -220,6 +222,8 @@ class Tracker:
     def _start_tracks(self, seen: Observations, appearances: Appearances, rows: Ids, pts_seconds: float) -> None:
         """Start a track for each strong observation without one, and enter its row in `rows`."""
         started = np.flatnonzero((rows < 0) & (seen.scores >= self._settings.new_track_threshold) & (area(seen.boxes) > 0))
+        if not len(started):
+            return
         count = len(self._active.track_ids)
         rows[started] = count + np.arange(len(started))
         self._filter.add(seen.boxes[started])
