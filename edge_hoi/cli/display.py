@@ -63,7 +63,10 @@ class RunDisplay:
 
     def show_progress(self, statuses: Sequence[CameraStatus]) -> None:
         """Show each camera's status."""
-        lines = [progress_line(status) for status in statuses]
+        self.show_lines([progress_line(status) for status in statuses])
+
+    def show_lines(self, lines: Sequence[Text]) -> None:
+        """Show lines in the place of those before; not on a terminal, print them."""
         if self._live:
             self._live.update(Text("\n").join(lines), refresh=True)
         else:
@@ -109,6 +112,8 @@ def progress_line(status: CameraStatus) -> Text:
         parts.append(f"{status.skipped} skipped")
     if status.unreadable:
         parts.append(f"{status.unreadable} unreadable")
+    if status.decoder not in (None, "cpu"):
+        parts.append(f"decoded by {status.decoder}")
     if status.is_unverified:
         parts.append("TLS not verified")
     parts.append(f"{status.events} events, {status.running} open")

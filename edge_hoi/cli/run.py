@@ -67,11 +67,17 @@ BackendOption = Annotated[
 
 
 def run(
-    config: Annotated[Path | None, typer.Argument(help="Configuration; configs/ holds commented examples.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Argument(help="Configuration, of which configs/ holds commented examples; or a folder of videos, or a 'PATTERN'."),
+    ] = None,
     source: SourceOption = None,
     engine: EngineOption = None,
     vocabulary: VocabularyOption = None,
-    events: Annotated[str | None, typer.Option("--events", help="Write events as JSON lines to this file; - for standard output.")] = None,
+    events: Annotated[
+        str | None,
+        typer.Option("--events", help="Write events to this file: .jsonl; of recordings also .csv or .parquet; - for standard output."),
+    ] = None,
     annotate: Annotated[str | None, typer.Option("--annotate", help="Write an annotated video to this file (.mp4, .mkv).")] = None,
     max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="Stop after this many frames of each source.")] = None,
     device: DeviceOption = None,
@@ -81,6 +87,12 @@ def run(
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail at the end if images or frames were unreadable or corrupt, or a file truncated.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Of recordings, leave out those that an earlier run finished, and begin the others anew.")
+    ] = False,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, max=64, help="Recordings at the same time; default: one for each two cores, up to 4.")
+    ] = None,
 ) -> None:
     """Watch video and emit an event for each human-object interaction, with its start and end.
 
@@ -91,13 +103,16 @@ def run(
 
         edge-hoi run --source 'rtsp://viewer:${CAMERA_PASSWORD}@camera/stream' --events -
 
+        edge-hoi run 'archive/**/*.mp4' --events events.parquet --resume
+
     Options override the configuration file. Ctrl-C ends a run in order: open episodes emit `ended`, and files are closed.
     """
     from edge_hoi.api.settings import override
-    from edge_hoi.cli.display import RunDisplay, summary_table
-    from edge_hoi.config import RunConfig
-    from edge_hoi.pipeline import build_pipeline
+    from edge_hoi.config import RunConfig, SourceConfig
+    from edge_hoi.pipeline.recordings import expand_sources
 
+    if config is not None and expand_sources([SourceConfig(url=str(config))]):
+        source, config = [*(source or ()), str(config)], None
     loaded = _load(config) if config else RunConfig()
     changes: dict[str, Any] = {
         "sources": [{"url": url} for url in source] if source else None,
@@ -117,12 +132,24 @@ def run(
     shown: list[Event] | None = None
     if not settings.sources:
         settings, shown = _demo(settings), []
+    is_list = _is_list(settings, events, resume=resume, jobs=jobs)
     urls = [each.url for each in settings.sources]
     chosen = get_engine(settings.engine, urls, may_be_missing=settings.retry_unreachable_sources)
     settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"path": chosen})})
+    if is_list:
+        _run_recordings(settings, events, config_file=config, resume=resume, jobs=jobs, strict=strict)
+    else:
+        _run_sources(settings, config_file=config, shown=shown, strict=strict)
+
+
+def _run_sources(settings: "RunConfig", *, config_file: Path | None, shown: "list[Event] | None", strict: bool) -> None:
+    """Run all sources at once; `shown` collects the events of the embedded clip, which are compared with the truth."""
+    from edge_hoi.cli.display import RunDisplay, summary_table
+    from edge_hoi.pipeline import build_pipeline
+
     failure: Exception | None = None
     with stop_on_signal() as stop:
-        pipeline = build_pipeline(settings, note=print_note, config_file=config)
+        pipeline = build_pipeline(settings, note=print_note, config_file=config_file)
         try:
             with RunDisplay(shows_events="-" not in _files(settings), keeps=shown) as display:
                 pipeline.run(stop, display)
@@ -148,6 +175,54 @@ def run(
         raise typer.Exit(CUT_SHORT_EXIT_CODE)
     if strict:
         _fail_if_incomplete(statuses)
+
+
+def _is_list(settings: "RunConfig", events: str | None, *, resume: bool, jobs: int | None) -> bool:
+    """Whether the sources are recordings that are processed one after the other into one file."""
+    from edge_hoi.pipeline.recordings import expand_sources
+    from edge_hoi.sinks.event_files import form_of
+
+    has_table = events is not None and form_of(events) != "jsonl"
+    return has_table or resume or jobs is not None or expand_sources(settings.sources) is not None
+
+
+def _run_recordings(
+    settings: "RunConfig", events: str | None, *, config_file: Path | None, resume: bool, jobs: int | None, strict: bool
+) -> None:
+    """Run over a list of recordings, and write the events of all to one file."""
+    from edge_hoi.cli.recordings import RecordingsDisplay, recordings_table
+    from edge_hoi.pipeline.recordings import describe_recordings, expand_sources, run_recordings
+
+    if events is None or events == "-":
+        raise ConfigError("the events of a list of recordings go to one file; name it by --events, such as --events events.parquet")
+    recordings = describe_recordings(expand_sources(settings.sources) or settings.sources)
+    with stop_on_signal() as stop, RecordingsDisplay(recordings) as display:
+        results = run_recordings(
+            settings,
+            recordings,
+            Path(events),
+            stop=stop,
+            observer_of=display.of,
+            finished=display.finish,
+            note=print_note,
+            config_file=config_file,
+            resume=resume,
+            jobs=jobs,
+        )
+    err.print(recordings_table(results))
+    failed = [result for result in results if result.outcome == "failed"]
+    for result in failed:
+        print_error(f"{result.source_id}: {result.error}")
+    if any(result.outcome == "stopped" for result in results):
+        print_note(f"stopped before the end: {events} is not written; continue by the same command with --resume")
+        raise typer.Exit(CUT_SHORT_EXIT_CODE)
+    print_note(f"written: {events}")
+    if failed:
+        raise typer.Exit(failed[0].exit_code)
+    incomplete = [result.source_id for result in results if result.outcome == "incomplete"]
+    if strict and incomplete:
+        print_error(f"not read in full: {', '.join(incomplete)}; check these recordings, or run without --strict")
+        raise typer.Exit(INCOMPLETE_EXIT_CODE)
 
 
 def _load(path: Path) -> "RunConfig":

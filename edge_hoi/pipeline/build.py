@@ -37,13 +37,14 @@ _MOST_REQUESTS = 4
 """Each needs memory for all of a network's activations."""
 
 
-def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = None) -> Pipeline:
+def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = None, detectors: DetectorBuilder | None = None) -> Pipeline:
     """Build a pipeline that is ready to run.
 
     Args:
         config: What to run; at least one source.
         note: Called with messages for the user, such as the engine's caution.
         config_file: Where the configuration was read, which no output may overwrite.
+        detectors: What several pipelines share, and their owner closes; None to build them for this one.
 
     Raises:
         ConfigError: A vocabulary cannot be used, or an output would overwrite a source, the configuration or another output.
@@ -56,7 +57,8 @@ def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = 
     ids = name_sources([(source.id, source.url) for source in config.sources], note)
     refuse_overwriting(_outputs(config, ids), _inputs(config, ids, config_file))
     live_cameras = sum(not _is_recording(source) for source in config.sources)
-    detectors = DetectorBuilder(config, note, stages, max_requests=_max_requests(config), live_cameras=live_cameras)
+    is_shared = detectors is not None
+    detectors = detectors or DetectorBuilder(config, note, stages, max_requests=_max_requests(config), live_cameras=live_cameras)
     refuse_overwriting(_outputs(config, ids), [("part of the engine", detectors.folder)])
     cameras = [_camera(config, source, source_id, detectors) for source, source_id in zip(config.sources, ids, strict=True)]
     _check_verbs(config, [camera.vocabulary for camera in cameras])
@@ -72,6 +74,7 @@ def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = 
         max_requests=detectors.max_requests,
         batch_window_seconds=config.engine.batch_window_seconds,
         retry_unreachable_sources=config.retry_unreachable_sources,
+        closes_detectors=not is_shared,
     )
 
 
@@ -92,7 +95,10 @@ def _is_recording(source: SourceConfig) -> bool:
 
 def _camera(config: RunConfig, source: SourceConfig, source_id: str, detectors: DetectorBuilder) -> Camera:
     vocabulary = detectors.vocabulary(source.vocabulary or config.vocabulary)
-    reader, is_recording = make_reader(source, source_id, is_patient=config.retry_unreachable_sources)
+    wanted = detectors.manifest.input
+    reader, is_recording = make_reader(
+        source, source_id, is_patient=config.retry_unreachable_sources, least_size=(wanted.width, wanted.height)
+    )
     if not is_recording and not config.engine.allow_demo:
         refuse_demo_engine(detectors.manifest, source_id)
     started_at = datetime.now(UTC)
@@ -155,13 +161,16 @@ def _inputs(config: RunConfig, ids: Sequence[str], config_file: Path | None) -> 
     return inputs
 
 
-def make_reader(source: SourceConfig, source_id: str, *, is_patient: bool = False) -> tuple[SourceReader, bool]:
+def make_reader(
+    source: SourceConfig, source_id: str, *, is_patient: bool = False, least_size: tuple[int, int] | None = None
+) -> tuple[SourceReader, bool]:
     """Make the reader of a source, which opens it once started.
 
     Args:
         source: Its settings.
         source_id: Its name.
         is_patient: See `RetryPolicy`; of recordings it changes nothing.
+        least_size: See `open_source`.
 
     Returns:
         The reader, and whether the source is a recording, whose frames are waited for.
@@ -184,6 +193,13 @@ def make_reader(source: SourceConfig, source_id: str, *, is_patient: bool = Fals
             tls_verify=source.tls_verify,
             ca_file=source.ca_file,
             allowed_hosts=source.allowed_hosts,
+            username=source.username,
+            password=source.password,
+            password_file=source.password_file,
+            ffmpeg_options={name: str(value) for name, value in source.ffmpeg_options.items()},
+            decoder=source.decoder,
+            video_stream=source.video_stream,
+            least_size=least_size,
             is_stopped=lambda: reader.mailbox.is_finished,
         ),
         source_id=source_id,

@@ -1,5 +1,6 @@
 """Detectors for images of any size: an engine for each input size and a detector for each vocabulary on it, opened at first use."""
 
+import threading
 from collections.abc import Callable
 from functools import cache
 
@@ -10,7 +11,10 @@ from edge_hoi.vocabulary import Vocabulary
 
 
 class DetectorPool:
-    """Opens one engine per input size, so that every aspect ratio fits without padding; vocabularies share the engines."""
+    """Opens one engine per input size, so that every aspect ratio fits without padding; vocabularies share the engines.
+
+    Pipelines in several threads may share it.
+    """
 
     def __init__(
         self,
@@ -33,6 +37,7 @@ class DetectorPool:
         self.max_batch = max_batch
         """Most images that are good for one run of each engine that is open."""
         self._choose_batch = choose_batch
+        self._opening = threading.Lock()
         self._open = open_engine
         self._make = make_detector
         # Trying all sizes takes a tenth of a small engine's run, and a camera's frames are all of one size.
@@ -53,13 +58,14 @@ class DetectorPool:
         height, width = image.shape[:2]
         size = self._input_size(width, height)
         key = (size, id(vocabulary))  # the detector keeps its vocabulary, and so the id, alive
-        if key not in self._detectors:
-            if size not in self._engines:
-                self._engines[size] = self._open(size)
-                if self._choose_batch is not None:
-                    self.max_batch = min(self.max_batch, self._choose_batch(self._engines[size]))
-            self._detectors[key] = self._make(self._engines[size], vocabulary)
-        return self._detectors[key]
+        with self._opening:
+            if key not in self._detectors:
+                if size not in self._engines:
+                    self._engines[size] = self._open(size)
+                    if self._choose_batch is not None:
+                        self.max_batch = min(self.max_batch, self._choose_batch(self._engines[size]))
+                self._detectors[key] = self._make(self._engines[size], vocabulary)
+            return self._detectors[key]
 
     def close(self) -> None:
         """Close every engine; one that is needed again is opened again."""

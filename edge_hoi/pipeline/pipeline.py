@@ -92,6 +92,7 @@ class Pipeline:
         max_requests: int,
         batch_window_seconds: float,
         retry_unreachable_sources: bool,
+        closes_detectors: bool = True,
     ) -> None:
         """Put the parts together; the pipeline closes them.
 
@@ -103,11 +104,13 @@ class Pipeline:
             max_requests: Most runs of the engine at the same time.
             batch_window_seconds: Longest wait of live cameras' frames for a full batch while the engine works.
             retry_unreachable_sources: Keep trying when the only sources left have never been reached.
+            closes_detectors: Whether `detectors` are closed as well, or shared with other pipelines.
         """
         self.cameras = tuple(cameras)
         self.delivery = delivery
         self.stages = stages
         self._detectors = detectors
+        self._closes_detectors = closes_detectors
         self._batch_window_seconds = batch_window_seconds
         self._window_ends_seconds = 0.0
         self._turns = Turns()
@@ -138,7 +141,8 @@ class Pipeline:
             EngineError: The engine cannot be opened or run for any camera.
         """
         with ExitStack() as cleanup:
-            cleanup.callback(self._detectors.close)
+            if self._closes_detectors:
+                cleanup.callback(self._detectors.close)
             cleanup.callback(self._threads.shutdown, cancel_futures=True)
             cleanup.callback(self.delivery.close)
             for camera in self.cameras:

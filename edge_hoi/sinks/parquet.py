@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -176,6 +176,16 @@ class ParquetSink(Sink):
     def _failure(self, error: OSError, kind: type[SinkError] = SinkUnavailableError) -> SinkError:
         fix = "free space on its disk" if is_disk_full(error) else "name a writable folder"
         return kind(f"cannot write events to {self._folder}: {error.strerror or error}; {fix}")
+
+
+def write_parts(path: Path, parts: Iterable[Path]) -> None:
+    """Write one Parquet file of the events in files of JSON lines, a row group for each that has events."""
+    from pyarrow import parquet
+
+    with parquet.ParquetWriter(path, _table_of([]).schema, compression="zstd") as writer:
+        for part in parts:
+            if lines := part.read_bytes().splitlines():
+                writer.write_table(_table_of(lines))
 
 
 def _table_of(lines: Sequence[bytes]) -> "pyarrow.Table":
