@@ -21,7 +21,7 @@ from edge_hoi.errors import EngineError
 from edge_hoi.export import FrameSet, Reduction, collect_frames
 from edge_hoi.export.photo import build_reduced_photo_engine
 from edge_hoi.export.reduction import weight_bits_for
-from edge_hoi.photo import build_photo_engine
+from edge_hoi.photo import PhotoOptions, build_photo_engine
 from edge_hoi.photo.build import describe_photo_input
 from edge_hoi.pipeline import build_pipeline
 from edge_hoi.pipeline.engines import engine_folder
@@ -70,14 +70,14 @@ def report(arguments: argparse.Namespace, folder: Path) -> str:
 def build(detector: Path, calibration: Sequence[str], folder: Path) -> tuple[dict[str, Path], str]:
     """Build the two-stage engine in fp32 and, with calibration sources, in INT8; return the folders by name, and why INT8 is missing."""
     engines = {EMBEDDED: engine_folder("default"), "photo, fp32": folder / "fp32"}
-    build_photo_engine(detector, None, engines["photo, fp32"])
+    build_photo_engine(PhotoOptions(detector), engines["photo, fp32"])
     if not calibration:
         return engines, "INT8 was not built: no --calibration"
     described = describe_photo_input(detector)
     frames = collect_frames(calibration, CALIBRATION_FRAMES, described)
     reduction = Reduction("int8", FrameSet(frames.spread(GATE_FRAMES).frames), frames, weight_bits=weight_bits_for("openvino"))
     try:
-        manifest = build_reduced_photo_engine(detector, None, folder / "int8", reduction=reduction, progress=print)
+        manifest = build_reduced_photo_engine(PhotoOptions(detector), folder / "int8", reduction=reduction, progress=print)
     except EngineError as error:
         return engines, f"INT8 is refused: {error}"
     engines["photo, INT8"] = folder / "int8"

@@ -5,13 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge_hoi.detection import read_classifier
-from edge_hoi.events import EpisodeSettings
 from edge_hoi.export.onnx import write_valid
 from edge_hoi.export.plans import PlanTarget, add_plan, plan_for
 from edge_hoi.export.reduced import write_reduced
 from edge_hoi.export.reduction import Reduction
-from edge_hoi.photo import EPISODES, describe_photo_engine, photo_network, write_photo_engine
-from edge_hoi.photo.build import PHOTO_HEAD, VOCABULARY
+from edge_hoi.photo import PhotoOptions, describe_photo_engine, photo_network, write_photo_engine
+from edge_hoi.photo.build import VOCABULARY
 from edge_hoi.runtime import Manifest, open_engine
 from edge_hoi.runtime.folder import finish_folder, replacing
 from edge_hoi.runtime.open import PLAN_BACKENDS
@@ -24,13 +23,9 @@ KEEP_FLOAT = ("head[./]*",)
 
 
 def build_reduced_photo_engine(
-    detector: Path,
-    head: Path | None,
+    options: PhotoOptions,
     output: Path,
     *,
-    name: str | None = None,
-    backend: str = "openvino",
-    episodes: EpisodeSettings = EPISODES,
     reduction: Reduction | None = None,
     target: PlanTarget | None = None,
     progress: Callable[[str], None] = lambda _: None,
@@ -38,12 +33,8 @@ def build_reduced_photo_engine(
     """Write a two-stage engine's folder atomically, in place of an existing engine, and return its manifest.
 
     Args:
-        detector: See `build_photo_engine`.
-        head: See `build_photo_engine`.
+        options: What it is built from.
         output: The engine's folder.
-        name: The engine's name; None for the folder's.
-        backend: One of `ONNX_BACKENDS`.
-        episodes: Recommended episode settings.
         reduction: The precision below fp32; None for fp32. `KEEP_FLOAT` stays float beside its own `keep_float`.
         target: For backends that compile; None for batches of 1 on this machine's GPU.
         progress: Called with each step as it begins.
@@ -53,16 +44,14 @@ def build_reduced_photo_engine(
         MissingDependencyError: The compiler is not installed.
         OSError: The folder is not writable.
     """
-    head = head or PHOTO_HEAD
     progress("joining the detector and the head")
-    network, graph = photo_network(detector, head)
+    network, graph = photo_network(options.detector, options.head)
     target = target or PlanTarget()
-    plan = plan_for(backend, target, (graph.height, graph.width)) if backend in PLAN_BACKENDS else None
-    manifest = describe_photo_engine(detector, head, network, graph, name=name or output.resolve().name, backend=backend)
-    manifest = manifest.model_copy(update={"episodes": episodes})
+    plan = plan_for(options.backend, target, (graph.height, graph.width)) if options.backend in PLAN_BACKENDS else None
+    manifest = describe_photo_engine(options, output, network, graph)
     vocabulary = load_vocabulary(VOCABULARY)
     with replacing(output) as folder, temporary_folder() as reference:
-        manifest = write_photo_engine(folder, head, network, manifest)
+        manifest = write_photo_engine(folder, options.head, network, manifest)
 
         def compiled(manifest: Manifest) -> Manifest:
             return add_plan(folder, manifest, plan, target, progress) if plan else manifest
@@ -70,7 +59,7 @@ def build_reduced_photo_engine(
         if reduction is None:
             write_valid(network, folder / MODEL_FILE)
             return finish_folder(folder, compiled(manifest))
-        write_photo_engine(reference, head, network, manifest)
+        write_photo_engine(reference, options.head, network, manifest)
         path = folder / manifest.classifiers[VOCABULARY]
         return write_reduced(
             folder,

@@ -3,11 +3,20 @@
 In: an exported detector and the head. Out: an engine's folder. Nothing here imports torch.
 """
 
-from edge_hoi.photo.build import EPISODES, PHOTO_HEAD, build_photo_engine, describe_photo_engine, photo_network, write_photo_engine
+from edge_hoi.photo.build import (
+    EPISODES,
+    PHOTO_HEAD,
+    PhotoOptions,
+    build_photo_engine,
+    describe_photo_engine,
+    photo_network,
+    write_photo_engine,
+)
 
 __all__ = [
     "EPISODES",
     "PHOTO_HEAD",
+    "PhotoOptions",
     "build_photo_engine",
     "describe_photo_engine",
     "photo_network",

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
@@ -40,26 +41,33 @@ _CAUTION = (
 _TOOLS = ("onnx", "openvino", "safetensors")
 
 
+@dataclass(frozen=True)
+class PhotoOptions:
+    """What a two-stage engine is built from, and how it is described.
+
+    Attributes:
+        detector: ONNX file of a detector; see `edge_hoi.photo.detector_graph`.
+        head: Folder with `HEAD_FILE` and `CLASSIFIER_FILE`; by default the head that comes with this package.
+        name: The engine's name; None for its folder's.
+        backend: One of `ONNX_BACKENDS`, which all run the same file.
+        episodes: Recommended episode settings.
+    """
+
+    detector: Path
+    head: Path = PHOTO_HEAD
+    name: str | None = None
+    backend: str = "openvino"
+    episodes: EpisodeSettings = EPISODES
+
+
 def build_photo_engine(
-    detector: Path,
-    head: Path | None,
-    output: Path,
-    *,
-    name: str | None = None,
-    backend: str = "openvino",
-    episodes: EpisodeSettings = EPISODES,
-    is_forced: bool = True,
-    progress: Callable[[str], None] = lambda _: None,
+    options: PhotoOptions, output: Path, *, is_forced: bool = True, progress: Callable[[str], None] = lambda _: None
 ) -> Manifest:
     """Write a two-stage engine's folder in fp32, atomically and in place of an existing engine, and return its manifest.
 
     Args:
-        detector: ONNX file of a detector; see `edge_hoi.photo.detector_graph`.
-        head: Folder with `HEAD_FILE` and `CLASSIFIER_FILE`; None for the head that comes with this package.
+        options: What it is built from.
         output: The engine's folder.
-        name: The engine's name; None for the folder's.
-        backend: One of `ONNX_BACKENDS`, which all run the same file.
-        episodes: Recommended episode settings.
         is_forced: Whether to build even if the folder's engine is up to date.
         progress: Called with each step as it begins.
 
@@ -67,17 +75,16 @@ def build_photo_engine(
         EngineError: The detector or the head cannot be used, or the folder holds something else.
         OSError: The folder is not writable.
     """
-    head = head or PHOTO_HEAD
-    built_from = build_inputs(detector, head, backend=backend, episodes=episodes, name=name or output.name)
+    options = replace(options, name=options.name or output.resolve().name)
+    built_from = build_inputs(options)
     current = None if is_forced else current_engine(output, built_from, progress)
     if current is not None:
         return current
     progress("joining the detector and the head")
-    network, detector_graph = photo_network(detector, head)
-    manifest = describe_photo_engine(detector, head, network, detector_graph, name=name or output.resolve().name, backend=backend)
-    manifest = manifest.model_copy(update={"episodes": episodes, "built_from": built_from})
+    network, graph = photo_network(options.detector, options.head)
+    manifest = describe_photo_engine(options, output, network, graph).model_copy(update={"built_from": built_from})
     with replacing(output) as folder:
-        manifest = write_photo_engine(folder, head, network, manifest)
+        manifest = write_photo_engine(folder, options.head, network, manifest)
         progress("running the engine once")
         with open_engine(folder, backend="openvino", device="cpu") as engine:
             engine.run(random_inputs(engine.inputs))
@@ -101,25 +108,25 @@ def photo_network(detector: Path, head: Path) -> tuple[onnx.ModelProto, Detector
     return join(detector_graph.model, head_model), detector_graph
 
 
-def describe_photo_engine(
-    detector: Path, head: Path, network: onnx.ModelProto, detector_graph: DetectorGraph, *, name: str, backend: str
-) -> Manifest:
-    """Return the manifest of an engine in fp32, without the hashes of its files and without episode settings."""
+def describe_photo_engine(options: PhotoOptions, output: Path, network: onnx.ModelProto, graph: DetectorGraph) -> Manifest:
+    """Return the manifest of an engine in fp32 in a folder, without the hashes of its files."""
     shapes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in network.graph.output}
     _, queries, size = shapes["interaction_embeddings"]
-    detector_sha256, head_sha256 = sha256_of_file(detector), sha256_of_file(head / HEAD_FILE)
+    detector_sha256, head_sha256 = sha256_of_file(options.detector), sha256_of_file(options.head / HEAD_FILE)
     return Manifest(
-        name=name,
-        description=f"Finds people and objects with {detector.stem}, and their interactions with a head trained on HICO-DET's annotations",
-        backend=backend,
+        name=options.name or output.resolve().name,
+        description=f"Finds people and objects with {options.detector.stem}, and their interactions with a head trained on HICO-DET's "
+        "annotations",
+        backend=options.backend,
         is_trained=True,
         caution=_CAUTION,
+        episodes=options.episodes,
         score_threshold=SCORE_THRESHOLD,
-        architecture={"detector": detector.name, "detector_sha256": detector_sha256, "head_sha256": head_sha256},
+        architecture={"detector": options.detector.name, "detector_sha256": detector_sha256, "head_sha256": head_sha256},
         weights_sha256=_weights_sha256(detector_sha256, head_sha256),
         precision="fp32",
         files={},
-        input=_describe_input(detector_graph),
+        input=_describe_input(graph),
         num_queries=queries,
         embedding_size=size,
         outputs=("human_boxes", "object_boxes", "object_embeddings", "interaction_embeddings"),
@@ -177,19 +184,20 @@ def write_photo_engine(folder: Path, head: Path, network: onnx.ModelProto, manif
     return finish_folder(folder, manifest.model_copy(update={"classifiers": classifiers, "default_vocabulary": VOCABULARY}))
 
 
-def build_inputs(detector: Path, head: Path, **options: object) -> dict[str, str]:
-    """List everything that an engine depends on, by name; `options` are the other arguments of the build.
+def build_inputs(options: PhotoOptions) -> dict[str, str]:
+    """List everything that an engine depends on, by name.
 
     Raises:
         EngineError: A file is missing.
     """
-    classifiers = {f"classifier of {name}": path for name, path in _classifier_files(head).items()}
-    files: Mapping[str, Path] = {"detector": detector, "head": head / HEAD_FILE, **classifiers}
+    classifiers = {f"classifier of {name}": path for name, path in _classifier_files(options.head).items()}
+    files: Mapping[str, Path] = {"detector": options.detector, "head": options.head / HEAD_FILE, **classifiers}
     try:
         hashes = {what: sha256_of_file(path) for what, path in files.items()}
     except OSError as error:
         raise EngineError(f"cannot read {error.filename} ({error.strerror}); a two-stage engine needs a detector and a head") from error
-    return {**hashes, **{what: str(value) for what, value in options.items()}, "edge-hoi": __version__, **{t: version(t) for t in _TOOLS}}
+    described = {what: str(getattr(options, what)) for what in ("backend", "episodes", "name")}
+    return {**hashes, **described, "edge-hoi": __version__, **{tool: version(tool) for tool in _TOOLS}}
 
 
 def _classifier_files(head: Path) -> dict[str, Path]:

@@ -72,11 +72,11 @@ def copies_for_builds(built, monkeypatch):
     """Copy the engine that was built once, in place of building it again, which takes seconds."""
     import edge_hoi.photo
 
-    def copy(detector, head, output, *, name):
-        assert detector.stat().st_size == known_model("photo-femto").size_bytes
+    def copy(options, output):
+        assert options.detector.stat().st_size == known_model("photo-femto").size_bytes
         (folder,) = (built / "edge-hoi" / "photo").glob("femto-*")
         shutil.copytree(folder, output)
-        write_manifest(output, read_manifest(output).model_copy(update={"name": name}))
+        write_manifest(output, read_manifest(output).model_copy(update={"name": options.name}))
 
     monkeypatch.setattr(edge_hoi.photo, "build_photo_engine", copy)
 

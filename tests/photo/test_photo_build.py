@@ -13,7 +13,7 @@ from edge_hoi.detection import FixedSizeDetector, sigmoid
 from edge_hoi.errors import EngineError, VocabularyError
 from edge_hoi.events import EpisodeSettings
 from edge_hoi.lab.speed.benchmark_target import BenchmarkTarget, eager_targets
-from edge_hoi.photo import EPISODES, build_photo_engine, photo_network
+from edge_hoi.photo import EPISODES, PhotoOptions, build_photo_engine, photo_network
 from edge_hoi.pipeline.classifiers import load_classifier
 from edge_hoi.pipeline.detector_builder import DetectorBuilder
 from edge_hoi.pipeline.engines import engine_opener
@@ -33,7 +33,7 @@ def parts(tmp_path_factory):
 @pytest.fixture(scope="module")
 def photo(parts, tmp_path_factory):
     folder = tmp_path_factory.mktemp("engines") / "photo"
-    build_photo_engine(*parts, folder)
+    build_photo_engine(PhotoOptions(*parts), folder)
     return folder
 
 
@@ -95,7 +95,7 @@ def test_layers_have_unique_names_by_part(parts):
 
 
 def test_equal_inputs_give_equal_files(parts, photo, tmp_path):
-    build_photo_engine(*parts, tmp_path / "photo")
+    build_photo_engine(PhotoOptions(*parts), tmp_path / "photo")
     for path in ("manifest.json", "model.onnx", "classifiers/hico_det.safetensors"):
         assert (tmp_path / "photo" / path).read_bytes() == (photo / path).read_bytes()
 
@@ -104,13 +104,15 @@ def test_an_engine_is_kept_until_something_that_it_was_built_from_changes(parts,
     detector, head = parts
     messages = []
     folder = tmp_path / "photo"
-    first = build_photo_engine(*parts, folder)
-    assert build_photo_engine(*parts, folder, is_forced=False, progress=messages.append) == first
+    first = build_photo_engine(PhotoOptions(*parts), folder)
+    assert build_photo_engine(PhotoOptions(*parts), folder, is_forced=False, progress=messages.append) == first
     assert messages == ["the existing engine is up to date; keeping it"]
     changed = write_detector(tmp_path / "detector.onnx", labels=LABELS[::-1].copy())
-    assert build_photo_engine(changed, head, folder, is_forced=False, progress=messages.append) != first
+    assert build_photo_engine(PhotoOptions(changed, head), folder, is_forced=False, progress=messages.append) != first
     assert "the existing engine is stale (changed: detector); building it again" in messages
-    again = build_photo_engine(detector, head, folder, episodes=EpisodeSettings(enter=0.9), is_forced=False, progress=messages.append)
+    again = build_photo_engine(
+        PhotoOptions(detector, head, episodes=EpisodeSettings(enter=0.9)), folder, is_forced=False, progress=messages.append
+    )
     assert again.episodes is not None
     assert again.episodes.enter == 0.9
 
@@ -118,18 +120,18 @@ def test_an_engine_is_kept_until_something_that_it_was_built_from_changes(parts,
 def test_a_head_without_its_files_or_with_those_of_another_is_refused(parts, tmp_path):
     detector, head = parts
     with pytest.raises(EngineError, match=r"cannot read .*head\.onnx"):
-        build_photo_engine(detector, tmp_path, tmp_path / "photo")
+        build_photo_engine(PhotoOptions(detector, tmp_path), tmp_path / "photo")
     other = write_head(tmp_path / "other")
     (other / "head.onnx").write_bytes((head / "head.onnx").read_bytes() + b"\x2a\x00")  # an empty opset more: still a network
     with pytest.raises(EngineError, match="clip_sha256"):
-        build_photo_engine(detector, other, tmp_path / "photo")
+        build_photo_engine(PhotoOptions(detector, other), tmp_path / "photo")
     assert not (tmp_path / "photo").exists()
 
 
 def test_building_and_running_need_no_torch(parts, tmp_path):
     code = (
-        "import sys; from pathlib import Path; from edge_hoi.photo import build_photo_engine; "
-        "build_photo_engine(*map(Path, sys.argv[1:])); "
+        "import sys; from pathlib import Path; from edge_hoi.photo import PhotoOptions, build_photo_engine; "
+        "*parts, output = map(Path, sys.argv[1:]); build_photo_engine(PhotoOptions(*parts), output); "
         "print([name for name in ('torch', 'onnxruntime') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code, *parts, tmp_path / "photo"], check=True, capture_output=True, text=True)
@@ -153,7 +155,7 @@ def test_other_vocabularies_are_mapped_onto_what_it_knows_and_others_refused(pho
 def test_a_head_that_was_trained_on_another_vocabulary_is_not_mapped_onto_it(parts, tmp_path):
     detector, vcoco = parts[0], load_vocabulary("vcoco")
     folder, notes = tmp_path / "photo", []
-    manifest = build_photo_engine(detector, write_head(tmp_path / "head", vcoco=-2.0), folder)
+    manifest = build_photo_engine(PhotoOptions(detector, write_head(tmp_path / "head", vcoco=-2.0)), folder)
     assert set(manifest.classifiers) == {"hico_det", "vcoco"}
     assert manifest.default_vocabulary == "hico_det"
     assert len(_builder(folder, notes).vocabulary("vcoco")) == 263

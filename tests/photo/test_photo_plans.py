@@ -7,7 +7,7 @@ pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 from edge_hoi.export import PlanTarget
 from edge_hoi.export.photo import build_reduced_photo_engine
-from edge_hoi.photo import PHOTO_HEAD
+from edge_hoi.photo import PHOTO_HEAD, PhotoOptions
 from edge_hoi.runtime import open_engine, random_inputs
 from edge_hoi.runtime.plan import Plan
 
@@ -27,7 +27,8 @@ def femto(shared_data):
 
 def build(rtx, detector, head, folder):
     target = PlanTarget(("8.6", "12.0"), max_batch=4)
-    return build_reduced_photo_engine(detector, head, folder, backend="tensorrt-rtx", target=target)
+    options = PhotoOptions(detector, head, backend="tensorrt-rtx")
+    return build_reduced_photo_engine(options, folder, target=target)
 
 
 def plan(rtx, height, width):
