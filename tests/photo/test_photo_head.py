@@ -48,9 +48,9 @@ def test_it_finds_what_people_do_in_photographs(shared_data, tmp_path):
     if not detector.is_file() or not images.is_dir():
         pytest.skip("no detector or photographs in the reference data")
     import edge_hoi as hoi
-    from edge_hoi.photo import build_photo_engine
+    from edge_hoi.photo import PhotoOptions, build_photo_engine
 
-    build_photo_engine(detector, None, tmp_path / "photo")
+    build_photo_engine(PhotoOptions(detector), tmp_path / "photo")
     numbers = ("000000000436", "000000007977", "000000000165")
     with hoi.Detector(tmp_path / "photo", max_batch=3) as found_in:
         together = found_in([str(images / f"{number}.jpg") for number in numbers])
