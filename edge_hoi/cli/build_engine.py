@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from edge_hoi.cli.build_photo import PhotoBuild
+from edge_hoi.cli.build_photo import build_photo
 from edge_hoi.cli.precision import Precision, PrecisionChoice
 from edge_hoi.cli.run import DeviceName
 from edge_hoi.cli.sources import read_sources
@@ -171,8 +171,10 @@ def build(
     name = name or output.resolve().name
     if detector:
         target = _plan_target(backend, compute_capability, batch)
-        photo = PhotoBuild(detector, head, output, name, episodes, target, is_forced=force)
-        _print_built(output, photo.build(choice, step))
+        _print_built(
+            output,
+            build_photo(detector, head, output, choice, step, name=name, episodes=episodes, target=target, is_forced=force),
+        )
         return
     assert model is not None
     require_build_extra("building")

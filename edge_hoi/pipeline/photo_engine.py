@@ -165,13 +165,13 @@ class _Provider:
         folder = _folder(self.home, model)
         if _is_sound(folder):
             return folder
-        from edge_hoi.photo import build_photo_engine  # which takes long to import
+        from edge_hoi.photo import PhotoOptions, build_photo_engine  # which takes long to import
 
         detector = self._detector(model)
         shutil.rmtree(folder, ignore_errors=True)  # it is damaged, if it is there
         self._note(f"building engine {model.name} in {folder}")
         try:
-            build_photo_engine(detector, None, folder, name=model.name)
+            build_photo_engine(PhotoOptions(detector, name=model.name), folder)
         except OSError as error:
             raise DownloadError(f"cannot write {folder}: {error.strerror or error}; free some space, or set XDG_CACHE_HOME") from error
         return folder
