@@ -139,10 +139,6 @@ def _no_image_error(url: str, folder: Path) -> SourceError:
     if not videos:
         fix = f"put images there ({', '.join(sorted(IMAGE_SUFFIXES))})"
         return source_error(url, SourceKind.FOLDER, "not_found", "there is no image in this folder", fix)
-    if len(videos) == 1:
-        cause, fix = "there is no image in this folder, but 1 video", f"run `edge-hoi run --source {shlex.quote(str(videos[0]))}`"
-    else:
-        patterns = " ".join(f"{shlex.quote(str(folder))}/*{suffix}" for suffix in sorted({path.suffix for path in videos}))
-        cause = f"there is no image in this folder, but {len(videos)} videos"
-        fix = f'run `for video in {patterns}; do edge-hoi run --source "$video" --events "${{video%.*}}.jsonl"; done`'
+    cause = f"there is no image in this folder, but {len(videos)} {'videos' if len(videos) > 1 else 'video'}"
+    fix = f"run `edge-hoi run {shlex.quote(str(folder))} --events events.jsonl`"
     return source_error(url, SourceKind.FOLDER, "not_found", cause, fix)

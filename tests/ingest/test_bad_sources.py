@@ -88,11 +88,11 @@ BAD_FILES = {
         "damaged or incomplete",
     ),
     "folder without images": (lambda folder: of_text(folder / "notes.txt").parent, "not_found", "no image in this folder"),
-    "folder of one video": (lambda folder: of_text(folder / "a.mp4").parent, "not_found", "1 video; run `edge-hoi run --source /"),
+    "folder of one video": (lambda folder: of_text(folder / "a.mp4").parent, "not_found", "1 video; run `edge-hoi run /"),
     "folder of videos": (
         lambda folder: of_text(of_text(folder / "a.mp4").with_name("b.MKV")).parent,
         "not_found",
-        "2 videos; run `for video in /",
+        "2 videos; run `edge-hoi run /",
     ),
     "webcam by its number": (lambda folder: "0", "not_found", "for a webcam use /dev/video0"),
     "missing device": (lambda folder: "/dev/video97", "not_found", "no such"),
