@@ -72,7 +72,7 @@ class Frame:
         pts_seconds: Media time: presentation time since the source's first frame, never decreasing within a source.
         captured_at: UTC capture time; None where only media time is known.
         clock: The source of `captured_at`.
-        arrived_seconds: `time.monotonic()` when the frame was decoded; for latency only, never for events.
+        arrived_seconds: `time.monotonic()` when the frame was decoded, or captured where it comes in segments; for latency only.
         index: Number of the frame within its source, from 0, including skipped frames.
         source_id: Name of the source (a camera's name).
         is_corrupt: The decoder reported damage; such a frame never starts an event.
