@@ -14,7 +14,7 @@ from pathlib import Path
 from event_settings import Detections, detect, read_detections, write_detections
 from machine import describe_machine
 
-from edge_hoi.config import RunConfig
+from edge_hoi.config import RunConfig, parse_config
 from edge_hoi.events import EpisodeKeeper
 from edge_hoi.events.cloudevents import render
 from edge_hoi.ingest import open_source
@@ -38,25 +38,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", nargs="+", type=Path)
     parser.add_argument("--engine", default="default")
+    parser.add_argument("--thresholds", type=float, nargs=2, metavar=("ENTER", "LEAVE"), help="of episodes; the engine's own if absent")
     parser.add_argument("--keep", type=Path, help="keep the detections in this folder")
     parser.add_argument("--output", type=Path, help="also write the tables to this file")
     arguments = parser.parse_args()
-    text = report(arguments.videos, arguments.engine, arguments.keep)
+    config = RunConfig()
+    if arguments.thresholds:
+        config = parse_config({"episodes": dict(zip(("enter", "leave"), arguments.thresholds, strict=True))}, origin="--thresholds")
+    text = report(arguments.videos, arguments.engine, config, arguments.keep)
     print(text)
     if arguments.output:
         arguments.output.write_text(text + "\n")
 
 
-def report(videos: Sequence[Path], engine: str, kept: Path | None) -> str:
+def report(videos: Sequence[Path], engine: str, config: RunConfig, kept: Path | None) -> str:
     """Replay all videos, and format the results as Markdown."""
     lines = [describe_machine(), "", f"engine {engine}", "", "| video | frames | detections saved | F1 always | F1 motion | ms a frame |"]
     lines.append("|---|---:|---:|---:|---:|---:|")
     scored: list[tuple[Truth, str, list[Event], list[Event]]] = []
     saved, milliseconds, frames = 0, [], 0
+    agreed: list[tuple[int, float]] = []
     for video in videos:
         detections = kept_detections(video, engine, kept)
-        always, _, _ = replay(video, detections, engine, gate=None)
-        motion, skipped, costs = replay(video, detections, engine, gate=MotionGate())
+        always, _, _ = replay(video, detections, engine, config, gate=None)
+        motion, skipped, costs = replay(video, detections, engine, config, gate=MotionGate())
         saved, frames, milliseconds = saved + skipped, frames + len(detections), milliseconds + costs
         share = f"| {video.stem} | {len(detections)} | {skipped / len(detections):.0%}"
         if truth_path(video).exists():
@@ -65,11 +70,14 @@ def report(videos: Sequence[Path], engine: str, kept: Path | None) -> str:
             before, after = (f1(scored[-1:], events) for events in (2, 3))
             lines.append(f"{share} | {before:.3f} | {after:.3f} | {statistics.median(costs):.2f} |")
         else:
-            lines.append(
-                f"{share} | {len(spans(always))} events | agree {agreement(always, motion):.3f} | {statistics.median(costs):.2f} |"
-            )
+            agreed.append((len(spans(always)) + len(spans(motion)), agreement(always, motion)))
+            lines.append(f"{share} | {len(spans(always))} events | {agreed[-1][1]:.3f} | {statistics.median(costs):.2f} |")
     total = f"| all | {frames} | {saved / frames:.0%} |"
-    total += f" {f1(scored, 2):.3f} | {f1(scored, 3):.3f} |" if scored else " | |"
+    if scored:
+        total += f" {f1(scored, 2):.3f} | {f1(scored, 3):.3f} |"
+    else:
+        weight = max(1, sum(count for count, _ in agreed))
+        total += f" {weight // 2} events | {sum(count * each for count, each in agreed) / weight:.3f} |"
     return "\n".join([*lines, f"{total} {statistics.median(milliseconds):.2f} |"])
 
 
@@ -85,7 +93,9 @@ def kept_detections(video: Path, engine: str, kept: Path | None) -> Detections:
     return detections
 
 
-def replay(video: Path, detections: Detections, engine: str, *, gate: MotionGate | None) -> tuple[list[Event], int, list[float]]:
+def replay(
+    video: Path, detections: Detections, engine: str, config: RunConfig, *, gate: MotionGate | None
+) -> tuple[list[Event], int, list[float]]:
     """Track a video's detections and keep its episodes.
 
     Returns:
@@ -94,8 +104,8 @@ def replay(video: Path, detections: Detections, engine: str, *, gate: MotionGate
     folder = engine_folder(engine)
     manifest = read_manifest(folder)
     vocabulary = load_engine_vocabulary(folder, manifest)
-    episodes = episode_settings(RunConfig(), manifest)
-    tracker = Tracker(tracker_settings(RunConfig(), episodes))
+    episodes = episode_settings(config, manifest)
+    tracker = Tracker(tracker_settings(config, episodes))
     keeper = EpisodeKeeper(vocabulary, site="site", camera=video.stem, model=_MODEL, settings=episodes)
     events, skipped, costs, tracked = [], 0, [], None
     with open_source(str(video), source_id=video.stem) as source:
