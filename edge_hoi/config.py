@@ -35,6 +35,7 @@ from edge_hoi.environment import insert_variables
 from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeSettings, LineOrPoints, RuleSettings, ZoneOrPoints
 from edge_hoi.masking import mask_url, remember, secrets_of_url
+from edge_hoi.media import ClipSettings, SnapshotSettings, StoreSettings
 from edge_hoi.outbox import OutboxSettings
 from edge_hoi.runtime.engine import Device
 from edge_hoi.sinks import SinkSettings, settings_of, sink_types
@@ -218,6 +219,19 @@ class AnnotateConfig(Section):
     )
 
 
+class MediaConfig(StoreSettings):
+    """Images and videos of episodes."""
+
+    snapshots: SnapshotSettings | None = Field(SnapshotSettings(), description="An image of every episode; null for none")
+    clips: ClipSettings | None = Field(None, description="A video of every episode: {} for one with the defaults; null for none")
+
+    @model_validator(mode="after")
+    def _check_privacy(self) -> Self:
+        if self.clips is not None and self.snapshots is not None and self.snapshots.blur != "none":
+            raise ValueError("clips are not encoded again, so nobody can be made unrecognisable in them; set `clips: null` or `blur: none`")
+        return self
+
+
 class RunConfig(Section):
     """The configuration of `edge-hoi run`."""
 
@@ -236,10 +250,17 @@ class RunConfig(Section):
     sinks: tuple[SinkConfig, ...] = Field((), max_length=64)
     outbox: OutboxSettings = OutboxSettings()
     annotate: AnnotateConfig | None = None
+    media: MediaConfig | None = Field(None, description="Images and videos of episodes, in a folder")
     retry_unreachable_sources: bool = Field(
         False, description="Retry live sources that could not be opened yet or refuse the password, whatever they answer, and keep running"
     )
     max_frames: int | None = Field(None, ge=1, description="Stop after this many frames of each source")
+
+    @model_validator(mode="after")
+    def _check_clips(self) -> Self:
+        if self.media is not None and self.media.clips is not None and any(source.memory_limit is not None for source in self.sources):
+            raise ValueError("clips need the packets of a source, which with `memory_limit` stay in its own process; use one of the two")
+        return self
 
     @model_validator(mode="after")
     def _check_names_are_unique(self) -> Self:

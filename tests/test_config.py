@@ -404,6 +404,26 @@ def test_an_error_names_the_line_of_its_value(tmp_path):
         load_config(write(tmp_path, text.replace("margn: 1", "margin: 0.1")))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("media: {path: media, clips: {}, snapshots: {blur: others}}", "media: clips are not encoded again, so nobody can be made"),
+        ("sources: [{url: a.mp4, memory_limit: 512MB}]\nmedia: {path: media, clips: {}}", "clips need the packets of a source, which with"),
+        ("media: {path: media, snapshots: {format: png}}", "media.snapshots.format: Input should be 'jpeg' or 'webp'"),
+        ("media: {clips: {}}", "media.path: Field required"),
+    ],
+    ids=["blur", "memory_limit", "format", "path"],
+)
+def test_settings_of_media_that_cannot_work_are_refused(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(write(tmp_path, text))
+
+
+def test_media_are_images_without_videos_in_a_folder_beside_the_configuration(tmp_path):
+    media = load_config(write(tmp_path, "media: {path: media}")).media
+    assert (media.path, media.clips, media.snapshots.draw) == (str(tmp_path / "media"), None, True)
+
+
 def test_many_errors_take_no_long_time(tmp_path):
     started = time.monotonic()
     with pytest.raises(ConfigError, match=r"config\.yaml: and 2980 more$"):

@@ -15,6 +15,7 @@ from edge_hoi.errors import SourceError
 from edge_hoi.ingest.damage import Damage
 from edge_hoi.ingest.ffmpeg_options import FAULTY_CODECS, limiting_options
 from edge_hoi.ingest.http_client import HttpClient
+from edge_hoi.ingest.packets import PacketCopier
 from edge_hoi.ingest.rtsp_relay import RtspRelay
 from edge_hoi.ingest.source import SourceTally
 from edge_hoi.ingest.source_errors import ffmpeg_source_error, source_error
@@ -225,7 +226,7 @@ class DecodedStream:
         has_refused: Whether a frame had more than `max_pixels`.
     """
 
-    def __init__(self, container: InputContainer, stream: av.VideoStream, connection: Connection, *, is_live: bool) -> None:
+    def __init__(self, container: InputContainer, stream: av.VideoStream, connection: Connection, *, is_live: bool, packets: PacketCopier | None = None) -> None:
         """Start before the first packet.
 
         Args:
@@ -233,6 +234,7 @@ class DecodedStream:
             stream: Its video stream.
             connection: How it was opened.
             is_live: Whether it has no declared end.
+            packets: Gets the stream's packets before they are decoded; None for nobody.
         """
         stream.thread_type = "SLICE"
         self.tally = SourceTally()
@@ -240,6 +242,7 @@ class DecodedStream:
         self._stream = stream
         self._connection = connection
         self._is_live = is_live
+        self._copier = None if is_live and container.format.flags & _NO_TIMESTAMPS else packets
         self._damage = Damage(stream.codec_context)
         self.has_refused = False
         self._first_second: Fraction | None = None
@@ -278,6 +281,8 @@ class DecodedStream:
             self._measure(packet)
             if _is_of(packet, self._stream):
                 self._await_first_frame(opened)
+                if self._copier is not None:
+                    self._copier.add(packet)
                 yield packet
 
     def _end_early(self, error: av.FFmpegError) -> None:

@@ -14,7 +14,7 @@ from edge_hoi.ingest.source import Source
 from edge_hoi.ingest.url import SourceKind, local_path, source_kind
 from edge_hoi.ingest.video import VideoSource
 from edge_hoi.ingest.watchdog import Watchdog
-from edge_hoi.types import MAX_PIXELS
+from edge_hoi.types import MAX_PIXELS, PacketListener
 
 _logger = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ def open_source(
     ca_file: str | None = None,
     allowed_hosts: Sequence[str] = (),
     is_stopped: Callable[[], bool] = lambda: False,
+    listener: PacketListener | None = None,
 ) -> Source:
     """Open a video file, camera, stream, image or folder of images.
 
@@ -55,6 +56,7 @@ def open_source(
         allowed_hosts: Hosts, besides its own, that a source may lead to by redirects and playlists.
         is_stopped: Asked before each packet or image, of which a source may send any number without a frame to yield. Once it returns True,
             reading ends with `SourceError`.
+        listener: Follows the packets of video.
 
     Raises:
         SourceError: It cannot be opened, or is no video; its `code` is the reason.
@@ -107,4 +109,6 @@ def open_source(
         )
     if is_live is None and kind is not SourceKind.HTTP:
         is_live = kind is not SourceKind.FILE
-    return VideoSource(connection, source_id=source_id, is_live=is_live, target_fps=target_fps, recorded_at=recorded_at)
+    return VideoSource(
+        connection, source_id=source_id, is_live=is_live, target_fps=target_fps, recorded_at=recorded_at, listener=listener
+    )

@@ -14,7 +14,7 @@ from edge_hoi.ingest.mailbox import Mailbox
 from edge_hoi.ingest.outage_log import OutageLog
 from edge_hoi.ingest.source import Source, SourceInfo, SourceTally
 from edge_hoi.ingest.source_errors import defect_error
-from edge_hoi.types import Frame
+from edge_hoi.types import Frame, PacketListener
 
 # Errors of a restarting camera. Its server is up before its stream, and answers 404 or half a stream.
 _TRANSIENT_CODES = frozenset({"unreachable", "timeout", "not_found", "not_video", "corrupt", "refused", "memory", "crashed"})
@@ -93,6 +93,7 @@ class SourceReader:
         source_id: str,
         capacity: int = 4,
         retries: RetryPolicy | None = None,
+        listener: PacketListener | None = None,
     ) -> None:
         """Create a reader; `start` starts it.
 
@@ -101,6 +102,7 @@ class SourceReader:
             source_id: Name of the source.
             capacity: Most frames of a recording decoded ahead.
             retries: When it is tried again.
+            listener: Follows the source's packets; it is told the frames' media times here, as they are after reconnections.
         """
         self.source_id = source_id
         self.mailbox: Mailbox[Frame] = Mailbox("lossless", capacity)
@@ -110,6 +112,7 @@ class SourceReader:
         self.reconnections = 0
         self.crashes = 0
         self._open_source = open_source
+        self._listener = listener
         self._retries = retries or RetryPolicy()
         self._outages = OutageLog(source_id)
         self._stopping = threading.Event()
@@ -209,8 +212,11 @@ class SourceReader:
         try:
             with self._open_source() as source:
                 self._begin(source)
-                for frame in source:
-                    if not self.mailbox.put(self._continue_times(frame)):
+                for source_frame in source:
+                    frame = self._continue_times(source_frame)
+                    if self._listener is not None:
+                        self._listener.align(frame.pts_seconds)
+                    if not self.mailbox.put(frame):
                         return
                 if source.info.is_live:
                     raise SourceError(f"{source.info.masked_url} ended its stream.", code="unreachable", is_retryable=True)

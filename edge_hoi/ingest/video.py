@@ -13,11 +13,12 @@ from edge_hoi.ingest.decoding import Connection, DecodedFrame, DecodedStream, de
 from edge_hoi.ingest.display import Display
 from edge_hoi.ingest.frame_times import FrameTimes, Timeline
 from edge_hoi.ingest.http_client import HttpClient
+from edge_hoi.ingest.packets import PacketCopier
 from edge_hoi.ingest.source import FrameStamp, Source, SourceInfo
 from edge_hoi.ingest.source_errors import source_error, unreadable_file_error
 from edge_hoi.ingest.url import SourceKind
 from edge_hoi.masking import mask_url
-from edge_hoi.types import Frame
+from edge_hoi.types import Frame, PacketListener
 
 _DEFAULT_FPS = Fraction(25)
 _TIMESTAMPS_MAY_RESTART = 0x200  # AVFMT_TS_DISCONT
@@ -34,6 +35,7 @@ class VideoSource(Source):
         is_live: bool | None = None,
         target_fps: float | None = None,
         recorded_at: datetime | None = None,
+        listener: PacketListener | None = None,
     ) -> None:
         """Open it and decode its first frame, to make sure that it is video.
 
@@ -43,12 +45,14 @@ class VideoSource(Source):
             is_live: Whether frames arrive as they are captured; None: it is live if it declares no length.
             target_fps: Process at most this many frames per second, by media time; None for all.
             recorded_at: When the recording started.
+            listener: Follows its packets.
 
         Raises:
             SourceError: It cannot be opened or contains no video that can be decoded.
             ConfigError: `target_fps` or `recorded_at` is invalid.
         """
         self._connection = connection
+        self._listener = listener
         self._container = open_container(connection)
         try:
             stream = video_stream(self._container, connection)
@@ -62,7 +66,8 @@ class VideoSource(Source):
                 segments_captured=lambda: connection.network.captured_seconds if isinstance(connection.network, HttpClient) else None,
             )
             self._display = Display(stream, connection.max_pixels)
-            decoded = DecodedStream(self._container, stream, connection, is_live=live)
+            copier = None if listener is None else PacketCopier(stream, listener)
+            decoded = DecodedStream(self._container, stream, connection, is_live=live, packets=copier)
             self.tally = decoded.tally
             rest = iter(decoded)
             first = next(rest, None)
@@ -97,6 +102,8 @@ class VideoSource(Source):
             except av.FFmpegError:
                 self.tally.decode_errors += 1
                 continue
+            if self._listener is not None and decoded.timestamp is not None:
+                self._listener.note(decoded.timestamp)
             yield self._stamp.frame(image, times, is_corrupt=decoded.is_corrupt, camera_seconds=decoded.camera_seconds)
 
     def _timeline(self, *, is_live: bool) -> Timeline:

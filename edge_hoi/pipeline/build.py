@@ -14,11 +14,13 @@ from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeKeeper, EventLabeller, Keeper, RuleKeeper, ZoneKeeper
 from edge_hoi.ingest import IsolatedSource, RetryPolicy, Source, SourceReader, open_source, source_kind
 from edge_hoi.ingest.url import is_local, local_path
+from edge_hoi.media import MediaStore
 from edge_hoi.overwriting import Named, refuse_overwriting
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
 from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.detector_builder import DetectorBuilder
 from edge_hoi.pipeline.engines import refuse_demo_engine
+from edge_hoi.pipeline.episode_media import EpisodeMedia
 from edge_hoi.pipeline.motion import MotionGate
 from edge_hoi.pipeline.pipeline import Pipeline
 from edge_hoi.pipeline.rules import check_rules
@@ -28,7 +30,7 @@ from edge_hoi.pipeline.thresholds import annotate_settings, tracker_settings
 from edge_hoi.runtime import Engine
 from edge_hoi.telemetry import StageTimer
 from edge_hoi.tracking import Tracker
-from edge_hoi.types import ModelInfo
+from edge_hoi.types import ModelInfo, PacketListener
 from edge_hoi.vocabulary import Vocabulary
 
 Note = Callable[[str], None]
@@ -60,7 +62,8 @@ def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = 
     is_shared = detectors is not None
     detectors = detectors or DetectorBuilder(config, note, stages, max_requests=_max_requests(config), live_cameras=live_cameras)
     refuse_overwriting(_outputs(config, ids), [("part of the engine", detectors.folder)])
-    cameras = [_camera(config, source, source_id, detectors) for source, source_id in zip(config.sources, ids, strict=True)]
+    store = MediaStore(config.media) if config.media else None
+    cameras = [_camera(config, source, source_id, detectors, store) for source, source_id in zip(config.sources, ids, strict=True)]
     _check_verbs(config, [camera.vocabulary for camera in cameras])
     check_rules(config, {camera.source_id: camera.vocabulary for camera in cameras}, config_file)
     if config.sinks and config.outbox.path is None and not all(camera.is_recording for camera in cameras):
@@ -93,11 +96,12 @@ def _is_recording(source: SourceConfig) -> bool:
     return source.mode == "lossless" or (source.mode == "auto" and source_kind(source.url) in RECORDINGS)
 
 
-def _camera(config: RunConfig, source: SourceConfig, source_id: str, detectors: DetectorBuilder) -> Camera:
+def _camera(config: RunConfig, source: SourceConfig, source_id: str, detectors: DetectorBuilder, store: MediaStore | None) -> Camera:
     vocabulary = detectors.vocabulary(source.vocabulary or config.vocabulary)
     wanted = detectors.manifest.input
+    ring = config.media.clips.make_ring() if config.media and config.media.clips else None
     reader, is_recording = make_reader(
-        source, source_id, is_patient=config.retry_unreachable_sources, least_size=(wanted.width, wanted.height)
+        source, source_id, is_patient=config.retry_unreachable_sources, least_size=(wanted.width, wanted.height), listener=ring
     )
     if not is_recording and not config.engine.allow_demo:
         refuse_demo_engine(detectors.manifest, source_id)
@@ -121,6 +125,17 @@ def _camera(config: RunConfig, source: SourceConfig, source_id: str, detectors: 
         interval = settings.update_interval_seconds
         return EventLabeller(keeper, ZoneKeeper(source.zones, source.lines), rules, update_interval_seconds=interval)
 
+    make_media: Callable[[], EpisodeMedia] | None = None
+    if config.media and store:
+        make_media = partial(
+            EpisodeMedia,
+            store,
+            camera=source_id,
+            snapshots=config.media.snapshots,
+            clips=config.media.clips,
+            ring=ring,
+            is_recording=is_recording,
+        )
     return Camera(
         source_id=source_id,
         reader=reader,
@@ -133,6 +148,7 @@ def _camera(config: RunConfig, source: SourceConfig, source_id: str, detectors: 
         max_frames=config.max_frames,
         priority=source.priority,
         gate=MotionGate() if source.detect_when == "motion" or (source.detect_when == "auto" and not is_recording) else None,
+        make_media=make_media,
     )
 
 
@@ -162,7 +178,12 @@ def _inputs(config: RunConfig, ids: Sequence[str], config_file: Path | None) -> 
 
 
 def make_reader(
-    source: SourceConfig, source_id: str, *, is_patient: bool = False, least_size: tuple[int, int] | None = None
+    source: SourceConfig,
+    source_id: str,
+    *,
+    is_patient: bool = False,
+    least_size: tuple[int, int] | None = None,
+    listener: PacketListener | None = None,
 ) -> tuple[SourceReader, bool]:
     """Make the reader of a source, which opens it once started.
 
@@ -171,6 +192,7 @@ def make_reader(
         source_id: Its name.
         is_patient: See `RetryPolicy`; of recordings it changes nothing.
         least_size: See `open_source`.
+        listener: Follows its packets; not possible with a `memory_limit`.
 
     Returns:
         The reader, and whether the source is a recording, whose frames are waited for.
@@ -178,6 +200,8 @@ def make_reader(
     opener: Callable[..., Source] = open_source
     if source.memory_limit is not None:
         opener = partial(IsolatedSource, memory_limit=source.memory_limit)
+    if listener is not None:
+        opener = partial(opener, listener=listener)
     reader: SourceReader = SourceReader(
         partial(
             opener,
@@ -204,6 +228,7 @@ def make_reader(
         ),
         source_id=source_id,
         retries=RetryPolicy(**source.reconnect.model_dump(), is_patient=is_patient and not _is_recording(source)),
+        listener=listener,
     )
     return reader, _is_recording(source)
 

@@ -15,6 +15,7 @@ from edge_hoi.events import Keeper
 from edge_hoi.ingest import ReaderState, SourceReader
 from edge_hoi.masking import mask
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
+from edge_hoi.pipeline.episode_media import EpisodeMedia
 from edge_hoi.pipeline.motion import MotionGate
 from edge_hoi.pipeline.status import CameraStatus, State
 from edge_hoi.runtime import Engine
@@ -66,6 +67,7 @@ class Camera:
         max_frames: int | None,
         priority: float = 1.0,
         gate: MotionGate | None = None,
+        make_media: Callable[[], EpisodeMedia] | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -81,6 +83,7 @@ class Camera:
             max_frames: Take no more frames than this; None for all.
             priority: Above 0; see above.
             gate: Selects the frames in which to detect; None for all.
+            make_media: Makes what attaches images and videos to its events; None for neither.
         """
         self.source_id = source_id
         self.reader = reader
@@ -95,6 +98,8 @@ class Camera:
         self._tracked: TrackedInteractions | None = None
         self._make_keeper = make_keeper
         self._keeper: Keeper | None = None
+        self._make_media = make_media
+        self._media: EpisodeMedia | None = None
         self._make_video = make_video
         self._video: AnnotatedVideo | None = None
         self.video_path: Path | None = None
@@ -129,6 +134,7 @@ class Camera:
         """
         if self._keeper is None:
             self._keeper = self._make_keeper(engine)
+            self._media = self._make_media() if self._make_media else None
             self._first_seconds = time.monotonic()
         if interactions is not None:
             with stages.measure("track"):
@@ -136,7 +142,10 @@ class Camera:
         self._carried += interactions is None
         assert self._tracked is not None  # the first frame is selected
         with stages.measure("events"):
-            events = self._admit(self._keeper.update(frame, self._tracked))
+            events = self._keeper.update(frame, self._tracked)
+            if self._media is not None:
+                events = self._media.update(frame, self._tracked, events, self._keeper.current())
+            events = self._admit(events)
         self._frames += 1
         self._position = frame.pts_seconds
         self._last_seconds = time.monotonic()
@@ -161,23 +170,26 @@ class Camera:
         """End the episodes of a live source that has been disconnected for longer than their patience.
 
         Returns:
-            The events; none while it streams.
+            The events; while it streams, those that have been waiting for an image or a video.
         """
         is_lost = (
             self._open
             and self.reader.state is not ReaderState.STREAMING
             and time.monotonic() - self._last_seconds > self._lost_after_seconds
         )
-        return self.end_episodes(EndReason.SOURCE_LOST) if is_lost else []
+        if is_lost:
+            return self.end_episodes(EndReason.SOURCE_LOST)
+        return self._admit(self._media.poll()) if self._media is not None else []
 
     def end_episodes(self, reason: EndReason) -> list[Event]:
         """End all open episodes; those that the keeper cannot end get their end from their newest event."""
         events: list[Event] = []
         if self._keeper is not None:
             try:
-                events = self._admit(self._keeper.close(reason))
+                events = self._keeper.close(reason)
             except Exception:
                 log.exception("camera %s: its episodes end as they were last emitted", self.source_id)
+        events = self._admit(events if self._media is None else self._media.finish(events))
         return events + self._admit([event.ended(reason, datetime.now(UTC)) for event in self._open.values()])
 
     def fail(self, error: Exception | None) -> None:
@@ -208,7 +220,9 @@ class Camera:
         return self.reader.info is None and self.reader.state in (ReaderState.BACKOFF, ReaderState.FAILED)
 
     def close(self) -> None:
-        """Finish the annotated video."""
+        """Finish the annotated video, and stop making images and videos."""
+        if self._media is not None:
+            self._media.close()
         if self._video is not None:
             try:
                 self._video.close()

@@ -22,6 +22,7 @@ from edge_hoi.types.event import (
 )
 from edge_hoi.types.frame import MAX_PIXELS, ClockInfo, ClockQuality, ClockSource, DecodedImage, Frame, Image
 from edge_hoi.types.interactions import HUMAN_CATEGORY, NO_OBJECT, Box, Boxes, Ids, Interaction, Interactions, Scores
+from edge_hoi.types.packet import EncodedPacket, PacketListener
 from edge_hoi.types.track import NO_TRACK, Track, TrackedInteractions, TrackState, appearance_difference
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Crossing",
     "DecodedImage",
     "Direction",
+    "EncodedPacket",
     "EndReason",
     "EpisodeScore",
     "Event",
@@ -49,6 +51,7 @@ __all__ = [
     "ModelInfo",
     "Moment",
     "NormalisedBox",
+    "PacketListener",
     "Participant",
     "Phase",
     "Scores",
