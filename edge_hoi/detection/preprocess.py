@@ -1,7 +1,7 @@
 """From decoded frames to an engine's inputs.
 
 B batch, H and W input size, S side of CLIP's square. HOICLIP resizes with PIL's antialiased bilinear filter, which takes 8 ms for a 720p
-frame; `resize` takes about 1 ms, with a mean difference of half a grey level. Decoded video is resized by its decoder's library.
+frame; `resize` takes about 1 ms, with a mean difference of half a grey level.
 """
 
 import math
@@ -16,6 +16,11 @@ from edge_hoi.detection.resample import ClipCrop
 from edge_hoi.runtime import InputDescription
 from edge_hoi.types import DecodedImage, Image
 
+_DECODER_FROM = 3.0
+"""From this factor on, decoded frames are resized by their decoder's library, before colours are converted.
+
+Below it the result would differ: where video has half as many pixels of chroma as of luma, those would hardly be averaged.
+"""
 _HALVE_FROM = 3.0
 """From this factor on, downscaling starts with halving, for which OpenCV has an exact and fast path."""
 
@@ -58,6 +63,8 @@ class Preprocessor:
         """Return the planes, `(H, W)` uint8 each."""
         if isinstance(image, np.ndarray):
             return cv2.split(resize(image, height=self._height, width=self._width))
+        if min(image.shape[0] / self._height, image.shape[1] / self._width) < _DECODER_FROM:
+            return self._resize(image.rgb())
         return list(image.resized(height=self._height, width=self._width))
 
 

@@ -24,6 +24,7 @@ from edge_hoi.ingest.opening import open_source
 from edge_hoi.ingest.source import Source, SourceTally
 from edge_hoi.ingest.source_errors import defect_error, source_error
 from edge_hoi.ingest.url import source_kind
+from edge_hoi.ingest.video_image import Stored, VideoImage
 from edge_hoi.types import Frame
 
 MAX_MESSAGE_BYTES = 1 << 16
@@ -83,12 +84,13 @@ def _send_all(source: Source, channel: "_Channel", ring: FrameRing, request: Req
     channel.send("info", **asdict(source.info))
     threading.Thread(target=channel.send_tally_regularly, daemon=True).start()
     for frame in source:
-        if frame.image.nbytes > ring.slot_bytes:
+        stored, pixels = frame.pixels.share() if isinstance(frame.pixels, VideoImage) else (None, frame.image)
+        if pixels.nbytes > ring.slot_bytes:
             cause = f"an image of {frame.width}x{frame.height} pixels needs more than half of memory_limit"
             raise source_error(request.url, source_kind(request.url), "memory", cause)
         slot = channel.free_slot()
-        ring.write(slot, frame.image)
-        channel.send_frame(slot, frame)
+        ring.write(slot, pixels)
+        channel.send_frame(slot, frame, stored, pixels.shape)
     channel.send("end")
 
 
@@ -105,11 +107,12 @@ class _Channel:
         with self._sending:
             self._connection.send(json.dumps([kind, fields, astuple(self.tally)]).encode())
 
-    def send_frame(self, slot: int, frame: Frame) -> None:
+    def send_frame(self, slot: int, frame: Frame, stored: Stored | None, shape: tuple[int, ...]) -> None:
         self.send(
             "frame",
             slot=slot,
-            shape=frame.image.shape[:2],
+            shape=shape,
+            stored=stored,
             pts_seconds=frame.pts_seconds,
             captured_at=frame.captured_at and frame.captured_at.isoformat(),
             clock=astuple(frame.clock),

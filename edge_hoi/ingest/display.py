@@ -8,9 +8,8 @@ from typing import cast
 import av
 from av.sidedata.sidedata import SideDataContainer, Type
 
-from edge_hoi.ingest.video_image import Reformatters, Turn, VideoImage
+from edge_hoi.ingest.video_image import MOST_STRETCHED, Reformatters, Turn, VideoImage
 
-_MOST_STRETCHED = 4  # valid sample aspect ratios are at most 2:1 or so; FFmpeg also passes on nonsense
 _TURNS = (Turn(False, False, False), Turn(True, True, False), Turn(False, True, True), Turn(True, False, True))
 """By quarter turns counterclockwise."""
 
@@ -50,7 +49,7 @@ class Display:
 
     def _square_width(self, frame: av.VideoFrame) -> int:
         ratio = self._container_ratio or self._context.sample_aspect_ratio or Fraction(1)
-        is_valid = Fraction(1, _MOST_STRETCHED) <= ratio <= _MOST_STRETCHED
+        is_valid = Fraction(1, MOST_STRETCHED) <= ratio <= MOST_STRETCHED
         return max(1, round(frame.width * ratio)) if is_valid else frame.width
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import pickle
 import resource
@@ -24,6 +25,7 @@ from edge_hoi.ingest.frame_ring import FrameRing
 from edge_hoi.ingest.source import Source, SourceInfo, SourceTally
 from edge_hoi.ingest.source_errors import source_error
 from edge_hoi.ingest.url import source_kind
+from edge_hoi.ingest.video_image import Reformatters, Stored, VideoImage
 from edge_hoi.types import ClockInfo, Frame
 
 _logger = logging.getLogger(__name__)
@@ -78,6 +80,7 @@ class IsolatedSource(Source):
         self._next_check_seconds = 0.0
         self._with_child = set(range(_SLOTS))
         self._released: deque[int] = deque()
+        self._reformatters = Reformatters()
         self._frames = self._receive_frames()
         try:
             self._start({"source_id": source_id, **options})
@@ -152,7 +155,8 @@ class IsolatedSource(Source):
         self,
         *,
         slot: int,
-        shape: tuple[int, int],
+        shape: list[int],
+        stored: list[Any] | None,
         pts_seconds: float,
         captured_at: str | None,
         clock: tuple[Any, Any],
@@ -160,8 +164,7 @@ class IsolatedSource(Source):
         index: int,
         is_corrupt: bool,
     ) -> Frame:
-        height, width = map(int, shape)
-        pixels = self._ring.bytes_of(slot, height * width * 3)
+        pixels = self._ring.bytes_of(slot, math.prod(map(int, shape)))
         self._with_child.remove(slot)
         if self._with_child:
             weakref.finalize(pixels, self._released.append, slot).atexit = False
@@ -169,8 +172,9 @@ class IsolatedSource(Source):
             pixels = pixels.copy()
             self._released.append(slot)
             self._return_slots()
+        image = pixels.reshape(*map(int, shape))
         return Frame(
-            pixels=pixels.reshape(height, width, 3),
+            pixels=image if stored is None else VideoImage.from_shared(Stored(*stored), image, self._reformatters),
             pts_seconds=float(pts_seconds),
             captured_at=None if captured_at is None else datetime.fromisoformat(captured_at),
             clock=ClockInfo(*clock),
