@@ -53,7 +53,7 @@ def detect(video: Path, engine: str) -> Detections:
         first = next(frames)
         with open_engine(folder, input_size=choose_input_size(first.width, first.height, manifest.input)) as running:
             detector = FixedSizeDetector(running, classifier, vocabulary, score_threshold=RunConfig().detection.score_threshold)
-            return [(frame.pts_seconds, detector.detect([frame.image])[0]) for frame in itertools.chain([first], frames)]
+            return [(frame.pts_seconds, detector.detect([frame.pixels])[0]) for frame in itertools.chain([first], frames)]
 
 
 def score(video_detections: tuple[Path, Detections], engine: str, tried: Sequence[dict[str, object]]) -> list[ScoredVideo]:

@@ -121,7 +121,7 @@ def engine_cpu_seconds(engine: str, width: int, height: int) -> tuple[float, flo
 
 
 def decode_seconds(video: Path, frames: int, timer: Callable[[], float]) -> tuple[list[float], int, int]:
-    """Time decoding and conversion to RGB, frame by frame, with nothing else running."""
+    """Time decoding, frame by frame, with nothing else running."""
     samples, size = [], (0, 0)
     for number, (frame, seconds) in enumerate(decoded(str(video), timer)):
         size = frame.width, frame.height

@@ -122,7 +122,7 @@ def bench(targets: Sequence[BenchmarkTarget], settings: BenchSettings, *, progre
 
 
 def decoded(source: str, timer: Callable[[], float] = time.perf_counter) -> Iterator[tuple[Frame, float]]:
-    """Read a video file or a folder of images; yield each frame with its seconds of decoding and conversion to RGB.
+    """Read a video file or a folder of images; yield each frame with its seconds of decoding.
 
     Raises:
         SourceError: The source cannot be read.
