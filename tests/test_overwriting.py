@@ -15,14 +15,16 @@ from edge_hoi.overwriting import refuse_overwriting
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with a video, a hard link and a symbolic link to it, an image, and a configuration of two cameras."""
+    """A folder with a video, an image, a configuration and a vocabulary, and links to them, also with the suffix of events."""
     shutil.copy(DEMO_CLIP, tmp_path / "x.mp4")
     os.link(tmp_path / "x.mp4", tmp_path / "hard.mp4")
     (tmp_path / "soft.mp4").symlink_to("x.mp4")
     with open_source(str(DEMO_CLIP), source_id="demo") as source:
         write_image(tmp_path / "photo.png", next(iter(source)).image)
-    (tmp_path / "cfg.yaml").write_text("sources: [{url: x.mp4, id: door}]\noutbox: {path: out.sqlite}\n")
+    (tmp_path / "cfg.yaml").write_text("sources: [{url: x.mp4, id: door}]\noutbox: {path: out.jsonl}\n")
     (tmp_path / "words.yaml").write_text("- person riding bicycle\n")
+    for name in ("x.mp4", "cfg.yaml", "words.yaml"):
+        os.link(tmp_path / name, (tmp_path / name).with_suffix(".jsonl"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -31,17 +33,17 @@ def folder(tmp_path, monkeypatch):
     "arguments",
     [
         "run --source x.mp4 --annotate x.mp4",
-        "run --source x.mp4 --events x.mp4",
+        "run --source x.mp4 --events x.jsonl",
         "run --source x.mp4 --annotate hard.mp4",
         "run --source x.mp4 --annotate soft.mp4",
-        "run --source soft.mp4 --events ./../{name}/x.mp4",
-        "run --source file://{folder}/x.mp4 --events x.mp4",
-        "run --events cfg.yaml cfg.yaml",
-        "run --events out.sqlite cfg.yaml",
-        "run --source x.mp4 --events new.mp4 --annotate new.mp4",
-        "run --source x.mp4 --vocabulary words.yaml --events words.yaml",
-        "run --source x.mp4 --engine {engine} --events {engine}/manifest.json",
-        "run --source . --events photo.png",
+        "run --source soft.mp4 --events ./../{name}/x.jsonl",
+        "run --source file://{folder}/x.mp4 --events x.jsonl",
+        "run --events cfg.jsonl cfg.yaml",
+        "run --events out.jsonl cfg.yaml",
+        "run --source x.mp4 --events new.jsonl --annotate new.jsonl",
+        "run --source x.mp4 --vocabulary words.yaml --events words.jsonl",
+        "run --source x.mp4 --engine {engine} --events {engine}/events.jsonl",
+        "run --source . --events x.jsonl",
         "detect x.mp4 --annotate x.mp4",
         "bench --source x.mp4 --json x.mp4",
         "eval events --events cfg.yaml --truth words.yaml --output cfg.yaml",
@@ -52,6 +54,7 @@ def folder(tmp_path, monkeypatch):
 def test_it_is_refused_before_anything_is_opened(folder, untrained_engine, capsys, arguments):
     engine = folder / "engine"
     shutil.copytree(untrained_engine, engine)
+    (engine / "events.jsonl").write_text("{}")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with pytest.raises(SystemExit) as ended:
         main(arguments.format(folder=folder, name=folder.name, engine=engine).split())
@@ -62,8 +65,8 @@ def test_it_is_refused_before_anything_is_opened(folder, untrained_engine, capsy
 
 def test_several_videos_of_one_name_are_told_apart_by_their_sources(folder, capsys):
     with pytest.raises(SystemExit):
-        main(["run", "--source", "x.mp4", "--source", "photo.png", "--annotate", "x.mp4", "--events", "x-photo.mp4"])
-    assert "the annotated video of photo x-photo.mp4 is the file of sink jsonl" in capsys.readouterr().err
+        main(["run", "--source", "x.mp4", "--source", "photo.png", "--annotate", "x.jsonl", "--events", "x-photo.jsonl"])
+    assert "the annotated video of photo x-photo.jsonl is the file of sink jsonl" in capsys.readouterr().err
 
 
 def test_devices_and_different_files_may_be_named_freely(folder):
