@@ -30,7 +30,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from typing_extensions import Self
 
-from edge_hoi.config_types import Identifier, Location, PathText, Section, anchor
+from edge_hoi.config_types import Decoder, Identifier, Location, PathText, Section, anchor
 from edge_hoi.environment import insert_variables
 from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeSettings, LineOrPoints, RuleSettings, ZoneOrPoints
@@ -102,6 +102,12 @@ def _yaml_form(value: object) -> str:
     return "nothing" if value is None or value == "" else forms.get(type(value), type(value).__name__)
 
 
+FfmpegOption = Literal[
+    "analyzeduration", "buffer_size", "framerate", "input_format", "max_delay", "probesize", "reorder_queue_size", "video_size"
+]
+"""None of them changes what a source may read or lead to."""
+
+
 class ReconnectConfig(Section):
     """When a live source is tried again."""
 
@@ -128,6 +134,14 @@ class SourceConfig(Section):
         description="motion: detect where something has moved, and twice a second elsewhere; always: in every frame; auto: motion for live "
         "cameras, always for recordings",
     )
+    username: str | None = Field(None, max_length=256, description="User of the server, if the URL names none")
+    password: str | None = Field(None, max_length=1024, repr=False, description="Its password, such as ${CAMERA_PASSWORD}")
+    password_file: Location | None = Field(None, description="File with the password, read at each connection: it may change")
+    video_stream: int | None = Field(
+        None, ge=0, le=255, description="Number of the video stream, from 0; if absent, the smallest that is as large as the engine's input"
+    )
+    decoder: Decoder = Field("cpu", description="cpu; a device such as cuda, vaapi or qsv; auto: the first device that works, else cpu")
+    ffmpeg_options: dict[FfmpegOption, str | int] = Field({}, description="Options of FFmpeg for this source")
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     open_timeout_seconds: float = Field(10.0, gt=0, le=120)
     read_timeout_seconds: float = Field(10.0, gt=0, le=120)
@@ -147,7 +161,9 @@ class SourceConfig(Section):
     lines: dict[Identifier, LineOrPoints] = Field({}, max_length=64, description="Lines by name: [[x, y], [x, y]], or with settings")
 
     def model_post_init(self, _context: object) -> None:
-        """Have the secrets of the URL masked in all messages."""
+        """Have the secrets of the source masked in all messages."""
+        if self.password is not None:
+            remember(self.password)
         for secret in secrets_of_url(self.url):
             remember(secret)
 
@@ -395,9 +411,7 @@ def _known_keys(location: tuple[int | str, ...], document: dict[str, Any]) -> li
     node: dict[str, Any] = schema
     for part in location:
         node = _resolve(node, schema)
-        node = (
-            node.get("items", {}) if isinstance(part, int) else node.get("properties", {}).get(part) or _schema_of_values(node)
-        )
+        node = node.get("items", {}) if isinstance(part, int) else node.get("properties", {}).get(part) or _schema_of_values(node)
     return sorted(_resolve(node, schema).get("properties", {}))
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
@@ -37,5 +37,7 @@ PathText = Annotated[str, PlainValidator(_text), WithJsonSchema({"type": "string
 """A non-empty text that may be a file name of any encoding."""
 Location = Annotated[PathText, AfterValidator(anchor)]
 """A path or a URL; a relative path in a configuration file is relative to that file's folder."""
+Decoder = Literal["auto", "cpu", "cuda", "vaapi", "qsv", "videotoolbox", "d3d11va"]
+"""What decodes video: software, or a device by FFmpeg's name."""
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="letters, digits, '_', '.', '-'")]
 """A name that is valid in addresses, topics and file names."""

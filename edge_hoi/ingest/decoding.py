@@ -3,17 +3,22 @@
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cache
 from typing import Any, TypeGuard
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
+from av.stream import Discard, Disposition
 
+from edge_hoi.config_types import Decoder
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest.damage import Damage
 from edge_hoi.ingest.ffmpeg_options import FAULTY_CODECS, limiting_options
+from edge_hoi.ingest.hardware import choose_device
 from edge_hoi.ingest.http_client import HttpClient
 from edge_hoi.ingest.packets import PacketCopier
 from edge_hoi.ingest.rtsp_relay import RtspRelay
@@ -51,6 +56,9 @@ class Connection:
         max_pixels: Frames with more pixels are not decoded. FFmpeg counts rows as padded to a multiple of 64 pixels.
         is_stopped: Asked before each packet is read; once it returns True, reading ends with `SourceError`.
         watchdog: Interrupts waits for a network source or a device.
+        decoder: What to decode on, where it works.
+        video_stream: Number of the video stream among several, from 0; None for the one that fits best.
+        least_size: Least width and height of the video stream that fits best, the smallest such; None for the largest stream.
     """
 
     url: str = field(repr=False)
@@ -65,6 +73,9 @@ class Connection:
     max_pixels: int = MAX_PIXELS
     is_stopped: Callable[[], bool] = lambda: False
     watchdog: Watchdog | None = None
+    decoder: Decoder = "cpu"
+    video_stream: int | None = None
+    least_size: tuple[int, int] | None = None
 
     def allow(self, seconds: float) -> None:
         """Allow this many seconds for what is waited for next."""
@@ -137,6 +148,7 @@ def _open_network(connection: Connection, network: HttpClient | RtspRelay) -> In
 
 
 def _open(connection: Connection) -> InputContainer:
+    device = choose_device(connection.decoder)
     try:
         container: InputContainer = av.open(
             connection.location,
@@ -144,6 +156,7 @@ def _open(connection: Connection) -> InputContainer:
             format=connection.format,
             options=limiting_options(connection.kind, connection.max_pixels) | connection.options,
             io_open=None if connection.network is None else connection.network.io_open,
+            hwaccel=None if device is None else HWAccel(device_type=device, allow_software_fallback=True),
             **_TOLERATE_METADATA,
         )
     except av.FFmpegError as error:
@@ -151,17 +164,31 @@ def _open(connection: Connection) -> InputContainer:
     return container
 
 
-def video_stream(container: InputContainer, connection: Connection) -> av.VideoStream:
-    """Return the best video stream by FFmpeg's rules.
+def video_stream(container: InputContainer, connection: Connection, source_id: str) -> av.VideoStream:
+    """Return the video stream to decode, the one that fits best if there are several; which is said once in the log.
 
     Raises:
-        SourceError: `not_video`, there is none; `unsupported`, there is no decoder for it; `refused`, its frames are too large.
+        SourceError: `not_video`, there is none; `unsupported`, there is no decoder for it; `refused`, its frames are too large;
+            `not_found`, there is none of this number.
     """
-    stream = container.streams.best("video")
-    if not _is_video(stream):
-        if container.streams.video:
-            raise source_error(connection.url, connection.kind, "unsupported", "there is no decoder for its video")
-        raise source_error(connection.url, connection.kind, "not_video", "it contains no video")
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    known = [stream for stream in streams if _is_video(stream)]
+    if connection.video_stream is not None:
+        if connection.video_stream >= len(known):
+            cause = f"it has {len(known)} video streams, none with number {connection.video_stream}"
+            raise source_error(connection.url, connection.kind, "not_found", cause, "set video_stream to one of them, from 0")
+        stream = known[connection.video_stream]
+    elif known:
+        stream = _best_fit(known, connection.least_size)
+    elif streams:
+        raise source_error(connection.url, connection.kind, "unsupported", "there is no decoder for its video")
+    else:
+        cause = "it contains no video" + (" but a cover" if container.streams.video else "")
+        raise source_error(connection.url, connection.kind, "not_video", cause)
+    if len(known) > 1 and connection.video_stream is None:
+        _note_choice(source_id, known.index(stream), tuple((each.codec_context.width, each.codec_context.height) for each in known))
+    for other in container.streams:
+        other.discard = Discard.default if other.type != "video" or other is stream else Discard.all
     context = stream.codec_context
     if context.name in FAULTY_CODECS:
         cause, fix = f"this FFmpeg's decoder of {context.name} is not safe", "use Python 3.11 or later, or convert it to H.264"
@@ -177,6 +204,26 @@ def video_stream(container: InputContainer, connection: Connection) -> av.VideoS
 
 def _is_video(stream: object) -> TypeGuard[av.VideoStream]:
     return isinstance(stream, av.VideoStream) and stream.codec_context is not None
+
+
+def _best_fit(streams: Sequence[av.VideoStream], least_size: tuple[int, int] | None) -> av.VideoStream:
+    """Return the smallest stream of at least this size, or the largest."""
+
+    def pixels(stream: av.VideoStream) -> int:
+        return stream.codec_context.width * stream.codec_context.height
+
+    enough = [
+        stream
+        for stream in streams
+        if least_size and stream.codec_context.width >= least_size[0] and stream.codec_context.height >= least_size[1]
+    ]
+    return min(enough, key=pixels) if enough else max(streams, key=pixels)
+
+
+@cache
+def _note_choice(source_id: str, number: int, sizes: tuple[tuple[int, int], ...]) -> None:
+    named = ", ".join(f"{index}: {width}x{height}" for index, (width, height) in enumerate(sizes))
+    _logger.warning("%s: it has several video streams (%s); number %d is used, `video_stream` chooses", source_id, named, number)
 
 
 def _is_of(packet: "av.Packet[av.stream.Stream]", stream: av.VideoStream) -> "TypeGuard[av.Packet[av.VideoStream]]":
@@ -226,7 +273,15 @@ class DecodedStream:
         has_refused: Whether a frame had more than `max_pixels`.
     """
 
-    def __init__(self, container: InputContainer, stream: av.VideoStream, connection: Connection, *, is_live: bool, packets: PacketCopier | None = None) -> None:
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: av.VideoStream,
+        connection: Connection,
+        *,
+        is_live: bool,
+        packets: PacketCopier | None = None,
+    ) -> None:
         """Start before the first packet.
 
         Args:

@@ -37,6 +37,7 @@ _PLAYLIST_ADDRESS = re.compile(r'(?m)(?<=URI=")[^"\n]*(?=")|^[^#\s].*$')
 _MAX_REDIRECTS = 5
 _MAX_READ_BYTES = 1 << 16
 _MAX_COOKIES = 50
+_IMAGES_TYPE = "multipart/x-mixed-replace"
 _PLAYLIST_TYPES = frozenset({"application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mpegurl", "audio/x-mpegurl"})
 
 
@@ -49,6 +50,7 @@ class HttpClient:
         error: Why the last resource could not be opened or read on; None if it could.
         location: The source's URL after redirects, without user and password.
         format: FFmpeg's name of the format where it can only be known by the content type, not by the data; None to detect it.
+        is_finite: Whether the server announced a length: of a recording, or of one image of many, which is no finite source.
         captured_seconds: When the first frame of a live playlist was captured at the latest, by `time.monotonic()`; None of other sources.
     """
 
@@ -62,6 +64,7 @@ class HttpClient:
         self._url = url
         self._access = access
         self._responses: weakref.WeakSet[http.client.HTTPResponse] = weakref.WeakSet()
+        self.is_finite = False
         self._first: IO[bytes] | _HttpFile | None = None
         self._cookies = CookieJar()
         passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
@@ -92,6 +95,7 @@ class HttpClient:
             self._first = self._contents(file, self.location)
         except Exception as error:
             raise self._access.error_of(error) from None
+        self.is_finite = file.has_length and file.content_type != _IMAGES_TYPE
         self.location, self.format = file.url, "hls" if file.content_type in _PLAYLIST_TYPES else None
 
     def restart(self, timeout_seconds: float) -> None:
@@ -203,6 +207,7 @@ class _HttpFile:
         length = self._response.length
         ranges = self._response.headers.get("Accept-Ranges", "")
         self._size = length
+        self.has_length = length is not None
         self._is_seekable = length is not None and (self._response.status == http.HTTPStatus.PARTIAL_CONTENT or ranges == "bytes")
 
     def begins_with(self, signature: bytes) -> bool:

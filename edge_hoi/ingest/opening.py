@@ -1,10 +1,13 @@
 """Open a source by its URL."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
+from edge_hoi.config_types import Decoder
+from edge_hoi.ingest.credentials import with_credentials
 from edge_hoi.ingest.decoding import Connection, file_connection
 from edge_hoi.ingest.http_client import HttpClient
 from edge_hoi.ingest.images import ImageSource
@@ -34,6 +37,13 @@ def open_source(
     tls_verify: bool = True,
     ca_file: str | None = None,
     allowed_hosts: Sequence[str] = (),
+    username: str | None = None,
+    password: str | None = None,
+    password_file: str | None = None,
+    ffmpeg_options: Mapping[str, str] | None = None,
+    decoder: Decoder = "cpu",
+    video_stream: int | None = None,
+    least_size: tuple[int, int] | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
     listener: PacketListener | None = None,
 ) -> Source:
@@ -54,6 +64,14 @@ def open_source(
         tls_verify: Whether a server with TLS must have a certificate that is trusted and of its name.
         ca_file: Certificates (PEM) of authorities that are trusted instead of the system's.
         allowed_hosts: Hosts, besides its own, that a source may lead to by redirects and playlists.
+        username: Of the server, if its URL has none.
+        password: The same.
+        password_file: File with the password, read each time the source is opened.
+        ffmpeg_options: Options of FFmpeg's input formats; none that limit what a source may do.
+        decoder: What decodes its video: `cpu`, a device such as `cuda`, `vaapi` or `qsv`, or `auto` for the first device that works. What a
+            device cannot decode is decoded in software; `info.decoder` says so.
+        video_stream: Number of the video stream, from 0, where there are several; None for the one that fits best.
+        least_size: The smallest stream of at least this width and height fits best; None: the largest.
         is_stopped: Asked before each packet or image, of which a source may send any number without a frame to yield. Once it returns True,
             reading ends with `SourceError`.
         listener: Follows the packets of video.
@@ -62,6 +80,7 @@ def open_source(
         SourceError: It cannot be opened, or is no video; its `code` is the reason.
         ConfigError: `target_fps`, `recorded_at`, `image_folder_fps` or `ca_file` is invalid.
     """
+    url = with_credentials(url, username, password, password_file)
     kind = source_kind(url)
     if kind in (SourceKind.FOLDER, SourceKind.IMAGE):
         return ImageSource(
@@ -109,6 +128,6 @@ def open_source(
         )
     if is_live is None and kind is not SourceKind.HTTP:
         is_live = kind is not SourceKind.FILE
-    return VideoSource(
-        connection, source_id=source_id, is_live=is_live, target_fps=target_fps, recorded_at=recorded_at, listener=listener
-    )
+    options = connection.options | dict(ffmpeg_options or {})
+    connection = replace(connection, options=options, decoder=decoder, video_stream=video_stream, least_size=least_size)
+    return VideoSource(connection, source_id=source_id, is_live=is_live, target_fps=target_fps, recorded_at=recorded_at, listener=listener)

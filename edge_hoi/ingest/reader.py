@@ -218,7 +218,7 @@ class SourceReader:
                         self._listener.align(frame.pts_seconds)
                     if not self.mailbox.put(frame):
                         return
-                if source.info.is_live:
+                if source.info.is_live and not source.info.is_finite:
                     raise SourceError(f"{source.info.masked_url} ended its stream.", code="unreachable", is_retryable=True)
         except SourceError as error:
             if not self._stopping.is_set():
@@ -263,7 +263,7 @@ class SourceReader:
         limit = self._retries.give_up_after_seconds
         if self._stopping.is_set() or (limit is not None and self.silent_seconds >= limit):
             return False
-        if self.info is not None and not self.info.is_live:
+        if self.info is not None and (self.info.is_finite or not self.info.is_live):
             return False
         if self._retries.is_patient:
             return error.code != _NEVER_PASSES

@@ -25,6 +25,8 @@ class SourceInfo:
         duration_seconds: Declared length; None for live sources and where unknown.
         frame_count: Declared number of frames; None where unknown.
         is_tls_verified: Whether its server's certificate is verified; None without TLS.
+        is_finite: Whether it ends by itself, as a file does, and is never opened again, even if it is read as a live source.
+        decoder: What decodes its video: `cpu`, or a device.
     """
 
     source_id: str
@@ -36,6 +38,8 @@ class SourceInfo:
     duration_seconds: float | None
     frame_count: int | None
     is_tls_verified: bool | None = None
+    is_finite: bool = False
+    decoder: str = "cpu"
 
 
 @dataclass(slots=True)

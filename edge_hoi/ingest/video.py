@@ -12,6 +12,7 @@ from edge_hoi.ingest.clock import CaptureClock
 from edge_hoi.ingest.decoding import Connection, DecodedFrame, DecodedStream, declared_seconds, nominal_rate, open_container, video_stream
 from edge_hoi.ingest.display import Display
 from edge_hoi.ingest.frame_times import FrameTimes, Timeline
+from edge_hoi.ingest.hardware import choose_device, warn_of_software
 from edge_hoi.ingest.http_client import HttpClient
 from edge_hoi.ingest.packets import PacketCopier
 from edge_hoi.ingest.source import FrameStamp, Source, SourceInfo
@@ -55,7 +56,7 @@ class VideoSource(Source):
         self._listener = listener
         self._container = open_container(connection)
         try:
-            stream = video_stream(self._container, connection)
+            stream = video_stream(self._container, connection, source_id)
             live = self._has_no_length() if is_live is None else is_live
             clock = CaptureClock.choose(is_live=live, recorded_at=recorded_at, creation_time=self._container.metadata.get("creation_time"))
             self._stamp = FrameStamp(source_id, clock, target_fps)
@@ -116,7 +117,12 @@ class VideoSource(Source):
 
     def _has_no_length(self) -> bool:
         is_image = self._container.format.name.endswith("_pipe")
-        return self._container.duration is None and not is_image
+        return self._container.duration is None and not is_image and not self._is_finite()
+
+    def _is_finite(self) -> bool:
+        network = self._connection.network
+        is_playlist = self._container.format.name == "hls"
+        return self._connection.kind is SourceKind.FILE or (isinstance(network, HttpClient) and network.is_finite and not is_playlist)
 
     def _describe(self, stream: av.VideoStream, first: DecodedFrame, *, source_id: str, is_live: bool) -> SourceInfo:
         rate = nominal_rate(stream)
@@ -134,7 +140,16 @@ class VideoSource(Source):
             duration_seconds=None if is_live else declared_seconds(self._container, stream),
             frame_count=None if is_live else stream.frames or None,
             is_tls_verified=self._connection.is_tls_verified,
+            is_finite=self._is_finite(),
+            decoder=self._decoder(stream),
         )
+
+    def _decoder(self, stream: av.VideoStream) -> str:
+        if stream.codec_context.is_hwaccel:
+            return choose_device(self._connection.decoder) or "cpu"
+        if self._connection.decoder not in ("auto", "cpu"):
+            warn_of_software(self._connection.decoder)
+        return "cpu"
 
     def _no_frame_error(self, *, has_refused: bool) -> SourceError:
         if has_refused:

@@ -263,6 +263,7 @@ class Camera:
             reconnections=self.reader.reconnections,
             crashes=self.reader.crashes,
             is_unverified=info is not None and info.is_tls_verified is False,
+            decoder=info.decoder if info else None,
             is_truncated=tally.is_truncated,
             error=self._describe_error(),
         )

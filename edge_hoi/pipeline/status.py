@@ -30,6 +30,7 @@ class CameraStatus:
         reconnections: How often a live source was reconnected.
         crashes: How often its decoding needed too much memory, or its decoding process died.
         is_unverified: Whether its server's certificate is not verified, because `tls_verify` is false.
+        decoder: What decodes its video: `cpu`, or a device; None before it is open.
         is_truncated: Whether a file ended before its declared end.
         error: Why it failed, or why it ended early.
     """
@@ -51,5 +52,6 @@ class CameraStatus:
     reconnections: int
     crashes: int
     is_unverified: bool
+    decoder: str | None
     is_truncated: bool
     error: str | None
