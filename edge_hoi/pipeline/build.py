@@ -68,7 +68,7 @@ def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = 
     check_rules(config, {camera.source_id: camera.vocabulary for camera in cameras}, config_file)
     if config.sinks and config.outbox.path is None and not all(camera.is_recording for camera in cameras):
         note("events that are not delivered yet are lost if this program is killed; set `outbox: {path: FILE}` to keep them")
-    delivery = open_delivery(config, ids)
+    delivery = open_delivery(config, ids, store.read if store else None)
     return Pipeline(
         cameras,
         detectors.pool,

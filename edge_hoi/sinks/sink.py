@@ -4,14 +4,14 @@ A new sink is one module with a `SinkSettings` subclass, one line in `registry.p
 `edge_hoi.sinks`), and one row in the contract tests (`tests/sinks/sink_rows.py`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from typing_extensions import Self
 
 from edge_hoi.sinks.message import Message
-from edge_hoi.types import Event
+from edge_hoi.types import Event, MediaFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,14 @@ class SinkContext:
     Attributes:
         site: Name of the site.
         cameras: Names of the sources.
+        read_media: Returns the content of an image or video of an event, or None if it is not there any more; None where none are written.
         is_test: Created by `edge-hoi sinks test`: existing data of the other system must not be overwritten, and a running pipeline's
             connection not be disturbed (by using the same client id, say).
     """
 
     site: str
     cameras: tuple[str, ...] = ()
+    read_media: Callable[[MediaFile], bytes | None] | None = None
     is_test: bool = False
 
 

@@ -11,7 +11,7 @@ TOPIC = {"type": "string", "minLength": 1, "maxLength": 65535}
 POSITIVE = {"type": "integer", "minimum": 0}
 BOOLEAN = {"type": "boolean"}
 
-DISCOVERY_TOPIC = r"^homeassistant/(binary_sensor|sensor)/([a-zA-Z0-9_-]+/)?[a-zA-Z0-9_-]+/config$"
+DISCOVERY_TOPIC = r"^homeassistant/(binary_sensor|image|sensor)/([a-zA-Z0-9_-]+/)?[a-zA-Z0-9_-]+/config$"
 
 DEVICE = {
     "type": "object",
@@ -72,7 +72,17 @@ def _entity(own):
     }
 
 
+_IMAGE = {name: value for name, value in _SHARED.items() if name not in ("state_topic", "value_template", "device_class", "force_update")}
 ENTITIES = {
+    # https://www.home-assistant.io/integrations/image.mqtt/#configuration-variables
+    "image": {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {**_IMAGE, "image_topic": TOPIC, "content_type": STRING, "image_encoding": {"const": "b64"}},
+        "required": ["image_topic"],
+        "dependentRequired": {"device": ["unique_id"]},
+        "additionalProperties": False,
+    },
     "binary_sensor": _entity({"off_delay": POSITIVE, "payload_on": STRING, "payload_off": STRING}),
     "sensor": _entity(
         {

@@ -29,6 +29,16 @@ def test_announcements_match_home_assistants_documentation(place):
         jsonschema.validate(entity, ENTITIES[kind], format_checker=jsonschema.FormatChecker())
 
 
+def test_a_camera_s_image_is_announced_where_images_are_published_and_a_zone_has_none():
+    with_image = list(announcements(CAMERA, TOPICS, "homeassistant", "home", has_image=True))
+    (image,) = [(topic, json.loads(payload)) for topic, payload in with_image if "/image/" in topic]
+    assert re.fullmatch(DISCOVERY_TOPIC, image[0]).group(1) == "image"
+    jsonschema.validate(image[1], ENTITIES["image"], format_checker=jsonschema.FormatChecker())
+    assert image[1]["image_topic"] == TOPICS.snapshot("gate") == "edge-hoi/home/gate/snapshot"
+    assert [each for each in with_image if each[0] != image[0]] == list(announcements(CAMERA, TOPICS, "homeassistant", "home"))
+    assert not any("/image/" in topic for topic, _ in announcements(ZONE, TOPICS, "homeassistant", "home", has_image=True))
+
+
 def test_the_schema_rejects_what_home_assistant_rejects():
     for wrong in ({}, {"state_topic": "a", "unknown": 1}, {"state_topic": "a", "device": {"name": "x"}, "unique_id": "u"}):
         with pytest.raises(jsonschema.ValidationError):

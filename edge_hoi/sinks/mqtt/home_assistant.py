@@ -17,7 +17,9 @@ _NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9_-]")
 _IS_ACTIVE = "{{ 'ON' if value_json.active > 0 else 'OFF' }}"
 
 
-def announcements(place: Place, topics: Topics, discovery_prefix: str, site: str) -> Iterator[tuple[str, bytes]]:
+def announcements(
+    place: Place, topics: Topics, discovery_prefix: str, site: str, *, has_image: bool = False
+) -> Iterator[tuple[str, bytes]]:
     """Describe the entities of a place: whether there is an interaction and, for a camera, how many and which.
 
     Args:
@@ -25,12 +27,13 @@ def announcements(place: Place, topics: Topics, discovery_prefix: str, site: str
         topics: The topics of state and availability.
         discovery_prefix: Home Assistant's discovery prefix, by default `homeassistant`.
         site: Name of the site.
+        has_image: Whether images of the cameras are published.
 
     Yields:
         Topic and payload (JSON in UTF-8), to be published retained.
     """
     device = _slug(f"{topics.prefix}_{place.camera}")
-    shared = {
+    shared: dict[str, Any] = {
         "availability_topic": topics.availability,
         "device": {
             "identifiers": [f"edge-hoi_{device}"],
@@ -41,8 +44,12 @@ def announcements(place: Place, topics: Topics, discovery_prefix: str, site: str
             "sw_version": __version__,
         },
         "origin": {"name": "edge-hoi", "sw_version": __version__},
-        "state_topic": topics.state(place),
     }
+    if has_image and place.zone is None:
+        image = {"name": "Newest interaction", "image_topic": topics.snapshot(place.camera), "icon": "mdi:image"}
+        entity = {**image, "unique_id": f"edge-hoi_{device}_snapshot", **shared}
+        yield f"{discovery_prefix}/image/{device}/snapshot/config", json.dumps(entity, ensure_ascii=False).encode()
+    shared["state_topic"] = topics.state(place)
     for component, name, own in _entities(place, topics.state(place)):
         entity = {**own, "unique_id": f"edge-hoi_{device}_{name}", **shared}
         yield f"{discovery_prefix}/{component}/{device}/{name}/config", json.dumps(entity, ensure_ascii=False).encode()

@@ -36,6 +36,7 @@ class MqttSettings(SinkSettings):
     )
     format: Format = Field("cloudevents", description="CloudEvents in JSON, or Frigate's `events` messages")
     state: bool = Field(True, description="Also publish, retained, availability and current interactions")
+    snapshots: bool = Field(True, description="Also publish, retained, the newest image of every camera, where `media` is configured")
     home_assistant: TopicPrefix | None = Field(
         None, description="Home Assistant's discovery prefix (homeassistant), to announce cameras and zones"
     )
@@ -78,6 +79,7 @@ class MqttSettings(SinkSettings):
             cameras=context.cameras,
             has_state=self.state and not context.is_test,
             discovery_prefix=self.home_assistant,
+            read_media=context.read_media if self.snapshots and self.state else None,
         )
 
     def _topics(self) -> Topics:

@@ -1,7 +1,8 @@
 """The MQTT sink: events, and the current interactions of every camera and zone."""
 
+import logging
 from collections import ChainMap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from edge_hoi.errors import EventRefusedError, SinkError, SinkFaultError, SinkUnavailableError
 from edge_hoi.sinks.message import Message
@@ -10,9 +11,12 @@ from edge_hoi.sinks.mqtt.broker import Broker
 from edge_hoi.sinks.mqtt.camera_state import CameraStates
 from edge_hoi.sinks.mqtt.connection import Connection, Publication
 from edge_hoi.sinks.mqtt.home_assistant import announcements
+from edge_hoi.sinks.mqtt.snapshots import CameraSnapshots
 from edge_hoi.sinks.mqtt.topics import Place, Topics
 from edge_hoi.sinks.sink import Sink
-from edge_hoi.types import Event
+from edge_hoi.types import Event, MediaFile
+
+_logger = logging.getLogger(__name__)
 
 CLOUDEVENTS = "application/cloudevents+json; charset=utf-8"
 _MAX_PLACES = 10_000
@@ -36,6 +40,7 @@ class MqttSink(Sink):
         cameras: Iterable[str] = (),
         has_state: bool = True,
         discovery_prefix: str | None = None,
+        read_media: Callable[[MediaFile], bytes | None] | None = None,
     ) -> None:
         """Prepare the sink, without using the network.
 
@@ -47,6 +52,7 @@ class MqttSink(Sink):
             cameras: Names of the cameras.
             has_state: Also publish availability and current interactions, not events only.
             discovery_prefix: Home Assistant's discovery prefix; None for no announcements.
+            read_media: Returns the content of an event's image, which is published for its camera; None to publish none.
         """
         self._broker = broker
         self._topics = topics
@@ -57,6 +63,8 @@ class MqttSink(Sink):
         self._needs_episodes = has_state or topics.format == "frigate"
         self._discovery_prefix = discovery_prefix
         self._states = CameraStates(self._cameras)
+        self._snapshots = None if read_media is None else CameraSnapshots(topics, read_media)
+        self._is_image_refused = False
         self._announced: set[Place] = set()
         self._connection: Connection | None = None
 
@@ -79,6 +87,8 @@ class MqttSink(Sink):
                 self._abort()
             raise
         self._update_states(messages)
+        if self._snapshots is not None:
+            self._snapshots.update(messages)
         self._publish_changes(delivered=len(messages))
 
     def close(self) -> None:
@@ -114,6 +124,8 @@ class MqttSink(Sink):
             self._connection.subscribe_retained([self._topics.zone_states(camera) for camera in self._cameras])
             for place in tuple(self._states.places):
                 self._states.mark_changed(place)
+            if self._snapshots is not None:
+                self._snapshots.mark_all_changed()
             self._publish_changes()
             self._publish_retained([self._availability("online")])
 
@@ -136,16 +148,31 @@ class MqttSink(Sink):
 
     def _publish_changes(self, delivered: int = 0) -> None:
         """Publish the states that have changed."""
+        self._publish_snapshots(delivered)
         if not self._has_state:
             return
         publications = []
         for place in self._states.pop_changed():
             if self._discovery_prefix and place not in self._announced:
-                entities = announcements(place, self._topics, self._discovery_prefix, self._site)
+                entities = announcements(place, self._topics, self._discovery_prefix, self._site, has_image=self._snapshots is not None)
                 publications += [Publication(topic, payload, retain=True) for topic, payload in entities]
                 self._announced.add(place)
             publications.append(Publication(self._topics.state(place), self._states.state(place), retain=True))
         self._publish_retained(publications, delivered)
+
+    def _publish_snapshots(self, delivered: int) -> None:
+        """Publish the images that have changed. One that the broker refuses, as too large, is left out: the events go on."""
+        assert self._connection is not None
+        for publication in self._snapshots.pop_changed() if self._snapshots is not None else ():
+            try:
+                self._connection.publish([publication])
+            except EventRefusedError as error:
+                if not self._is_image_refused:
+                    _logger.warning("an image is not published, nor further ones like it: %s", error)
+                self._is_image_refused = True
+            except SinkError as error:
+                self._abort()
+                raise type(error)(str(error), delivered=delivered) from error
 
     def _publish_retained(self, publications: Sequence[Publication], delivered: int = 0) -> None:
         assert self._connection is not None

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
 
+from edge_hoi.types import HUMAN_CATEGORY
+
 Format = Literal["cloudevents", "frigate"]
 
 
@@ -34,6 +36,10 @@ class Topics:
     def events(self, camera: str) -> str:
         """Return the topic of a camera's events, not retained."""
         return f"{self.prefix}/events" if self.format == "frigate" else f"{self.prefix}/{_level(camera)}/interactions"
+
+    def snapshot(self, camera: str) -> str:
+        """Return the topic of a camera's newest image, retained; Frigate's is one of a camera and a label, of which all are people here."""
+        return f"{self.prefix}/{_level(camera)}/{f'{HUMAN_CATEGORY}/' if self.format == 'frigate' else ''}snapshot"
 
     def state(self, place: Place) -> str:
         """Return the topic of a camera's or zone's state, retained."""

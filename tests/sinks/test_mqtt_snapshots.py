@@ -1,0 +1,114 @@
+"""The newest image of every camera over MQTT, retained, on a real broker."""
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+from sample_events import make_episode
+from servers.mosquitto import Listener, Mosquitto, require_mosquitto, retained
+
+from edge_hoi.errors import SinkUnavailableError
+from edge_hoi.sinks import Message, SinkContext
+from edge_hoi.sinks.mqtt import MqttSettings
+from edge_hoi.types import MediaFile
+
+pytest.importorskip("paho.mqtt.client", reason="needs the MQTT client: pip install '.[mqtt]'")
+
+
+def image(name, size=2000):
+    data = f"{name}\n".encode() * (size // (len(name) + 1))
+    return MediaFile(f"file:///media/{name}.jpg", hashlib.sha256(data).hexdigest(), "image/jpeg", len(data), 0.0), data
+
+
+FIRST, SECOND, OTHER, HUGE = image("first"), image("second"), image("other"), image("huge", 200_000)
+FILES = {media.uri: data for media, data in (FIRST, SECOND, OTHER, HUGE)}
+
+
+@pytest.fixture
+def start_broker(tmp_path):
+    require_mosquitto()
+    brokers = []
+
+    def start(**options):
+        brokers.append(Mosquitto(tmp_path / f"broker-{len(brokers)}", **options))
+        return brokers[-1]
+
+    yield start
+    for broker in brokers:
+        broker.stop()
+
+
+def make_sink(broker, *, files=FILES, **settings):
+    context = SinkContext("home", ("gate", "yard"), lambda media: files.get(media.uri))
+    return MqttSettings(host="127.0.0.1", port=broker.port, timeout_seconds=3, **settings).make(context)
+
+
+def messages(*images, camera="gate"):
+    events = make_episode(len(images) - 2, camera=camera)
+    return [Message.of(replace(event, snapshot=each and each[0])) for event, each in zip(events, images, strict=True)]
+
+
+def images_at(broker):
+    return {topic: payload for topic, payload in retained(broker.port).items() if topic.endswith("snapshot")}
+
+
+def test_the_newest_image_of_each_camera_is_retained(start_broker):
+    broker = start_broker()
+    with make_sink(broker) as sink:
+        sink.deliver(messages(FIRST, None, SECOND))
+        sink.deliver(messages(OTHER, OTHER, camera="yard"))
+        assert images_at(broker) == {"edge-hoi/gate/snapshot": SECOND[1], "edge-hoi/yard/snapshot": OTHER[1]}
+
+
+def test_in_frigate_s_format_it_is_that_of_the_camera_and_the_label(start_broker):
+    broker = start_broker()
+    with make_sink(broker, format="frigate") as sink:
+        sink.deliver(messages(FIRST, FIRST))
+        assert images_at(broker) == {"frigate/gate/person/snapshot": FIRST[1]}
+
+
+def test_an_image_is_published_once_and_again_to_a_broker_that_has_lost_it(start_broker):
+    broker = start_broker()
+    listener = Listener(broker.port, "edge-hoi/gate/snapshot")
+    with make_sink(broker) as sink:
+        sink.deliver(messages(FIRST, FIRST))
+        sink.deliver(messages(FIRST, FIRST))
+        listener.wait_for(lambda message: message.payload == FIRST[1])
+        assert len(listener.received()) == 1
+        listener.stop()
+        broker.stop(forget=True)
+        broker.start()
+        with pytest.raises(SinkUnavailableError):
+            sink.open()  # the connection is broken
+        sink.open()
+        assert images_at(broker) == {"edge-hoi/gate/snapshot": FIRST[1]}
+
+
+@pytest.mark.parametrize("settings", [{"snapshots": False}, {"state": False}], ids=["snapshots", "state"])
+def test_none_is_published_where_they_are_off_or_nothing_is_retained(start_broker, settings):
+    broker = start_broker()
+    with make_sink(broker, **settings) as sink:
+        sink.deliver(messages(FIRST, FIRST))
+        assert images_at(broker) == {}
+
+
+def test_an_image_that_was_deleted_since_is_left_out(start_broker):
+    broker = start_broker()
+    with make_sink(broker, files={FIRST[0].uri: FIRST[1]}) as sink:
+        sink.deliver(messages(FIRST, FIRST))
+        sink.deliver(messages(SECOND, SECOND))
+        assert images_at(broker) == {"edge-hoi/gate/snapshot": FIRST[1]}
+
+
+def test_an_image_that_the_broker_refuses_costs_no_event(start_broker, caplog):
+    broker = start_broker(lines=["max_packet_size 20000"])
+    listener = Listener(broker.port, "edge-hoi/+/interactions")
+    with make_sink(broker) as sink:
+        sink.deliver(messages(HUGE, HUGE))
+        sink.deliver(messages(HUGE, FIRST))
+        listener.wait_for(lambda _: len(listener.received()) == 4)
+        assert images_at(broker) == {"edge-hoi/gate/snapshot": FIRST[1]}
+    listener.stop()
+    refused = [record.message for record in caplog.records if "an image is not published" in record.message]
+    assert len(refused) == 1
+    assert "packets of at most 20000 bytes" in refused[0]
