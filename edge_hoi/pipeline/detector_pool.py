@@ -56,6 +56,10 @@ class DetectorPool:
             EngineError: The engine cannot be opened.
         """
         height, width = image.shape[:2]
+        return self.detector_of_size(height, width, vocabulary)
+
+    def detector_of_size(self, height: int, width: int, vocabulary: Vocabulary) -> FixedSizeDetector:
+        """Do as `detector_for`, for images of a size in pixels."""
         size = self._input_size(width, height)
         key = (size, id(vocabulary))  # the detector keeps its vocabulary, and so the id, alive
         with self._opening:

@@ -227,7 +227,8 @@ class Pipeline:
 
         A batch that is not full is begun when the engine is idle, or when its frames have waited for `batch_window_seconds`.
         """
-        ready = [camera for camera in self._turns.order(running) if len(camera.reader.mailbox)]
+        waiting = [camera for camera in self._turns.order(running) if len(camera.reader.mailbox)]
+        ready = [camera for camera in waiting if self._has_detector(camera, observer)]
         room, now = self._detectors.max_batch, time.monotonic()
         is_idle = all(batch.found.done() for batch in self._in_flight)
         if not ready or is_idle or len(ready) >= min(room, len(running)):
@@ -245,6 +246,16 @@ class Pipeline:
             if not room:
                 break
         return batch
+
+    def _has_detector(self, camera: Camera, observer: Observer) -> bool:
+        """Open the engine for a live camera's images before one is taken, which would become old meanwhile."""
+        info = camera.reader.info
+        try:
+            if info is not None:
+                self._detectors.detector_of_size(info.height, info.width, camera.vocabulary)
+        except Exception as error:  # as in `_by_detector`
+            self._fail(camera, error, observer)
+        return not camera.is_done
 
     def _select(self, camera: Camera, frame: Frame, observer: Observer) -> list[_Taken]:
         """Find out whether to detect in a frame; return nothing if that fails."""

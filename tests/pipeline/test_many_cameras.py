@@ -266,3 +266,18 @@ def test_frames_of_a_recording_stay_in_order_when_their_size_changes_within_a_ba
     frames = [make_frame(index / 10, index=index, camera="a", image=np.zeros(shapes[index % 3], np.uint8)) for index in range(24)]
     rig.run(rig.camera("a", lambda: FakeSource(frames), tracker=tracker))
     assert tracker.numbers == list(range(24))
+
+
+def test_while_an_engine_opens_no_frame_of_a_live_camera_becomes_old():
+    rig = Rig()
+    open_engine = rig.pool._open
+
+    def slowly(size):
+        time.sleep(1.0)
+        return open_engine(size)
+
+    rig.pool._open = slowly
+    tracker = TimedTracker()
+    rig.run(rig.camera("a", lambda: LiveSource("a", 25), is_recording=False, tracker=tracker, max_frames=5))
+    assert max(tracker.ages) < within(0.5)
+    assert tracker.numbers[0] >= 20
