@@ -74,6 +74,11 @@ def _vocabulary_form(value: Any) -> Any:  # noqa: ANN401 -- any YAML value
 VocabularyChoice = Annotated[NameOrPath | tuple[str, ...], BeforeValidator(_vocabulary_form)]
 
 
+def _without_spaces(value: Any) -> Any:  # noqa: ANN401 -- any YAML value
+    """Leave out spaces around an address, which come with copying it; a file's name may have them."""
+    return value.strip() if isinstance(value, str) and "://" in value else value
+
+
 def _source_of_text(value: Any) -> Any:  # noqa: ANN401 -- any YAML value
     """Accept a source's address alone for `{url: ADDRESS}`."""
     return {"url": value} if isinstance(value, str) else value
@@ -122,7 +127,9 @@ class ReconnectConfig(Section):
 class SourceConfig(Section):
     """One camera, video file, stream address, capture device, or folder of images."""
 
-    url: Location = Field(description="File, folder, rtsp://, http(s)://, or a device such as /dev/video0")
+    url: Annotated[Location, BeforeValidator(_without_spaces)] = Field(
+        description="File, folder, rtsp://, http(s)://, or a device such as /dev/video0"
+    )
     id: Identifier | None = Field(None, description="Name of the camera in events; derived from the URL if absent")
     mode: Literal["auto", "live", "lossless"] = Field(
         "auto", description="live: drop frames and keep the newest; lossless: process every frame; auto: by kind of source"

@@ -26,6 +26,8 @@ _remembered: dict[str, None] = {}
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}://)([^\s\"'<>`]*[^\s\"'<>`:;,.)\]])")
 _WITHOUT_SCHEME = re.compile(r"(?:^|(?<=/))[^/:@]*:.*@.*")
+_BARE_PARAMETER = re.compile(r"(?<![^?&;/])([\w.-]{1,40})=([^?&;#]+)")
+_USER_NAMES = frozenset({"usr", "user", "username", "login"})
 _PLACEHOLDER = re.compile(r"\$\{\w+\}")
 _HOST = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:.%]+\])(?::\d{1,5})?")
 _PARAMETER = re.compile(r"([?&;#](?:[\w.-]{1,40}=)?)[^&;#]+")
@@ -71,9 +73,9 @@ def mask_url(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if separator:
         return url if scheme.lower() == "file" else f"{scheme}://{_mask_address(rest)}"
-    if (match := _address_without_scheme(url)) is None:
-        return url
-    return url[: match.start()] + _mask_address(match.group())
+    if (match := _address_without_scheme(url)) is not None:
+        return url[: match.start()] + _mask_address(match.group())
+    return _BARE_PARAMETER.sub(rf"\1={MASK}", url) if _has_bare_secret(url) else url
 
 
 def secrets_of_url(url: str) -> list[str]:
@@ -81,7 +83,9 @@ def secrets_of_url(url: str) -> list[str]:
     scheme, separator, rest = url.partition("://")
     if not separator:
         match = _address_without_scheme(url)
-        return _secrets_of_address(match.group()) if match else []
+        if match is not None:
+            return _secrets_of_address(match.group())
+        return [value for _, value in _BARE_PARAMETER.findall(url)] if _has_bare_secret(url) else []
     return [] if scheme.lower() == "file" else _secrets_of_address(rest)
 
 
@@ -120,6 +124,12 @@ def _forms(secret: str) -> set[str]:
 def _address_without_scheme(path: str) -> re.Match[str] | None:
     """Find `user:password@host` in what is no file; the folder of the configuration may stand before it."""
     return None if "@" not in path or os.path.exists(path) else _WITHOUT_SCHEME.search(path)  # noqa: PTH110 -- False for what cannot be a path
+
+
+def _has_bare_secret(path: str) -> bool:
+    """Whether what is no file has a parameter named like a secret, as an address does whose scheme is forgotten."""
+    names = [name for name, _ in _BARE_PARAMETER.findall(path)] if set(path) & {"?", "&"} else []
+    return any(names_secret(name) or name.lower() in _USER_NAMES for name in names) and not os.path.exists(path)  # noqa: PTH110 -- as above
 
 
 def _split(address: str) -> tuple[str, str, str, str] | None:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from edge_hoi import masking
+from edge_hoi.config import SourceConfig
 from edge_hoi.masking import mask, mask_traceback, mask_url, names_secret, remember, secrets_of_url
 from edge_hoi.pipeline.source_names import name_sources
 
@@ -158,3 +159,33 @@ def test_names_of_secrets_are_recognised(name):
     assert names_secret(name)
     assert not names_secret("HOME")
     assert not names_secret("CAMERA_HOST")
+
+
+@pytest.mark.parametrize(
+    ("address", "masked", "name"),
+    [
+        ("cam/stream?password=canary7", "cam/stream?password=***", "cam-stream"),
+        ("10.0.0.9:554/user=admin&psw=canary7&channel=1", "10.0.0.9:554/user=***&psw=***&channel=***", "10.0.0.9-554-user-psw-channel"),
+        ("cam/live?usr=viewer&p=canary7", "cam/live?usr=***&p=***", "cam-live"),
+        ("clips/take=3.mp4", "clips/take=3.mp4", "take-3"),
+    ],
+)
+def test_secrets_of_addresses_without_a_scheme_are_masked_and_in_no_name(address, masked, name):
+    assert mask_url(address) == masked
+    assert name_sources([(None, address)]) == [name]
+    assert ("canary7" in secrets_of_url(address)) == ("canary7" in address)
+
+
+def test_a_file_that_exists_is_shown_whatever_its_name(tmp_path):
+    path = tmp_path / "take?password=canary7.mp4"
+    assert "canary7" not in mask_url(str(path))
+    path.touch()
+    assert mask_url(str(path)) == str(path)
+    assert secrets_of_url(str(path)) == []
+
+
+@pytest.mark.parametrize("space", [" ", "\t", "\n", "  "])
+def test_spaces_around_an_address_are_left_out(space):
+    assert SourceConfig(url=f"{space}rtsp://user:canary7@cam/s{space}").url == "rtsp://user:canary7@cam/s"
+    assert "canary7" not in mask_url(f"{space}rtsp://user:canary7@cam/s")
+    assert SourceConfig(url=" clip.mp4").url == " clip.mp4"
