@@ -1,13 +1,11 @@
 """Media time of frames: from 0, never decreasing, right where time stamps jump, and of a live source where they run at another pace."""
 
 import math
-from collections import deque
 from fractions import Fraction
 
 from edge_hoi.types.frame import ClockCorrection
 
-_STEPS_KEPT = 25
-_STEPS_NEEDED = 5
+_FIRST_STEPS, _STEPS = 5, 25  # after which the interval between frames is measured, at first and then again
 _OUTLIER_INTERVALS = 10  # a longer step forward is checked against the frame after it
 _OUTLIER_SECONDS = Fraction(1)
 
@@ -32,9 +30,10 @@ class MediaClock:
             longest_gap_seconds: A longer step forward is a jump of the time stamps.
         """
         self.correction: ClockCorrection | None = None
-        self._nominal_interval = nominal_interval
+        self._interval = nominal_interval
         self._longest_gap = longest_gap_seconds
-        self._steps: deque[Fraction] = deque(maxlen=_STEPS_KEPT)
+        self._steps: list[Fraction] = []
+        self._steps_needed = _FIRST_STEPS
         self._now: Fraction | None = None
         self._offset: Fraction | None = None
         self._other_offset: Fraction | None = None
@@ -69,11 +68,6 @@ class MediaClock:
         self._now = max(time, self._now)
         return float(self._now)
 
-    @property
-    def _interval(self) -> Fraction:
-        """The usual time between frames: the median of the newest steps."""
-        return sorted(self._steps)[len(self._steps) // 2] if len(self._steps) >= _STEPS_NEEDED else self._nominal_interval
-
     def _time(self, timestamp: Fraction, following: Fraction | None, expected: Fraction, elapsed: float | None) -> Fraction:
         assert self._now is not None
         if self._offset is None:
@@ -96,9 +90,16 @@ class MediaClock:
             self._offset, self._other_offset = expected - timestamp, self._offset
             self.correction = "joined"
             return expected
-        if time > self._now:
-            self._steps.append(time - self._now)
+        self._measure(time - self._now)
         return time
+
+    def _measure(self, step: Fraction) -> None:
+        """Take the median of some steps as the interval between frames."""
+        if step > 0:
+            self._steps.append(step)
+        if len(self._steps) == self._steps_needed:
+            self._interval = sorted(self._steps)[len(self._steps) // 2]
+            self._steps, self._steps_needed = [], _STEPS
 
 
 class ArrivalBound:

@@ -85,10 +85,7 @@ def test_a_camera_that_reports_its_clock_tells_when_frames_were_captured(camera)
         frames = list(islice(source, 60))
     assert (frames[-1].clock.source, frames[-1].clock.quality) == ("rtcp", "synchronised")
     by_rtcp = [frame for frame in frames if frame.clock.source == "rtcp"]
-    steps = {
-        round((after.captured_at - before.captured_at).total_seconds() * FPS)
-        for before, after in pairwise(by_rtcp)
-    }
+    steps = {round((after.captured_at - before.captured_at).total_seconds() * FPS) for before, after in pairwise(by_rtcp)}
     assert steps <= {0, 1, 2}  # in each report, the camera's clock is some ms off its stamps
     assert abs((by_rtcp[-1].captured_at - by_rtcp[0].captured_at).total_seconds() - (len(by_rtcp) - 1) / FPS) < within(0.1)
 
