@@ -115,3 +115,8 @@ class EpisodeSettings(Section):
         """
         exceptions = self.exceptions(verb, noun)
         return type(self).model_validate({**self.model_dump(exclude={"verbs", "interactions"}), **exceptions})
+
+
+OF_TRAINED_ENGINES = EpisodeSettings(enter=0.75, leave=0.65, smoothing_seconds=0.4, min_duration_seconds=0.2)
+"""Of an engine of trained weights without thresholds of its own. Chosen for scores that are half of (HOI probability + object probability
+squared) on 12 rendered videos, where they have an F1 of 0.929, and the embedded engine's own of 0.922."""

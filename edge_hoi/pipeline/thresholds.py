@@ -4,6 +4,7 @@ from edge_hoi.config import AnnotateConfig, RunConfig
 from edge_hoi.detection import known_categories
 from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeSettings, VerbSettings
+from edge_hoi.events.settings import OF_TRAINED_ENGINES
 from edge_hoi.media import AnnotateSettings
 from edge_hoi.runtime import Manifest
 from edge_hoi.tracking import TrackerSettings
@@ -16,12 +17,15 @@ def episode_settings(config: RunConfig, manifest: Manifest) -> EpisodeSettings:
     The engine's thresholds of single verbs and interactions apply only with its own general thresholds; what it disables stays disabled. An
     exception of the configuration replaces the engine's of the same verb, also those for the verb with one object.
 
+    An engine of trained weights without thresholds has `OF_TRAINED_ENGINES`.
+
     Raises:
         ConfigError: The combination is invalid.
     """
-    if manifest.episodes is None:
+    of_engine = manifest.episodes or (OF_TRAINED_ENGINES if manifest.is_trained else None)
+    if of_engine is None or (manifest.episodes is None and {"enter", "leave"} & config.episodes.model_fields_set):
         return config.episodes
-    own, configured = manifest.episodes.model_dump(exclude_unset=True), config.episodes.model_dump(exclude_unset=True)
+    own, configured = of_engine.model_dump(exclude_unset=True), config.episodes.model_dump(exclude_unset=True)
     exceptions = {kind: own.get(kind, {}) for kind in ("verbs", "interactions")}
     if {"enter", "leave"} & configured.keys():
         exceptions = {

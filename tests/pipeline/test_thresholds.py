@@ -30,6 +30,16 @@ def test_an_engines_levels_hold_where_the_configuration_names_none(own, configur
 
 
 @pytest.mark.parametrize(
+    ("configured", "told"),
+    [({}, (0.75, 0.65, 0.4)), ({"patience_seconds": 3}, (0.75, 0.65, 0.4)), ({"leave": 0.4}, (0.6, 0.4, 0.3))],
+)
+def test_a_trained_engine_without_levels_has_those_of_trained_engines(configured, told):
+    manifest = fake_manifest().model_copy(update={"is_trained": True})
+    settings = episode_settings(parse_config({"episodes": configured}, origin="test"), manifest)
+    assert (settings.enter, settings.leave, settings.smoothing_seconds) == told
+
+
+@pytest.mark.parametrize(
     ("configured", "verbs"),
     [
         ({}, {"ride": (0.6, 0.5, 0.3), "carry": (0.65, 0.2, 0.4)}),
