@@ -49,7 +49,7 @@ def events(
     if events and truth and not (videos or engine or config or vocabulary or device):
         scored, about = _score_file(events, truth, min_seconds), {"events": str(events)}
     elif videos and not (events or truth):
-        scored, about = _score_videos(videos, _settings(config, engine, vocabulary, device), min_seconds)
+        scored, about = _score_videos(videos, choose_settings(config, engine, vocabulary, device), min_seconds)
     else:
         raise ConfigError(
             "expected --events FILE with --truth FILE, or --videos FOLDER with --engine, --config, --vocabulary and --device as wanted; "
@@ -99,7 +99,7 @@ def _score_videos(folder: Path, settings: "RunConfig", min_seconds: float) -> "t
     from edge_hoi.pipeline.engines import engine_folder
     from edge_hoi.runtime import read_manifest
 
-    truths = _truths_of(folder)
+    truths = truths_of(folder)
     assert settings.engine.path
     manifest = read_manifest(engine_folder(settings.engine.path))
     total = sum(truth.video.duration_seconds for truth in truths.values())
@@ -125,7 +125,8 @@ def _score_videos(folder: Path, settings: "RunConfig", min_seconds: float) -> "t
     return scored, about
 
 
-def _truths_of(folder: Path) -> "dict[Path, Truth]":
+def truths_of(folder: Path) -> "dict[Path, Truth]":
+    """Read the ground truth of every video of a folder."""
     from edge_hoi.lab.datasets.truth import SUFFIX, read_truth
 
     if not folder.is_dir():
@@ -140,7 +141,8 @@ def _truths_of(folder: Path) -> "dict[Path, Truth]":
     return truths
 
 
-def _settings(config: Path | None, engine: str | None, vocabulary: str | None, device: str | None) -> "RunConfig":
+def choose_settings(config: Path | None, engine: str | None, vocabulary: str | None, device: str | None) -> "RunConfig":
+    """Return a command's configuration, with its options instead where given."""
     from edge_hoi.config import RunConfig, load_config
 
     settings = load_config(config) if config else RunConfig()
