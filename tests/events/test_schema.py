@@ -1,11 +1,12 @@
 import copy
+from dataclasses import replace
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from scripted import FAR_HUMAN, FAR_OBJECT, HUMAN, OBJECT, RIDE, SMILE, EventPipeline, at_noon, make_frame, moved, times
 
 from edge_hoi.events import load_schema
-from edge_hoi.events.cloudevents import DATASCHEMA, EVENT_TYPES, render
+from edge_hoi.events.cloudevents import DATASCHEMA, EVENT_TYPES, decode, encode, render
 from edge_hoi.types import EndReason
 
 
@@ -30,6 +31,17 @@ def test_every_event_validates(event_validator, is_live):
         event_validator.validate(render(event))
 
 
+@pytest.mark.parametrize("correction", [None, "restamped", "joined", "measured"])
+def test_a_clock_says_what_was_done_only_if_something_was(event_validator, correction):
+    event = all_kinds(is_live=True)[0]
+    event = replace(event, clock=replace(event.clock, correction=correction))
+    rendered = render(event)
+    event_validator.validate(rendered)
+    clock = {"source": "arrival", "quality": "estimated"}
+    assert rendered["data"]["clock"] == (clock if correction is None else clock | {"correction": correction})
+    assert decode(encode(event)) == event
+
+
 def test_formats_are_checked():
     assert {"date-time", "uri-reference"} <= set(FormatChecker().checkers)
 
@@ -49,12 +61,12 @@ def objects_of(schema):
             yield from objects_of(value)
 
 
-def test_every_object_of_the_schema_is_closed_and_requires_all_keys_but_recordedtime():
+def test_every_object_of_the_schema_is_closed_and_requires_all_keys_but_two():
     closed = list(objects_of(load_schema()))
     assert len(closed) == 12
     for schema in closed:
         assert schema["additionalProperties"] is False
-        assert set(schema["properties"]) - set(schema["required"]) <= {"recordedtime"}
+        assert set(schema["properties"]) - set(schema["required"]) <= {"recordedtime", "correction"}
 
 
 @pytest.mark.parametrize(
