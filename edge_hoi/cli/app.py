@@ -13,7 +13,7 @@ import typer
 
 from edge_hoi import __version__
 from edge_hoi.cli import build_engine, calibrate, detect, doctor, models, outbox, run, signals, sinks, zones
-from edge_hoi.cli.lab import bench, datasets, pretrain, render, train, tune, verify
+from edge_hoi.cli.lab import bench, datasets, pretrain, render, soak, train, tune, verify
 from edge_hoi.cli.lab import eval as evaluation
 from edge_hoi.cli.terminal import Streams, err, print_error, show_logs
 from edge_hoi.errors import EdgeHoiError
@@ -37,6 +37,7 @@ app.command("build")(build_engine.build)
 app.command("calibrate")(calibrate.calibrate)
 app.command("verify")(verify.verify)
 app.command("bench")(bench.bench)
+app.command("soak")(soak.soak)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")
