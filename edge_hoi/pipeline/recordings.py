@@ -10,7 +10,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -180,7 +180,7 @@ def run_recordings(
         jobs: How many are processed at the same time; None for `at_a_time`.
 
     Returns:
-        A result for each recording that was begun or is finished.
+        A result for each recording.
 
     Raises:
         ConfigError: The earlier run had other settings, another run is writing, or an output would overwrite an input.
@@ -195,36 +195,40 @@ def run_recordings(
         detectors.vocabulary(name)  # which threads would load several times
     try:
         with _opened_parts(events, _fingerprint(config, detectors), resume=resume) as parts:
-            earlier = [result for each in recordings if (result := parts.result_of(each)) is not None]
-            for result in earlier:
+            results = {result.source_id: result for each in recordings if (result := parts.result_of(each)) is not None}
+            for result in results.values():
                 finished(result)
-            done = {result.source_id for result in earlier}
 
             def process(recording: Recording) -> RecordingResult:
                 if stop.is_set():
                     return RecordingResult(recording.source_id, "stopped")
                 return _process(config, recording, parts, detectors, stop, observer_of(recording), note, config_file)
 
-            results = {result.source_id: result for result in earlier}
-            with ThreadPoolExecutor(jobs or at_a_time(), thread_name_prefix="recording") as threads:
-                waiting: set[Future[RecordingResult]] = {threads.submit(process, each) for each in recordings if each.source_id not in done}
-                try:
-                    while waiting:
-                        ended, waiting = wait(waiting, _WAIT_SECONDS, FIRST_COMPLETED)  # a signal is handled in between
-                        for result in (future.result() for future in ended):
-                            results[result.source_id] = result
-                            finished(result)
-                except BaseException:
-                    stop.set()  # the others end as well
-                    raise
+            left = [each for each in recordings if each.source_id not in results]
+            for result in _in_threads(process, left, jobs or at_a_time(), stop):
+                results[result.source_id] = result
+                finished(result)
             ordered = [results[each.source_id] for each in recordings]
             if not any(result.outcome == "stopped" for result in ordered):
-                write_event_file(
-                    events, [parts.path_of(each.source_id) for each in recordings if results[each.source_id].outcome != "failed"]
-                )
+                write_event_file(events, [parts.path_of(result.source_id) for result in ordered if result.outcome != "failed"])
     finally:
         detectors.pool.close()
     return ordered
+
+
+def _in_threads(
+    process: Callable[[Recording], RecordingResult], recordings: Sequence[Recording], jobs: int, stop: threading.Event
+) -> Iterator[RecordingResult]:
+    """Yield results as recordings end; an error of one that concerns all stops the others."""
+    with ThreadPoolExecutor(jobs, thread_name_prefix="recording") as threads:
+        waiting = {threads.submit(process, each) for each in recordings}
+        try:
+            while waiting:
+                ended, waiting = wait(waiting, _WAIT_SECONDS, FIRST_COMPLETED)  # a signal is handled in between
+                yield from (future.result() for future in ended)
+        except BaseException:
+            stop.set()
+            raise
 
 
 def _requests(config: RunConfig) -> int:
