@@ -60,6 +60,18 @@ def test_the_newest_image_of_each_camera_is_retained(start_broker):
         assert images_at(broker) == {"edge-hoi/gate/snapshot": SECOND[1], "edge-hoi/yard/snapshot": OTHER[1]}
 
 
+def test_an_image_comes_before_the_event_that_refers_to_it(start_broker):
+    broker = start_broker()
+    listener = Listener(broker.port, "edge-hoi/gate/#")
+    with make_sink(broker) as sink:
+        for message in messages(FIRST, SECOND, SECOND):
+            sink.deliver([message])
+        listener.wait_for(lambda _: sum(each.topic.endswith("interactions") for each in listener.received()) == 3)
+    topics = [each.topic.rsplit("/", 1)[1] for each in listener.received() if not each.topic.endswith("state")]
+    assert topics == ["snapshot", "interactions", "snapshot", "interactions", "interactions"]
+    listener.stop()
+
+
 def test_in_frigate_s_format_it_is_that_of_the_camera_and_the_label(start_broker):
     broker = start_broker()
     with make_sink(broker, format="frigate") as sink:

@@ -76,8 +76,11 @@ class MqttSink(Sink):
         self._connected()
 
     def deliver(self, messages: Sequence[Message]) -> None:
-        """Publish messages, then the states that they changed."""
+        """Publish the newest image of each camera, which consumers take when an event comes, then the messages and the changed states."""
         connection = self._connected()
+        if self._snapshots is not None:
+            self._snapshots.update(messages)
+            self._publish_snapshots(self._snapshots, connection)
         try:
             connection.publish(self._render(messages))
         except SinkError as error:
@@ -87,8 +90,6 @@ class MqttSink(Sink):
                 self._abort()
             raise
         self._update_states(messages)
-        if self._snapshots is not None:
-            self._snapshots.update(messages)
         self._publish_changes(delivered=len(messages))
 
     def close(self) -> None:
@@ -126,6 +127,7 @@ class MqttSink(Sink):
                 self._states.mark_changed(place)
             if self._snapshots is not None:
                 self._snapshots.mark_all_changed()
+                self._publish_snapshots(self._snapshots, self._connection)
             self._publish_changes()
             self._publish_retained([self._availability("online")])
 
@@ -148,7 +150,6 @@ class MqttSink(Sink):
 
     def _publish_changes(self, delivered: int = 0) -> None:
         """Publish the states that have changed."""
-        self._publish_snapshots(delivered)
         if not self._has_state:
             return
         publications = []
@@ -160,19 +161,18 @@ class MqttSink(Sink):
             publications.append(Publication(self._topics.state(place), self._states.state(place), retain=True))
         self._publish_retained(publications, delivered)
 
-    def _publish_snapshots(self, delivered: int) -> None:
+    def _publish_snapshots(self, snapshots: CameraSnapshots, connection: Connection) -> None:
         """Publish the images that have changed. One that the broker refuses, as too large, is left out: the events go on."""
-        assert self._connection is not None
-        for publication in self._snapshots.pop_changed() if self._snapshots is not None else ():
+        for publication in snapshots.pop_changed():
             try:
-                self._connection.publish([publication])
+                connection.publish([publication])
             except EventRefusedError as error:
                 if not self._is_image_refused:
                     _logger.warning("an image is not published, nor further ones like it: %s", error)
                 self._is_image_refused = True
             except SinkError as error:
                 self._abort()
-                raise type(error)(str(error), delivered=delivered) from error
+                raise type(error)(str(error)) from error
 
     def _publish_retained(self, publications: Sequence[Publication], delivered: int = 0) -> None:
         assert self._connection is not None
