@@ -13,6 +13,7 @@ _WINDOW_SECONDS = 1.0
 _LARGEST_LEAD = 1.0  # of time stamps over arrival; more than the jitter of networks
 _LARGEST_DRIFT = 0.75
 _LARGEST_SLEW = 0.02  # seconds per second; a clock that runs further off is not adjusted but replaced
+_FASTEST_CAMERA = 4.0  # what sends faster than its time stamps by more is a recording without a length
 
 
 class MediaClock:
@@ -107,7 +108,7 @@ class ArrivalBound:
 
     The least delay of a frame within a window shows how the time stamps run against this machine's clock, since delays on the way only add
     to it. A drift of up to 2 % is followed. Time stamps that run at another pace, such as of a camera that stamps 30 frames a second and
-    sends 15, are replaced by the times of arrival.
+    sends 15, are replaced by the times of arrival; those that run more than four times as fast are of a recording, and are kept.
 
     Attributes:
         is_measured: Whether times of arrival have replaced the time stamps.
@@ -116,6 +117,7 @@ class ArrivalBound:
     def __init__(self) -> None:
         """Start before the first frame."""
         self.is_measured = False
+        self._is_recording = False
         self._time = 0.0
         self._arrived = 0.0
         self._shift = 0.0
@@ -141,7 +143,7 @@ class ArrivalBound:
             time = self._time + arrived_seconds - self._arrived
         else:
             time = media_seconds + self._shift
-            if self._first is not None:
+            if self._first is not None and not self._is_recording:
                 time = min(time, arrived_seconds - self._first[1] + _LARGEST_LEAD)
         self._time, self._arrived = max(self._time, time), arrived_seconds
         return self._time
@@ -157,6 +159,10 @@ class ArrivalBound:
         pace = drift / (arrived_seconds - first_end)
         steady = min(growth * math.copysign(1, drift), self._last_growth * math.copysign(1, drift)) >= abs(pace) / 2 * _WINDOW_SECONDS
         self._last_delay, self._last_growth = delay, growth
+        self._is_recording = self._is_recording or (steady and pace < 1 - _FASTEST_CAMERA)
+        if self._is_recording:
+            self._shift = 0.0
+            return
         if abs(drift) > _LARGEST_DRIFT and abs(pace) > _LARGEST_SLEW and steady:
             self.is_measured = True
             self._time = max(self._time, self._arrived - first_delay)

@@ -111,7 +111,7 @@ class VideoSource(Source):
         if not is_live:
             may_restart = self._container.format.flags & _TIMESTAMPS_MAY_RESTART
             return Timeline.CONTINUOUS_RECORDING if may_restart else Timeline.RECORDING
-        if self._connection.kind is SourceKind.FILE:  # read as fast as it can be
+        if self._is_finite():  # read as fast as it can be
             return Timeline.CONTINUOUS_RECORDING
         return Timeline.SEGMENTS if self._container.format.name == "hls" else Timeline.LIVE
 

@@ -125,6 +125,16 @@ def test_a_camera_that_sends_more_frames_than_it_stamps_is_bounded_and_then_righ
     assert max(errors[300:]) - min(errors[300:]) < 1e-6
 
 
+@pytest.mark.parametrize(("times_as_fast", "is_camera"), [(3.9, True), (4.1, False), (50, False)])
+def test_what_sends_several_times_as_fast_as_it_stamps_is_a_recording(times_as_fast, is_camera):
+    bound = ArrivalBound()
+    media = [number / 25 for number in range(int(25 * 10 * times_as_fast))]
+    times = [bound.advance(time, 7 + time / times_as_fast) for time in media]
+    assert bound.is_measured == is_camera
+    assert (times[-1] == media[-1]) == (not is_camera)
+    assert times == sorted(times)
+
+
 @pytest.mark.parametrize("sent", [24.6, 25.4, 25.0025])
 def test_a_clock_that_runs_slightly_off_is_followed(sent):
     errors, is_measured = pace(25, sent, seconds=300)
