@@ -290,11 +290,12 @@ def require_build_extra(doing: str) -> None:
 
 def _decision_table(manifest: "Manifest") -> Table:
     assert manifest.decision is not None
-    table = Table("precision", "ms per frame", "", title=f"latency on {manifest.decision.device}")
+    table = Table("precision", "ms per frame", "frames/s in flight", "", title=f"speed on {manifest.decision.device}")
     for candidate in manifest.decision.candidates:
         latency = "-" if candidate.milliseconds is None else f"{candidate.milliseconds:.2f}"
+        rate = "-" if candidate.frames_per_second is None else f"{candidate.frames_per_second:.1f} ({candidate.requests} requests)"
         note = "chosen" if candidate.precision == manifest.precision else candidate.refused or ""
-        table.add_row(candidate.precision, latency, note)
+        table.add_row(candidate.precision, latency, rate, note)
     return table
 
 

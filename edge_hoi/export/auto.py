@@ -48,7 +48,7 @@ def build_fastest(
         options: The other arguments of `build_engine`.
 
     Returns:
-        The manifest; its `decision` has the latencies.
+        The manifest; its `decision` has the latencies and the throughput.
 
     Raises:
         EngineError: fp32 cannot be built, or the device to measure latency on is missing.
@@ -83,14 +83,24 @@ def build_fastest(
                 continue
             built[precision] = _with_found_layers(reduction, manifest), manifest
         progress(f"measuring the latency of {', '.join(built)}")
-        milliseconds = _time({precision: temporary / precision for precision in built}, runs_on)
+        folders = {precision: temporary / precision for precision in built}
+        milliseconds = _time(folders, runs_on)
         refused |= dict.fromkeys(built.keys() - milliseconds.keys(), "this device runs it in another precision")
         if not milliseconds:
             raise EngineError(f"{device} runs {', '.join(built)} in other precisions; name one with --precision, such as fp16")
+        requests = os.cpu_count() or 1
+        progress(f"measuring their throughput with {requests} frames in flight")
+        rates = _throughput({precision: folders[precision] for precision in milliseconds}, requests, runs_on)
         fastest = min(milliseconds, key=milliseconds.__getitem__)
         progress(f"{fastest} is the fastest")
         candidates = tuple(
-            Candidate(precision=precision, milliseconds=milliseconds.get(precision), refused=refused.get(precision))
+            Candidate(
+                precision=precision,
+                milliseconds=milliseconds.get(precision),
+                refused=refused.get(precision),
+                frames_per_second=rates.get(precision),
+                requests=requests if precision in rates else None,
+            )
             for precision in dict.fromkeys([*built, *refused])
         )
         return build_engine(
@@ -121,11 +131,29 @@ def _time(folders: dict[str, Path], device: Device = "auto") -> dict[str, float]
     return {name: round(1e3 * float(np.median(values)), 3) for name, values in seconds.items()}
 
 
-def _open(folder: Path, device: Device) -> Engine:
+def _throughput(folders: dict[str, Path], requests: int, device: Device = "auto") -> dict[str, float]:
+    """Measure the frames per second of each engine that computes several at the same time."""
+    with ExitStack() as cleanup:
+        engines = {name: cleanup.enter_context(_open(folder, device, requests)) for name, folder in folders.items()}
+        runs = {name: partial(_run_together, engine) for name, engine in engines.items() if engine.max_requests > 1}
+        seconds = time_interleaved(runs, rounds=ROUNDS, runs_per_turn=1, warm_up=1)
+    return {name: round(requests * FRAMES_PER_TURN / float(np.median(values)), 3) for name, values in seconds.items()}
+
+
+def _run_together(engine: Engine) -> None:
+    """Run `FRAMES_PER_TURN` frames for each request, with all requests in flight."""
+    inputs = random_inputs(engine.inputs)
+    tickets = [engine.submit(inputs) for _ in range(engine.max_requests * FRAMES_PER_TURN)]
+    for ticket in tickets:
+        engine.result(ticket)
+
+
+def _open(folder: Path, device: Device, max_requests: int = 1) -> Engine:
     manifest = read_manifest(folder, verify=False)
     if device == "auto" and manifest.backend not in PLAN_BACKENDS:
         device = "cpu"  # as the gate
-    return open_engine(folder, manifest=manifest, backend=manifest.backend, device=device)  # this build made the folder
+    # This build made the folder.
+    return open_engine(folder, manifest=manifest, backend=manifest.backend, device=device, max_requests=max_requests)
 
 
 def _device(backend: str, device: Device) -> str:

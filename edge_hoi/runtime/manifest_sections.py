@@ -144,11 +144,15 @@ class Candidate(ManifestSection):
         precision: `fp32`, `bf16`, `fp16` or `int8`.
         milliseconds: Median latency of a frame; None if it was refused.
         refused: Why it was refused; None if it was not.
+        frames_per_second: With `requests` frames in flight; None if it was refused, or the backend computes one at a time.
+        requests: Frames in flight; None if none were measured.
     """
 
     precision: str
     milliseconds: float | None
     refused: str | None
+    frames_per_second: float | None = None
+    requests: Size | None = None
 
 
 class Decision(ManifestSection):

@@ -1,5 +1,6 @@
 """Engines below fp32: the gate, recorded calibration sets, the choice of the fastest, and stale engines."""
 
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -276,11 +277,32 @@ def test_an_engine_whose_network_was_exchanged_is_refused(build_tiny, engines, d
     assert (tmp_path / "engine" / "model.onnx").read_bytes() == (engines[0] / "model.onnx").read_bytes()
 
 
+def test_the_throughput_is_that_of_frames_in_flight(engines, monkeypatch):
+    from edge_hoi.export import auto
+    from edge_hoi.runtime.openvino_engine import OpenVinoEngine
+
+    in_flight, submit = [], OpenVinoEngine.submit
+
+    def record(engine, inputs):
+        ticket = submit(engine, inputs)
+        in_flight.append(len(engine._running))
+        return ticket
+
+    monkeypatch.setattr(OpenVinoEngine, "submit", record)
+    monkeypatch.setattr(auto, "ROUNDS", 1)
+    rates = auto._throughput({"fp32": engines[0]}, 2)
+    assert rates["fp32"] > 0
+    assert max(in_flight) == 2
+    assert len(in_flight) == 3 * 2 * auto.FRAMES_PER_TURN  # to warm up, to begin the turn, and measured
+    assert auto._throughput({"fp32": engines[0]}, 1) == {}
+
+
 @pytest.mark.slow
 def test_the_fastest_that_passes_the_gate_is_kept_with_the_table_of_latencies(tiny_checkpoint, demo_frames, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "edge_hoi.export.auto._time", lambda folders, _device: {name: {"fp32": 9.0, "int8": 4.0, "bf16": 2.0}[name] for name in folders}
     )
+    monkeypatch.setattr("edge_hoi.export.auto._throughput", lambda folders, _requests, _device: {"fp32": 100.0, "int8": 300.0})
     reductions = [
         Reduction("int8", demo_frames, demo_frames, keep_float=KEEP_FLOAT),
         Reduction("fp16", demo_frames, limits=IMPOSSIBLE),
@@ -291,6 +313,9 @@ def test_the_fastest_that_passes_the_gate_is_kept_with_the_table_of_latencies(ti
     assert manifest.precision == "int8"
     found = {candidate.precision: (candidate.milliseconds, candidate.refused) for candidate in manifest.decision.candidates}
     assert (found["fp32"], found["int8"]) == ((9.0, None), (4.0, None))
+    rates = {each.precision: (each.frames_per_second, each.requests) for each in manifest.decision.candidates}
+    requests = os.cpu_count()
+    assert rates == {"fp32": (100.0, requests), "int8": (300.0, requests), "fp16": (None, None)}
     assert found["fp16"][0] is None
     assert "the fp16 engine exceeds the fp32 accuracy tolerance" in found["fp16"][1]
     assert "logical cores" in manifest.decision.device
