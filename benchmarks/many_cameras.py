@@ -31,7 +31,6 @@ from edge_hoi.runtime import Engine, choose_input_size, open_engine, random_inpu
 from edge_hoi.types import Frame
 
 BATCHES = (1, 2, 4, 8)
-WARM_UP_SECONDS = 3.0
 
 
 class PacedSource(Source):
@@ -126,7 +125,7 @@ def row(setting: str, turns: Sequence[Turn], cameras: int) -> str:
 
 
 def run(arguments: argparse.Namespace, setting: str) -> tuple[CameraStatus, ...]:
-    """Run the cameras for some seconds, after a warm-up."""
+    """Run the cameras for some seconds from when each has had a frame."""
     sections: dict[str, dict[str, Any]] = {"engine": {"path": arguments.engine, "allow_demo": True}, "sources": {}}
     if setting:
         name, _, value = setting.partition("=")
@@ -138,8 +137,14 @@ def run(arguments: argparse.Namespace, setting: str) -> tuple[CameraStatus, ...]
     for camera, name in zip(pipeline.cameras, names, strict=True):
         camera.reader = SourceReader(partial(PacedSource, arguments.video, arguments.fps, name), source_id=name)
     stop = threading.Event()
-    timer = threading.Timer(WARM_UP_SECONDS + arguments.seconds, stop.set)
-    timer.start()
+
+    def end() -> None:
+        while not all(status.frames for status in pipeline.statuses()):
+            time.sleep(0.1)
+        time.sleep(arguments.seconds)
+        stop.set()
+
+    threading.Thread(target=end, daemon=True).start()
     return pipeline.run(stop, Quiet())
 
 
