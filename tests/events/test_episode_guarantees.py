@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scripted import DRINK, FAR_HUMAN, FAR_OBJECT, HOLD, HUMAN, NO_INTERACTION, OBJECT, RIDE, SMILE, EventPipeline, make_frame, moved
 
 from edge_hoi.events import EpisodeSettings
+from edge_hoi.events.cloudevents import encode
 from edge_hoi.types import EndReason, Phase
 
 BOXES = (HUMAN, moved(HUMAN, 25), FAR_HUMAN)
@@ -24,6 +25,7 @@ SETTINGS = st.builds(
     EpisodeSettings,
     min_duration_seconds=st.sampled_from([0.0, 0.4]),
     patience_seconds=st.sampled_from([0.0, 0.4, 1.5]),
+    missed_weight=st.sampled_from([0.0, 0.1, 1.0]),
     cooldown_seconds=st.sampled_from([0.0, 2.0]),
     update_interval_seconds=st.sampled_from([0.0, 0.5]),
     max_duration_seconds=st.sampled_from([1.0, 100.0]),
@@ -34,13 +36,16 @@ SETTINGS = st.builds(
 @settings(derandomize=True)
 @given(st.lists(FRAMES, max_size=20), SETTINGS, st.lists(st.integers(0, 100), max_size=2))
 def test_every_episode_starts_once_ends_once_and_counts_up(frames, episode_settings, closings):
-    pipeline, events, pts, count = EventPipeline(episode_settings), [], 0.0, 0
+    pipeline, events, pts, count, clock = EventPipeline(episode_settings), [], 0.0, 0, 0.0
+    emitted_at = {}
     for step, is_corrupt, rows, times in frames:
         for _ in range(times):
             pts += step
+            clock += max(0.0, step)
             new = pipeline.update(make_frame(pts, is_corrupt=is_corrupt), rows)
             assert not (is_corrupt and any(event.phase is Phase.STARTED for event in new))
             events += new
+            emitted_at |= {(event.event_id, event.sequence): clock for event in new}
             count += 1
             if count in closings:
                 events += pipeline.keeper.close(EndReason.SOURCE_LOST)
@@ -56,5 +61,22 @@ def test_every_episode_starts_once_ends_once_and_counts_up(frames, episode_setti
         assert len({(event.start, event.verb, event.text) for event in emitted}) == 1
         assert all(event.verb != "no_interaction" and event.duration_seconds >= 0 for event in emitted)
         assert all(event.frames_seen >= 1 and 0 <= event.score.now <= event.score.peak <= 1 for event in emitted)
+        updates = [event for event in emitted if event.phase is Phase.UPDATED]
+        intervals = [emitted_at[each.event_id, each.sequence] - emitted_at[each.event_id, each.sequence - 1] for each in updates]
+        assert all(interval >= episode_settings.update_interval_seconds - 1e-9 for interval in intervals)
         durations = [event.duration_seconds for event in emitted]
         assert durations == sorted(durations)
+
+
+@settings(derandomize=True, max_examples=20)
+@given(st.lists(FRAMES, max_size=10), SETTINGS)
+def test_the_same_frames_and_settings_give_the_same_bytes(frames, episode_settings):
+    def run():
+        pipeline, lines, pts = EventPipeline(episode_settings), [], 0.0
+        for step, is_corrupt, rows, times in frames:
+            for _ in range(times):
+                pts += step
+                lines += map(encode, pipeline.update(make_frame(pts, is_corrupt=is_corrupt), rows))
+        return lines + [encode(event) for event in pipeline.keeper.close(EndReason.END_OF_STREAM)]
+
+    assert run() == run()
