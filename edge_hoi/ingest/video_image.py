@@ -44,15 +44,22 @@ class _Converter:
 
     def __init__(self, frame: av.VideoFrame) -> None:
         self._reformatter = VideoReformatter()
-        self._graph = Graph()
-        source = self._graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
-        # Chroma in the middle of its pixels, as where an image is converted without being resized, which ignores where it is.
-        self._graph.link_nodes(source, self._graph.add("setparams", "chroma_location=center"), self._graph.add("buffersink")).configure()
+        self._graph: Graph | None = Graph()
+        try:
+            source = self._graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
+            # Chroma in the middle of its pixels, as where an image is converted without being resized, which ignores where it is.
+            self._graph.link_nodes(
+                source, self._graph.add("setparams", "chroma_location=center"), self._graph.add("buffersink")
+            ).configure()
+        except (av.FFmpegError, ValueError):  # FFmpeg before 8.0, or built without filters: chroma is where the video says
+            self._graph = None
 
     def convert(self, frame: av.VideoFrame, width: int, height: int, pixel_format: str) -> av.VideoFrame:
-        self._graph.vpush(frame)
+        if self._graph is not None:
+            self._graph.vpush(frame)
+            frame = self._graph.vpull()
         # One thread: more would compete with the engine's.
-        return self._reformatter.reformat(self._graph.vpull(), width=width, height=height, format=pixel_format, threads=1)
+        return self._reformatter.reformat(frame, width=width, height=height, format=pixel_format, threads=1)
 
 
 class Reformatters:

@@ -145,6 +145,18 @@ def test_only_frames_of_three_times_the_size_are_resized_before_they_are_convert
         np.testing.assert_array_equal(inputs[0], inputs[1])
 
 
+@pytest.mark.parametrize("error", [av.error.OptionNotFoundError(1, "no such option"), ValueError("no filter setparams")])
+def test_frames_are_converted_where_ffmpeg_cannot_move_their_chroma(picture, monkeypatch, error):
+    class OldGraph:
+        def add_buffer(self, **options):
+            raise error
+
+    image = image_of(decoded(picture))
+    expected = image.resized(height=96, width=160)
+    monkeypatch.setattr("edge_hoi.ingest.video_image.Graph", OldGraph)
+    np.testing.assert_array_equal(image_of(decoded(picture)).resized(height=96, width=160), expected)  # this frame's is there already
+
+
 def test_a_video_that_changes_its_size_again_and_again_keeps_few_converters(picture):
     reformatters = Reformatters()
     for rows in range(20, 120):
