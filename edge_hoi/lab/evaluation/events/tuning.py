@@ -154,7 +154,7 @@ def try_thresholds(
 def count(videos: Iterable[ScoredVideo]) -> Table:
     """Count the episodes of scored videos by interaction."""
     by_hoi = event_results(list(videos)).by_hoi
-    return {name: Counts(each.ground_truth, each.found, each.predicted) for name, each in by_hoi.items()}
+    return {name: Counts(each.ground_truth, each.found, int(each.predicted)) for name, each in by_hoi.items()}
 
 
 def choose_thresholds(tables: Sequence[Table], *, min_precision: float | None = None) -> Thresholds:
