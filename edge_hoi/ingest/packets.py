@@ -1,6 +1,7 @@
 """Pass the encoded packets of a stream on, and describe the stream for whoever writes them to a file."""
 
 import io
+import logging
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -12,23 +13,37 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 
+_logger = logging.getLogger(__name__)
+
+
 class PacketCopier:
     """Gives a listener copies of one stream's packets, from the first key frame on."""
 
     def __init__(self, stream: "VideoStream", listener: PacketListener) -> None:
         self._stream = stream
         self._listener = listener
-        self._has_begun = False
+        self._has_begun = self._is_impossible = False
+
+    def note(self, stream_seconds: Fraction | None) -> None:
+        """Tell the listener the time of the frame that comes next, unless that was decoded before the first key frame, or has none."""
+        if self._has_begun and stream_seconds is not None:
+            self._listener.note(stream_seconds)
 
     def add(self, packet: "av.Packet[VideoStream]") -> None:
         """Add the next packet; those without a time, such as the one that flushes the decoder, are left out."""
         time_base = self._stream.time_base
-        if packet.pts is None or time_base is None or not (self._has_begun or packet.is_keyframe):
+        if self._is_impossible or packet.pts is None or time_base is None or not (self._has_begun or packet.is_keyframe):
             return
         copy = EncodedPacket(bytes(packet), packet.pts, packet.dts, packet.duration or 0, packet.is_keyframe)
         if not self._has_begun:
+            try:
+                header = _header(self._stream, copy.data, time_base)
+            except (av.FFmpegError, ValueError) as error:
+                _logger.warning("its packets (%s) cannot be kept for clips: %s", self._stream.codec_context.name, error)
+                self._is_impossible = True
+                return
             self._has_begun = True
-            self._listener.begin(_header(self._stream, copy.data, time_base), time_base)
+            self._listener.begin(header, time_base)
         self._listener.add(copy)
 
 

@@ -53,7 +53,6 @@ class VideoSource(Source):
             ConfigError: `target_fps` or `recorded_at` is invalid.
         """
         self._connection = connection
-        self._listener = listener
         self._container = open_container(connection)
         try:
             stream = video_stream(self._container, connection, source_id)
@@ -67,8 +66,8 @@ class VideoSource(Source):
                 segments_captured=lambda: connection.network.captured_seconds if isinstance(connection.network, HttpClient) else None,
             )
             self._display = Display(stream, connection.max_pixels)
-            copier = None if listener is None else PacketCopier(stream, listener)
-            decoded = DecodedStream(self._container, stream, connection, is_live=live, packets=copier)
+            self._copier = None if listener is None else PacketCopier(stream, listener)
+            decoded = DecodedStream(self._container, stream, connection, is_live=live, packets=self._copier)
             self.tally = decoded.tally
             rest = iter(decoded)
             first = next(rest, None)
@@ -103,8 +102,8 @@ class VideoSource(Source):
             except av.FFmpegError:
                 self.tally.decode_errors += 1
                 continue
-            if self._listener is not None and decoded.timestamp is not None:
-                self._listener.note(decoded.timestamp)
+            if self._copier is not None:
+                self._copier.note(decoded.timestamp)
             yield self._stamp.frame(image, times, is_corrupt=decoded.is_corrupt, camera_seconds=decoded.camera_seconds)
 
     def _timeline(self, *, is_live: bool) -> Timeline:

@@ -78,7 +78,7 @@ class PacketRing(PacketListener):
         """Set the media time of that frame; where it jumps against the stream's, begin a new segment."""
         if self._noted is None:
             return
-        offset = float(self._noted) - pts_seconds
+        offset, self._noted = float(self._noted) - pts_seconds, None
         with self._lock:
             newest = self._segments[-1]
             if newest.offset is not None and abs(offset - newest.offset) > _JUMP_SECONDS:

@@ -42,4 +42,4 @@ class PacketListener(Protocol):
         """Note the time within its stream of the frame that comes next."""
 
     def align(self, pts_seconds: float) -> None:
-        """Set the media time of the frame noted last."""
+        """Set the media time of the frame noted last, if it was noted since."""

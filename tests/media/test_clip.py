@@ -116,6 +116,13 @@ def test_packets_before_the_first_decoded_frame_are_no_clip():
     assert ring.cut(0.0, 9.0) is None
 
 
+def test_a_frame_that_was_not_noted_changes_no_time():
+    """As the frames of a new connection before its first key frame."""
+    ring = filled(PacketRing(60.0, 1 << 30), range(30))
+    ring.align(77.0)
+    assert times_of(ring.cut(1.0, 2.0)) == list(range(10, 21))
+
+
 def test_a_jump_of_media_time_against_the_stream_s_divides_clips():
     ring = filled(PacketRing(60.0, 1 << 30), range(30))
     ring.note(Fraction(3))
