@@ -25,7 +25,7 @@ def pair_scores(hoi_logits: Floats, object_logits: Floats, object_ids: NDArray[n
     """Score every pair of a query and a category by its HOI score and the score of its object, the sigmoids of their logits.
 
     The rule `mean` is (HOI score + object score²) / 2, half of HOICLIP's score, which is in [0, 2]. `product` is HOI score · object score,
-    for engines whose object scores are 1 for the detected class and 0 for all others.
+    for engines whose object scores are the detector's for the detected class and 0 for all others.
 
     Args:
         hoi_logits: `(..., Q, N)`.

@@ -24,8 +24,9 @@ from edge_hoi.model.pair_geometry import NUM_BOX_FEATURES, NUM_RELATION_FEATURES
 from edge_hoi.unfinished import writing_file
 from edge_hoi.vocabulary import load_vocabulary
 
-FORMAT_VERSION = "1"
-VOCABULARY = "hico_det"
+FORMAT_VERSION = "2"
+VOCABULARIES = ("hico_det", "vcoco")
+"""Whose categories it knows; its rows are those of the first, then those of the second."""
 NUM_CLASSES = 80
 PERSON = 0
 """COCO's classes, counted without gaps; HICO-DET's objects have the same order."""
@@ -35,6 +36,20 @@ _FAR = 9.0
 """A distance beyond every real one."""
 _OTHER_CLASS_LOGIT = -40.0
 """Added to the logit of every category whose object is not the pair's: its score is 0 then."""
+
+
+def rows_of(name: str) -> slice:
+    """Return the rows of one of `VOCABULARIES` among a head's."""
+    place = VOCABULARIES.index(name)
+    first = sum(len(load_vocabulary(each)) for each in VOCABULARIES[:place])
+    return slice(first, first + len(load_vocabulary(name)))
+
+
+NUM_ROWS = rows_of(VOCABULARIES[-1]).stop
+
+_OBJECT_SCALE = -2 * _OTHER_CLASS_LOGIT
+_EPSILON = 1e-6
+"""Detection scores are this far from 0 and 1, so that their logit is finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +119,9 @@ class PairHeadOutputs(NamedTuple):
     Attributes:
         human_boxes: `(B, Q, 4)` cxcywh in [0, 1].
         object_boxes: `(B, Q, 4)` cxcywh in [0, 1].
-        object_embeddings: `(B, Q, E)`: 0, then the pair's class as a one-hot vector; all 0 where there is no pair.
-        interaction_embeddings: `(B, Q, E)`: a vector of length 1, then the same one-hot vector; all 0 where there is no pair.
+        object_embeddings: `(B, Q, E)`: 0, then at the pair's class its `detection_scores` as the classifier reads them; all 0 where there
+            is no pair.
+        interaction_embeddings: `(B, Q, E)`: a vector of length 1, then the pair's class as a one-hot vector; all 0 where there is no pair.
     """
 
     human_boxes: Tensor
@@ -117,8 +133,8 @@ class PairHeadOutputs(NamedTuple):
 class PairHead(nn.Module):
     """Finds the pairs of an image's detections and embeds them.
 
-    The sigmoid of an embedding's HOI logit by `classifier_arrays` is the probability that the triplet is true, the detector's score and
-    class included; for categories of other objects than the detected one it is 0.
+    The sigmoid of an embedding's HOI logit by `classifier_arrays`, times that of its object logit, `detection_scores`, is the probability
+    that the triplet is true, the detector's boxes and class included; for categories of other objects than the detected one it is 0.
 
     Args:
         config: Its sizes.
@@ -128,7 +144,6 @@ class PairHead(nn.Module):
     def __init__(self, config: PairHeadConfig, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.config = config
-        num_hois = len(load_vocabulary(VOCABULARY))
         self.class_embedding = nn.Embedding(NUM_CLASSES, config.width)
         self.detection = nn.Linear(NUM_BOX_FEATURES + 5, config.width)
         self.layers = nn.ModuleList(_SceneLayer(config, dropout) for _ in range(config.layers))
@@ -136,8 +151,8 @@ class PairHead(nn.Module):
         self.object = nn.Linear(config.width, config.hidden, bias=False)
         self.relation = nn.Linear(NUM_RELATION_FEATURES + _NUM_RANK_FEATURES, config.hidden, bias=False)
         self.pair = _PairNetwork(config, dropout)
-        self.hoi_weight = nn.Parameter(torch.randn(num_hois, config.pair_width) / math.sqrt(config.pair_width))
-        self.hoi_bias = nn.Parameter(torch.full((num_hois,), -4.0))
+        self.hoi_weight = nn.Parameter(torch.randn(NUM_ROWS, config.pair_width) / math.sqrt(config.pair_width))
+        self.hoi_bias = nn.Parameter(torch.full((NUM_ROWS,), -4.0))
 
     def forward(self, labels: Tensor, boxes: Tensor, scores: Tensor) -> PairHeadOutputs:
         """Pair and embed detections.
@@ -158,10 +173,11 @@ class PairHead(nn.Module):
         one_hot = classes[:, None] * scene.is_pair[..., None]  # (B, P, S, C)
         boxes_cxcywh = torch.cat([(scene.boxes[..., :2] + scene.boxes[..., 2:]) / 2, scene.boxes[..., 2:] - scene.boxes[..., :2]], dim=-1)
         pairs = torch.zeros_like(one_hot[..., :4])
+        detected = detection_scores(scene, people).logit(_EPSILON) / _OBJECT_SCALE + 0.5  # undone by the classifier
         return PairHeadOutputs(
             human_boxes=(boxes_cxcywh[:, :people, None] + pairs).flatten(1, 2),
             object_boxes=(boxes_cxcywh[:, None] + pairs).flatten(1, 2),
-            object_embeddings=torch.cat([torch.zeros_like(learned), one_hot], dim=-1).flatten(1, 2),
+            object_embeddings=torch.cat([torch.zeros_like(learned), one_hot * detected[..., None]], dim=-1).flatten(1, 2),
             interaction_embeddings=torch.cat([learned, one_hot], dim=-1).flatten(1, 2),
         )
 
@@ -201,23 +217,31 @@ class PairHead(nn.Module):
         embeddings: Tensor = self.pair(self.human(human_tokens) + self.object(object_tokens) + self.relation(seen))
         return embeddings
 
-    def classifier_arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Return the classifier of its embeddings, with the names of a classifier's fields. It has no verb part: a share of 0."""
-        vocabulary = load_vocabulary(VOCABULARY)
+    def classifier_arrays(self, name: str = VOCABULARIES[0]) -> dict[str, NDArray[np.float32]]:
+        """Return the classifier of one of `VOCABULARIES`, with the names of a classifier's fields. It has no verb part: a share of 0."""
+        vocabulary, rows = load_vocabulary(name), rows_of(name)
         width, size = self.config.pair_width, self.config.embedding_size
-        classes = np.eye(NUM_CLASSES, dtype=np.float32)
+        classes = np.eye(len(vocabulary.objects) + 1, NUM_CLASSES, dtype=np.float32)  # no class for "no object" and "nothing"
         arrays = {
-            "hoi_weight": np.hstack([self.hoi_weight.detach().float().numpy(), -_OTHER_CLASS_LOGIT * classes[vocabulary.object_ids]]),
-            "hoi_bias": self.hoi_bias.detach().float().numpy() + _OTHER_CLASS_LOGIT,
+            "hoi_weight": np.hstack([self.hoi_weight[rows].detach().float().numpy(), -_OTHER_CLASS_LOGIT * classes[vocabulary.object_ids]]),
+            "hoi_bias": self.hoi_bias[rows].detach().float().numpy() + _OTHER_CLASS_LOGIT,
             "hoi_scale": np.ones(()),
-            "object_weight": np.vstack([np.hstack([np.zeros((NUM_CLASSES, width)), classes]), np.zeros((1, size))]),
-            "object_bias": np.full(NUM_CLASSES + 1, -0.5),
-            "object_scale": np.array(-2 * _OTHER_CLASS_LOGIT),
+            "object_weight": np.hstack([np.zeros((len(classes), width)), classes]),
+            "object_bias": np.full(len(classes), -0.5),
+            "object_scale": np.array(_OBJECT_SCALE),
             "verb_weight": np.zeros((len(vocabulary.verbs), size)),
             "verb_to_hoi": vocabulary.verb_to_hoi,
             "verb_share": np.zeros(()),
         }
         return {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+
+
+def detection_scores(scene: Scene, people: int) -> Tensor:
+    """Return `(B, P, S)` how sure the detector is of both: the geometric mean of a person's and an object's score, in [0, 1].
+
+    The network sees both scores too, but has learned from a simulated detector, which is less sure of wrong objects than a real one.
+    """
+    return (scene.scores[:, :people, None] * scene.scores[:, None]).clamp(0, 1).sqrt()
 
 
 def save_pair_head(head: PairHead, path: Path, *, seed: int) -> None:
@@ -228,8 +252,7 @@ def save_pair_head(head: PairHead, path: Path, *, seed: int) -> None:
     """
     metadata = {
         "pair_head_format": FORMAT_VERSION,
-        "vocabulary": VOCABULARY,
-        "vocabulary_sha256": load_vocabulary(VOCABULARY).content_hash,
+        "vocabularies": _vocabulary_hashes(),
         "config": json.dumps(dataclasses.asdict(head.config)),
         "seed": str(seed),
     }
@@ -247,7 +270,7 @@ def load_pair_head(path: Path) -> PairHead:
     if not is_safetensors(path):
         raise CheckpointError(f"{path} is not a pair head: expected a safetensors file, as `edge-hoi train pairs` writes")
     metadata, tensors = read_safetensors(path)
-    expected = {"pair_head_format": FORMAT_VERSION, "vocabulary_sha256": load_vocabulary(VOCABULARY).content_hash}
+    expected = {"pair_head_format": FORMAT_VERSION, "vocabularies": _vocabulary_hashes()}
     for key, value in expected.items():
         if metadata.get(key) != value:
             raise CheckpointError(
@@ -265,6 +288,10 @@ def load_pair_head(path: Path) -> PairHead:
         check_numbers(name, tensor, str(path))
     head.load_state_dict(tensors)
     return head.eval()
+
+
+def _vocabulary_hashes() -> str:
+    return json.dumps({name: load_vocabulary(name).content_hash for name in VOCABULARIES})
 
 
 class _SceneLayer(nn.Module):

@@ -12,7 +12,7 @@ from edge_hoi.detection.classifier import Classifier
 from edge_hoi.detection.postprocess import sigmoid
 from edge_hoi.errors import CheckpointError, ConfigError
 from edge_hoi.export.onnx import trace
-from edge_hoi.model.pair_head import NUM_CLASSES, PairHead, PairHeadConfig, load_pair_head, save_pair_head
+from edge_hoi.model.pair_head import NUM_CLASSES, PairHead, PairHeadConfig, detection_scores, load_pair_head, save_pair_head
 from edge_hoi.vocabulary import load_vocabulary
 
 BICYCLE, CUP = 1, 41
@@ -39,8 +39,8 @@ WALKER = (0, (0.75, 0.25, 0.875, 0.75), 0.7)
 MUG = (CUP, (0.0, 0.0, 0.125, 0.25), 0.6)
 
 
-def hoi_scores(head, outputs):
-    classifier = Classifier(**head.classifier_arrays())
+def hoi_scores(head, outputs, vocabulary="hico_det"):
+    classifier = Classifier(**head.classifier_arrays(vocabulary))
     arrays = {name: getattr(outputs, name).detach().numpy() for name in NAMES}
     hoi, objects = classifier.logits(arrays | {"verb_embeddings": np.zeros_like(arrays["interaction_embeddings"])})
     return sigmoid(hoi), sigmoid(objects)
@@ -59,6 +59,17 @@ def test_pairs_are_every_person_with_every_other_object_person_by_person(head):
     assert torch.allclose(lengths, torch.tensor(is_pair).float(), atol=1e-6)
 
 
+def test_categories_of_the_second_vocabulary_have_rows_of_their_own_and_those_without_an_object_score_nothing(head):
+    outputs, vcoco = head(*detections(RIDER, BIKE, WALKER, MUG)), load_vocabulary("vcoco")
+    hoi, objects = hoi_scores(head, outputs, "vcoco")
+    assert hoi.shape[-1] == 263
+    assert objects.shape[-1] == 82
+    is_bicycle, logits = vcoco.object_ids == BICYCLE, outputs.interaction_embeddings[0, 2, : SMALL.pair_width] @ head.hoi_weight[600:].T
+    np.testing.assert_allclose(hoi[0, 2, is_bicycle], (logits + head.hoi_bias[600:]).sigmoid().detach().numpy()[is_bicycle], rtol=1e-4)
+    assert hoi[0, 2, ~is_bicycle].max() < 1e-12
+    assert objects[0, 2, BICYCLE] == pytest.approx((0.9 * 0.8) ** 0.5, abs=1e-4)  # of RIDER and BIKE
+
+
 def test_scores_are_zero_for_categories_of_other_objects_and_where_there_is_no_pair(head):
     outputs = head(*detections(RIDER, BIKE, WALKER, MUG))
     hoi, objects = hoi_scores(head, outputs)
@@ -66,7 +77,7 @@ def test_scores_are_zero_for_categories_of_other_objects_and_where_there_is_no_p
     assert (hoi[0, 2, object_ids == BICYCLE] > 1e-4).all()
     assert hoi[0, 2, object_ids != BICYCLE].max() < 1e-12
     assert hoi[0, 0].max() < 1e-12
-    assert objects[0, 2, BICYCLE] > 1 - 1e-6
+    assert objects[0, 2, BICYCLE] == pytest.approx((0.9 * 0.8) ** 0.5, abs=1e-4)  # of RIDER and BIKE
     assert np.delete(objects[0, 2], BICYCLE).max() < 1e-6
     assert objects[0, 0].max() < 1e-6
 
@@ -87,6 +98,16 @@ def test_detections_below_the_least_score_are_ignored(head, score, is_counted):
     more = head(*detections(RIDER, BIKE, (CUP, (0.5, 0.5, 0.75, 0.75), score)))
     assert bool(more.object_embeddings[0, 3].any()) is is_counted
     assert torch.equal(alone.interaction_embeddings[0, 2], more.interaction_embeddings[0, 2]) is not is_counted  # context counts
+
+
+@pytest.mark.parametrize("score", [0.08, 0.5, 1.0])
+def test_the_object_score_is_the_geometric_mean_of_the_detections(head, score):
+    person, bicycle = (*RIDER[:2], score), (*BIKE[:2], 1.0)
+    outputs = head(*detections(person, bicycle))
+    _, objects = hoi_scores(head, outputs)
+    assert objects[0, 2, BICYCLE] == pytest.approx(score**0.5, abs=1e-4)
+    scene = head.select(*detections(person, bicycle))
+    assert detection_scores(scene, SMALL.people)[0, 0, 2].item() == pytest.approx(score**0.5)
 
 
 def test_an_image_without_detections_has_no_pair_and_finite_outputs(head):
@@ -145,14 +166,14 @@ def rewritten(head, path, *, tensors=None, **metadata):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"pair_head_format": "2"}, "pair_head_format is '2', expected '1'"),
-        ({"vocabulary_sha256": "0"}, "vocabulary_sha256 is '0'"),
+        ({"pair_head_format": "1"}, "pair_head_format is '1', expected '2'"),
+        ({"vocabularies": "0"}, "vocabularies is '0'"),
         ({"config": "{"}, "configuration of the pair head is invalid"),
         ({"config": json.dumps({"people": 0})}, r"people of a pair head must be a whole number in \[1, 4096\], got 0"),
         ({"config": json.dumps({"persons": 8})}, "configuration of the pair head is invalid"),
         ({"config": json.dumps({})}, "tensors do not fit"),
         ({"tensors": {"surplus": torch.zeros(1)}}, "tensors do not fit"),
-        ({"tensors": {"hoi_bias": torch.full((600,), float("nan"))}}, "'hoi_bias' has 600 numbers that are not finite"),
+        ({"tensors": {"hoi_bias": torch.full((863,), float("nan"))}}, "'hoi_bias' has 863 numbers that are not finite"),
     ],
 )
 def test_another_file_is_refused(head, tmp_path, change, message):

@@ -9,11 +9,11 @@ torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[bui
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra: pip install '.[onnxruntime]'")
 
 import edge_hoi
+from edge_hoi.detection import Classifier, pair_scores
 from edge_hoi.model.pair_head import load_pair_head
 from edge_hoi.vocabulary import load_vocabulary
 
 ASSETS = Path(edge_hoi.__file__).parent / "assets"
-VOCABULARY = load_vocabulary("hico_det")
 PERSON, BICYCLE, SKATEBOARD, PHONE = 0, 1, 36, 67
 RIDER, BELOW = (0.40, 0.20, 0.60, 0.75), (0.35, 0.50, 0.65, 0.95)
 
@@ -23,17 +23,17 @@ def head():
     return load_pair_head(ASSETS / "photo_head.safetensors")
 
 
-def score(head, text, *detections):
+def score(head, text, *detections, name="hico_det"):
     """Score an interaction of the first person with the last object of (label, box, score)."""
     rows = [*detections, *[(PERSON, (0.0, 0.0, 0.0, 0.0), 0.0)] * (30 - len(detections))]
     labels, boxes, scores = (torch.tensor([column]) for column in zip(*rows, strict=True))
     with torch.inference_mode():
         outputs = head(labels, boxes, scores)
-    arrays = head.classifier_arrays()
-    hoi_id = next(number for number, hoi in enumerate(VOCABULARY.hois) if hoi.text == text)
-    logits = outputs.interaction_embeddings[0].numpy() @ arrays["hoi_weight"][hoi_id] + arrays["hoi_bias"][hoi_id]
-    of_first = logits[: head.config.people + head.config.objects]
-    return float(1 / (1 + np.exp(-of_first.max())))
+    vocabulary = load_vocabulary(name)
+    hoi_id = next(number for number, hoi in enumerate(vocabulary.hois) if hoi.text == text)
+    embeddings = {key: tensor[0].numpy() for key, tensor in outputs._asdict().items()}
+    scores = pair_scores(*Classifier(**head.classifier_arrays(name)).logits(embeddings), vocabulary.object_ids, "product")
+    return float(scores[: head.config.people + head.config.objects, hoi_id].max())
 
 
 def test_whoever_is_on_a_bicycle_rides_it_and_whoever_is_far_from_it_does_not(head):
@@ -47,6 +47,13 @@ def test_a_detection_with_a_low_score_makes_a_triplet_with_a_low_score(head):
     scores = [score(head, "person riding bicycle", (PERSON, RIDER, 0.9), (BICYCLE, BELOW, sure)) for sure in (0.1, 0.3, 0.6, 0.9)]
     assert scores == sorted(scores)
     assert scores[0] < 0.2
+
+
+def test_whoever_faces_a_laptop_looks_at_it_by_vcoco_s_categories(head):
+    laptop, near, far = (63, (0.35, 0.45, 0.55, 0.62), 0.8), (0.30, 0.2, 0.6, 0.9), (0.85, 0.05, 0.95, 0.3)
+    looks = score(head, "person looking at laptop", (PERSON, near, 0.9), laptop, name="vcoco")
+    assert looks > 0.3
+    assert score(head, "person looking at laptop", (PERSON, far, 0.9), (PERSON, near, 0.8), laptop, name="vcoco") < looks / 3
 
 
 def test_the_nearer_person_holds_the_phone(head):

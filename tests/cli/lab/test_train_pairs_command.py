@@ -37,7 +37,7 @@ def test_a_head_is_trained_measured_and_loadable(tmp_path, pairs_file, edge_hoi)
     assert load_pair_head(run / "head.safetensors").config == PairHeadConfig()
     metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert metrics[-1]["step"] == 4
-    assert 0 < metrics[-1]["evaluation/exact/full"] <= 100
+    assert 0 < metrics[-1]["evaluation/hico_det exact/full"] <= 100
 
 
 def test_too_few_images_end_with_what_to_lower(tmp_path, pairs_file, edge_hoi):

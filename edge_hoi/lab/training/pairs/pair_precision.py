@@ -13,7 +13,7 @@ from edge_hoi.lab.evaluation.records import all_point_ap, mean_or_nan
 from edge_hoi.lab.training.pairs.pair_loss import score_batch
 from edge_hoi.lab.training.pairs.scenes import Scenes
 from edge_hoi.lab.training.pairs.simulated_detector import Detections
-from edge_hoi.model.pair_head import PairHead
+from edge_hoi.model.pair_head import VOCABULARIES, PairHead, rows_of
 from edge_hoi.vocabulary import Vocabulary
 
 _BATCH = 512
@@ -29,14 +29,15 @@ class TripletScores(NamedTuple):
 
 @torch.inference_mode()
 def score_pairs(head: PairHead, detections: Detections, scenes: Scenes) -> TripletScores:
-    """Score every pair of every scene in every category of its class."""
+    """Score every pair of every scene in every category of its class; the scenes are annotated with one vocabulary."""
     head.eval()
+    first_row = rows_of(VOCABULARIES[int(scenes.vocabularies[0])]).start
     parts = []
     for first in range(0, len(scenes), _BATCH):
         rows = torch.arange(first, min(first + _BATCH, len(scenes)))
         pairs = score_batch(head, head.hoi_weight, Detections(*(tensor[rows] for tensor in detections)), scenes.pick(rows))
-        chosen = pairs.is_category
-        parts.append((pairs.hoi_ids[chosen].numpy(), pairs.logits[chosen].sigmoid().numpy(), pairs.targets[chosen].bool().numpy()))
+        results = (pairs.hoi_ids - first_row, pairs.logits.sigmoid() * pairs.detected[:, None], pairs.targets.bool())
+        parts.append([tensor[pairs.is_category].numpy() for tensor in results])
     return TripletScores(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 

@@ -38,7 +38,11 @@ class SimulationConfig:
         confused: Probability of a detection of a wrong class at an object.
         swapped: Probability that the wrong class has the higher score.
         phantoms: Most detections where there is nothing.
-        phantom_rate: Mean share of them that occur.
+        phantom_level: Mean of their scores' logits.
+        phantom_spread: Standard deviation of it.
+        in_vain: How much more often than others classes are seen in use that a detector often sees at people in vain.
+        phantom_rate: Mean share of them that occur. They are doubled and have wrong classes as well: a real detector's mistakes come in
+            numbers, as its right detections do.
     """
 
     clean_share: float = 0.35
@@ -51,8 +55,11 @@ class SimulationConfig:
     doubled: float = 0.55
     confused: float = 0.5
     swapped: float = 0.12
-    phantoms: int = 28
-    phantom_rate: float = 0.4
+    phantoms: int = 24
+    phantom_level: float = -1.35
+    phantom_spread: float = 0.6
+    in_vain: float = 2.0
+    phantom_rate: float = 0.3
 
 
 class Detections(NamedTuple):
@@ -98,7 +105,9 @@ class SimulatedDetector:
         exact = exact._replace(boxes=self._flip(exact.boxes))
         seen = self._leave_idle(self._zoom(self._add_clutter(exact)))
         primary, wrong = self._primary(seen)
-        found = _join(primary, wrong, *(self._doubled(primary) for _ in range(2)), self._phantoms(seen, scenes))
+        phantoms = self._phantoms(seen, scenes)
+        single = _join(primary, phantoms)
+        found = _join(single, wrong, self._mistaken(phantoms), *(self._doubled(single) for _ in range(2)))
         is_clean = self._chance((len(scenes), 1), self.config.clean_share)
         return Detections(*(torch.where(is_clean.view(-1, *[1] * (a.dim() - 1)), _pad(b, a), a) for a, b in zip(found, exact, strict=True)))
 
@@ -176,8 +185,14 @@ class SimulatedDetector:
         primary = Detections(seen.labels, boxes, torch.where(is_found, scores, 0.0), torch.where(is_match, seen.sources, _NONE))
         return primary, wrong
 
+    def _mistaken(self, phantoms: Detections) -> Detections:
+        """Detect another class at phantoms too."""
+        shape = phantoms.labels.shape
+        scores = phantoms.scores * self._uniform(shape, 0.15, 1.0) * self._chance(shape, self.config.confused)
+        return Detections(self._confuse(phantoms.labels), self._jitter(phantoms.boxes, torch.full(shape, 0.08)), scores, phantoms.sources)
+
     def _doubled(self, primary: Detections) -> Detections:
-        """Detect found objects again, with a lower score and a worse box."""
+        """Detect what was found again, with a lower score and a worse box."""
         shape = primary.labels.shape
         scores = primary.scores * self._uniform(shape, 0.2, 0.75) * self._chance(shape, self.config.doubled)
         boxes = self._jitter(primary.boxes, self._uniform(shape, 0.05, 0.3))
@@ -206,7 +221,7 @@ class SimulatedDetector:
         labels = torch.where(is_elsewhere, self._draw(self._classes.elsewhere, shape), self._draw(self._classes.on_people, shape))
         labels = torch.where(self._chance(shape, 0.35), seen.labels.gather(1, present), labels)
         rate = (self.config.phantom_rate * self._uniform((batch, 1), 0, 2)).clamp(max=1)
-        scores = (-1.35 + 0.65 * self._normal(shape)).sigmoid() * (self._uniform(shape) < rate)
+        scores = (self.config.phantom_level + self.config.phantom_spread * self._normal(shape)).sigmoid() * (self._uniform(shape) < rate)
         return Detections(
             torch.where(is_used, used_labels, labels),
             torch.where(is_used[..., None], used_boxes, boxes).clamp(0, 1),
@@ -215,13 +230,16 @@ class SimulatedDetector:
         )
 
     def _used_objects(self, scenes: Scenes, bodies: Tensor) -> tuple[Tensor, Tensor]:
-        """Take objects that people of any image use, rare classes as often as others, and move each to one of `(B, K, 4)` bodies."""
+        """Take objects that people of any image use and move each to one of `(B, K, 4)` bodies.
+
+        Rare classes are drawn more often than they occur, and so are those that a detector often sees at people in vain.
+        """
         is_used = scenes.targets.any(dim=-1) & (scenes.labels[:, None] != PERSON)
         image, person, thing = is_used.nonzero(as_tuple=True)
         if not len(image):
             return torch.full(bodies.shape[:2], PERSON), bodies
         labels = scenes.labels[image, thing]
-        weights = 1 / torch.bincount(labels)[labels]
+        weights = torch.where(self._classes.is_in_vain[labels], self.config.in_vain, 1.0) / torch.bincount(labels)[labels].sqrt()
         rows = torch.multinomial(weights, bodies.shape[0] * bodies.shape[1], replacement=True, generator=self._random)
         user, used = scenes.boxes[image, person][rows].view_as(bodies), scenes.boxes[image, thing][rows].view_as(bodies)
         low, size = user[..., :2].repeat(1, 1, 2), (user[..., 2:] - user[..., :2]).clamp(min=0.02).repeat(1, 1, 2)
@@ -244,10 +262,11 @@ class SimulatedDetector:
 
 
 class _Classes(NamedTuple):
-    """Tables by class: `(C, C)` chances of confusion, `(C,)` ease as a logit, and two lists of classes."""
+    """Tables by class: `(C, C)` chances of confusion, `(C,)` ease as a logit, `(C,)` which are seen in vain, two lists of classes."""
 
     confusion: Tensor
     ease: Tensor
+    is_in_vain: Tensor
     on_people: Tensor
     elsewhere: Tensor
 
@@ -265,8 +284,9 @@ def _classes(names: tuple[str, ...]) -> _Classes:
     ease = torch.zeros(NUM_CLASSES)
     for key, shift in (("hard", -0.5), ("easy", 0.6)):
         ease[[names.index(name) for name in data[key]]] = shift
+    is_in_vain = torch.tensor([name in data["in_vain"] for name in names[:NUM_CLASSES]])
     on_people, elsewhere = (torch.tensor([names.index(name) for name in data[key]]) for key in ("on_people", "elsewhere"))
-    return _Classes(confusion, ease, on_people, elsewhere)
+    return _Classes(confusion, ease, is_in_vain, on_people, elsewhere)
 
 
 def _join(*parts: Detections) -> Detections:

@@ -15,16 +15,17 @@ from edge_hoi.lab.training.ema import WeightEma
 from edge_hoi.lab.training.pairs.calibration import calibrate
 from edge_hoi.lab.training.pairs.pair_loss import TrainablePairHead, pair_loss
 from edge_hoi.lab.training.pairs.pair_precision import average_precisions, log_loss, mean_precisions, score_pairs
-from edge_hoi.lab.training.pairs.scenes import Scenes, pair_frequencies
+from edge_hoi.lab.training.pairs.scenes import Scenes, join_scenes, pair_frequencies, split_scenes
 from edge_hoi.lab.training.pairs.simulated_detector import Detections, SimulatedDetector, SimulationConfig, exact_detections
 from edge_hoi.lab.training.training_log import TrainingLog
-from edge_hoi.model.pair_head import VOCABULARY, PairHead, PairHeadConfig, save_pair_head
+from edge_hoi.model.pair_head import VOCABULARIES, PairHead, PairHeadConfig, save_pair_head
 from edge_hoi.vocabulary import load_vocabulary
 
 HEAD_FILE = "head.safetensors"
 _TRAINING_PEOPLE, _TRAINING_OBJECTS = 6, 10
 """Fewer than a head takes later, to save time: more are rare in the training images."""
 _DETECTOR_SEED = 1_000_003
+_CLASSES = load_vocabulary(VOCABULARIES[0])
 
 Report = Callable[[int, int, Mapping[str, float]], None]
 """Called with the number of steps done, of all steps, and metrics by name."""
@@ -45,6 +46,7 @@ class PairTrainingConfig(BaseModel):
     dropout: float = Field(0.1, ge=0, lt=1, description="Share of hidden units dropped")
     share_kept: float = Field(0.2, gt=0, le=1, description="Share of the pairs that are not annotated which a step sees; they weigh as all")
     held_out: int = Field(2000, ge=2, description="Images kept from training: half to calibrate scores, half to measure")
+    more_repeats: int = Field(2, ge=1, description="How often an epoch has the images of the second vocabulary, which are few")
     evaluate_every_epochs: int = Field(4, ge=1)
     log_every_steps: int = Field(20, ge=1)
     seed: int = Field(0, ge=0, description="Seed of weights, image order and the simulated detector")
@@ -54,9 +56,10 @@ class PairTrainer:
     """Trains a pair head.
 
     Args:
-        scenes: All training images; some are held out.
+        scenes: All training images of the first vocabulary; some are held out.
         config: The settings.
         folder: Folder of the head and the metrics; created if missing.
+        more: Those of the second; a quarter as many are held out.
         head_config: The head's sizes, of an untrained one.
         start: A trained head to train further, instead.
         simulation: The simulated detector's rates.
@@ -72,6 +75,7 @@ class PairTrainer:
         config: PairTrainingConfig,
         folder: Path,
         *,
+        more: Scenes | None = None,
         head_config: PairHeadConfig | None = None,
         start: PairHead | None = None,
         simulation: SimulationConfig | None = None,
@@ -85,11 +89,11 @@ class PairTrainer:
         self.config, self.folder = config, folder
         self._report = report
         self._random = torch.Generator().manual_seed(config.seed)
-        # The held-out images do not depend on the seed, so that runs can be compared.
-        order, half = torch.randperm(len(scenes), generator=torch.Generator().manual_seed(0)), config.held_out // 2
-        self._to_calibrate, self.held_out = scenes.pick(order[:half]), scenes.pick(order[half : config.held_out])
-        self.scenes = scenes.pick(order[config.held_out :])
-        self._vocabulary = load_vocabulary(VOCABULARY)
+        parts = [split_scenes(scenes, config.held_out), *([split_scenes(more, config.held_out // 4)] if more else [])]
+        self._to_calibrate, self.held_out, to_train = zip(*parts, strict=True)
+        self.scenes = join_scenes(*to_train)
+        first, rows = len(to_train[0]), torch.arange(len(self.scenes))
+        self._rows = torch.cat([rows[:first], rows[first:].repeat(config.more_repeats)])
         self._head_config = start.config if start else head_config or PairHeadConfig()
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
@@ -98,14 +102,14 @@ class PairTrainer:
                 head.load_state_dict(start.state_dict())
             self._network = TrainablePairHead(head, None if start else pair_frequencies(self.scenes) / 2)
         self._simulation = simulation or SimulationConfig()
-        self._detector = SimulatedDetector(self._vocabulary, self._simulation, seed=config.seed)
+        self._detector = SimulatedDetector(_CLASSES, self._simulation, seed=config.seed)
         self._ema = WeightEma(self._network.state_dict(), config.ema_decay)
         self._optimizer = _build_optimizer(self._network, config)
 
     @property
     def total_steps(self) -> int:
         """Steps of the whole run."""
-        return self.config.epochs * (len(self.scenes) // self.config.batch_size)
+        return self.config.epochs * (len(self._rows) // self.config.batch_size)
 
     def run(self) -> PairHead:
         """Train to the end, calibrate the scores, and save the head in the folder.
@@ -118,7 +122,7 @@ class PairTrainer:
         with contextlib.closing(TrainingLog(self.folder, first_step=0)) as log:
             size = self.config.batch_size
             for epoch in range(1, self.config.epochs + 1):
-                order, losses = torch.randperm(len(self.scenes), generator=self._random), []
+                order, losses = self._rows[torch.randperm(len(self._rows), generator=self._random)], []
                 for first in range(0, len(order) - size + 1, size):
                     losses.append(self._step(self.scenes.pick(order[first : first + size]), step))
                     step += 1
@@ -130,13 +134,14 @@ class PairTrainer:
         self._network.load_state_dict(self._ema.tensors)
         head = self._network.eval().store_rows()
         head.config = self._head_config
-        calibrate(head, self.detections(self._to_calibrate), self._to_calibrate)
+        for scenes in self._to_calibrate:
+            calibrate(head, self.detections(scenes), scenes)
         save_pair_head(head, self.folder / HEAD_FILE, seed=self.config.seed)
         return head
 
     def detections(self, scenes: Scenes) -> Detections:
         """Detect the objects of scenes as in training, but without images that have exactly the annotated boxes."""
-        return SimulatedDetector(self._vocabulary, replace(self._simulation, clean_share=0.0), seed=_DETECTOR_SEED).detect(scenes)
+        return SimulatedDetector(_CLASSES, replace(self._simulation, clean_share=0.0), seed=_DETECTOR_SEED).detect(scenes)
 
     def _step(self, scenes: Scenes, step: int) -> float:
         config = self.config
@@ -164,11 +169,14 @@ class PairTrainer:
         current = {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
         self._network.load_state_dict(self._ema.tensors)
         metrics: dict[str, float] = {}
-        for name, detections in (("exact", exact_detections(self.held_out)), ("detected", self.detections(self.held_out))):
-            scores = score_pairs(self._network.store_rows(), detections, self.held_out)
-            values = mean_precisions(average_precisions(scores, self._vocabulary), self._vocabulary)
-            metrics |= {f"evaluation/{name}/{key}": 100 * value for key, value in values.items()}
-            metrics[f"evaluation/{name}/log loss"] = log_loss(scores)
+        head = self._network.store_rows()
+        for scenes, vocabulary in zip(self.held_out, map(load_vocabulary, VOCABULARIES), strict=False):
+            for boxes, detections in (("exact", exact_detections(scenes)), ("detected", self.detections(scenes))):
+                scores = score_pairs(head, detections, scenes)
+                values = mean_precisions(average_precisions(scores, vocabulary), vocabulary)
+                name = f"evaluation/{vocabulary.name} {boxes}"
+                metrics |= {f"{name}/{key}": 100 * value for key, value in values.items() if not math.isnan(value)}
+                metrics[f"{name}/log loss"] = log_loss(scores)
         self._network.load_state_dict(current)
         return metrics
 

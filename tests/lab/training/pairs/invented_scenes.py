@@ -12,12 +12,12 @@ RIDE = next(number for number, hoi in enumerate(VOCABULARY.hois) if hoi.text == 
 NOTHING = next(number for number, hoi in enumerate(VOCABULARY.hois) if hoi.text == "person and bicycle")
 
 
-def annotate(*rows, name="a.jpg", width=100, height=100):
+def annotate(*rows, name="a.jpg", width=100, height=100, vocabulary=VOCABULARY):
     """Annotate an image with rows of (human box, object box, category)."""
     humans, objects, hoi_ids = zip(*rows, strict=True)
     hoi_ids = np.array(hoi_ids, np.int64)
     boxes = (np.array(humans, np.float32), np.array(objects, np.float32))
-    annotation = HoiAnnotation(name, *boxes, hoi_ids, VOCABULARY.object_ids[hoi_ids], VOCABULARY.verb_ids[hoi_ids])
+    annotation = HoiAnnotation(name, *boxes, hoi_ids, vocabulary.object_ids[hoi_ids], vocabulary.verb_ids[hoi_ids])
     return SizedAnnotation(annotation, width, height)
 
 

@@ -75,6 +75,17 @@ def test_large_objects_are_missed_less_often_and_scored_higher(scenes):
     assert small_score < large_score - 0.1
 
 
+def test_what_is_not_there_is_detected_twice_and_with_wrong_classes_as_what_is(scenes):
+    empty = scenes.pick(torch.arange(len(scenes)))
+    empty.labels.fill_(-1)
+    empty.targets.fill_(False)
+    counts = [int((detect(empty, phantom_rate=1.0, **more).scores > 0).sum()) for more in ({}, {"doubled": 1.0}, {"confused": 1.0})]
+    alone, doubled, confused = counts
+    assert alone > 10 * len(scenes)
+    assert doubled == 3 * alone
+    assert confused == 2 * alone
+
+
 def test_clutter_and_phantoms_have_no_source(scenes):
     quiet, cluttered = detect(scenes), detect(scenes, clutter_share=1.0, clutter_kept=1.0, phantom_rate=0.5)
     assert int((quiet.scores > 0).sum()) < int((cluttered.scores > 0).sum())
