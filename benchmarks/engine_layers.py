@@ -16,6 +16,7 @@ from machine import describe_machine
 
 from edge_hoi.runtime import random_inputs, read_manifest
 from edge_hoi.runtime.engine import TensorSpec
+from edge_hoi.runtime.int8_saturation import engine_saturates, remove_activation_quantisers
 from edge_hoi.runtime.network_file import network_file, read_network
 from edge_hoi.runtime.openvino_core import openvino_core
 from edge_hoi.runtime.plan import MODEL_FILE
@@ -64,6 +65,8 @@ def _request(folder: Path) -> tuple[Any, dict[str, Any]]:
         sizes["clip_image"] = (3, manifest.input.clip_size, manifest.input.clip_size)
     with network_file(folder, manifest) as copy:
         model = read_network(copy, folder / MODEL_FILE, sizes, 1)
+    if engine_saturates(manifest):  # as `OpenVinoEngine` does
+        remove_activation_quantisers(model)
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": "1", "INFERENCE_PRECISION_HINT": "f32", "PERF_COUNT": "YES"}
     request = openvino_core().compile_model(model, "CPU", options).create_infer_request()
     inputs = random_inputs({name: TensorSpec((1, *size)) for name, size in sizes.items()})
