@@ -149,7 +149,7 @@ def describe_recordings(sources: Sequence[SourceConfig]) -> list[Recording]:
 
 def at_a_time() -> int:
     """Return how many recordings are processed at the same time: decoding takes a core, and the engine the others."""
-    return max(1, min(_MOST_AT_A_TIME, len(os.sched_getaffinity(0)) // _CORES_PER_RECORDING))
+    return max(1, min(_MOST_AT_A_TIME, (os.cpu_count() or 1) // _CORES_PER_RECORDING))
 
 
 def run_recordings(
