@@ -125,9 +125,8 @@ def _cut(segment: _Segment, begin_seconds: float, end_seconds: float) -> PacketR
         return None
     first = before[-1] if before else keyframes[0]
     start = packets[first].pts
-    # Frames that are shown before the key frame need frames before it.
+    # Frames that are shown before the key frame need frames before it. What is left out at the end may lie before a frame that is not:
+    # whether it has come already depends on how far ahead the source is read.
     chosen = [packet for packet in packets[first:] if packet.pts >= start]
     last = max(number for number, packet in enumerate(chosen) if segment.seconds(packet) <= end_seconds)
-    end = max(packet.pts for packet in chosen[: last + 1])  # of a frame that others before it need: those in between follow it
-    last = max(number for number, packet in enumerate(chosen) if packet.pts <= end)
     return PacketRun(segment.header, segment.time_base, tuple(chosen[: last + 1]), segment.seconds(packets[first]))

@@ -94,7 +94,7 @@ class EpisodeMedia:
         self._best: dict[str, _Best] = {}
         self._episodes: dict[str, _Episode] = {}
         self._waiting: list[_Waiting] = []
-        self._now = 0.0
+        self._now = self._position = 0.0
         self._is_failing = False
         self._thread = threading.Thread(target=self._work, name=f"media-{camera}", daemon=True)
         self._thread.start()
@@ -111,7 +111,7 @@ class EpisodeMedia:
         Returns:
             The events that have what they waited for.
         """
-        self._now = frame.pts_seconds
+        self._now = self._position = frame.pts_seconds
         if self._snapshots is not None and current:
             self._consider(frame, tracked, current, has_to=any(event.phase is Phase.STARTED for event in events))
         self._begin_long_clips(current)
@@ -252,7 +252,7 @@ class EpisodeMedia:
         assert self._clips is not None
         assert self._ring is not None
         start, last = event.start.pts_seconds, event.last.pts_seconds
-        end = min(last + self._clips.after_seconds, start + self._clips.max_seconds)
+        end = min(last + self._clips.after_seconds, start + self._clips.max_seconds, self._position)
         run = self._ring.cut(start - self._clips.before_seconds, end)
         if run is None:
             return None

@@ -43,7 +43,8 @@ def test_a_clip_begins_with_the_key_frame_before_the_span_and_ends_with_it(tmp_p
     assert numbers == sorted(numbers)
     assert numbers[-1] <= 5 * FPS + 4  # B-frames at the end need a frame after them
     assert run.start_seconds == pytest.approx(numbers[0] / FPS)
-    assert np.diff(times) == pytest.approx(np.full(len(times) - 1, 1 / FPS), abs=1e-3)
+    until = times[0] + (5 * FPS - numbers[0]) / FPS + 1e-3
+    assert np.diff([each for each in times if each <= until]) == pytest.approx(1 / FPS, abs=1e-3)
 
 
 @pytest.mark.skipif(shutil.which("ffprobe") is None, reason="needs ffprobe")
