@@ -28,7 +28,7 @@ class ClipSettings(Section):
 _KEY_FRAME_SECONDS = 15.0
 """Longer than cameras' intervals of key frames, and than episodes take to end."""
 # Fragments play while they are fetched, and need no second pass over the file.
-_FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+_FRAGMENTED = {"movflags": "frag_keyframe+delay_moov+default_base_moof"}
 
 
 def mux_clip(run: PacketRun) -> bytes:
