@@ -35,7 +35,7 @@ def export_pair_head(head: PairHead, folder: Path) -> float:
     cases = [random_detections(batch, count) for batch in (1, 3) for count in (_DETECTIONS, 100)]
     difference = write_checked(model, folder / HEAD_FILE, head, cases)
     identity = sha256_of_file(folder / HEAD_FILE)
-    for name, file in {VOCABULARY: CLASSIFIER_FILE, **MORE_CLASSIFIERS}.items():
+    for name, file in {VOCABULARY: CLASSIFIER_FILE, **(MORE_CLASSIFIERS if head.config.has_vcoco else {})}.items():
         write_classifier(folder / file, Classifier(**head.classifier_arrays(name)), load_vocabulary(name), clip_sha256=identity)
         order_metadata(folder / file)
     return difference

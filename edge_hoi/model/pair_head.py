@@ -65,6 +65,7 @@ class PairHeadConfig:
         layers: Layers in which detections attend to the others of their image.
         hidden: Width of the layers that see a pair.
         pair_width: Size of the learned part of a pair's embedding.
+        has_vcoco: Whether the rows of V-COCO's categories are trained.
     """
 
     people: int = 8
@@ -75,12 +76,13 @@ class PairHeadConfig:
     layers: int = 1
     hidden: int = 256
     pair_width: int = 128
+    has_vcoco: bool = True
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.name != "least_score" and (type(value) is not int or not 1 <= value <= 4096):
+            if field.name not in ("least_score", "has_vcoco") and (type(value) is not int or not 1 <= value <= 4096):
                 raise ConfigError(f"{field.name} of a pair head must be a whole number in [1, 4096], got {value!r}")
         if not isinstance(self.least_score, float) or not 0 <= self.least_score <= 1:
             raise ConfigError(f"least_score of a pair head must be a number in [0, 1], got {self.least_score!r}")

@@ -34,6 +34,19 @@ def test_the_exported_head_is_the_trained_one():
             np.testing.assert_allclose(got, getattr(expected, name).numpy(), atol=1e-4, err_msg=f"{name}: export it again, see its card")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("has_vcoco", [False, True])
+def test_a_head_that_was_not_trained_on_vcoco_is_exported_without_its_classifier(has_vcoco, tmp_path):
+    pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
+    pytest.importorskip("onnxruntime", reason="needs the extra: pip install '.[onnxruntime]'")
+    from edge_hoi.export.pair_head import export_pair_head
+    from edge_hoi.model.pair_head import PairHead, PairHeadConfig
+
+    sizes = PairHeadConfig(people=2, objects=3, width=16, heads=2, hidden=24, pair_width=12, has_vcoco=has_vcoco)
+    export_pair_head(PairHead(sizes).eval(), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["classifier.safetensors", "head.onnx", *["vcoco.safetensors"] * has_vcoco]
+
+
 def test_the_thresholds_name_what_the_head_knows():
     vocabulary = load_vocabulary("hico_det")
     interactions = {f"{vocabulary.verbs[hoi.verb_id]} {vocabulary.objects[hoi.object_id]}" for hoi in vocabulary.hois}

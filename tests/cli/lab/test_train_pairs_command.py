@@ -34,7 +34,7 @@ def test_a_head_is_trained_measured_and_loadable(tmp_path, pairs_file, edge_hoi)
     code, printed = edge_hoi("train", "pairs", "--data", pairs_file, "--output", run, "--epochs", 2, "--batch", 8, "--held-out", 8)
     assert code == 0, printed
     assert "head.safetensors: trained on 16 images" in printed
-    assert load_pair_head(run / "head.safetensors").config == PairHeadConfig()
+    assert load_pair_head(run / "head.safetensors").config == PairHeadConfig(has_vcoco=False)
     metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert metrics[-1]["step"] == 4
     assert 0 < metrics[-1]["evaluation/hico_det exact/full"] <= 100

@@ -94,7 +94,7 @@ class PairTrainer:
         self.scenes = join_scenes(*to_train)
         first, rows = len(to_train[0]), torch.arange(len(self.scenes))
         self._rows = torch.cat([rows[:first], rows[first:].repeat(config.more_repeats)])
-        self._head_config = start.config if start else head_config or PairHeadConfig()
+        self._head_config = replace(start.config if start else head_config or PairHeadConfig(), has_vcoco=more is not None)
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             head = PairHead(replace(self._head_config, people=_TRAINING_PEOPLE, objects=_TRAINING_OBJECTS), dropout=config.dropout)
