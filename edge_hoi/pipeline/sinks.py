@@ -9,9 +9,7 @@ from edge_hoi.sinks import SelectiveSink, SinkContext, SinkSettings
 from edge_hoi.types import MediaFile
 
 
-def open_delivery(
-    config: RunConfig, cameras: Sequence[str], read_media: Callable[[MediaFile], bytes | None] | None = None
-) -> Delivery:
+def open_delivery(config: RunConfig, cameras: Sequence[str], read_media: Callable[[MediaFile], bytes | None] | None = None) -> Delivery:
     """Open the outbox and make every sink; delivery begins with `Delivery.start`.
 
     Args:
