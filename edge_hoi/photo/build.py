@@ -29,7 +29,7 @@ HEAD_FILE, CLASSIFIER_FILE = "head.onnx", "classifier.safetensors"
 MORE_CLASSIFIERS = {"vcoco": "vcoco.safetensors"}
 """By vocabulary, those that a head may have besides; it is mapped onto the first where there is none."""
 VOCABULARY = "hico_det"
-SCORE_THRESHOLD = 0.55
+SCORE_THRESHOLD = 0.6
 """Least score that is shown: of held-out interactions, as a simulated detector sees them, 7 in 10 above it are true."""
 EPISODES = EpisodeSettings.model_validate(yaml.safe_load((resources.files("edge_hoi.photo") / "data" / "episodes.yaml").read_bytes()))
 """Thresholds of episodes, chosen for this head; docs/photo-engine.md says how."""

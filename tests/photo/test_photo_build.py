@@ -50,7 +50,7 @@ def test_the_manifest_says_what_the_engine_takes_and_returns(photo):
     assert (manifest.name, manifest.precision, manifest.default_vocabulary, manifest.is_demo) == ("photo", "fp32", "hico_det", False)
     assert manifest.episodes == EPISODES
     assert manifest.caution is not None
-    assert manifest.score_threshold == _builder(photo, []).shown_threshold == 0.55
+    assert manifest.score_threshold == _builder(photo, []).shown_threshold == 0.6
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
