@@ -4,6 +4,7 @@ Such a file takes RGB images in [0, 1], resized to one size without keeping the 
 labels, boxes and scores of D detections: COCO's 80 classes, xyxy in pixels of the images' own sizes. B batch.
 """
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_hoi.errors import EngineError
-from edge_hoi.runtime.openvino_core import openvino_core
+from edge_hoi.runtime.openvino_core import openvino_core, read_onnx
 
 OUTPUTS = ("labels", "boxes", "scores")
 NUM_CLASSES = 80
@@ -105,9 +106,8 @@ def _check(model: onnx.ModelProto, path: Path, size: tuple[int, int]) -> None:
     """Refuse a detector of other classes or boxes, and one whose batches differ from single images."""
     images = np.random.default_rng(0).random((2, 3, *size), np.float32)
     try:
-        run = openvino_core().compile_model(
-            openvino_core().read_model(model.SerializeToString()), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-        )
+        network = read_onnx(BytesIO(model.SerializeToString()))
+        run = openvino_core().compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         together, *alone = [_named(run({"image": images[rows]})) for rows in (slice(0, 2), slice(0, 1), slice(1, 2))]
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]

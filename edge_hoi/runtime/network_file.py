@@ -10,7 +10,7 @@ from edge_hoi.errors import EngineError
 from edge_hoi.memory_limit import memory_limit
 from edge_hoi.runtime.manifest import Manifest
 from edge_hoi.runtime.onnx_scan import MAX_BYTES, check_onnx
-from edge_hoi.runtime.openvino_core import openvino_core
+from edge_hoi.runtime.openvino_core import read_onnx
 from edge_hoi.runtime.plan import MODEL_FILE
 from edge_hoi.runtime.tensor_memory import check_memory, check_reshapes
 from edge_hoi.runtime.verified_file import verified_file
@@ -49,7 +49,7 @@ def read_network(copy: Path, name: Path, sizes: Mapping[str, Sequence[int]], max
     try:
         # OpenVINO evaluates constants when it reads: a few bytes can ask for any amount.
         with memory_limit(_AND + _TIMES_THE_FILE * copy.stat().st_size):
-            model = openvino_core().read_model(copy)
+            model = read_onnx(copy)
             for batch in range(1, max_batch + 1):
                 model.reshape({input_name: [batch, *size] for input_name, size in sizes.items()})
                 check_reshapes(model, name)

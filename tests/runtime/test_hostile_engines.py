@@ -380,6 +380,29 @@ def test_a_few_bytes_that_ask_for_gigabytes_are_refused_and_take_none(tmp_path, 
     assert int(result.stdout) < 600e3
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("field", [b"\x12", b"\x32", b"\xc2\x0c"], ids=["producer", "doc_string", "unknown"])
+def test_a_network_of_openvino_s_own_format_within_an_onnx_file_is_not_read(tmp_path, backend, field):
+    """OpenVINO by itself reads such a file as the network that stands in a text of it, which no check of ONNX sees."""
+    from openvino import Model, opset13, save_model
+
+    from edge_hoi.runtime.openvino_core import openvino_core
+
+    images = [opset13.parameter([-1, 3, -1, -1], np.float32, name=name) for name in ("image", "clip_image")]
+    save_model(Model([opset13.relu(image) for image in images], images, "hidden"), tmp_path / "hidden.xml")
+    hidden = (tmp_path / "hidden.xml").read_bytes()
+    before = field + bytes([len(hidden) & 0x7F | 0x80, len(hidden) >> 7]) + hidden
+    (tmp_path / "both").write_bytes(before + handmade_onnx())
+    assert openvino_core().read_model(tmp_path / "both").friendly_name == "hidden"
+    write_engine_folder(tmp_path / "engine", before + handmade_onnx())
+    with open_engine(tmp_path / "engine", backend=backend, device="cpu") as engine:
+        assert set(engine.run(random_inputs(engine.inputs))) == set(engine.outputs)
+    very_many = CONSTANTS["very_many"]
+    write_engine_folder(tmp_path / "bomb", before + with_nodes(*BOMBS["activation"], very_many=very_many))
+    with pytest.raises(EngineError, match=r"needs 8000\.0 GB for its tensors"):
+        open_engine(tmp_path / "bomb", backend=backend, device="cpu")
+
+
 def test_tensors_may_need_half_of_the_machine_s_memory_and_no_more(tmp_path, monkeypatch):
     model = with_nodes(*BOMBS["activation"], very_many=np.array([10**6], np.int64))
     write_engine_folder(tmp_path, model)
