@@ -42,7 +42,7 @@ def _compile(request: BuildRequest, plan: Plan) -> dict[str, Any]:
     library = load_library(plan.backend)
     started = time.monotonic()
     with verified_copy(Path(request.model), request.sha256) as copy:
-        model = load_checkpoint(copy).model
+        model = load_checkpoint(copy, of_engine=True).model
     side = model.clip.image_size
     shapes = [(plan.max_batch, 3, plan.height, plan.width), (plan.max_batch, 3, side, side)]
     example: Any = tuple(torch.zeros(shape, device=DEVICE) for shape in shapes)

@@ -76,17 +76,22 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         safetensors.torch.save_file(tensors, unfinished, metadata)
 
 
-def load_checkpoint(path: Path, config: HoiclipConfig | None = None) -> Checkpoint:
+def load_checkpoint(path: Path, config: HoiclipConfig | None = None, *, of_engine: bool = False) -> Checkpoint:
     """Read a checkpoint, the project's own or a published one, onto the CPU, in evaluation mode.
 
     Args:
         path: The file.
         config: Configuration of a published checkpoint's network; None to infer it from the tensors. The project's own format contains it.
+        of_engine: Whether it is an engine's file, which is never a pickle, not even one of tensors.
 
     Raises:
         CheckpointError: The file is missing, damaged, could run code, or is of another model.
     """
     is_own = is_safetensors(path)
+    if of_engine and not is_own:
+        raise CheckpointError(
+            "the engine's weights are no safetensors file, and no other kind is read; build it again with `edge-hoi build`"
+        )
     try:
         with memory_limit(_AND + _TIMES_THE_FILE * path.stat().st_size):
             return _load_own(path) if is_own else _load_published(path, config)

@@ -163,7 +163,7 @@ def _torch_network(folder: Path, sha256: str | None, allows_random_weights: bool
 
     if sha256:
         with verified_copy(folder / WEIGHTS_FILE, sha256) as copy:
-            return LastLayer(load_checkpoint(copy).model)
+            return LastLayer(load_checkpoint(copy, of_engine=True).model)
     if not allows_random_weights:
         raise EngineError(f"{folder} has no {WEIGHTS_FILE}, which backend 'torch' runs; build it with `edge-hoi build --backend torch`")
     config = HoiclipConfig.from_json(read_manifest(folder, verify=False).architecture)

@@ -10,11 +10,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
-from edge_hoi.errors import EngineError
+from edge_hoi.errors import CheckpointError, EngineError
 from edge_hoi.export import torch_tensorrt_builder as builder
 from edge_hoi.hashing import sha256_of_file
 from edge_hoi.model import LastLayer, save_checkpoint
-from edge_hoi.runtime import OUTPUT_NAMES
+from edge_hoi.model.checkpoint import published_tensors
+from edge_hoi.model.checkpoint_files import read_published
+from edge_hoi.pipeline.engines import engine_opener
+from edge_hoi.runtime import OUTPUT_NAMES, read_manifest
 from edge_hoi.runtime.plan import Plan
 from edge_hoi.runtime.tensorrt_builder import BuildRequest
 from edge_hoi.runtime.tensorrt_plans import compile_plan
@@ -86,10 +89,15 @@ def test_other_weights_than_the_manifest_s_are_not_read(library, weights, tmp_pa
     assert library == []
 
 
-def test_a_pickle_in_the_place_of_weights_is_refused(library, tmp_path, capsys, monkeypatch):
-    torch.save({"weights": SimpleNamespace()}, tmp_path / "weights.safetensors")
-    assert "could run code" in compiled(tmp_path / "weights.safetensors", tmp_path / "plan", PLAN, capsys, monkeypatch)["error"]
+def test_a_pickle_in_the_place_of_weights_is_refused(library, tiny_checkpoint, tiny_engine, tmp_path, capsys, monkeypatch):
+    path = tmp_path / "weights.safetensors"
+    torch.save(published_tensors(tiny_checkpoint), path)
+    assert read_published(path).tensors  # as a checkpoint it is read
+    assert "are no safetensors file" in compiled(path, tmp_path / "plan", PLAN, capsys, monkeypatch)["error"]
     assert library == []
+    manifest = read_manifest(tiny_engine[0]).model_copy(update={"backend": "torch", "files": {path.name: sha256_of_file(path)}})
+    with pytest.raises(CheckpointError, match="are no safetensors file"):
+        engine_opener(tmp_path, manifest)((96, 160))
 
 
 @pytest.mark.slow
