@@ -4,8 +4,8 @@ Such a file takes RGB images in [0, 1], resized to one size without keeping the 
 labels, boxes and scores of D detections: COCO's 80 classes, xyxy in pixels of the images' own sizes. B batch.
 """
 
-from io import BytesIO
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_hoi.errors import EngineError
+from edge_hoi.memory_limit import memory_limit, physical_memory
+from edge_hoi.regular_file import open_regular
+from edge_hoi.runtime.network_file import read_network, reason_of
+from edge_hoi.runtime.onnx_scan import check_onnx
 from edge_hoi.runtime.openvino_core import openvino_core, read_onnx
 
 OUTPUTS = ("labels", "boxes", "scores")
@@ -47,7 +51,9 @@ def read_detector(path: Path) -> DetectorGraph:
         EngineError: The file cannot be read, has another form, or cannot take batches.
     """
     try:
-        model = onnx.load(path)
+        with open_regular(path):
+            check_onnx(path, path)
+        model = onnx.load(path, load_external_data=False)
         graph = model.graph
         image, sizes = _inputs(graph)
     except Exception as error:  # protobuf's errors have no other common base
@@ -106,11 +112,16 @@ def _check(model: onnx.ModelProto, path: Path, size: tuple[int, int]) -> None:
     """Refuse a detector of other classes or boxes, and one whose batches differ from single images."""
     images = np.random.default_rng(0).random((2, 3, *size), np.float32)
     try:
-        network = read_onnx(BytesIO(model.SerializeToString()))
-        run = openvino_core().compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        together, *alone = [_named(run({"image": images[rows]})) for rows in (slice(0, 2), slice(0, 1), slice(1, 2))]
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
+        with NamedTemporaryFile() as file:
+            file.write(model.SerializeToString())
+            file.flush()
+            read_network(Path(file.name), path, {"image": (3, *size)}, max_batch=2)  # for its checks: it repairs fixed batches
+            network = read_onnx(Path(file.name))
+        with memory_limit(physical_memory() // 2):
+            run = openvino_core().compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+            together, *alone = [_named(run({"image": images[rows]})) for rows in (slice(0, 2), slice(0, 1), slice(1, 2))]
+    except (RuntimeError, MemoryError) as error:
+        reason = reason_of(error)
         raise EngineError(f"{path} does not run for a batch of two images ({reason}); export the detector with a dynamic batch") from error
     boxes, labels = together["boxes"], together["labels"]
     if boxes.ndim != 3 or labels.ndim != 2 or not (boxes.min() > -_OUTSIDE and boxes.max() < 1 + _OUTSIDE):

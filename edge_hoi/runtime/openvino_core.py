@@ -1,7 +1,6 @@
 """The OpenVINO core of this process, and how it reads ONNX."""
 
 from functools import cache
-from io import BytesIO
 from pathlib import Path
 
 import openvino
@@ -28,7 +27,7 @@ def openvino_core() -> openvino.Core:
     return openvino.Core()
 
 
-def read_onnx(file: Path | BytesIO) -> openvino.Model:
+def read_onnx(file: Path) -> openvino.Model:
     """Read an ONNX file, and as nothing else.
 
     `Core.read_model` chooses a format by content: it reads a valid ONNX file whose first field is a text with `<net version="11">` as a

@@ -1,5 +1,7 @@
 """Adopting exported detectors: what has the form of the DETR family is taken, all else is refused with what was expected."""
 
+import os
+
 import numpy as np
 import onnx
 import pytest
@@ -59,6 +61,50 @@ def test_a_detector_whose_batch_is_fixed_is_refused(tmp_path):
     onnx.save(model, path)
     with pytest.raises(EngineError, match="export the detector with a dynamic batch"):
         read_detector(path)
+
+
+def _loop(graph):
+    body = helper.make_graph([], "body", [], [])
+    graph.node.append(helper.make_node("Loop", ["many"], ["extra"], body=body))
+
+
+def _weights_elsewhere(graph):
+    onnx.external_data_helper.set_external_data(graph.initializer[0], "other")
+
+
+def _large_tensor(graph):
+    graph.initializer.append(numpy_helper.from_array(np.array([10**12]), "many"))
+    [top] = [node for node in graph.node if node.op_type == "TopK"]
+    wide = [("ReduceMean", [top.input[0]], "mean_score"), ("Expand", ["mean_score", "many"], "wide"), ("Sin", ["wide"], "sine")]
+    nodes = [helper.make_node(kind, given, [name]) for kind, given, name in (*wide, ("ReduceMax", ["sine"], "least"))]
+    nodes.append(helper.make_node("Add", [top.input[0], "least"], ["moved"]))
+    place = list(graph.node).index(top)
+    top.input[0] = "moved"
+    for node in reversed(nodes):
+        graph.node.insert(place, node)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (_loop, "is refused: it has a graph within a node"),
+        (_weights_elsewhere, "is refused: it has weights in another file"),
+        (_large_tensor, r"needs 8\d{3}\.\d GB for its tensors"),
+    ],
+)
+def test_a_hostile_detector_is_refused_before_it_runs(tmp_path, change, reason):
+    path = write_detector(tmp_path / "detector.onnx")
+    model = onnx.load(path)
+    change(model.graph)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(EngineError, match=reason):
+        read_detector(path)
+
+
+def test_a_pipe_is_no_detector(tmp_path):
+    os.mkfifo(tmp_path / "detector.onnx")
+    with pytest.raises(EngineError, match="no regular file, but a pipe"):
+        read_detector(tmp_path / "detector.onnx")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no network at all"])
