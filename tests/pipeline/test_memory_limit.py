@@ -8,6 +8,7 @@ import pytest
 from rig import Watcher
 
 from edge_hoi.config import parse_config
+from edge_hoi.lab.soak.camera import FaultyCamera
 from edge_hoi.pipeline import build_pipeline
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -57,7 +58,8 @@ class Killer(Watcher):
 def test_a_camera_whose_decoder_crashes_is_restarted_and_the_status_counts_it(short_clip):
     stop = threading.Event()
     watcher = Killer(stop)
-    status = run(watcher, stop, url=str(short_clip), memory_limit="256MB", mode="live")
+    with FaultyCamera(short_clip) as camera:
+        status = run(watcher, stop, url=camera.url, memory_limit="256MB")
     errors = {report.error for (report,) in watcher.reports}
     assert (status.state, status.crashes, status.error) == ("stopped", 1, None)
     assert any("signal 11" in error for error in errors if error)
