@@ -134,15 +134,19 @@ err = _Console(stderr=True, highlight=False, emoji=False, markup=False, width=_w
 
 def print_error(message: str) -> None:
     """Print an error, which may have several lines."""
-    for line in message.split("\n"):
-        err.print("error: ", style="bold red", end="")
-        err.print(line, soft_wrap=True)
+    _print_lines("error: ", "bold red", message)
 
 
 def print_note(message: str) -> None:
-    """Print one line that a person should know and that is not an error."""
-    err.print("note: ", style="bold yellow", end="")
-    err.print(message, soft_wrap=True)
+    """Print what a person should know and that is not an error; it may have several lines."""
+    _print_lines("note: ", "bold yellow", message)
+
+
+def _print_lines(name: str, style: str, message: str) -> None:
+    """Print a message with its name before each line, so that no line in it looks like a message of its own."""
+    for line in message.split("\n"):
+        err.print(name, style=style, end="")
+        err.print(line, soft_wrap=True)
 
 
 def print_result(line: str) -> None:

@@ -13,6 +13,8 @@ from rich.text import Text
 from edge_hoi import masking
 from edge_hoi.cli import run as run_module
 from edge_hoi.cli.app import app, main
+from edge_hoi.cli.engine_fetching import download_bar
+from edge_hoi.cli.lab.results import progress_bar
 from edge_hoi.cli.terminal import Streams, err, harmless, out, print_error, print_note, print_result, show_logs
 
 HOSTILE = "[/nope]\x1b]0;owned\x07\x9b31m\r\u202egpj\u2028[bold]x"
@@ -72,6 +74,27 @@ def test_every_way_of_printing_escapes_controls_and_masks_secrets(show, capsys):
     assert r"\u202egpj\u2028[bold]x ***" in printed
     assert SECRET not in printed
     assert not set(printed) & set("\x1b\x07\x9b\r\u202e\u2028")
+
+
+@pytest.mark.parametrize(("show", "name"), [(print_error, "error"), (print_note, "note")])
+def test_each_line_of_a_message_is_named_as_part_of_it(show, name, capsys):
+    show("first\nerror: second")
+    assert capsys.readouterr().err == f"{name}: first\n{name}: error: second\n"
+
+
+@pytest.mark.parametrize("bar", [lambda text: progress_bar(), download_bar], ids=["progress", "download"])
+def test_the_text_beside_a_bar_is_no_markup(bar, capsys, monkeypatch):
+    monkeypatch.setattr(err, "_force_terminal", True)
+    monkeypatch.setattr(err, "is_interactive", True)
+    monkeypatch.setenv("TERM", "xterm")
+    with Streams(), bar(HOSTILE) as update:
+        if bar is download_bar:
+            update(1, 2)
+        else:
+            update(description=HOSTILE, refresh=True)
+    printed = "".join(capsys.readouterr())
+    assert r"[/nope]\u001b]0;" in printed
+    assert not set(printed) & set("\x07\x9b\u202e")
 
 
 def test_ordinary_text_is_shown_as_it_is(capsys):

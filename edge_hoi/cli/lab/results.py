@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.progress import MofNCompleteColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from edge_hoi.cli.terminal import err
 from edge_hoi.errors import ConfigError
@@ -17,7 +17,8 @@ from edge_hoi.overwriting import refuse_overwriting
 @contextmanager
 def progress_bar(what: str = "", *, total: float | None = None, is_counted: bool = False) -> Iterator[Callable[..., None]]:
     """Show a bar with the time left, with counts or percent, on a terminal only; yields rich's `Progress.update` of its task."""
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn() if is_counted else TaskProgressColumn(), TimeRemainingColumn())
+    name = TextColumn("{task.description}", style="progress.description", markup=False)  # which may be an engine's
+    columns = (name, BarColumn(), MofNCompleteColumn() if is_counted else TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         yield partial(bar.update, bar.add_task(what, total=total))
 
