@@ -12,8 +12,8 @@ class CameraStatus:
 
     Attributes:
         source_id: The camera's name.
-        state: `silent` while a camera streams no frame; `reconnecting` while a lost camera is retried, `waiting` while it is retried now and
-            then because it refuses; `stopped` before its end, as live cameras always are; `failed` with an `error`.
+        state: `silent` while a camera streams no frame; `reconnecting` while a lost camera is retried, `waiting` while it is retried now
+            and then because it refuses; `stopped` before its end, as live cameras always are; `failed` with an `error`.
         frames: Frames processed.
         carried: Those of them in which nothing was detected because nothing had moved; what was seen before went on.
         skipped: Frames of a live source that were dropped in favour of newer ones.
