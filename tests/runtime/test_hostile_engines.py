@@ -16,6 +16,7 @@ from handmade import handmade_onnx, write_engine_folder
 onnx = pytest.importorskip("onnx", reason="needs the extra: pip install '.[build]'")
 from onnx import TensorProto, helper, numpy_helper
 
+import edge_hoi
 from edge_hoi.errors import EngineError, ManifestError
 from edge_hoi.runtime import (
     network_file,
@@ -401,6 +402,11 @@ def test_a_network_of_openvino_s_own_format_within_an_onnx_file_is_not_read(tmp_
     write_engine_folder(tmp_path / "bomb", before + with_nodes(*BOMBS["activation"], very_many=very_many))
     with pytest.raises(EngineError, match=r"needs 8000\.0 GB for its tensors"):
         open_engine(tmp_path / "bomb", backend=backend, device="cpu")
+
+
+def test_no_module_lets_openvino_choose_the_format():
+    calls = {path.name: path.read_text(encoding="utf-8").count(".read_model(") for path in Path(edge_hoi.__file__).parent.rglob("*.py")}
+    assert {name for name, count in calls.items() if count} == set()
 
 
 def test_tensors_may_need_half_of_the_machine_s_memory_and_no_more(tmp_path, monkeypatch):
