@@ -15,10 +15,12 @@ from edge_hoi.detection import read_classifier, write_classifier
 from edge_hoi.errors import EngineError
 from edge_hoi.events import EpisodeSettings
 from edge_hoi.hashing import sha256_of_file
+from edge_hoi.photo.detector_graph import OUTPUTS as DETECTIONS
 from edge_hoi.photo.detector_graph import DetectorGraph, read_detector
 from edge_hoi.photo.merge import join
 from edge_hoi.runtime import InputDescription, Manifest, open_engine, random_inputs
 from edge_hoi.runtime.folder import current_engine, finish_folder, order_metadata, replacing
+from edge_hoi.runtime.onnx_scan import check_onnx
 from edge_hoi.runtime.plan import MODEL_FILE
 from edge_hoi.vocabulary import load_vocabulary
 
@@ -38,6 +40,7 @@ _CAUTION = (
     "sees which objects there are and where, not what people do with them: interactions that it cannot tell from boxes are off "
     "(docs/photo-engine.md); HOICLIP with published weights is the better engine"
 )
+_OUTPUTS = ("human_boxes", "object_boxes", "object_embeddings", "interaction_embeddings")
 _TOOLS = ("onnx", "openvino", "safetensors")
 
 
@@ -100,12 +103,21 @@ def photo_network(detector: Path, head: Path) -> tuple[onnx.ModelProto, Detector
     Raises:
         EngineError: One of them cannot be used.
     """
-    detector_graph = read_detector(detector)
-    try:
-        head_model = onnx.load(head / HEAD_FILE)
-    except OSError as error:
-        raise EngineError(f"{head} has no {HEAD_FILE} ({error.strerror}); name a folder written by `edge-hoi build --head`") from error
+    detector_graph, head_model = read_detector(detector), _read_head(head / HEAD_FILE)
     return join(detector_graph.model, head_model), detector_graph
+
+
+def _read_head(path: Path) -> onnx.ModelProto:
+    try:
+        check_onnx(path, path)
+        model = onnx.load(path, load_external_data=False)
+        graph = model.graph
+        taken, returned = ([value.name for value in values] for values in (graph.input, graph.output))
+        if sorted(taken) != sorted(DETECTIONS) or sorted(returned) != sorted(_OUTPUTS):
+            raise ValueError(f"its inputs are {', '.join(taken)}, its outputs {', '.join(returned)}")
+    except Exception as error:  # protobuf's errors have no other common base
+        raise EngineError(f"{path} is not a head ({error}); name one written by `edge-hoi train pairs`") from error
+    return model
 
 
 def describe_photo_engine(options: PhotoOptions, output: Path, network: onnx.ModelProto, graph: DetectorGraph) -> Manifest:
@@ -129,7 +141,7 @@ def describe_photo_engine(options: PhotoOptions, output: Path, network: onnx.Mod
         input=_describe_input(graph),
         num_queries=queries,
         embedding_size=size,
-        outputs=("human_boxes", "object_boxes", "object_embeddings", "interaction_embeddings"),
+        outputs=_OUTPUTS,
         scoring="product",
         clip=None,
         classifiers={},

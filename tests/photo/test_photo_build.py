@@ -128,6 +128,18 @@ def test_a_head_without_its_files_or_with_those_of_another_is_refused(parts, tmp
     assert not (tmp_path / "photo").exists()
 
 
+@pytest.mark.parametrize("content", ["empty", "truncated", "no network", "a detector"])
+def test_a_file_that_is_no_head_is_refused(parts, tmp_path, content):
+    detector, head = parts
+    other = write_head(tmp_path / "other")
+    whole = (head / "head.onnx").read_bytes()
+    contents = {"empty": b"", "truncated": whole[: len(whole) // 2], "no network": b"no network", "a detector": detector.read_bytes()}
+    (other / "head.onnx").write_bytes(contents[content])
+    with pytest.raises(EngineError, match=r"head\.onnx is not a head \(.*\); name one written by `edge-hoi train pairs`"):
+        build_photo_engine(PhotoOptions(detector, other), tmp_path / "photo")
+    assert not (tmp_path / "photo").exists()
+
+
 def test_building_and_running_need_no_torch(parts, tmp_path):
     code = (
         "import sys; from pathlib import Path; from edge_hoi.photo import PhotoOptions, build_photo_engine; "
