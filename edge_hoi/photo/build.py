@@ -20,6 +20,7 @@ from edge_hoi.photo.detector_graph import DetectorGraph, read_detector
 from edge_hoi.photo.merge import join
 from edge_hoi.runtime import InputDescription, Manifest, open_engine, random_inputs
 from edge_hoi.runtime.folder import current_engine, finish_folder, order_metadata, replacing
+from edge_hoi.runtime.manifest_sections import REQUIRED_OUTPUTS
 from edge_hoi.runtime.onnx_scan import check_onnx
 from edge_hoi.runtime.plan import MODEL_FILE
 from edge_hoi.vocabulary import load_vocabulary
@@ -40,7 +41,6 @@ _CAUTION = (
     "sees which objects there are and where, not what people do with them: interactions that it cannot tell from boxes are off "
     "(docs/photo-engine.md); HOICLIP with published weights is the better engine"
 )
-_OUTPUTS = ("human_boxes", "object_boxes", "object_embeddings", "interaction_embeddings")
 _TOOLS = ("onnx", "openvino", "safetensors")
 
 
@@ -113,7 +113,7 @@ def _read_head(path: Path) -> onnx.ModelProto:
         model = onnx.load(path, load_external_data=False)
         graph = model.graph
         taken, returned = ([value.name for value in values] for values in (graph.input, graph.output))
-        if sorted(taken) != sorted(DETECTIONS) or sorted(returned) != sorted(_OUTPUTS):
+        if sorted(taken) != sorted(DETECTIONS) or sorted(returned) != sorted(REQUIRED_OUTPUTS):
             raise ValueError(f"its inputs are {', '.join(taken)}, its outputs {', '.join(returned)}")
     except Exception as error:  # protobuf's errors have no other common base
         raise EngineError(f"{path} is not a head ({error}); name one written by `edge-hoi train pairs`") from error
@@ -141,7 +141,7 @@ def describe_photo_engine(options: PhotoOptions, output: Path, network: onnx.Mod
         input=_describe_input(graph),
         num_queries=queries,
         embedding_size=size,
-        outputs=_OUTPUTS,
+        outputs=REQUIRED_OUTPUTS,
         scoring="product",
         clip=None,
         classifiers={},
