@@ -82,6 +82,18 @@ def test_images_of_a_video_do_not_overwrite_each_other(folder, capsys):
     assert not (folder / "seen.png").exists()
 
 
+@pytest.mark.parametrize(
+    "command", ["run --source x.mp4 --annotate seen.txt", "detect photo.png --annotate seen.txt", "detect x.mp4 --annotate ."]
+)
+def test_a_video_of_an_unknown_kind_is_refused_before_a_frame_is_processed(folder, capsys, command):
+    with pytest.raises(SystemExit) as ended:
+        main(command.split())
+    captured = capsys.readouterr()
+    assert ended.value.code == ConfigError.exit_code
+    assert "a video's file name ends in .mp4, .mov, .mkv; got" in captured.err
+    assert captured.out == ""
+
+
 def test_an_overlong_name_is_the_fault_of_who_opens_it(folder, capsys):
     refuse_overwriting([("--events", folder / ("9" * 400))], [("the source", folder / ("8" * 400))])
     with pytest.raises(SystemExit) as ended:

@@ -80,10 +80,8 @@ def detect(
             Detector(chosen, vocabulary=vocabulary, device=device or "auto", backend=backend, threshold=threshold, max_interactions=top)
         )
         count = max_frames or opened.info.frame_count
-        if annotate is not None and annotate.suffix.lower() in SUFFIXES and count != 1:
-            raise ConfigError(
-                f"--annotate {annotate} holds one image, and {opened.info.masked_url} has several; name a video (.mp4), or --max-frames 1"
-            )
+        if annotate is not None:
+            _check_annotated(annotate, opened.info.masked_url, count)
         progress = cleanup.enter_context(Progress(console=err, transient=True, disable=not err.is_terminal or count == 1))
         task = progress.add_task("frames", total=count)
         writer: VideoWriter | None = None
@@ -103,6 +101,16 @@ def detect(
             if number == max_frames:
                 break
         _note_faults(opened.info.masked_url, opened.tally)
+
+
+def _check_annotated(path: Path, name: str, count: int | None) -> None:
+    from edge_hoi.media import check_video_path
+    from edge_hoi.media.image_file import SUFFIXES
+
+    if path.suffix.lower() not in SUFFIXES:
+        check_video_path(path)
+    elif count != 1:
+        raise ConfigError(f"--annotate {path} holds one image, and {name} has several; name a video (.mp4), or --max-frames 1")
 
 
 def _note_faults(name: str, tally: "SourceTally") -> None:

@@ -11,7 +11,7 @@ from edge_hoi.media.shapes import draw_shapes
 from edge_hoi.media.snapshot import SnapshotSettings, rate_snapshot, render_snapshot
 from edge_hoi.media.store import MediaStore, StoreSettings
 from edge_hoi.media.strip import EpisodeLine
-from edge_hoi.media.video_writer import VideoWriter
+from edge_hoi.media.video_writer import VideoWriter, check_video_path
 
 __all__ = [
     "AnnotateSettings",
@@ -23,6 +23,7 @@ __all__ = [
     "StoreSettings",
     "VideoWriter",
     "annotate",
+    "check_video_path",
     "draw_shapes",
     "mux_clip",
     "rate_snapshot",

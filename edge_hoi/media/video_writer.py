@@ -30,6 +30,18 @@ _BT601 = 6  # AVCOL_SPC_SMPTE170M: the matrix that OpenCV converts with
 _LIMITED_RANGE = 1
 
 
+def check_video_path(path: Path) -> None:
+    """Check a video's file name.
+
+    Raises:
+        ConfigError: The suffix is not supported.
+    """
+    if path.suffix.lower() not in _CONTAINER_OPTIONS:
+        raise ConfigError(
+            f"{path}: a video's file name ends in {', '.join(_CONTAINER_OPTIONS)}; got {path.suffix.lower() or 'no suffix'!r}"
+        )
+
+
 class VideoWriter:
     """Writes images with their times to a video file.
 
@@ -56,11 +68,9 @@ class VideoWriter:
         self._last_pts = -_SHORTEST_TICKS
         self._next_fragment = 0
         self._is_open = True
-        suffix = self._path.suffix.lower()
-        if suffix not in _CONTAINER_OPTIONS:
-            raise ConfigError(f"{path}: a video's file name ends in {', '.join(_CONTAINER_OPTIONS)}; got {suffix or 'no suffix'!r}")
+        check_video_path(self._path)
         with self._explained():
-            self._container = av.open(str(self._path), "w", options=_CONTAINER_OPTIONS[suffix])
+            self._container = av.open(str(self._path), "w", options=_CONTAINER_OPTIONS[self._path.suffix.lower()])
             self._stream = _add_stream(self._container, width + width % 2, height + height % 2, fps)
             # Writes the header, so that an unwritable file fails here and not at the first frame.
             self._container.start_encoding()

@@ -14,7 +14,7 @@ from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeKeeper, EventLabeller, Keeper, RuleKeeper, ZoneKeeper
 from edge_hoi.ingest import IsolatedSource, RetryPolicy, Source, SourceReader, open_source, source_kind
 from edge_hoi.ingest.url import is_local, local_path
-from edge_hoi.media import MediaStore
+from edge_hoi.media import MediaStore, check_video_path
 from edge_hoi.overwriting import Named, refuse_overwriting
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
 from edge_hoi.pipeline.camera import Camera
@@ -49,7 +49,8 @@ def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = 
         detectors: What several pipelines share, and their owner closes; None to build them for this one.
 
     Raises:
-        ConfigError: A vocabulary cannot be used, or an output would overwrite a source, the configuration or another output.
+        ConfigError: A vocabulary cannot be used, the annotated video has an unknown suffix, or an output would overwrite a source, the
+            configuration or another output.
         DownloadError: The engine is `photo`, and cannot or may not be fetched.
         EngineError: The engine is missing, damaged, or does not fit the vocabulary.
         DeliveryError: The outbox or a sink's file cannot be opened.
@@ -58,6 +59,8 @@ def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = 
     stages = StageTimer()
     ids = name_sources([(source.id, source.url) for source in config.sources], note)
     refuse_overwriting(_outputs(config, ids), _inputs(config, ids, config_file))
+    if config.annotate is not None:
+        check_video_path(Path(config.annotate.path))
     live_cameras = sum(not _is_recording(source) for source in config.sources)
     is_shared = detectors is not None
     detectors = detectors or DetectorBuilder(config, note, stages, max_requests=_max_requests(config), live_cameras=live_cameras)
