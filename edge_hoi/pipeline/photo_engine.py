@@ -138,15 +138,13 @@ def bring_detector(file: Path, name: str = PHOTO, *, note: Note = lambda _: None
                     "`edge-hoi build --detector FILE`"
                 )
             with _locked(home, note):
-                with writing_file(home / _file_name(model)) as copy, copy.open("wb") as target:
+                with _explained(home), writing_file(home / _file_name(model)) as copy, copy.open("wb") as target:
                     opened.seek(0)
                     shutil.copyfileobj(opened, target)
                 folder = _Provider(home, False, note, lambda *_: None).engine(model)
                 _write_choice(home, model)
     except OSError as error:
-        raise DownloadError(
-            f"{file}: {error.strerror or error}; name a file that can be read, and see that {home} can be written"
-        ) from error
+        raise DownloadError(f"{file}: {error.strerror or error}; name a file that can be read") from error
     return folder
 
 
@@ -170,10 +168,8 @@ class _Provider:
         detector = self._detector(model)
         shutil.rmtree(folder, ignore_errors=True)  # it is damaged, if it is there
         self._note(f"building engine {model.name} in {folder}")
-        try:
+        with _explained(folder):
             build_photo_engine(PhotoOptions(detector, name=model.name), folder)
-        except OSError as error:
-            raise DownloadError(f"cannot write {folder}: {error.strerror or error}; free some space, or set XDG_CACHE_HOME") from error
         return folder
 
     def _detector(self, model: KnownModel) -> Path:
@@ -254,6 +250,15 @@ def _locked(home: Path, note: Note) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Turn errors of writing a folder into DownloadError."""
+    try:
+        yield
+    except OSError as error:
+        raise DownloadError(f"cannot write {folder}: {error.strerror or error}; free some space, or set XDG_CACHE_HOME") from error
+
+
 def _folder(home: Path, model: KnownModel) -> Path:
     key = hashlib.sha256(f"{_package_key()} {model.git_blob}".encode())
     return home / f"{model.name.removeprefix(_PREFIX)}-{key.hexdigest()[:12]}"
@@ -288,5 +293,5 @@ def _choice(home: Path) -> str | None:
 
 
 def _write_choice(home: Path, model: KnownModel) -> None:
-    with writing_file(home / _CHOICE_FILE) as path:
+    with _explained(home), writing_file(home / _CHOICE_FILE) as path:
         path.write_text(model.name, encoding="utf-8")

@@ -159,6 +159,16 @@ def test_a_disk_without_room_is_explained(pull, tmp_path, monkeypatch, size):
         assert engines_in(disk.folder / "edge-hoi" / "photo") == []
 
 
+def test_a_disk_without_room_for_a_brought_file_is_named_and_not_the_file(pull, detector, tmp_path, monkeypatch):
+    with mounted(tmp_path / "disk", "3m") as disk:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(disk.folder))
+        code, shown = pull("--from", detector)
+        home = disk.folder / "edge-hoi" / "photo"
+        assert code == 8, shown
+        assert f"cannot write {home}: No space left on device; free some space, or set XDG_CACHE_HOME" in shown
+        assert [path.name for path in home.iterdir()] == [".lock"]
+
+
 def remount_read_only(folder):
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
 
