@@ -85,7 +85,7 @@ def test_example_own_sink(example, short_clip, tmp_path):
     printed = example("own_sink", short_clip)
     rows = (tmp_path / "events.csv").read_text().splitlines()
     assert printed == f"{len(rows)} events in events.csv\n"
-    assert rows[0].split(",")[1:3] == ["started", "person sitting on chair"]
+    assert rows[0].split(",")[1:3] == ["started", "person riding bicycle"]
 
 
 def test_example_own_backend(example_alone, photo):

@@ -99,7 +99,7 @@ def test_a_misspelt_key(run, tmp_path):
     (tmp_path / "config.yaml").write_text("sources:\n  - ulr: street.mp4\n")
     result, errors = run("config.yaml")
     assert result.returncode == 2
-    assert errors == ["error: config.yaml: sources[0].ulr: unknown key; did you mean `url`?"]
+    assert errors == ["error: config.yaml:2: sources[0].ulr: unknown key; did you mean `url`?"]
 
 
 def test_a_misspelt_verb(run, tmp_path):

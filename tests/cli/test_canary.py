@@ -204,7 +204,7 @@ def test_an_error_of_the_configuration_quotes_no_value(tmp_path, edge_hoi, fault
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(fault))
     code, printed = edge_hoi("run", tmp_path / "a.yaml")
     assert code == 2
-    assert "a.yaml: " in printed
+    assert "a.yaml:" in printed
     assert CANARY not in printed
 
 

@@ -26,6 +26,7 @@ from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.errors import ConfigError, SourceError
 from edge_hoi.ingest import IsolatedSource, ReaderState, open_source
 from edge_hoi.ingest.frame_ring import FrameRing
+from edge_hoi.lab.soak.camera import FaultyCamera
 from edge_hoi.pipeline.build import make_reader
 
 FIRST_FRAME_AT = datetime(2026, 1, 2, 3, 4, 5, 678901, timezone(timedelta(hours=2)))
@@ -341,13 +342,10 @@ def test_a_reader_stops_at_once_and_ends_the_child_in_a_hung_read(silent_server)
 
 
 def test_a_reader_restarts_a_live_source_whose_child_died_and_counts_it(long_clip):
-    reader, _ = make_reader(SourceConfig(url=str(long_clip), mode="live", memory_limit=LIMIT, target_fps=5), "door")
-    reader.mailbox.policy = "lossless"
-
     def children():
         return [process for process in psutil.Process().children() if "decoding_process" in " ".join(process.cmdline())]
 
-    with reader:
+    with FaultyCamera(long_clip) as camera, make_reader(SourceConfig(url=camera.url, memory_limit=LIMIT), "door")[0] as reader:
         first = reader.mailbox.get(60)
         (child,) = children()
         child.send_signal(signal.SIGSEGV)

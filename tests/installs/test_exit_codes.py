@@ -5,6 +5,7 @@ import re
 import pytest
 
 from edge_hoi import errors
+from edge_hoi.cli.lab.soak import FAILED_EXIT_CODE
 from edge_hoi.cli.run import CUT_SHORT_EXIT_CODE, INCOMPLETE_EXIT_CODE
 
 
@@ -26,7 +27,7 @@ def test_the_table_lists_every_error_under_its_code(table):
 
 def test_the_table_lists_every_code(table):
     codes = {one.exit_code for one in subclasses(errors.EdgeHoiError)}
-    assert list(table) == sorted({0, *codes, CUT_SHORT_EXIT_CODE, INCOMPLETE_EXIT_CODE})
+    assert list(table) == sorted({0, *codes, CUT_SHORT_EXIT_CODE, FAILED_EXIT_CODE, INCOMPLETE_EXIT_CODE})
 
 
 def test_no_other_code_is_written_in_the_commands(repository):
@@ -36,7 +37,7 @@ def test_no_other_code_is_written_in_the_commands(repository):
         for path in (repository / "edge_hoi" / "cli").rglob("*.py")
         for match in re.findall(r"(?:typer\.Exit|sys\.exit)\((\w+)\)", path.read_text())
     }
-    assert written <= {"1", "code", "CUT_SHORT_EXIT_CODE", "INCOMPLETE_EXIT_CODE"}
+    assert written <= {"1", "code", "CUT_SHORT_EXIT_CODE", "INCOMPLETE_EXIT_CODE", "FAILED_EXIT_CODE"}
 
 
 @pytest.mark.parametrize(
