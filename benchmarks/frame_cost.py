@@ -132,7 +132,7 @@ def baseline_costs(video: Path, description: InputDescription, frames: int) -> C
 
 
 def moving_boxes() -> Iterator[supervision.Detections]:
-    """Yield detections of boxes that move to and fro in a frame of 1280x720."""
+    """Yield detections of boxes that move back and forth in a frame of 1280x720."""
     start = np.stack([np.linspace(0, 1000, BOXES), np.linspace(400, 0, BOXES)], axis=1)
     number = 0
     while True:
