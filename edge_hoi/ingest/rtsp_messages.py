@@ -8,7 +8,6 @@ import re
 _PACKET_HEADER_BYTES = 4
 _MAX_HEADER_BYTES = 64 << 10
 _MAX_BODY_BYTES = 1 << 20
-_MAX_REASON_BYTES = 80
 _BLANK_LINES = re.compile(rb"[\r\n]+")
 _HEADER_END = re.compile(rb"\n\r*\n")
 _STATUS = re.compile(rb"RTSP/\S*[ \t]+(\d{3})\b[ \t]*(.*)")
@@ -22,7 +21,7 @@ class RtspMessages:
 
     Attributes:
         redirect: The address of a redirect, after which nothing more is passed on; None without one.
-        refusal: Status and reason of the last reply if it is an error, else None.
+        refusal: Status of the last reply if it is an error, else None; not its reason, which may repeat the address with its secrets.
         is_last: Whether the next reply that is no error is the last one that is read; set it when FFmpeg asks the server to play.
         has_ended: Whether that reply was read, or none that follows matters.
     """
@@ -34,7 +33,7 @@ class RtspMessages:
             peer: IP address of the server, from which alone packets may come.
         """
         self.redirect: str | None = None
-        self.refusal: tuple[int, str] | None = None
+        self.refusal: int | None = None
         self.is_last = False
         self.has_ended = False
         self._peer = peer.encode()
@@ -85,7 +84,7 @@ class RtspMessages:
             if status[1].startswith(b"3"):
                 self.redirect = next((match[1].decode("latin-1") for line in lines if (match := _LOCATION.match(line))), "")
                 return b""
-            self.refusal = (int(status[1]), status[2][:_MAX_REASON_BYTES].decode("ascii", "replace")) if status[1][:1] in b"45" else None
+            self.refusal = int(status[1]) if status[1][:1] in b"45" else None
             self.has_ended = self.is_last and self.refusal is None
             start = b"RTSP/1.0 %b %b" % (status[1], status[2])
         kept = [self._with_peer(line) for line in lines if not _LENGTH.match(line) and not line.lower().startswith(b"content-length:")]

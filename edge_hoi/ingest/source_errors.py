@@ -109,10 +109,10 @@ def ffmpeg_source_error(error: av.FFmpegError, url: str, kind: SourceKind) -> So
     return source_error(url, kind, code)
 
 
-def status_error(url: str, kind: SourceKind, status: int, reason: str = "") -> SourceError:
+def status_error(url: str, kind: SourceKind, status: int) -> SourceError:
     """Create the error of a server's answer by its status (RFC 9110, section 15; RFC 2326, section 11)."""
     code = _CODE_OF_STATUS.get(status, "unreachable")
-    cause = f"the server answered {status} {reason}".rstrip() if code == "unreachable" else None
+    cause = f"the server answered {status}" if code == "unreachable" else None
     return source_error(url, kind, code, cause, _FIX_OF_STATUS.get(status))
 
 

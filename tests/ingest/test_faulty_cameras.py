@@ -51,9 +51,9 @@ def wait_for(condition, seconds=60.0):
         (401, "unauthorized", "the password was refused"),
         (403, "unauthorized", "the password was refused"),
         (404, "not_found", "no such stream"),
-        (453, "unreachable", "the server answered 453 Refused; let fewer viewers watch it"),
+        (453, "unreachable", "the server answered 453; let fewer viewers watch it"),
         (500, "unreachable", "the server answered 500"),
-        (503, "unreachable", "the server answered 503 Refused; it is starting or has too many viewers"),
+        (503, "unreachable", "the server answered 503; it is starting or has too many viewers"),
     ],
 )
 def test_a_server_that_refuses_is_quoted_and_only_401_and_403_are_of_the_password(camera, method, status, code, words):

@@ -122,13 +122,14 @@ def test_the_command_offered_for_a_folder_of_videos_works(shell, tmp_path):
     folder.mkdir()
     for name in ("a.mp4", "b b.mp4"):
         shutil.copy(DEMO_CLIP, folder / name)
-    refused = shell("run", "--source", str(folder))
-    assert refused.code == 3
+    refused = shell("detect", str(folder))
+    assert refused.code == 3, refused
     command = refused.err.splitlines()[-1].partition("`")[2].rpartition("`")[0]
     program = tmp_path / "bin" / "edge-hoi"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {" ".join(PROGRAM)} "$@" --max-frames 20\n')
     program.chmod(0o755)
     path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
-    subprocess.run(["bash", "-c", command], env={**os.environ, "PATH": path}, capture_output=True, timeout=300, check=True)
-    assert sorted(path.name for path in folder.glob("*.jsonl")) == ["a.jsonl", "b b.jsonl"]
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, timeout=300, check=True)
+    sources = {json.loads(line)["source"] for line in (tmp_path / "events.jsonl").read_text().splitlines()}
+    assert len(sources) == 2
