@@ -127,7 +127,7 @@ class RtspRelay:
                 passed = messages.take(data)
                 owes_reply = owes_reply and not passed
                 # Before FFmpeg sees it, which then ends.
-                self.error = messages.refusal and status_error(self._url, SourceKind.RTSP, messages.refusal)
+                self.error = None if messages.refusal is None else status_error(self._url, SourceKind.RTSP, messages.refusal)
                 client.sendall(passed)
                 if messages.redirect is not None:
                     self._redirect(messages.redirect)
