@@ -97,8 +97,8 @@ class MediaStore:
         path = self.folder / camera / f"{name}{SUFFIXES[media_type]}"
         try:
             with self._lock:
-                self._forget(path)
                 self._make_room(camera, len(data))
+                self._forget(path)
                 path.parent.mkdir(exist_ok=True)
                 with writing_file(path) as unfinished, unfinished.open("r+b") as file:
                     file.write(data)
@@ -125,7 +125,7 @@ class MediaStore:
     def _find_files(self) -> None:
         found = []
         for path in self.folder.glob("*/*"):
-            if not _OWN.fullmatch(path.name) or path.is_symlink():
+            if not _OWN.fullmatch(path.name) or path.is_symlink() or path.parent.is_symlink():
                 continue
             if path.suffix == ".unfinished":
                 path.unlink(missing_ok=True)
@@ -138,6 +138,13 @@ class MediaStore:
     def _make_room(self, camera: str, size_bytes: int) -> None:
         """Delete the oldest files until a further one keeps within every limit; raise `EdgeHoiError` where that is not possible."""
         settings = self._settings
+        # Nothing is deleted for a file that would not fit even then.
+        if size_bytes > settings.max_megabytes * _MEGABYTE:
+            raise self._no_room("max_megabytes")
+        if settings.max_megabytes_per_camera is not None and size_bytes > settings.max_megabytes_per_camera * _MEGABYTE:
+            raise self._no_room("max_megabytes_per_camera")
+        if shutil.disk_usage(self.folder).free + self._bytes.total() - size_bytes < settings.reserve_megabytes * _MEGABYTE:
+            raise self._no_room("reserve_megabytes")
         if settings.max_age_days is not None:
             latest = self._clock() - settings.max_age_days * 86_400
             while (oldest := self._oldest()) is not None and oldest.written_seconds < latest:
@@ -153,10 +160,12 @@ class MediaStore:
         while not is_enough():
             oldest = self._oldest(camera)
             if oldest is None:
-                raise EdgeHoiError(
-                    f"{self.folder}: `{limit}` leaves no room for another file; free space on the disk, or change that limit"
-                )
+                raise self._no_room(limit)
             self._delete(oldest)
+
+    def _no_room(self, limit: str) -> EdgeHoiError:
+        fix = "free space on the disk, or lower that limit" if limit == "reserve_megabytes" else "raise that limit"
+        return EdgeHoiError(f"{self.folder}: `{limit}` leaves no room for another file; {fix}")
 
     def _oldest(self, camera: str | None = None) -> _Entry | None:
         return next((entry for entry in self._entries.values() if camera in (None, entry.camera)), None)

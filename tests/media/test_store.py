@@ -192,3 +192,42 @@ def test_a_killed_process_leaves_no_half_file_that_was_referenced(tmp_path, atte
     MediaStore(StoreSettings(path=str(tmp_path)))
     for path in (tmp_path / "gate").iterdir():
         assert (path.suffix, path.stat().st_size) == (".mp4", 400_000)
+
+
+@pytest.mark.parametrize("limit", ["max_megabytes", "max_megabytes_per_camera"])
+def test_nothing_is_deleted_for_a_file_that_would_not_fit_even_then(make_store, limit):
+    store = make_store(**{limit: 0.002})
+    put(store, 1)
+    with pytest.raises(EdgeHoiError, match=f"`{limit}` leaves no room for another file; raise that limit"):
+        put(store, 2, size=2001)
+    with pytest.raises(EdgeHoiError, match=limit):
+        put(store, 1, size=2001)  # in place of the first
+    assert numbers(store) == [1]
+    put(store, 3, size=1000)
+    put(store, 4, size=1000)  # the first still counts
+    assert numbers(store) == [3, 4]
+
+
+def test_nothing_is_deleted_for_a_reserve_that_cannot_be_reached(make_store, monkeypatch):
+    store = make_store(reserve_megabytes=1)
+    put(store, 1)
+    monkeypatch.setattr(store_module.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 500_000))
+    with pytest.raises(EdgeHoiError, match="`reserve_megabytes` leaves no room"):
+        put(store, 2)
+    assert numbers(store) == [1]
+
+
+def test_linked_folders_are_left_alone(make_store, tmp_path):
+    evidence = tmp_path / "evidence"
+    evidence.mkdir()
+    kept = evidence / f"{1:032x}-00000000.jpg"
+    kept.write_bytes(bytes(1000))
+    (evidence / f"{2:032x}-00000000.jpg.1.unfinished").write_bytes(b"")
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / "keep").symlink_to(evidence)
+    store = make_store(max_megabytes=0.0015)
+    for number in (3, 4):
+        put(store, number)
+    assert numbers(store) == [4]
+    assert kept.exists()
+    assert len(list(evidence.iterdir())) == 2
