@@ -52,7 +52,8 @@ def rate_snapshot(frame: Frame, event: Event, tracked: TrackedInteractions) -> f
     if not len(rows):
         return 0.0
     image = frame.reduced
-    box = _around(event, tracked, rows) * (image.shape[1] / frame.width)
+    scale_x, scale_y = image.shape[1] / frame.width, image.shape[0] / frame.height
+    box = _around(event, tracked, rows) * np.array([scale_x, scale_y, scale_x, scale_y], np.float32)
     left, top, right, bottom = _clamped(box, image)
     pair = image[top:bottom, left:right]
     scale = min(1.0, _RATED_SIDE / max(pair.shape[:2]))
