@@ -222,7 +222,9 @@ class SourceReader:
                     raise SourceError(f"{source.info.masked_url} ended its stream.", code="unreachable", is_retryable=True)
         except SourceError as error:
             if not self._stopping.is_set():
-                self.error = error
+                # Without its frames, which hold the source, whose memory would wait for a full garbage collection.
+                error.__context__ = None
+                self.error = error.with_traceback(None)
                 self.crashes += error.code in _CRASHES
         except Exception as error:  # a bug ends this source only
             self.error = defect_error(self.source_id, error)

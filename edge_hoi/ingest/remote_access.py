@@ -7,6 +7,8 @@ import time
 import weakref
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -40,6 +42,16 @@ class Deadline:
         if seconds <= 0:
             raise TimeoutError
         return seconds
+
+
+@lru_cache(maxsize=16)
+def _tls_context(ca_file: str | None, _modified_ns: int, *, tls_verify: bool) -> ssl.SSLContext:
+    """Load certificates once for all connections of all sources: they take 1 MB, and cameras reconnect often."""
+    context = ssl.create_default_context(cafile=ca_file)
+    if not tls_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 class RemoteAccess:
@@ -80,14 +92,11 @@ class RemoteAccess:
         self._hosts = {host.lower() for host in (parts.hostname or "", *allowed_hosts)}
         self._nearest: int | None = None
         try:
-            self._tls = ssl.create_default_context(cafile=ca_file)
+            self._tls = _tls_context(ca_file, Path(ca_file).stat().st_mtime_ns if ca_file else 0, tls_verify=tls_verify)
         except OSError as error:  # of which ssl.SSLError is one
             raise ConfigError(
                 f"ca_file {ca_file} cannot be read as certificates: {error.strerror or error}; give a file in PEM."
             ) from error
-        if not tls_verify:
-            self._tls.check_hostname = False
-            self._tls.verify_mode = ssl.CERT_NONE
 
     def check(self, url: str) -> None:
         """Raise `SourceError` unless the source may lead to this URL."""
