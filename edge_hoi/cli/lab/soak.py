@@ -60,8 +60,10 @@ def _show(report: "SoakReport") -> None:
     for column in ("times", "frames again after, longest"):
         table.add_column(column, justify="right")
     for fault, reports in sorted(by_fault.items()):
-        longest = max((each.recovery_seconds for each in reports if each.recovery_seconds is not None), default=None)
-        table.add_row(fault, str(len(reports)), "never" if longest is None else f"{longest:.1f} s")
+        seconds = [each.recovery_seconds for each in reports]
+        never = seconds.count(None)
+        longest = f"{max(each for each in seconds if each is not None):.1f} s" if never < len(seconds) else ""
+        table.add_row(fault, str(len(reports)), ", ".join(filter(None, (longest, f"{never} times never" if never else ""))))
     out.print(table)
     for camera in report.cameras:
         counts = ", ".join(f"{name} {camera[name]}" for name in ("frames", "skipped", "corrupt", "unreadable", "reconnections", "events"))

@@ -202,9 +202,13 @@ def _disturb(
     while not stop.wait(chosen.uniform(*_PAUSE_SECONDS)):
         fault = chosen.choice(list(kinds))
         began = time.monotonic()
-        with kinds[fault](camera):
-            stop.wait(chosen.uniform(*_FAULT_SECONDS))
-            state = observer.statuses[name].state
+        try:
+            with kinds[fault](camera):
+                stop.wait(chosen.uniform(*_FAULT_SECONDS))
+                state = observer.statuses[name].state
+        except Exception as error:
+            report.failures.append(f"{name}: its faults ended at {fault}: {type(error).__name__}: {error}")
+            return
         ended = time.monotonic()
         is_back = _wait_for_frame(name, observer, stop, seconds=2 * RECOVERY_SECONDS)
         if stop.is_set():
