@@ -86,10 +86,16 @@ class PairTrainer:
                 f"training on pairs needs at least {config.batch_size + config.held_out} images with interactions (a batch of "
                 f"{config.batch_size}, and {config.held_out} held out), got {len(scenes)}; lower the batch or the number held out"
             )
+        held_out_of_more = max(2, config.held_out // 4)
+        if more is not None and len(more) <= held_out_of_more:
+            raise TrainingError(
+                f"training on V-COCO's pairs too needs more than {held_out_of_more} of its images with interactions, which are held out, "
+                f"got {len(more)}; lower the number held out"
+            )
         self.config, self.folder = config, folder
         self._report = report
         self._random = torch.Generator().manual_seed(config.seed)
-        parts = [split_scenes(scenes, config.held_out), *([split_scenes(more, config.held_out // 4)] if more else [])]
+        parts = [split_scenes(scenes, config.held_out), *([split_scenes(more, held_out_of_more)] if more is not None else [])]
         self._to_calibrate, self.held_out, to_train = zip(*parts, strict=True)
         self.scenes = join_scenes(*to_train)
         first, rows = len(to_train[0]), torch.arange(len(self.scenes))
