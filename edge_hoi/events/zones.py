@@ -89,7 +89,7 @@ class LineSettings(_Shape):
     @model_validator(mode="after")
     def _check_ends(self) -> Self:
         if len(self.points) != 2 or self.points[0] == self.points[1]:
-            raise ValueError(f"a line has two different points, got {len(self.points)}; for a bend use two lines")
+            raise ValueError(f"a line has two different points, got {list(self.points)}; for a bend use two lines")
         return self
 
 

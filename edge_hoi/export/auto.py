@@ -88,7 +88,7 @@ def build_fastest(
         refused |= dict.fromkeys(built.keys() - milliseconds.keys(), "this device runs it in another precision")
         if not milliseconds:
             raise EngineError(f"{device} runs {', '.join(built)} in other precisions; name one with --precision, such as fp16")
-        requests = os.cpu_count() or 1
+        requests = min(4, os.cpu_count() or 1)  # as a run with `requests: auto`
         progress(f"measuring their throughput with {requests} frames in flight")
         rates = _throughput({precision: folders[precision] for precision in milliseconds}, requests, runs_on)
         fastest = min(milliseconds, key=milliseconds.__getitem__)
