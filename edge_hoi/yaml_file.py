@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def line_of(path: Path, max_bytes: int, location: Iterable[int | str]) -> int | 
         The line, from 1; None where the file cannot be read again.
     """
     try:
-        node = yaml.compose(read_regular(path, max_bytes).decode(), _Loader)
+        node = _compose(read_regular(path, max_bytes))
     except (ConfigError, OSError, ValueError, yaml.YAMLError, RecursionError):
         return None
     line = None
@@ -74,6 +75,13 @@ def line_of(path: Path, max_bytes: int, location: Iterable[int | str]) -> int | 
             break
         line, node = _line(found[0]), found[1]
     return line
+
+
+@lru_cache(maxsize=1)
+def _compose(content: bytes) -> yaml.Node | None:
+    """Compose once for all errors of a file."""
+    node: yaml.Node | None = yaml.compose(content.decode(), _Loader)
+    return node
 
 
 class _Loader(yaml.SafeLoader):
