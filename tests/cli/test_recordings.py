@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from edge_hoi.cli import main
 from edge_hoi.cli.display import clock_time
 from edge_hoi.cli.recordings import RecordingsDisplay, recordings_table
 from edge_hoi.config import SourceConfig
@@ -43,6 +44,25 @@ def lines_of(path):
 
 def cameras_of(path):
     return [json.loads(line)["partitionkey"] for line in lines_of(path)]
+
+
+@pytest.mark.usefixtures("compiled_once")
+def test_a_list_with_a_bad_file_leaves_the_others_complete_and_resumes_to_nothing_new(archive, tmp_path, capsys):
+    def run_list(*more):
+        with pytest.raises(SystemExit) as ended:
+            main(["run", str(archive), "--engine", "default", "--events", str(tmp_path / "all.jsonl"), "--jobs", "1", *more])
+        return ended.value.code, capsys.readouterr().err
+
+    code, printed = run_list("--max-frames", "90")
+    assert code == SourceError.exit_code
+    assert "error: broken: " in printed
+    first = lines_of(tmp_path / "all.jsonl")
+    assert cameras_of(tmp_path / "all.jsonl") == ["b"] * len(first)
+    assert len(first) > 0
+    (archive / "broken.mp4").unlink()
+    code, _ = run_list("--max-frames", "90", "--resume")
+    assert code == 0
+    assert lines_of(tmp_path / "all.jsonl") == first
 
 
 @pytest.mark.slow
