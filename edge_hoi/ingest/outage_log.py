@@ -24,12 +24,10 @@ class OutageLog:
     def lost(self, error: Exception) -> None:
         """Log that the source failed or could not be opened again, if it is time to."""
         now = time.monotonic()
-        is_new = self._began_at is None
         if self._began_at is None:
             self._began_at, self._attempts = now, 0
         self._attempts += 1
         if now < self._next_line_at:
-            self._unreported += is_new
             return
         if self._is_reported:
             _logger.warning("%s: still away after %s (attempts: %d): %s", self._source_id, self._duration(now), self._attempts, error)
@@ -47,6 +45,8 @@ class OutageLog:
         if self._is_reported:
             _logger.warning("%s: back after %s (attempts: %d)", self._source_id, self._duration(now), self._attempts)
             self._next_line_at = now + _PAUSE_SECONDS
+        else:
+            self._unreported += 1
         self._began_at, self._is_reported = None, False
 
     def _duration(self, now: float) -> str:

@@ -38,14 +38,18 @@ _KIND_OF_SCHEME = {"rtsp": SourceKind.RTSP, "rtsps": SourceKind.RTSP, "http": So
 
 def local_path(url: str) -> Path:
     """Return the path of a `file://` URL or plain path; with accents, in the Unicode form that exists (macOS decomposes them)."""
-    path = unquote(url[len("file://") :], errors="surrogateescape") if url[: len("file://")].lower() == "file://" else url
+    path = unquote(url[len("file://") :], errors="surrogateescape") if _is_file_url(url) else url
     forms = [path, *([] if path.isascii() else [unicodedata.normalize(form, path) for form in ("NFC", "NFD")])]
     return Path(next(filter(os.path.exists, forms), path))
 
 
 def is_local(url: str) -> bool:
     """Whether a source is a file or folder of this machine."""
-    return "://" not in url or url[: len("file://")].lower() == "file://"
+    return "://" not in url or _is_file_url(url)
+
+
+def _is_file_url(url: str) -> bool:
+    return url[: len("file://")].lower() == "file://"
 
 
 def source_kind(url: str) -> SourceKind:

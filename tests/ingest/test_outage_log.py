@@ -58,3 +58,16 @@ def test_a_source_that_was_never_away_is_not_back(at):
     at(0)
     OutageLog("door").back()
     assert at(0) == []
+
+
+def test_an_outage_that_is_reported_late_does_not_count_itself(at):
+    log = OutageLog("door")
+    at(0)
+    log.lost(OSError("it broke."))
+    at(1)
+    log.back()
+    at(2)
+    log.lost(OSError("it broke."))  # within the pause after the last line
+    at(90)
+    log.lost(OSError("it broke."))
+    assert at(90) == ["door: it broke. It is tried again until it is back."]
