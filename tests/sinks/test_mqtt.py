@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 from busy_machine import within
 from sample_events import make_episode, make_events
-from servers.mosquitto import Listener, Mosquitto, require_mosquitto, retained
+from servers.mosquitto import Listener, retained
 
 from edge_hoi.config import parse_config
 from edge_hoi.errors import ConfigError, EventRefusedError, MissingDependencyError, SinkFaultError, SinkUnavailableError
@@ -24,21 +24,6 @@ from edge_hoi.sinks.mqtt.topics import Topics
 
 CONTEXT = SinkContext("site", ("gate", "dock"))
 CANARY = "c@nary/p%ss:wörd"
-
-
-@pytest.fixture
-def start_broker(tmp_path):
-    """Return a function that starts a broker: `start_broker(users=..., lines=..., access=...)`."""
-    require_mosquitto()
-    brokers = []
-
-    def start(**options):
-        brokers.append(Mosquitto(tmp_path / f"broker-{len(brokers)}", **options))
-        return brokers[-1]
-
-    yield start
-    for broker in brokers:
-        broker.stop()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from sample_events import make_episode
-from servers.mosquitto import Listener, Mosquitto, require_mosquitto, retained
+from servers.mosquitto import Listener, retained
 
 from edge_hoi.errors import SinkUnavailableError
 from edge_hoi.sinks import Message, SinkContext
@@ -22,20 +22,6 @@ def image(name, size=2000):
 
 FIRST, SECOND, OTHER, HUGE = image("first"), image("second"), image("other"), image("huge", 200_000)
 FILES = {media.uri: data for media, data in (FIRST, SECOND, OTHER, HUGE)}
-
-
-@pytest.fixture
-def start_broker(tmp_path):
-    require_mosquitto()
-    brokers = []
-
-    def start(**options):
-        brokers.append(Mosquitto(tmp_path / f"broker-{len(brokers)}", **options))
-        return brokers[-1]
-
-    yield start
-    for broker in brokers:
-        broker.stop()
 
 
 def make_sink(broker, *, files=FILES, **settings):
