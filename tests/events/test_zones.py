@@ -233,7 +233,7 @@ def test_what_is_known_of_a_deleted_track_is_deleted():
         (ZoneSettings, [(0, 0), (1, 0), (1, 1.2)], "are shares of the frame from 0 to 1, or pixels"),
         (ZoneSettings, [(0, 0), (1, 0), (1, -0.1)], "greater than or equal to 0"),
         (ZoneSettings, [(0, 0), (1, 0), (1, float("nan"))], "finite number"),
-        (LineSettings, [(0, 0)], "a line has two different points, got 1"),
+        (LineSettings, [(0, 0)], r"a line has two different points, got \[\(0\.0, 0\.0\)\]"),
         (LineSettings, [(0, 0), (0, 0)], "a line has two different points"),
         (LineSettings, [(0, 0), (0.5, 1), (1, 0)], "for a bend use two lines"),
     ],
