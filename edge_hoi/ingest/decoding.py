@@ -1,246 +1,29 @@
-"""Decode video with FFmpeg: open containers, choose a stream, tolerate damage, detect timeouts and truncated files."""
+"""Decode a stream of video with FFmpeg: tolerate damage, detect timeouts and truncated files."""
 
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 import av
-from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
-from av.stream import Discard, Disposition
 
-from edge_hoi.config_types import Decoder
-from edge_hoi.errors import SourceError
+from edge_hoi.ingest.connection import Connection
 from edge_hoi.ingest.damage import Damage
-from edge_hoi.ingest.ffmpeg_options import FAULTY_CODECS, limiting_options
-from edge_hoi.ingest.hardware import choose_device
-from edge_hoi.ingest.http_client import HttpClient
 from edge_hoi.ingest.packets import PacketCopier
-from edge_hoi.ingest.rtsp_relay import RtspRelay
 from edge_hoi.ingest.source import SourceTally
 from edge_hoi.ingest.source_errors import ffmpeg_source_error, source_error
-from edge_hoi.ingest.url import SourceKind, local_path
-from edge_hoi.ingest.watchdog import Watchdog
+from edge_hoi.ingest.url import SourceKind
 from edge_hoi.masking import mask_url
-from edge_hoi.types import MAX_PIXELS
 
 _logger = logging.getLogger(__name__)
 
-_MAX_FPS = 240  # FFmpeg guesses rates such as 90000 for streams that declare none
 _FIRST_FRAME_SECONDS = 30.0  # longer than usual key frame intervals
 _TRUNCATION_SECONDS = 0.5  # tolerance: containers round the length that they declare
 _NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
-# Metadata that is not UTF-8 must not stop a video. PyAV 19 never raises on it, and has no such argument.
-_TOLERATE_METADATA: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """How to open a video.
-
-    Attributes:
-        url: The source's URL or path, with its secrets.
-        kind: The kind of the source.
-        location: The URL for FFmpeg.
-        open_timeout_seconds: Longest wait until it is open.
-        read_timeout_seconds: Longest wait for a frame, and before the first one for a packet of video.
-        format: FFmpeg's name of the input format; None to detect it.
-        options: FFmpeg's options.
-        network: Connects to its server; None for what is no network source.
-        is_tls_verified: Whether its server's certificate is verified; None without TLS.
-        max_pixels: Frames with more pixels are not decoded. FFmpeg counts rows as padded to a multiple of 64 pixels.
-        is_stopped: Asked before each packet is read; once it returns True, reading ends with `SourceError`.
-        watchdog: Interrupts waits for a network source or a device.
-        decoder: What to decode on, where it works.
-        video_stream: Number of the video stream among several, from 0; None for the one that fits best.
-        least_size: Least width and height of the video stream that fits best, the smallest such; None for the largest stream.
-    """
-
-    url: str = field(repr=False)
-    kind: SourceKind
-    location: str = field(repr=False)
-    open_timeout_seconds: float
-    read_timeout_seconds: float
-    format: str | None = None
-    options: dict[str, str] = field(default_factory=dict)
-    network: HttpClient | RtspRelay | None = None
-    is_tls_verified: bool | None = None
-    max_pixels: int = MAX_PIXELS
-    is_stopped: Callable[[], bool] = lambda: False
-    watchdog: Watchdog | None = None
-    decoder: Decoder = "cpu"
-    video_stream: int | None = None
-    least_size: tuple[int, int] | None = None
-
-    def allow(self, seconds: float) -> None:
-        """Allow this many seconds for what is waited for next."""
-        if self.watchdog is not None:
-            self.watchdog.allow(seconds)
-        if self.network is not None:
-            self.network.restart(seconds)
-
-    def pause(self) -> None:
-        """Wait for nothing until `allow`."""
-        if self.watchdog is not None:
-            self.watchdog.pause()
-
-    @property
-    def interruption(self) -> SourceError | None:
-        """The error if it was stopped or took too long, else None."""
-        if self.is_stopped():
-            return source_error(self.url, self.kind, "unreachable", "it was stopped")
-        if self.watchdog is not None and self.watchdog.has_expired:
-            return source_error(self.url, self.kind, "timeout")
-        return None
-
-    @property
-    def error(self) -> SourceError | None:
-        """What ended the data, of which FFmpeg knows nothing."""
-        return self.interruption or (None if self.network is None else self.network.error)
-
-    def close(self) -> None:
-        """Close what is open besides FFmpeg's container."""
-        if self.watchdog is not None:
-            self.watchdog.close()
-        if self.network is not None:
-            self.network.close()
-
-
-def file_connection(url: str, max_pixels: int = MAX_PIXELS, is_stopped: Callable[[], bool] = lambda: False) -> Connection:
-    """Return the connection of a local file by its path or `file://` URL."""
-    # The prefix makes FFmpeg read it as a path: it would read `a:b.mp4` as protocol `a`. The timeouts have no effect on files.
-    location = f"file:{local_path(url).absolute()}"
-    return Connection(url, SourceKind.FILE, location, 10.0, 10.0, max_pixels=max_pixels, is_stopped=is_stopped)
-
-
-def open_container(connection: Connection) -> InputContainer:
-    """Open a container, or raise `SourceError`."""
-    connection.allow(connection.open_timeout_seconds)
-    try:
-        return _open_network(connection, connection.network) if connection.network else _open(connection)
-    except SourceError as error:
-        connection.close()
-        raise (connection.error or error) from None
-    except BaseException:
-        connection.close()
-        raise
-
-
-def _open_network(connection: Connection, network: HttpClient | RtspRelay) -> InputContainer:
-    while True:
-        network.start(connection.open_timeout_seconds)
-        network.restart(connection.open_timeout_seconds)
-        try:
-            container = _open(replace(connection, location=network.location, format=network.format))
-        except SourceError:
-            if network.follows_redirect():
-                continue
-            raise
-        if network.error is not None and network.error.code == "refused":  # which FFmpeg tolerates in a part of HLS
-            container.close()
-            raise network.error
-        return container
-
-
-def _open(connection: Connection) -> InputContainer:
-    device = choose_device(connection.decoder)
-    try:
-        container: InputContainer = av.open(
-            connection.location,
-            mode="r",
-            format=connection.format,
-            options=limiting_options(connection.kind, connection.max_pixels) | connection.options,
-            io_open=None if connection.network is None else connection.network.io_open,
-            hwaccel=None if device is None else HWAccel(device_type=device, allow_software_fallback=True),
-            **_TOLERATE_METADATA,
-        )
-    except av.FFmpegError as error:
-        raise ffmpeg_source_error(error, connection.url, connection.kind) from None
-    return container
-
-
-def video_stream(container: InputContainer, connection: Connection, source_id: str) -> av.VideoStream:
-    """Return the video stream to decode, the one that fits best if there are several; which is said once in the log.
-
-    Raises:
-        SourceError: `not_video`, there is none; `unsupported`, there is no decoder for it; `refused`, its frames are too large;
-            `not_found`, there is none of this number.
-    """
-    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-    known = [stream for stream in streams if _is_video(stream)]
-    if connection.video_stream is not None:
-        if connection.video_stream >= len(known):
-            cause = f"it has {len(known)} video streams, none with number {connection.video_stream}"
-            raise source_error(connection.url, connection.kind, "not_found", cause, "set video_stream to one of them, from 0")
-        stream = known[connection.video_stream]
-    elif known:
-        stream = _best_fit(known, connection.least_size)
-    elif streams:
-        raise source_error(connection.url, connection.kind, "unsupported", "there is no decoder for its video")
-    else:
-        cause = "it contains no video" + (" but a cover" if container.streams.video else "")
-        raise source_error(connection.url, connection.kind, "not_video", cause)
-    if len(known) > 1 and connection.video_stream is None:
-        _note_choice(source_id, known.index(stream), tuple((each.codec_context.width, each.codec_context.height) for each in known))
-    for other in container.streams:
-        other.discard = Discard.default if other.type != "video" or other is stream else Discard.all
-    context = stream.codec_context
-    if context.name in FAULTY_CODECS:
-        cause, fix = f"this FFmpeg's decoder of {context.name} is not safe", "use Python 3.11 or later, or convert it to H.264"
-        raise source_error(connection.url, connection.kind, "unsupported", cause, fix)
-    if context.width * context.height > connection.max_pixels:
-        cause = f"its frames have {context.width}x{context.height} pixels, more than max_pixels={connection.max_pixels}"
-        raise source_error(connection.url, connection.kind, "refused", cause, "raise max_pixels, or make it smaller")
-    context.options = {"max_pixels": str(connection.max_pixels)}
-    if context.name == "mjpeg":
-        context.options |= {"err_detect": "explode"}  # else what is missing of an image is green
-    return stream
-
-
-def _is_video(stream: object) -> TypeGuard[av.VideoStream]:
-    return isinstance(stream, av.VideoStream) and stream.codec_context is not None
-
-
-def _best_fit(streams: Sequence[av.VideoStream], least_size: tuple[int, int] | None) -> av.VideoStream:
-    """Return the smallest stream of at least this size, or the largest."""
-
-    def pixels(stream: av.VideoStream) -> int:
-        return stream.codec_context.width * stream.codec_context.height
-
-    enough = [
-        stream
-        for stream in streams
-        if least_size and stream.codec_context.width >= least_size[0] and stream.codec_context.height >= least_size[1]
-    ]
-    return min(enough, key=pixels) if enough else max(streams, key=pixels)
-
-
-@cache
-def _note_choice(source_id: str, number: int, sizes: tuple[tuple[int, int], ...]) -> None:
-    named = ", ".join(f"{index}: {width}x{height}" for index, (width, height) in enumerate(sizes))
-    _logger.warning("%s: it has several video streams (%s); number %d is used, `video_stream` chooses", source_id, named, number)
-
-
-def _is_of(packet: "av.Packet[av.stream.Stream]", stream: av.VideoStream) -> "TypeGuard[av.Packet[av.VideoStream]]":
-    return packet.stream.index == stream.index  # the packet's own stream_index is 0 if it only flushes the decoder
-
-
-def nominal_rate(stream: av.VideoStream) -> Fraction | None:
-    """Return the frames per second that a stream declares or FFmpeg guesses; None if that is not plausible."""
-    rate = stream.average_rate or stream.guessed_rate
-    return rate if rate and 0 < rate <= _MAX_FPS else None
-
-
-def declared_seconds(container: InputContainer, stream: av.VideoStream) -> float | None:
-    """Return the declared length of a recording's video, or of its container; None where there is none."""
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    return None if container.duration is None else container.duration / av.time_base
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,3 +192,7 @@ class DecodedStream:
         if frame.pts is None or self._stream.time_base is None:
             return None
         return frame.pts * self._stream.time_base
+
+
+def _is_of(packet: "av.Packet[av.stream.Stream]", stream: av.VideoStream) -> "TypeGuard[av.Packet[av.VideoStream]]":
+    return packet.stream.index == stream.index  # the packet's own stream_index is 0 if it only flushes the decoder

@@ -8,7 +8,7 @@ from typing import Literal
 
 from edge_hoi.config_types import Decoder
 from edge_hoi.ingest.credentials import with_credentials
-from edge_hoi.ingest.decoding import Connection, file_connection
+from edge_hoi.ingest.connection import Connection, file_connection
 from edge_hoi.ingest.http_client import HttpClient
 from edge_hoi.ingest.images import ImageSource
 from edge_hoi.ingest.remote_access import RemoteAccess, uses_tls

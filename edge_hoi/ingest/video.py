@@ -9,7 +9,8 @@ import av
 
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest.clock import CaptureClock
-from edge_hoi.ingest.decoding import Connection, DecodedFrame, DecodedStream, declared_seconds, nominal_rate, open_container, video_stream
+from edge_hoi.ingest.connection import Connection, open_container
+from edge_hoi.ingest.decoding import DecodedFrame, DecodedStream
 from edge_hoi.ingest.display import Display
 from edge_hoi.ingest.frame_times import FrameTimes, Timeline
 from edge_hoi.ingest.hardware import choose_device, warn_of_software
@@ -18,6 +19,7 @@ from edge_hoi.ingest.packets import PacketCopier
 from edge_hoi.ingest.source import FrameStamp, Source, SourceInfo
 from edge_hoi.ingest.source_errors import source_error, unreadable_file_error
 from edge_hoi.ingest.url import SourceKind
+from edge_hoi.ingest.video_stream import declared_seconds, nominal_rate, video_stream
 from edge_hoi.masking import mask_url
 from edge_hoi.types import Frame, PacketListener
 
