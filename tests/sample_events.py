@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from scripted import HUMAN, OBJECT, RIDE, play, times
 
 from edge_hoi.compat import UTC
-from edge_hoi.types import EndReason, Event, Moment, Phase
+from edge_hoi.types import Absence, EndReason, Event, Moment, Phase
 
 (STARTED,) = play(lambda pts: [(HUMAN, OBJECT, RIDE, 0.8)], times(10, 2))
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -26,6 +26,7 @@ def make_episode(
             replace(
                 STARTED,
                 event_id=name,
+                group_id=name,
                 sequence=sequence,
                 phase=phase,
                 camera=camera,
@@ -33,6 +34,7 @@ def make_episode(
                 last=now,
                 end=now if phase is Phase.ENDED else None,
                 end_reason=EndReason.ABSENT if phase is Phase.ENDED else None,
+                absence=Absence.STOPPED if phase is Phase.ENDED else None,
                 duration_seconds=float(sequence),
                 recorded_at=now.utc if is_live else None,
             )

@@ -15,15 +15,20 @@ from edge_hoi.compat import UTC, parse_datetime
 from edge_hoi.errors import DeliveryError
 from edge_hoi.types import (
     HUMAN_CATEGORY,
+    Absence,
     ClockInfo,
     Crossing,
     Direction,
     EndReason,
+    EpisodeBoxes,
+    EpisodeLink,
     EpisodeScore,
     Event,
+    HumanChange,
     MediaFile,
     ModelInfo,
     Moment,
+    NormalisedBox,
     Participant,
     Phase,
     Severity,
@@ -121,6 +126,7 @@ def decode(line: bytes) -> Event:
         rule=data["rule"],
         severity=Severity(data["severity"]) if data.get("severity") else None,
         merged_track_ids=tuple(data["merged_track_ids"]),
+        **_read_optional(data),
         recorded_at=parse_datetime(envelope["recordedtime"]) if "recordedtime" in envelope else None,
         snapshot=MediaFile(**data["snapshot"]) if data["snapshot"] else None,
         clip=MediaFile(**data["clip"]) if data["clip"] else None,
@@ -167,22 +173,61 @@ def _data(event: Event) -> dict[str, Any]:
             "precision": event.model.precision,
         },
         "merged_track_ids": list(event.merged_track_ids),
+        **_optional(event),
         "snapshot": _media(event.snapshot),
         "clip": _media(event.clip),
+    }
+
+
+def _optional(event: Event) -> dict[str, Any]:
+    """Return the keys that are absent where there is nothing to say."""
+    boxes = event.start_boxes
+    found = {
+        "absence": event.absence and event.absence.value,
+        "group_id": event.group_id,
+        "start_boxes": boxes and {"human": _box(boxes.human), "object": boxes.object and _box(boxes.object)},
+        "human_changes": [
+            {"from_track_id": each.from_track_id, "to_track_id": each.to_track_id, "at": _moment(each.at)} for each in event.human_changes
+        ],
+        "received_from": event.received_from and asdict(event.received_from),
+        "handed_to": event.handed_to and asdict(event.handed_to),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _read_optional(data: dict[str, Any]) -> dict[str, Any]:
+    boxes = data.get("start_boxes")
+    return {
+        "absence": Absence(data["absence"]) if "absence" in data else None,
+        "group_id": data.get("group_id"),
+        "start_boxes": boxes and EpisodeBoxes(_read_box(boxes["human"]), boxes["object"] and _read_box(boxes["object"])),
+        "human_changes": tuple(
+            HumanChange(each["from_track_id"], each["to_track_id"], _read_moment(each["at"])) for each in data.get("human_changes", ())
+        ),
+        "received_from": EpisodeLink(**data["received_from"]) if "received_from" in data else None,
+        "handed_to": EpisodeLink(**data["handed_to"]) if "handed_to" in data else None,
     }
 
 
 def _participant(participant: Participant) -> dict[str, Any]:
     return {
         "track_id": participant.track_id,
-        "box": [round(edge, _BOX_DIGITS) for edge in participant.box],
+        "box": _box(participant.box),
         "score": round(participant.score, _SCORE_DIGITS),
     }
 
 
 def _read_participant(participant: dict[str, Any], category: str) -> Participant:
-    left, top, right, bottom = participant["box"]
-    return Participant(participant["track_id"], category, (left, top, right, bottom), participant["score"])
+    return Participant(participant["track_id"], category, _read_box(participant["box"]), participant["score"])
+
+
+def _box(box: NormalisedBox) -> list[float]:
+    return [round(edge, _BOX_DIGITS) for edge in box]
+
+
+def _read_box(box: list[float]) -> NormalisedBox:
+    left, top, right, bottom = box
+    return left, top, right, bottom
 
 
 def _moment(moment: Moment) -> dict[str, Any]:

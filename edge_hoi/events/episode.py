@@ -8,12 +8,14 @@ import numpy as np
 from edge_hoi.boxes import pairwise_iou
 from edge_hoi.events.settings import EpisodeSettings
 from edge_hoi.events.tracked_frame import FrameInfo, TrackedFrame
-from edge_hoi.types import NO_TRACK, Event, NormalisedBox, Participant, Track
+from edge_hoi.types import NO_TRACK, Absence, EpisodeBoxes, EpisodeLink, Event, HumanChange, Moment, NormalisedBox, Participant, Track
 
 Key = tuple[int, int, int]
 """Human track id, object track id (`NO_TRACK` where there is no object), HOI id."""
 
-_SAME_OBJECT_IOU = 0.3
+SAME_OBJECT_IOU = 0.3
+_EDGE = 0.02  # of the frame: a box that ends closer to its edge is at the edge
+_MAX_HUMAN_CHANGES = 16
 _MAX_MERGED_TRACKS = 256  # keeps an event far below 64 KiB, however often tracks change
 
 
@@ -39,6 +41,14 @@ class Episode:
         merged_track_ids: Earlier tracks of the same person or object.
         last_event: The latest event; None until the episode starts.
         last_event_seconds: When that event was emitted.
+        detected_seconds: When person and object were both last detected.
+        boxes_at: The frame of `boxes`.
+        boxes: The boxes at the start, if `boxes_at` is `first`.
+        human_changes: Changes of the person's track, the newest ones.
+        absence: Why it ended, if it was `absent`.
+        group_id: The first of the overlapping episodes of its person and object; None if it is that.
+        received_from: The giver's episode, if it began with a hand-over.
+        handed_to: The receiver's episode, if it ended with a hand-over.
         blocked_by: The episode that has to end before this one may start; None where there is none, and once this one has started.
     """
 
@@ -59,6 +69,14 @@ class Episode:
     merged_track_ids: tuple[int, ...] = ()
     last_event: Event | None = None
     last_event_seconds: float = 0.0
+    detected_seconds: float = 0.0
+    boxes_at: FrameInfo | None = None
+    boxes: EpisodeBoxes | None = None
+    human_changes: tuple[HumanChange, ...] = ()
+    absence: Absence | None = None
+    group_id: str | None = None
+    received_from: EpisodeLink | None = None
+    handed_to: EpisodeLink | None = None
     blocked_by: "Episode | None" = None
     _frames_unseen: int = 0
 
@@ -76,6 +94,7 @@ class Episode:
             self.miss(elapsed)
         else:
             self.smoothed += -math.expm1(-elapsed / self.settings.smoothing_seconds) * (score - self.smoothed)
+            self.detected_seconds = frame.info.seconds
         seconds = frame.info.seconds
         self.peak = max(self.peak, self.smoothed)
         if self.smoothed < self.settings.enter:
@@ -104,14 +123,35 @@ class Episode:
         if self.smoothed < self.settings.enter:
             self.above_since = None
 
+    def note_boxes(self) -> None:
+        """Remember the boxes at `last`, in case that becomes the start."""
+        self.boxes_at, self.boxes = self.last, EpisodeBoxes(self.human.box, self.object.box if self.object else None)
+
+    @property
+    def start_boxes(self) -> EpisodeBoxes | None:
+        """The boxes at the start; None where its start was moved to a frame that has none of them."""
+        return self.boxes if self.boxes_at is self.first else None
+
+    def find_absence(self, frame: TrackedFrame) -> Absence:
+        """Find out why there has been no evidence since `last`, as of this frame."""
+        pairs = ((self.key[0], self.human), (self.key[1], self.object))
+        boxes = [frame.participants.get(track_id, before).box for track_id, before in pairs if before and track_id not in frame.seen]
+        last = self.last.seconds
+        if not boxes or 2 * (self.detected_seconds - last) >= frame.info.seconds - last:
+            return Absence.STOPPED
+        is_at_edge = any(min(box) <= _EDGE or max(box) >= 1 - _EDGE for box in boxes)
+        return Absence.LEFT_FRAME if is_at_edge else Absence.HIDDEN
+
     def unblock(self) -> None:
         """Move the start to the end of the episode that blocked this one: earlier evidence belongs to that one."""
         if self.blocked_by and self.blocked_by.last.seconds > self.first.seconds:
             self.first = self.blocked_by.last
         self.blocked_by = None
 
-    def switch_tracks(self, key: Key) -> None:
+    def switch_tracks(self, key: Key, at: Moment) -> None:
         """Continue with other tracks of the same HOI category."""
+        if key[0] != self.key[0]:
+            self.human_changes = (*self.human_changes, HumanChange(self.key[0], key[0], at))[-_MAX_HUMAN_CHANGES:]
         joined = dict.fromkeys(self.merged_track_ids + self.key[:2])
         self.merged_track_ids = tuple(track for track in joined if track not in (NO_TRACK, *key[:2]))[-_MAX_MERGED_TRACKS:]
         self.key = key
@@ -156,7 +196,7 @@ class Episode:
         if self.key[2] != other.key[2] or self.object is None or other.object is None:
             return False
         one, two = np.array([self.object.box], np.float32), np.array([other.object.box], np.float32)
-        return self.key[1] == other.key[1] or pairwise_iou(one, two).item() >= _SAME_OBJECT_IOU
+        return self.key[1] == other.key[1] or pairwise_iou(one, two).item() >= SAME_OBJECT_IOU
 
     def _distance(self, before: NormalisedBox, now: NormalisedBox) -> float:
         """Measure the distance between two boxes' centres, in pixels."""
@@ -170,7 +210,7 @@ class Episode:
     def has_changed(self) -> bool:
         """Check whether score, boxes or tracks changed by more than the tolerances since the latest event."""
         event = self.last_event
-        if event is None or event.merged_track_ids != self.merged_track_ids:
+        if event is None or (event.merged_track_ids, event.received_from) != (self.merged_track_ids, self.received_from):
             return True
         if abs(self.smoothed - event.score.now) > self.settings.score_tolerance:
             return True

@@ -10,9 +10,10 @@ from statistics import median
 import numpy as np
 
 from edge_hoi.events.episode import Episode, Key
+from edge_hoi.events.hand_over import HandOvers
 from edge_hoi.events.settings import EpisodeSettings
 from edge_hoi.events.tracked_frame import FrameInfo, TrackedFrame
-from edge_hoi.types import NO_TRACK, EndReason, EpisodeScore, Event, Frame, ModelInfo, Phase, TrackedInteractions
+from edge_hoi.types import NO_TRACK, Absence, EndReason, EpisodeScore, Event, Frame, ModelInfo, Phase, TrackedInteractions
 from edge_hoi.vocabulary import NO_INTERACTION, Vocabulary
 
 _INTERVALS_KEPT = 9
@@ -65,6 +66,7 @@ class EpisodeKeeper:
         is_interaction = np.array([vocabulary.verbs[hoi.verb_id] != NO_INTERACTION for hoi in vocabulary.hois], bool)
         self._is_event = is_interaction & [each.enabled for each in self._settings_of_hoi]
         self._episodes: dict[Key, Episode] = {}
+        self._hand_overs = HandOvers(settings.hand_over_seconds)
         self._cooldown_until: dict[Key, float] = {}
         self._pts: float | None = None
         self._seconds = 0.0
@@ -139,7 +141,7 @@ class EpisodeKeeper:
     def _end_after_gap(self, elapsed: float) -> list[Event]:
         """End the episodes that frames without evidence, in place of a gap before this frame, would have ended."""
         over = [episode for episode in self._episodes.values() if elapsed > episode.settings.patience_seconds]
-        return [event for episode in over for event in self._remove(episode, EndReason.ABSENT)]
+        return [event for episode in over for event in self._remove(episode, EndReason.ABSENT, Absence.NO_FRAMES)]
 
     def _reassign_tracks(self, scores: dict[Key, float], frame: TrackedFrame) -> None:
         """Continue episodes without evidence on other tracks with the same HOI category, where those can be the same person and object."""
@@ -161,7 +163,7 @@ class EpisodeKeeper:
                 if existing:
                     episode.smoothed = max(episode.smoothed, existing.smoothed)
                 del self._episodes[episode.key]
-                episode.switch_tracks(key)
+                episode.switch_tracks(key, frame.info.moment)
                 self._episodes[key] = episode
 
     def _update_scores(self, scores: dict[Key, float], frame: TrackedFrame, elapsed: float) -> None:
@@ -171,6 +173,7 @@ class EpisodeKeeper:
             if key not in self._episodes and score >= settings.leave:
                 person, human, object_ = frame.tracks[key[0]], frame.participants[key[0]], frame.participants.get(key[1])
                 self._episodes[key] = Episode(key, settings, frame.info, frame.info, person, human, object_)
+                self._episodes[key].note_boxes()
         for key, episode in self._episodes.items():
             are_detected = key[0] in frame.seen and (key[1] in frame.seen or key[1] == NO_TRACK)
             episode.update(scores.get(key, 0.0 if are_detected else None), frame, elapsed)
@@ -194,15 +197,15 @@ class EpisodeKeeper:
         if self._episodes.get(episode.key) is not episode:
             return []  # ended in this frame by another of its group
         if not is_seen and episode.idle_since is not None and now - episode.idle_since >= settings.patience_seconds:
-            return self._remove(episode, EndReason.ABSENT)
+            return self._remove(episode, EndReason.ABSENT, episode.find_absence(frame))
         if episode.last_event is None:
             may_start = is_seen and self._is_ready(episode, frame) and not self._is_blocked(episode)
             return self._start(episode) if may_start else []
         if now - episode.first.seconds >= settings.max_duration_seconds:
             return self._remove(episode, EndReason.MAX_DURATION)
-        if now - episode.last_event_seconds >= settings.update_interval_seconds and episode.has_changed():
-            return [self._emit(episode, Phase.UPDATED)]
-        return []
+        quiet, heartbeat = now - episode.last_event_seconds, settings.heartbeat_seconds
+        is_due = (quiet >= settings.update_interval_seconds and episode.has_changed()) or (heartbeat is not None and quiet >= heartbeat)
+        return [self._emit(episode, Phase.UPDATED)] if is_due else []
 
     def _is_ready(self, episode: Episode, frame: TrackedFrame) -> bool:
         now, settings = frame.info.seconds, episode.settings
@@ -217,23 +220,33 @@ class EpisodeKeeper:
         others = (other for other in self._episodes.values() if other.last_event and other is not episode)
         blocking = next((other for other in others if episode.shares_object_with(other)), None)
         episode.blocked_by = blocking or episode.blocked_by
+        if blocking and blocking.last is episode.last:
+            episode.note_boxes()
         return blocking is not None
 
     def _start(self, episode: Episode) -> list[Event]:
         """Start an episode, and end the others of its exclusive group."""
         episode.unblock()
+        of_pair = (other.last_event for other in self._episodes.values() if other.last_event and other.key[:2] == episode.key[:2])
+        episode.group_id = next((event.group_id for event in of_pair), None)
+        self._hand_overs.start(episode)
         group = self._group_of_hoi[episode.key[2]]
         events = []
         for other in list(self._episodes.values()):
             is_exclusive = group is not None and other.key[:2] == episode.key[:2] and self._group_of_hoi[other.key[2]] == group
             if is_exclusive and other is not episode and other.last_event:
-                events += self._remove(other, EndReason.ABSENT)
+                events += self._remove(other, EndReason.ABSENT, Absence.STOPPED)
         return [*events, self._emit(episode, Phase.STARTED)]
 
-    def _remove(self, episode: Episode, reason: EndReason) -> list[Event]:
+    def _remove(self, episode: Episode, reason: EndReason, absence: Absence | None = None) -> list[Event]:
         """Delete an episode; if it was started it ends."""
         del self._episodes[episode.key]
-        return [self._end(episode, reason)] if episode.last_event else []
+        if not episode.last_event:
+            return []
+        episode.absence = absence
+        if absence:
+            self._hand_overs.end(episode, self._episodes.values())
+        return [self._end(episode, reason)]
 
     def _end(self, episode: Episode, reason: EndReason) -> Event:
         self._cooldown_until = {key: until for key, until in self._cooldown_until.items() if until > self._seconds}
@@ -247,8 +260,9 @@ class EpisodeKeeper:
 
     def _describe(self, episode: Episode, phase: Phase, reason: EndReason | None = None) -> Event:
         hoi = self._vocabulary.hois[episode.key[2]]
+        event_id = episode.last_event.event_id if episode.last_event else self._event_id(episode)
         return Event(
-            event_id=episode.last_event.event_id if episode.last_event else self._event_id(episode),
+            event_id=event_id,
             sequence=episode.last_event.sequence + 1 if episode.last_event else 0,
             phase=phase,
             end_reason=reason,
@@ -271,6 +285,12 @@ class EpisodeKeeper:
             clock=episode.last.clock,
             model=self._model,
             merged_track_ids=episode.merged_track_ids,
+            absence=episode.absence,
+            group_id=episode.group_id or event_id,
+            start_boxes=episode.start_boxes,
+            human_changes=episode.human_changes,
+            received_from=episode.received_from,
+            handed_to=episode.handed_to,
             recorded_at=self._wall_clock() if self._wall_clock else None,
         )
 

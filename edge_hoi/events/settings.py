@@ -25,6 +25,7 @@ class VerbSettings(Section):
     patience_seconds: Seconds | None = None
     cooldown_seconds: Seconds | None = None
     update_interval_seconds: Seconds | None = None
+    heartbeat_seconds: PositiveSeconds | None = None
     max_duration_seconds: PositiveSeconds | None = None
     one_person_per_object: bool | None = None
 
@@ -48,10 +49,14 @@ class EpisodeSettings(Section):
             frames.
         cooldown_seconds: The same person, object and HOI category start no new episode for this long after one ended.
         update_interval_seconds: Least time between two events of an episode, except for its end.
+        heartbeat_seconds: An `updated` event comes after this long even though nothing has changed; None for none. At least
+            `update_interval_seconds`.
         max_duration_seconds: An episode that lasts this long ends, and a new one may start.
         one_person_per_object: While an episode is open, nobody else starts one of the same HOI category with the same object; one that was
             blocked begins no sooner than that ended. For verbs that only one person at a time does with an object, such as to drink with
             it, where a passer-by must not get an event, too.
+        hand_over_seconds: An episode that begins within this long of the end of another person's with the same object refers to it, and
+            that to this one; 0 for no such references. Of all interactions together.
         score_tolerance: An `updated` event needs a smoothed score that changed by more than this,
         box_tolerance: or a box with an edge that moved by more than this share of the frame.
         max_speed: Highest speed of a person or object while unseen, in sizes of its box per second.
@@ -70,8 +75,10 @@ class EpisodeSettings(Section):
     patience_seconds: Seconds = 1.5
     cooldown_seconds: Seconds = 0.0
     update_interval_seconds: Seconds = 2.0
+    heartbeat_seconds: PositiveSeconds | None = None
     max_duration_seconds: PositiveSeconds = 3600.0
     one_person_per_object: bool = False
+    hand_over_seconds: Seconds = 2.0
     score_tolerance: Share = 0.05
     box_tolerance: Share = 0.02
     max_speed: Annotated[float, Field(ge=0, le=100)] = 1.5
@@ -84,6 +91,11 @@ class EpisodeSettings(Section):
     def _check_thresholds_and_groups(self) -> Self:
         if self.leave > self.enter:
             raise ValueError(f"`leave` is at most `enter`, got {self.leave} and {self.enter}; lower `leave`")
+        if self.heartbeat_seconds is not None and self.heartbeat_seconds < self.update_interval_seconds:
+            raise ValueError(
+                f"`heartbeat_seconds` is at least `update_interval_seconds`, got {self.heartbeat_seconds:g} and "
+                f"{self.update_interval_seconds:g}; lower the latter"
+            )
         grouped = [verb for group in self.exclusive_groups for verb in group]
         if len(grouped) != len(set(grouped)):
             raise ValueError("a verb is in one exclusive group at most; join the groups that share one")

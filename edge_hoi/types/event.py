@@ -26,6 +26,19 @@ class EndReason(StrEnum):
     RESTART = "restart"
 
 
+class Absence(StrEnum):
+    """What was the matter with an episode that ended as `EndReason.ABSENT`.
+
+    `stopped`: person and object were still detected. `left_frame`: one of them was not, and was last seen at the edge of the frame.
+    `hidden`: likewise, within the frame. `no_frames`: none came for longer than its patience.
+    """
+
+    STOPPED = "stopped"
+    LEFT_FRAME = "left_frame"
+    HIDDEN = "hidden"
+    NO_FRAMES = "no_frames"
+
+
 class Direction(StrEnum):
     """The side of a line to which it was crossed, as seen from its first point towards its second."""
 
@@ -76,6 +89,31 @@ class Crossing:
     line: str
     direction: Direction
     at: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class HumanChange:
+    """That an episode went on with another track of its person: the ids of the two tracks, and when."""
+
+    from_track_id: int
+    to_track_id: int
+    at: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeBoxes:
+    """The boxes of an episode's person and object, which is None for an interaction without one."""
+
+    human: NormalisedBox
+    object: NormalisedBox | None
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeLink:
+    """Another episode: its id, and the track of its person."""
+
+    event_id: str
+    track_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +188,12 @@ class Event:
         rule: Name of the most severe one of them, the first to match; None while none has matched.
         severity: That rule's.
         merged_track_ids: Earlier tracks of its person or object.
+        absence: Only of an `ended` event that is `absent`.
+        group_id: Equal for the overlapping episodes of one person and object: the id of the first of them.
+        start_boxes: At `start`; None where unknown.
+        human_changes: The newest ones, in the order of time.
+        received_from: The episode of another person with the same object that ended when this one began.
+        handed_to: The reverse, in the `ended` event of that episode.
         recorded_at: When this program emitted the event; None for files, whose events depend on the file only.
         snapshot: Its best image so far, if one was written.
         clip: A video of it, if one was written.
@@ -184,6 +228,12 @@ class Event:
     rule: str | None = None
     severity: Severity | None = None
     merged_track_ids: tuple[int, ...] = ()
+    absence: Absence | None = None
+    group_id: str | None = None
+    start_boxes: EpisodeBoxes | None = None
+    human_changes: tuple[HumanChange, ...] = ()
+    received_from: EpisodeLink | None = None
+    handed_to: EpisodeLink | None = None
     recorded_at: datetime | None = None
     snapshot: MediaFile | None = None
     clip: MediaFile | None = None

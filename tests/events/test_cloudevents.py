@@ -8,7 +8,19 @@ from scripted import HUMAN, OBJECT, RIDE, SMILE, at_noon, play, times
 from edge_hoi.compat import UTC
 from edge_hoi.errors import DeliveryError
 from edge_hoi.events.cloudevents import decode, encode, render, split_attributes
-from edge_hoi.types import Crossing, Direction, EndReason, MediaFile, Moment, Phase, Severity
+from edge_hoi.types import (
+    Absence,
+    Crossing,
+    Direction,
+    EndReason,
+    EpisodeBoxes,
+    EpisodeLink,
+    HumanChange,
+    MediaFile,
+    Moment,
+    Phase,
+    Severity,
+)
 
 SNAPSHOT = MediaFile("https://host/a.jpg", "0" * 64, "image/jpeg", 4000, 1.5)
 
@@ -132,7 +144,13 @@ def test_every_field_reads_back(event):
         phase=Phase.ENDED,
         sequence=7,
         end=Moment(at_noon(3), 3.0),
-        end_reason=EndReason.MAX_DURATION,
+        end_reason=EndReason.ABSENT,
+        absence=Absence.LEFT_FRAME,
+        group_id="1" * 32,
+        start_boxes=EpisodeBoxes((0.25, 0.0, 0.5, 1.0), None),
+        human_changes=(HumanChange(1, 7, Moment(at_noon(1), 1.0)),),
+        received_from=EpisodeLink("2" * 32, 3),
+        handed_to=EpisodeLink("3" * 32, 4),
         snapshot=SNAPSHOT,
         clip=replace(SNAPSHOT, uri="https://host/a.mp4", media_type="video/mp4"),
         rule="loading",
@@ -155,10 +173,11 @@ def test_every_field_reads_back(event):
 
 def test_an_event_of_an_earlier_version_reads_back_without_what_that_did_not_know(event):
     document = render(replace(event, zones=("yard",)))
-    for name in ("entered_zones", "crossings", "rules", "severity"):
+    for name in ("entered_zones", "crossings", "rules", "severity", "group_id", "start_boxes"):
         del document["data"][name]
     read = decode(json.dumps(document).encode())
     assert (read.zones, read.entered_zones, read.crossings, read.rules, read.rule, read.severity) == (("yard",), (), (), (), None, None)
+    assert (read.group_id, read.start_boxes, read.human_changes) == (None, None, ())
 
 
 def test_an_event_of_exactly_64_kib_is_encoded(event):

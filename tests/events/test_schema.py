@@ -61,12 +61,15 @@ def objects_of(schema):
             yield from objects_of(value)
 
 
-def test_every_object_of_the_schema_is_closed_and_requires_all_keys_but_two():
+OPTIONAL = {"recordedtime", "correction", "absence", "group_id", "start_boxes", "human_changes", "received_from", "handed_to"}
+
+
+def test_every_object_of_the_schema_is_closed_and_requires_all_keys_but_the_optional_ones():
     closed = list(objects_of(load_schema()))
-    assert len(closed) == 12
+    assert len(closed) == 15
     for schema in closed:
         assert schema["additionalProperties"] is False
-        assert set(schema["properties"]) - set(schema["required"]) <= {"recordedtime", "correction"}
+        assert set(schema["properties"]) - set(schema["required"]) <= OPTIONAL
 
 
 @pytest.mark.parametrize(
@@ -92,6 +95,12 @@ def test_every_object_of_the_schema_is_closed_and_requires_all_keys_but_two():
         (("data", "clock", "source"), "sundial"),
         (("data", "model", "weights"), "latest"),
         (("data", "start", "utc"), "1970-01-01"),
+        (("data", "group_id"), "1"),
+        (("data", "start_boxes", "human"), None),
+        (("data", "human_changes"), []),
+        (("data", "absence"), "hidden"),  # of a `started` event
+        (("data", "handed_to"), {"event_id": "0" * 32, "track_id": 1}),
+        (("data", "received_from"), {"event_id": "0" * 32}),
     ],
 )
 def test_an_invalid_event_is_refused(event_validator, path, value):
