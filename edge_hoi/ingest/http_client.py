@@ -23,7 +23,7 @@ from edge_hoi import __version__
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest.aes import CbcReader
 from edge_hoi.ingest.remote_access import RemoteAccess
-from edge_hoi.ingest.source_errors import source_error, status_error
+from edge_hoi.ingest.source_errors import source_error
 from edge_hoi.ingest.url import SourceKind
 
 _PLAYLIST = b"#EXTM3U"
@@ -134,13 +134,12 @@ class HttpClient:
             response: http.client.HTTPResponse | None = self._opener.open(request)
         except urllib.error.HTTPError as error:
             error.close()
-            raise status_error(self._url, SourceKind.HTTP, error.code) from None
+            raise self._access.status_error(error.code) from None
         except urllib.error.URLError as error:
             raise error.reason if isinstance(error.reason, Exception) else error from None
         except ValueError as error:  # from urllib, of other schemes than Basic and Digest
-            raise source_error(
-                self._url, SourceKind.HTTP, "unauthorized", "it wants another authentication than Basic or Digest"
-            ) from error
+            cause, fix = "it wants another authentication than Basic or Digest", "set the server to one of these"
+            raise source_error(self._url, SourceKind.HTTP, "unauthorized", cause, fix) from error
         if response is None:
             raise OSError("no handler opened it")
         if len(self._cookies) > _MAX_COOKIES:
@@ -301,6 +300,7 @@ class _DigestFirst(urllib.request.HTTPDigestAuthHandler):
     """Uses Digest wherever the server names it, so that the password is not sent."""
 
     def http_error_401(self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message) -> Any:  # noqa: ANN401
+        fp.close()  # which urllib leaves open while it asks again
         for challenge in headers.get_all("WWW-Authenticate", ()):
             if challenge.lower().startswith("digest"):
                 headers.replace_header("WWW-Authenticate", challenge)  # the first, at which urllib looks

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Literal
 
 from edge_hoi.config_types import Decoder
-from edge_hoi.ingest.credentials import with_credentials
 from edge_hoi.ingest.connection import Connection, file_connection
+from edge_hoi.ingest.credentials import with_credentials
 from edge_hoi.ingest.http_client import HttpClient
 from edge_hoi.ingest.images import ImageSource
 from edge_hoi.ingest.remote_access import RemoteAccess, uses_tls
@@ -80,6 +80,9 @@ def open_source(
         SourceError: It cannot be opened, or is no video; its `code` is the reason.
         ConfigError: `target_fps`, `recorded_at`, `image_folder_fps` or `ca_file` is invalid.
     """
+    password_place = None if username is None and password is None else "username and password"
+    if password_file is not None:
+        password_place = f"username and password_file {password_file}"
     url = with_credentials(url, username, password, password_file)
     kind = source_kind(url)
     if kind in (SourceKind.FOLDER, SourceKind.IMAGE):
@@ -107,7 +110,7 @@ def open_source(
             watchdog=Watchdog(lambda: None, is_stopped),
         )
     else:
-        access = RemoteAccess(url, allowed_hosts=allowed_hosts, tls_verify=tls_verify, ca_file=ca_file)
+        access = RemoteAccess(url, allowed_hosts=allowed_hosts, tls_verify=tls_verify, ca_file=ca_file, password_place=password_place)
         if not tls_verify and uses_tls(url):
             _logger.warning("%s: the server's certificate is not verified, because tls_verify is false", source_id)
         # Estimating the rate from 2 frames instead of 20 opens the stream 0.6 s earlier at 28 fps. `nobuffer` is not used: it drops the

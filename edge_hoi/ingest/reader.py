@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing_extensions import Self
 
 from edge_hoi.compat import StrEnum
-from edge_hoi.errors import SourceError
+from edge_hoi.errors import ConfigError, SourceError
 from edge_hoi.ingest.mailbox import Mailbox
 from edge_hoi.ingest.outage_log import OutageLog
 from edge_hoi.ingest.source import Source, SourceInfo, SourceTally
@@ -226,6 +226,8 @@ class SourceReader:
                 error.__context__ = None
                 self.error = error.with_traceback(None)
                 self.crashes += error.code in _CRASHES
+        except ConfigError as error:  # such as a `ca_file` that cannot be read, at a later connection perhaps
+            self.error = SourceError(f"{self.source_id}: {error}", code=_NEVER_PASSES, is_retryable=False)
         except Exception as error:  # a bug ends this source only
             self.error = defect_error(self.source_id, error)
 

@@ -3,6 +3,7 @@
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 import weakref
 from collections.abc import Iterable
@@ -20,6 +21,14 @@ from edge_hoi.masking import mask_url
 _TLS_SCHEMES = frozenset({"https", "rtsps"})
 _SCHEMES = {"http": ("http", "https"), "https": ("https",), "rtsp": ("rtsp", "rtsps"), "rtsps": ("rtsps",)}
 """The schemes that a source of a scheme may lead to."""
+
+_CODE_OF_STATUS = {401: "unauthorized", 403: "unauthorized", 404: "not_found", 410: "not_found"}
+_FIX_OF_STATUS = {
+    453: "let fewer viewers watch it, or use its sub-stream",
+    461: "set rtsp_transport to udp",
+    500: "restart the camera if it stays so",
+    503: "it is starting or has too many viewers: wait, or let fewer watch it",
+}
 
 
 _Socket = TypeVar("_Socket", bound=socket.socket)
@@ -65,7 +74,15 @@ class RemoteAccess:
         deadline: Of the current operation.
     """
 
-    def __init__(self, url: str, *, allowed_hosts: Iterable[str] = (), tls_verify: bool = True, ca_file: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        allowed_hosts: Iterable[str] = (),
+        tls_verify: bool = True,
+        ca_file: str | None = None,
+        password_place: str | None = None,
+    ) -> None:
         """Take the settings of the source.
 
         Args:
@@ -73,6 +90,7 @@ class RemoteAccess:
             allowed_hosts: Hosts, besides its own, that it may lead to.
             tls_verify: Whether servers must prove who they are.
             ca_file: Certificates (PEM) of authorities that are trusted instead of the system's.
+            password_place: What holds the password, for messages; None for the URL.
 
         Raises:
             SourceError: The URL is not valid.
@@ -81,7 +99,9 @@ class RemoteAccess:
         self.deadline = Deadline(0)
         self._is_aborted = False
         self._connections: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._connecting = threading.Lock()  # `abort` is called in another thread
         self._url = url
+        self._password_place = password_place
         try:
             parts = urlsplit(url)
             _ = parts.port
@@ -142,14 +162,24 @@ class RemoteAccess:
 
     def abort(self) -> None:
         """End all waits for servers, from another thread: break the connections, and allow no more."""
-        self._is_aborted = True
-        for connection in tuple(self._connections):
+        with self._connecting:
+            self._is_aborted = True
+            connections = tuple(self._connections)
+        for connection in connections:
             with suppress(OSError):  # it is not connected
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)  # not TLS's own, which also changes its state
 
     def refusal(self, cause: str, fix: str | None = None) -> SourceError:
         """Create the error of a source that wants what it may not have."""
         return source_error(self._url, source_kind(self._url), "refused", cause, fix)
+
+    def status_error(self, status: int) -> SourceError:
+        """Create the error of a server's answer by its status (RFC 9110, section 15; RFC 2326, section 11)."""
+        code = _CODE_OF_STATUS.get(status, "unreachable")
+        cause, fix = f"the server answered {status}" if code == "unreachable" else None, _FIX_OF_STATUS.get(status)
+        if code == "unauthorized" and self._password_place is not None:
+            fix = f"correct them in {self._password_place}"
+        return source_error(self._url, source_kind(self._url), code, cause, fix)
 
     def error_of(self, error: Exception) -> SourceError:
         """Translate an error of a connection or of HTTP."""
@@ -168,8 +198,10 @@ class RemoteAccess:
 
     def _kept(self, connection: _Socket) -> _Socket:
         """Keep a connection to abort it."""
-        self._connections.add(connection)
-        if self._is_aborted:
+        with self._connecting:
+            self._connections.add(connection)
+            is_aborted = self._is_aborted
+        if is_aborted:
             connection.close()
             raise TimeoutError
         return connection

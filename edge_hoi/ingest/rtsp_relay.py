@@ -15,8 +15,6 @@ from edge_hoi.errors import SourceError
 from edge_hoi.ingest.remote_access import RemoteAccess, uses_tls
 from edge_hoi.ingest.rtsp_messages import RtspMessages
 from edge_hoi.ingest.rtsp_requests import RtspRequests
-from edge_hoi.ingest.source_errors import status_error
-from edge_hoi.ingest.url import SourceKind
 
 _PORT, _TLS_PORT = 554, 322
 _MAX_REDIRECTS = 5
@@ -127,7 +125,7 @@ class RtspRelay:
                 passed = messages.take(data)
                 owes_reply = owes_reply and not passed
                 # Before FFmpeg sees it, which then ends.
-                self.error = None if messages.refusal is None else status_error(self._url, SourceKind.RTSP, messages.refusal)
+                self.error = None if messages.refusal is None else self._access.status_error(messages.refusal)
                 client.sendall(passed)
                 if messages.redirect is not None:
                     self._redirect(messages.redirect)

@@ -28,7 +28,7 @@ _CAUSE_AND_FIX_OF_STREAM = {
     "not_video": ("it answered, but not with video", "check the path in the URL"),
     "corrupt": ("its data is damaged", "check the sender"),
     "unreachable": ("no connection, or it broke", "check that the camera is on, the address, the port and the network"),
-    "unauthorized": ("the user name or the password was refused", "correct them in the URL"),
+    "unauthorized": ("the user name or the password was refused", "correct them in its URL"),
     "timeout": ("no data came in time", "check that the camera streams, or raise the timeout"),
     "unsupported": ("FFmpeg cannot read this format", "set the camera to H.264 or H.265"),
     "refused": ("it asks for what a source may not do", "check that this is the right server"),
@@ -47,14 +47,6 @@ _CAUSE_AND_FIX_OF_FILE = {
     "refused": ("it asks for what a source may not do", "check where the file is from"),
     "memory": ("there is not enough memory for its data", "check its size, or allow it more memory"),
     "crashed": ("its decoding process died", "check the file, and update PyAV"),
-}
-
-_CODE_OF_STATUS = {401: "unauthorized", 403: "unauthorized", 404: "not_found", 410: "not_found"}
-_FIX_OF_STATUS = {
-    453: "let fewer viewers watch it, or use its sub-stream",
-    461: "set rtsp_transport to udp",
-    500: "restart the camera if it stays so",
-    503: "it is starting or has too many viewers: wait, or let fewer watch it",
 }
 
 # Signatures of containers and images: (offset, bytes).
@@ -79,7 +71,7 @@ def source_error(url: str, kind: SourceKind, code: str, cause: str | None = None
     if code == "not_found" and url.isdecimal():
         default_fix = f"for a webcam use /dev/video{int(url)}"
     if is_network and "@" in url and code in ("unauthorized", "unreachable", "not_found"):
-        default_fix += "; in a password, write @ as %40, / as %2F and % as %25"
+        default_fix += "; in a password there, write @ as %40, / as %2F and % as %25"
     message = f"Cannot read {mask_url(url)}: {cause or default_cause}; {fix or default_fix}."
     return SourceError(message, code=code, is_retryable=code in _RETRYABLE)
 
@@ -107,13 +99,6 @@ def ffmpeg_source_error(error: av.FFmpegError, url: str, kind: SourceKind) -> So
     if code == "not_video" and kind in (SourceKind.FILE, SourceKind.IMAGE):
         return unreadable_file_error(url, kind)
     return source_error(url, kind, code)
-
-
-def status_error(url: str, kind: SourceKind, status: int) -> SourceError:
-    """Create the error of a server's answer by its status (RFC 9110, section 15; RFC 2326, section 11)."""
-    code = _CODE_OF_STATUS.get(status, "unreachable")
-    cause = f"the server answered {status}" if code == "unreachable" else None
-    return source_error(url, kind, code, cause, _FIX_OF_STATUS.get(status))
 
 
 def unreadable_file_error(url: str, kind: SourceKind) -> SourceError:

@@ -127,6 +127,19 @@ def test_ca_file_without_certificates_is_an_error_of_the_configuration(tmp_path)
         open_source("https://localhost/camera", source_id="door", ca_file=str(tmp_path / "missing.pem"))
 
 
+@pytest.mark.parametrize("memory_limit", [None, "512MB"], ids=["here", "in a process of its own"])
+def test_a_reader_with_such_a_ca_file_fails_and_says_so(tmp_path, memory_limit):
+    (tmp_path / "empty.pem").write_text("no certificate")
+    source = SourceConfig(url="https://localhost/camera", ca_file=str(tmp_path / "empty.pem"), memory_limit=memory_limit)
+    reader, _ = make_reader(source, "door", is_patient=True)
+    with reader:
+        assert reader.mailbox.get(60) is None
+        assert reader.mailbox.is_finished
+    assert (reader.state, reader.error.code) == (ReaderState.FAILED, "unsupported")
+    assert str(reader.error).startswith(f"door: ca_file {tmp_path / 'empty.pem'} cannot be read as certificates: ")
+    assert str(reader.error).endswith("; give a file in PEM.")
+
+
 # Where a source may lead
 
 

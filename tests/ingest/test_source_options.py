@@ -104,7 +104,7 @@ def test_a_decoder_that_does_not_work_here_is_replaced_by_software_which_is_said
         assert [number_of(frame.image) for frame in source] == list(range(25))
         used = source.info.decoder
     if used == "cpu" and decoder != "auto":
-        assert f"decoder {decoder} cannot be used here" in caplog.text
+        assert f"door: decoder {decoder} cannot be used here" in caplog.text
     else:
         assert used in ("cpu", "cuda", "vaapi", "qsv", "videotoolbox", "d3d11va")
 
@@ -124,12 +124,35 @@ def test_the_password_may_stand_apart_from_the_address_also_in_a_file_that_chang
         with pytest.raises(SourceError) as caught:
             open_source(url, source_id="door", **options)
         assert caught.value.code == "unauthorized"
+        assert str(caught.value).endswith(f"; correct them in username and password_file {file}.")
         file.write_text(PASSWORD + "\n")
         open_source(url, source_id="door", **options).close()
         assert mask(f"it was {PASSWORD}, and wrong-canary-1") == "it was ***, and ***"
         file.unlink()
         with pytest.raises(SourceError, match=r"its password_file .* cannot be read \(No such file or directory\)"):
             open_source(url, source_id="door", **options)
+
+
+@pytest.mark.parametrize(
+    ("user", "options", "place"),
+    [
+        ("viewer:wrong-1@", {}, "its URL; in a password there, write @ as %40, / as %2F and % as %25."),
+        ("", {"username": "viewer", "password": "wrong-1"}, "username and password."),
+        ("", {}, "its URL."),
+    ],
+    ids=["URL", "options", "none"],
+)
+@pytest.mark.parametrize("scheme", ["rtsp", "http"])
+def test_a_refused_password_is_to_be_corrected_where_it_stands(clip_of_a_second, serve, scheme, user, options, place):
+    def refuse(handler):
+        handler.wfile.write(b'HTTP/1.1 401 No\r\nWWW-Authenticate: Basic realm="x"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
+
+    with FaultyCamera(clip_of_a_second, password=PASSWORD) as camera:
+        port = camera.port if scheme == "rtsp" else serve(http_pages({"/camera": refuse})).port
+        with pytest.raises(SourceError) as caught:
+            open_source(f"{scheme}://{user}127.0.0.1:{port}/camera", source_id="door", **options)
+    assert caught.value.code == "unauthorized"
+    assert str(caught.value).endswith(f"the user name or the password was refused; correct them in {place}")
 
 
 @pytest.mark.parametrize("url", ["rtsp://admin:pw@127.0.0.1/x", "clip.mp4", "/dev/video0"])
