@@ -44,23 +44,28 @@ class RateLimit:
 class CaptureClock:
     """Computes the UTC capture time of frames."""
 
-    def __init__(self, clock: ClockInfo, start: datetime | None) -> None:
+    def __init__(self, clock: ClockInfo, start: datetime | None, source_id: str) -> None:
         """Start before the first frame.
 
         Args:
             clock: Where the times come from.
             start: UTC time of media time 0; None for live sources, which use the time of arrival, and where it is unknown.
+            source_id: Name of the source, for the log.
         """
+        self._source_id = source_id
         self._clock = clock
         self._start = start
         self._wall_offset: float | None = None
 
     @classmethod
-    def choose(cls, *, is_live: bool, recorded_at: datetime | None = None, creation_time: str | None = None) -> "CaptureClock":
+    def choose(
+        cls, *, is_live: bool, source_id: str, recorded_at: datetime | None = None, creation_time: str | None = None
+    ) -> "CaptureClock":
         """Choose the best available clock. A recording never uses the wall clock, so its events depend on the file only.
 
         Args:
             is_live: Whether frames arrive as they are captured.
+            source_id: Name of the source, for the log.
             recorded_at: The configured start of a recording.
             creation_time: The start of a recording by its container (ISO 8601).
 
@@ -68,15 +73,15 @@ class CaptureClock:
             ConfigError: `recorded_at` has no time zone.
         """
         if is_live:
-            return cls(ClockInfo("arrival", "estimated"), None)
+            return cls(ClockInfo("arrival", "estimated"), None, source_id)
         if recorded_at is not None:
             if recorded_at.tzinfo is None:
                 raise ConfigError(f"recorded_at needs a time zone, got {recorded_at.isoformat()}; append Z for UTC.")
-            return cls(ClockInfo("configured", "estimated"), recorded_at.astimezone(UTC))
+            return cls(ClockInfo("configured", "estimated"), recorded_at.astimezone(UTC), source_id)
         created_at = _parse_creation_time(creation_time)
         if created_at is not None:
-            return cls(ClockInfo("container", "estimated"), created_at)
-        return cls(ClockInfo("media", "relative"), None)
+            return cls(ClockInfo("container", "estimated"), created_at, source_id)
+        return cls(ClockInfo("media", "relative"), None, source_id)
 
     def captured_at(
         self, pts_seconds: float, *, arrived_seconds: float, camera_seconds: float | None = None
@@ -101,7 +106,8 @@ class CaptureClock:
         offset, last = time.time() - time.monotonic(), self._wall_offset
         self._wall_offset = offset
         if last is not None and abs(offset - last) > _WALL_CLOCK_STEP:
-            _logger.warning("the clock of this machine was set by %+.1f s; times of events before and after differ by that", offset - last)
+            text = "%s: the clock of this machine was set by %+.1f s; times of events before and after differ by that"
+            _logger.warning(text, self._source_id, offset - last)
         return offset
 
 

@@ -36,6 +36,6 @@ def _works(device: str) -> bool:
 
 
 @cache
-def warn_of_software(decoder: Decoder) -> None:
-    """Say once in the log that a device that was asked for decodes nothing."""
-    _logger.warning("decoder %s cannot be used here for this video, which is decoded in software; `decoder: cpu` says so", decoder)
+def warn_of_software(source_id: str, decoder: Decoder) -> None:
+    """Say once in the log that a device that was asked for decodes nothing of a source."""
+    _logger.warning("%s: decoder %s cannot be used here; its video is decoded in software; `decoder: cpu` says so", source_id, decoder)

@@ -77,7 +77,7 @@ class ImageSource(Source):
         self._url = url
         self._max_pixels = max_pixels
         self._is_stopped = is_stopped
-        self._stamp = FrameStamp(source_id, CaptureClock.choose(is_live=False, recorded_at=recorded_at), target_fps)
+        self._stamp = FrameStamp(source_id, CaptureClock.choose(is_live=False, source_id=source_id, recorded_at=recorded_at), target_fps)
         self._last_error: SourceError | None = None
         frames = self._read_all()
         first = next(frames, None)

@@ -19,7 +19,8 @@ _logger = logging.getLogger(__name__)
 class PacketCopier:
     """Gives a listener copies of one stream's packets, from the first key frame on."""
 
-    def __init__(self, stream: "VideoStream", listener: PacketListener) -> None:
+    def __init__(self, stream: "VideoStream", listener: PacketListener, source_id: str) -> None:
+        self._source_id = source_id
         self._stream = stream
         self._listener = listener
         self._has_begun = self._is_impossible = False
@@ -39,7 +40,8 @@ class PacketCopier:
             try:
                 header = _header(self._stream, copy.data, time_base)
             except (av.FFmpegError, ValueError) as error:
-                _logger.warning("its packets (%s) cannot be kept for clips: %s", self._stream.codec_context.name, error)
+                codec = self._stream.codec_context.name
+                _logger.warning("%s: its packets (%s) cannot be kept for clips: %s", self._source_id, codec, error)
                 self._is_impossible = True
                 return
             self._has_begun = True

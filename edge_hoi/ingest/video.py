@@ -59,7 +59,8 @@ class VideoSource(Source):
         try:
             stream = video_stream(self._container, connection, source_id)
             live = self._has_no_length() if is_live is None else is_live
-            clock = CaptureClock.choose(is_live=live, recorded_at=recorded_at, creation_time=self._container.metadata.get("creation_time"))
+            created = self._container.metadata.get("creation_time")
+            clock = CaptureClock.choose(is_live=live, source_id=source_id, recorded_at=recorded_at, creation_time=created)
             self._stamp = FrameStamp(source_id, clock, target_fps)
             self._times = FrameTimes(
                 self._timeline(is_live=live),
@@ -68,7 +69,7 @@ class VideoSource(Source):
                 segments_captured=lambda: connection.network.captured_seconds if isinstance(connection.network, HttpClient) else None,
             )
             self._display = Display(stream, connection.max_pixels)
-            self._copier = None if listener is None else PacketCopier(stream, listener)
+            self._copier = None if listener is None else PacketCopier(stream, listener, source_id)
             decoded = DecodedStream(self._container, stream, connection, is_live=live, packets=self._copier)
             self.tally = decoded.tally
             rest = iter(decoded)
@@ -142,14 +143,14 @@ class VideoSource(Source):
             frame_count=None if is_live else stream.frames or None,
             is_tls_verified=self._connection.is_tls_verified,
             is_finite=self._is_finite(),
-            decoder=self._decoder(stream),
+            decoder=self._decoder(stream, source_id),
         )
 
-    def _decoder(self, stream: av.VideoStream) -> str:
+    def _decoder(self, stream: av.VideoStream, source_id: str) -> str:
         if stream.codec_context.is_hwaccel:
             return choose_device(self._connection.decoder) or "cpu"
         if self._connection.decoder not in ("auto", "cpu"):
-            warn_of_software(self._connection.decoder)
+            warn_of_software(source_id, self._connection.decoder)
         return "cpu"
 
     def _no_frame_error(self, *, has_refused: bool) -> SourceError:

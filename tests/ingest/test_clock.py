@@ -32,7 +32,7 @@ def test_target_rate_that_is_not_above_zero_is_refused(rate):
 
 
 def recorded(pts_seconds, **options):
-    return CaptureClock.choose(is_live=False, **options).captured_at(pts_seconds, arrived_seconds=0.0)
+    return CaptureClock.choose(is_live=False, source_id="door", **options).captured_at(pts_seconds, arrived_seconds=0.0)
 
 
 def test_configured_start_overrides_the_containers():
@@ -66,7 +66,7 @@ def at(seconds):
 
 
 def test_live_frames_have_the_time_of_arrival(machine_clock):
-    clock = CaptureClock.choose(is_live=True, recorded_at=datetime(2000, 1, 1, tzinfo=UTC))
+    clock = CaptureClock.choose(is_live=True, source_id="door", recorded_at=datetime(2000, 1, 1, tzinfo=UTC))
     assert clock.captured_at(1000.0, arrived_seconds=497.5) == (at(-2.5), ClockInfo("arrival", "estimated"))
 
 
@@ -74,7 +74,7 @@ def test_live_frames_have_the_time_of_arrival(machine_clock):
     ("way_seconds", "is_believed"), [(-1.01, False), (-1.0, True), (0.3, True), (10.0, True), (10.01, False), (1.7e9, False)]
 )
 def test_a_camera_that_knows_the_time_tells_the_time_of_capture(machine_clock, way_seconds, is_believed):
-    clock = CaptureClock.choose(is_live=True)
+    clock = CaptureClock.choose(is_live=True, source_id="door")
     captured_at, source = clock.captured_at(3.0, arrived_seconds=500.0, camera_seconds=machine_clock.wall - way_seconds)
     if is_believed:
         assert (captured_at, source) == (at(-way_seconds), ClockInfo("rtcp", "synchronised"))
@@ -84,20 +84,20 @@ def test_a_camera_that_knows_the_time_tells_the_time_of_capture(machine_clock, w
 
 @pytest.mark.parametrize(("step", "is_noticed"), [(0.4, False), (0.6, True), (-0.6, True), (3600, True)])
 def test_a_step_of_this_machines_clock_is_logged_once_and_followed(machine_clock, caplog, step, is_noticed):
-    clock = CaptureClock.choose(is_live=True)
+    clock = CaptureClock.choose(is_live=True, source_id="door")
     clock.captured_at(0.0, arrived_seconds=500.0)
     machine_clock.wall += step + 1
     machine_clock.monotonic += 1
     for _ in range(2):
         captured_at, _ = clock.captured_at(1.0, arrived_seconds=501.0)
         assert captured_at == at(step + 1)
-    expected = [f"the clock of this machine was set by {step:+.1f} s; times of events before and after differ by that"]
+    expected = [f"door: the clock of this machine was set by {step:+.1f} s; times of events before and after differ by that"]
     assert [record.getMessage() for record in caplog.records] == (expected if is_noticed else [])
 
 
 def test_recorded_at_without_time_zone_is_refused():
     with pytest.raises(ConfigError, match="needs a time zone"):
-        CaptureClock.choose(is_live=False, recorded_at=datetime(2024, 5, 1))
+        CaptureClock.choose(is_live=False, source_id="door", recorded_at=datetime(2024, 5, 1))
 
 
 @pytest.fixture

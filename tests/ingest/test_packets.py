@@ -16,7 +16,7 @@ def test_a_stream_that_cannot_be_described_is_read_without_clips(tmp_path, monke
     assert len(read_into(ring, make_video(tmp_path / "video.mp4"))) == FPS * SECONDS
     assert ring.cut(0.0, 9.0) is None
     assert [record.message for record in caplog.records] == [
-        "its packets (h264) cannot be kept for clips: 'nut' format does not support this codec"
+        "camera: its packets (h264) cannot be kept for clips: 'nut' format does not support this codec"
     ]
 
 
@@ -37,7 +37,7 @@ def test_packets_before_the_first_key_frame_are_left_out(tmp_path):
     listener = Listener()
     with av.open(str(make_video(tmp_path / "video.mp4", options={"bf": "0"}))) as container:
         stream = container.streams.video[0]
-        copier = packets.PacketCopier(stream, listener)
+        copier = packets.PacketCopier(stream, listener, "door")
         chosen = list(container.demux(stream))[3:45]
         for packet in chosen:
             copier.add(packet)
