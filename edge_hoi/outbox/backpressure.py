@@ -1,6 +1,7 @@
 """Which events are dropped while the disk accepts no writes and the limit of events in memory is reached."""
 
-from edge_hoi.types import Event, Phase
+from edge_hoi.types import Phase
+from edge_hoi.types.camera_event import AnyEvent
 
 
 class Backpressure:
@@ -25,7 +26,7 @@ class Backpressure:
         """Whether any event would be accepted."""
         return self.held < self._limit
 
-    def accepts(self, event: Event) -> bool:
+    def accepts(self, event: AnyEvent) -> bool:
         """Decide on an event, and count it; the events of an episode must come in order."""
         if event.event_id not in self._dropped_episodes and (self.has_room or event.phase is Phase.ENDED):
             self.held += 1

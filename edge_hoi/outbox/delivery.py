@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from edge_hoi.outbox.outbox import Outbox
 from edge_hoi.outbox.relay import Relay, SinkStatus
-from edge_hoi.types import Event
+from edge_hoi.types.camera_event import AnyEvent
 
 _logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Delivery:
         for relay in self._relays:
             relay.start()
 
-    def put(self, events: Sequence[Event]) -> None:
+    def put(self, events: Sequence[AnyEvent]) -> None:
         """Store events, in order, without waiting for the disk or the sinks; see `Outbox.put`."""
         if self._relays or not self.outbox.is_temporary:
             self.outbox.put(events)

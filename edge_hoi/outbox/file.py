@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edge_hoi.events.cloudevents import decode, happened_at
+from edge_hoi.events.messages import decode_message, event_time
 from edge_hoi.outbox.opening import lock, open_database
 from edge_hoi.sinks.local_file import transaction
 from edge_hoi.sinks.message import Message
-from edge_hoi.types import Event, Phase
+from edge_hoi.types import Phase
+from edge_hoi.types.camera_event import AnyEvent
 
 _MAX_DROPPED_AT_ONCE = 2000
 
@@ -55,11 +56,11 @@ class OutboxFile:
         with self._turn, transaction(self._database):
             yield
 
-    def add(self, event: Event, body: bytes, stored_at: float) -> None:
+    def add(self, event: AnyEvent, body: bytes, stored_at: float) -> None:
         """Append an event, encoded as `body`, with the time of storage in seconds since 1970."""
         position = self._database.execute(
             "INSERT INTO events (event_id, camera, happened_at, stored_at, body) VALUES (?, ?, ?, ?, ?)",
-            (event.event_id, event.camera, happened_at(event).timestamp(), stored_at, body),
+            (event.event_id, event.camera, event_time(event).timestamp(), stored_at, body),
         ).lastrowid
         if event.phase is Phase.ENDED:
             self._database.execute("DELETE FROM open_episodes WHERE event_id = ?", (event.event_id,))
@@ -70,7 +71,7 @@ class OutboxFile:
                 (event.event_id, position),
             )
 
-    def add_if_open(self, event: Event, body: bytes, stored_at: float) -> None:
+    def add_if_open(self, event: AnyEvent, body: bytes, stored_at: float) -> None:
         """Append an event, as `add` does, if its episode is open."""
         if self._integer("SELECT count(*) FROM open_episodes WHERE event_id = ?", event.event_id):
             self.add(event, body, stored_at)
@@ -79,12 +80,12 @@ class OutboxFile:
         """Mark all open episodes as interrupted by the end of an earlier process."""
         self._database.execute("UPDATE open_episodes SET is_left = 1")
 
-    def interrupted(self) -> list[Event]:
+    def interrupted(self) -> list[AnyEvent]:
         """Return the newest event of every episode that an earlier process left open and none has continued since."""
         rows = self._database.execute(
             "SELECT body FROM open_episodes JOIN events USING (position) WHERE is_left ORDER BY position"
         ).fetchall()
-        return [decode(body) for (body,) in rows]
+        return [decode_message(body) for (body,) in rows]
 
     def register(self, sink: str, *, skip_backlog: bool) -> int:
         """Register a sink by name; see `Outbox.register`."""

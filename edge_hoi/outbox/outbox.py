@@ -20,13 +20,14 @@ from pathlib import Path
 
 from edge_hoi.compat import UTC
 from edge_hoi.errors import DeliveryError
-from edge_hoi.events.cloudevents import decode, encode
+from edge_hoi.events.messages import decode_message, encode_message
 from edge_hoi.outbox.backpressure import Backpressure
 from edge_hoi.outbox.file import Dropped, OutboxFile
 from edge_hoi.outbox.reader import NOT_AN_EVENT, OutboxReader
 from edge_hoi.outbox.reserve import read_reserve, write_reserve
 from edge_hoi.sinks.message import Message
-from edge_hoi.types import EndReason, Event, Phase
+from edge_hoi.types import EndReason, Phase
+from edge_hoi.types.camera_event import AnyEvent
 
 _logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Outbox:
     """
 
     def __init__(self, path: Path | None, *, retention: Retention | None = None, held_events: int = 10_000) -> None:
-        """Open or create the file, and end the episodes that an earlier process left open.
+        """Open or create the file, and end the episodes that an earlier process left open, and the cameras that it left up.
 
         Episodes of a recording, whose events are a function of the file alone, stay open at first, because reading the file again may
         continue them; see `end_interrupted`.
@@ -98,7 +99,7 @@ class Outbox:
             self._remove_folder()
             raise
         self._sinks: list[str] = []
-        self._changes: deque[tuple[Change, tuple[Event, bytes] | None]] = deque()  # each with the event that it adds
+        self._changes: deque[tuple[Change, tuple[AnyEvent, bytes] | None]] = deque()  # each with the event that it adds
         self._written = 0  # changes so far
         self._delivers_held = False
         self._backpressure = Backpressure(held_events)
@@ -110,7 +111,7 @@ class Outbox:
             with self._file.transaction():
                 self._file.mark_interrupted()
                 for body in read_reserve(self._reserve):
-                    self._file.add_if_open(decode(body), body, time.time())
+                    self._file.add_if_open(decode_message(body), body, time.time())
                 _end_interrupted(self._file, with_recordings=False)
             if not self.is_temporary:
                 write_reserve(self._reserve, [])
@@ -146,11 +147,11 @@ class Outbox:
         """Start writing."""
         self._thread.start()
 
-    def put(self, events: Sequence[Event]) -> None:
+    def put(self, events: Sequence[AnyEvent]) -> None:
         """Accept events, in order, to be on disk soon after; disk errors do not make it fail."""
         for event in events:
             try:
-                body = encode(event)
+                body = encode_message(event)
             except DeliveryError as error:
                 _logger.error("an event was dropped: %s", error)
                 continue
@@ -345,9 +346,9 @@ def _temporary_folder() -> "tempfile.TemporaryDirectory[str]":
 
 
 def _end_interrupted(file: OutboxFile, *, with_recordings: bool) -> None:
-    """End interrupted episodes: those of live sources, which cannot continue, and on request those of recordings."""
+    """End interrupted episodes: those of live sources, which cannot continue, and on request those of recordings. Cameras go down."""
     now = datetime.now(UTC)
     for event in file.interrupted():
         if with_recordings or event.recorded_at is not None:
             ended = event.ended(EndReason.RESTART, now)
-            file.add(ended, encode(ended), now.timestamp())
+            file.add(ended, encode_message(ended), now.timestamp())

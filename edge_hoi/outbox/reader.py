@@ -11,12 +11,12 @@ from typing_extensions import Self
 
 from edge_hoi.compat import UTC
 from edge_hoi.errors import DeliveryError
-from edge_hoi.events.cloudevents import happened_at
+from edge_hoi.events.messages import event_time
 from edge_hoi.outbox.opening import connect
 from edge_hoi.outbox.schema import VERSION, schema_after, schema_of
 from edge_hoi.sinks.local_file import transaction
 from edge_hoi.sinks.message import Message
-from edge_hoi.types import Event
+from edge_hoi.types.camera_event import AnyEvent
 
 NOT_AN_EVENT = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, RecursionError)
 """What decoding a body that this program has not written can raise."""
@@ -77,9 +77,9 @@ class Selection:
     camera: str | None = None
     event_id: str | None = None
 
-    def contains(self, event: Event) -> bool:
+    def contains(self, event: AnyEvent) -> bool:
         """Return whether an event is selected."""
-        time = happened_at(event)
+        time = event_time(event)
         return (
             (self.since is None or time >= self.since)
             and (self.until is None or time < self.until)

@@ -247,7 +247,7 @@ class Camera:
             ages = (float(median), float(p95))
         return CameraStatus(
             source_id=self.source_id,
-            state=self._state(),
+            state=self.state,
             frames=self._frames,
             carried=self._carried,
             skipped=self.reader.mailbox.dropped,
@@ -275,7 +275,9 @@ class Camera:
         seconds, processed, skipped = (last - first for first, last in zip(self._counts[0], self._counts[-1], strict=True))
         return processed / seconds, (processed + skipped) / seconds
 
-    def _state(self) -> State:
+    @property
+    def state(self) -> State:
+        """Its present state."""
         if self._failure is not None:
             return "failed"
         if self.is_done and self.reader.state is not ReaderState.FAILED:

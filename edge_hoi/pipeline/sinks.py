@@ -22,7 +22,8 @@ def open_delivery(config: RunConfig, cameras: Sequence[str], read_media: Callabl
         DeliveryError: The outbox or a sink's file cannot be opened.
         MissingDependencyError: A sink's client library is not installed.
     """
-    context = SinkContext(config.site, tuple(cameras), read_media)
+    snapshots = config.media.snapshots if config.media else None
+    context = SinkContext(config.site, tuple(cameras), read_media, snapshots.media_type if snapshots else None)
     kept = config.outbox
     retention = Retention(kept.max_age_days * 86_400, round(kept.max_megabytes * 1_000_000), keeps_delivered=kept.path is not None)
     outbox = Outbox(Path(kept.path) if kept.path else None, retention=retention)
@@ -35,9 +36,9 @@ def open_delivery(config: RunConfig, cameras: Sequence[str], read_media: Callabl
 
 
 def _relay(settings: SinkSettings, context: SinkContext, outbox: Outbox) -> Relay:
-    sink = settings.make(context)
-    if settings.rules or settings.min_severity is not None:
-        sink = SelectiveSink(sink, rules=settings.rules, min_severity=settings.min_severity)
+    sink = SelectiveSink(
+        settings.make(context), rules=settings.rules, min_severity=settings.min_severity, camera_events=settings.needs_camera_events
+    )
     return Relay(
         settings.sink_name,
         sink,

@@ -6,8 +6,9 @@ from functools import cached_property
 
 from typing_extensions import Self
 
-from edge_hoi.events.cloudevents import decode, encode
-from edge_hoi.types import Event
+from edge_hoi.events.camera_cloudevents import is_camera_event
+from edge_hoi.events.messages import decode_message, encode_message
+from edge_hoi.types.camera_event import AnyEvent
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Message:
         body: One CloudEvents 1.0 event in structured JSON: UTF-8, one line without its newline, at most 64 KiB. Every attempt of every
             sink delivers the same bytes.
         camera: Name of its source.
-        event_id: Id of its episode.
+        event_id: Id of its episode, or of the time that its camera was up.
     """
 
     position: int
@@ -28,13 +29,13 @@ class Message:
     event_id: str
 
     @classmethod
-    def of(cls, event: Event, position: int = 0) -> Self:
+    def of(cls, event: AnyEvent, position: int = 0) -> Self:
         """Encode an event.
 
         Raises:
             DeliveryError: The event is too large.
         """
-        return cls(position, encode(event), event.camera, event.event_id)
+        return cls(position, encode_message(event), event.camera, event.event_id)
 
     @classmethod
     def from_body(cls, body: bytes, position: int = 0) -> Self:
@@ -42,10 +43,15 @@ class Message:
         envelope = json.loads(body)
         return cls(position, body, envelope["partitionkey"], envelope["subject"])
 
+    @property
+    def is_of_camera(self) -> bool:
+        """Whether it is a `CameraEvent`, and not an `Event`; found out without decoding it."""
+        return is_camera_event(self.body)
+
     @cached_property
-    def event(self) -> Event:
+    def event(self) -> AnyEvent:
         """The event, with numbers rounded as in `body`; decoded on first access."""
-        return decode(self.body)
+        return decode_message(self.body)
 
     @property
     def id(self) -> str:

@@ -35,6 +35,7 @@ class SinkSettings(Section):
     retry: RetrySettings = RetrySettings()
     rules: tuple[str, ...] = Field((), description="Only episodes that one of these rules has matched, from then on; all where empty")
     min_severity: Severity | None = Field(None, description="Only episodes that a rule of at least this severity has matched, from then on")
+    camera_events: bool = Field(False, description="Also the events of cameras: that one streams, or no longer does")
 
     def model_post_init(self, _context: object) -> None:
         """Have the secrets masked in all messages."""
@@ -45,6 +46,11 @@ class SinkSettings(Section):
     def sink_name(self) -> str:
         """The sink's name in the outbox and in logs."""
         return self.name or self.type
+
+    @property
+    def needs_camera_events(self) -> bool:
+        """Whether the sink gets the events of cameras."""
+        return self.camera_events
 
     @property
     def files(self) -> tuple[Path, ...]:

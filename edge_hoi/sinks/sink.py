@@ -11,7 +11,8 @@ from typing import Protocol
 from typing_extensions import Self
 
 from edge_hoi.sinks.message import Message
-from edge_hoi.types import Event, MediaFile
+from edge_hoi.types import MediaFile
+from edge_hoi.types.camera_event import AnyEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class SinkContext:
         site: Name of the site.
         cameras: Names of the sources.
         read_media: Returns the content of an image or video of an event, or None if it is not there any more; None where none are written.
+        snapshot_type: Media type of the events' images; None where none are written.
         is_test: Created by `edge-hoi sinks test`: existing data of the other system must not be overwritten, and a running pipeline's
             connection not be disturbed (by using the same client id, say).
     """
@@ -29,6 +31,7 @@ class SinkContext:
     site: str
     cameras: tuple[str, ...] = ()
     read_media: Callable[[MediaFile], bytes | None] | None = None
+    snapshot_type: str | None = None
     is_test: bool = False
 
 
@@ -102,7 +105,7 @@ class FakeSink(Sink):
         self._failures = iter(failures)
 
     @property
-    def events(self) -> list[Event]:
+    def events(self) -> list[AnyEvent]:
         """The events of the messages delivered."""
         return [message.event for message in self.messages]
 

@@ -36,10 +36,16 @@ ORIGIN = {
 }
 
 _SHARED = {
-    "availability_topic": TOPIC,
-    "availability_template": STRING,
-    "payload_available": STRING,
-    "payload_not_available": STRING,
+    "availability": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {"topic": TOPIC, **dict.fromkeys(["payload_available", "payload_not_available", "value_template"], STRING)},
+            "required": ["topic"],
+            "additionalProperties": False,
+        },
+    },
+    "availability_mode": {"enum": ["all", "any", "latest"]},
     "device": DEVICE,
     "origin": ORIGIN,
     "enabled_by_default": BOOLEAN,

@@ -30,13 +30,14 @@ def test_announcements_match_home_assistants_documentation(place):
 
 
 def test_a_camera_s_image_is_announced_where_images_are_published_and_a_zone_has_none():
-    with_image = list(announcements(CAMERA, TOPICS, "homeassistant", "home", has_image=True))
+    with_image = list(announcements(CAMERA, TOPICS, "homeassistant", "home", image_type="image/webp"))
     (image,) = [(topic, json.loads(payload)) for topic, payload in with_image if "/image/" in topic]
     assert re.fullmatch(DISCOVERY_TOPIC, image[0]).group(1) == "image"
     jsonschema.validate(image[1], ENTITIES["image"], format_checker=jsonschema.FormatChecker())
     assert image[1]["image_topic"] == TOPICS.snapshot("gate") == "edge-hoi/home/gate/snapshot"
+    assert image[1]["content_type"] == "image/webp"
     assert [each for each in with_image if each[0] != image[0]] == list(announcements(CAMERA, TOPICS, "homeassistant", "home"))
-    assert not any("/image/" in topic for topic, _ in announcements(ZONE, TOPICS, "homeassistant", "home", has_image=True))
+    assert not any("/image/" in topic for topic, _ in announcements(ZONE, TOPICS, "homeassistant", "home", image_type="image/webp"))
 
 
 def test_the_schema_rejects_what_home_assistant_rejects():
@@ -57,7 +58,9 @@ def test_a_camera_and_its_zones_are_one_device_and_entity_ids_are_unique():
 def test_entities_read_the_published_topics():
     for place in (CAMERA, ZONE):
         for _, entity in announce(place):
-            assert (entity["state_topic"], entity["availability_topic"]) == (TOPICS.state(place), TOPICS.availability)
+            assert entity["state_topic"] == TOPICS.state(place)
+            needed = [{"topic": "edge-hoi/home/availability"}, {"topic": "edge-hoi/home/gate/availability"}]
+            assert (entity["availability"], entity["availability_mode"]) == (needed, "all")
 
 
 def test_the_templates_show_the_current_interactions():

@@ -43,7 +43,7 @@ def no_decoding(monkeypatch):
     def fail(line):
         raise AssertionError("an event was decoded")
 
-    monkeypatch.setattr("edge_hoi.sinks.message.decode", fail)
+    monkeypatch.setattr("edge_hoi.sinks.message.decode_message", fail)
 
 
 @pytest.mark.parametrize("row", [StatelessMqttBroker, Kafka], ids=["mqtt", "kafka"])

@@ -1,16 +1,20 @@
-"""The current interactions of every camera and zone, from the events that the broker has acknowledged."""
+"""The current interactions of every camera and zone, and which cameras are up, from the events that the broker has acknowledged."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edge_hoi.events.cloudevents import render
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.mqtt.topics import Place
-from edge_hoi.types import Event, Phase
+from edge_hoi.types import HUMAN_CATEGORY, Event, Phase
+from edge_hoi.types.camera_event import CameraEvent
 
 MAX_LISTED = 25
 """Most interactions listed in a state; all are counted."""
+ALL = "all"
+"""Frigate's label for objects of all categories."""
 MAX_TEXT_LENGTH = 255
 """Longest text of a state, in characters: Home Assistant's limit."""
 
@@ -26,6 +30,9 @@ class CameraStates:
         self.places: dict[Place, None] = dict.fromkeys(Place(camera) for camera in cameras)
         self._episodes: dict[str, Event] = {}
         self._changed: dict[Place, None] = {}
+        self._down: set[str] = set()
+        self._changed_availability: dict[str, None] = {}
+        self._counts: dict[str, Counter[str]] = {}
         self._newest_position = 0
 
     @property
@@ -39,6 +46,10 @@ class CameraStates:
             return
         self._newest_position = max(self._newest_position, message.position)
         event = message.event
+        if isinstance(event, CameraEvent):
+            (self._down.discard if event.phase is Phase.STARTED else self._down.add)(event.camera)
+            self._changed_availability[event.camera] = None
+            return
         previous = self._episodes.get(event.event_id)
         if event.phase is Phase.ENDED:
             self._episodes.pop(event.event_id, None)
@@ -57,6 +68,33 @@ class CameraStates:
         changed = tuple(self._changed)
         self._changed.clear()
         return changed
+
+    def mark_all_changed(self) -> None:
+        """Mark everything for publication."""
+        for place in tuple(self.places):
+            self.mark_changed(place)
+            self._changed_availability[place.camera] = None
+        self._counts = {camera: Counter(dict.fromkeys(counts, -1)) for camera, counts in self._counts.items()}
+
+    def pop_availability(self) -> dict[str, bool]:
+        """Return the cameras whose availability has to be published, and whether each is up, and clear their marks.
+
+        A camera is up until an event says that it is down: recordings have no such events.
+        """
+        changed = {camera: camera not in self._down for camera in self._changed_availability}
+        self._changed_availability.clear()
+        return changed
+
+    def pop_counts(self, camera: str) -> dict[str, int]:
+        """Return how many people and objects take part in a camera's interactions, by category and as `all`; only changes."""
+        events = [event for event in self._episodes.values() if event.camera == camera]
+        tracks = {(part.category, part.track_id) for event in events for part in (event.human, event.object) if part is not None}
+        counts = Counter(category for category, _ in tracks)
+        counts[ALL] = len(tracks)
+        before = self._counts.get(camera, Counter())
+        known = {ALL, HUMAN_CATEGORY, *before, *counts}
+        self._counts[camera] = Counter({label: counts[label] for label in known})
+        return {label: counts[label] for label in sorted(known) if label not in before or before[label] != counts[label]}
 
     def state(self, place: Place) -> bytes:
         """Render the state of a camera or zone.

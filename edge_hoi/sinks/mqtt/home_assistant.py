@@ -18,7 +18,7 @@ _IS_ACTIVE = "{{ 'ON' if value_json.active > 0 else 'OFF' }}"
 
 
 def announcements(
-    place: Place, topics: Topics, discovery_prefix: str, site: str, *, has_image: bool = False
+    place: Place, topics: Topics, discovery_prefix: str, site: str, *, image_type: str | None = None
 ) -> Iterator[tuple[str, bytes]]:
     """Describe the entities of a place: whether there is an interaction and, for a camera, how many and which.
 
@@ -27,14 +27,15 @@ def announcements(
         topics: The topics of state and availability.
         discovery_prefix: Home Assistant's discovery prefix, by default `homeassistant`.
         site: Name of the site.
-        has_image: Whether images of the cameras are published.
+        image_type: Media type of the cameras' images; None where none are published.
 
     Yields:
         Topic and payload (JSON in UTF-8), to be published retained.
     """
     device = _slug(f"{topics.prefix}_{place.camera}")
     shared: dict[str, Any] = {
-        "availability_topic": topics.availability,
+        "availability": [{"topic": topics.availability}, {"topic": topics.camera_availability(place.camera)}],
+        "availability_mode": "all",
         "device": {
             "identifiers": [f"edge-hoi_{device}"],
             "name": place.camera,
@@ -45,8 +46,13 @@ def announcements(
         },
         "origin": {"name": "edge-hoi", "sw_version": __version__},
     }
-    if has_image and place.zone is None:
-        image = {"name": "Newest interaction", "image_topic": topics.snapshot(place.camera), "icon": "mdi:image"}
+    if image_type is not None and place.zone is None:
+        image = {
+            "name": "Newest interaction",
+            "image_topic": topics.snapshot(place.camera),
+            "content_type": image_type,
+            "icon": "mdi:image",
+        }
         entity = {**image, "unique_id": f"edge-hoi_{device}_snapshot", **shared}
         yield f"{discovery_prefix}/image/{device}/snapshot/config", json.dumps(entity, ensure_ascii=False).encode()
     shared["state_topic"] = topics.state(place)

@@ -50,7 +50,16 @@ class MqttSettings(SinkSettings):
             raise ValueError("a `password` needs a `user`")
         if self.home_assistant is not None and not self.state:
             raise ValueError("`home_assistant` needs the states, which `state: false` disables; remove one of the two")
+        if self.camera_events and self.format == "frigate":
+            raise ValueError(
+                "Frigate's format has no events of cameras, only their availability; remove `camera_events` or `format: frigate`"
+            )
         return self
+
+    @property
+    def needs_camera_events(self) -> bool:
+        """Also for the cameras' availability."""
+        return self.camera_events or self.state
 
     def make(self, context: SinkContext) -> Sink:
         """Create the sink; one for a test publishes nothing retained, and has a client id of its own."""
@@ -79,7 +88,9 @@ class MqttSettings(SinkSettings):
             cameras=context.cameras,
             has_state=self.state and not context.is_test,
             discovery_prefix=self.home_assistant,
-            read_media=context.read_media if self.snapshots and self.state else None,
+            camera_events=self.camera_events,
+            read_media=context.read_media if self.snapshots and self.state and context.snapshot_type else None,
+            image_type=context.snapshot_type,
         )
 
     def _topics(self) -> Topics:

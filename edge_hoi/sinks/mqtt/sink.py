@@ -1,4 +1,4 @@
-"""The MQTT sink: events, and the current interactions of every camera and zone."""
+"""The MQTT sink: events, the current interactions of every camera and zone, and the cameras' availability."""
 
 import logging
 from collections import ChainMap
@@ -10,6 +10,7 @@ from edge_hoi.sinks.mqtt import frigate
 from edge_hoi.sinks.mqtt.broker import Broker
 from edge_hoi.sinks.mqtt.camera_state import CameraStates
 from edge_hoi.sinks.mqtt.connection import Connection, Publication
+from edge_hoi.sinks.mqtt.frigate_reviews import Review, advance
 from edge_hoi.sinks.mqtt.home_assistant import announcements
 from edge_hoi.sinks.mqtt.snapshots import CameraSnapshots
 from edge_hoi.sinks.mqtt.topics import Place, Topics
@@ -40,7 +41,9 @@ class MqttSink(Sink):
         cameras: Iterable[str] = (),
         has_state: bool = True,
         discovery_prefix: str | None = None,
+        camera_events: bool = False,
         read_media: Callable[[MediaFile], bytes | None] | None = None,
+        image_type: str | None = None,
     ) -> None:
         """Prepare the sink, without using the network.
 
@@ -52,7 +55,9 @@ class MqttSink(Sink):
             cameras: Names of the cameras.
             has_state: Also publish availability and current interactions, not events only.
             discovery_prefix: Home Assistant's discovery prefix; None for no announcements.
+            camera_events: Also publish the events of cameras, besides their availability.
             read_media: Returns the content of an event's image, which is published for its camera; None to publish none.
+            image_type: The images' media type.
         """
         self._broker = broker
         self._topics = topics
@@ -62,6 +67,9 @@ class MqttSink(Sink):
         self._has_state = has_state
         self._needs_episodes = has_state or topics.format == "frigate"
         self._discovery_prefix = discovery_prefix
+        self._camera_events = camera_events
+        self._image_type = None if read_media is None else image_type
+        self._reviews: dict[str, Review] = {}
         self._states = CameraStates(self._cameras)
         self._snapshots = None if read_media is None else CameraSnapshots(topics, read_media)
         self._is_image_refused = False
@@ -76,21 +84,16 @@ class MqttSink(Sink):
         self._connected()
 
     def deliver(self, messages: Sequence[Message]) -> None:
-        """Publish the newest image of each camera, which consumers take when an event comes, then the messages and the changed states."""
+        """Publish the messages, each after its image, which consumers take when an event comes, then the changed states."""
         connection = self._connected()
-        if self._snapshots is not None:
-            self._snapshots.update(messages)
-            self._publish_snapshots(self._snapshots, connection)
-        try:
-            connection.publish(self._render(messages))
-        except SinkError as error:
-            is_refused = isinstance(error, EventRefusedError)
-            self._update_states(messages[: error.delivered + is_refused])  # a refused event still changes the state
-            if not is_refused:
-                self._abort()
-            raise
-        self._update_states(messages)
-        self._publish_changes(delivered=len(messages))
+        delivered = 0
+        for part in [messages] if self._snapshots is None else self._snapshots.split(messages):
+            if self._snapshots is not None and part:
+                self._snapshots.update(part[0])
+                self._publish_snapshots(self._snapshots, connection, delivered)
+            self._publish_events(part, connection, delivered)
+            delivered += len(part)
+        self._publish_changes(delivered)
 
     def close(self) -> None:
         """Publish `offline`, and disconnect."""
@@ -123,45 +126,83 @@ class MqttSink(Sink):
         if self._has_state:
             self._announced.clear()
             self._connection.subscribe_retained([self._topics.zone_states(camera) for camera in self._cameras])
-            for place in tuple(self._states.places):
-                self._states.mark_changed(place)
+            self._states.mark_all_changed()
             if self._snapshots is not None:
                 self._snapshots.mark_all_changed()
                 self._publish_snapshots(self._snapshots, self._connection)
             self._publish_changes()
             self._publish_retained([self._availability("online")])
 
-    def _render(self, messages: Sequence[Message]) -> list[Publication]:
+    def _publish_events(self, messages: Sequence[Message], connection: Connection, before: int) -> None:
+        """Publish messages, `before` of the batch having been published, and apply those that the broker has acknowledged."""
+        rendered = self._render(messages)
+        numbers = [number for number, publications in enumerate(rendered) for _ in publications]
+        try:
+            connection.publish([publication for publications in rendered for publication in publications])
+        except SinkError as error:
+            is_refused = isinstance(error, EventRefusedError)
+            published = numbers[error.delivered] if numbers else 0
+            self._update_states(messages[: published + is_refused])  # a refused event still changes the state
+            if not is_refused:
+                self._abort()
+            error.delivered = before + published
+            raise
+        self._update_states(messages)
+
+    def _render(self, messages: Sequence[Message]) -> list[list[Publication]]:
+        """Render what is published for each message."""
         topics = self._topics
-        if topics.format == "cloudevents":
-            return [Publication(topics.events(message.camera), message.body, content_type=CLOUDEVENTS) for message in messages]
         episodes: ChainMap[str, Event] = ChainMap({}, dict(self._states.episodes))
-        publications = []
+        reviews = dict(self._reviews)
+        rendered = []
         for message in messages:
-            previous = episodes.get(message.event_id)
-            publications.append(Publication(topics.events(message.camera), frigate.render_message(message.event, previous)))
-            episodes[message.event_id] = message.event
-        return publications
+            publications = []
+            if message.is_of_camera:
+                if self._camera_events:
+                    publications.append(Publication(topics.camera_events(message.camera), message.body, content_type=CLOUDEVENTS))
+            elif topics.format == "cloudevents":
+                publications.append(Publication(topics.events(message.camera), message.body, content_type=CLOUDEVENTS))
+            elif isinstance(event := message.event, Event):
+                publications.append(Publication(topics.events(message.camera), frigate.render_message(event, episodes.get(event.event_id))))
+                reviews[event.camera], review = advance(reviews.get(event.camera), event)
+                if review is not None:
+                    publications.append(Publication(topics.reviews, review))
+                episodes[event.event_id] = event
+            rendered.append(publications)
+        return rendered
 
     def _update_states(self, messages: Sequence[Message]) -> None:
         if self._needs_episodes:
             for message in messages:
+                if self._topics.format == "frigate" and isinstance(message.event, Event):
+                    self._reviews[message.camera], _ = advance(self._reviews.get(message.camera), message.event)
                 self._states.update(message)
 
     def _publish_changes(self, delivered: int = 0) -> None:
         """Publish the states that have changed."""
         if not self._has_state:
             return
-        publications = []
+        publications = [
+            Publication(
+                self._topics.camera_availability(camera), b"online" if is_up else b"offline", retain=True, content_type="text/plain"
+            )
+            for camera, is_up in self._states.pop_availability().items()
+        ]
         for place in self._states.pop_changed():
             if self._discovery_prefix and place not in self._announced:
-                entities = announcements(place, self._topics, self._discovery_prefix, self._site, has_image=self._snapshots is not None)
+                entities = announcements(place, self._topics, self._discovery_prefix, self._site, image_type=self._image_type)
                 publications += [Publication(topic, payload, retain=True) for topic, payload in entities]
                 self._announced.add(place)
             publications.append(Publication(self._topics.state(place), self._states.state(place), retain=True))
+            if self._topics.format == "frigate" and place.zone is None:
+                for label, count in self._states.pop_counts(place.camera).items():
+                    topic = self._topics.count(place.camera, label)
+                    publications += [
+                        Publication(name, str(count).encode(), content_type="text/plain") for name in (topic, f"{topic}/active")
+                    ]
         self._publish_retained(publications, delivered)
 
-    def _publish_snapshots(self, snapshots: CameraSnapshots, connection: Connection) -> None:
+    def _publish_snapshots(self, snapshots: CameraSnapshots, connection: Connection, delivered: int = 0) -> None:
         """Publish the images that have changed. One that the broker refuses, as too large, is left out: the events go on."""
         for publication in snapshots.pop_changed():
             try:
@@ -172,7 +213,7 @@ class MqttSink(Sink):
                 self._is_image_refused = True
             except SinkError as error:
                 self._abort()
-                raise type(error)(str(error)) from error
+                raise type(error)(str(error), delivered=delivered) from error
 
     def _publish_retained(self, publications: Sequence[Publication], delivered: int = 0) -> None:
         assert self._connection is not None

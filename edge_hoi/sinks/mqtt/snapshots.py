@@ -1,11 +1,11 @@
 """The newest image of every camera, published retained."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.mqtt.connection import Publication
 from edge_hoi.sinks.mqtt.topics import Topics
-from edge_hoi.types import MediaFile
+from edge_hoi.types import Event, MediaFile
 
 
 class CameraSnapshots:
@@ -23,13 +23,24 @@ class CameraSnapshots:
         self._newest: dict[str, MediaFile] = {}
         self._changed: set[str] = set()
 
-    def update(self, messages: Sequence[Message]) -> None:
-        """Apply delivered events."""
-        for message in messages:
-            snapshot = message.event.snapshot
-            if snapshot is not None and self._newest.get(message.camera) != snapshot:
-                self._newest[message.camera] = snapshot
-                self._changed.add(message.camera)
+    def split(self, messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+        """Yield the messages in parts, of which only the first message may have a new image."""
+        newest, first = dict(self._newest), 0
+        for number, message in enumerate(messages):
+            snapshot = _snapshot_of(message)
+            if snapshot is not None and newest.get(message.camera) != snapshot:
+                newest[message.camera] = snapshot
+                if number > first:
+                    yield messages[first:number]
+                    first = number
+        yield messages[first:]
+
+    def update(self, message: Message) -> None:
+        """Apply an event that is about to be published."""
+        snapshot = _snapshot_of(message)
+        if snapshot is not None and self._newest.get(message.camera) != snapshot:
+            self._newest[message.camera] = snapshot
+            self._changed.add(message.camera)
 
     def mark_all_changed(self) -> None:
         """Mark every camera's image for publication."""
@@ -45,3 +56,7 @@ class CameraSnapshots:
             for camera, snapshot, data in images
             if data is not None
         ]
+
+
+def _snapshot_of(message: Message) -> MediaFile | None:
+    return message.event.snapshot if isinstance(message.event, Event) else None

@@ -37,6 +37,23 @@ class Topics:
         """Return the topic of a camera's events, not retained."""
         return f"{self.prefix}/events" if self.format == "frigate" else f"{self.prefix}/{_level(camera)}/interactions"
 
+    @property
+    def reviews(self) -> str:
+        """The topic of Frigate's `reviews` messages, not retained."""
+        return f"{self.prefix}/reviews"
+
+    def camera_events(self, camera: str) -> str:
+        """Return the topic of the events of a camera itself, not retained."""
+        return f"{self.prefix}/{_level(camera)}/camera"
+
+    def camera_availability(self, camera: str) -> str:
+        """Return the topic of a camera's `online` or `offline`, retained."""
+        return f"{self.prefix}/{_level(camera)}/{'status/detect' if self.format == 'frigate' else 'availability'}"
+
+    def count(self, camera: str, label: str) -> str:
+        """Return Frigate's topic of how many objects of a category a camera shows, not retained."""
+        return f"{self.prefix}/{_level(camera)}/{_level(label)}"
+
     def snapshot(self, camera: str) -> str:
         """Return the topic of a camera's newest image, retained; Frigate's is one of a camera and a label, of which all are people here."""
         return f"{self.prefix}/{_level(camera)}/{f'{HUMAN_CATEGORY}/' if self.format == 'frigate' else ''}snapshot"

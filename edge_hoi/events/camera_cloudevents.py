@@ -1,0 +1,69 @@
+"""Encode and decode events of cameras as CloudEvents 1.0, with the envelope of interaction events (`cloudevents`)."""
+
+import json
+from typing import Any
+from urllib.parse import quote, unquote
+
+from edge_hoi.compat import UTC, parse_datetime
+from edge_hoi.types.camera_event import CameraEvent, CameraState
+from edge_hoi.types.event import Phase
+
+CAMERA_EVENT_TYPES = {Phase.STARTED: "dev.edge-hoi.camera.up.v1", Phase.ENDED: "dev.edge-hoi.camera.down.v1"}
+CAMERA_DATASCHEMA = "urn:edge-hoi:schema:camera-event.v1"
+_MARK = b'"type":"dev.edge-hoi.camera.'
+"""In the body of an event of a camera, and of no other: within a JSON string, quotes are escaped."""
+_SECONDS_DIGITS = 3
+
+
+def is_camera_event(body: bytes) -> bool:
+    """Return whether the encoded event is a camera's, without decoding it."""
+    return _MARK in body
+
+
+def render_camera_event(event: CameraEvent) -> dict[str, Any]:
+    """Convert an event to its CloudEvents envelope, as described by `camera-event.v1.schema.json`."""
+    sequence = f"{event.sequence:08d}"
+    happened_at, recorded_at = (
+        time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z") for time in (event.happened_at, event.recorded_at)
+    )
+    return {
+        "specversion": "1.0",
+        "id": f"{event.event_id}.{sequence}",
+        "source": f"/{quote(event.site, safe='')}/{quote(event.camera, safe='')}",
+        "type": CAMERA_EVENT_TYPES[event.phase],
+        "subject": event.event_id,
+        "time": happened_at,
+        "recordedtime": recorded_at,
+        "sequence": sequence,
+        "correlationid": event.event_id,
+        "partitionkey": event.camera,
+        "datacontenttype": "application/json",
+        "dataschema": CAMERA_DATASCHEMA,
+        "data": {
+            "event_id": event.event_id,
+            "state": event.state.value,
+            "text": event.text,
+            "duration_seconds": None if event.duration_seconds is None else round(event.duration_seconds, _SECONDS_DIGITS),
+            "error": event.error,
+            "error_code": event.error_code,
+        },
+    }
+
+
+def decode_camera_event(line: bytes) -> CameraEvent:
+    """Decode an event that was rendered here and encoded; encoding it again gives the same bytes."""
+    envelope = json.loads(line)
+    data = envelope["data"]
+    site, camera = (unquote(name) for name in envelope["source"].split("/")[1:])
+    return CameraEvent(
+        event_id=data["event_id"],
+        sequence=int(envelope["sequence"]),
+        site=site,
+        camera=camera,
+        state=CameraState(data["state"]),
+        happened_at=parse_datetime(envelope["time"]),
+        recorded_at=parse_datetime(envelope["recordedtime"]),
+        duration_seconds=data["duration_seconds"],
+        error=data["error"],
+        error_code=data["error_code"],
+    )
