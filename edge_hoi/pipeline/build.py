@@ -18,6 +18,7 @@ from edge_hoi.media import MediaStore, check_video_path
 from edge_hoi.overwriting import Named, refuse_overwriting
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
 from edge_hoi.pipeline.camera import Camera
+from edge_hoi.pipeline.camera_watch import CameraWatch
 from edge_hoi.pipeline.detector_builder import DetectorBuilder
 from edge_hoi.pipeline.engines import refuse_demo_engine
 from edge_hoi.pipeline.episode_media import EpisodeMedia
@@ -81,6 +82,7 @@ def build_pipeline(config: RunConfig, *, note: Note, config_file: Path | None = 
         batch_window_seconds=config.engine.batch_window_seconds,
         retry_unreachable_sources=config.retry_unreachable_sources,
         closes_detectors=not is_shared,
+        watch=CameraWatch(config.site) if any(sink.needs_camera_events for sink in config.sinks) else None,
     )
 
 

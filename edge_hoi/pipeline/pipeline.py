@@ -19,6 +19,7 @@ from edge_hoi.errors import EdgeHoiError, EngineError
 from edge_hoi.masking import mask_traceback
 from edge_hoi.outbox import Delivery
 from edge_hoi.pipeline.camera import Camera
+from edge_hoi.pipeline.camera_watch import CameraWatch
 from edge_hoi.pipeline.detector_pool import DetectorPool
 from edge_hoi.pipeline.status import CameraStatus
 from edge_hoi.pipeline.turns import Turns
@@ -93,6 +94,7 @@ class Pipeline:
         batch_window_seconds: float,
         retry_unreachable_sources: bool,
         closes_detectors: bool = True,
+        watch: CameraWatch | None = None,
     ) -> None:
         """Put the parts together; the pipeline closes them.
 
@@ -105,12 +107,14 @@ class Pipeline:
             batch_window_seconds: Longest wait of live cameras' frames for a full batch while the engine works.
             retry_unreachable_sources: Keep trying when the only sources left have never been reached.
             closes_detectors: Whether `detectors` are closed as well, or shared with other pipelines.
+            watch: Makes the events of cameras; None for none.
         """
         self.cameras = tuple(cameras)
         self.delivery = delivery
         self.stages = stages
         self._detectors = detectors
         self._closes_detectors = closes_detectors
+        self._watch = watch
         self._batch_window_seconds = batch_window_seconds
         self._window_ends_seconds = 0.0
         self._turns = Turns()
@@ -163,6 +167,7 @@ class Pipeline:
                 elif not is_begun:
                     self._wakes.wait(IDLE_WAIT_SECONDS)
                 self._update_idle_cameras(observer)
+                self._watch_cameras()
                 if observer.is_due:
                     self._show(observer.show_progress, self.statuses())
         failures = [camera.failure for camera in self.cameras]
@@ -343,6 +348,11 @@ class Pipeline:
     def _end_all(self, observer: Observer) -> None:
         for camera in self.cameras:
             self._deliver(camera.end_episodes(EndReason.SHUTDOWN), observer)
+        self._watch_cameras()
+
+    def _watch_cameras(self) -> None:
+        if self._watch is not None:
+            self.delivery.put(self._watch.update(self.cameras))
 
     def _stop_readers(self) -> None:
         """Stop all at once: several hung cameras take no longer than one."""
