@@ -30,7 +30,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from typing_extensions import Self
 
-from edge_hoi.config_types import Decoder, Identifier, Location, PathText, Section, anchor
+from edge_hoi.config_types import Decoder, Deinterlace, Identifier, Location, PathText, Section, anchor
 from edge_hoi.environment import insert_variables
 from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeSettings, LineOrPoints, RuleSettings, ZoneOrPoints
@@ -148,6 +148,7 @@ class SourceConfig(Section):
         None, ge=0, le=255, description="Number of the video stream, from 0; if absent, the smallest that is as large as the engine's input"
     )
     decoder: Decoder = Field("cpu", description="cpu; a device such as cuda, vaapi or qsv; auto: the first device that works, else cpu")
+    deinterlace: Deinterlace = Field("auto", description="auto: the frames that the stream marks as interlaced; on: all; off: none")
     ffmpeg_options: dict[FfmpegOption, str | int] = Field({}, description="Options of FFmpeg for this source")
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     open_timeout_seconds: float = Field(10.0, gt=0, le=120)

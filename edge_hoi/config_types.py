@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
@@ -39,5 +39,14 @@ Location = Annotated[PathText, AfterValidator(anchor)]
 """A path or a URL; a relative path in a configuration file is relative to that file's folder."""
 Decoder = Literal["auto", "cpu", "cuda", "vaapi", "qsv", "videotoolbox", "d3d11va"]
 """What decodes video: software, or a device by FFmpeg's name."""
+
+
+def _switch(value: object) -> object:
+    """Accept what YAML 1.1 makes of `on` and `off`."""
+    return ("off", "on")[value] if isinstance(value, bool) else value
+
+
+Deinterlace = Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)]
+"""Which frames to deinterlace: those that the stream marks as interlaced, all, or none."""
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="letters, digits, '_', '.', '-'")]
 """A name that is valid in addresses, topics and file names."""

@@ -8,7 +8,7 @@ import av
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 
-from edge_hoi.config_types import Decoder
+from edge_hoi.config_types import Decoder, Deinterlace
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest.ffmpeg_options import limiting_options
 from edge_hoi.ingest.hardware import choose_device
@@ -42,6 +42,7 @@ class Connection:
         watchdog: Interrupts waits for a network source or a device.
         decoder: What to decode on, where it works.
         video_stream: Number of the video stream among several, from 0; None for the one that fits best.
+        deinterlace: Which frames to deinterlace.
         least_size: Least width and height of the video stream that fits best, the smallest such; None for the largest stream.
     """
 
@@ -59,6 +60,7 @@ class Connection:
     watchdog: Watchdog | None = None
     decoder: Decoder = "cpu"
     video_stream: int | None = None
+    deinterlace: Deinterlace = "auto"
     least_size: tuple[int, int] | None = None
 
     def allow(self, seconds: float) -> None:

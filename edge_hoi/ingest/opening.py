@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from edge_hoi.config_types import Decoder
+from edge_hoi.config_types import Decoder, Deinterlace
 from edge_hoi.ingest.connection import Connection, file_connection
 from edge_hoi.ingest.credentials import with_credentials
 from edge_hoi.ingest.http_client import HttpClient
@@ -42,6 +42,7 @@ def open_source(
     password_file: str | None = None,
     ffmpeg_options: Mapping[str, str] | None = None,
     decoder: Decoder = "cpu",
+    deinterlace: Deinterlace = "auto",
     video_stream: int | None = None,
     least_size: tuple[int, int] | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
@@ -70,6 +71,7 @@ def open_source(
         ffmpeg_options: Options of FFmpeg's input formats; none that limit what a source may do.
         decoder: What decodes its video: `cpu`, a device such as `cuda`, `vaapi` or `qsv`, or `auto` for the first device that works. What a
             device cannot decode is decoded in software; `info.decoder` says so.
+        deinterlace: `auto` deinterlaces the frames that the stream marks as interlaced, `on` all, `off` none.
         video_stream: Number of the video stream, from 0, where there are several; None for the one that fits best.
         least_size: The smallest stream of at least this width and height fits best; None: the largest.
         is_stopped: Asked before each packet or image, of which a source may send any number without a frame to yield. Once it returns True,
@@ -132,5 +134,7 @@ def open_source(
     if is_live is None and kind is not SourceKind.HTTP:
         is_live = kind is not SourceKind.FILE
     options = connection.options | dict(ffmpeg_options or {})
-    connection = replace(connection, options=options, decoder=decoder, video_stream=video_stream, least_size=least_size)
+    connection = replace(
+        connection, options=options, decoder=decoder, deinterlace=deinterlace, video_stream=video_stream, least_size=least_size
+    )
     return VideoSource(connection, source_id=source_id, is_live=is_live, target_fps=target_fps, recorded_at=recorded_at, listener=listener)

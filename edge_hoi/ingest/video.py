@@ -11,6 +11,7 @@ from edge_hoi.errors import SourceError
 from edge_hoi.ingest.clock import CaptureClock
 from edge_hoi.ingest.connection import Connection, open_container
 from edge_hoi.ingest.decoding import DecodedFrame, DecodedStream
+from edge_hoi.ingest.deinterlacing import deinterlaced
 from edge_hoi.ingest.display import Display
 from edge_hoi.ingest.frame_times import FrameTimes, Timeline
 from edge_hoi.ingest.hardware import choose_device, warn_of_software
@@ -77,7 +78,7 @@ class VideoSource(Source):
             if first is None:
                 raise self._no_frame_error(has_refused=decoded.has_refused)
             self.info = self._describe(stream, first, source_id=source_id, is_live=live)
-            self._frames = self._stamped(chain([first], rest))
+            self._frames = self._stamped(deinterlaced(chain([first], rest), connection.deinterlace))
         except BaseException:
             self._container.close()
             connection.close()

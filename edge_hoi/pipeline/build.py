@@ -227,6 +227,7 @@ def make_reader(
             password_file=source.password_file,
             ffmpeg_options={name: str(value) for name, value in source.ffmpeg_options.items()},
             decoder=source.decoder,
+            deinterlace=source.deinterlace,
             video_stream=source.video_stream,
             least_size=least_size,
             is_stopped=lambda: reader.mailbox.is_finished,
