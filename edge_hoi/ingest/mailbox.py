@@ -75,6 +75,14 @@ class Mailbox(Generic[T]):
             self._changed.notify_all()
             return item
 
+    def take(self, is_wanted: Callable[[T], bool]) -> T | None:
+        """Remove and return the oldest item if there is one and it is wanted, without waiting."""
+        with self._changed:
+            if not self._items or not is_wanted(self._items[0]):
+                return None
+            self._changed.notify_all()
+            return self._items.popleft()
+
     def close(self, *, discard: bool = False) -> None:
         """Accept no more items, and wake all waiting threads. Items in the queue stay available unless `discard` is set."""
         with self._changed:

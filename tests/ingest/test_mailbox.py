@@ -73,3 +73,13 @@ def test_closing_wakes_producer_and_consumer():
 def test_capacity_below_one_is_refused():
     with pytest.raises(ValueError, match="at least 1"):
         Mailbox("newest", 0)
+
+
+def test_only_an_item_that_is_wanted_is_taken():
+    mailbox = Mailbox("lossless", 2)
+    assert mailbox.take(lambda item: True) is None
+    mailbox.put(1)
+    mailbox.put(2)
+    assert mailbox.take(lambda item: item == 2) is None
+    assert mailbox.take(lambda item: item == 1) == 1
+    assert len(mailbox) == 1
