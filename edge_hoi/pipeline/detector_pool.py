@@ -1,24 +1,34 @@
 """Detectors for images of any size: an engine for each input size and a detector for each vocabulary on it, opened at first use."""
 
 import threading
+import time
+import weakref
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 
 from edge_hoi.detection import FixedSizeDetector
+from edge_hoi.errors import EngineError
 from edge_hoi.runtime import Engine, InputDescription, choose_input_size
 from edge_hoi.types import DecodedImage, Image
 from edge_hoi.vocabulary import Vocabulary
+
+UNUSED_SECONDS = 30.0
+"""Engines that no image has needed for this long are closed when another one opens: a camera has changed its aspect ratio."""
+
+_Size = tuple[int, int]
 
 
 class DetectorPool:
     """Opens one engine per input size, so that every aspect ratio fits without padding; vocabularies share the engines.
 
-    Pipelines in several threads may share it.
+    Engines open one after the other, in a thread of their own. Pipelines in several threads may share a pool.
     """
 
     def __init__(
         self,
-        open_engine: Callable[[tuple[int, int]], Engine],
+        open_engine: Callable[[_Size], Engine],
         make_detector: Callable[[Engine, Vocabulary], FixedSizeDetector],
         description: InputDescription,
         *,
@@ -32,47 +42,93 @@ class DetectorPool:
             make_detector: Makes a detector on an engine.
             description: The engine's input, of its manifest.
             max_batch: Most images in one run.
-            choose_batch: Chooses how many of them to use when an engine is opened; None for all.
+            choose_batch: Chooses how many of them to use when the first engine is opened, while no other works; None for all.
         """
         self.max_batch = max_batch
         """Most images that are good for one run of each engine that is open."""
         self._choose_batch = choose_batch
-        self._opening = threading.Lock()
+        self._has_chosen = False
+        self._changing = threading.Lock()
+        self._opener = ThreadPoolExecutor(1, thread_name_prefix="open-engine")
         self._open = open_engine
         self._make = make_detector
         # Trying all sizes takes a tenth of a small engine's run, and a camera's frames are all of one size.
         self._input_size = cache(lambda width, height: choose_input_size(width, height, description))
-        self._engines: dict[tuple[int, int], Engine] = {}
-        self._detectors: dict[tuple[tuple[int, int], int], FixedSizeDetector] = {}
+        self._engines: dict[_Size, Future[Engine]] = {}
+        self._used_at: dict[_Size, float] = {}
+        self._detectors: dict[tuple[_Size, int], FixedSizeDetector] = {}
 
     def detector_for(self, image: Image | DecodedImage, vocabulary: Vocabulary) -> FixedSizeDetector:
-        """Find or make the detector whose input has the shape of an image.
+        """Find or make the detector whose input has the shape of an image; wait where its engine has to be opened.
 
         Args:
             image: `(H, W, 3)`, uint8 RGB or as decoded.
             vocabulary: What to detect; one object for each vocabulary, not copies of it.
 
+        Returns:
+            A detector whose engine stays open as long as somebody has the detector, unless the pool is closed.
+
         Raises:
-            EngineError: The engine cannot be opened.
+            EngineError: The engine cannot be opened; the next call tries it again.
         """
         height, width = image.shape[:2]
-        return self.detector_of_size(height, width, vocabulary)
-
-    def detector_of_size(self, height: int, width: int, vocabulary: Vocabulary) -> FixedSizeDetector:
-        """Do as `detector_for`, for images of a size in pixels."""
-        size = self._input_size(width, height)
+        size, opening = self._input_size(width, height), self.begin_to_open(height, width)
+        try:
+            engine = opening.result()
+        except Exception:
+            with self._changing:
+                if self._engines.get(size) is opening:
+                    del self._engines[size], self._used_at[size]
+            raise
         key = (size, id(vocabulary))  # the detector keeps its vocabulary, and so the id, alive
-        with self._opening:
+        with self._changing:
             if key not in self._detectors:
-                if size not in self._engines:
-                    self._engines[size] = self._open(size)
-                    if self._choose_batch is not None:
-                        self.max_batch = min(self.max_batch, self._choose_batch(self._engines[size]))
-                self._detectors[key] = self._make(self._engines[size], vocabulary)
+                self._detectors[key] = self._make(engine, vocabulary)
             return self._detectors[key]
+
+    def begin_to_open(self, height: int, width: int) -> "Future[Engine]":
+        """Have the engine for images of a size in pixels opened, unless it is; `detector_for` does not wait once the result is done."""
+        size = self._input_size(width, height)
+        with self._changing:
+            if size not in self._engines:
+                self._engines[size] = self._opener.submit(self._open_for, size)
+            self._used_at[size] = time.monotonic()
+            return self._engines[size]
 
     def close(self) -> None:
         """Close every engine; one that is needed again is opened again."""
-        self._detectors.clear()
-        while self._engines:
-            self._engines.popitem()[1].close()
+        with self._changing:
+            openings = list(self._engines.values())
+            for each in (self._engines, self._used_at, self._detectors):
+                each.clear()
+        for opening in openings:
+            if not opening.cancel():
+                with suppress(EngineError):  # of one that could not be opened
+                    opening.result().close()
+
+    def _open_for(self, size: _Size) -> Engine:
+        self._close_unused()
+        engine = self._open(size)
+        if self._choose_batch is not None:
+            try:
+                self.max_batch = min(self.max_batch, engine.max_batch if self._has_chosen else self._choose_batch(engine))
+            except EngineError:
+                engine.close()
+                raise
+            self._has_chosen = True
+        return engine
+
+    def _close_unused(self) -> None:
+        latest, unused = time.monotonic() - UNUSED_SECONDS, []
+        with self._changing:
+            for size in [size for size, used_at in self._used_at.items() if used_at < latest and self._engines[size].done()]:
+                keys = [key for key in self._detectors if key[0] == size]
+                references = {key: weakref.ref(self._detectors.pop(key)) for key in keys}
+                held = {key: detector for key, reference in references.items() if (detector := reference()) is not None}
+                self._detectors |= held  # somebody may still detect with it
+                if not held:
+                    unused.append(self._engines.pop(size))
+                    del self._used_at[size]
+        for opening in unused:
+            with suppress(EngineError):
+                opening.result().close()

@@ -233,16 +233,15 @@ class Pipeline:
         A batch that is not full is begun when the engine is idle, or when its frames have waited for `batch_window_seconds`.
         """
         waiting = [camera for camera in self._turns.order(running) if len(camera.reader.mailbox)]
-        ready = [camera for camera in waiting if self._has_detector(camera, observer)]
         room, now = self._detectors.max_batch, time.monotonic()
         is_idle = all(batch.found.done() for batch in self._in_flight)
-        if not ready or is_idle or len(ready) >= min(room, len(running)):
+        if not waiting or is_idle or len(waiting) >= min(room, len(running)):
             self._window_ends_seconds = now + self._batch_window_seconds
         elif now < self._window_ends_seconds:
             return []
         batch: list[_Taken] = []
-        for camera in ready:
-            frame = camera.reader.mailbox.get(0.0)
+        for camera in waiting:
+            frame = camera.reader.mailbox.take(self._has_engine)
             for taken in [] if frame is None else self._select(camera, frame, observer):
                 batch.append(taken)
                 if taken.is_selected:
@@ -252,15 +251,9 @@ class Pipeline:
                 break
         return batch
 
-    def _has_detector(self, camera: Camera, observer: Observer) -> bool:
-        """Open the engine for a live camera's images before one is taken, which would become old meanwhile."""
-        info = camera.reader.info
-        try:
-            if info is not None:
-                self._detectors.detector_of_size(info.height, info.width, camera.vocabulary)
-        except Exception as error:  # as in `_by_detector`
-            self._fail(camera, error, observer)
-        return not camera.is_done
+    def _has_engine(self, frame: Frame) -> bool:
+        """Have the engine for a frame opened before it is taken: it would become old meanwhile, and other cameras would wait."""
+        return self._detectors.begin_to_open(frame.height, frame.width).done()
 
     def _select(self, camera: Camera, frame: Frame, observer: Observer) -> list[_Taken]:
         """Find out whether to detect in a frame; return nothing if that fails."""
