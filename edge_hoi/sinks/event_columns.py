@@ -1,7 +1,7 @@
 """Events as rows of a table: the columns of all file formats for queries."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote
@@ -14,66 +14,81 @@ Envelope = dict[str, Any]
 
 
 class Column(NamedTuple):
-    """A column: its name, its kind (times as in the event, `2026-01-01T12:00:00.000000Z`), and how a CloudEvents envelope is read."""
+    """A column: name, kind (times as in the event, `2026-01-01T12:00:00.000000Z`), dotted path in the envelope, and what is made of it."""
 
     name: str
     kind: Kind
-    read: Callable[[Envelope], Value]
+    path: str
+    convert: Callable[[Any], Value] | None = None
 
-
-def _at(path: str) -> Callable[[Envelope], Value]:
-    """Read the value at a dotted path; None where a part of it is missing."""
-
-    def read(envelope: Envelope) -> Value:
+    def read(self, envelope: Envelope) -> Value:
+        """Return its value; None where a part of its path is missing."""
         value: Any = envelope
-        for key in path.split("."):
+        for key in self.path.split("."):
             value = None if value is None else value.get(key)
-        return value  # type: ignore[no-any-return]
-
-    return read
+        return value if self.convert is None else self.convert(value)
 
 
-def _name_in_source(number: int) -> Callable[[Envelope], Value]:
-    return lambda envelope: unquote(envelope["source"].split("/")[number])
+def _name_in_source(number: int) -> Callable[[str], Value]:
+    return lambda source: unquote(source.split("/")[number])
 
 
+_ENVELOPE = (
+    Column("source", "text", "source"),
+    Column("id", "text", "id"),
+    Column("event_id", "text", "data.event_id"),
+    Column("sequence", "integer", "sequence", int),
+)
+_PLACE_AND_TIME = (
+    Column("time", "time", "time"),
+    Column("recorded_time", "time", "recordedtime"),
+    Column("site", "text", "source", _name_in_source(1)),
+    Column("camera", "text", "source", _name_in_source(2)),
+)
 COLUMNS = (
-    Column("source", "text", _at("source")),
-    Column("id", "text", _at("id")),
-    Column("event_id", "text", _at("data.event_id")),
-    Column("sequence", "integer", lambda envelope: int(envelope["sequence"])),
-    Column("phase", "text", _at("data.phase")),
-    Column("end_reason", "text", _at("data.end_reason")),
-    Column("time", "time", _at("time")),
-    Column("recorded_time", "time", _at("recordedtime")),
-    Column("site", "text", _name_in_source(1)),
-    Column("camera", "text", _name_in_source(2)),
-    Column("verb", "text", _at("data.verb")),
-    Column("object", "text", _at("data.object.category")),
-    Column("hoi_id", "integer", _at("data.hoi_id")),
-    Column("text", "text", _at("data.text")),
-    Column("rule", "text", _at("data.rule")),
-    Column("zones", "list", _at("data.zones")),
-    Column("start_time", "time", _at("data.start.utc")),
-    Column("last_time", "time", _at("data.last.utc")),
-    Column("end_time", "time", _at("data.end.utc")),
-    Column("start_pts_seconds", "real", _at("data.start.pts_seconds")),
-    Column("duration_seconds", "real", _at("data.duration_seconds")),
-    Column("score_now", "real", _at("data.score.now")),
-    Column("score_peak", "real", _at("data.score.peak")),
-    Column("score_mean", "real", _at("data.score.mean")),
-    Column("human_track_id", "integer", _at("data.human.track_id")),
-    Column("object_track_id", "integer", _at("data.object.track_id")),
-    Column("snapshot", "text", _at("data.snapshot.uri")),
-    Column("clip", "text", _at("data.clip.uri")),
+    *_ENVELOPE,
+    Column("phase", "text", "data.phase"),
+    Column("end_reason", "text", "data.end_reason"),
+    *_PLACE_AND_TIME,
+    Column("verb", "text", "data.verb"),
+    Column("object", "text", "data.object.category"),
+    Column("hoi_id", "integer", "data.hoi_id"),
+    Column("text", "text", "data.text"),
+    Column("rule", "text", "data.rule"),
+    Column("severity", "text", "data.severity"),
+    Column("rules", "list", "data.rules"),
+    Column("zones", "list", "data.zones"),
+    Column("entered_zones", "list", "data.entered_zones"),
+    Column("start_time", "time", "data.start.utc"),
+    Column("last_time", "time", "data.last.utc"),
+    Column("end_time", "time", "data.end.utc"),
+    Column("start_pts_seconds", "real", "data.start.pts_seconds"),
+    Column("duration_seconds", "real", "data.duration_seconds"),
+    Column("score_now", "real", "data.score.now"),
+    Column("score_peak", "real", "data.score.peak"),
+    Column("score_mean", "real", "data.score.mean"),
+    Column("human_track_id", "integer", "data.human.track_id"),
+    Column("object_track_id", "integer", "data.object.track_id"),
+    Column("snapshot", "text", "data.snapshot.uri"),
+    Column("clip", "text", "data.clip.uri"),
 )
 """All columns but `cloudevent`, the whole event; `source` and `id` together are the key."""
+CAMERA_COLUMNS = (
+    *_ENVELOPE,
+    Column("state", "text", "data.state"),
+    *_PLACE_AND_TIME,
+    Column("text", "text", "data.text"),
+    Column("duration_seconds", "real", "data.duration_seconds"),
+    Column("error", "text", "data.error"),
+    Column("error_code", "text", "data.error_code"),
+)
+"""The same of events of cameras."""
 
 
-def row_of(body: bytes) -> dict[str, Value]:
-    """Return the value of each of `COLUMNS`, and of `cloudevent`, for a message's body."""
+def row_of(body: bytes, columns: Sequence[Column] = COLUMNS) -> dict[str, Value]:
+    """Return the value of each column, and of `cloudevent`, for a message's body."""
     envelope = json.loads(body)
-    return {column.name: column.read(envelope) for column in COLUMNS} | {"cloudevent": body.decode()}
+    return {column.name: column.read(envelope) for column in columns} | {"cloudevent": body.decode()}
 
 
 def time_of(text: Value) -> datetime | None:

@@ -7,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from edge_hoi.compat import UTC
 from edge_hoi.config_types import Location
@@ -35,6 +36,12 @@ class ParquetSettings(SinkSettings):
     max_events: int = Field(10_000, ge=1, le=1_000_000, description="A file is finished when it has this many events ...")
     max_minutes: float = Field(60.0, gt=0, le=100_000, description="... or after this time, or when the run ends")
     keep_days: float | None = Field(None, gt=0, description="Older files are deleted; null keeps all")
+
+    @model_validator(mode="after")
+    def _has_one_table(self) -> Self:
+        if self.camera_events:
+            raise ValueError("a folder of Parquet files is one table, of interactions; use `camera_events` of another sink, such as sqlite")
+        return self
 
     def make(self, context: SinkContext) -> "ParquetSink":
         """Create the sink; a test writes to a folder of its own, because another run may be writing to this one."""

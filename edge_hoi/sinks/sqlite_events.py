@@ -1,9 +1,13 @@
-"""Events in an SQLite file for queries: a row for each in `events`, a row for each episode in the view `episodes`."""
+"""Events in an SQLite file for queries: a row for each in `events`, a row for each episode in the view `episodes`.
+
+Events of cameras have the table `camera_events`. A file of an earlier version gets the columns and tables that it lacks, and keeps its
+version: that program goes on writing it.
+"""
 
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +16,7 @@ from pydantic import Field
 from edge_hoi.compat import SQLITE_BUSY, SQLITE_FULL, SQLITE_IOERR, SQLITE_LOCKED, sqlite_code
 from edge_hoi.config_types import Location
 from edge_hoi.errors import SinkError, SinkFaultError, SinkUnavailableError
-from edge_hoi.sinks.event_columns import COLUMNS, Kind, Value, row_of
+from edge_hoi.sinks.event_columns import CAMERA_COLUMNS, COLUMNS, Column, Kind, Value, row_of
 from edge_hoi.sinks.local_file import is_disk_full, transaction
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.settings import SinkSettings
@@ -24,28 +28,15 @@ _BUSY_SECONDS = 2.0
 _DELETION_INTERVAL_SECONDS = 3600.0
 _TEMPORARY = (SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_IOERR)
 _TYPES: dict[Kind, str] = {"text": "TEXT", "integer": "INTEGER", "real": "REAL", "time": "TEXT", "list": "TEXT"}
-_NAMES = [*(column.name for column in COLUMNS), "cloudevent"]
-_INSERT = f"""
-INSERT INTO events ({", ".join(_NAMES)}, stored_at) VALUES ({", ".join("?" * (len(_NAMES) + 1))}) ON CONFLICT DO NOTHING
-"""  # noqa: S608 — column names only
-_SCHEMA = f"""
-CREATE TABLE events (
-    {", ".join(f"{column.name} {_TYPES[column.kind]}" for column in COLUMNS)},
-    cloudevent TEXT NOT NULL,
-    stored_at REAL NOT NULL,
-    PRIMARY KEY (source, id)
-);
-CREATE INDEX events_by_time ON events (time);
-CREATE INDEX events_by_episode ON events (source, event_id, sequence);
-CREATE INDEX events_by_storage ON events (stored_at);
+_TABLES = {"events": COLUMNS, "camera_events": CAMERA_COLUMNS}
+_EPISODES = """
 CREATE VIEW episodes AS
-    SELECT event_id, site, camera, text, verb, object, hoi_id, rule, zones, start_time, end_time, duration_seconds, score_peak, score_mean,
-           end_reason, phase != 'ended' AS is_open, sequence + 1 AS events, human_track_id, object_track_id, snapshot, clip
+    SELECT event_id, site, camera, text, verb, object, hoi_id, rule, severity, rules, zones, entered_zones, start_time, end_time,
+           duration_seconds, score_peak, score_mean, end_reason, phase != 'ended' AS is_open, sequence + 1 AS events, human_track_id,
+           object_track_id, snapshot, clip
     FROM events AS newest
-    WHERE sequence = (SELECT max(sequence) FROM events WHERE source = newest.source AND event_id = newest.event_id);
-PRAGMA application_id = {_APPLICATION_ID};
-PRAGMA user_version = {_VERSION};
-"""  # noqa: S608 — likewise
+    WHERE sequence = (SELECT max(sequence) FROM events WHERE source = newest.source AND event_id = newest.event_id)
+""".strip()
 
 
 class SqliteSettings(SinkSettings):
@@ -116,10 +107,14 @@ class SqliteEventsSink(Sink):
             return
         assert self._file is not None
         now = time.time()
-        rows = [[*(_stored(row[name]) for name in _NAMES), now] for row in (row_of(message.body) for message in messages)]
+        rows = {
+            table: [row_of(message.body, columns) for message in messages if message.is_of_camera == (table == "camera_events")]
+            for table, columns in _TABLES.items()
+        }
         try:
             with transaction(self._file):
-                self._file.executemany(_INSERT, rows)
+                for table in filter(rows.get, rows):
+                    self._file.executemany(_insertion(table), [[*map(_stored, row.values()), now] for row in rows[table]])
                 self._delete_old(self._file)
         except sqlite3.Error as error:
             self.close()
@@ -132,7 +127,7 @@ class SqliteEventsSink(Sink):
         self._file = None
 
     def _prepare(self, file: sqlite3.Connection) -> None:
-        """Create the tables of a new file; refuse a file of another program or version."""
+        """Create what the file lacks of tables and columns; refuse a file of another program or version."""
         application, version = (file.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
         is_new = not file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if not is_new and application != _APPLICATION_ID:
@@ -141,13 +136,17 @@ class SqliteEventsSink(Sink):
             raise SinkFaultError(f"{self._path} has version {version}, this program writes version {_VERSION}; name another file")
         file.execute("PRAGMA journal_mode = WAL")  # readers and writer do not block each other
         file.execute("PRAGMA synchronous = FULL")
-        if is_new:
-            file.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        statements = list(_missing(file))
+        if statements:
+            with transaction(file):
+                for statement in statements:
+                    file.execute(statement)
 
     def _delete_old(self, file: sqlite3.Connection) -> None:
         """Delete expired rows, once an hour."""
         if self._keep_days is not None and time.monotonic() - self._deleted_at >= _DELETION_INTERVAL_SECONDS:
-            file.execute("DELETE FROM events WHERE stored_at < ?", (time.time() - self._keep_days * 86_400,))
+            for table in _TABLES:
+                file.execute(f"DELETE FROM {table} WHERE stored_at < ?", (time.time() - self._keep_days * 86_400,))  # noqa: S608
             self._deleted_at = time.monotonic()
 
     def _failure(self, error: sqlite3.Error) -> SinkError:
@@ -159,3 +158,37 @@ class SqliteEventsSink(Sink):
 
 def _stored(value: Value) -> str | int | float | None:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
+
+
+def _missing(file: sqlite3.Connection) -> Iterator[str]:
+    """Yield the statements that create what a file lacks; new columns of its rows are filled in from their events."""
+    found: dict[str, str] = dict(file.execute("SELECT name, sql FROM sqlite_master"))
+    for table, columns in _TABLES.items():
+        if table in found:
+            known = {row[1] for row in file.execute(f"PRAGMA table_info({table})")}
+            new = [column for column in columns if column.name not in known]
+            yield from (f"ALTER TABLE {table} ADD COLUMN {_definition(column)}" for column in new)
+            if new:
+                values = ", ".join(f"{column.name} = json_extract(cloudevent, '$.{column.path}')" for column in new)
+                yield f"UPDATE {table} SET {values}"  # noqa: S608 — column names only, as below
+        else:
+            definitions = ", ".join(map(_definition, columns))
+            yield f"CREATE TABLE {table} ({definitions}, cloudevent TEXT NOT NULL, stored_at REAL NOT NULL, PRIMARY KEY (source, id))"
+            yield f"CREATE INDEX {table}_by_time ON {table} (time)"
+            yield f"CREATE INDEX {table}_by_storage ON {table} (stored_at)"
+    if "events" not in found:
+        yield "CREATE INDEX events_by_episode ON events (source, event_id, sequence)"
+        yield f"PRAGMA application_id = {_APPLICATION_ID}"
+        yield f"PRAGMA user_version = {_VERSION}"
+    if found.get("episodes") != _EPISODES:
+        yield "DROP VIEW IF EXISTS episodes"
+        yield _EPISODES
+
+
+def _definition(column: Column) -> str:
+    return f"{column.name} {_TYPES[column.kind]}"
+
+
+def _insertion(table: str) -> str:
+    names = [*(column.name for column in _TABLES[table]), "cloudevent", "stored_at"]
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) ON CONFLICT DO NOTHING"  # noqa: S608
