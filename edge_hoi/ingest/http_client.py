@@ -4,11 +4,9 @@ So certificates are verified as Python does, redirects and the addresses in play
 the connection, each wait has a deadline, and FFmpeg knows no password. Proxies are not used: the address could not be checked.
 """
 
-import functools
 import http.client
 import io
 import re
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -16,12 +14,13 @@ import weakref
 from contextlib import closing
 from email.message import Message
 from http.cookiejar import CookieJar
-from typing import IO, Any
+from typing import IO
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from edge_hoi import __version__
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest.aes import CbcReader
+from edge_hoi.ingest.http_transport import DigestFirst, Transport
 from edge_hoi.ingest.remote_access import RemoteAccess
 from edge_hoi.ingest.source_errors import source_error
 from edge_hoi.ingest.url import SourceKind
@@ -73,10 +72,10 @@ class HttpClient:
             passwords.add_password(None, servers, unquote(parts.username), unquote(parts.password or ""))
         self._opener = urllib.request.OpenerDirector()
         for handler in (
-            _Transport(access),
+            Transport(access),
             _Redirects(access),
             urllib.request.HTTPBasicAuthHandler(passwords),
-            _DigestFirst(passwords),
+            DigestFirst(passwords),
             urllib.request.HTTPCookieProcessor(self._cookies),
             urllib.request.HTTPErrorProcessor(),
             urllib.request.HTTPDefaultErrorHandler(),
@@ -264,22 +263,6 @@ class _HttpFile:
             self._response = None
 
 
-class _Transport(urllib.request.AbstractHTTPHandler):
-    """Opens connections as `RemoteAccess` allows them."""
-
-    def __init__(self, access: RemoteAccess) -> None:
-        super().__init__()
-        self._access = access
-
-    http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_
-
-    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(functools.partial(_Connection, access=self._access), request)
-
-    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(functools.partial(_TlsConnection, access=self._access), request)
-
-
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects to where the source may lead."""
 
@@ -294,62 +277,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         fp.close()  # else urllib reads all of it
         self._access.check(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
-
-
-class _DigestFirst(urllib.request.HTTPDigestAuthHandler):
-    """Uses Digest wherever the server names it, so that the password is not sent."""
-
-    def http_error_401(self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message) -> Any:  # noqa: ANN401
-        fp.close()  # which urllib leaves open while it asks again
-        for challenge in headers.get_all("WWW-Authenticate", ()):
-            if challenge.lower().startswith("digest"):
-                headers.replace_header("WWW-Authenticate", challenge)  # the first, at which urllib looks
-        return super().http_error_401(req, fp, code, msg, headers)  # type: ignore[arg-type]
-
-
-class _Connection(http.client.HTTPConnection):
-    has_tls = False
-
-    def __init__(self, host: str, *, access: RemoteAccess, timeout: object) -> None:
-        del timeout  # the deadline replaces it
-        super().__init__(host)
-        self._access = access
-        self.response_class = functools.partial(_Response, access=access)  # type: ignore[assignment]
-
-    def connect(self) -> None:
-        self.sock = self._access.connect(self.host, self.port, has_tls=self.has_tls)
-
-
-class _TlsConnection(_Connection):
-    default_port = http.client.HTTPS_PORT
-    has_tls = True
-
-
-class _Response(http.client.HTTPResponse):
-    """A response whose waits all end at the deadline."""
-
-    def __init__(self, sock: socket.socket, *, access: RemoteAccess, **options: Any) -> None:  # noqa: ANN401 -- http.client's
-        super().__init__(sock, **options)
-        self.fp = io.BufferedReader(_TimedReader(self.fp.detach(), sock, access))
-
-
-class _TimedReader(io.RawIOBase):
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket, access: RemoteAccess) -> None:
-        self._raw = raw
-        self._sock = sock
-        self._access = access
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 -- as in typeshed
-        self._sock.settimeout(self._access.deadline.remaining())
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        if not self.closed:
-            self._raw.close()
-        super().close()
 
 
 def _quoted(url: str) -> str:
