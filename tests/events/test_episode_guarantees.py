@@ -1,6 +1,7 @@
 """Invariants for any stream of frames."""
 
 from collections import defaultdict
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,7 +29,10 @@ SETTINGS = st.builds(
     missed_weight=st.sampled_from([0.0, 0.1, 1.0]),
     cooldown_seconds=st.sampled_from([0.0, 2.0]),
     update_interval_seconds=st.sampled_from([0.0, 0.5]),
+    heartbeat_seconds=st.sampled_from([None, 0.5, 1.5]),
     max_duration_seconds=st.sampled_from([1.0, 100.0]),
+    one_person_per_object=st.booleans(),
+    hand_over_seconds=st.sampled_from([0.0, 2.0]),
     exclusive_groups=st.sampled_from([(), (("hold", "drink_with"),)]),
 )
 
@@ -66,6 +70,28 @@ def test_every_episode_starts_once_ends_once_and_counts_up(frames, episode_setti
         assert all(interval >= episode_settings.update_interval_seconds - 1e-9 for interval in intervals)
         durations = [event.duration_seconds for event in emitted]
         assert durations == sorted(durations)
+        if episode_settings.heartbeat_seconds is not None:
+            longest = episode_settings.heartbeat_seconds + max(step for step, *_ in frames)
+            assert all(
+                emitted_at[after.event_id, after.sequence] - emitted_at[before.event_id, before.sequence] <= longest + 1e-9
+                for before, after in pairwise(emitted[:-1])
+            )
+        check_fields(emitted, episodes)
+
+
+def check_fields(emitted, episodes):
+    first, last = emitted[0], emitted[-1]
+    assert len({(event.group_id, event.start_boxes) for event in emitted}) == 1
+    assert first.group_id in episodes
+    assert [event.absence is not None for event in emitted] == [event.end_reason is EndReason.ABSENT for event in emitted]
+    for before, after in pairwise(emitted):
+        assert after.human_changes[: len(before.human_changes)] == before.human_changes or len(after.human_changes) == 16
+        assert before.received_from in (None, after.received_from)
+        assert before.handed_to is None
+    for link in filter(None, (last.received_from, last.handed_to)):
+        assert link.track_id in {event.human.track_id for event in episodes[link.event_id]} - {last.human.track_id}
+    if last.handed_to:
+        assert episodes[last.handed_to.event_id][-1].received_from is not None
 
 
 @settings(derandomize=True, max_examples=20)
