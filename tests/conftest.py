@@ -48,12 +48,13 @@ def cache_home(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def event_validator():
-    """Give what holds an event in its envelope against the published schema, formats included."""
+    """Give what holds an event in its envelope against the published schema, formats included, without further keys."""
     from jsonschema import Draft202012Validator, FormatChecker
+    from strict_schema import closed
 
     from edge_hoi.events import load_schema
 
-    return Draft202012Validator(load_schema(), format_checker=FormatChecker())
+    return Draft202012Validator(closed(load_schema()), format_checker=FormatChecker())
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from scripted import HUMAN, OBJECT, RIDE, play, times
 
 from edge_hoi.compat import UTC
-from edge_hoi.types import Absence, EndReason, Event, Moment, Phase
+from edge_hoi.types import Absence, CameraEvent, CameraState, EndReason, Event, Moment, Phase
 
 (STARTED,) = play(lambda pts: [(HUMAN, OBJECT, RIDE, 0.8)], times(10, 2))
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -40,6 +40,16 @@ def make_episode(
             )
         )
     return events
+
+
+def make_outage(*, camera: str = "gate", start: datetime = NOON) -> list[CameraEvent]:
+    """Return the events of a camera that comes, goes after a minute, and comes back after another."""
+    first, second = (character * 32 for character in "ab")
+    times = [start + timedelta(minutes=minute) for minute in range(3)]
+    up = CameraEvent(first, 0, "site", camera, CameraState.STREAMING, times[0], times[0])
+    error = {"error": "rtsp://gate/stream: no answer; is the camera on?", "error_code": "unreachable"}
+    down = CameraEvent(first, 1, "site", camera, CameraState.RECONNECTING, times[1], times[1], 60.0, **error)
+    return [up, down, CameraEvent(second, 0, "site", camera, CameraState.STREAMING, times[2], times[2], 60.0)]
 
 
 def make_events(episodes: int, **options) -> list[Event]:

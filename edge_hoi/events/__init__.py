@@ -3,6 +3,7 @@
 In: a frame and its `TrackedInteractions`. Out: `Event`s, and their CloudEvents JSON.
 """
 
+from edge_hoi.events.camera_cloudevents import load_camera_schema
 from edge_hoi.events.cloudevents import load_schema
 from edge_hoi.events.episodes import EpisodeKeeper
 from edge_hoi.events.geometry import Point
@@ -25,6 +26,7 @@ __all__ = [
     "ZoneKeeper",
     "ZoneOrPoints",
     "ZoneSettings",
+    "load_camera_schema",
     "load_schema",
     "matches",
     "scale_shapes",

@@ -4,15 +4,20 @@ import json
 from typing import Any
 from urllib.parse import quote, unquote
 
-from edge_hoi.compat import UTC, parse_datetime
-from edge_hoi.types.camera_event import CameraEvent, CameraState
-from edge_hoi.types.event import Phase
+from edge_hoi.compat import parse_datetime
+from edge_hoi.events.cloudevents import read_schema, utc_text
+from edge_hoi.types import CameraEvent, CameraState, Phase
 
 CAMERA_EVENT_TYPES = {Phase.STARTED: "dev.edge-hoi.camera.up.v1", Phase.ENDED: "dev.edge-hoi.camera.down.v1"}
 CAMERA_DATASCHEMA = "urn:edge-hoi:schema:camera-event.v1"
 _MARK = b'"type":"dev.edge-hoi.camera.'
 """In the body of an event of a camera, and of no other: within a JSON string, quotes are escaped."""
 _SECONDS_DIGITS = 3
+
+
+def load_camera_schema() -> dict[str, Any]:
+    """Read the JSON Schema (2020-12) of an event of a camera in its CloudEvents envelope; its `$id` is the events' `dataschema`."""
+    return read_schema("edge_hoi.events", "camera-event.v1")
 
 
 def is_camera_event(body: bytes) -> bool:
@@ -23,17 +28,14 @@ def is_camera_event(body: bytes) -> bool:
 def render_camera_event(event: CameraEvent) -> dict[str, Any]:
     """Convert an event to its CloudEvents envelope, as described by `camera-event.v1.schema.json`."""
     sequence = f"{event.sequence:08d}"
-    happened_at, recorded_at = (
-        time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z") for time in (event.happened_at, event.recorded_at)
-    )
     return {
         "specversion": "1.0",
         "id": f"{event.event_id}.{sequence}",
         "source": f"/{quote(event.site, safe='')}/{quote(event.camera, safe='')}",
         "type": CAMERA_EVENT_TYPES[event.phase],
         "subject": event.event_id,
-        "time": happened_at,
-        "recordedtime": recorded_at,
+        "time": utc_text(event.happened_at),
+        "recordedtime": utc_text(event.recorded_at),
         "sequence": sequence,
         "correlationid": event.event_id,
         "partitionkey": event.camera,

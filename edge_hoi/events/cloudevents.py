@@ -46,8 +46,12 @@ _SECONDS_DIGITS = 6
 
 def load_schema() -> dict[str, Any]:
     """Read the JSON Schema (2020-12) of an interaction event in its CloudEvents envelope; its `$id` is the events' `dataschema`."""
-    text = (files("edge_hoi.events") / "interaction-event.v1.schema.json").read_text(encoding="utf-8")
-    return cast(dict[str, Any], json.loads(text))
+    return read_schema("edge_hoi.events", "interaction-event.v1")
+
+
+def read_schema(package: str, name: str) -> dict[str, Any]:
+    """Read a JSON Schema that lies in a package as `<name>.schema.json`."""
+    return cast(dict[str, Any], json.loads((files(package) / f"{name}.schema.json").read_text(encoding="utf-8")))
 
 
 def encode(event: Event) -> bytes:
@@ -56,7 +60,7 @@ def encode(event: Event) -> bytes:
     Raises:
         DeliveryError: It is larger than `MAX_BYTES`.
     """
-    line = _compact(render(event))
+    line = compact(render(event))
     if len(line) > MAX_BYTES:
         raise DeliveryError(f"an event has at most {MAX_BYTES} bytes, got {len(line)}; shorten the names in site, camera and vocabulary")
     return line
@@ -71,8 +75,8 @@ def render(event: Event) -> dict[str, Any]:
         "source": f"/{quote(event.site, safe='')}/{quote(event.camera, safe='')}",
         "type": EVENT_TYPES[event.phase],
         "subject": event.event_id,
-        "time": _utc(happened_at(event)),
-        **({"recordedtime": _utc(event.recorded_at)} if event.recorded_at else {}),
+        "time": utc_text(happened_at(event)),
+        **({"recordedtime": utc_text(event.recorded_at)} if event.recorded_at else {}),
         "sequence": sequence,
         "correlationid": event.event_id,
         "partitionkey": event.camera,
@@ -85,7 +89,7 @@ def render(event: Event) -> dict[str, Any]:
 def split_attributes(line: bytes) -> tuple[dict[str, str], bytes]:
     """Split an encoded event into attributes and data (compact JSON in UTF-8), for a binary content mode with attributes in headers."""
     attributes = json.loads(line)
-    return attributes, _compact(attributes.pop("data"))
+    return attributes, compact(attributes.pop("data"))
 
 
 def decode(line: bytes) -> Event:
@@ -138,7 +142,8 @@ def happened_at(event: Event) -> datetime:
     return {Phase.STARTED: event.start, Phase.UPDATED: event.last, Phase.ENDED: event.end or event.last}[event.phase].utc
 
 
-def _compact(document: dict[str, Any]) -> bytes:
+def compact(document: dict[str, Any]) -> bytes:
+    """Encode an object as compact JSON in UTF-8."""
     return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
@@ -231,7 +236,7 @@ def _read_box(box: list[float]) -> NormalisedBox:
 
 
 def _moment(moment: Moment) -> dict[str, Any]:
-    return {"utc": _utc(moment.utc), "pts_seconds": round(moment.pts_seconds, _SECONDS_DIGITS)}
+    return {"utc": utc_text(moment.utc), "pts_seconds": round(moment.pts_seconds, _SECONDS_DIGITS)}
 
 
 def _read_moment(moment: dict[str, Any]) -> Moment:
@@ -251,5 +256,6 @@ def _media(media: MediaFile | None) -> dict[str, Any] | None:
     }
 
 
-def _utc(time: datetime) -> str:
+def utc_text(time: datetime) -> str:
+    """Render a time as events have it: `2026-01-01T12:00:00.000000Z`."""
     return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,13 +1,11 @@
 """Encode and decode what the outbox stores and sinks deliver: events of interactions and of cameras."""
 
-import json
 from datetime import datetime
 
 from edge_hoi.errors import DeliveryError
 from edge_hoi.events import cloudevents
 from edge_hoi.events.camera_cloudevents import decode_camera_event, is_camera_event, render_camera_event
-from edge_hoi.types import Event
-from edge_hoi.types.camera_event import AnyEvent
+from edge_hoi.types import AnyEvent, Event
 
 
 def encode_message(event: AnyEvent) -> bytes:
@@ -18,7 +16,7 @@ def encode_message(event: AnyEvent) -> bytes:
     """
     if isinstance(event, Event):
         return cloudevents.encode(event)
-    line = json.dumps(render_camera_event(event), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    line = cloudevents.compact(render_camera_event(event))
     if len(line) > cloudevents.MAX_BYTES:
         raise DeliveryError(f"an event has at most {cloudevents.MAX_BYTES} bytes, got {len(line)}; shorten the names in site and camera")
     return line

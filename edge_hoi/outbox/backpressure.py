@@ -1,7 +1,6 @@
 """Which events are dropped while the disk accepts no writes and the limit of events in memory is reached."""
 
-from edge_hoi.types import Phase
-from edge_hoi.types.camera_event import AnyEvent
+from edge_hoi.types import AnyEvent, Phase
 
 
 class Backpressure:

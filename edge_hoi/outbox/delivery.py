@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from edge_hoi.outbox.outbox import Outbox
 from edge_hoi.outbox.relay import Relay, SinkStatus
-from edge_hoi.types.camera_event import AnyEvent
+from edge_hoi.types import AnyEvent
 
 _logger = logging.getLogger(__name__)
 

@@ -15,8 +15,7 @@ from edge_hoi.events.messages import decode_message, event_time
 from edge_hoi.outbox.opening import lock, open_database
 from edge_hoi.sinks.local_file import transaction
 from edge_hoi.sinks.message import Message
-from edge_hoi.types import Phase
-from edge_hoi.types.camera_event import AnyEvent
+from edge_hoi.types import AnyEvent, Phase
 
 _MAX_DROPPED_AT_ONCE = 2000
 

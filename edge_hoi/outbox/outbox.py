@@ -26,8 +26,7 @@ from edge_hoi.outbox.file import Dropped, OutboxFile
 from edge_hoi.outbox.reader import NOT_AN_EVENT, OutboxReader
 from edge_hoi.outbox.reserve import read_reserve, write_reserve
 from edge_hoi.sinks.message import Message
-from edge_hoi.types import EndReason, Phase
-from edge_hoi.types.camera_event import AnyEvent
+from edge_hoi.types import AnyEvent, EndReason, Phase
 
 _logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from edge_hoi.outbox.opening import connect
 from edge_hoi.outbox.schema import VERSION, schema_after, schema_of
 from edge_hoi.sinks.local_file import transaction
 from edge_hoi.sinks.message import Message
-from edge_hoi.types.camera_event import AnyEvent
+from edge_hoi.types import AnyEvent
 
 NOT_AN_EVENT = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, RecursionError)
 """What decoding a body that this program has not written can raise."""

@@ -10,7 +10,7 @@ from functools import partial
 
 from edge_hoi.compat import UTC
 from edge_hoi.pipeline.camera import Camera
-from edge_hoi.types.camera_event import CameraEvent, CameraState
+from edge_hoi.types import CameraEvent, CameraState
 
 PAUSE_SECONDS = 60.0
 """A camera that has come back is not reported down again before."""

@@ -8,7 +8,7 @@ from typing_extensions import Self
 
 from edge_hoi.events.camera_cloudevents import is_camera_event
 from edge_hoi.events.messages import decode_message, encode_message
-from edge_hoi.types.camera_event import AnyEvent
+from edge_hoi.types import AnyEvent
 
 
 @dataclass(frozen=True)

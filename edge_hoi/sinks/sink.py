@@ -11,8 +11,7 @@ from typing import Protocol
 from typing_extensions import Self
 
 from edge_hoi.sinks.message import Message
-from edge_hoi.types import MediaFile
-from edge_hoi.types.camera_event import AnyEvent
+from edge_hoi.types import AnyEvent, MediaFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ All are frozen and validated on construction. Arrays are not copied and must not
 may be 0 everywhere.
 """
 
+from edge_hoi.types.camera_event import AnyEvent, CameraEvent, CameraState
 from edge_hoi.types.event import (
     Absence,
     Crossing,
@@ -35,8 +36,11 @@ __all__ = [
     "NO_OBJECT",
     "NO_TRACK",
     "Absence",
+    "AnyEvent",
     "Box",
     "Boxes",
+    "CameraEvent",
+    "CameraState",
     "ClockInfo",
     "ClockQuality",
     "ClockSource",

@@ -28,10 +28,12 @@ class OtherSystem:
     Attributes:
         secret: A password that the sink was given; it must not show anywhere. None for a sink without one.
         can_be_down: Whether `go_down` and `come_up` work.
+        has_camera_events: Whether it takes the events of cameras.
     """
 
     secret = None
     can_be_down = False
+    has_camera_events = True
 
     def make_sink(self):
         """Create a sink to this system, also while it is down."""
@@ -92,14 +94,15 @@ class MqttBroker(OtherSystem):
     def __init__(self, folder):
         require_mosquitto()
         self.broker = Mosquitto(folder / "broker", users={"camera": self.secret})
-        self.listener = Listener(self.broker.port, "edge-hoi/+/interactions", user="camera", password=self.secret)
+        self.listener = Listener(self.broker.port, "edge-hoi/+/+", user="camera", password=self.secret)
 
     def make_sink(self):
         settings = {"host": "127.0.0.1", "port": self.broker.port, "user": "camera", "password": self.secret, "timeout_seconds": 2}
-        return MqttSettings(**settings, version=self.version, qos=self.qos).make(SinkContext("site", ("camera",)))
+        return MqttSettings(**settings, version=self.version, qos=self.qos, camera_events=True).make(SinkContext("site", ("camera",)))
 
     def received(self):
-        return [json.loads(message.payload) for message in self.listener.received()]
+        received = self.listener.received()
+        return [json.loads(message.payload) for message in received if message.topic.endswith(("interactions", "/camera"))]
 
     def go_down(self):
         self.listener.received()
@@ -161,10 +164,14 @@ class SqliteFile(OtherSystem):
 
     def received(self):
         with closing(sqlite3.connect(self.path)) as file:
-            return [json.loads(text) for (text,) in file.execute("SELECT cloudevent FROM events ORDER BY rowid")]
+            rows = "SELECT cloudevent, stored_at, rowid AS number FROM"
+            query = f"SELECT cloudevent FROM ({rows} events UNION ALL {rows} camera_events) ORDER BY stored_at, number"
+            return [json.loads(text) for (text,) in file.execute(query)]
 
 
 class ParquetFiles(OtherSystem):
+    has_camera_events = False
+
     def __init__(self, folder):
         self.parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra: pip install '.[parquet]'")
         self.folder = folder / "events"

@@ -301,7 +301,8 @@ def test_a_wrong_password_is_a_fault_that_shows_no_password(start_broker, caplog
 
 
 def test_a_topic_without_write_permission_is_a_fault_that_names_it_and_makes_the_program_offline(start_broker, listen):
-    access = "user camera\ntopic write edge-hoi/+/state\ntopic write edge-hoi/availability\ntopic write edge-hoi/+/availability\nuser reader\ntopic readwrite #\n"
+    own = "".join(f"topic write edge-hoi/{name}\n" for name in ("+/state", "availability", "+/availability"))
+    access = f"user camera\n{own}user reader\ntopic readwrite #\n"
     broker = start_broker(users={"camera": "secret", "reader": "secret"}, access=access)
     listener = listen(broker.port, "edge-hoi/availability", user="reader", password="secret")
     sink = make_sink(broker, user="camera", password="secret")

@@ -8,8 +8,7 @@ from typing import Any
 from edge_hoi.events.cloudevents import render
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.mqtt.topics import Place
-from edge_hoi.types import HUMAN_CATEGORY, Event, Phase
-from edge_hoi.types.camera_event import CameraEvent
+from edge_hoi.types import HUMAN_CATEGORY, CameraEvent, Event, Phase
 
 MAX_LISTED = 25
 """Most interactions listed in a state; all are counted."""
