@@ -1,13 +1,14 @@
 """The newest image of every camera over MQTT, retained, on a real broker."""
 
 import hashlib
+import json
 from dataclasses import replace
 
 import pytest
 from sample_events import make_episode
 from servers.mosquitto import Listener, retained
 
-from edge_hoi.errors import SinkUnavailableError
+from edge_hoi.errors import EventRefusedError, SinkUnavailableError
 from edge_hoi.sinks import Message, SinkContext
 from edge_hoi.sinks.mqtt import MqttSettings
 from edge_hoi.types import MediaFile
@@ -110,3 +111,39 @@ def test_an_image_that_the_broker_refuses_costs_no_event(start_broker, caplog):
     refused = [record.message for record in caplog.records if "an image is not published" in record.message]
     assert len(refused) == 1
     assert "packets of at most 20000 bytes" in refused[0]
+
+
+def test_each_of_several_events_that_are_delivered_together_follows_its_own_image(start_broker):
+    broker = start_broker()
+    listener = Listener(broker.port, "edge-hoi/#")
+    gate, yard = messages(FIRST, FIRST, SECOND, None), messages(OTHER, OTHER, camera="yard")
+    together = [gate[0], yard[0], gate[1], gate[2], yard[1], gate[3]]
+    with make_sink(broker) as sink:
+        sink.deliver(together)
+    received = [each for each in listener.received() if each.topic.endswith(("snapshot", "interactions"))]
+    listener.stop()
+    expected = [FIRST[1], gate[0].body, OTHER[1], yard[0].body, gate[1].body, SECOND[1], gate[2].body, yard[1].body, gate[3].body]
+    assert [each.payload for each in received] == expected
+
+
+def test_a_refused_event_among_images_is_counted_from_the_start_of_the_batch(start_broker):
+    broker = start_broker(lines=["max_packet_size 20000"])
+    first, second, third, last = messages(FIRST, None, SECOND, OTHER)
+    huge = replace(third, body=third.body + b" " * 20_000)
+    with make_sink(broker) as sink:
+        with pytest.raises(EventRefusedError) as caught:
+            sink.deliver([first, second, huge, last])
+        assert caught.value.delivered == 2
+        sink.deliver([last])
+        assert images_at(broker) == {"edge-hoi/gate/snapshot": OTHER[1]}
+
+
+@pytest.mark.parametrize(("media", "announced"), [("image/webp", ["image/webp"]), (None, [])])
+def test_home_assistant_is_told_the_type_of_images_and_of_none_where_none_are_written(start_broker, media, announced):
+    broker = start_broker()
+    context = SinkContext("home", ("gate",), lambda media: FILES.get(media.uri), media)
+    with MqttSettings(host="127.0.0.1", port=broker.port, home_assistant="homeassistant").make(context) as sink:
+        sink.deliver(messages(FIRST, FIRST))
+        entities = {topic: json.loads(payload) for topic, payload in retained(broker.port, "homeassistant/image/#").items()}
+        assert [entity["content_type"] for entity in entities.values()] == announced
+        assert len(images_at(broker)) == len(announced)

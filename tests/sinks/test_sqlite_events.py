@@ -3,6 +3,7 @@ import resource
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from scripted import FAR_HUMAN, HUMAN, OBJECT, RIDE, SMILE, EventPipeline, moved, play, times
@@ -10,7 +11,7 @@ from scripted import FAR_HUMAN, HUMAN, OBJECT, RIDE, SMILE, EventPipeline, moved
 from edge_hoi.errors import SinkFaultError, SinkUnavailableError
 from edge_hoi.sinks import Message
 from edge_hoi.sinks.sqlite_events import SqliteEventsSink
-from edge_hoi.types import EndReason, Phase
+from edge_hoi.types import EndReason, Phase, Severity
 
 
 def some_events():
@@ -148,3 +149,52 @@ def ask_twice(path, statement):
 def test_a_missing_folder_is_reported(tmp_path):
     with pytest.raises(SinkFaultError, match=r"there is no folder .*missing"):
         SqliteEventsSink(tmp_path / "missing" / "events.db")
+
+
+NEW_COLUMNS = ("severity", "rules", "entered_zones")
+
+
+def make_older(path):
+    """Make a file as the version before rules and cameras wrote it, with one row of an event that has a rule."""
+    message = Message.of(replace(EVENTS[0], rules=("riding", "late"), rule="late", severity=Severity.ALERT, entered_zones=("yard",)))
+    write(path, [message])
+    with closing(sqlite3.connect(path, isolation_level=None)) as file:
+        file.execute("DROP TABLE camera_events")
+        file.execute("DROP VIEW episodes")
+        for column in NEW_COLUMNS:
+            file.execute(f"ALTER TABLE events DROP COLUMN {column}")
+        file.execute("CREATE VIEW episodes AS SELECT event_id, rule FROM events")
+    return message
+
+
+def test_a_file_of_an_earlier_version_gets_the_columns_and_keeps_its_rows(path):
+    old = make_older(path)
+    before = ask(path, "SELECT * FROM events")
+    write(path, MESSAGES[1:2])
+    first, second = ask(path, "SELECT * FROM events ORDER BY rowid")
+    assert {name: value for name, value in first.items() if name not in NEW_COLUMNS} == before[0]
+    assert (first["severity"], json.loads(first["rules"]), json.loads(first["entered_zones"])) == ("alert", ["riding", "late"], ["yard"])
+    assert (second["severity"], json.loads(second["rules"]), json.loads(second["entered_zones"])) == (None, [], [])
+    assert json.loads(first["cloudevent"]) == json.loads(old.body)
+    assert ask(path, "SELECT severity FROM episodes WHERE severity = 'alert'") == [{"severity": "alert"}]
+    assert ask(path, "SELECT * FROM camera_events") == []
+    assert ask(path, "PRAGMA user_version") == [{"user_version": 1}]  # an earlier version goes on writing it
+
+
+def test_a_migration_that_fails_changes_nothing(path):
+    make_older(path)
+    before = path.read_bytes()
+    with closing(sqlite3.connect(path, isolation_level=None)) as blocker:
+        blocker.execute("BEGIN IMMEDIATE")
+        with pytest.raises(SinkUnavailableError, match="stop the other process that writes it"):
+            SqliteEventsSink(path).open()
+        blocker.execute("ROLLBACK")
+    assert ask(path, "SELECT name FROM sqlite_master WHERE name = 'camera_events'") == []
+    assert path.read_bytes() == before
+
+
+def test_an_open_file_that_lacks_nothing_is_not_written(path):
+    write(path, MESSAGES[:1])
+    changes = ask(path, "PRAGMA schema_version")
+    write(path, MESSAGES[1:2])
+    assert ask(path, "PRAGMA schema_version") == changes
