@@ -62,6 +62,14 @@ def build(
         typer.Option("--head", help="With --detector: head of `edge-hoi train pairs`, or its exported folder; default: this package's."),
     ] = None,
     size: SizeOption = "384x672",
+    image_type: Annotated[
+        Literal["float32", "uint8"],
+        typer.Option(
+            "--input",
+            help="What the network takes: float32: images that the CPU normalises; uint8: pixels, which it normalises itself, so that a "
+            "GPU gets a quarter of the bytes or less.",
+        ),
+    ] = "float32",
     backend: Annotated[
         Literal["openvino", "onnxruntime", "tensorrt", "tensorrt-rtx", "torch-tensorrt", "torch"],
         typer.Option("--backend", help="Inference backend of the engine."),
@@ -173,7 +181,9 @@ def build(
         target = _plan_target(backend, compute_capability, batch)
         _print_built(
             output,
-            build_photo(detector, head, output, choice, step, name=name, episodes=episodes, target=target, is_forced=force),
+            build_photo(
+                detector, head, output, choice, step, name=name, episodes=episodes, image_type=image_type, target=target, is_forced=force
+            ),
         )
         return
     assert model is not None
@@ -195,6 +205,7 @@ def build(
         "episodes": episodes,
         "backend": backend,
         "input_size": input_size,
+        "image_type": image_type,
         "with_text_tower": with_text_tower,
         "half_text_tower": half_text_tower,
         "target": _plan_target(backend, compute_capability, batch),

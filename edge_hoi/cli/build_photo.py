@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from edge_hoi.events import EpisodeSettings
     from edge_hoi.export.plans import PlanTarget
     from edge_hoi.runtime import Manifest
+    from edge_hoi.runtime.manifest_sections import ImageType
 
 _NEEDED = ("torch", "onnxruntime")
 
@@ -25,10 +26,11 @@ def build_photo(
     *,
     name: str,
     episodes: "EpisodeSettings | None",
+    image_type: "ImageType",
     target: "PlanTarget | None",
     is_forced: bool,
 ) -> "Manifest":
-    """Build a two-stage engine's folder; fp32 for backends that compile nothing needs no torch.
+    """Build a two-stage engine's folder; fp32 on float32 for backends that compile nothing needs no torch.
 
     Args:
         detector: ONNX file of the detector.
@@ -38,6 +40,7 @@ def build_photo(
         step: Called with each step as it begins.
         name: The engine's name.
         episodes: Episode settings; None for those chosen for this package's head.
+        image_type: What the network takes.
         target: What a plan is compiled for; None for no plan.
         is_forced: Whether to build even if the existing engine is up to date.
 
@@ -58,14 +61,14 @@ def build_photo(
     with temporary_folder() as temporary:
         head = _exported(head, temporary, step) if head and not head.is_dir() else head
         options = PhotoOptions(detector, head or PHOTO_HEAD, name, choice.backend, episodes or EPISODES)
-        if choice.precision == "fp32" and choice.backend not in PLAN_BACKENDS:
+        if choice.precision == "fp32" and choice.backend not in PLAN_BACKENDS and image_type == "float32":
             return build_photo_engine(options, output, is_forced=is_forced, progress=step)
         MissingDependencyError.unless_installed("building", _NEEDED, "build")
         from edge_hoi.export.photo import build_reduced_photo_engine
 
         reductions = choice.reductions(describe_photo_input(detector), lambda: "", step)
         reduction = reductions[0] if reductions else None
-        return build_reduced_photo_engine(options, output, reduction=reduction, target=target, progress=step)
+        return build_reduced_photo_engine(options, output, reduction=reduction, image_type=image_type, target=target, progress=step)
 
 
 def _exported(head: Path, folder: Path, step: Callable[[str], None]) -> Path:

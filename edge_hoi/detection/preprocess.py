@@ -37,24 +37,29 @@ class Preprocessor:
         self._height, self._width = height, width
         mean, std = (_channels(values) for values in (description.image_mean, description.image_std))
         self._scale, self._offset = (1 / (255 * std)).ravel().tolist(), (-mean / std).ravel().tolist()
-        self._clip = _ClipPreprocessor(description, height=height, width=width) if description.clip_size is not None else None
-        self._image = np.empty((1, 3, height, width), np.float32)
+        self._takes_pixels = description.image_type == "uint8"
+        has_clip_image = description.clip_size is not None and not self._takes_pixels
+        self._clip = _ClipPreprocessor(description, height=height, width=width) if has_clip_image else None
+        self._image: NDArray[Any] = np.empty((1, 3, height, width), description.image_type)
 
-    def __call__(self, images: Sequence[Image | DecodedImage]) -> dict[str, NDArray[np.float32]]:
-        """Resize and normalise.
+    def __call__(self, images: Sequence[Image | DecodedImage]) -> dict[str, NDArray[np.float32 | np.uint8]]:
+        """Resize, and normalise what the network does not normalise itself.
 
         Args:
             images: B images `(h, w, 3)`, uint8 RGB or as decoded, of any sizes.
 
         Returns:
-            `image` `(B, 3, H, W)` and, if the engine has it, `clip_image` `(B, 3, S, S)`, float32, C-contiguous, overwritten by the next
-            call.
+            `image` `(B, 3, H, W)`, float32 or uint8 as the engine takes it, and, if the engine has it, `clip_image` `(B, 3, S, S)`,
+            float32; C-contiguous, overwritten by the next call.
         """
         if len(images) > len(self._image):
-            self._image = np.empty((len(images), 3, self._height, self._width), np.float32)
+            self._image = np.empty((len(images), *self._image.shape[1:]), self._image.dtype)
         batch = self._image[: len(images)]
         for image, planes in zip(images, batch, strict=True):
             for channel, plane in enumerate(self._resize(image)):
+                if self._takes_pixels:
+                    planes[channel] = plane
+                    continue
                 # The only OpenCV call that converts, scales and shifts in one pass: plane * scale + plane * 0 + offset.
                 cv2.addWeighted(plane, self._scale[channel], plane, 0, self._offset[channel], planes[channel], cv2.CV_32F)
         return {"image": batch} if self._clip is None else {"image": batch, "clip_image": self._clip(batch)}

@@ -5,13 +5,15 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from edge_hoi import __version__
-from edge_hoi.detection import Classifier, write_classifier
+from edge_hoi.detection import Classifier, Preprocessor, write_classifier
 from edge_hoi.errors import EngineError
 from edge_hoi.events import EpisodeSettings
 from edge_hoi.export.onnx import check_tolerance, export_onnx, largest_difference, write_valid
+from edge_hoi.export.pixel_input import with_input
 from edge_hoi.export.plans import PlanTarget, add_plan, gate_runner, plan_for
 from edge_hoi.export.provenance import build_inputs, tool_versions, weights_sha256
 from edge_hoi.export.reduced import write_reduced
@@ -26,10 +28,9 @@ from edge_hoi.runtime import (
     Manifest,
     TextTower,
     open_engine,
-    random_inputs,
 )
 from edge_hoi.runtime.folder import current_engine, finish_folder, hash_files, order_metadata, replacing
-from edge_hoi.runtime.manifest_sections import CLIP_MEAN, CLIP_STD, CUSTOM_CLIP, IMAGENET_MEAN, IMAGENET_STD
+from edge_hoi.runtime.manifest_sections import CLIP_MEAN, CLIP_STD, CUSTOM_CLIP, IMAGENET_MEAN, IMAGENET_STD, ImageType
 from edge_hoi.runtime.open import ONNX_BACKENDS, PLAN_BACKENDS
 from edge_hoi.runtime.plan import MODEL_FILE, WEIGHTS_FILE
 from edge_hoi.runtime.torch_engine import TorchEngine
@@ -56,6 +57,7 @@ def build_engine(
     decision: Decision | None = None,
     is_forced: bool = True,
     input_size: tuple[int, int] = (384, 672),
+    image_type: ImageType = "float32",
     with_text_tower: bool = True,
     half_text_tower: bool = False,
     target: PlanTarget | None = None,
@@ -80,6 +82,7 @@ def build_engine(
         decision: How the precision was chosen, for the manifest.
         is_forced: Whether to build even if the folder's engine is up to date.
         input_size: Nominal `(H, W)` in pixels.
+        image_type: `uint8` for a network that takes pixels and normalises them itself.
         with_text_tower: Whether to include the text tower, so that vocabularies can be changed without torch.
         half_text_tower: Whether to store it in fp16; see `export_text_tower`.
         target: For backends that compile; None for batches of 1 on this machine's GPU.
@@ -91,13 +94,15 @@ def build_engine(
         OSError: The folder is not writable.
     """
     _check_arguments(checkpoint, vocabulary, backend, input_size)
-    _check_precision(backend, reduction, target)
+    _check_precision(backend, reduction, target, image_type)
     options = {"name": name, "description": description, "is_trained": is_trained, "backend": backend, "input_size": input_size}
     options |= {"caution": caution, "is_demo": is_demo, "episodes": episodes and episodes.model_dump()}
     target = target or PlanTarget()
     plan = plan_for(backend, target, input_size) if backend in PLAN_BACKENDS else None
     if plan:
         options["plan"] = plan.path
+    if image_type != "float32":
+        options["image_type"] = image_type
     towers = {"with_text_tower": with_text_tower, "half_text_tower": half_text_tower}
     built_from = build_inputs(checkpoint, vocabulary, reduction, {**options, **towers})
     current = None if is_forced else current_engine(folder, built_from, progress)
@@ -125,7 +130,7 @@ def build_engine(
             weights_sha256=weights_sha256(checkpoint),
             precision=reduction.precision if reduction else "fp32",
             files=hash_files(partial),
-            input=describe_input(checkpoint, input_size),
+            input=describe_input(checkpoint, input_size, image_type),
             num_queries=config.num_queries,
             embedding_size=checkpoint.model.clip.embedding_size,
             clip=ClipIdentity(model=config.clip if isinstance(config.clip, str) else CUSTOM_CLIP, weights_sha256=clip_sha256),
@@ -145,14 +150,14 @@ def build_engine(
             manifest = _write_reduced(checkpoint, vocabulary, partial, manifest, reduction, network, compiled, progress)
         else:
             progress("exporting the network")
-            _write_network(checkpoint, partial, backend, network)
+            _write_network(checkpoint, partial, manifest, network)
             manifest = finish_folder(partial, compiled(manifest))
             progress("comparing the engine with PyTorch")
             _check_fp32(checkpoint, partial, manifest)
     return manifest
 
 
-def describe_input(checkpoint: Checkpoint, input_size: tuple[int, int]) -> InputDescription:
+def describe_input(checkpoint: Checkpoint, input_size: tuple[int, int], image_type: ImageType = "float32") -> InputDescription:
     """Describe the input of an engine of a nominal `(H, W)` in pixels."""
     return InputDescription(
         stride=checkpoint.model.config.backbone_stride,
@@ -163,6 +168,7 @@ def describe_input(checkpoint: Checkpoint, input_size: tuple[int, int]) -> Input
         image_std=IMAGENET_STD,
         clip_mean=CLIP_MEAN,
         clip_std=CLIP_STD,
+        image_type=image_type,
     )
 
 
@@ -186,10 +192,14 @@ def _check_arguments(checkpoint: Checkpoint, vocabulary: Vocabulary, backend: st
         )
 
 
-def _check_precision(backend: str, reduction: Reduction | None, target: PlanTarget | None) -> None:
+def _check_precision(backend: str, reduction: Reduction | None, target: PlanTarget | None, image_type: ImageType) -> None:
     if reduction and backend not in ONNX_BACKENDS:
         raise EngineError(
             f"{reduction.precision} engines run on {', '.join(ONNX_BACKENDS)}, got backend {backend!r}; build it with precision fp32"
+        )
+    if image_type != "float32" and backend not in ONNX_BACKENDS:
+        raise EngineError(
+            f"engines with input {image_type} run on {', '.join(ONNX_BACKENDS)}, got backend {backend!r}; build it with input float32"
         )
     if target and backend not in PLAN_BACKENDS:
         raise EngineError(
@@ -207,14 +217,16 @@ def export_network(checkpoint: Checkpoint, path: Path) -> None:
     export_onnx(LastLayer(model), path, clip_size=model.clip.image_size, stride=model.config.backbone_stride)
 
 
-def _write_network(checkpoint: Checkpoint, folder: Path, backend: str, network: Path | None) -> None:
-    if backend not in ONNX_BACKENDS:
+def _write_network(checkpoint: Checkpoint, folder: Path, manifest: Manifest, network: Path | None) -> None:
+    path = folder / MODEL_FILE
+    if manifest.backend not in ONNX_BACKENDS:
         save_checkpoint(checkpoint, folder / WEIGHTS_FILE)
         order_metadata(folder / WEIGHTS_FILE)
-    elif network:
-        write_valid(onnx.load(network), folder / MODEL_FILE)
-    else:
-        export_network(checkpoint, folder / MODEL_FILE)
+        return
+    if network is None:
+        export_network(checkpoint, path)
+    if network or manifest.input.image_type != "float32":
+        write_valid(with_input(onnx.load(network or path), manifest.input), path)
 
 
 def _write_reduced(
@@ -265,7 +277,7 @@ def _write_classifier(checkpoint: Checkpoint, vocabulary: Vocabulary, folder: Pa
 
 
 def _check_fp32(checkpoint: Checkpoint, folder: Path, manifest: Manifest) -> None:
-    """Compare the finished engine with torch on random inputs."""
+    """Compare the finished engine with torch on random pixels."""
     if manifest.backend == "torch":
         return
     backend, device = gate_runner(manifest)
@@ -273,5 +285,7 @@ def _check_fp32(checkpoint: Checkpoint, folder: Path, manifest: Manifest) -> Non
         open_engine(folder, backend=backend, device=device) as engine,
         TorchEngine(LastLayer(checkpoint.model), manifest, device="cpu") as reference,
     ):
-        inputs = random_inputs(engine.inputs)
-        check_tolerance(largest_difference(reference.run(inputs), engine.run(inputs)), engine.backend)
+        height, width = engine.input_size
+        image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+        expected, got = (each.run(Preprocessor(each.manifest.input, height=height, width=width)([image])) for each in (reference, engine))
+        check_tolerance(largest_difference(expected, got), engine.backend)

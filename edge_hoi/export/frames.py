@@ -67,7 +67,7 @@ class FrameSet:
         )
         return FrameSet((*self.frames, *negatives))
 
-    def inputs(self, description: InputDescription) -> Iterator[dict[str, NDArray[np.float32]]]:
+    def inputs(self, description: InputDescription) -> Iterator[dict[str, NDArray[np.float32 | np.uint8]]]:
         """Preprocess the frames as in streams; yields the inputs of each, which the next frame of the same size overwrites."""
         preprocessors: dict[tuple[int, int], Preprocessor] = {}
         for frame in self.frames:
@@ -76,7 +76,7 @@ class FrameSet:
                 preprocessors[size] = Preprocessor(description, height=height, width=width)
             yield preprocessors[size]([frame.image])
 
-    def input_list(self, description: InputDescription) -> list[dict[str, NDArray[np.float32]]]:
+    def input_list(self, description: InputDescription) -> list[dict[str, NDArray[np.float32 | np.uint8]]]:
         """Return copies of `inputs`."""
         return [{name: array.copy() for name, array in each.items()} for each in self.inputs(description)]
 

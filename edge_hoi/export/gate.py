@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_hoi.boxes import pairwise_iou, xyxy_from_cxcywh
-from edge_hoi.detection import Classifier, pair_scores
+from edge_hoi.detection import Classifier, Preprocessor, pair_scores
 from edge_hoi.detection.postprocess import best_first
 from edge_hoi.errors import EngineError
 from edge_hoi.export.frames import FrameSet
 from edge_hoi.export.sensitivity import distortion
-from edge_hoi.runtime import Engine, InputDescription, ScoreRule
+from edge_hoi.runtime import Engine, ScoreRule
 from edge_hoi.vocabulary import Vocabulary
 
 Floats = NDArray[np.float32]
@@ -88,18 +88,16 @@ def compare(
     reference: OpenEngine,
     candidate: OpenEngine,
     frames: FrameSet,
-    description: InputDescription,
     classifier: Classifier,
     vocabulary: Vocabulary,
     rule: ScoreRule = "mean",
 ) -> Comparison:
-    """Run two engines on the same frames and measure their differences.
+    """Run two engines on the same frames, preprocessed for each, and measure their differences.
 
     Args:
         reference: Opens the fp32 engine.
         candidate: Opens the other engine.
         frames: At least two, like those of the engine's cameras.
-        description: The engines' input.
         classifier: Scores their embeddings.
         vocabulary: The classifier's.
         rule: The engines' `scoring`.
@@ -110,7 +108,7 @@ def compare(
     if len(frames.frames) < 2:
         raise EngineError(f"the accuracy gate needs at least two frames that differ, got {len(frames.frames)}; name another source")
     extended = frames.with_negatives(_NEGATIVES)  # triplets are not compared on the negatives
-    expected, got = _run_both(reference, candidate, extended, description)
+    expected, got = _run_both(reference, candidate, extended)
     distortions = {name: distortion(expected[name], got[name]) for name in expected}
     worst = max(distortions, key=distortions.__getitem__)
     count = len(frames.frames)
@@ -150,20 +148,18 @@ class _Triplets(NamedTuple):
         return float(np.average(errors, weights=self.weights))
 
 
-def _run_both(
-    reference: OpenEngine, candidate: OpenEngine, frames: FrameSet, description: InputDescription
-) -> tuple[dict[str, Floats], dict[str, Floats]]:
+def _run_both(reference: OpenEngine, candidate: OpenEngine, frames: FrameSet) -> tuple[dict[str, Floats], dict[str, Floats]]:
     """Return both engines' outputs, `(F, …)` each; engines are opened once per input size."""
-    opened: dict[tuple[int, int], tuple[Engine, Engine]] = {}
+    opened: dict[tuple[int, int], list[tuple[Engine, Preprocessor]]] = {}
     results: tuple[list[dict[str, Floats]], list[dict[str, Floats]]] = ([], [])
     with ExitStack() as cleanup:
-        for frame, inputs in zip(frames.frames, frames.inputs(description), strict=True):
+        for frame in frames.frames:
             height, width = frame.image.shape[:2]
             if (height, width) not in opened:
-                pair = reference((height, width)), candidate((height, width))
-                opened[height, width] = cleanup.enter_context(pair[0]), cleanup.enter_context(pair[1])
-            for engine, outputs in zip(opened[height, width], results, strict=True):
-                outputs.append(engine.run(inputs))
+                pair = [cleanup.enter_context(opener((height, width))) for opener in (reference, candidate)]
+                opened[height, width] = [(engine, Preprocessor(engine.manifest.input, height=height, width=width)) for engine in pair]
+            for (engine, preprocess), outputs in zip(opened[height, width], results, strict=True):
+                outputs.append(engine.run(preprocess([frame.image])))
                 for name, array in outputs[-1].items():
                     if not np.isfinite(array).all():
                         raise EngineError(

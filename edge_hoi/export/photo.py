@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edge_hoi.detection import read_classifier
 from edge_hoi.export.onnx import write_valid
+from edge_hoi.export.pixel_input import with_input
 from edge_hoi.export.plans import PlanTarget, add_plan, plan_for
 from edge_hoi.export.reduced import write_reduced
 from edge_hoi.export.reduction import Reduction
@@ -13,6 +14,7 @@ from edge_hoi.photo import PhotoOptions, describe_photo_engine, photo_network, w
 from edge_hoi.photo.build import VOCABULARY
 from edge_hoi.runtime import Manifest, open_engine
 from edge_hoi.runtime.folder import finish_folder, replacing
+from edge_hoi.runtime.manifest_sections import ImageType
 from edge_hoi.runtime.open import PLAN_BACKENDS
 from edge_hoi.runtime.plan import MODEL_FILE
 from edge_hoi.unfinished import temporary_folder
@@ -27,6 +29,7 @@ def build_reduced_photo_engine(
     output: Path,
     *,
     reduction: Reduction | None = None,
+    image_type: ImageType = "float32",
     target: PlanTarget | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
@@ -36,6 +39,7 @@ def build_reduced_photo_engine(
         options: What it is built from.
         output: The engine's folder.
         reduction: The precision below fp32; None for fp32. `KEEP_FLOAT` stays float beside its own `keep_float`.
+        image_type: `uint8` for a network that takes pixels and normalises them itself.
         target: For backends that compile; None for batches of 1 on this machine's GPU.
         progress: Called with each step as it begins.
 
@@ -49,6 +53,7 @@ def build_reduced_photo_engine(
     target = target or PlanTarget()
     plan = plan_for(options.backend, target, (graph.height, graph.width)) if options.backend in PLAN_BACKENDS else None
     manifest = describe_photo_engine(options, output, network, graph)
+    manifest = manifest.model_copy(update={"input": manifest.input.model_copy(update={"image_type": image_type})})
     vocabulary = load_vocabulary(VOCABULARY)
     with replacing(output) as folder, temporary_folder() as reference:
         manifest = write_photo_engine(folder, options.head, network, manifest)
@@ -57,9 +62,9 @@ def build_reduced_photo_engine(
             return add_plan(folder, manifest, plan, target, progress) if plan else manifest
 
         if reduction is None:
-            write_valid(network, folder / MODEL_FILE)
+            write_valid(with_input(network, manifest.input), folder / MODEL_FILE)
             return finish_folder(folder, compiled(manifest))
-        write_photo_engine(reference, options.head, network, manifest)
+        write_photo_engine(reference, options.head, network, manifest.model_copy(update={"input": manifest.input.normalised}))
         path = folder / manifest.classifiers[VOCABULARY]
         return write_reduced(
             folder,

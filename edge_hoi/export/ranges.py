@@ -3,7 +3,7 @@
 One run over the frames is enough for every method. ONNX Runtime's calibrators need a run for each, and minutes for entropy.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from edge_hoi.errors import EngineError
 from edge_hoi.export.onnx import open_session
+from edge_hoi.runtime import Arrays
 
 Method = Literal["minmax", "percentile", "entropy"]
 METHODS: tuple[Method, ...] = get_args(Method)
 """How a range is chosen: all values, all but the largest 0.001 %, or the range that preserves most information."""
-
-Inputs = Mapping[str, NDArray[np.float32]]
 
 _BINS = 2048
 _PERCENTILE = 0.99999
@@ -80,7 +79,7 @@ class Histogram:
         self.width = width
 
 
-def record(model: onnx.ModelProto, tensors: Iterable[str], inputs: Iterable[Inputs], folder: Path) -> dict[str, Histogram]:
+def record(model: onnx.ModelProto, tensors: Iterable[str], inputs: Iterable[Arrays], folder: Path) -> dict[str, Histogram]:
     """Run a network and return histograms of the named tensors.
 
     Args:
@@ -107,7 +106,7 @@ def record(model: onnx.ModelProto, tensors: Iterable[str], inputs: Iterable[Inpu
     return histograms
 
 
-def open_with_outputs(model: onnx.ModelProto, tensors: Iterable[str], folder: Path) -> Callable[[Inputs], dict[str, NDArray[Any]]]:
+def open_with_outputs(model: onnx.ModelProto, tensors: Iterable[str], folder: Path) -> Callable[[Arrays], dict[str, NDArray[Any]]]:
     """Return a function that runs a network and returns the named tensors: inputs, outputs, or intermediate ones.
 
     Args:
@@ -127,7 +126,7 @@ def open_with_outputs(model: onnx.ModelProto, tensors: Iterable[str], folder: Pa
     path.unlink()
     path.with_name("observed.onnx.data").unlink(missing_ok=True)
 
-    def run(inputs: Inputs) -> dict[str, NDArray[Any]]:
+    def run(inputs: Arrays) -> dict[str, NDArray[Any]]:
         return {**inputs, **dict(zip(wanted, session.run(wanted, dict(inputs)), strict=True))} if wanted else dict(inputs)
 
     return run

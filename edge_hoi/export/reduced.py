@@ -9,6 +9,7 @@ from edge_hoi.detection import Classifier
 from edge_hoi.errors import EngineError
 from edge_hoi.export.gate import Comparison, OpenEngine, compare
 from edge_hoi.export.onnx import write_valid
+from edge_hoi.export.pixel_input import with_input
 from edge_hoi.export.plans import gate_runner
 from edge_hoi.export.reduction import Reduction, try_reductions
 from edge_hoi.runtime import Accuracy, Calibration, Device, Engine, Manifest, open_engine
@@ -34,7 +35,7 @@ def write_reduced(
     Args:
         folder: The engine's folder, with its classifier.
         manifest: The engine's manifest, of the reduced precision.
-        model: The fp32 network.
+        model: The fp32 network, which takes normalised images.
         reduction: The reduced precision.
         reference: Opens the fp32 engine.
         classifier: Scores the embeddings of both.
@@ -51,7 +52,7 @@ def write_reduced(
     attempts: list[tuple[Manifest, Comparison]] = []
 
     def attempt(reduced: onnx.ModelProto, calibration: Calibration | None) -> str:
-        write_valid(reduced, folder / MODEL_FILE, check)
+        write_valid(with_input(reduced, manifest.input), folder / MODEL_FILE, check)
         attempted = finish_folder(folder, compiled(manifest.model_copy(update={"calibration": calibration})))
         backend, device = gate_runner(attempted, reduction.device)
         progress(
@@ -63,11 +64,11 @@ def write_reduced(
             )
         )
         frames, rule, opened = reduction.gate_frames, attempted.scoring, _opener(folder, attempted, reduction.device)
-        comparison = compare(reference, opened, frames, attempted.input, classifier, vocabulary, rule)
+        comparison = compare(reference, opened, frames, classifier, vocabulary, rule)
         attempts.append((attempted, comparison))
         return comparison.exceeded(reduction.limits)
 
-    try_reductions(model, reduction, manifest.input, attempt, progress, is_typed=is_typed)
+    try_reductions(model, reduction, manifest.input.normalised, attempt, progress, is_typed=is_typed)
     manifest, comparison = attempts[-1]
     comparison.check_limits(reduction.limits, manifest.precision)
     accuracy = Accuracy(

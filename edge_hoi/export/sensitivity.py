@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from edge_hoi.export.quantise import inputs_of, layers_to_quantise, quantise
-from edge_hoi.export.ranges import Histogram, Inputs, open_with_outputs
+from edge_hoi.export.ranges import Histogram, open_with_outputs
+from edge_hoi.runtime import Arrays
 from edge_hoi.unfinished import temporary_folder
 
 Floats = NDArray[np.float32]
@@ -33,7 +34,7 @@ def distortion(expected: Floats, got: Floats) -> float:
     return float(np.sqrt(error / max(float(spread), 1e-12)))
 
 
-def run_frames(model: onnx.ModelProto, frames: Iterable[Inputs]) -> dict[str, Floats]:
+def run_frames(model: onnx.ModelProto, frames: Iterable[Arrays]) -> dict[str, Floats]:
     """Run a network with ONNX Runtime on each frame's inputs, and return its outputs, `(F, …)` each."""
     names = [output.name for output in model.graph.output]
     with temporary_folder() as folder:
@@ -73,7 +74,7 @@ def group_by_part(layers: Sequence[str]) -> dict[str, list[str]]:
 
 
 def sensitivities(
-    model: onnx.ModelProto, limits: Mapping[str, float], frames: Sequence[Inputs], keep_float: Sequence[str]
+    model: onnx.ModelProto, limits: Mapping[str, float], frames: Sequence[Arrays], keep_float: Sequence[str]
 ) -> Iterator[tuple[str, float]]:
     """Quantise one part of a network at a time; yield its pattern and the worst output's `distortion`.
 

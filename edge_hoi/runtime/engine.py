@@ -2,10 +2,11 @@
 
 B batch, H and W input size in pixels, S side of CLIP's image, Q queries, E embedding size.
 
-Inputs: `image` (B, 3, H, W) and `clip_image` (B, 3, S, S), normalised as the manifest says. Outputs: `human_boxes` and `object_boxes`
-(B, Q, 4) cxcywh in [0, 1]; `object_embeddings`, `interaction_embeddings` and `verb_embeddings` (B, Q, E) and `image_embedding` (B, E), each
-of length 1. All are float32. The manifest says which of them an engine has: without CLIP it has no `clip_image`, `verb_embeddings` and
-`image_embedding`, and embeddings may be longer than 1, or all 0 for a query without a pair.
+Inputs: `image` (B, 3, H, W) and `clip_image` (B, 3, S, S), normalised as the manifest says; or `image` alone in uint8, which the network
+normalises. Outputs: `human_boxes` and `object_boxes` (B, Q, 4) cxcywh in [0, 1]; `object_embeddings`, `interaction_embeddings` and
+`verb_embeddings` (B, Q, E) and `image_embedding` (B, E), each of length 1. All else is float32. The manifest says which of them an engine
+has: without CLIP it has no `clip_image`, `verb_embeddings` and `image_embedding`, and embeddings may be longer than 1, or all 0 for a query
+without a pair.
 """
 
 import threading
@@ -23,7 +24,7 @@ from typing_extensions import Self
 from edge_hoi.errors import EngineError
 from edge_hoi.runtime.manifest import Manifest
 
-Arrays = Mapping[str, NDArray[np.float32]]
+Arrays = Mapping[str, NDArray[np.float32 | np.uint8]]
 FLOAT32: np.dtype[Any] = np.dtype(np.float32)
 Device = Literal["auto", "cpu", "gpu", "npu", "cuda", "tensorrt", "openvino"]
 PrecisionHint = Literal["f32", "bf16"]
@@ -173,8 +174,8 @@ class CheckedEngine(ABC):
         self.max_batch = max_batch
         self.max_requests = max_requests
         self.input_size = (height, width)
-        self.inputs: Mapping[str, TensorSpec] = {"image": TensorSpec((batch, 3, height, width))}
-        if nominal.clip_size is not None:
+        self.inputs: Mapping[str, TensorSpec] = {"image": TensorSpec((batch, 3, height, width), np.dtype(nominal.image_type))}
+        if nominal.clip_size is not None and nominal.image_type == "float32":
             self.inputs = {**self.inputs, "clip_image": TensorSpec((batch, 3, nominal.clip_size, nominal.clip_size))}
         shapes = {"human_boxes": (queries, 4), "object_boxes": (queries, 4), "image_embedding": (embedding,)}
         self.outputs: Mapping[str, TensorSpec] = {
@@ -270,10 +271,14 @@ def check_device(backend: str, device: Device) -> None:
         raise EngineError(f"backend {backend!r} runs on device {own}, got {device!r}; use one of those, or backend {others}")
 
 
-def random_inputs(specs: Mapping[str, TensorSpec], batch: int = 1) -> dict[str, NDArray[np.float32]]:
-    """Generate normally distributed inputs for a batch, always the same."""
+def random_inputs(specs: Mapping[str, TensorSpec], batch: int = 1) -> dict[str, NDArray[np.float32 | np.uint8]]:
+    """Generate inputs for a batch, always the same: normally distributed, and pixels uniformly."""
     generator = np.random.default_rng(0)
-    return {name: generator.standard_normal((batch, *spec.shape[1:]), np.float32) for name, spec in specs.items()}
+    return {
+        name: generator.standard_normal(shape, np.float32) if spec.dtype == FLOAT32 else generator.integers(0, 256, shape, np.uint8)
+        for name, spec in specs.items()
+        for shape in ((batch, *spec.shape[1:]),)
+    }
 
 
 def check_inputs(inputs: Arrays, specs: Mapping[str, TensorSpec], max_batch: int) -> int:

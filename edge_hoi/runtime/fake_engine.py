@@ -75,8 +75,8 @@ class FakeEngine(InOrderEngine):
         rows = [self._random_row(images) for images in zip(*inputs.values(), strict=True)]
         return {name: np.stack([row[name] for row in rows]) for name in self.outputs}
 
-    def _random_row(self, images: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-        seed = np.concatenate([image.ravel()[::97] for image in images]).view(np.uint32)
+    def _random_row(self, images: Sequence[NDArray[np.float32 | np.uint8]]) -> dict[str, NDArray[np.float32]]:
+        seed = np.concatenate([image.ravel()[::97] for image in images]).astype(np.float32).view(np.uint32)
         generator = np.random.default_rng(seed)
         row = {}
         for name, spec in self.outputs.items():

@@ -53,25 +53,25 @@ class Gpu:
         self._frees.append(lambda: self.call("cudaFree", address))
         return int(address)
 
-    def pinned(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """Allocate a float32 array of zeros in page-locked host memory; not to be used after `close`.
+    def pinned(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Allocate an array of zeros in page-locked host memory; not to be used after `close`.
 
         Raises:
             EngineError: Out of memory.
         """
-        size = max(1, math.prod(shape)) * 4
+        size = max(1, math.prod(shape)) * dtype.itemsize
         address = self.call("cudaMallocHost", size)
         self._frees.append(lambda: self.call("cudaFreeHost", address))
-        array: NDArray[np.float32] = np.ndarray(shape, np.float32, memoryview((ctypes.c_byte * size).from_address(int(address))))
+        array: NDArray[Any] = np.ndarray(shape, dtype, memoryview((ctypes.c_byte * size).from_address(int(address))))
         array[:] = 0
         return array
 
-    def upload(self, address: int, array: NDArray[np.float32]) -> None:
+    def upload(self, address: int, array: NDArray[Any]) -> None:
         """Queue the copy of a pinned array to the device."""
         kind = self._cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
         self.call("cudaMemcpyAsync", address, array.ctypes.data, array.nbytes, kind, self.stream)
 
-    def download(self, array: NDArray[np.float32], address: int) -> None:
+    def download(self, array: NDArray[Any], address: int) -> None:
         """Queue the copy of device memory to a pinned array."""
         kind = self._cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
         self.call("cudaMemcpyAsync", array.ctypes.data, address, array.nbytes, kind, self.stream)

@@ -28,6 +28,7 @@ Size = Annotated[int, Field(ge=1, le=1 << 16)]
 _MOST_CELLS = 1 << 16  # `choose_input_size` tries each shape of about so many
 WeightBits = Literal[7, 8]
 OutputName = Literal["human_boxes", "object_boxes", "object_embeddings", "interaction_embeddings", "verb_embeddings", "image_embedding"]
+ImageType = Literal["float32", "uint8"]
 OUTPUT_NAMES: tuple[OutputName, ...] = get_args(OutputName)
 """All outputs that an engine may have."""
 REQUIRED_OUTPUTS: tuple[OutputName, ...] = ("human_boxes", "object_boxes", "object_embeddings", "interaction_embeddings")
@@ -53,6 +54,7 @@ class InputDescription(ManifestSection):
         image_std: Normalises `image`.
         clip_mean: Normalises `clip_image`; None without it.
         clip_std: Normalises `clip_image`; None without it.
+        image_type: `float32`: the network takes normalised images. `uint8`: its only input is `image` in RGB, from which it makes both.
     """
 
     stride: Size | None
@@ -63,6 +65,7 @@ class InputDescription(ManifestSection):
     image_std: Channels
     clip_mean: Channels | None
     clip_std: Channels | None
+    image_type: ImageType = "float32"
 
     @model_validator(mode="after")
     def _check_size(self) -> Self:
@@ -76,6 +79,11 @@ class InputDescription(ManifestSection):
         if len({self.clip_size is None, self.clip_mean is None, self.clip_std is None}) > 1:
             raise ValueError("`clip_size`, `clip_mean` and `clip_std` describe `clip_image`: set all of them, or none")
         return self
+
+    @property
+    def normalised(self) -> Self:
+        """The same of a network that takes normalised images."""
+        return self.model_copy(update={"image_type": "float32"})
 
 
 CUSTOM_CLIP = "custom"

@@ -118,13 +118,15 @@ class TensorRtEngine(InOrderEngine):
         context = self._new_context(self.max_batch)
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         shapes = {name: tuple(context.get_tensor_shape(name)) for name in names}
-        bad = [name for name in names if self._engine.get_tensor_dtype(name) != self._library.float32]
-        if bad or set(names) != {*self.inputs, *self.outputs}:
+        wanted = {name: spec.dtype for name, spec in {**self.inputs, **self.outputs}.items()}
+        types = {name: getattr(self._library, dtype.name) for name, dtype in wanted.items()}
+        bad = [name for name in names if self._engine.get_tensor_dtype(name) != types.get(name)]
+        if bad or set(names) != set(wanted):
+            described = ", ".join(f"{dtype} {name}" for name, dtype in wanted.items())
             raise EngineError(
-                f"{self.backend} expects a network with float32 {', '.join([*self.inputs, *self.outputs])}, got {', '.join(bad or names)}; "
-                "build it again with `edge-hoi build`"
+                f"{self.backend} expects a network with {described}, got {', '.join(bad or names)}; build it again with `edge-hoi build`"
             )
-        self._host = {name: self._gpu.pinned(shape) for name, shape in shapes.items()}
+        self._host = {name: self._gpu.pinned(shape, wanted[name]) for name, shape in shapes.items()}
         self._device = {name: self._gpu.memory(array.nbytes) for name, array in self._host.items()}
         self._runs[self.max_batch] = self._make_run(context, self.max_batch)
 

@@ -32,7 +32,7 @@ class TorchEngine(InOrderEngine):
 
         Args:
             module: Called as `module(image, clip_image)`; returns a mapping or a NamedTuple of the outputs.
-            manifest: Describes the module.
+            manifest: Describes the module, except that a module takes normalised images.
             input_size: `(H, W)` in pixels; None for the nominal size.
             max_batch: Largest batch.
             device: `auto` uses CUDA if available.
@@ -50,7 +50,8 @@ class TorchEngine(InOrderEngine):
             raise EngineError(
                 "PyTorch finds no CUDA device; use device 'cpu', or check the driver with nvidia-smi and install a CUDA build of torch"
             )
-        super().__init__(manifest, input_size=input_size, max_batch=max_batch)
+        described = manifest.model_copy(update={"input": manifest.input.normalised})
+        super().__init__(described, input_size=input_size, max_batch=max_batch)
         self._device = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
         self.flags = {"device": self._device, "threads": str(torch.get_num_threads())}
         self._module: Any = module.to(self._device).eval()

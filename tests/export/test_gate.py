@@ -49,7 +49,7 @@ def compare_changed(change=lambda outputs: outputs, count=6):
         engine._respond = lambda inputs: change(inner.run(inputs))
         return engine
 
-    return compare(lambda size: FakeEngine(input_size=size), changed, frames(count), fake_manifest().input, classifier(), VOCABULARY)
+    return compare(lambda size: FakeEngine(input_size=size), changed, frames(count), classifier(), VOCABULARY)
 
 
 def moved(outputs, by):
@@ -103,9 +103,7 @@ def test_a_constant_output_is_refused_though_its_errors_are_small():
 
         return opened
 
-    comparison = compare(
-        open_with(lambda pair: pair[0]), open_with(lambda pair: pair[1]), frames(), fake_manifest().input, classifier(), VOCABULARY
-    )
+    comparison = compare(open_with(lambda pair: pair[0]), open_with(lambda pair: pair[1]), frames(), classifier(), VOCABULARY)
     assert comparison.measured["box_error"] < 0.001
     with pytest.raises(EngineError, match=r"tolerance: distortion [1-9]"):
         comparison.check_limits(LIMITS, "int8")
@@ -170,7 +168,7 @@ def compare_scripted(expected, got):
     images = np.random.default_rng(2).integers(0, 256, (len(expected), 96, 160, 3), np.uint8)
     frame_set = FrameSet(tuple(ChosenFrame(f"yard.mp4#{n}", image) for n, image in enumerate(images)))
     engines = opens(expected, "fp32"), opens(got, "int8")
-    return compare(*engines, frame_set, fake_manifest().input, scripted_classifier(), scripted.VOCABULARY)
+    return compare(*engines, frame_set, scripted_classifier(), scripted.VOCABULARY)
 
 
 def shifted_box(by):
@@ -261,7 +259,7 @@ def test_triplets_are_compared_on_the_frames_and_distortion_also_on_their_negati
         return lambda size: FakeEngine(input_size=size, respond=lambda inputs: outputs if next(calls) >= changed_from else same)
 
     small = FrameSet(tuple(each for each in frames(4).frames if each.image.shape[0] == 96))
-    comparison = compare(opens(99), opens(2), small, fake_manifest().input, scripted_classifier(), scripted.VOCABULARY)
+    comparison = compare(opens(99), opens(2), small, scripted_classifier(), scripted.VOCABULARY)
     assert comparison.measured["box_error"] == comparison.measured["lost_triplets"] == 0
     assert comparison.measured["distortion"] > 1  # the outputs of fp32 do not vary
     assert comparison.worst_at["distortion"] == "human_boxes of the negative of yard.mp4#0"
@@ -282,7 +280,7 @@ def test_distortion_is_the_error_of_the_worst_output_relative_to_its_variation()
         return lambda size: FakeEngine(input_size=size, respond=lambda inputs: outputs(next(calls), noise))
 
     small = FrameSet(tuple(each for each in frames(4).frames if each.image.shape[0] == 96))
-    comparison = compare(opens(0), opens(0.03), small, fake_manifest().input, scripted_classifier(), scripted.VOCABULARY)
+    comparison = compare(opens(0), opens(0.03), small, scripted_classifier(), scripted.VOCABULARY)
     assert comparison.measured["distortion"] == pytest.approx(0.3, rel=1e-4)
     assert comparison.worst_at["distortion"].startswith("verb_embeddings of ")
 
@@ -294,7 +292,7 @@ def test_engines_are_opened_once_for_each_size_and_closed():
         opened.append(FakeEngine(input_size=size))
         return opened[-1]
 
-    compare(opens, opens, frames(), fake_manifest().input, classifier(), VOCABULARY)
+    compare(opens, opens, frames(), classifier(), VOCABULARY)
     assert [engine.input_size for engine in opened] == [(96, 160)] * 2 + [(160, 96)] * 2
     for engine in opened:
         with pytest.raises(EngineError):

@@ -163,7 +163,7 @@ class IExecutionContext:
 
     def get_tensor_shape(self, name):
         batch = self._shapes["image"][0]
-        return self._shapes.get(name) or (batch, *self._engine.session.get_outputs()[self._engine.outputs.index(name)].shape[1:])
+        return self._shapes.get(name) or (batch, *self._engine.tensors[name].shape[1:])
 
     def execute_async_v3(self, stream_handle):
         assert self._has_memory
@@ -171,7 +171,8 @@ class IExecutionContext:
         return True
 
     def _array(self, name, shape):
-        return np.ctypeslib.as_array(ctypes.cast(self._addresses[name], ctypes.POINTER(ctypes.c_float)), shape)
+        kind = np.ctypeslib.as_ctypes_type(self._engine.get_tensor_dtype(name))
+        return np.ctypeslib.as_array(ctypes.cast(self._addresses[name], ctypes.POINTER(kind)), shape)
 
     def _run(self):
         inputs = {name: self._array(name, shape) for name, shape in self._shapes.items()}
@@ -185,14 +186,15 @@ class ICudaEngine:
     def __init__(self, cuda, session):
         self.cuda, self.session = cuda, session
         self.outputs = [output.name for output in session.get_outputs()]
-        self._names = [*(given.name for given in session.get_inputs()), *self.outputs]
+        self.tensors = {tensor.name: tensor for tensor in (*session.get_inputs(), *session.get_outputs())}
+        self._names = list(self.tensors)
         self.num_io_tensors = len(self._names)
 
     def get_tensor_name(self, index):
         return self._names[index]
 
     def get_tensor_dtype(self, name):
-        return np.float32
+        return {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}[self.tensors[name].type]
 
     def create_runtime_config(self):
         return IRuntimeConfig()
@@ -229,6 +231,7 @@ def fake_library(cuda):
     return types.SimpleNamespace(
         __version__="11.4.0",
         float32=np.float32,
+        uint8=np.uint8,
         ILogger=ILogger,
         Runtime=Runtime,
         ExecutionContextAllocationStrategy=Allocation,

@@ -20,7 +20,7 @@ def gpu():
 
 def round_trip(gpu, source):
     """Return a function that queues copies to the device and back, and the array that they end in."""
-    address, target = gpu.memory(source.nbytes), gpu.pinned(source.shape)
+    address, target = gpu.memory(source.nbytes), gpu.pinned(source.shape, source.dtype)
 
     def queue():
         gpu.upload(address, source)
@@ -38,7 +38,7 @@ def test_the_device_reports_its_name_and_capability(gpu):
 
 
 def test_copies_to_the_device_and_back_keep_the_values(gpu):
-    source = gpu.pinned((3, 5, 7))
+    source = gpu.pinned((3, 5, 7), np.dtype(np.float32))
     source[:] = np.random.default_rng(1).standard_normal(source.shape)
     target, queue = round_trip(gpu, source)
     queue()
@@ -47,7 +47,7 @@ def test_copies_to_the_device_and_back_keep_the_values(gpu):
 
 
 def test_recorded_work_reads_the_memory_at_launch(gpu):
-    source = gpu.pinned((1024,))
+    source = gpu.pinned((1024,), np.dtype(np.float32))
     target, queue = round_trip(gpu, source)
     launch = gpu.record(queue)
     for number in (1, 2):
@@ -58,7 +58,7 @@ def test_recorded_work_reads_the_memory_at_launch(gpu):
 
 
 def test_work_that_cannot_be_recorded_leaves_the_stream_usable(gpu):
-    source = gpu.pinned((16,))
+    source = gpu.pinned((16,), np.dtype(np.float32))
     target, queue = round_trip(gpu, source)
     with pytest.raises(EngineError, match="CUDA's cudaStreamSynchronize fails"):
         gpu.record(gpu.wait)  # a stream that is recorded cannot be waited for

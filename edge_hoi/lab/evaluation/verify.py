@@ -65,7 +65,7 @@ def verify(
     classifier = load_classifier(folder, manifest, vocabulary, cache=cache_folder() / "text", note=note)
     open_reference = engine_opener(reference, expected, device=_reference_device(expected), note=note)
     open_candidate = engine_opener(folder, manifest, backend=backend, device=device, note=note)
-    return compare(open_reference, open_candidate, frames, manifest.input, classifier, vocabulary, manifest.scoring)
+    return compare(open_reference, open_candidate, frames, classifier, vocabulary, manifest.scoring)
 
 
 def precision_loss(
