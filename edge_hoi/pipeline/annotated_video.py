@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -45,6 +46,7 @@ class AnnotatedVideo:
         self._waiting: Mailbox[_Drawing] = Mailbox("newest" if drops else "lossless", _WAITING_FRAMES)
         self._thread = threading.Thread(target=self._draw_all, name=f"draw-{path.name}", daemon=True)
         self._error: Exception | None = None
+        self._until: float | None = None
         self.path = path
         self._settings = settings
         self._fps = fps or FALLBACK_FPS
@@ -71,11 +73,17 @@ class AnnotatedVideo:
             self._episodes[event.event_id] = event
         self._waiting.put(_Drawing(frame, tracked, self._lines(frame.pts_seconds)))
 
+    def request_stop(self) -> None:
+        """Take no more frames; `close` then waits for the others for `CLOSE_SECONDS` from now."""
+        if self._until is None:
+            self._until = time.monotonic() + CLOSE_SECONDS
+            self._waiting.close()
+
     def close(self) -> None:
         """Finish the file; raise the error of a frame that could not be drawn or written."""
-        self._waiting.close()
-        if self._thread.ident is not None:
-            self._thread.join(CLOSE_SECONDS)
+        self.request_stop()
+        if self._thread.ident is not None and self._until is not None:
+            self._thread.join(max(0.0, self._until - time.monotonic()))
         if self._waiting.dropped:
             log.warning("%s: %d frames were not drawn, which took too long", self.path, self._waiting.dropped)
         if self._thread.is_alive():

@@ -15,7 +15,7 @@ from edge_hoi.events import Keeper
 from edge_hoi.ingest import ReaderState, SourceReader
 from edge_hoi.masking import mask
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
-from edge_hoi.pipeline.episode_media import EpisodeMedia
+from edge_hoi.pipeline.episode_media import FINISH_SECONDS, EpisodeMedia
 from edge_hoi.pipeline.motion import MotionGate
 from edge_hoi.pipeline.status import CameraStatus, State
 from edge_hoi.runtime import Engine
@@ -110,6 +110,8 @@ class Camera:
         self._carried = 0
         self._events = 0
         self._open: dict[str, Event] = {}
+        self._ending: tuple[EndReason, float] | None = None
+        """Why its episodes end, and until when their events wait for images and videos."""
         self._ages: deque[float] = deque(maxlen=AGES_KEPT)
         self._counts: deque[tuple[float, int, int]] = deque(maxlen=_COUNTS_KEPT)
         """Time, frames processed and frames skipped, of the newest frames."""
@@ -136,6 +138,7 @@ class Camera:
             self._keeper = self._make_keeper(engine)
             self._media = self._make_media() if self._make_media else None
             self._first_seconds = time.monotonic()
+        earlier = self._finish(at_once=True)  # its source was lost, and is back
         if interactions is not None:
             with stages.measure("track"):
                 self._tracked = self._tracker.update(frame, interactions)
@@ -145,7 +148,7 @@ class Camera:
             events = self._keeper.update(frame, self._tracked)
             if self._media is not None:
                 events = self._media.update(frame, self._tracked, events, self._keeper.current())
-            events = self._admit(events)
+            events = earlier + self._admit(events)
         self._frames += 1
         self._position = frame.pts_seconds
         self._last_seconds = time.monotonic()
@@ -167,35 +170,62 @@ class Camera:
             self._give_up_video(error)
 
     def end_if_lost(self) -> list[Event]:
-        """End the episodes of a live source that has been disconnected for longer than their patience.
-
-        Returns:
-            The events; while it streams, those that have been waiting for an image or a video.
-        """
+        """End the episodes of a live source that has been disconnected for longer than their patience; return events as `poll` does."""
         is_lost = (
             self._open
+            and not self.is_recording  # its last frames may wait for the engine long after it was read
+            and self._ending is None
             and self.reader.state is not ReaderState.STREAMING
             and time.monotonic() - self._last_seconds > self._lost_after_seconds
         )
-        if is_lost:
-            return self.end_episodes(EndReason.SOURCE_LOST)
-        return self._admit(self._media.poll()) if self._media is not None else []
+        return self.end_episodes(EndReason.SOURCE_LOST) if is_lost else self.poll()
 
     def end_episodes(self, reason: EndReason) -> list[Event]:
-        """End all open episodes; those that the keeper cannot end get their end from their newest event."""
+        """End all open episodes; those that the keeper cannot end get their end from their newest event.
+
+        Returns:
+            The events; those that wait for an image or a video come from `poll`.
+        """
         events: list[Event] = []
         if self._keeper is not None:
             try:
                 events = self._keeper.close(reason)
             except Exception:
                 log.exception("camera %s: its episodes end as they were last emitted", self.source_id)
-        events = self._admit(events if self._media is None else self._media.finish(events))
-        return events + self._admit([event.ended(reason, datetime.now(UTC)) for event in self._open.values()])
+        if self._media is not None:
+            events = self._media.end(events, is_stopped=self.is_stopped)
+        self._ending = reason, time.monotonic() + FINISH_SECONDS
+        return self._admit(events) + self._finish()
+
+    def poll(self) -> list[Event]:
+        """Return the events that have the image or the video that they waited for, or need not wait any more."""
+        return (self._admit(self._media.poll()) if self._media is not None else []) + self._finish()
+
+    def abandon_episodes(self, reason: EndReason) -> list[Event]:
+        """End all open episodes as they were last emitted."""
+        self._ending = None
+        return self._admit([event.ended(reason, datetime.now(UTC)) for event in self._open.values()])
+
+    def _finish(self, *, at_once: bool = False) -> list[Event]:
+        """Return the last events of episodes that end, once they have waited long enough."""
+        if self._ending is None:
+            return []
+        reason, until = self._ending
+        if self._media is not None and self._media.is_waiting and not at_once and time.monotonic() < until:
+            return []
+        self._ending = None
+        events = [] if self._media is None else self._admit(self._media.release())
+        return events + self.abandon_episodes(reason)
 
     def fail(self, error: Exception | None) -> None:
         """Take no more frames, because of an error of this camera alone."""
         self._failure = error or RuntimeError("unknown failure")
         self.is_done = True
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether events of episodes that end are still to come from `poll`."""
+        return self._ending is not None
 
     @property
     def has_next(self) -> bool:
@@ -218,6 +248,12 @@ class Camera:
     def is_out_of_reach(self) -> bool:
         """Whether it was never opened."""
         return self.reader.info is None and self.reader.state in (ReaderState.BACKOFF, ReaderState.FAILED)
+
+    def request_stop(self) -> None:
+        """Have images and videos finished while other cameras' are, without waiting for them; `close` does."""
+        for part in (self._media, self._video):
+            if part is not None:
+                part.request_stop()
 
     def close(self) -> None:
         """Finish the annotated video, and stop making images and videos."""

@@ -16,7 +16,7 @@ from edge_hoi.types import Event, Frame, MediaFile, Phase, TrackedInteractions
 _logger = logging.getLogger(__name__)
 
 FINISH_SECONDS = 0.5
-"""Longest wait for the last events' media; several cameras stop one after the other."""
+"""Longest wait for the last events' media."""
 _RECORDING_SECONDS = 10.0
 """Longest wait for each event of a recording, on a disk that hangs."""
 _LIVE_SECONDS = 2.0
@@ -96,6 +96,7 @@ class EpisodeMedia:
         self._waiting: list[_Waiting] = []
         self._now = self._position = 0.0
         self._is_failing = False
+        self._until: float | None = None
         self._thread = threading.Thread(target=self._work, name=f"media-{camera}", daemon=True)
         self._thread.start()
 
@@ -112,28 +113,46 @@ class EpisodeMedia:
             The events that have what they waited for.
         """
         self._now = self._position = frame.pts_seconds
+        self._begin_long_clips(current)
         if self._snapshots is not None and current:
             self._consider(frame, tracked, current, has_to=any(event.phase is Phase.STARTED for event in events))
-        self._begin_long_clips(current)
         return self._take(events)
 
     def poll(self) -> list[Event]:
         """Return the events that have what they waited for; call it also while no frame comes."""
         return self._released()
 
-    def finish(self, events: Sequence[Event]) -> list[Event]:
-        """Return all events, with further last ones, because the source or the program stops; wait for their media for a short time."""
+    def end(self, events: Sequence[Event], *, is_stopped: bool) -> list[Event]:
+        """Take last events, because the source ends or is lost, or the program is stopped, which waits for no recording's media.
+
+        Returns:
+            The events that have what they waited for.
+        """
         self._now = float("inf")
-        released, until = self._take(events), time.monotonic() + FINISH_SECONDS
-        while self._waiting and time.monotonic() < until:
-            time.sleep(0.005)
-            released += self._released()
-        return released + self._released(at_once=True)
+        if is_stopped:
+            self._patience = 0.0
+        return self._take(events)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there are events that wait."""
+        return bool(self._waiting)
+
+    def release(self) -> list[Event]:
+        """Return all events that wait, with what they have."""
+        return self._released(at_once=True)
+
+    def request_stop(self) -> None:
+        """Take no more jobs; `close` then waits for those there are for `FINISH_SECONDS` from now."""
+        if self._until is None:
+            self._until = time.monotonic() + FINISH_SECONDS
+            self._jobs.close()
 
     def close(self) -> None:
         """Stop the thread."""
-        self._jobs.close()
-        self._thread.join(FINISH_SECONDS)
+        self.request_stop()
+        if self._until is not None:
+            self._thread.join(max(0.0, self._until - time.monotonic()))
 
     def _take(self, events: Sequence[Event]) -> list[Event]:
         for event in events:
@@ -264,6 +283,8 @@ class EpisodeMedia:
             job = self._jobs.get()
             if job is not None:
                 job()
+            for event_id in self._best.keys() - self._episodes.keys():  # ended, with its last job refused
+                del self._best[event_id]
 
 
 def _result(future: Future[MediaFile | None] | None) -> MediaFile | None:

@@ -31,6 +31,7 @@ log.addFilter(mask_traceback)
 
 IDLE_WAIT_SECONDS = 0.01
 FILE_WAIT_SECONDS = 0.2
+END_WAIT_SECONDS = 0.005
 STOP_SECONDS = 3.0
 """Longest wait for readers to stop; with what `Delivery` takes then, the program stops within 5 s."""
 
@@ -305,7 +306,7 @@ class Pipeline:
         if not isinstance(error, EdgeHoiError):
             log.error("camera %s failed", camera.source_id, exc_info=error)
         camera.fail(error)
-        self._deliver(camera.end_episodes(EndReason.SOURCE_LOST), observer)
+        self._end(camera, EndReason.SOURCE_LOST, observer)
 
     def _update_idle_cameras(self, observer: Observer) -> None:
         """Finish cameras whose source has ended, and end the episodes of those that are disconnected."""
@@ -313,11 +314,17 @@ class Pipeline:
         for camera in self.cameras:
             if not camera.is_done and camera not in busy and camera.reader.mailbox.is_finished:
                 camera.is_done = True
-                self._deliver(camera.end_episodes(EndReason.END_OF_STREAM if camera.is_at_end else EndReason.SOURCE_LOST), observer)
+                self._end(camera, EndReason.END_OF_STREAM if camera.is_at_end else EndReason.SOURCE_LOST, observer)
             elif not camera.is_done:
-                self._deliver(camera.end_if_lost(), observer)
+                try:
+                    events = camera.end_if_lost()
+                except Exception as error:  # as in `_process`
+                    self._fail(camera, error, observer)
+                else:
+                    self._deliver(events, observer)
             elif not camera.reader.state.is_final:
                 camera.reader.request_stop()
+        self._finish_ends(observer)
         waiting = [camera for camera in self.cameras if not camera.is_done]
         if not self._retry_unreachable_sources and all(camera.is_out_of_reach for camera in waiting):
             for camera in waiting:
@@ -340,8 +347,23 @@ class Pipeline:
 
     def _end_all(self, observer: Observer) -> None:
         for camera in self.cameras:
-            self._deliver(camera.end_episodes(EndReason.SHUTDOWN), observer)
+            self._end(camera, EndReason.SHUTDOWN, observer)
+        while self._finish_ends(observer):
+            time.sleep(END_WAIT_SECONDS)
+        for camera in self.cameras:
+            camera.request_stop()
         self._watch_cameras()
+
+    def _end(self, camera: Camera, reason: EndReason, observer: Observer) -> None:
+        """End a camera's episodes, whatever fails in it."""
+        self._deliver(_events_of(camera, reason, lambda: camera.end_episodes(reason)), observer)
+
+    def _finish_ends(self, observer: Observer) -> bool:
+        """Deliver the events of cameras that have ended, which waited for images and videos; return whether any wait still."""
+        for camera in self.cameras:
+            if camera.is_ending:
+                self._deliver(_events_of(camera, EndReason.SOURCE_LOST, camera.poll), observer)
+        return any(camera.is_ending for camera in self.cameras)
 
     def _watch_cameras(self) -> None:
         if self._watch is not None:
@@ -355,6 +377,15 @@ class Pipeline:
         deadline = time.monotonic() + STOP_SECONDS
         for camera in self.cameras:
             camera.reader.stop(max(0.0, deadline - time.monotonic()))
+
+
+def _events_of(camera: Camera, reason: EndReason, end: Callable[[], list[Event]]) -> list[Event]:
+    """Return the events of what ends a camera's episodes; if it fails, they end as they were last emitted, and the others go on."""
+    try:
+        return end()
+    except Exception:
+        log.exception("camera %s: its episodes end as they were last emitted", camera.source_id)
+        return camera.abandon_episodes(reason)
 
 
 def _next_frame(camera: Camera, stop: threading.Event) -> Frame | None:

@@ -78,6 +78,7 @@ class Rig:
         make_video=None,
         priority=1.0,
         gate=None,
+        make_media=None,
         **options,
     ):
         return Camera(
@@ -92,6 +93,7 @@ class Rig:
             max_frames=max_frames,
             priority=priority,
             gate=gate,
+            make_media=make_media,
         )
 
     def run(self, *cameras, stop=None, watcher=None, sinks=None, outbox=None):

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from busy_machine import within
 from encoded_video import FPS, make_video, numbers_in, read_into
 from scripted import FAR_HUMAN, FAR_OBJECT, HUMAN, OBJECT, RIDE, EventPipeline, make_frame, make_interactions, times
 
 from edge_hoi.errors import EdgeHoiError
 from edge_hoi.events import EpisodeSettings
 from edge_hoi.media import ClipSettings, MediaStore, SnapshotSettings, StoreSettings
-from edge_hoi.pipeline.episode_media import EpisodeMedia
+from edge_hoi.pipeline.episode_media import FINISH_SECONDS, EpisodeMedia
 from edge_hoi.types import EndReason, Phase
 
 STARTED, UPDATED, ENDED = Phase.STARTED, Phase.UPDATED, Phase.ENDED
@@ -60,7 +61,16 @@ def play(media, script, seconds=6.0, fps=10, reason=EndReason.END_OF_STREAM):
         tracked = pipeline.tracker.update(frame, make_interactions(script(pts)))
         events = pipeline.keeper.update(frame, tracked)
         emitted += [(pts, event) for event in media.update(frame, tracked, events, pipeline.keeper.current())]
-    return emitted + [(seconds, event) for event in media.finish(pipeline.keeper.close(reason))]
+    return emitted + [(seconds, event) for event in end(media, pipeline.keeper.close(reason))]
+
+
+def end(media, events, *, is_stopped=False):
+    """Return the last events, after a wait of half a second at most."""
+    until, released = time.monotonic() + FINISH_SECONDS, media.end(events, is_stopped=is_stopped)
+    while media.is_waiting and time.monotonic() < until:
+        time.sleep(0.005)
+        released += media.poll()
+    return released + media.release()
 
 
 def content(media):
@@ -167,7 +177,7 @@ def test_a_disk_that_hangs_holds_a_live_camera_s_events_for_two_seconds_and_its_
     try:
         began = time.monotonic()
         pipeline, emitted = EventPipeline(QUIET), []
-        for pts in times(10, 20):
+        for pts in times(10, 5):
             frame = make_frame(pts, image=IMAGE)
             tracked = pipeline.tracker.update(frame, make_interactions([NEAR]))
             emitted += media.update(frame, tracked, pipeline.keeper.update(frame, tracked), pipeline.keeper.current())
@@ -177,7 +187,46 @@ def test_a_disk_that_hangs_holds_a_live_camera_s_events_for_two_seconds_and_its_
         time.sleep(max(0.0, began + 2.1 - time.monotonic()))
         started = time.monotonic()
         assert [event.phase for event in media.poll()] == [STARTED]
-        assert [event.phase for event in media.finish(pipeline.keeper.close(EndReason.SHUTDOWN))] == [ENDED]
+        assert [event.phase for event in end(media, pipeline.keeper.close(EndReason.SHUTDOWN))] == [ENDED]
         assert time.monotonic() - started < 2.0
+    finally:
+        release.set()
+
+
+@pytest.mark.parametrize("is_recording", [True, False])
+def test_a_stopped_program_waits_for_no_disk_that_hangs(make_media, is_recording):
+    release = threading.Event()
+    media = make_media(store=BrokenStore(release), is_recording=False)
+    media._is_recording, media._patience = is_recording, 10.0 * is_recording
+    try:
+        pipeline = EventPipeline(QUIET)
+        tracked = [pipeline.tracker.update(make_frame(pts, image=IMAGE), make_interactions([NEAR, FAR])) for pts in times(10, 2)]
+        for pts, each in zip(times(10, 2), tracked, strict=True):
+            pipeline.keeper.update(make_frame(pts, image=IMAGE), each)
+        began = time.monotonic()
+        events = end(media, pipeline.keeper.close(EndReason.SHUTDOWN), is_stopped=True)
+        assert [event.phase for event in events] == [ENDED, ENDED]
+        assert time.monotonic() - began < within(2.0)
+    finally:
+        release.set()
+
+
+def test_no_image_of_an_ended_episode_is_kept_after_its_last_job_was_refused(make_media, wait_for, monkeypatch):
+    monkeypatch.setattr("edge_hoi.pipeline.episode_media._JOBS", 3)
+    release = threading.Event()
+    media = make_media(store=BrokenStore(release), is_recording=False)
+    try:
+        pipeline = EventPipeline(QUIET)
+        for pts in times(10, 2):
+            frame = make_frame(pts, image=IMAGE)
+            tracked = pipeline.tracker.update(frame, make_interactions([NEAR]))
+            media.update(frame, tracked, pipeline.keeper.update(frame, tracked), pipeline.keeper.current())
+        wait_for(lambda: media._best)
+        while media._jobs.put(lambda: None, 0.0):  # the disk hangs
+            pass
+        assert [event.phase for event in end(media, pipeline.keeper.close(EndReason.SOURCE_LOST))] == [STARTED, ENDED]
+        assert media._best
+        release.set()
+        wait_for(lambda: not media._best)
     finally:
         release.set()

@@ -18,6 +18,7 @@ TALL = np.zeros((640, 360, 3), np.uint8)  # of another shape than other cameras'
 FRAMES = 40
 ERRORS = [EdgeHoiError("generated"), EngineError("generated"), OSError(28, "No space left on device"), ZeroDivisionError()]
 STAGES = ["source", "engine", "detector", "tracker", "keeper before", "keeper after", "keeper close", "video", "video close", "display"]
+STAGES += ["media update", "media end", "media poll", "media release"]
 
 
 class Saboteur:
@@ -35,9 +36,9 @@ class Saboteur:
     def around(self, call, *, before=None, after=None):
         """Let a function fail before its work or after it."""
 
-        def failing(*arguments):
+        def failing(*arguments, **options):
             self.at(before)
-            result = call(*arguments)
+            result = call(*arguments, **options)
             self.at(after)
             return result
 
@@ -63,12 +64,21 @@ def run(stage, error, after):
     class Video:
         write = staticmethod(saboteur.around(lambda *_: None, before="video"))
         close = staticmethod(saboteur.around(lambda: None, before="video close"))
+        request_stop = staticmethod(lambda: None)
 
     def keeper(camera):
         made = make_keeper(camera=camera)
         made.update = saboteur.around(made.update, before="keeper before", after="keeper after")
         made.close = saboteur.around(made.close, before="keeper close")
         return made
+
+    class Media:
+        is_waiting = False
+        update = staticmethod(saboteur.around(lambda frame, tracked, events, current: events, before="media update"))
+        poll = staticmethod(saboteur.around(list, before="media poll"))
+        end = staticmethod(saboteur.around(lambda events, **_: events, before="media end"))
+        release = staticmethod(saboteur.around(list, before="media release"))
+        request_stop = close = staticmethod(lambda: None)
 
     rig = Rig(Detector, max_batch=2)
     open_engine = rig.pool._open
@@ -84,7 +94,7 @@ def run(stage, error, after):
     display.show_events = saboteur.around(display.show_events, before="display")
     frames = [make_frame(index / 10, index=index, camera="a", image=TALL) for index in range(FRAMES)]
     cameras = (
-        rig.camera("a", lambda: Source(frames), tracker=tracker, keeper=keeper, make_video=lambda fps: Video()),
+        rig.camera("a", lambda: Source(frames), tracker=tracker, keeper=keeper, make_video=lambda fps: Video(), make_media=Media),
         rig.camera("b", recording("b", FRAMES / 10)),
     )
     statuses = rig.run(*cameras, watcher=display)
@@ -133,3 +143,11 @@ def test_a_keeper_that_breaks_has_its_open_episodes_ended_all_the_same():
     ended = [event for event in rig.sink.events if event.camera == "a" and event.phase is Phase.ENDED]
     assert [event.end_reason for event in ended] == [EndReason.SOURCE_LOST]
     assert statuses["a"].state == "failed"
+
+
+def test_what_fails_while_a_camera_waits_for_frames_ends_that_camera_alone():
+    """Its events are polled for between frames, in the loop that all cameras share."""
+    rig, statuses = run("media poll", ZeroDivisionError("made up"), 3)
+    assert (statuses["a"].state, statuses["a"].error) == ("failed", "made up")
+    assert statuses["b"].frames == FRAMES
+    check_episodes(rig.sink.events)
