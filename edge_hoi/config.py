@@ -128,7 +128,7 @@ class SourceConfig(Section):
     """One camera, video file, stream address, capture device, or folder of images."""
 
     url: Annotated[Location, BeforeValidator(_without_spaces)] = Field(
-        description="File, folder, rtsp://, http(s)://, or a device such as /dev/video0"
+        description="File, folder, rtsp://, http(s)://, a device such as /dev/video0, or - for standard input"
     )
     id: Identifier | None = Field(None, description="Name of the camera in events; derived from the URL if absent")
     mode: Literal["auto", "live", "lossless"] = Field(
@@ -154,6 +154,9 @@ class SourceConfig(Section):
     open_timeout_seconds: float = Field(10.0, gt=0, le=120)
     read_timeout_seconds: float = Field(10.0, gt=0, le=120)
     reconnect: ReconnectConfig = ReconnectConfig()
+    follow_seconds: float | None = Field(
+        None, gt=0, le=86400, description="Of a file that is still being written: end only after this long without more of it"
+    )
     recorded_at: AwareDatetime | None = Field(None, description="UTC time of a file's first frame")
     memory_limit: Annotated[ByteSize, Field(ge=MIN_MEMORY_LIMIT)] | None = Field(
         None, description="Decode in a process of its own with at most this much memory, such as 512MB; if absent, in this process"

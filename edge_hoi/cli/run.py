@@ -69,7 +69,9 @@ BackendOption = Annotated[
 def run(
     config: Annotated[
         Path | None,
-        typer.Argument(help="Configuration, of which configs/ holds commented examples; or a folder of videos, or a 'PATTERN'."),
+        typer.Argument(
+            help="Configuration, of which configs/ holds commented examples; or a folder of videos, a 'PATTERN', or - for standard input."
+        ),
     ] = None,
     source: SourceOption = None,
     engine: EngineOption = None,
@@ -109,9 +111,10 @@ def run(
     """
     from edge_hoi.api.settings import override
     from edge_hoi.config import RunConfig, SourceConfig
+    from edge_hoi.ingest.url import STANDARD_INPUT
     from edge_hoi.pipeline.recordings import expand_sources
 
-    if config is not None and expand_sources([SourceConfig(url=str(config))]):
+    if config is not None and (str(config) == STANDARD_INPUT or expand_sources([SourceConfig(url=str(config))])):
         source, config = [*(source or ()), str(config)], None
     loaded = _load(config) if config else RunConfig()
     changes: dict[str, Any] = {

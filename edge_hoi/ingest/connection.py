@@ -1,8 +1,9 @@
 """Open a video with FFmpeg, with all limits of its kind of source."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import av
 from av.codec.hwaccel import HWAccel
@@ -12,8 +13,6 @@ from edge_hoi.config_types import Decoder, Deinterlace
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest.ffmpeg_options import limiting_options
 from edge_hoi.ingest.hardware import choose_device
-from edge_hoi.ingest.http_client import HttpClient
-from edge_hoi.ingest.rtsp_relay import RtspRelay
 from edge_hoi.ingest.source_errors import ffmpeg_source_error, source_error
 from edge_hoi.ingest.url import SourceKind, local_path
 from edge_hoi.ingest.watchdog import Watchdog
@@ -21,6 +20,52 @@ from edge_hoi.types import MAX_PIXELS
 
 # Metadata that is not UTF-8 must not stop a video. PyAV 19 never raises on it, and has no such argument.
 _TOLERATE_METADATA: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+
+
+class Transport(Protocol):
+    """Gets the data of a source for FFmpeg.
+
+    Attributes:
+        error: What ended the data, of which FFmpeg knows nothing; None if nothing did.
+    """
+
+    error: SourceError | None
+
+    @property
+    def location(self) -> str:
+        """The URL for FFmpeg, once it is started."""
+        ...
+
+    @property
+    def format(self) -> str | None:
+        """FFmpeg's name of the format; None to detect it."""
+        ...
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether it ends by itself."""
+        ...
+
+    @property
+    def io_open(self) -> Callable[[str, int, dict[str, str]], Any] | None:
+        """Opens what FFmpeg asks for; None where FFmpeg opens `location` itself."""
+        ...
+
+    def start(self, timeout_seconds: float) -> None:
+        """Open it, or raise `SourceError`."""
+        ...
+
+    def restart(self, timeout_seconds: float) -> None:
+        """Allow this many seconds for what is read next."""
+        ...
+
+    def follows_redirect(self) -> bool:
+        """Whether FFmpeg failed because `start` must be called again."""
+        ...
+
+    def close(self) -> None:
+        """Close all that is open."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +80,7 @@ class Connection:
         read_timeout_seconds: Longest wait for a frame, and before the first one for a packet of video.
         format: FFmpeg's name of the input format; None to detect it.
         options: FFmpeg's options.
-        network: Connects to its server; None for what is no network source.
+        transport: Gets its data for FFmpeg; None where FFmpeg opens it itself.
         is_tls_verified: Whether its server's certificate is verified; None without TLS.
         max_pixels: Frames with more pixels are not decoded. FFmpeg counts rows as padded to a multiple of 64 pixels.
         is_stopped: Asked before each packet is read; once it returns True, reading ends with `SourceError`.
@@ -53,7 +98,7 @@ class Connection:
     read_timeout_seconds: float
     format: str | None = None
     options: dict[str, str] = field(default_factory=dict)
-    network: HttpClient | RtspRelay | None = None
+    transport: Transport | None = None
     is_tls_verified: bool | None = None
     max_pixels: int = MAX_PIXELS
     is_stopped: Callable[[], bool] = lambda: False
@@ -67,13 +112,22 @@ class Connection:
         """Allow this many seconds for what is waited for next."""
         if self.watchdog is not None:
             self.watchdog.allow(seconds)
-        if self.network is not None:
-            self.network.restart(seconds)
+        if self.transport is not None:
+            self.transport.restart(seconds)
 
     def pause(self) -> None:
         """Wait for nothing until `allow`."""
         if self.watchdog is not None:
             self.watchdog.pause()
+
+    def file_state(self) -> tuple[int, int] | None:
+        """Return size and time of a file, to see whether it changes; None of what is no file, or is followed."""
+        if self.kind is not SourceKind.FILE or self.transport is not None:
+            return None
+        with suppress(OSError):  # it was deleted
+            found = local_path(self.url).stat()
+            return found.st_size, found.st_mtime_ns
+        return None
 
     @property
     def interruption(self) -> SourceError | None:
@@ -87,14 +141,14 @@ class Connection:
     @property
     def error(self) -> SourceError | None:
         """What ended the data, of which FFmpeg knows nothing."""
-        return self.interruption or (None if self.network is None else self.network.error)
+        return self.interruption or (None if self.transport is None else self.transport.error)
 
     def close(self) -> None:
         """Close what is open besides FFmpeg's container."""
         if self.watchdog is not None:
             self.watchdog.close()
-        if self.network is not None:
-            self.network.close()
+        if self.transport is not None:
+            self.transport.close()
 
 
 def file_connection(url: str, max_pixels: int = MAX_PIXELS, is_stopped: Callable[[], bool] = lambda: False) -> Connection:
@@ -108,7 +162,7 @@ def open_container(connection: Connection) -> InputContainer:
     """Open a container, or raise `SourceError`."""
     connection.allow(connection.open_timeout_seconds)
     try:
-        return _open_network(connection, connection.network) if connection.network else _open(connection)
+        return _open_transport(connection, connection.transport) if connection.transport else _open(connection)
     except SourceError as error:
         connection.close()
         raise (connection.error or error) from None
@@ -117,19 +171,19 @@ def open_container(connection: Connection) -> InputContainer:
         raise
 
 
-def _open_network(connection: Connection, network: HttpClient | RtspRelay) -> InputContainer:
+def _open_transport(connection: Connection, transport: Transport) -> InputContainer:
     while True:
-        network.start(connection.open_timeout_seconds)
-        network.restart(connection.open_timeout_seconds)
+        transport.start(connection.open_timeout_seconds)
+        transport.restart(connection.open_timeout_seconds)
         try:
-            container = _open(replace(connection, location=network.location, format=network.format))
+            container = _open(replace(connection, location=transport.location, format=transport.format))
         except SourceError:
-            if network.follows_redirect():
+            if transport.follows_redirect():
                 continue
             raise
-        if network.error is not None and network.error.code == "refused":  # which FFmpeg tolerates in a part of HLS
+        if transport.error is not None and transport.error.code == "refused":  # which FFmpeg tolerates in a part of HLS
             container.close()
-            raise network.error
+            raise transport.error
         return container
 
 
@@ -141,7 +195,7 @@ def _open(connection: Connection) -> InputContainer:
             mode="r",
             format=connection.format,
             options=limiting_options(connection.kind, connection.max_pixels) | connection.options,
-            io_open=None if connection.network is None else connection.network.io_open,
+            io_open=None if connection.transport is None else connection.transport.io_open,
             hwaccel=None if device is None else HWAccel(device_type=device, allow_software_fallback=True),
             **_TOLERATE_METADATA,
         )

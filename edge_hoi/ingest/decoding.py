@@ -86,6 +86,7 @@ class DecodedStream:
         self._first_second: Fraction | None = None
         self._last_second = Fraction(0)
         self._is_cut = False  # the data ends early
+        self._file_state = connection.file_state()
         self._camera_offset: Fraction | None = None
 
     def __iter__(self) -> Iterator[DecodedFrame]:
@@ -96,6 +97,10 @@ class DecodedStream:
                 yield decoded
                 self._connection.allow(self._connection.read_timeout_seconds)
         self.tally.is_truncated = not self._is_live and (self._is_cut or self._missing_seconds() > _TRUNCATION_SECONDS)
+        if self._connection.file_state() != self._file_state:
+            self.tally.is_truncated = True
+            text = "%s changed while it was read: it is still being written, and not read to its end; follow_seconds waits for more"
+            _logger.warning(text, mask_url(self._connection.url))
 
     def _packets(self) -> "Iterator[av.Packet[av.VideoStream] | None]":
         opened = time.monotonic()
@@ -103,8 +108,8 @@ class DecodedStream:
         packets = self._container.demux(*self._container.streams)
         self._connection.allow(self._connection.read_timeout_seconds)
         while True:
-            if self._connection.network is not None:
-                self._connection.network.restart(self._connection.read_timeout_seconds)
+            if self._connection.transport is not None:
+                self._connection.transport.restart(self._connection.read_timeout_seconds)
             try:
                 packet = next(packets, None)
             except av.FFmpegError as error:
@@ -134,7 +139,7 @@ class DecodedStream:
 
     def _await_first_frame(self, opened: float) -> None:
         """Wait longer for the first frame of a live source that sends video, which begins with the next key frame, but not for ever."""
-        if self._connection.kind is SourceKind.FILE or self.tally.frames_decoded:
+        if self._connection.kind in (SourceKind.FILE, SourceKind.STDIN) or self.tally.frames_decoded:
             return
         if time.monotonic() - opened >= _FIRST_FRAME_SECONDS:
             cause = f"it sent no frame that can be decoded in {_FIRST_FRAME_SECONDS:g} s"

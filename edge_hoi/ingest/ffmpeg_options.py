@@ -17,8 +17,20 @@ _CONTAINERS = (
 )
 # None of them reads from elsewhere than its own file (as concat, image2, dash and sdp do), but hls, whose addresses are checked. Demuxers
 # that render text files as video (tty, bin) are left out as well.
-_FORMATS = {SourceKind.FILE: _CONTAINERS, SourceKind.HTTP: f"{_CONTAINERS},hls", SourceKind.RTSP: "rtsp", SourceKind.DEVICE: "v4l2"}
-_PROTOCOLS = {SourceKind.FILE: "file", SourceKind.HTTP: "none", SourceKind.RTSP: "tcp,udp,rtp", SourceKind.DEVICE: "file"}
+_FORMATS = {
+    SourceKind.FILE: _CONTAINERS,
+    SourceKind.STDIN: _CONTAINERS,
+    SourceKind.HTTP: f"{_CONTAINERS},hls",
+    SourceKind.RTSP: "rtsp",
+    SourceKind.DEVICE: "v4l2",
+}
+_PROTOCOLS = {
+    SourceKind.FILE: "file",
+    SourceKind.STDIN: "none",
+    SourceKind.HTTP: "none",
+    SourceKind.RTSP: "tcp,udp,rtp",
+    SourceKind.DEVICE: "file",
+}
 _OPTIONS_OF_HLS = {"http_persistent": "0", "http_multiple": "0"}  # else it aborts the process without connections of FFmpeg's own
 FAULTY_CODECS = frozenset({"magicyuv"} if av.library_versions["libavcodec"] < (62, 28, 102) else ())
 """Codecs whose decoder writes out of bounds before FFmpeg 8.1.2 (CVE-2026-8461). PyAV for Python 3.10 has an older one."""

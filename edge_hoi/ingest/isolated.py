@@ -24,7 +24,7 @@ from edge_hoi.ingest.decoding_process import MAX_MESSAGE_BYTES, Request
 from edge_hoi.ingest.frame_ring import FrameRing
 from edge_hoi.ingest.source import Source, SourceInfo, SourceTally
 from edge_hoi.ingest.source_errors import source_error
-from edge_hoi.ingest.url import source_kind
+from edge_hoi.ingest.url import SourceKind, source_kind
 from edge_hoi.ingest.video_image import Reformatters, Stored, VideoImage
 from edge_hoi.types import ClockInfo, Frame
 
@@ -82,6 +82,8 @@ class IsolatedSource(Source):
         self._released: deque[int] = deque()
         self._reformatters = Reformatters()
         self._frames = self._receive_frames()
+        if source_kind(url) is SourceKind.STDIN:
+            raise self._error("unsupported", "standard input cannot be read with a memory_limit", "leave out one of the two")
         try:
             self._start({"source_id": source_id, **options})
         except OSError as error:

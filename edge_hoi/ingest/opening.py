@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from edge_hoi.config_types import Decoder, Deinterlace
+from edge_hoi.ingest.byte_stream import ByteStream
 from edge_hoi.ingest.connection import Connection, file_connection
 from edge_hoi.ingest.credentials import with_credentials
 from edge_hoi.ingest.http_client import HttpClient
@@ -14,6 +15,7 @@ from edge_hoi.ingest.images import ImageSource
 from edge_hoi.ingest.remote_access import RemoteAccess, uses_tls
 from edge_hoi.ingest.rtsp_relay import RtspRelay
 from edge_hoi.ingest.source import Source
+from edge_hoi.ingest.source_errors import source_error
 from edge_hoi.ingest.url import SourceKind, local_path, source_kind
 from edge_hoi.ingest.video import VideoSource
 from edge_hoi.ingest.watchdog import Watchdog
@@ -31,6 +33,7 @@ def open_source(
     rtsp_transport: Literal["tcp", "udp"] = "tcp",
     open_timeout_seconds: float = 10.0,
     read_timeout_seconds: float = 10.0,
+    follow_seconds: float | None = None,
     recorded_at: datetime | None = None,
     image_folder_fps: float = 25.0,
     max_pixels: int = MAX_PIXELS,
@@ -51,14 +54,15 @@ def open_source(
     """Open a video file, camera, stream, image or folder of images.
 
     Args:
-        url: A path, or a URL with `file`, `rtsp`, `rtsps`, `http` or `https`; `/dev/videoN` for a V4L2 device.
+        url: A path, or a URL with `file`, `rtsp`, `rtsps`, `http` or `https`; `/dev/videoN` for a V4L2 device; `-` for standard input.
         source_id: Name of the source in its frames.
-        is_live: Whether frames arrive as they are captured. None: RTSP and devices are live, files and images are not, HTTP is live
-            where it declares no length.
+        is_live: Whether frames arrive as they are captured. None: RTSP and devices are live, files, images and standard input are not, HTTP
+            is live where it declares no length.
         target_fps: Process at most this many frames per second, by media time; None for all.
         rtsp_transport: UDP loses packets under load, TCP does not.
         open_timeout_seconds: Longest wait until a network source or a device is open.
         read_timeout_seconds: Longest wait for its next frame, however much sound it sends.
+        follow_seconds: Of a file that is still being written: end only after this long without more of it.
         recorded_at: When a recording started, with a time zone.
         image_folder_fps: Images per second of media time, for a folder.
         max_pixels: Larger frames are not decoded; they are counted as errors, and the source continues.
@@ -97,7 +101,21 @@ def open_source(
             max_pixels=max_pixels,
             is_stopped=is_stopped,
         )
-    if kind is SourceKind.FILE:
+    if follow_seconds is not None and kind is not SourceKind.FILE:
+        raise source_error(url, kind, "unsupported", "follow_seconds is for files of video", "leave it out")
+    if kind is SourceKind.STDIN or follow_seconds is not None:
+        stream = ByteStream(url, kind, follow_seconds=follow_seconds or 0.0, is_stopped=is_stopped)
+        connection = Connection(
+            url,
+            kind,
+            stream.location,
+            open_timeout_seconds,
+            read_timeout_seconds,
+            transport=stream,
+            max_pixels=max_pixels,
+            is_stopped=is_stopped,
+        )
+    elif kind is SourceKind.FILE:
         connection = file_connection(url, max_pixels, is_stopped)
     elif kind is SourceKind.DEVICE:
         connection = Connection(
@@ -125,14 +143,14 @@ def open_source(
             open_timeout_seconds,
             read_timeout_seconds,
             options={"rtsp_transport": rtsp_transport, "fpsprobesize": "2"} if kind is SourceKind.RTSP else {},
-            network=HttpClient(url, access) if kind is SourceKind.HTTP else RtspRelay(url, access),
+            transport=HttpClient(url, access) if kind is SourceKind.HTTP else RtspRelay(url, access),
             is_tls_verified=tls_verify if uses_tls(url) else None,
             max_pixels=max_pixels,
             is_stopped=is_stopped,
             watchdog=Watchdog(access.abort, is_stopped),
         )
     if is_live is None and kind is not SourceKind.HTTP:
-        is_live = kind is not SourceKind.FILE
+        is_live = kind not in (SourceKind.FILE, SourceKind.STDIN)
     options = connection.options | dict(ffmpeg_options or {})
     connection = replace(
         connection, options=options, decoder=decoder, deinterlace=deinterlace, video_stream=video_stream, least_size=least_size

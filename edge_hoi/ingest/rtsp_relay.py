@@ -31,6 +31,7 @@ class RtspRelay:
         format: FFmpeg's name of the format.
     """
 
+    is_finite = False
     io_open = None
     """FFmpeg opens the connection itself; compare `HttpClient.io_open`."""
 

@@ -49,6 +49,14 @@ _CAUSE_AND_FIX_OF_FILE = {
     "crashed": ("its decoding process died", "check the file, and update PyAV"),
 }
 
+_CAUSE_AND_FIX_OF_STDIN = {
+    "not_video": ("it holds no video that can be read without seeking", "pipe MPEG-TS, Matroska or fragmented MP4 into it"),
+    "corrupt": ("its data is damaged", "check the sender"),
+    "unreachable": ("reading failed", "check the sender"),
+    "memory": ("there is not enough memory for its data", "check the sender"),
+    "crashed": ("its decoding process died", "check the sender, and update PyAV"),
+}
+
 # Signatures of containers and images: (offset, bytes).
 _SIGNATURES = (
     *((4, box) for box in (b"ftyp", b"moov", b"mdat", b"moof", b"styp", b"free", b"skip", b"wide")),
@@ -67,7 +75,10 @@ def source_error(url: str, kind: SourceKind, code: str, cause: str | None = None
         fix: Replaces the default fix of this code.
     """
     is_network = kind in (SourceKind.RTSP, SourceKind.HTTP)
-    default_cause, default_fix = (_CAUSE_AND_FIX_OF_STREAM if is_network else _CAUSE_AND_FIX_OF_FILE)[code]
+    texts = _CAUSE_AND_FIX_OF_STREAM if is_network else _CAUSE_AND_FIX_OF_FILE
+    if kind is SourceKind.STDIN:
+        texts = texts | _CAUSE_AND_FIX_OF_STDIN
+    default_cause, default_fix = texts[code]
     if code == "not_found" and url.isdecimal():
         default_fix = f"for a webcam use /dev/video{int(url)}"
     if is_network and "@" in url and code in ("unauthorized", "unreachable", "not_found"):

@@ -16,6 +16,8 @@ IMAGE_SUFFIXES = frozenset(
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".mov", ".webm", ".ts", ".m4v", ".mpg", ".mpeg", ".flv", ".wmv"})
 """Usual suffixes of video files; a source may have any."""
 
+STANDARD_INPUT = "-"
+
 _IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
 _MJPEG_SUFFIXES = frozenset({".mjpeg", ".mjpg"})  # a video that begins like a JPEG
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1")
@@ -31,6 +33,7 @@ class SourceKind(StrEnum):
     DEVICE = "device"
     RTSP = "rtsp"
     HTTP = "http"
+    STDIN = "stdin"
 
 
 _KIND_OF_SCHEME = {"rtsp": SourceKind.RTSP, "rtsps": SourceKind.RTSP, "http": SourceKind.HTTP, "https": SourceKind.HTTP}
@@ -45,7 +48,7 @@ def local_path(url: str) -> Path:
 
 def is_local(url: str) -> bool:
     """Whether a source is a file or folder of this machine."""
-    return "://" not in url or _is_file_url(url)
+    return ("://" not in url and url != STANDARD_INPUT) or _is_file_url(url)
 
 
 def _is_file_url(url: str) -> bool:
@@ -53,7 +56,7 @@ def _is_file_url(url: str) -> bool:
 
 
 def source_kind(url: str) -> SourceKind:
-    """Return the kind of a URL (`rtsp`, `rtsps`, `http`, `https`, `file`), or of a path to a file, image folder or V4L2 device.
+    """Return the kind of a URL (`rtsp`, `rtsps`, `http`, `https`, `file`), or of a path to a file, image folder or V4L2 device, or of `-`.
 
     Raises:
         SourceError: `unsupported`, for another scheme.
@@ -69,6 +72,8 @@ def source_kind(url: str) -> SourceKind:
                 is_retryable=False,
             )
         return kind
+    if url == STANDARD_INPUT:
+        return SourceKind.STDIN
     path = local_path(url)
     if _DEVICE.fullmatch(str(path)):
         return SourceKind.DEVICE

@@ -8,6 +8,7 @@ from itertools import chain
 import av
 
 from edge_hoi.errors import SourceError
+from edge_hoi.ingest.byte_stream import ByteStream
 from edge_hoi.ingest.clock import CaptureClock
 from edge_hoi.ingest.connection import Connection, open_container
 from edge_hoi.ingest.decoding import DecodedFrame, DecodedStream
@@ -67,7 +68,7 @@ class VideoSource(Source):
                 self._timeline(is_live=live),
                 1 / (nominal_rate(stream) or _DEFAULT_FPS),
                 is_stopped=connection.is_stopped,
-                segments_captured=lambda: connection.network.captured_seconds if isinstance(connection.network, HttpClient) else None,
+                segments_captured=lambda: connection.transport.captured_seconds if isinstance(connection.transport, HttpClient) else None,
             )
             self._display = Display(stream, connection.max_pixels)
             self._copier = None if listener is None else PacketCopier(stream, listener, source_id)
@@ -114,7 +115,7 @@ class VideoSource(Source):
         if not is_live:
             may_restart = self._container.format.flags & _TIMESTAMPS_MAY_RESTART
             return Timeline.CONTINUOUS_RECORDING if may_restart else Timeline.RECORDING
-        if self._is_finite():  # read as fast as it can be
+        if self._is_finite() and not isinstance(self._connection.transport, ByteStream):  # read as fast as it can be
             return Timeline.CONTINUOUS_RECORDING
         return Timeline.SEGMENTS if self._container.format.name == "hls" else Timeline.LIVE
 
@@ -123,9 +124,9 @@ class VideoSource(Source):
         return self._container.duration is None and not is_image and not self._is_finite()
 
     def _is_finite(self) -> bool:
-        network = self._connection.network
+        transport = self._connection.transport
         is_playlist = self._container.format.name == "hls"
-        return self._connection.kind is SourceKind.FILE or (isinstance(network, HttpClient) and network.is_finite and not is_playlist)
+        return self._connection.kind is SourceKind.FILE or (transport is not None and transport.is_finite and not is_playlist)
 
     def _describe(self, stream: av.VideoStream, first: DecodedFrame, *, source_id: str, is_live: bool) -> SourceInfo:
         rate = nominal_rate(stream)
@@ -158,6 +159,8 @@ class VideoSource(Source):
         if has_refused:
             cause = f"its frames have more pixels than max_pixels={self._connection.max_pixels}"
             return source_error(self._connection.url, self._connection.kind, "refused", cause, "raise max_pixels, or make it smaller")
+        if self._connection.kind is SourceKind.STDIN:
+            return source_error(self._connection.url, self._connection.kind, "not_video")
         if self._connection.kind is SourceKind.FILE:
             return unreadable_file_error(self._connection.url, self._connection.kind)
         return source_error(self._connection.url, self._connection.kind, "unreachable", "the stream ended before its first frame")

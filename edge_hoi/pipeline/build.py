@@ -217,6 +217,7 @@ def make_reader(
             rtsp_transport=source.rtsp_transport,
             open_timeout_seconds=source.open_timeout_seconds,
             read_timeout_seconds=source.read_timeout_seconds,
+            follow_seconds=source.follow_seconds,
             recorded_at=source.recorded_at,
             max_pixels=source.max_pixels,
             tls_verify=source.tls_verify,

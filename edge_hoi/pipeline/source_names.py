@@ -8,7 +8,7 @@ from edge_hoi.ingest import SourceKind, source_kind
 from edge_hoi.ingest.url import local_path
 from edge_hoi.masking import mask_url
 
-RECORDINGS = (SourceKind.FILE, SourceKind.FOLDER, SourceKind.IMAGE)
+RECORDINGS = (SourceKind.FILE, SourceKind.STDIN, SourceKind.FOLDER, SourceKind.IMAGE)
 """Kinds of source that are read losslessly."""
 
 
@@ -42,7 +42,7 @@ def _name_from_address(url: str) -> str:
     """Make a name from a file's stem, or from a camera's host and the parts of its path that are shown."""
     shown = mask_url(url)
     if shown == url and source_kind(url) in (*RECORDINGS, SourceKind.DEVICE):
-        name = local_path(url).stem
+        name = "stdin" if source_kind(url) is SourceKind.STDIN else local_path(url).stem
     else:
         name = re.split("[?#]", shown.rpartition("://")[2])[0].rpartition("@")[2]
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-._")[:64] or "source"
