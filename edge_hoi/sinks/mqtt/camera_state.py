@@ -12,6 +12,8 @@ from edge_hoi.types import HUMAN_CATEGORY, CameraEvent, Event, Phase
 
 MAX_LISTED = 25
 """Most interactions listed in a state; all are counted."""
+SUMMARY = ("event_id", "text", "verb", "human", "object", "score", "start", "zones", "rule")
+"""What a state says of an interaction, as its event says it."""
 ALL = "all"
 """Frigate's label for objects of all categories."""
 MAX_TEXT_LENGTH = 255
@@ -118,7 +120,7 @@ def _is_at(event: Event, place: Place) -> bool:
 
 def _summary(event: Event) -> dict[str, Any]:
     data = render(event)["data"]
-    return {name: data[name] for name in ("event_id", "text", "verb", "human", "object", "score", "start", "zones", "rule")}
+    return {name: data[name] for name in SUMMARY}
 
 
 def _shorten(text: str) -> str:
