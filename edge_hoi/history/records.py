@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-import io
 import json
 import re
 import sqlite3
@@ -119,7 +118,7 @@ def _read_csv(path: Path, header: bytes, file: IO[bytes]) -> Iterator[Record]:
     if "cloudevent" not in names:
         raise DatasetError(f"{path}: its columns lack `cloudevent`, the event itself; {_FIX}")
     place = names.index("cloudevent")
-    for number, row in enumerate(csv.reader(io.TextIOWrapper(file, "utf-8", newline="")), start=1):
+    for number, row in enumerate(csv.reader(iter(lambda: file.readline(MAX_LINE_BYTES).decode(), "")), start=1):
         if len(row) == len(names):
             yield Record(path, number, row[place])
 

@@ -194,7 +194,8 @@ def _draw(
             bars += [_bar(each, bottom + lane * _LANE, axis, colours) for each in of_lane]
         bottom += row.height
     shapes.append(Text(_MARGIN, 22, shorten(title, 16, _WIDTH - 2 * _MARGIN), 16))
-    shapes += _legend(colours, has_others=has_others)
+    has_rule = any(bar.has_rule for row in rows.values() for lane in row.lanes for bar in lane)
+    shapes += _legend(colours, has_others=has_others, has_rule=has_rule)
     for x, label, date in axis.marks(_MARKS):
         shapes += [Line(x, grid_top, x, bottom, _GRID), Text(x, grid_top - 8, label or date, 11, _GREY, "middle")]
         if date and label:
@@ -202,11 +203,12 @@ def _draw(
     return [*shapes, *bars], bottom + 12
 
 
-def _legend(colours: dict[str, str], *, has_others: bool) -> Iterator[Shape]:
+def _legend(colours: dict[str, str], *, has_others: bool, has_rule: bool) -> Iterator[Shape]:
     x = float(_MARGIN)
-    entries = [(verb, colour, None) for verb, colour in colours.items()]
+    entries: list[tuple[str, str, str | None]] = [(verb, colour, None) for verb, colour in colours.items()]
     entries += [("other verbs", _OTHERS, None)] if has_others else []
-    for name, colour, outline in [*entries, ("a rule matched", "#ffffff", _BLACK)]:
+    entries += [("a rule matched", "#ffffff", _BLACK)] if has_rule else []
+    for name, colour, outline in entries:
         name = shorten(name.replace("_", " "), 12, 140)
         yield Rectangle(x, 43, 14, 12, colour, outline)
         yield Text(x + 20, 49, name, 12)
