@@ -87,7 +87,8 @@ def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("reference", type=Path, metavar="REFERENCE.npz")
-    reference = dict(np.load(parser.parse_args().reference))
+    with np.load(parser.parse_args().reference) as archive:
+        reference = dict(archive)
     targets = read_targets(reference)
     print(", ".join(f"{name} {reference[f'outputs/{name}'].shape}" for name in _OUTPUTS))
     found, matches = compute(reference, "", targets)

@@ -187,7 +187,8 @@ def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("reference", type=Path, metavar="REFERENCE.npz")
-    reference = dict(np.load(parser.parse_args().reference))
+    with np.load(parser.parse_args().reference) as archive:
+        reference = dict(archive)
     keys = {name.rpartition("/")[2] for name in reference}
     if "role_box_score" in keys:
         title, metrics, tolerance = "V-COCO's benchmark", roles(reference), ROLE_AP

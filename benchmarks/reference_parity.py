@@ -157,7 +157,8 @@ def main() -> int:
     parser.add_argument("keys", type=Path, metavar="KEYS.tsv")
     parser.add_argument("--probes", action="store_true", help="print inner tensors' differences too")
     arguments = parser.parse_args()
-    reference = dict(np.load(arguments.reference))
+    with np.load(arguments.reference) as archive:
+        reference = dict(archive)
     ours = compute(build(reference, arguments.keys), reference)
     if arguments.probes:
         compare_probes(ours, reference)

@@ -71,7 +71,8 @@ def test_script_detects_a_wrong_number(script, request, tmp_path, capsys, case, 
     batch = padded_batch(case)
     ours = script.compute(small, batch)
     np.savez(tmp_path / "reference.npz", **batch, **ours)
-    reference = dict(np.load(tmp_path / "reference.npz"))
+    with np.load(tmp_path / "reference.npz") as archive:
+        reference = dict(archive)
     assert script.compare(ours, reference)
     for name, tolerance in script.TOLERANCES.items():
         wrong = reference[name].copy()

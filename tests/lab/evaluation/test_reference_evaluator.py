@@ -32,6 +32,11 @@ def compare(repository, monkeypatch, capsys):
     return run
 
 
+def read(path):
+    with np.load(path) as archive:
+        return dict(archive)
+
+
 @pytest.mark.parametrize("name", REFERENCES)
 def test_metrics_equal_those_of_the_published_implementations(compare, shared_data, name):
     result = compare(shared_data / "reference" / f"{name}.npz")
@@ -41,7 +46,7 @@ def test_metrics_equal_those_of_the_published_implementations(compare, shared_da
 
 @pytest.mark.parametrize("name", REFERENCES)
 def test_a_metric_that_differs_is_named_and_fails(compare, shared_data, tmp_path, name):
-    arrays = dict(np.load(shared_data / "reference" / f"{name}.npz"))
+    arrays = read(shared_data / "reference" / f"{name}.npz")
     figure = [key for key in arrays if key.startswith("expected/")][-1]
     arrays[figure] = arrays[figure] + 1e-4
     np.savez(tmp_path / "other.npz", **arrays)
@@ -53,7 +58,7 @@ def test_a_metric_that_differs_is_named_and_fails(compare, shared_data, tmp_path
 
 def test_an_image_without_ground_truth_or_predictions_changes_no_metric(compare, shared_data, tmp_path):
     for name in ("evaluator_hico", "evaluator_vcoco"):
-        arrays = dict(np.load(shared_data / "reference" / f"{name}.npz"))
+        arrays = read(shared_data / "reference" / f"{name}.npz")
         empty = {key.replace("0/", "60/", 1): array[:0] for key, array in arrays.items() if key.startswith("0/")}
         predictions = ("human", "object", "hoi_scores", "object_scores")
         none_kept = {key: array for key, array in empty.items() if not key.endswith(predictions)}
@@ -62,7 +67,7 @@ def test_an_image_without_ground_truth_or_predictions_changes_no_metric(compare,
 
 
 def test_an_unknown_number_of_categories_is_reported(compare, shared_data, tmp_path):
-    arrays = dict(np.load(shared_data / "reference" / "evaluator_hico.npz"))
+    arrays = read(shared_data / "reference" / "evaluator_hico.npz")
     for key, array in arrays.items():
         if key.endswith("/hoi_scores"):
             arrays[key] = np.pad(array, ((0, 0), (0, 1)))
