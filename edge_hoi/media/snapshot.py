@@ -17,6 +17,7 @@ _CUT_PENALTY = 0.5
 _CROP_MARGIN = 0.25
 _LEAST_CROP = 64
 _MOSAIC_SQUARES = 6
+_HEAD = 0.25  # of a box's height: more than a standing person's head, and about that of one who sits
 
 
 class SnapshotSettings(Section):
@@ -24,7 +25,9 @@ class SnapshotSettings(Section):
 
     draw: bool = Field(True, description="Draw the boxes and the interaction")
     crop: bool = Field(False, description="Only the person, the object and what is around them; false: the whole frame")
-    blur: Literal["none", "others"] = Field("none", description="others: all people but the episode's are pixelated")
+    blur: Literal["none", "others", "heads"] = Field(
+        "none", description="others: all people but the episode's are pixelated; heads: the upper quarter of everybody's box is"
+    )
     format: Literal["jpeg", "webp"] = "jpeg"
     quality: int = Field(85, ge=1, le=100)
     max_side: int = Field(1920, ge=64, le=16_384, description="Longer side in pixels, to which larger images are reduced")
@@ -71,8 +74,8 @@ def render_snapshot(frame: Frame, event: Event, tracked: TrackedInteractions, se
     """
     rows = rows_of(event, tracked)
     image = frame.image
-    if settings.blur == "others":
-        image = _pixelate_others(image, event, tracked)
+    if settings.blur != "none":
+        image = _pixelate_people(image, event, tracked, only_heads=settings.blur == "heads")
     if settings.draw:
         image = annotate(image, tracked.select(rows))
     if settings.crop:
@@ -103,15 +106,18 @@ def _clamped(box: Boxes, image: Image) -> tuple[int, int, int, int]:
     return left, top, max(left + 1, min(math.ceil(box[2]), width)), max(top + 1, min(math.ceil(box[3]), height))
 
 
-def _pixelate_others(image: Image, event: Event, tracked: TrackedInteractions) -> Image:
-    """Replace everybody who is not in the episode by few squares; what the episode's own boxes cover stays."""
-    own = {event.human.track_id, event.object.track_id if event.object else NO_TRACK}
+def _pixelate_people(image: Image, event: Event, tracked: TrackedInteractions, *, only_heads: bool) -> Image:
+    """Replace everybody's head, or everybody who is not in the episode, by few squares; what that one's own boxes cover stays then."""
+    own = set() if only_heads else {event.human.track_id, event.object.track_id if event.object else NO_TRACK}
     hidden: Image = image.copy()
     for track in tracked.tracks.values():
         is_person = track.is_human or tracked.vocabulary.objects[track.category_id] == event.human.category
         if track.track_id in own or not is_person:
             continue
-        left, top, right, bottom = _clamped(track.box, image)
+        box = track.box.copy()
+        if only_heads:
+            box[3] = box[1] + _HEAD * (box[3] - box[1])
+        left, top, right, bottom = _clamped(box, image)
         squares = cv2.resize(image[top:bottom, left:right], (_MOSAIC_SQUARES, _MOSAIC_SQUARES), interpolation=cv2.INTER_AREA)
         hidden[top:bottom, left:right] = cv2.resize(squares, (right - left, bottom - top), interpolation=cv2.INTER_NEAREST)
     for track_id in own & tracked.tracks.keys():

@@ -149,8 +149,24 @@ def test_people_who_stand_before_others_stay_recognisable_and_nobody_else(ride):
     assert np.abs(image[100:200, 185:220] - SHARP[100:200, 185:220]).mean() > 6
 
 
+def test_the_upper_quarter_of_everybody_is_pixelated_for_heads(two):
+    tracked, event = two
+    image = decoded(render_snapshot(make_frame(1.0, image=SHARP), event, tracked, SnapshotSettings(draw=False, blur="heads", quality=100)))
+    changed = np.abs(image - SHARP)
+    for left, top, right, bottom in ([int(edge) for edge in box] for box in (HUMAN, FAR_HUMAN)):
+        head = top + (bottom - top) // 4
+        assert changed[top:head, left:right].mean() > 6
+        # The 8 pixels beside are of a block of the JPEG that has both.
+        for beside in (
+            changed[head + 8 : bottom, left:right],
+            changed[top - 40 : top - 8, left:right],
+            changed[top:head, right + 8 : right + 60],
+        ):
+            assert beside.mean() < 3
+
+
 def test_every_combination_of_settings_can_be_encoded(two):
     tracked, event = two
-    for draw, crop, blur, kind in product((False, True), (False, True), ("none", "others"), ("jpeg", "webp")):
+    for draw, crop, blur, kind in product((False, True), (False, True), ("none", "others", "heads"), ("jpeg", "webp")):
         settings = SnapshotSettings(draw=draw, crop=crop, blur=blur, format=kind)
         assert decoded(render_snapshot(make_frame(1.0, image=SHARP), event, tracked, settings)).ndim == 3

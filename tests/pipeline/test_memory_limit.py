@@ -14,8 +14,8 @@ from edge_hoi.pipeline import build_pipeline
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
-def run(watcher, stop=None, **source):
-    document = {"sources": [source], "engine": {"path": "default", "allow_demo": True}}
+def run(watcher, stop=None, media=None, **source):
+    document = {"sources": [source], "engine": {"path": "default", "allow_demo": True}, "media": media}
     pipeline = build_pipeline(parse_config(document, origin="test"), note=lambda text: None)
     (status,) = pipeline.run(stop or threading.Event(), watcher)
     return status
@@ -33,6 +33,16 @@ def test_a_recording_gives_the_same_events_and_no_process_is_left(short_clip):
     run(here, url=str(short_clip))
     assert there.events == here.events
     assert there.events != []
+
+
+def test_snapshots_are_the_same_as_without_a_limit(short_clip, tmp_path):
+    found = []
+    for limit in (None, "256MB"):
+        watcher, folder = Watcher(), tmp_path / str(limit)
+        run(watcher, url=str(short_clip), memory_limit=limit, media={"path": str(folder), "reserve_megabytes": 0})
+        assert all(event.snapshot for event in watcher.events)
+        found.append({path.name: path.read_bytes() for path in folder.rglob("*.jpg")})
+    assert found[0] == found[1] != {}
 
 
 class Killer(Watcher):
