@@ -1,5 +1,6 @@
 """Values of a configuration that stand in the environment or in files, such as passwords."""
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -53,7 +54,18 @@ def _read(name: str, origin: object) -> str:
             "a file with it"
         )
     try:
-        return read_regular(Path(path), _MAX_SECRET_BYTES).decode().removesuffix("\n").removesuffix("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigError(f"{origin}: {name}_FILE is {path}, which cannot be read ({reason})") from error
+        return read_secret(Path(path))
+    except OSError as error:
+        raise ConfigError(f"{origin}: {name}_FILE is {path}, which cannot be read ({error.strerror})") from error
+
+
+def read_secret(path: Path) -> str:
+    """Read a file with a password or a token, without its last newline.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, larger than 64 KiB, or not UTF-8 (`EILSEQ`).
+    """
+    try:
+        return read_regular(path, _MAX_SECRET_BYTES).decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise OSError(errno.EILSEQ, "not UTF-8") from None

@@ -36,7 +36,7 @@ _WORDS_OF_CAMERAS = """
     h264 h265 hevc mpeg4 mpeg mjpeg mjpg jpeg jpg mp4 m3u8 hls flv sdp ts rtsp rtp tcp udp av live streaming streams stream channels
     channel ch cameras camera cam videos video media images image img snapshot snap picture main sub preview primary secondary low high
     hd sd axis cgi bin amp onvif profiles profile realmonitor unicast multicast track playlist index master nvr dvr mobile monitoring
-    isapi viewer view feed test default api web
+    isapi viewer view feed test default api web device service
 """
 _WORD_OF_CAMERAS = "|".join(_WORDS_OF_CAMERAS.split())
 _NO_SECRET_PART = re.compile(rf"(?:(?:{_WORD_OF_CAMERAS})(?:[_.-]?\d{{1,3}}(?:_\d{{1,3}})?)?[_.-]?){{1,5}}|\d{{,3}}", re.IGNORECASE)

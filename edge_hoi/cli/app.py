@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from edge_hoi import __version__
-from edge_hoi.cli import build_engine, calibrate, detect, doctor, events, models, outbox, run, schema, signals, sinks, zones
+from edge_hoi.cli import build_engine, calibrate, detect, discover, doctor, events, models, outbox, run, schema, signals, sinks, zones
 from edge_hoi.cli.lab import bench, datasets, pretrain, render, soak, train, tune, verify
 from edge_hoi.cli.lab import eval as evaluation
 from edge_hoi.cli.terminal import Streams, err, print_error, show_logs
@@ -41,6 +41,7 @@ app.command("soak")(soak.soak)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(discover.app, name="sources")
 app.add_typer(sinks.app, name="sinks")
 app.add_typer(zones.app, name="zones")
 app.add_typer(outbox.app, name="outbox")

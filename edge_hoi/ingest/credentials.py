@@ -3,12 +3,10 @@
 from pathlib import Path
 from urllib.parse import quote
 
+from edge_hoi.environment import read_secret
 from edge_hoi.ingest.source_errors import source_error
 from edge_hoi.ingest.url import SourceKind, source_kind
 from edge_hoi.masking import remember, secrets_of_url
-from edge_hoi.regular_file import read_regular
-
-_MAX_BYTES = 65_536
 
 
 def with_credentials(url: str, username: str | None, password: str | None, password_file: str | None) -> str:
@@ -40,8 +38,7 @@ def with_credentials(url: str, username: str | None, password: str | None, passw
 
 def _text_of(path: str, url: str, kind: SourceKind) -> str:
     try:
-        return read_regular(Path(path), _MAX_BYTES).decode().removesuffix("\n").removesuffix("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        cause = f"its password_file {path} cannot be read ({reason})"
+        return read_secret(Path(path))
+    except OSError as error:
+        cause = f"its password_file {path} cannot be read ({error.strerror})"
         raise source_error(url, kind, "unauthorized", cause, "check its path and its permissions") from None

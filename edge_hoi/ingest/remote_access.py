@@ -140,8 +140,9 @@ class RemoteAccess:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         for tried, (family, kind, protocol, _, address) in enumerate(addresses, 1):
             self._check_address(host, str(address[0]))
+            seconds = self.deadline.remaining() / (len(addresses) - tried + 1)  # leaves time for the others
             connection = self._kept(socket.socket(family, kind, protocol))
-            connection.settimeout(self.deadline.remaining() / (len(addresses) - tried + 1))  # leaves time for the others
+            connection.settimeout(seconds)
             try:
                 connection.connect(address)
                 break
