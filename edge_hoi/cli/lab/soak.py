@@ -29,7 +29,7 @@ def soak(
 
     The cameras lose their connection or their power, go silent while their sound goes on, lose frames and flip bits, jump in time, change
     the password and the resolution, and have too many viewers. The command fails if a camera is lost, its frames take more than 10 s to
-    come again, or an event never ends.
+    come again, an event never ends, or memory grows for long by more than 1 MB an hour.
 
         edge-hoi soak my.yaml --seconds 3600 --json soak.json
     """
@@ -71,5 +71,7 @@ def _show(report: "SoakReport") -> None:
         counts = ", ".join(f"{name} {camera[name]}" for name in ("frames", "skipped", "corrupt", "unreadable", "reconnections", "events"))
         out.print(f"{camera['source_id']}: sent {report.sent[camera['source_id']]}, {counts}")
     if report.memory_mb:
-        slope = "" if report.memory_slope is None else f", {report.memory_slope:+.1f} MB an hour after warm-up"
+        slope = ""
+        if report.memory_slope is not None:
+            slope = ", {:+.1f} MB an hour after warm-up ({:+.1f} to {:+.1f} with 95 %)".format(*report.memory_slope)
         out.print(f"memory: {max(report.memory_mb):.0f} MB at most{slope}; open files: {max(report.descriptors)} at most")

@@ -80,6 +80,7 @@ class FaultyCamera:
         self._has_sound = has_sound
         self._random = random.Random(seed)  # noqa: S311 -- no secret depends on it
         self._server: _Server | None = None
+        self._counting = threading.Lock()  # each client has threads of its own
         self.show(clip)
 
     @property
@@ -159,7 +160,8 @@ class FaultyCamera:
         return "\r\n".join([*lines, ""])
 
     def _play(self, connection: "_Connection") -> None:
-        self.sessions += 1
+        with self._counting:
+            self.sessions += 1
         for stream in (self._send_video, self._send_sound)[: 1 + self._has_sound]:
             threading.Thread(target=_until_closed, args=(stream, connection), daemon=True).start()
 
@@ -183,7 +185,8 @@ class FaultyCamera:
             for place, piece in enumerate(pieces, 1):
                 marker = 0x80 if place == len(pieces) else 0
                 connection.send(_VIDEO_CHANNEL, marker | 96, next(packets), timestamp, piece)
-            self.sent += 1
+            with self._counting:
+                self.sent += 1
 
     def _with_wrong_bit(self, unit: bytes) -> bytes:
         place = self._random.randrange(8 * (len(unit) // 2), 8 * len(unit))
@@ -235,22 +238,27 @@ class _Server(socketserver.ThreadingTCPServer):
                     converse(self)
 
         self._clients: set[socket.socket] = set()
+        self._changing = threading.Lock()  # they come and go in threads of their own
         super().__init__(("127.0.0.1", port), Handler)
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
-        self._clients.add(request)
+        with self._changing:
+            self._clients.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]
-        self._clients.discard(request)
+        with self._changing:
+            self._clients.discard(request)
         super().shutdown_request(request)
 
     def handle_error(self, *_: object) -> None:
         """Print nothing of clients that went away."""
 
     def cut(self) -> None:
-        for client in tuple(self._clients):
+        with self._changing:
+            clients = tuple(self._clients)
+        for client in clients:
             with suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
 

@@ -1,5 +1,6 @@
 """Watch faulty cameras with a configuration for a long time, and measure what the faults did."""
 
+import math
 import random
 import threading
 import time
@@ -29,6 +30,11 @@ _PAUSE_SECONDS = (1.0, 4.0)
 _READ_TIMEOUT_SECONDS = 3.0
 _LOOK_SECONDS = 0.1
 _WARM_UP = 0.25  # of the time, before memory is judged
+_LEAST_SECONDS = 60  # after warm-up, for a slope
+_JUDGED_SECONDS = 1800  # after warm-up, for a slope that is judged: allocators settle for many minutes
+_BLOCKS = 45
+_MOST_GROWTH = 1.0  # MB an hour
+_NORMAL_95 = 1.96
 
 
 @dataclass(slots=True)
@@ -77,10 +83,27 @@ class SoakReport:
     failures: list[str] = field(default_factory=list)
 
     @property
-    def memory_slope(self) -> float | None:
-        """Growth of memory in MB an hour after warm-up; None if the soak was too short to tell."""
-        judged = self.memory_mb[int(len(self.memory_mb) * _WARM_UP) :]
-        return float(np.polyfit(np.arange(len(judged)) / 3600, judged, 1)[0]) if len(judged) >= 60 else None
+    def judged_memory_mb(self) -> list[float]:
+        """Memory after warm-up."""
+        return self.memory_mb[int(len(self.memory_mb) * _WARM_UP) :]
+
+    @property
+    def memory_slope(self) -> tuple[float, float, float] | None:
+        """Growth of memory after warm-up and the limits of its 95 % interval, in MB an hour; None if the soak was too short to tell.
+
+        By Theil and Sen: the median of the slopes between all pairs of medians of 45 parts of the time, and Kendall's test for the
+        interval (Sen 1968, https://doi.org/10.1080/01621459.1968.10480934). Single peaks and steps do not move it.
+        """
+        judged = self.judged_memory_mb
+        if len(judged) < _LEAST_SECONDS:
+            return None
+        blocks = np.array_split(judged, min(_BLOCKS, len(judged) // 10))
+        medians, hours = np.array([np.median(block) for block in blocks]), np.cumsum([len(block) for block in blocks]) / 3600
+        first, second = np.triu_indices(count := len(blocks), 1)
+        slopes = np.sort((medians[second] - medians[first]) / (hours[second] - hours[first]))
+        reach = _NORMAL_95 * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
+        low, high = max(round((len(slopes) - reach) / 2) - 1, 0), min(round((len(slopes) + reach) / 2), len(slopes) - 1)
+        return float(np.median(slopes)), float(slopes[low]), float(slopes[high])
 
     def as_json(self) -> dict[str, Any]:
         """Return it for a file of results."""
@@ -128,7 +151,7 @@ def soak(
     report.cameras = [asdict(status) for status in pipeline.statuses()]
     report.sent = {name: camera.sent for name, camera in watched.items()}
     report.open_events = sum(observer.open.values())
-    _judge(report)
+    judge(report)
     return report
 
 
@@ -233,7 +256,8 @@ def _measure(report: SoakReport, stop: threading.Event) -> None:
         report.descriptors.append(len(list(Path("/proc/self/fd").iterdir())))
 
 
-def _judge(report: SoakReport) -> None:
+def judge(report: SoakReport) -> None:
+    """Add to a report what went wrong."""
     for each in report.faults:
         if each.recovery_seconds is None or each.recovery_seconds > RECOVERY_SECONDS:
             took = "never" if each.recovery_seconds is None else f"after {each.recovery_seconds:.1f} s"
@@ -243,5 +267,10 @@ def _judge(report: SoakReport) -> None:
         name, taken = camera["source_id"], camera["frames"] + camera["skipped"]
         if taken > report.sent[name]:
             report.failures.append(f"{name}: {taken} frames were counted, but {report.sent[name]} sent")
+    slope = report.memory_slope
+    if slope is not None and slope[1] > _MOST_GROWTH and len(report.judged_memory_mb) >= _JUDGED_SECONDS:
+        report.failures.append(
+            f"memory grew by {slope[0]:.1f} MB an hour after warm-up, at least {slope[1]:.1f}; {_MOST_GROWTH:g} is allowed"
+        )
     if report.open_events:
         report.failures.append(f"{report.open_events} events began and never ended")

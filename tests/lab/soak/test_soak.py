@@ -4,6 +4,7 @@ import json
 import random
 import sys
 import time
+from contextlib import ExitStack
 
 import pytest
 from busy_machine import within
@@ -14,7 +15,7 @@ from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.ingest import ReaderState, RetryPolicy, SourceReader, open_source
 from edge_hoi.lab.soak.camera import FaultyCamera
 from edge_hoi.lab.soak.faults import faults
-from edge_hoi.lab.soak.soak import RECOVERY_SECONDS, FaultReport, SoakReport, write_half_size
+from edge_hoi.lab.soak.soak import RECOVERY_SECONDS, FaultReport, SoakReport, judge, write_half_size
 
 NAMES = list(faults(DEMO_CLIP, DEMO_CLIP, random.Random(0)))
 
@@ -59,15 +60,53 @@ def test_the_resolution_changes_within_a_connection(clips):
         assert camera.sessions == 1
 
 
-def test_memory_is_judged_after_warm_up():
+def test_the_slope_of_memory_is_that_after_warm_up():
     report = SoakReport(200.0, memory_mb=[*range(50), *([100.0] * 150)])
-    assert report.memory_slope == pytest.approx(0.0, abs=1e-6)
+    assert report.memory_slope == (0.0, 0.0, 0.0)
     report.memory_mb = [100 + second / 3600 * 5 for second in range(200)]
-    assert report.memory_slope == pytest.approx(5.0)
+    assert report.memory_slope == pytest.approx((5.0, 5.0, 5.0))
     report.memory_mb = [1.0] * 78
     assert report.memory_slope is None
+    report.memory_mb = [1.0] * 79
+    assert report.memory_slope == (0.0, 0.0, 0.0)
     report.faults = [FaultReport("cut", "camera-0", 1.0, 2.0, "streaming", 0.1)]
     assert json.loads(json.dumps(report.as_json()))["faults"][0]["fault"] == "cut"
+
+
+def test_the_slope_of_memory_is_that_of_theil_and_sen():
+    stats = pytest.importorskip("scipy.stats")
+    noise = random.Random(3)
+    memory = [400 + second / 300 + noise.gauss(0, 2) + 50 * (second == 2000) for second in range(3600)]
+    medians = [sorted(memory[start : start + 60])[29:31] for start in range(900, 3600, 60)]
+    expected = stats.theilslopes([sum(pair) / 2 for pair in medians], [number / 60 for number in range(45)])
+    assert SoakReport(3600.0, memory_mb=memory).memory_slope == pytest.approx((expected[0], expected[2], expected[3]))
+
+
+@pytest.mark.parametrize(
+    ("hours", "growth", "noise", "fails"),
+    [
+        (1.0, 0.9, 0.0, False),
+        (1.0, 1.1, 0.0, True),
+        (1.0, 1.1, 3.0, False),  # an hour cannot resolve it
+        (1.0, 30.0, 3.0, True),
+        (2 / 3, 30.0, 0.0, True),
+        (0.66, 30.0, 0.0, False),  # the allocator may still settle
+    ],
+)
+def test_memory_may_grow_by_a_megabyte_an_hour_and_what_the_time_cannot_resolve(hours, growth, noise, fails):
+    chosen = random.Random(1)
+    memory = [400 + second / 3600 * growth + chosen.gauss(0, noise) for second in range(round(3600 * hours))]
+    report = SoakReport(3600 * hours, memory_mb=memory)
+    judge(report)
+    assert [failure.startswith("memory grew by ") for failure in report.failures] == [True] * fails
+
+
+def test_frames_and_sessions_of_many_clients_are_all_counted(clips):
+    with FaultyCamera(clips[0]) as camera, ExitStack() as stack:
+        sources = [stack.enter_context(open_source(camera.url, source_id="door")) for _ in range(6)]
+        taken = sum(1 for source in sources for _ in zip(range(10), source, strict=False))
+        assert camera.sessions == 6
+        assert camera.sent >= taken
 
 
 @pytest.mark.slow
