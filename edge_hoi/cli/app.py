@@ -13,7 +13,7 @@ import typer
 
 from edge_hoi import __version__
 from edge_hoi.cli import build_engine, calibrate, detect, discover, doctor, events, models, outbox, run, schema, signals, sinks, zones
-from edge_hoi.cli.lab import bench, datasets, pretrain, render, soak, train, tune, verify
+from edge_hoi.cli.lab import bench, datasets, label, pretrain, render, soak, train, tune, verify
 from edge_hoi.cli.lab import eval as evaluation
 from edge_hoi.cli.terminal import Streams, err, print_error, show_logs
 from edge_hoi.errors import EdgeHoiError
@@ -52,6 +52,7 @@ app.add_typer(train.app, name="train")
 app.add_typer(pretrain.app, name="pretrain")
 app.command("verb-classifier")(train.verb_classifier)
 app.add_typer(evaluation.app, name="eval")
+app.command("label")(label.label)
 app.command("tune")(tune.tune)
 
 

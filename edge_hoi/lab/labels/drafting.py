@@ -1,0 +1,97 @@
+"""A first ground truth from the events of a run, to be corrected."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from edge_hoi.errors import DatasetError
+from edge_hoi.lab.datasets.files import as_list, reading
+from edge_hoi.lab.datasets.truth import Truth, TruthEpisode, TruthTrack, TruthVideo
+from edge_hoi.lab.evaluation.events.predicted import TYPE_PREFIX
+from edge_hoi.lab.labels.keyframes import fill
+from edge_hoi.types import HUMAN_CATEGORY
+
+_SECONDS_DIGITS = 6
+
+
+class _Draft:
+    """Tracks with the boxes of all events, and the frames of all episodes that they take part in."""
+
+    def __init__(self, video: TruthVideo) -> None:
+        self._video = video
+        self._ids: dict[tuple[int, str], int] = {}
+        self._keyframes: dict[int, dict[int, list[float]]] = {}
+        self._frames: dict[int, set[int]] = {}
+
+    def add(self, who: Mapping[str, Any], category: str, seen: Iterable[tuple[float, Sequence[float]]], span: tuple[float, float]) -> int:
+        """Add what an episode shows of a person or an object, with boxes relative to the frame; return the track's id."""
+        key = (int(who["track_id"]), category)
+        taken = {*self._ids.values()}
+        name = self._ids.setdefault(key, key[0] if key[0] not in taken and key[0] > 0 else max(taken, default=0) + 1)
+        width, height = self._video.width, self._video.height
+        boxes = self._keyframes.setdefault(name, {})
+        for seconds, box in seen:
+            left, top, right, bottom = (float(edge) for edge in as_list(box, "edges"))
+            boxes[self._frame(seconds)] = [left * width, top * height, right * width, bottom * height]
+        self._frames.setdefault(name, set()).update(range(self._frame(span[0]), self._frame(span[1]) + 1))
+        return name
+
+    def tracks(self) -> dict[int, TruthTrack]:
+        """Interpolate the boxes."""
+        categories = {name: category for (_, category), name in self._ids.items()}
+        return {
+            name: TruthTrack(categories[name], *fill(self._keyframes[name], sorted(frames)))
+            for name, frames in sorted(self._frames.items())
+        }
+
+    def _frame(self, seconds: float) -> int:
+        return min(self._video.frames - 1, max(0, round(seconds * self._video.fps)))
+
+
+def draft_truth(video: TruthVideo, events: Iterable[Mapping[str, Any]], *, camera: str, verbs: Sequence[str] = ()) -> Truth:
+    """Make a ground truth of the episodes of a camera.
+
+    Boxes are those of the events, interpolated within each episode.
+
+    Args:
+        video: The video.
+        events: CloudEvents envelopes in any order, of this camera and others.
+        camera: Its name; where all events are of one camera, any is taken.
+        verbs: Only these, which are then the annotated verbs; empty for all.
+
+    Raises:
+        DatasetError: One is not an event of this program, or there are several cameras and none is `camera`.
+    """
+    by_camera: dict[str, dict[str, dict[int, Mapping[str, Any]]]] = {}
+    for number, event in enumerate(events, start=1):
+        with reading(f"event {number}"):
+            if not str(event["type"]).startswith(TYPE_PREFIX):
+                raise DatasetError(f"expected an event of type {TYPE_PREFIX}*, got {str(event['type'])[:80]!r}")
+            episodes = by_camera.setdefault(str(event["partitionkey"]), {})
+            episodes.setdefault(str(event["subject"]), {})[int(event["sequence"])] = event["data"]
+    if camera not in by_camera and len(by_camera) > 1:
+        raise DatasetError(
+            f"the events are of the cameras {', '.join(sorted(by_camera))[:200]}, none of {camera}; choose one with --camera"
+        )
+    chosen = by_camera.get(camera) or next(iter(by_camera.values()), {})
+    draft, found = _Draft(video), []
+    for name, by_sequence in chosen.items():
+        data = [by_sequence[sequence] for sequence in sorted(by_sequence)]
+        if not verbs or data[-1]["verb"] in verbs:
+            with reading(f"episode {name[:40]}"):
+                found.append(_episode(data, draft, video))
+    found.sort(key=lambda each: (each.start, each.end, each.human, each.verb))
+    return Truth(video, draft.tracks(), tuple(found), tuple(verbs) or None)
+
+
+def _episode(data: Sequence[Mapping[str, Any]], draft: _Draft, video: TruthVideo) -> TruthEpisode:
+    newest, frame = data[-1], 1 / video.fps
+    start = min(max(0.0, float(newest["start"]["pts_seconds"])), video.duration_seconds - frame)
+    end = min(max(float(newest["last"]["pts_seconds"]), start + frame), video.duration_seconds)
+    times = [float(each["last"]["pts_seconds"]) for each in data]
+    human = draft.add(newest["human"], HUMAN_CATEGORY, zip(times, (each["human"]["box"] for each in data), strict=True), (start, end))
+    other = None
+    if newest["object"] is not None:
+        boxes = zip(times, (each["object"]["box"] for each in data), strict=True)
+        other = draft.add(newest["object"], str(newest["object"]["category"]), boxes, (start, end))
+    category = None if other is None else str(newest["object"]["category"])
+    return TruthEpisode(human, other, str(newest["verb"]), category, round(start, _SECONDS_DIGITS), round(end, _SECONDS_DIGITS))
