@@ -26,7 +26,7 @@ def try_sinks(
     config: Annotated[Path, typer.Argument(help="Configuration with `sinks`.")],
     sink: Annotated[str | None, typer.Option("--sink", help="Test only this sink: its name, or its type if it has none.")] = None,
 ) -> None:
-    """Send a started and an ended test event to each sink, and explain failures.
+    """Send a started and an ended test event to each sink, with `camera_events` also two of a camera, and explain failures.
 
     The events have the camera "edge-hoi-sinks-test" and the text "person testing edge-hoi". A running pipeline is not disturbed.
     """
@@ -46,17 +46,19 @@ def try_sinks(
 
 def _try(settings: "SinkSettings", context: "SinkContext") -> bool:
     """Send the test events to one sink, and print the result."""
-    from edge_hoi.sinks import Message, make_probe
+    from edge_hoi.sinks import Message, make_camera_probe, make_probe
 
     began = time.monotonic()
+    events = [*make_probe(context.site), *(make_camera_probe(context.site) if settings.camera_events else ())]
     try:
         with settings.make(context) as sink:
-            sink.deliver([Message.of(event) for event in make_probe(context.site)])
+            sink.deliver([Message.of(event) for event in events])
     except EdgeHoiError as error:
         out.print(Text.assemble(("✗", "bold red"), f" {settings.sink_name}: {error} ({_consequence(error)})"), soft_wrap=True)
         return False
     milliseconds = (time.monotonic() - began) * 1000
-    text = f" {settings.sink_name}: accepted a started and an ended event in {milliseconds:.0f} ms"
+    of_camera = ", and two of a camera," if settings.camera_events else ""
+    text = f" {settings.sink_name}: accepted a started and an ended event{of_camera} in {milliseconds:.0f} ms"
     out.print(Text.assemble(("✓", "bold green"), text))
     return True
 

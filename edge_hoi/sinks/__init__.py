@@ -5,7 +5,7 @@ In: `Message`s, each an event and its CloudEvents bytes. Out: the other system's
 
 from edge_hoi.sinks.jsonl import JsonlSettings, JsonlSink
 from edge_hoi.sinks.message import Message
-from edge_hoi.sinks.probe import make_probe
+from edge_hoi.sinks.probe import make_camera_probe, make_probe
 from edge_hoi.sinks.registry import settings_of, sink_types
 from edge_hoi.sinks.selective import SelectiveSink
 from edge_hoi.sinks.settings import RetrySettings, SinkSettings
@@ -21,6 +21,7 @@ __all__ = [
     "Sink",
     "SinkContext",
     "SinkSettings",
+    "make_camera_probe",
     "make_probe",
     "settings_of",
     "sink_types",

@@ -5,7 +5,19 @@ from dataclasses import replace
 from datetime import datetime
 
 from edge_hoi.compat import UTC
-from edge_hoi.types import HUMAN_CATEGORY, ClockInfo, EndReason, EpisodeScore, Event, ModelInfo, Moment, Participant, Phase
+from edge_hoi.types import (
+    HUMAN_CATEGORY,
+    CameraEvent,
+    CameraState,
+    ClockInfo,
+    EndReason,
+    EpisodeScore,
+    Event,
+    ModelInfo,
+    Moment,
+    Participant,
+    Phase,
+)
 
 PROBE_CAMERA = "edge-hoi-sinks-test"
 
@@ -40,3 +52,10 @@ def make_probe(site: str) -> tuple[Event, Event]:
         recorded_at=now,
     )
     return started, replace(started, sequence=1, phase=Phase.ENDED, end=moment, end_reason=EndReason.SHUTDOWN)
+
+
+def make_camera_probe(site: str) -> tuple[CameraEvent, CameraEvent]:
+    """Return the `up` and the `down` of a camera, as of now."""
+    now = datetime.now(UTC)
+    up = CameraEvent(uuid.uuid4().hex, 0, site, PROBE_CAMERA, CameraState.STREAMING, now, now)
+    return up, replace(up, sequence=1, state=CameraState.STOPPED, duration_seconds=0.0)

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 from edge_hoi.cli import main
-from edge_hoi.events import load_schema
+from edge_hoi.events import load_camera_schema, load_schema
 
 
 def sinks_test(folder, text, *options):
@@ -51,3 +51,13 @@ def test_one_sink_can_be_chosen_by_its_name(tmp_path, capsys):
 def test_a_configuration_without_sinks_is_reported(tmp_path, capsys):
     assert sinks_test(tmp_path, "site: yard") == 2
     assert "it has no sinks" in capsys.readouterr().err
+
+
+def test_a_sink_with_camera_events_gets_two_of_those_too(tmp_path, capsys):
+    assert sinks_test(tmp_path, "site: yard\nsinks: [{type: jsonl, path: events.jsonl, camera_events: true}]") == 0
+    *_, up, down = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    for event in (up, down):
+        jsonschema.Draft202012Validator(load_camera_schema()).validate(event)
+        assert event["source"] == "/yard/edge-hoi-sinks-test"
+    assert (up["data"]["state"], down["data"]["state"], up["subject"] == down["subject"]) == ("streaming", "stopped", True)
+    assert "jsonl: accepted a started and an ended event, and two of a camera, in" in capsys.readouterr().out
