@@ -25,7 +25,8 @@ _remembered: dict[str, None] = {}
 """In order of appearance. It belongs to the process, as its log and its terminal do."""
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}://)([^\s\"'<>`]*[^\s\"'<>`:;,.)\]])")
-_WITHOUT_SCHEME = re.compile(r"(?:^|(?<=/))[^/:@]*:.*@.*")
+_WITHOUT_SCHEME = re.compile(r"(?:^|(?<=/))(?:[^/:@]*:.*@.*|[^/:]+@[\w.-]+(?::\d{1,5})?/.*)")
+_NAMED_PASSWORD = re.compile(r"(?:pass(?:word|wd)?|psw|pwd)=", re.IGNORECASE)
 _BARE_PARAMETER = re.compile(r"(?<![^?&;/])([\w.-]{1,40})=([^?&;#]+)")
 _USER_NAMES = frozenset({"usr", "user", "username", "login"})
 _PLACEHOLDER = re.compile(r"\$\{\w+\}")
@@ -122,14 +123,15 @@ def _forms(secret: str) -> set[str]:
 
 
 def _address_without_scheme(path: str) -> re.Match[str] | None:
-    """Find `user:password@host` in what is no file; the folder of the configuration may stand before it."""
+    """Find `user:password@host` or `token@host/` in what is no file; the folder of the configuration may stand before it."""
     return None if "@" not in path or os.path.exists(path) else _WITHOUT_SCHEME.search(path)  # noqa: PTH110 -- False for what cannot be a path
 
 
 def _has_bare_secret(path: str) -> bool:
     """Whether what is no file has a parameter named like a secret, as an address does whose scheme is forgotten."""
     names = [name for name, _ in _BARE_PARAMETER.findall(path)] if set(path) & {"?", "&"} else []
-    return any(names_secret(name) or name.lower() in _USER_NAMES for name in names) and not os.path.exists(path)  # noqa: PTH110 -- as above
+    has_secret = _NAMED_PASSWORD.search(path) or any(names_secret(name) or name.lower() in _USER_NAMES for name in names)
+    return bool(has_secret) and not os.path.exists(path)  # noqa: PTH110 -- as above
 
 
 def _split(address: str) -> tuple[str, str, str, str] | None:

@@ -9,6 +9,8 @@ import pytest
 
 from edge_hoi import masking
 from edge_hoi.config import SourceConfig
+from edge_hoi.ingest import SourceKind
+from edge_hoi.ingest.source_errors import source_error
 from edge_hoi.masking import mask, mask_traceback, mask_url, names_secret, remember, secrets_of_url
 from edge_hoi.pipeline.source_names import name_sources
 
@@ -189,3 +191,65 @@ def test_spaces_around_an_address_are_left_out(space):
     assert SourceConfig(url=f"{space}rtsp://user:canary7@cam/s{space}").url == "rtsp://user:canary7@cam/s"
     assert "canary7" not in mask_url(f"{space}rtsp://user:canary7@cam/s")
     assert SourceConfig(url=" clip.mp4").url == " clip.mp4"
+
+
+FORMS = [
+    "rtsp://me:{}@h:5/live",
+    " rtsp://me:{}@h:5/live",
+    "\trtsp://me:{}@h/live",
+    "RTSP://me:{}@h/live",
+    "rtsp:/me:{}@h/live",
+    "rtsp:me:{}@h/live",
+    "//me:{}@h/live",
+    "me:{}@h:5/live",
+    " me:{}@h:5/live",
+    "rtsp://h/{}/live",
+    "rtsp://h/live?{}",
+    "rtsp://h/live#{}",
+    "rtsps://h/live;{}",
+    "rtsp://h/user=me_password={}_channel=1_stream=0.sdp",
+    *(
+        f"{start}h:8/v?{user}{key}={{}}"
+        for start in ("http://", "http:/", " http://", "")
+        for user in ("", "usr=me&")
+        for key in ("loginpas", "psw", "pw")
+    ),
+    *(f"{start}h/v?usr=me&p={{}}" for start in ("http://", "")),
+    "h/user=me&psw={}",
+    "h/user=me_password={}_channel=1",
+]
+SECRETS = [
+    "kanari7X",
+    "kanari@7X",
+    "kanari/7X",
+    "kanari%7X",
+    "kanari@/%41X",
+    "k/kanari@7X",
+    "kanari?7X",
+    "kanari#7X",
+    "kanari:7X",
+    "kanari 7X",
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_secret_in_any_form_of_an_address_is_in_no_message_repr_or_id(form):
+    for secret in (*SECRETS, *map(quote, SECRETS), *(quote(secret, safe="") for secret in SECRETS)):
+        url = form.format(secret)
+        told = [
+            mask_url(url),
+            *name_sources([(None, url)]),
+            repr(SourceConfig(url=url)),
+            str(source_error(url, SourceKind.FILE, "not_found")),
+        ]
+        assert "kanari" not in "".join(told), url
+
+
+def test_a_token_before_a_host_is_masked_and_a_file_with_an_at_sign_is_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert mask_url("t0ken-1@h:554/live") == "***@h:554/live"
+    assert mask_url("/etc/edge-hoi/t0ken-1@h/live") == "/etc/edge-hoi/***@h/live"
+    assert mask_url("clips/gate@home.mp4") == "clips/gate@home.mp4"
+    (tmp_path / "gate@home").mkdir()
+    (tmp_path / "gate@home" / "a.mp4").touch()
+    assert mask_url("gate@home/a.mp4") == "gate@home/a.mp4"
