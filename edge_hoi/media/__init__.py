@@ -5,6 +5,7 @@ In: frames with their interactions. Out: images, video files.
 
 from edge_hoi.media.annotate import AnnotateSettings, annotate
 from edge_hoi.media.clip import ClipSettings, mux_clip
+from edge_hoi.media.colours import PeopleColours
 from edge_hoi.media.image_file import write_image
 from edge_hoi.media.packet_ring import PacketRing
 from edge_hoi.media.shapes import draw_shapes
@@ -19,6 +20,7 @@ __all__ = [
     "EpisodeLine",
     "MediaStore",
     "PacketRing",
+    "PeopleColours",
     "SnapshotSettings",
     "StoreSettings",
     "VideoWriter",

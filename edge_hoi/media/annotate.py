@@ -1,9 +1,10 @@
 """Draw interactions: people, objects, links between them, and labels.
 
-People have a full box, objects four corners; each has the colour of its track. One label per person lists the person's interactions.
+People have a full box in a colour of their own, their objects four corners in the same. One label per person lists the person's
+interactions. Where the open episodes are known, the other interactions are candidates, which are grey.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 
 from edge_hoi.boxes import pairwise_iou
 from edge_hoi.errors import ConfigError
-from edge_hoi.media.canvas import Area, Canvas, colour_of
-from edge_hoi.media.labels import Label, draw_label
+from edge_hoi.media.canvas import GREY, Area, Canvas, Colour, colour_of
+from edge_hoi.media.labels import Label, Row, draw_label
 from edge_hoi.media.strip import EpisodeLine, draw_strip
 from edge_hoi.types import HUMAN_CATEGORY, NO_OBJECT, NO_TRACK, Boxes, Frame, Ids, Image, Interactions, TrackedInteractions
 
@@ -45,11 +46,21 @@ class _Shapes:
     """Boxes and pairs by the keys of people and objects: the track id, or a running number where there are no tracks."""
 
     boxes: dict[int, Boxes]
-    pairs: dict[tuple[int, int], list[tuple[str, float]]]
+    pairs: dict[tuple[int, int], list[Row]]
     has_ids: bool
+    colours: Mapping[int, Colour]
 
     def name(self, key: int) -> str:
         return f"#{key}" if self.has_ids else ""
+
+    def colour(self, key: int) -> Colour:
+        """Return the colour of a person."""
+        return self.colours.get(key) or colour_of(key)
+
+    def object_colour(self, key: int) -> Colour:
+        """Return the colour of the person who has an open episode with an object; grey if nobody has."""
+        people = (human for (human, object_key), rows in self.pairs.items() if object_key == key and any(row.is_open for row in rows))
+        return next(map(self.colour, people), GREY)
 
 
 def annotate(
@@ -57,14 +68,17 @@ def annotate(
     interactions: Interactions,
     episodes: Sequence[EpisodeLine] | None = None,
     settings: AnnotateSettings = _DEFAULTS,
+    *,
+    colours: Mapping[int, Colour] | None = None,
 ) -> Image:
     """Draw the interactions of an image on a copy of it.
 
     Args:
         image: A frame, or `(H, W, 3)` uint8 RGB; it is not modified.
         interactions: Those of that image; drawn with track ids if they are `TrackedInteractions`.
-        episodes: Lines for a strip of open episodes below the image, most important first; None for no strip.
+        episodes: Lines for a strip of open episodes below the image, most important first; None for no strip, and no candidates.
         settings: What is drawn.
+        colours: Of people by their tracks; of others, one that depends on the track's id.
 
     Returns:
         `(H + strip, W, 3)` uint8 RGB; the strip's height depends on the image's size and the settings only.
@@ -86,31 +100,39 @@ def annotate(
     boxes = _boxes_by_key(interactions, human_keys, object_keys)
     if isinstance(interactions, TrackedInteractions):  # the tracker's boxes are smoother than the detector's
         boxes |= {key: interactions.tracks[key].box for key in boxes if key in interactions.tracks}
-    pairs = _choose_pairs(interactions, human_keys, object_keys, settings)
-    canvas = _draw(pixels, _Shapes(boxes, pairs, has_ids=isinstance(interactions, TrackedInteractions)))
+    known = None if episodes is None else {(line.track_id, line.object_id, line.interaction) for line in episodes if line.is_open}
+    pairs = _choose_pairs(interactions, human_keys, object_keys, known, settings)
+    shapes = _Shapes(boxes, pairs, has_ids=isinstance(interactions, TrackedInteractions), colours=colours or {})
+    canvas = _draw(pixels, shapes)
     if episodes is None or not settings.strip_rows:
         return canvas.image
-    return np.concatenate([canvas.image, draw_strip(canvas, episodes, settings.strip_rows)])
+    return np.concatenate([canvas.image, draw_strip(canvas, episodes, settings.strip_rows, shapes.colour)])
 
 
 def _choose_pairs(
-    interactions: Interactions, human_keys: Ids, object_keys: Ids, settings: AnnotateSettings
-) -> dict[tuple[int, int], list[tuple[str, float]]]:
-    """Collect text and score of the best verbs of the best pairs, by the keys of person and object."""
-    pairs: dict[tuple[int, int], list[tuple[str, float]]] = {}
-    for row in np.argsort(-interactions.scores, kind="stable").tolist():
-        interaction = interactions[row]
+    interactions: Interactions,
+    human_keys: Ids,
+    object_keys: Ids,
+    known: set[tuple[int, int, str]] | None,
+    settings: AnnotateSettings,
+) -> dict[tuple[int, int], list[Row]]:
+    """Collect the best verbs of the best pairs, by the keys of person and object; those of the known open episodes first."""
+    rows: list[tuple[tuple[int, int], Row]] = []
+    for index in np.argsort(-interactions.scores, kind="stable").tolist():
+        interaction = interactions[index]
         if interaction.score < settings.min_score:
             break
-        if not interaction.is_interaction:
-            continue
-        key = int(human_keys[row]), int(object_keys[row])
+        if interaction.is_interaction:
+            key = int(human_keys[index]), int(object_keys[index])
+            is_open = known is None or (*key, interaction.text) in known
+            rows.append((key, Row(interaction.text.removeprefix(f"{HUMAN_CATEGORY} "), interaction.score, is_open)))
+    pairs: dict[tuple[int, int], list[Row]] = {}
+    for key, row in sorted(rows, key=lambda each: not each[1].is_open):
         if key not in pairs and len(pairs) == settings.max_pairs:
             continue
         verbs = pairs.setdefault(key, [])
-        text = interaction.text.removeprefix(f"{HUMAN_CATEGORY} ")
-        if len(verbs) < settings.max_verbs and text not in (known for known, _ in verbs):
-            verbs.append((text, interaction.score))
+        if len(verbs) < settings.max_verbs and row.text not in (verb.text for verb in verbs):
+            verbs.append(row)
     return pairs
 
 
@@ -145,22 +167,23 @@ def _draw(image: Image, shapes: _Shapes) -> Canvas:
     humans = {human for human, _ in shapes.pairs}
     objects = {object_key for _, object_key in shapes.pairs if object_key != NO_TRACK} - humans
     for key in sorted(objects):
-        canvas.brackets(shapes.boxes[key], colour_of(key))
+        canvas.brackets(shapes.boxes[key], shapes.object_colour(key))
     for key in sorted(humans):
-        canvas.box(shapes.boxes[key], colour_of(key))
+        canvas.box(shapes.boxes[key], shapes.colour(key))
     for human, object_key in sorted(shapes.pairs):
         if object_key != NO_TRACK:
-            canvas.link(shapes.boxes[human], shapes.boxes[object_key], colour_of(human))
+            is_open = any(row.is_open for row in shapes.pairs[human, object_key])
+            canvas.link(shapes.boxes[human], shapes.boxes[object_key], shapes.colour(human) if is_open else GREY)
     occupied: list[Area] = []
     people = [canvas.area(shapes.boxes[key]) for key in sorted(humans)]
     for human in sorted(humans):
         rows = tuple(
-            (text if object_key == NO_TRACK else f"{text} {shapes.name(object_key)}".rstrip(), score)
+            row if object_key == NO_TRACK else row._replace(text=f"{row.text} {shapes.name(object_key)}".rstrip())
             for (owner, object_key), verbs in shapes.pairs.items()
             if owner == human
-            for text, score in verbs
+            for row in verbs
         )
-        draw_label(canvas, Label(shapes.name(human), rows, colour_of(human)), shapes.boxes[human], occupied, people)
+        draw_label(canvas, Label(shapes.name(human), rows, shapes.colour(human)), shapes.boxes[human], occupied, people)
     for key in sorted(objects) if shapes.has_ids else ():
-        draw_label(canvas, Label(shapes.name(key), (), colour_of(key)), shapes.boxes[key], occupied, people)
+        draw_label(canvas, Label(shapes.name(key), (), shapes.object_colour(key)), shapes.boxes[key], occupied, people)
     return canvas

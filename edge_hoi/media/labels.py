@@ -2,9 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from edge_hoi.media.canvas import SILVER, WHITE, Area, Canvas, Colour, text_colour_of
+from edge_hoi.media.canvas import GREY, SILVER, WHITE, Area, Canvas, Colour, text_colour_of
 from edge_hoi.types import Boxes
+
+
+class Row(NamedTuple):
+    """A text with its score in [0, 1], grey unless it is of an open episode."""
+
+    text: str
+    score: float
+    is_open: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,12 +22,12 @@ class Label:
 
     Attributes:
         name: Written first, in the label's colour ("#3"); may be empty.
-        rows: Text and score in [0, 1], one pair per row; may be empty.
+        rows: May be empty.
         colour: Of the name and of the left edge.
     """
 
     name: str
-    rows: tuple[tuple[str, float], ...]
+    rows: tuple[Row, ...]
     colour: Colour
 
 
@@ -35,9 +44,9 @@ def draw_label(canvas: Canvas, label: Label, box: Boxes, occupied: list[Area], v
     pad, rows = canvas.pad, label.rows[: max(1, canvas.height // canvas.row)]
     edge = max(2, pad // 2)
     text_left = edge + pad + (canvas.text_width(label.name) + pad if label.name else 0)
-    scores = [f"{score:.2f}" for _, score in rows]
+    scores = [f"{row.score:.2f}" for row in rows]
     score_width = max((canvas.text_width(score) + 2 * pad for score in scores), default=0)
-    texts = [canvas.shorten(text, canvas.width - text_left - score_width - pad) for text, _ in rows]
+    texts = [canvas.shorten(row.text, canvas.width - text_left - score_width - pad) for row in rows]
     width = text_left + max(map(canvas.text_width, texts), default=-pad) + score_width + pad
     # Neighbouring rows share their padding.
     step = canvas.row - pad
@@ -46,9 +55,9 @@ def draw_label(canvas: Canvas, label: Label, box: Boxes, occupied: list[Area], v
     canvas.panel(area)
     canvas.fill((left, top, left + edge, bottom), label.colour)
     canvas.text(label.name, left + edge + pad, top, text_colour_of(label.colour))
-    for row, (text, score) in enumerate(zip(texts, scores, strict=True)):
-        canvas.text(text, left + text_left, top + row * step, WHITE)
-        canvas.text(score, right - pad - canvas.text_width(score), top + row * step, SILVER)
+    for number, (row, text, score) in enumerate(zip(rows, texts, scores, strict=True)):
+        canvas.text(text, left + text_left, top + number * step, WHITE if row.is_open else GREY)
+        canvas.text(score, right - pad - canvas.text_width(score), top + number * step, SILVER if row.is_open else GREY)
     occupied.append(area)
 
 

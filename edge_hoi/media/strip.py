@@ -1,12 +1,12 @@
 """The strip below an annotated image: one line per open episode, and recently ended ones in grey."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from edge_hoi.media.canvas import DARK, GREY, WHITE, Area, Canvas, colour_of
-from edge_hoi.types import Image
+from edge_hoi.media.canvas import DARK, GREY, WHITE, Area, Canvas, Colour
+from edge_hoi.types import NO_TRACK, Image
 
 _EMPTY_BAR = (58, 62, 68)
 
@@ -21,6 +21,8 @@ class EpisodeLine:
         seconds: Duration so far.
         score: In [0, 1].
         is_open: False for an ended one; the caller decides how long it is shown.
+        object_id: The object's track; `NO_TRACK` without one.
+        interaction: "person riding bicycle".
     """
 
     track_id: int
@@ -28,15 +30,18 @@ class EpisodeLine:
     seconds: float
     score: float
     is_open: bool
+    object_id: int = NO_TRACK
+    interaction: str = ""
 
 
-def draw_strip(above: Canvas, lines: Sequence[EpisodeLine], rows: int) -> Image:
+def draw_strip(above: Canvas, lines: Sequence[EpisodeLine], rows: int, colour_of: Callable[[int], Colour]) -> Image:
     """Draw the episodes, top to bottom, in two columns if the image is wide.
 
     Args:
         above: The image above the strip, for width and sizes.
         lines: The episodes, most important first. If there are too many, the last place shows how many more.
         rows: Number of rows.
+        colour_of: Returns a person's colour.
 
     Returns:
         `(h, W, 3)` uint8 RGB; h depends on the image's size and `rows` only, and is even, so that encoders need no padding.
@@ -49,7 +54,8 @@ def draw_strip(above: Canvas, lines: Sequence[EpisodeLine], rows: int) -> Image:
     for index, line in enumerate(shown):
         column, row = divmod(index, rows)
         top = canvas.pad + row * canvas.row
-        _draw_line(canvas, line, (column * cell_width + canvas.pad, top, (column + 1) * cell_width - canvas.pad, top + canvas.row))
+        colour = colour_of(line.track_id) if line.is_open else GREY
+        _draw_line(canvas, line, colour, (column * cell_width + canvas.pad, top, (column + 1) * cell_width - canvas.pad, top + canvas.row))
     if len(shown) < len(lines):
         canvas.text(
             f"and {len(lines) - len(shown)} more", (columns - 1) * cell_width + 3 * canvas.pad, canvas.pad + (rows - 1) * canvas.row, GREY
@@ -57,10 +63,10 @@ def draw_strip(above: Canvas, lines: Sequence[EpisodeLine], rows: int) -> Image:
     return canvas.image
 
 
-def _draw_line(canvas: Canvas, line: EpisodeLine, cell: Area) -> None:
+def _draw_line(canvas: Canvas, line: EpisodeLine, colour: Colour, cell: Area) -> None:
     """Draw a coloured mark, the text, the duration, and the score as a bar."""
     left, top, right, bottom = cell
-    colour, text_colour = (colour_of(line.track_id), WHITE) if line.is_open else (GREY, GREY)
+    text_colour = WHITE if line.is_open else GREY
     gap = canvas.pad
     bar_width = (right - left) // 6
     bar_left = right - bar_width - gap

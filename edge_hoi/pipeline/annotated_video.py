@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from edge_hoi.errors import EdgeHoiError
 from edge_hoi.ingest import Mailbox
-from edge_hoi.media import AnnotateSettings, EpisodeLine, VideoWriter, annotate
-from edge_hoi.types import Event, Frame, Phase, TrackedInteractions
+from edge_hoi.media import AnnotateSettings, EpisodeLine, PeopleColours, VideoWriter, annotate
+from edge_hoi.types import NO_TRACK, Event, Frame, Phase, TrackedInteractions
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ class _Drawing(NamedTuple):
     frame: Frame
     tracked: TrackedInteractions
     lines: list[EpisodeLine]
+    colours: dict[int, tuple[int, int, int]]
 
 
 class AnnotatedVideo:
@@ -53,6 +54,7 @@ class AnnotatedVideo:
         self._writer: VideoWriter | None = None
         self._size: tuple[int, int] | None = None
         self._episodes: dict[str, Event] = {}
+        self._colours = PeopleColours()
 
     def write(self, frame: Frame, tracked: TrackedInteractions, events: Iterable[Event]) -> None:
         """Add a frame.
@@ -60,7 +62,7 @@ class AnnotatedVideo:
         Args:
             frame: The frame.
             tracked: Its interactions.
-            events: Those it emitted.
+            events: Those it emitted, and every open episode as of this frame.
 
         Raises:
             Exception: An earlier frame could not be drawn or written, for example because the disk is full.
@@ -71,7 +73,9 @@ class AnnotatedVideo:
             self._thread.start()
         for event in events:
             self._episodes[event.event_id] = event
-        self._waiting.put(_Drawing(frame, tracked, self._lines(frame.pts_seconds)))
+        lines = self._lines(frame.pts_seconds)
+        people = {track.track_id for track in tracked.tracks.values() if track.is_human} | {line.track_id for line in lines}
+        self._waiting.put(_Drawing(frame, tracked, lines, self._colours.update(people)))
 
     def request_stop(self) -> None:
         """Take no more frames; `close` then waits for the others for `CLOSE_SECONDS` from now."""
@@ -105,7 +109,7 @@ class AnnotatedVideo:
 
     def _draw(self, drawing: _Drawing) -> None:
         frame = drawing.frame
-        image = annotate(frame, drawing.tracked, drawing.lines, self._settings)
+        image = annotate(frame, drawing.tracked, drawing.lines, self._settings, colours=drawing.colours)
         if self._writer is None:
             self._size = (frame.width, frame.height)
             self._writer = VideoWriter(self.path, image.shape[1], image.shape[0], self._fps)
@@ -127,6 +131,8 @@ class AnnotatedVideo:
                 seconds=event.duration_seconds if event.end else max(0.0, now - event.start.pts_seconds),
                 score=event.score.now,
                 is_open=event.end is None,
+                object_id=event.object.track_id if event.object else NO_TRACK,
+                interaction=event.text,
             )
             for event in ordered
         ]

@@ -159,13 +159,13 @@ class Camera:
 
     def draw(self, frame: Frame, events: list[Event], stages: StageTimer) -> None:
         """Add the frame processed last to the annotated video; drawing that fails is given up, and the camera goes on."""
-        if self._make_video is None or self._tracked is None:
+        if self._make_video is None or self._tracked is None or self._keeper is None:
             return
         try:
             with stages.measure("annotate"):
                 if self._video is None:
                     self._video = self._make_video(self.reader.info.fps if self.reader.info else None)
-                self._video.write(frame, self._tracked, events)
+                self._video.write(frame, self._tracked, [*events, *self._keeper.current()])
         except Exception as error:  # drawing is best effort: watching must go on
             self._give_up_video(error)
 

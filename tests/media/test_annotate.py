@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from edge_hoi.errors import ConfigError
 from edge_hoi.media import AnnotateSettings, EpisodeLine, annotate
-from edge_hoi.media.canvas import DARK, GREY, PALETTE, colour_of, text_colour_of
+from edge_hoi.media.canvas import DARK, GREY, PALETTE, WHITE, colour_of, text_colour_of
 from edge_hoi.types import NO_OBJECT, NO_TRACK, Boxes, ClockInfo, Frame, Image, Interactions, Track, TrackedInteractions, TrackState
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 
@@ -93,10 +95,13 @@ def test_images_of_every_size_can_be_annotated(hico: Vocabulary, width: int, hei
     assert not (image[:height] == MID).all()
 
 
-def test_person_and_object_have_the_colours_of_their_tracks(hico: Vocabulary) -> None:
-    image = annotate(frame_of(blank()), tracked_of([RIDE], hico), [])
+OPEN = EpisodeLine(3, "person #3 riding bicycle #5", 4.0, 0.8, True, 5, "person riding bicycle")
+
+
+def test_person_and_object_have_the_colour_of_the_person(hico: Vocabulary) -> None:
+    image = annotate(frame_of(blank()), tracked_of([RIDE], hico))
     assert tuple(image[150, 120]) == colour_of(3)  # the lower edge of the person's box
-    assert tuple(image[160, 92]) == colour_of(5)  # the lower left corner of the object's
+    assert tuple(image[160, 92]) == colour_of(3)  # the lower left corner of the object's
     assert tuple(image[160, 125]) == (MID, MID, MID)  # which is open between its corners
 
 
@@ -104,9 +109,47 @@ def test_colour_of_a_track_does_not_change(hico: Vocabulary) -> None:
     assert [colour_of(track_id) for track_id in range(1, 8)] == [colour_of(track_id) for track_id in range(8, 15)]
     assert len({colour_of(track_id) for track_id in range(1, 8)}) == len(PALETTE)
     other: Row = (1, (450, 200, 490, 300), 2, (450, 250, 500, 310), "person riding horse", 0.95)
+    assert colour_of(5) != colour_of(3) != colour_of(1)
     alone = annotate(frame_of(blank(640, 384)), tracked_of([RIDE], hico), [])
     both = annotate(frame_of(blank(640, 384)), tracked_of([other, RIDE], hico), [])
     assert tuple(alone[150, 120]) == tuple(both[150, 120]) == colour_of(3)
+
+
+def test_a_person_has_the_colour_that_is_given(hico: Vocabulary) -> None:
+    image = annotate(frame_of(blank()), tracked_of([RIDE], hico), [OPEN], colours={3: PALETTE[5]})
+    assert {colour for colour in PALETTE if has(image, colour)} == {PALETTE[5]}
+    assert tuple(image[150, 120]) == tuple(image[160, 92]) == PALETTE[5]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_open"),
+    [
+        ({}, True),
+        ({"is_open": False}, False),
+        ({"track_id": 4}, False),
+        ({"object_id": 6}, False),
+        ({"interaction": "person repairing bicycle"}, False),
+    ],
+)
+def test_an_interaction_without_an_open_episode_is_grey(hico: Vocabulary, changes: dict[str, object], is_open: bool) -> None:
+    image = annotate(frame_of(blank()), tracked_of([RIDE], hico), [replace(OPEN, **changes)], AnnotateSettings(strip_rows=0))  # type: ignore[arg-type]
+    assert tuple(image[150, 120]) == colour_of(3)  # the person's box
+    assert tuple(image[160, 92]) == (colour_of(3) if is_open else GREY)  # the object's
+    assert has(image, WHITE) is is_open  # the label
+    assert has(image, GREY) is not is_open
+
+
+def test_the_interactions_of_open_episodes_are_drawn_before_better_candidates(hico: Vocabulary) -> None:
+    rows: list[Row] = [(*RIDE[:4], f"person {verb} bicycle", 0.9 + number / 100) for number, verb in enumerate(("holding", "repairing"))]
+    settings = AnnotateSettings(max_verbs=1, strip_rows=0)
+    both, alone = (annotate(blank(), tracked_of(each, hico), [OPEN], settings) for each in ([RIDE, *rows], [RIDE]))
+    assert (both == alone).all()
+
+
+def test_link_of_a_candidate_is_grey(hico: Vocabulary) -> None:
+    apart: Row = (3, (20, 60, 60, 150), 5, (240, 90, 300, 120), "person holding kite", 0.9)
+    image = annotate(frame_of(blank()), tracked_of([apart], hico), [])
+    assert np.abs(image[105, 150].astype(int) - GREY).max() < 30
 
 
 def test_box_of_the_track_is_drawn_instead_of_the_detection(hico: Vocabulary) -> None:
@@ -118,7 +161,7 @@ def test_box_of_the_track_is_drawn_instead_of_the_detection(hico: Vocabulary) ->
 
 def test_link_joins_person_and_object(hico: Vocabulary) -> None:
     apart: Row = (3, (20, 60, 60, 150), 5, (240, 90, 300, 120), "person holding kite", 0.9)
-    image = annotate(frame_of(blank()), tracked_of([apart], hico), [])
+    image = annotate(frame_of(blank()), tracked_of([apart], hico))
     assert np.abs(image[105, 150].astype(int) - colour_of(3)).max() < 30
 
 

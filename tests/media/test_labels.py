@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge_hoi.media.canvas import Area, Canvas
-from edge_hoi.media.labels import Label, draw_label, place
+from edge_hoi.media.labels import Label, Row, draw_label, place
 
 BOUNDS = (320, 192)
 
@@ -56,7 +56,7 @@ def test_long_text_is_shortened_so_that_the_label_fits() -> None:
     canvas = Canvas(np.zeros((192, 320, 3), np.uint8), reference=192)
     occupied: list[Area] = []
     draw_label(
-        canvas, Label("#3", (("balancing on " * 20, 0.5),), (86, 180, 233)), np.array([300, 100, 318, 150], np.float32), occupied, []
+        canvas, Label("#3", (Row("balancing on " * 20, 0.5),), (86, 180, 233)), np.array([300, 100, 318, 150], np.float32), occupied, []
     )
     assert occupied[0][0] >= 0
     assert 250 < occupied[0][2] - occupied[0][0] <= 320

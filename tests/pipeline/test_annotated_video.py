@@ -1,7 +1,8 @@
 import threading
 
+import numpy as np
 import pytest
-from scripted import HUMAN, OBJECT, RIDE, make_frame, make_interactions
+from scripted import HUMAN, OBJECT, RIDE, EventPipeline, make_frame, make_interactions
 
 from edge_hoi.errors import EdgeHoiError
 from edge_hoi.ingest import open_source
@@ -22,6 +23,26 @@ def test_only_what_reaches_the_level_is_drawn(tmp_path, score, is_drawn):
         pictures = [frame.image for frame in source]
     assert len(pictures) == 5
     assert bool(pictures[-1].max() > 100) is is_drawn  # the frames themselves are black
+
+
+def test_an_interaction_is_grey_until_its_episode_is_emitted(tmp_path):
+    path, pipeline = tmp_path / "seen.mp4", EventPipeline()
+    video = AnnotatedVideo(path, AnnotateSettings(strip_rows=0), 10.0, drops=False)
+    emitted_at = None
+    for index in range(20):
+        frame = make_frame(index / 10, index=index)
+        tracked = pipeline.tracker.update(frame, make_interactions([(HUMAN, OBJECT, RIDE, 0.9)]))
+        events = pipeline.keeper.update(frame, tracked)
+        emitted_at = index if events and emitted_at is None else emitted_at
+        video.write(frame, tracked, [*events, *pipeline.keeper.current()])
+    video.close()
+    with open_source(str(path), source_id="seen") as source:
+        corners = [
+            frame.image[int(OBJECT[3]) - 8 : int(OBJECT[3]) + 3, 88:93].astype(int) for frame in source
+        ]  # left and below of the person
+    colourful = [int(np.ptp(corner, axis=-1).max()) > 60 for corner in corners]
+    assert 0 < emitted_at < 19
+    assert colourful == [index >= emitted_at for index in range(20)]
 
 
 def write(video, count):
