@@ -5,9 +5,10 @@ import re
 from dataclasses import replace
 
 import pytest
-from sample_events import NOON, make_episode
+from sample_events import NOON, make_episode, make_outage
 
-from edge_hoi.events import load_schema
+from edge_hoi.events import load_camera_schema, load_schema
+from edge_hoi.events.camera_cloudevents import render_camera_event
 from edge_hoi.events.cloudevents import render
 from edge_hoi.sinks import Message
 from edge_hoi.sinks.mqtt.frigate import render_message
@@ -33,6 +34,7 @@ EXAMPLES = {
     "json": [
         pretty(render(STARTED)),
         pretty({key: render(ENDED)[key] for key in ("id", "type", "time", "sequence")}),
+        pretty({key: value for key, value in render_camera_event(make_outage()[1]).items() if key in ("id", "type", "time", "data")}),
         pretty(json.loads(render_message(ENDED, STARTED))),
     ],
     "http": [binary_request(STARTED)],
@@ -56,4 +58,5 @@ def test_the_examples_time_is_noon():
 def test_every_key_of_an_event_is_documented(document):
     schema = load_schema()
     explained = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`[^|]+) \|", document, re.MULTILINE))))
-    assert explained == set(schema["properties"]) - {"data"} | set(schema["$defs"]["data"]["properties"])
+    of_camera = load_camera_schema()["properties"]["data"]["properties"]
+    assert explained == set(schema["properties"]) - {"data"} | set(schema["$defs"]["data"]["properties"]) | set(of_camera)
