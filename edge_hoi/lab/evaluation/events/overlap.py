@@ -74,6 +74,9 @@ def _common_observations(truth: Truth, episode: TruthEpisode, predicted: Predict
 
 
 def _mean_iou(truth: Truth, track_id: int, boxes: Sequence[tuple[float, NormalisedBox]]) -> float:
+    """Average the overlaps; 1 for a track that was labelled without boxes, which nothing can be compared with."""
+    if not len(truth.tracks[track_id].frames):
+        return 1.0
     overlaps = [iou for seconds, box in boxes if (iou := _iou(truth, truth.tracks[track_id], seconds, box)) is not None]
     return sum(overlaps) / len(overlaps) if overlaps else 0.0
 

@@ -187,8 +187,17 @@ def test_boxes_are_not_compared_where_a_person_is_occluded():
         return BEN if 13 <= seconds <= 17 else ANNA
 
     assert outcomes(score(truth, make_events(guesses, updates=[13, 15, 17]))) == ["match"]
-    never = make_truth(episode(), tracks={ANNA: still("person", BOXES[ANNA], range(0))})
-    assert outcomes(score(never, make_events())) == ["false"]
+    before = make_truth(episode(), tracks={ANNA: still("person", BOXES[ANNA], range(5))})
+    assert outcomes(score(before, make_events())) == ["false"]
+
+
+@pytest.mark.parametrize("unlabelled", [(ANNA,), (HERS,), (ANNA, HERS)], ids=str)
+def test_a_track_that_was_labelled_without_boxes_matches_any_box(unlabelled):
+    truth = make_truth(episode(), tracks={name: still("person" if name == ANNA else "bicycle", BOXES[name], ()) for name in unlabelled})
+    video = score_events(truth, predicted_episodes(make_events()), name="street")
+    assert event_results([video]).overall.f1 == 1
+    elsewhere = predicted_episodes(make_events(human=BEN, item=HIS))
+    assert event_results([score_events(truth, elsewhere, name="street")]).overall.found == (len(unlabelled) == 2)
 
 
 def test_the_number_of_matches_is_maximal():
