@@ -61,6 +61,7 @@ class EpisodeKeeper:
         self._settings_of_hoi = [
             settings.of_interaction(vocabulary.verbs[hoi.verb_id], vocabulary.objects[hoi.object_id]) for hoi in vocabulary.hois
         ]
+        self._shortest_patience = min([settings.patience_seconds, *(each.patience_seconds for each in self._settings_of_hoi)])
         group_of_verb = {verb: group for group, verbs in enumerate(settings.exclusive_groups) for verb in verbs}
         self._group_of_hoi = [group_of_verb.get(vocabulary.verbs[hoi.verb_id]) for hoi in vocabulary.hois]
         is_interaction = np.array([vocabulary.verbs[hoi.verb_id] != NO_INTERACTION for hoi in vocabulary.hois], bool)
@@ -91,9 +92,9 @@ class EpisodeKeeper:
         current = TrackedFrame.of(FrameInfo.of(frame, seconds=self._seconds), tracked, self._vocabulary)
         scores = self._best_scores(tracked)
 
-        events = self._end_after_gap(elapsed)
-        self._reassign_tracks(scores, current)
         gap = self._measure_gap(elapsed)
+        events = self._end_after_gap(elapsed, gap)
+        self._reassign_tracks(scores, current)
         if gap:
             for episode in self._episodes.values():
                 episode.miss(gap)
@@ -138,9 +139,16 @@ class EpisodeKeeper:
             self._intervals.append(elapsed)
         return elapsed - usual if elapsed > longest else 0.0
 
-    def _end_after_gap(self, elapsed: float) -> list[Event]:
+    def _end_after_gap(self, elapsed: float, gap: float) -> list[Event]:
         """End the episodes that frames without evidence, in place of a gap before this frame, would have ended."""
-        over = [episode for episode in self._episodes.values() if elapsed > episode.settings.patience_seconds]
+        if not gap and elapsed <= self._shortest_patience:
+            return []
+        end_of_gap = self._seconds - elapsed + gap
+        over = []
+        for episode in self._episodes.values():
+            patience, idle_since = episode.settings.patience_seconds, episode.idle_since
+            if elapsed > patience or (gap and idle_since is not None and end_of_gap - idle_since >= patience):
+                over.append(episode)
         return [event for episode in over for event in self._remove(episode, EndReason.ABSENT, Absence.NO_FRAMES)]
 
     def _reassign_tracks(self, scores: dict[Key, float], frame: TrackedFrame) -> None:

@@ -83,12 +83,15 @@ class EventLabeller(Keeper):
         """Update the labels of an open episode."""
         labels = self._labels.setdefault(event.event_id, _Labels())
         object_id = event.object.track_id if event.object else None
-        labels.zones = self._zones.zones_of(event.human.track_id, object_id)
+        zones_since = self._zones.zones_since(event.human.track_id, object_id)
+        labels.zones = tuple(zones_since)
         labels.entered_zones += tuple(zone for zone in labels.zones if zone not in labels.entered_zones)
-        for crossing in self._zones.crossings_of(event.human.track_id, object_id):
-            if crossing.at.pts_seconds >= event.start.pts_seconds and crossing not in labels.crossings:
-                labels.crossings = (*labels.crossings, crossing)[-_MOST_CROSSINGS:]
-        found = self._rules.update(replace(event, zones=labels.zones), labels.crossings, now)
+        crossed = self._zones.crossings_of(event.human.track_id, object_id)
+        new = {crossing for crossing in crossed if crossing.at.pts_seconds >= event.start.pts_seconds}.difference(labels.crossings)
+        if new:  # sorted, so that older ones that were dropped are dropped again
+            in_order = sorted((*labels.crossings, *new), key=lambda each: (each.at.pts_seconds, each.line, each.direction))
+            labels.crossings = tuple(in_order[-_MOST_CROSSINGS:])
+        found = self._rules.update(replace(event, zones=labels.zones), labels.crossings, now, zones_since)
         labels.rules += found
         labels.is_matched |= bool(found)
 

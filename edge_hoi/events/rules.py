@@ -2,10 +2,11 @@
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -167,13 +168,16 @@ class RuleKeeper:
         self._camera = camera
         self._has_warned = False
 
-    def update(self, event: Event, crossings: Sequence[Crossing], now: float) -> list[RuleSettings]:
+    def update(
+        self, event: Event, crossings: Sequence[Crossing], now: float, zones_since: Mapping[str, float] = MappingProxyType({})
+    ) -> list[RuleSettings]:
         """Evaluate the rules for an open episode.
 
         Args:
             event: The episode as of now, with its zones.
             crossings: Of lines since it began, in the order of time.
             now: Media time of the frame, in seconds.
+            zones_since: Since when it is in its zones, in seconds of media time; since its start where not given.
 
         Returns:
             The rules that match it for the first time.
@@ -186,7 +190,8 @@ class RuleKeeper:
             if not self._holds(rule, event):
                 watch.since.pop(number, None)
                 continue
-            since = watch.since.setdefault(number, event.start.pts_seconds if watch.is_new else now)
+            entered = min((zones_since[zone] for zone in rule.settings.zones if zone in zones_since), default=event.start.pts_seconds)
+            since = watch.since.setdefault(number, max(event.start.pts_seconds, entered) if watch.is_new else now)
             if self._is_met(number, rule.settings, event, crossings, since=since, now=now):
                 watch.matched.add(number)
                 self._blocked_until[number] = now + rule.settings.cooldown_seconds

@@ -116,9 +116,10 @@ def scale_shapes(
 
 @dataclass(slots=True)
 class _Presence:
-    """Whether a track is in a zone, and since when its position says otherwise."""
+    """Whether a track is in a zone, since when, and since when its position says otherwise."""
 
     is_inside: bool
+    since: float
     otherwise_since: float | None = None
 
 
@@ -173,17 +174,23 @@ class ZoneKeeper:
             human_id: The person's track.
             object_id: The object's track; None without an object, which zones of `both` then ignore.
         """
-        return tuple(name for name, zone in self._zones.items() if self._is_in(name, zone.of, human_id, object_id))
+        return tuple(self.zones_since(human_id, object_id))
+
+    def zones_since(self, human_id: int, object_id: int | None) -> dict[str, float]:
+        """Return since when, in seconds of media time, they are in each of the zones of `zones_of`."""
+        since = {name: self._since(name, zone.of, human_id, object_id) for name, zone in self._zones.items()}
+        return {name: seconds for name, seconds in since.items() if seconds is not None}
 
     def crossings_of(self, human_id: int, object_id: int | None) -> Iterator[Crossing]:
         """Yield the newest crossings of the lines by a person or an object, in the order of time."""
         found = [crossing for track_id in (human_id, object_id) if track_id is not None for crossing in self._crossings.get(track_id, ())]
         yield from sorted(found, key=lambda crossing: crossing.at.pts_seconds)
 
-    def _is_in(self, name: str, role: Role, human_id: int, object_id: int | None) -> bool:
+    def _since(self, name: str, role: Role, human_id: int, object_id: int | None) -> float | None:
         tracks = ([] if role == "object" else [human_id]) + ([] if role == "person" or object_id is None else [object_id])
         presences = [self._presences.get((track_id, name)) for track_id in tracks]
-        return bool(presences) and all(presence is not None and presence.is_inside for presence in presences)
+        since = [presence.since for presence in presences if presence is not None and presence.is_inside]
+        return max(since) if since and len(since) == len(tracks) else None
 
     def _move(self, track: Track, height: int, moment: Moment) -> None:
         assert self._shapes is not None
@@ -201,7 +208,7 @@ class ZoneKeeper:
     def _enter_or_leave(self, zone: ZoneSettings, key: tuple[int, str], distance: float, now: float) -> None:
         presence = self._presences.get(key)
         if presence is None:
-            self._presences[key] = _Presence(distance >= 0)
+            self._presences[key] = _Presence(distance >= 0, now)
             return
         is_otherwise = distance < -zone.margin if presence.is_inside else distance >= 0
         if not is_otherwise:
@@ -210,7 +217,7 @@ class ZoneKeeper:
         if presence.otherwise_since is None:
             presence.otherwise_since = now
         if now - presence.otherwise_since >= (zone.leave_seconds if presence.is_inside else zone.enter_seconds):
-            presence.is_inside, presence.otherwise_since = not presence.is_inside, None
+            presence.is_inside, presence.since, presence.otherwise_since = not presence.is_inside, now, None
 
     def _cross(self, name: str, line: LineSettings, track_id: int, position: Point, moment: Moment) -> None:
         assert self._shapes is not None

@@ -559,6 +559,18 @@ def test_a_gap_as_long_as_patience_does_not_end_an_episode_and_a_longer_one_does
     assert [event.end_reason for event in of_phase(events, ENDED)] == [EndReason.ABSENT] * (episodes - 1)
 
 
+@pytest.mark.parametrize(("gap", "episodes"), [(0.625, 1), (0.75, 2)])
+def test_time_without_evidence_before_a_gap_counts_with_the_gap(gap, episodes):
+    keeper, events = make_keeper(), []
+    idle_for = 1.0  # from the frame at 2.125 s on, with frames; patience is 1.5 s, and the gap's last frame would be 0.125 s before its end
+    for pts in [*times(8, 3.125), *(3 + gap + pts for pts in times(8, 2))]:
+        frame = make_frame(pts)
+        rows = [(1, HUMAN, 2, OBJECT, RIDE, 0.8)] if pts <= 2 or pts > 2 + idle_for else []
+        events += keeper.update(frame, hand_made(frame, rows))
+    assert len(of_phase(events, STARTED)) == episodes
+    assert [(event.end_reason, event.end.pts_seconds) for event in of_phase(events, ENDED)] == [(EndReason.ABSENT, 2.0)] * (episodes - 1)
+
+
 @pytest.mark.parametrize(("second", "start"), [(1.625, 0.0), (1.75, 1.75)])
 def test_an_episode_that_has_not_started_is_deleted_after_patience_without_evidence(second, start):
     events = []

@@ -118,6 +118,32 @@ def test_a_crossing_before_the_episode_began_is_not_the_episode_s():
     assert [(event.phase, event.crossings) for event in events] == [(STARTED, ())]
 
 
+def test_crossings_that_an_event_has_no_room_for_are_not_told_again():
+    lines = {"kerb": KERB["kerb"], "rail": LineSettings(points=[(0.5, 1), (0.5, 0)], of="object")}
+    pipeline = LabelledPipeline(lines=lines, interval=0.0)
+    events = []
+    for pts in times(10, 50):  # both cross 16 times, then the object 4 times, then nothing moves
+        there_and_back = ramp(pts % 2, 0, 1) if pts % 2 < 1 else ramp(pts % 2, 1, 2, 0.7, 0.3)
+        human_x, object_x = there_and_back if pts < 16 else 0.3, there_and_back if pts < 20 else 0.3
+        boxes = (moved(box, (x - FOOT[0]) * WIDTH) for box, x in ((HUMAN, human_x), (OBJECT, object_x)))
+        frame = make_frame(pts)
+        events += pipeline.keeper.update(frame, pipeline.tracker.update(frame, make_interactions([(*boxes, RIDE, 0.9)])))
+    assert [event.phase for event in events if event.last.pts_seconds > 21] == []
+    crossings = events[-1].crossings
+    assert [sum(each.line == line for each in crossings) for line in lines] == [14, 18]
+    assert list(crossings) == sorted(crossings, key=lambda each: each.at.pts_seconds)
+
+
+def test_dwell_counts_from_when_a_zone_was_entered_before_the_episode_was_believed():
+    pipeline = LabelledPipeline({"zones": ["yard"], "dwell_seconds": 2}, zones=YARD, settings=EpisodeSettings(min_duration_seconds=1.5))
+    events = pipeline.ride(lambda pts: ramp(pts, 0, 1, 0.4, 0.6), times(10, 6))  # in the yard from 0.5 s on, which is told 0.2 s later
+    entered = min(event.last.pts_seconds for event in events if event.zones)
+    (matched,) = (event.last.pts_seconds for event in events if event.rule and event.phase is UPDATED and event.sequence == 1)
+    assert events[0].start.pts_seconds == 0
+    assert entered > 1
+    assert matched == pytest.approx(2.7, abs=0.11)
+
+
 def test_current_describes_open_episodes_with_their_labels():
     pipeline = LabelledPipeline({"severity": "warning"}, zones=YARD)
     (started,) = pipeline.ride(lambda pts: 0.7, times(10, 3))
