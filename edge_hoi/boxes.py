@@ -31,14 +31,19 @@ def area(boxes_xyxy: Floats, *, is_inclusive: bool = False) -> Floats:
     return np.asarray(size[..., 0] * size[..., 1])
 
 
-def iou(a_xyxy: Floats, b_xyxy: Floats, *, is_inclusive: bool = False) -> Floats:
-    """Return the `(...)` intersection over union of `(..., 4)` boxes, with broadcasting, in [0, 1]; 0 where both boxes are empty."""
+def intersection(a_xyxy: Floats, b_xyxy: Floats, *, is_inclusive: bool = False) -> Floats:
+    """Return the `(...)` areas that `(..., 4)` boxes have in common, with broadcasting."""
     overlap = [  # width and height separately: arrays of (..., 2) take six times as long
         np.minimum(a_xyxy[..., axis + 2], b_xyxy[..., axis + 2]) - np.maximum(a_xyxy[..., axis], b_xyxy[..., axis]) for axis in (0, 1)
     ]
-    intersection = np.maximum(overlap[0] + is_inclusive, 0) * np.maximum(overlap[1] + is_inclusive, 0)
-    union = area(a_xyxy, is_inclusive=is_inclusive) + area(b_xyxy, is_inclusive=is_inclusive) - intersection
-    return np.asarray(intersection / np.where(union > 0, union, 1))
+    return np.asarray(np.maximum(overlap[0] + is_inclusive, 0) * np.maximum(overlap[1] + is_inclusive, 0))
+
+
+def iou(a_xyxy: Floats, b_xyxy: Floats, *, is_inclusive: bool = False) -> Floats:
+    """Return the `(...)` intersection over union of `(..., 4)` boxes, with broadcasting, in [0, 1]; 0 where both boxes are empty."""
+    common = intersection(a_xyxy, b_xyxy, is_inclusive=is_inclusive)
+    union = area(a_xyxy, is_inclusive=is_inclusive) + area(b_xyxy, is_inclusive=is_inclusive) - common
+    return np.asarray(common / np.where(union > 0, union, 1))
 
 
 def pairwise_iou(a_xyxy: Floats, b_xyxy: Floats, *, is_inclusive: bool = False) -> Floats:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_hoi.boxes import area, pairwise_iou
+from edge_hoi.boxes import area, intersection
 from edge_hoi.types import Boxes, Image, appearance_difference
 
 Appearances = NDArray[np.float32]
@@ -16,7 +16,8 @@ Appearances = NDArray[np.float32]
 
 BANDS = 6
 _INNER_WIDTH = 0.5  # share of a box's width that is used: the rest is mostly background
-_MAX_CROP_ROWS = 48  # taller crops are subsampled
+_SAMPLED_ROWS = 4 * BANDS  # of each box
+_SAMPLED_COLUMNS = 8
 _FRAME_ROWS = 45  # that the mean of the frame is taken of; taller images are subsampled
 
 
@@ -32,11 +33,11 @@ def compute_appearances(image: Image, boxes_xyxy: Boxes) -> Appearances:
     """
     if not len(boxes_xyxy):
         return np.zeros((0, 3 * BANDS), np.float32)
-    bands = [_bands(image, box) for box in boxes_xyxy.tolist()]
     stride = max(1, image.shape[0] // _FRAME_ROWS)
-    frame_mean = image[::stride, ::stride].mean(axis=(0, 1), dtype=np.float32)
-    colours = cv2.cvtColor(np.concatenate([*bands, frame_mean.reshape(1, 1, 3)]) / np.float32(255), cv2.COLOR_RGB2LAB)[:, 0]
-    appearances: Appearances = (colours[:-1] - colours[-1]).reshape(len(boxes_xyxy), -1).astype(np.float32, copy=False)
+    frame_mean = cv2.mean(np.ascontiguousarray(image[::stride, ::stride]))[:3]
+    rgb = np.concatenate([_bands(image, boxes_xyxy), np.array([[frame_mean]], np.float32)])
+    colours = cv2.cvtColor(rgb / np.float32(255), cv2.COLOR_RGB2LAB)[:, 0]
+    appearances: Appearances = (colours[:-1] - colours[-1]).reshape(len(boxes_xyxy), -1)
     return appearances
 
 
@@ -59,24 +60,21 @@ def occluded_fraction(boxes_xyxy: Boxes) -> NDArray[np.float64]:
     Returns:
         `(M,)` largest share of a box that a single box in front of it overlaps, in [0, 1].
     """
-    areas = area(boxes_xyxy)
-    iou = pairwise_iou(boxes_xyxy, boxes_xyxy)
-    intersection = iou * (areas[:, None] + areas) / (1 + iou)
     is_in_front = boxes_xyxy[:, 3] > boxes_xyxy[:, 3, None]
-    return np.asarray((is_in_front * intersection / np.maximum(areas, 1)[:, None]).max(axis=1, initial=0), np.float64)
+    common = is_in_front * intersection(boxes_xyxy[:, None], boxes_xyxy)
+    return np.asarray(common.max(axis=1, initial=0) / np.maximum(area(boxes_xyxy), 1), np.float64)
 
 
-def _bands(image: Image, box: list[float]) -> NDArray[np.float32]:
-    """Return `(BANDS, 1, 3)` mean colours of the inner part of a box."""
-    left, top, right, bottom = box
+def _bands(image: Image, boxes_xyxy: Boxes) -> NDArray[np.float32]:
+    """Return `(M * BANDS, 1, 3)` mean colours of the inner part of M boxes, from pixels on a grid in each."""
+    left, top, right, bottom = boxes_xyxy.T
     margin = (1 - _INNER_WIDTH) / 2 * (right - left)
-    rows, columns = _pixels(top, bottom, image.shape[0]), _pixels(left + margin, right - margin, image.shape[1])
-    step = 1 + (rows.stop - rows.start) // _MAX_CROP_ROWS
-    crop = image[rows.start : rows.stop : step, columns.start : columns.stop : step]
-    return cv2.resize(crop, (1, BANDS), interpolation=cv2.INTER_AREA).reshape(BANDS, 1, 3).astype(np.float32)
-
-
-def _pixels(low: float, high: float, size: int) -> slice:
-    """Return the pixels that an interval overlaps, at least one, all inside of the image."""
-    first = min(max(int(low), 0), size - 1)
-    return slice(first, max(first + 1, min(int(np.ceil(high)), size)))
+    size = np.array([[image.shape[0]], [image.shape[1]]])
+    first = np.minimum(np.maximum(np.array([top, left + margin]), 0).astype(np.int64), size - 1)
+    end = np.minimum(np.ceil(np.array([bottom, right - margin])).astype(np.int64), size)
+    extent = np.maximum(end - first, 1)[..., None]
+    rows = first[0, :, None] + extent[0] * np.arange(_SAMPLED_ROWS) // _SAMPLED_ROWS  # (M, rows)
+    columns = first[1, :, None] + extent[1] * np.arange(_SAMPLED_COLUMNS) // _SAMPLED_COLUMNS
+    pixels = np.ascontiguousarray(image[rows[:, :, None], columns[:, None]]).reshape(-1, _SAMPLED_COLUMNS, 3)
+    means = cv2.resize(pixels, (1, len(boxes_xyxy) * BANDS), interpolation=cv2.INTER_AREA)
+    return means.reshape(-1, 1, 3).astype(np.float32)

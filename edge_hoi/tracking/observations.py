@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_hoi.boxes import pairwise_iou
+from edge_hoi.boxes import iou
 from edge_hoi.types import NO_OBJECT, Boxes, Ids, Interactions, Scores
 
 
@@ -46,26 +46,23 @@ def group_observations(interactions: Interactions, *, duplicate_iou: float) -> O
 
     best_first = np.argsort(-scores, kind="stable")
     boxes, categories, scores = boxes[best_first], categories[best_first], scores[best_first]
-    distinct: dict[tuple[float, ...], int] = {}  # a query has the same two boxes in each category that it reports
-    copy_of = np.array(
-        [distinct.setdefault(each, len(distinct)) for each in zip(*boxes.T.tolist(), categories.tolist(), strict=True)], np.int64
-    )
-    _, firsts = np.unique(copy_of, return_index=True)
-    is_same = (pairwise_iou(boxes[firsts], boxes[firsts]) >= duplicate_iou) & (categories[firsts, None] == categories[firsts])
-    worse_of: dict[int, list[int]] = {}
-    for row, other in np.argwhere(np.triu(is_same, 1)).tolist():
-        worse_of.setdefault(row, []).append(other)
-    group_of_distinct = [-1] * len(firsts)
-    leaders: list[int] = []
-    for row, known in enumerate(group_of_distinct):
-        if known < 0:
-            for member in (row, *worse_of.get(row, ())):
-                if group_of_distinct[member] < 0:
-                    group_of_distinct[member] = len(leaders)
-            leaders.append(int(firsts[row]))
+    # A query has the same two boxes in each category that it reports.
+    rows = np.column_stack([boxes, categories.astype(np.float32)]).view("V20")[:, 0].tolist()
+    distinct: dict[bytes, int] = {}
+    copy_of = np.array([distinct.setdefault(row, len(distinct)) for row in rows], np.int64)
+    firsts = np.unique(copy_of, return_index=True)[1]
+    boxes, categories, scores = boxes[firsts], categories[firsts], scores[firsts]
+    one, other = np.nonzero(categories[:, None] == categories)
+    one, other = one[one < other], other[one < other]
+    is_same = iou(boxes[one], boxes[other]) >= duplicate_iou
+    leader_of = np.arange(len(firsts))
+    for better, worse in zip(one[is_same].tolist(), other[is_same].tolist(), strict=True):
+        if leader_of[better] == better and leader_of[worse] == worse:
+            leader_of[worse] = better
+    is_leader = leader_of == np.arange(len(firsts))
 
-    group_of = np.empty(len(boxes), np.int64)
-    group_of[best_first] = np.array(group_of_distinct, np.int64)[copy_of]
+    group_of = np.empty(len(copy_of), np.int64)
+    group_of[best_first] = (np.cumsum(is_leader) - 1)[leader_of][copy_of]
     object_of = np.full(count, -1, np.int64)
     object_of[with_object] = group_of[count:]
-    return Observations(boxes[leaders], categories[leaders], scores[leaders], group_of[:count], object_of)
+    return Observations(boxes[is_leader], categories[is_leader], scores[is_leader], group_of[:count], object_of)

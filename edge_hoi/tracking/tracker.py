@@ -146,22 +146,23 @@ class Tracker:
         predicted = self._filter.boxes_xyxy
         categories = self._active.category_ids
         bonus = self._bonus(seen, appearances)
-        tracks_left = np.arange(len(categories))
+        is_left = np.ones(len(categories), np.bool_)
         is_strong = seen.scores >= self._settings.new_track_threshold
         for buffer_scale, candidates in ((0.0, is_strong), (self._settings.buffer_scale, np.ones_like(is_strong))):
-            observed = np.flatnonzero(candidates & (rows < 0))
+            observed, tracks_left = np.flatnonzero(candidates & (rows < 0)), np.flatnonzero(is_left)
             if not (len(observed) and len(tracks_left)):
                 continue
+            boxes, seen_boxes = predicted[tracks_left], seen.boxes[observed]
             tracks, observations = associate(
-                enlarge(predicted[tracks_left], buffer_scale),
+                enlarge(boxes, buffer_scale) if buffer_scale else boxes,
                 categories[tracks_left],
-                enlarge(seen.boxes[observed], buffer_scale),
+                enlarge(seen_boxes, buffer_scale) if buffer_scale else seen_boxes,
                 seen.category_ids[observed],
                 min_iou=self._settings.min_iou,
-                bonus=bonus[np.ix_(tracks_left, observed)],
+                bonus=bonus[tracks_left[:, None], observed],
             )
             rows[observed[observations]] = tracks_left[tracks]
-            tracks_left = np.delete(tracks_left, tracks)
+            is_left[tracks_left[tracks]] = False
 
         matched = np.flatnonzero(rows >= 0)
         self._filter.correct(rows[matched], seen.boxes[matched])
@@ -201,10 +202,11 @@ class Tracker:
     def _bonus(self, seen: Observations, appearances: Appearances) -> NDArray[np.float32]:
         """Return the `(T, M)` similarity of appearance, in units of IoU; negative where it forbids a match, and equal for objects."""
         settings, active = self._settings, self._active
-        similarity = np.full((len(active.category_ids), len(appearances)), settings.max_appearance_difference, np.float32)
-        people = np.ix_(active.category_ids == NO_OBJECT, seen.category_ids == NO_OBJECT)
-        similarity[people] -= pairwise_differences(active.appearances[active.category_ids == NO_OBJECT], appearances[people[1][0]])
-        return np.asarray(settings.appearance_weight * similarity, np.float32)
+        is_person, is_seen_person = active.category_ids == NO_OBJECT, seen.category_ids == NO_OBJECT
+        bonus = np.full((len(is_person), len(is_seen_person)), settings.appearance_weight * settings.max_appearance_difference, np.float32)
+        differences = pairwise_differences(active.appearances[is_person], appearances[is_seen_person])
+        bonus[np.ix_(is_person, is_seen_person)] -= settings.appearance_weight * differences
+        return bonus
 
     def _merge_duplicates(self, seen: Observations, rows: Ids) -> None:
         """Assign observations without a track to that of an observation of the same category that they overlap, in `rows`."""
@@ -237,20 +239,20 @@ class Tracker:
         is_seen = np.zeros(len(active.track_ids), bool)
         is_seen[seen_rows[seen_rows >= 0]] = True
         is_confirmed = active.age_seconds >= self._settings.confirm_after_seconds
+        categories = active.category_ids.tolist()
         states = np.where(is_confirmed, np.where(is_seen, 1, 2), 0).tolist()
-        columns = (active.track_ids, active.category_ids, active.scores, active.first_seen, active.last_seen)
-        rows = zip(*(column.tolist() for column in columns), states, self._filter.boxes_xyxy, active.appearances.copy(), strict=True)
-        return {
-            track_id: Track(
-                track_id=track_id,
-                is_human=category == NO_OBJECT,
-                category_id=category,
-                box=box,
-                score=score,
-                first_seen=first_seen,
-                last_seen=last_seen,
-                state=_STATES[state],
-                appearance=appearance if category == NO_OBJECT else None,
-            )
-            for track_id, category, score, first_seen, last_seen, state, box, appearance in rows
-        }
+        appearances = [
+            each if category == NO_OBJECT else None for each, category in zip(active.appearances.copy(), categories, strict=True)
+        ]
+        columns = (
+            active.track_ids.tolist(),
+            (active.category_ids == NO_OBJECT).tolist(),
+            categories,
+            self._filter.boxes_xyxy,
+            active.scores.tolist(),
+            active.first_seen.tolist(),
+            active.last_seen.tolist(),
+            [_STATES[state] for state in states],
+            appearances,
+        )
+        return {row[0]: Track(*row) for row in zip(*columns, strict=True)}
