@@ -1,19 +1,23 @@
-"""A program that puts episodes into an outbox and delivers them to a file until it is killed; tests run it in a process of its own.
+"""A program that puts episodes, and outages of a camera, into an outbox and delivers them to a file until it is killed.
 
-It prints, a line each, the ids of events once they are known to be on disk. With `hold` it writes four starts and waits
-to be killed; with `drain` it only delivers what there is, and ends.
+Tests run it in a process of its own.
+
+It prints, a line each, the ids of events once they are known to be on disk. With `hold` it writes four starts and an
+`up`, and waits to be killed; with `drain` it only delivers what there is, and ends.
 
     python write_until_killed.py OUTBOX EVENTS [hold|drain]
 """
 
 import sys
 import threading
+import uuid
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sample_events import make_episode
+from sample_events import make_episode, make_outage
 
 from edge_hoi.outbox import Delivery, Outbox, Relay
 from edge_hoi.sinks import JsonlSink
@@ -42,8 +46,9 @@ def report(lines):
 
 
 def interleaved(count):
-    """Return the events of several concurrent episodes, grouped by time."""
-    episodes = [make_episode(updates) for updates in range(count)]
+    """Return the events of several concurrent episodes, and of a camera that comes and goes, grouped by time."""
+    name = uuid.uuid4().hex
+    episodes = [*(make_episode(updates) for updates in range(count)), [replace(event, event_id=name) for event in make_outage()[:2]]]
     return [[event for event in row if event] for row in zip_longest(*episodes)]
 
 
