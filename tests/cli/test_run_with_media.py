@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import av
@@ -57,3 +60,24 @@ def test_events_have_zones_rules_images_and_videos_and_are_equal_in_every_run(ed
                 shown = [float(frame.pts * frame.time_base) for frame in clip.decode(video=0)]
             first = data["clip"]["start_seconds"]
             assert first <= data["start"]["pts_seconds"] <= data["end"]["pts_seconds"] <= first + shown[-1] + 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("events", [1, 10, 25])
+def test_a_killed_run_has_every_file_that_its_events_refer_to(tmp_path, repository, events):
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG % (repository / "edge_hoi" / "assets" / "demo.mp4"))
+    with subprocess.Popen([sys.executable, "-m", "edge_hoi.cli", "run", str(config)], cwd=tmp_path, stderr=subprocess.DEVNULL) as killed:
+        written, deadline = tmp_path / "all.jsonl", time.monotonic() + 240
+        while not written.exists() or written.read_bytes().count(b"\n") < events:
+            assert killed.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        killed.kill()
+    lines = [json.loads(line) for line in written.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+    references = {each["uri"]: each for line in lines for each in (line["data"]["snapshot"], line["data"]["clip"]) if each}
+    assert len(lines) >= events
+    assert references
+    for uri, reference in references.items():
+        content = Path(uri.removeprefix("file://")).read_bytes()
+        assert (hashlib.sha256(content).hexdigest(), len(content)) == (reference["sha256"], reference["size_bytes"])
