@@ -17,6 +17,7 @@ from edge_hoi.vocabulary import Vocabulary
 Floats = NDArray[np.float32]
 
 NMS_OVERLAP = 0.7
+_FEW = 1024  # scores, of which sorting all takes less time than finding the best first
 _EXTREME_LOGIT = 87.0
 """exp overflows float32 beyond it, where a sigmoid is 0 or 1."""
 
@@ -141,12 +142,12 @@ def _select(
 
 def best_first(scores: Floats, count: int) -> NDArray[np.int64]:
     """Return the `(min(count, M),)` int64 indices of the highest of `(M,)` scores, by descending score, then by index."""
-    if len(scores) > count:
+    if len(scores) > max(count, _FEW):
         limit = np.partition(scores, len(scores) - count)[len(scores) - count]
         above, tied = np.flatnonzero(scores > limit), np.flatnonzero(scores == limit)
         # `tied` is already in order, after all of `above`.
         return np.concatenate([above[np.argsort(-scores[above], kind="stable")], tied[: count - len(above)]])
-    return np.argsort(-scores, kind="stable")
+    return np.argsort(-scores, kind="stable")[:count]
 
 
 def pair_nms(human_boxes: Floats, object_boxes: Floats, hoi_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -165,9 +166,8 @@ def pair_nms(human_boxes: Floats, object_boxes: Floats, hoi_ids: NDArray[np.int6
 
 def _pair_nms(boxes: Floats, hoi_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
     kept = np.ones(len(hoi_ids), np.bool_)
-    one, other = (hoi_ids[:, None] == hoi_ids).nonzero()  # few of all pairs
-    is_after = other > one
-    better, worse = one[is_after], other[is_after]
+    position = np.arange(len(hoi_ids))
+    better, worse = ((hoi_ids[:, None] == hoi_ids) & (position[:, None] < position)).nonzero()  # few of all pairs
     humans, objects = iou(boxes[:, better], boxes[:, worse], is_inclusive=True)
     for duplicate in (humans * np.sqrt(objects) > NMS_OVERLAP).nonzero()[0].tolist():  # in the order of the better ones
         if kept[better[duplicate]]:

@@ -93,7 +93,8 @@ class _ClipPreprocessor:
             self._crops = np.empty((len(batch), 3, self._size, self._size), np.float32)
         crops = self._crops[: len(batch)]
         for planes, crop in zip(batch, crops, strict=True):
-            np.multiply(self._crop(planes), self._scale, out=crop)
+            self._crop(planes, crop)
+            crop *= self._scale
             crop += self._offset
             np.clip(crop, self._low, self._high, out=crop)
         return crops

@@ -22,27 +22,24 @@ class _Band(NamedTuple):
 
 
 class ClipCrop:
-    """Crops CLIP's square from images of one size."""
+    """Crops CLIP's square from images of one size, one at a time: it keeps the memory of what it computes in between."""
 
     def __init__(self, *, height: int, width: int, size: int) -> None:
         """Prepare the matrices for images of `height` x `width` pixels and a square of `size` pixels."""
         shorter = min(height, width)
-        self._size = size
         self._columns = _bands(width, size * width // shorter, size, lines=size)
         across = self._columns[-1].inputs.stop - self._columns[0].inputs.start
         self._rows = _bands(height, size * height // shorter, size, lines=across)
+        self._resized_rows = np.empty((3, size, across), np.float32)
 
-    def __call__(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, planes: NDArray[np.float32], crop: NDArray[np.float32]) -> None:
         """Resize and crop `(3, H, W)` to `(3, S, S)`, both float32; bicubic resampling overshoots at edges, which is not clipped."""
         first, last = self._columns[0].inputs.start, self._columns[-1].inputs.stop
-        resized_rows = np.empty((3, self._size, last - first), np.float32)
         for band in self._rows:
-            np.matmul(band.weights, planes[:, band.inputs, first:last], out=resized_rows[:, band.outputs])
-        crop = np.empty((3, self._size, self._size), np.float32)
+            np.matmul(band.weights, planes[:, band.inputs, first:last], out=self._resized_rows[:, band.outputs])
         for band in self._columns:
             columns = slice(band.inputs.start - first, band.inputs.stop - first)
-            np.matmul(resized_rows[:, :, columns], band.weights.T, out=crop[:, :, band.outputs])
-        return crop
+            np.matmul(self._resized_rows[:, :, columns], band.weights.T, out=crop[:, :, band.outputs])
 
 
 def _bands(length: int, resized: int, size: int, *, lines: int) -> list[_Band]:

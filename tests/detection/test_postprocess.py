@@ -75,6 +75,8 @@ def test_boxes_that_are_not_finite_are_refused(hico_det, number):
 def test_best_first_equals_a_stable_sort_with_any_ties(scores, count):
     expected = sorted(range(len(scores)), key=lambda index: (-scores[index], index))[:count]
     assert best_first(scores, count).tolist() == expected
+    many = np.concatenate([scores, np.full(2000, -1, np.float32)])  # which are not all sorted
+    assert best_first(many, count)[: len(expected)].tolist() == expected
 
 
 def test_postprocess_keeps_both_triplets_when_scores_tie(hico_det):
