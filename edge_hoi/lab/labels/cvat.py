@@ -141,7 +141,8 @@ def _add_label(labels: Element, name: str, attributes: Mapping[str, tuple[str, l
 def _tracks(truth: Truth) -> Iterator[tuple[str, dict[str, str], Iterable[tuple[int, bool, list[float]]]]]:
     """Yield label, attributes and boxes of each track of CVAT."""
     for name, track in sorted(truth.tracks.items()):
-        yield track.category, {"id": str(name)}, _visible_boxes(track, truth.video)
+        if len(track.frames):
+            yield track.category, {"id": str(name)}, _visible_boxes(track, truth.video)
     for episode in truth.episodes:
         values = (episode.verb, str(episode.human), str(episode.object or 0), episode.object_name or "", ",".join(episode.difficulties))
         yield INTERACTION, dict(zip(_ATTRIBUTES, values, strict=True)), _episode_boxes(truth, episode)
