@@ -22,6 +22,8 @@ INSERT INTO episodes VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (source, event_id) DO UPDATE SET newest = excluded.newest, start = excluded.start, form = excluded.form
 WHERE excluded.newest >= newest
 """
+_CAMERA_PREFIX = "dev.edge-hoi.camera."
+"""Of events that are no part of an episode."""
 
 
 class EpisodeJoin:
@@ -93,7 +95,10 @@ class EpisodeJoin:
     def _rows(self, records: Iterable[Record]) -> Iterator[tuple[str, str, int, float, str]]:
         for record in records:
             try:
-                newest, episode = PastEpisode.of(json.loads(record.body))
+                document = json.loads(record.body)
+                if str(document.get("type")).startswith(_CAMERA_PREFIX):
+                    continue
+                newest, episode = PastEpisode.of(document)
             except _NOT_AN_EVENT as error:
                 raise DatasetError(
                     f"{record.file}, line {record.number}: expected an event ({error!r}); name what a sink, an outbox or "

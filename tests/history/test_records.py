@@ -7,6 +7,7 @@ import sqlite3
 
 import pytest
 from past_events import bodies, past_events, read_episodes, write_lines
+from sample_events import make_outage
 
 from edge_hoi.errors import DatasetError
 from edge_hoi.outbox import Outbox
@@ -200,3 +201,10 @@ def test_a_damaged_parquet_file_is_an_error(tmp_path):
     (tmp_path / "cut.parquet").write_bytes(b"PAR1" + bytes(100))
     with pytest.raises(DatasetError, match="cannot be read as Parquet"):
         read_episodes(tmp_path / "cut.parquet")
+
+
+def test_events_of_cameras_are_passed_over(tmp_path):
+    path = write_lines(tmp_path / "events.jsonl", *ALL)
+    up, down, _ = (Message.of(event).body for event in make_outage())
+    path.write_bytes(b"\n".join([up, path.read_bytes().rstrip(b"\n"), down, b""]))
+    assert summary(read_episodes(path)) == EXPECTED
