@@ -32,7 +32,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--output", type=Path, help="also write the tables to this file")
     arguments = parser.parse_args()
-    requests = {folder: _request(folder) for folder in arguments.folders}
+    requests = {}
+    for folder in arguments.folders:
+        compiled, inputs = compile_engine(folder, PERFORMANCE_HINT="LATENCY", INFERENCE_NUM_THREADS="1", PERF_COUNT="YES")
+        request = compiled.create_infer_request()
+        request.infer(inputs)
+        requests[folder] = request, inputs
     layers: dict[Path, dict[Layer, float]] = {folder: {} for folder in requests}
     seconds: dict[Path, list[float]] = {folder: [] for folder in requests}
     for _ in range(arguments.rounds):
@@ -57,21 +62,18 @@ def main() -> None:
         arguments.output.write_text(text + "\n")
 
 
-def _request(folder: Path) -> tuple[Any, dict[str, Any]]:
-    """Compile an engine with profiling; return its request after a first run, and the inputs of that."""
+def compile_engine(folder: Path, **options: str) -> tuple[Any, dict[str, Any]]:
+    """Compile an engine for the CPU as `OpenVinoEngine` does, with OpenVINO's options; return it and inputs."""
     manifest = read_manifest(folder)
     sizes = {"image": (3, manifest.input.height, manifest.input.width)}
     if manifest.input.clip_size is not None:
         sizes["clip_image"] = (3, manifest.input.clip_size, manifest.input.clip_size)
     with network_file(folder, manifest) as copy:
         model = read_network(copy, folder / MODEL_FILE, sizes, 1)
-    if engine_saturates(manifest):  # as `OpenVinoEngine` does
+    if engine_saturates(manifest):
         remove_activation_quantisers(model)
-    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": "1", "INFERENCE_PRECISION_HINT": "f32", "PERF_COUNT": "YES"}
-    request = openvino_core().compile_model(model, "CPU", options).create_infer_request()
-    inputs = random_inputs({name: TensorSpec((1, *size)) for name, size in sizes.items()})
-    request.infer(inputs)
-    return request, inputs
+    compiled = openvino_core().compile_model(model, "CPU", {**options, "INFERENCE_PRECISION_HINT": "f32"})
+    return compiled, dict(random_inputs({name: TensorSpec((1, *size)) for name, size in sizes.items()}))
 
 
 def _table(layers: dict[Layer, float]) -> list[str]:

@@ -1,6 +1,6 @@
 """Tables of the CPU benchmark, as Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,12 @@ from edge_hoi.lab.speed.benchmark_target import EAGER
 from edge_hoi.lab.speed.report import Footprint
 from edge_hoi.runtime.openvino_core import openvino_core
 
+FRAMES_IN_TURN = 4
+"""Frames of a run for each that is in flight, where there are several."""
+
+Results = Mapping[tuple[str, int], "Measured"]
+"""By engine and number of frames in flight."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -17,8 +23,8 @@ class Measured:
 
     Attributes:
         precision: Numeric precision that it really runs in.
-        seconds: Of each frame.
-        gate: Comparison with eager PyTorch; None for that itself.
+        seconds: Of each run.
+        gate: Comparison with eager PyTorch; None for that itself, and with several frames in flight.
         footprint: Memory, and seconds to open.
     """
 
@@ -28,17 +34,23 @@ class Measured:
     footprint: Footprint
 
 
-def speed_table(measured: Mapping[str, Measured]) -> list[str]:
-    """Format seconds a frame, with a note where another precision ran than was requested."""
+def one_at_a_time(measured: Results) -> dict[str, Measured]:
+    """Return the results with one frame in flight, by engine."""
+    return {name: each for (name, in_flight), each in measured.items() if in_flight == 1}
+
+
+def speed_table(measured: Results) -> list[str]:
+    """Format seconds a frame, one at a time, with a note where another precision ran than was requested."""
+    alone = one_at_a_time(measured)
     lines = [
         "| engine | runs in | median s | p5 s | p90 s | times eager, medians | times eager, p5 | times eager, p90 |",
         "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
-    percentiles = {name: np.percentile(each.seconds, [50, 5, 90]) for name, each in measured.items()}
+    percentiles = {name: np.percentile(each.seconds, [50, 5, 90]) for name, each in alone.items()}
     for name, values in percentiles.items():
         figures = [f"{value:.3f}" for value in values] + [f"{ratio:.2f}" for ratio in percentiles[EAGER] / values]
-        lines.append(f"| {name} | {measured[name].precision} | {' | '.join(figures)} |")
-    if measured["OpenVINO bf16"].precision != "bf16":
+        lines.append(f"| {name} | {alone[name].precision} | {' | '.join(figures)} |")
+    if alone["OpenVINO bf16"].precision != "bf16":
         has = ", ".join(openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         lines.append(
             f"\nThis CPU has no bf16 arithmetic (OpenVINO lists {has}): OpenVINO ran fp32 instead. That row does not measure "
@@ -47,33 +59,59 @@ def speed_table(measured: Mapping[str, Measured]) -> list[str]:
     return lines
 
 
-def share_table(measured: Mapping[str, Measured], peaks: Mapping[str, float | None], work: float, quantised: float) -> list[str]:
+def rates(measured: Results) -> Iterator[tuple[str, int, Measured, Sequence[float]]]:
+    """Yield each engine, its frames in flight, its results, and its frames a second: median, 5th and 95th percentile of the runs."""
+    for (name, in_flight), each in measured.items():
+        frames = 1 if in_flight == 1 else in_flight * FRAMES_IN_TURN
+        yield name, in_flight, each, (frames / np.percentile(each.seconds, [50, 95, 5])).tolist()
+
+
+def throughput_table(measured: Results) -> list[str]:
+    """Format frames a second, one at a time and with several in flight."""
+    lines = [
+        f"\nFrames a second, one after the other, and with several in flight, in runs of {FRAMES_IN_TURN} frames for each of them:\n",
+        "| engine | in flight | median | p5 | p95 | times eager, medians |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    eager = 1 / float(np.median(measured[EAGER, 1].seconds))
+    for name, in_flight, _, (median, least, most) in rates(measured):
+        lines.append(f"| {name} | {in_flight} | {median:.2f} | {least:.2f} | {most:.2f} | {median / eager:.2f} |")
+    return lines
+
+
+def share_table(measured: Results, peaks: Mapping[str, Sequence[float | None]], streams: int, work: float, quantised: float) -> list[str]:
     """Format each engine's share of the machine's peak.
 
     Args:
         measured: The engines.
-        peaks: Peak operations a second by precision; None where it is not available.
+        peaks: Peak operations a second by precision: of one product on all cores, and of `streams` at a time; None where it is not
+            available.
+        streams: As many as cores.
         work: Operations of an image.
         quantised: Those of them that the int8 engine does in INT8.
     """
-    best = ", ".join(f"{name} {peak / 1e9:.0f}" if peak else f"{name} not available" for name, peak in peaks.items())
+    best = {precision: max((peak for peak in found if peak), default=None) for precision, found in peaks.items()}
+    named = "; ".join(
+        f"{name} {' and '.join(f'{peak / 1e9:.0f}' for peak in found if peak) or 'not available'}" for name, found in peaks.items()
+    )
     text = (
         f"\nAn image takes {work / 1e9:.1f} GFLOP of convolutions and matrix products (a multiplication and an addition are two), "
         f"{quantised / work:.0%} of them in layers that int8 quantises; the rest, attention's inner products above all, is float. "
-        f"Large products of matrices reach, in OpenVINO on this machine, in GFLOP/s: {best}.\n"
+        f"Large products of matrices reach, in OpenVINO on this machine, in GFLOP/s, one at a time and {streams} at a time: {named}. "
+        "The larger is the peak.\n"
     )
     lines = [
         text,
-        "| engine | GFLOP/s | of the peak in | share of it |",
-        "|---|---:|---|---:|",
+        "| engine | in flight | GFLOP/s | of the peak in | share of it |",
+        "|---|---:|---:|---|---:|",
     ]
-    for name, each in measured.items():
-        reached, peak = work / float(np.median(each.seconds)), peaks[each.precision]
-        lines.append(f"| {name} | {reached / 1e9:.0f} | {each.precision} | {f'{reached / peak:.0%}' if peak else '-'} |")
+    for name, in_flight, each, (median, *_) in rates(measured):
+        reached, peak = work * median, best[each.precision]
+        lines.append(f"| {name} | {in_flight} | {reached / 1e9:.0f} | {each.precision} | {f'{reached / peak:.0%}' if peak else '-'} |")
     return lines
 
 
-def gate_table(measured: Mapping[str, Measured], frames: int) -> list[str]:
+def gate_table(measured: Results, frames: int) -> list[str]:
     """Format the accuracy gate's results."""
     text = (
         f"\nThe accuracy gate against eager PyTorch on {frames} frames of the embedded clip, with its default limits. Weights are random, "
@@ -84,7 +122,7 @@ def gate_table(measured: Mapping[str, Measured], frames: int) -> list[str]:
         "| engine | box error | score error | top triplets kept | distortion | passes |",
         "|---|---:|---:|---:|---:|---|",
     ]
-    for name, each in measured.items():
+    for name, each in one_at_a_time(measured).items():
         if each.gate:
             found = each.gate.measured
             lines.append(
@@ -94,7 +132,7 @@ def gate_table(measured: Mapping[str, Measured], frames: int) -> list[str]:
     return lines
 
 
-def memory_table(measured: Mapping[str, Measured]) -> list[str]:
+def memory_table(measured: Results) -> list[str]:
     """Format the cost of opening."""
     text = (
         "\nEach opened and run three times in a process of its own. Seconds from the engine's folder to an engine that is ready, hashes "
@@ -102,11 +140,11 @@ def memory_table(measured: Mapping[str, Measured]) -> list[str]:
     )
     lines = [
         text,
-        "| engine | seconds to open | adds MB | peak MB |",
-        "|---|---:|---:|---:|",
+        "| engine | in flight | seconds to open | adds MB | peak MB |",
+        "|---|---:|---:|---:|---:|",
     ]
-    for name, each in measured.items():
+    for (name, in_flight), each in measured.items():
         costs = each.footprint
         seconds = "-" if name == EAGER else f"{costs.opening_seconds:.1f}"
-        lines.append(f"| {name} | {seconds} | {costs.added_bytes / 1e6:.0f} | {costs.peak_bytes / 1e6:.0f} |")
+        lines.append(f"| {name} | {in_flight} | {seconds} | {costs.added_bytes / 1e6:.0f} | {costs.peak_bytes / 1e6:.0f} |")
     return lines

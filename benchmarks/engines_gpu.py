@@ -1,7 +1,8 @@
 """Measure engines of the published architecture on a GPU: `python benchmarks/engines_gpu.py --folder FOLDER [--output FILE]`.
 
 fp32, fp16 and INT8 of one backend beside PyTorch, eager in fp32 and 16 bits and compiled in 16 bits, by batch size, in turns in one run.
-Every run uploads its inputs and downloads its outputs. Then several cameras share each engine of reduced precision, from file to events.
+Every run uploads its inputs and downloads its outputs. In the largest batch there is fp16 on uint8 pixels, too, for what less to upload
+saves. Then several cameras share each engine of reduced precision, from file to events.
 Weights and INT8 ranges are random: neither changes the speed, and nothing follows for accuracy. `--variant tiny --backend openvino
 --device cpu` runs the same code on a CPU.
 """
@@ -31,6 +32,7 @@ from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.errors import EdgeHoiError
 from edge_hoi.export import KEEP_FLOAT, build_engine
 from edge_hoi.export.half import to_half
+from edge_hoi.export.pixel_input import with_input
 from edge_hoi.export.quantise import inputs_of, layers_to_quantise, quantise
 from edge_hoi.model import VARIANTS, LastLayer
 from edge_hoi.model.reference_weights import untrained_checkpoint
@@ -42,6 +44,7 @@ from edge_hoi.telemetry import time_interleaved
 from edge_hoi.vocabulary import load_vocabulary
 
 PRECISIONS = ("fp32", "fp16", "int8")
+PIXELS = "fp16-uint8"
 INT8_RANGE = 4.0
 WARM_UP, RUNS_PER_TURN = 5, 10
 
@@ -102,12 +105,18 @@ def build(variant: str, size: tuple[int, int], folder: Path) -> torch.nn.Module:
     model = onnx.load(folder / "fp32" / MODEL_FILE)
     layers = layers_to_quantise(model, KEEP_FLOAT)
     ranges = dict.fromkeys(inputs_of(model, layers).values(), INT8_RANGE)
-    for precision, make in {"fp16": lambda: to_half(model), "int8": lambda: quantise(model, ranges, layers)}.items():
-        log(f"writing {precision}")
-        shutil.rmtree(folder / precision, ignore_errors=True)
-        shutil.copytree(folder / "fp32", folder / precision)
-        onnx.save(make(), folder / precision / MODEL_FILE)
-        finish_folder(folder / precision, manifest.model_copy(update={"precision": precision}))
+    pixels = manifest.input.model_copy(update={"image_type": "uint8"})
+    half = to_half(model)
+    for name, reduced, precision, described in (
+        ("fp16", half, "fp16", manifest.input),
+        ("int8", quantise(model, ranges, layers), "int8", manifest.input),
+        (PIXELS, with_input(half, pixels), "fp16", pixels),
+    ):
+        log(f"writing {name}")
+        shutil.rmtree(folder / name, ignore_errors=True)
+        shutil.copytree(folder / "fp32", folder / name)
+        onnx.save(reduced, folder / name / MODEL_FILE)
+        finish_folder(folder / name, manifest.model_copy(update={"precision": precision, "input": described}))
     return LastLayer(checkpoint.model).eval()
 
 
@@ -124,7 +133,7 @@ def measure(network: torch.nn.Module, arguments: argparse.Namespace) -> list[str
     for batch in arguments.batch:
         with ExitStack() as cleanup:
             engines = {}
-            for precision in PRECISIONS:
+            for precision in (*PRECISIONS, *([PIXELS] if batch == max(arguments.batch) else [])):
                 log(f"opening {precision} for batches of {batch}")
                 engines[precision] = cleanup.enter_context(
                     open_engine(
@@ -135,11 +144,11 @@ def measure(network: torch.nn.Module, arguments: argparse.Namespace) -> list[str
                         cache_folder=arguments.folder / "plans",
                     )
                 )
-            inputs = random_inputs(engines["fp32"].inputs, batch)
             log(f"measuring batches of {batch}")
-            runs: dict[str, Run] = {**baselines, **{f"{arguments.backend} {name}": engine.run for name, engine in engines.items()}}
+            runs = {name: partial(run, random_inputs(engines["fp32"].inputs, batch)) for name, run in baselines.items()}
+            runs |= {f"{arguments.backend} {name}": partial(each.run, random_inputs(each.inputs, batch)) for name, each in engines.items()}
             seconds = time_interleaved(
-                {name: partial(run, inputs) for name, run in runs.items()},
+                runs,
                 rounds=arguments.rounds,
                 runs_per_turn=RUNS_PER_TURN,
                 warm_up=WARM_UP,
@@ -185,7 +194,7 @@ def camera_table(arguments: argparse.Namespace, peaks: Mapping[str, float]) -> l
         "| precision | frames a second in total | slowest and fastest camera | engine alone, best batch | share |",
         "|---|---:|---:|---:|---:|",
     ]
-    for precision in PRECISIONS[1:]:
+    for precision in (*PRECISIONS[1:], PIXELS):
         log(f"{arguments.cameras} cameras on {precision}")
         total, each = run_cameras(arguments, arguments.folder / precision)
         lines.append(

@@ -29,6 +29,7 @@ class BenchmarkTarget:
         backend: What runs it; `torch` runs the network that the engine was built from, eagerly.
         input_size: `(H, W)` in pixels.
         precision_hint: See `open_engine`; eager PyTorch stays in fp32.
+        max_requests: How many runs the engine computes at the same time.
     """
 
     name: str
@@ -38,6 +39,7 @@ class BenchmarkTarget:
     device: Device
     input_size: tuple[int, int]
     precision_hint: PrecisionHint | None = None
+    max_requests: int = 1
 
     @property
     def architecture(self) -> str:
@@ -56,6 +58,7 @@ class BenchmarkTarget:
             self.manifest,
             backend=self.backend,
             max_batch=max_batch,
+            max_requests=self.max_requests,
             device=self.device,
             precision_hint=self.precision_hint,
             keeps_plans=False,
