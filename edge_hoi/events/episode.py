@@ -41,7 +41,6 @@ class Episode:
         merged_track_ids: Earlier tracks of the same person or object.
         last_event: The latest event; None until the episode starts.
         last_event_seconds: When that event was emitted.
-        detected_seconds: When person and object were both last detected.
         boxes_at: The frame of `boxes`.
         boxes: The boxes at the start, if `boxes_at` is `first`.
         human_changes: Changes of the person's track, the newest ones.
@@ -69,7 +68,6 @@ class Episode:
     merged_track_ids: tuple[int, ...] = ()
     last_event: Event | None = None
     last_event_seconds: float = 0.0
-    detected_seconds: float = 0.0
     boxes_at: FrameInfo | None = None
     boxes: EpisodeBoxes | None = None
     human_changes: tuple[HumanChange, ...] = ()
@@ -94,7 +92,6 @@ class Episode:
             self.miss(elapsed)
         else:
             self.smoothed += -math.expm1(-elapsed / self.settings.smoothing_seconds) * (score - self.smoothed)
-            self.detected_seconds = frame.info.seconds
         seconds = frame.info.seconds
         self.peak = max(self.peak, self.smoothed)
         if self.smoothed < self.settings.enter:
@@ -134,13 +131,24 @@ class Episode:
 
     def find_absence(self, frame: TrackedFrame) -> Absence:
         """Find out why there has been no evidence since `last`, as of this frame."""
-        pairs = ((self.key[0], self.human), (self.key[1], self.object))
-        boxes = [frame.participants.get(track_id, before).box for track_id, before in pairs if before and track_id not in frame.seen]
-        last = self.last.seconds
-        if not boxes or 2 * (self.detected_seconds - last) >= frame.info.seconds - last:
-            return Absence.STOPPED
-        is_at_edge = any(min(box) <= _EDGE or max(box) >= 1 - _EDGE for box in boxes)
-        return Absence.LEFT_FRAME if is_at_edge else Absence.HIDDEN
+        now, last = frame.info.moment.pts_seconds, self.last.moment.pts_seconds
+        for track_id, before in ((self.key[0], self.human), (self.key[1], self.object)):
+            track = frame.tracks.get(track_id)
+            if before and (track is None or track.last_seen < (last + now) / 2):
+                return Absence.LEFT_FRAME if self._is_out(before, track) else Absence.HIDDEN
+        return Absence.STOPPED
+
+    def _is_out(self, before: Participant, track: Track | None) -> bool:
+        """Check whether a box is at the left or right edge of the frame, or its centre where it is expected by now is above or below.
+
+        A box that only touches the upper or lower edge is that of somebody close to the camera.
+        """
+        left, _, right, _ = before.box
+        if track is not None:
+            left, right = (float(edge) / self.last.frame_width for edge in track.box[::2])
+            if not 0 <= float(track.box[1] + track.box[3]) / 2 <= self.last.frame_height:
+                return True
+        return left <= _EDGE or right >= 1 - _EDGE
 
     def unblock(self) -> None:
         """Move the start to the end of the episode that blocked this one: earlier evidence belongs to that one."""

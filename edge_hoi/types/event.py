@@ -29,8 +29,8 @@ class EndReason(StrEnum):
 class Absence(StrEnum):
     """What was the matter with an episode that ended as `EndReason.ABSENT`.
 
-    `stopped`: person and object were still detected. `left_frame`: one of them was not, and was last seen at the edge of the frame.
-    `hidden`: likewise, within the frame. `no_frames`: none came for longer than its patience.
+    `stopped`: person and object were still detected. `left_frame`: one of them was not, and is expected at the edge of the frame or
+    beyond. `hidden`: likewise, within the frame. `no_frames`: none came for longer than its patience.
     """
 
     STOPPED = "stopped"

@@ -11,7 +11,7 @@ from edge_hoi.events import EpisodeSettings, VerbSettings
 from edge_hoi.types import Absence, EndReason, EpisodeBoxes, HumanChange, Moment, Phase
 
 RIDER = (1, HUMAN, 2, OBJECT, RIDE, 0.8)
-BESIDE = (1, HUMAN, 2, OBJECT, NO_INTERACTION, 0.9)
+RIDING = [(HUMAN, OBJECT, RIDE, 0.8)]
 
 
 def play(rows_at, *, settings=None, seconds=8, looks=None, lost=(0.0, 0.0)):
@@ -32,36 +32,52 @@ def ended(events):
     ("until", "again", "absence"), [(2.875, 9, Absence.STOPPED), (2.75, 9, Absence.HIDDEN), (2.125, 3.625, Absence.STOPPED)]
 )
 def test_an_interaction_stopped_if_both_were_still_detected(until, again, absence):
-    def rows_at(pts):
-        return [RIDER] if pts <= 2 else [BESIDE] if pts <= until or pts >= again else []
+    def script(pts):
+        return RIDING if pts <= 2 else [(HUMAN, OBJECT, NO_INTERACTION, 0.9)] if pts <= until or pts >= again else []
 
-    (end,) = ended(play(rows_at))
+    (end,) = ended(play_tracked(script, times(8, 6)))
     assert (end.end_reason, end.absence, end.end.pts_seconds) == (EndReason.ABSENT, absence, 2.0)
 
 
-@pytest.mark.parametrize(("left", "absence"), [(12, Absence.LEFT_FRAME), (13, Absence.HIDDEN)])
-def test_who_was_last_seen_at_the_edge_has_left_the_frame(left, absence):
+@pytest.mark.parametrize(
+    ("box", "absence"),
+    [
+        ((12, 100, 92, 300), Absence.LEFT_FRAME),
+        ((13, 100, 93, 300), Absence.HIDDEN),
+        ((547, 100, 627, 300), Absence.HIDDEN),
+        ((548, 100, 628, 300), Absence.LEFT_FRAME),
+        ((100, 0, 180, 360), Absence.HIDDEN),  # somebody close to the camera
+    ],
+)
+def test_who_was_last_seen_at_the_left_or_right_edge_has_left_the_frame(box, absence):
     """The edge is 2 % of the frame: 12.8 pixels."""
-    rider = (1, moved(HUMAN, left - HUMAN[0]), 2, moved(OBJECT, 100), RIDE, 0.8)
-    (end,) = ended(play(lambda pts: [rider] if pts <= 2 else []))
+    (end,) = ended(play(lambda pts: [(1, box, 2, OBJECT, RIDE, 0.8)] if pts <= 2 else []))
     assert end.absence is absence
 
 
 def test_an_object_alone_can_be_hidden():
-    rider, alone = (1, HUMAN, 2, OBJECT, RIDE, 0.8), (1, HUMAN, 5, moved(OBJECT, 300), NO_INTERACTION, 0.9)
-    (end,) = ended(play(lambda pts: [rider] if pts <= 2 else [alone]))
+    alone = (1, HUMAN, 5, moved(OBJECT, 300), NO_INTERACTION, 0.9)
+    (end,) = ended(play(lambda pts: [RIDER] if pts <= 2 else [alone]))
     assert end.absence is Absence.HIDDEN
 
 
-@pytest.mark.parametrize(("speed", "absence"), [(-80, Absence.LEFT_FRAME), (20, Absence.HIDDEN)])
-def test_a_tracked_person_who_leaves_is_told_from_one_who_is_hidden(speed, absence):
-    """The person is not detected any more once half of the box is out of the frame, or from 2 s on."""
-
-    def script(pts):
-        human = moved(HUMAN, speed * pts)
-        return [(human, moved(OBJECT, speed * pts), RIDE, 0.8)] if pts < 2 and human[0] + human[2] > 0 else []
-
-    (end,) = ended(play_tracked(script, times(8, 6)))
+@pytest.mark.parametrize(
+    ("x", "y", "absence"),
+    [
+        (-80, 0, Absence.LEFT_FRAME),
+        (20, 0, Absence.HIDDEN),
+        (0, 60, Absence.LEFT_FRAME),
+        (0, 20, Absence.HIDDEN),
+        (0, -80, Absence.LEFT_FRAME),
+    ],
+)
+def test_a_tracked_person_who_leaves_is_told_from_one_who_is_hidden(x, y, absence):
+    """Neither person nor object is detected after 2 s; by the end of the episode they have moved on by 1.6 s."""
+    (end,) = ended(
+        play_tracked(
+            lambda pts: [(moved(HUMAN, x * pts, y * pts), moved(OBJECT, x * pts, y * pts), RIDE, 0.8)] if pts < 2 else [], times(8, 6)
+        )
+    )
     assert end.absence is absence
 
 
