@@ -128,7 +128,7 @@ class SourceConfig(Section):
     """One camera, video file, stream address, capture device, or folder of images."""
 
     url: Annotated[Location, BeforeValidator(_without_spaces)] = Field(
-        description="File, folder, rtsp://, http(s)://, a device such as /dev/video0, or - for standard input"
+        description="File, folder, rtsp(s)://, rtmp(s)://, http(s)://, a device such as /dev/video0, or - for standard input"
     )
     id: Identifier | None = Field(None, description="Name of the camera in events; derived from the URL if absent")
     mode: Literal["auto", "live", "lossless"] = Field(
@@ -162,7 +162,9 @@ class SourceConfig(Section):
         None, description="Decode in a process of its own with at most this much memory, such as 512MB; if absent, in this process"
     )
     max_pixels: int = Field(MAX_PIXELS, ge=1, le=1 << 28, description="Larger frames are dropped and counted, not decoded; 8K if absent")
-    tls_verify: bool = Field(True, description="false: trust any server of an https:// or rtsps:// address, whatever its certificate")
+    tls_verify: bool = Field(
+        True, description="false: trust any server of an https://, rtsps:// or rtmps:// address, whatever its certificate"
+    )
     ca_file: Location | None = Field(None, description="Authorities (PEM) that are trusted instead of the system's")
     allowed_hosts: tuple[str, ...] = Field(
         (), max_length=64, description="Hosts, besides its own, that the source's playlists and redirects may lead to"

@@ -31,7 +31,7 @@ SourceOption = Annotated[
         "--source",
         "-s",
         callback=read_sources,
-        help="Video file, rtsp:// or http(s):// address, /dev/videoN, or folder of images. May be given several times; "
+        help="Video file, rtsp://, rtmp:// or http(s):// address, /dev/videoN, or folder of images. May be given several times; "
         "${NAME} in it is the environment variable NAME, or the text of the file that NAME_FILE names.",
     ),
 ]

@@ -151,13 +151,6 @@ class Connection:
             self.transport.close()
 
 
-def file_connection(url: str, max_pixels: int = MAX_PIXELS, is_stopped: Callable[[], bool] = lambda: False) -> Connection:
-    """Return the connection of a local file by its path or `file://` URL."""
-    # The prefix makes FFmpeg read it as a path: it would read `a:b.mp4` as protocol `a`. The timeouts have no effect on files.
-    location = f"file:{local_path(url).absolute()}"
-    return Connection(url, SourceKind.FILE, location, 10.0, 10.0, max_pixels=max_pixels, is_stopped=is_stopped)
-
-
 def open_container(connection: Connection) -> InputContainer:
     """Open a container, or raise `SourceError`."""
     connection.allow(connection.open_timeout_seconds)

@@ -25,8 +25,8 @@ def with_credentials(url: str, username: str | None, password: str | None, passw
         return url
     kind = source_kind(url)
     scheme, separator, rest = url.partition("://")
-    if kind not in (SourceKind.RTSP, SourceKind.HTTP) or "@" in rest.partition("/")[0]:
-        cause = "a username or a password apart from the URL is for rtsp and http addresses without their own"
+    if not kind.is_network or "@" in rest.partition("/")[0]:
+        cause = "a username or a password apart from the URL is for rtsp, rtmp and http addresses without their own"
         raise source_error(url, kind, "unsupported", cause, "write one of them only")
     if password_file is not None:
         password = _text_of(password_file, url, kind)

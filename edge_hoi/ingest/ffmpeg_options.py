@@ -22,6 +22,7 @@ _FORMATS = {
     SourceKind.STDIN: _CONTAINERS,
     SourceKind.HTTP: f"{_CONTAINERS},hls",
     SourceKind.RTSP: "rtsp",
+    SourceKind.RTMP: "flv",
     SourceKind.DEVICE: "v4l2",
 }
 _PROTOCOLS = {
@@ -29,6 +30,7 @@ _PROTOCOLS = {
     SourceKind.STDIN: "none",
     SourceKind.HTTP: "none",
     SourceKind.RTSP: "tcp,udp,rtp",
+    SourceKind.RTMP: "rtmp,tcp",
     SourceKind.DEVICE: "file",
 }
 _OPTIONS_OF_HLS = {"http_persistent": "0", "http_multiple": "0"}  # else it aborts the process without connections of FFmpeg's own

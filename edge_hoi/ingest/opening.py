@@ -8,11 +8,12 @@ from typing import Literal
 
 from edge_hoi.config_types import Decoder, Deinterlace
 from edge_hoi.ingest.byte_stream import ByteStream
-from edge_hoi.ingest.connection import Connection, file_connection
+from edge_hoi.ingest.connection import Connection, Transport
 from edge_hoi.ingest.credentials import with_credentials
 from edge_hoi.ingest.http_client import HttpClient
 from edge_hoi.ingest.images import ImageSource
 from edge_hoi.ingest.remote_access import RemoteAccess, uses_tls
+from edge_hoi.ingest.rtmp_relay import RtmpRelay, server_address
 from edge_hoi.ingest.rtsp_relay import RtspRelay
 from edge_hoi.ingest.source import Source
 from edge_hoi.ingest.source_errors import source_error
@@ -22,6 +23,16 @@ from edge_hoi.ingest.watchdog import Watchdog
 from edge_hoi.types import MAX_PIXELS, PacketListener
 
 _logger = logging.getLogger(__name__)
+
+_TRANSPORTS: dict[SourceKind, Callable[[str, RemoteAccess], Transport]] = {
+    SourceKind.HTTP: HttpClient,
+    SourceKind.RTSP: RtspRelay,
+    SourceKind.RTMP: RtmpRelay,
+}
+# Estimating the rate from 2 frames instead of 20 opens a stream 0.6 s earlier at 28 fps. `nobuffer` is not used: it drops the first packets
+# including the key frame, so the first image comes one key frame interval later. Packets that are buffered while opening are decoded much
+# faster than they were sent, so they add no lasting latency. Of RTMP, FFmpeg waits so long for sound, which cameras may not have.
+_OPTIONS = {SourceKind.RTSP: {"fpsprobesize": "2"}, SourceKind.RTMP: {"fpsprobesize": "2", "analyzeduration": "2000000"}}
 
 
 def open_source(
@@ -54,10 +65,11 @@ def open_source(
     """Open a video file, camera, stream, image or folder of images.
 
     Args:
-        url: A path, or a URL with `file`, `rtsp`, `rtsps`, `http` or `https`; `/dev/videoN` for a V4L2 device; `-` for standard input.
+        url: A path, or a URL with `file`, `rtsp`, `rtsps`, `rtmp`, `rtmps`, `http` or `https`; `/dev/videoN` for a V4L2 device; `-` for
+            standard input.
         source_id: Name of the source in its frames.
-        is_live: Whether frames arrive as they are captured. None: RTSP and devices are live, files, images and standard input are not, HTTP
-            is live where it declares no length.
+        is_live: Whether frames arrive as they are captured. None: RTSP, RTMP and devices are live, files, images and standard input are
+            not, HTTP is live where it declares no length.
         target_fps: Process at most this many frames per second, by media time; None for all.
         rtsp_transport: UDP loses packets under load, TCP does not.
         open_timeout_seconds: Longest wait until a network source or a device is open.
@@ -91,6 +103,8 @@ def open_source(
         password_place = f"username and password_file {password_file}"
     url = with_credentials(url, username, password, password_file)
     kind = source_kind(url)
+    if follow_seconds is not None and kind is not SourceKind.FILE:
+        raise source_error(url, kind, "unsupported", "follow_seconds is for files of video", "leave it out")
     if kind in (SourceKind.FOLDER, SourceKind.IMAGE):
         return ImageSource(
             url,
@@ -101,58 +115,40 @@ def open_source(
             max_pixels=max_pixels,
             is_stopped=is_stopped,
         )
-    if follow_seconds is not None and kind is not SourceKind.FILE:
-        raise source_error(url, kind, "unsupported", "follow_seconds is for files of video", "leave it out")
+    connection = Connection(
+        url,
+        kind,
+        str(local_path(url)),
+        open_timeout_seconds,
+        read_timeout_seconds,
+        options=_OPTIONS.get(kind, {}) | ({"rtsp_transport": rtsp_transport} if kind is SourceKind.RTSP else {}),
+        max_pixels=max_pixels,
+        is_stopped=is_stopped,
+        decoder=decoder,
+        deinterlace=deinterlace,
+        video_stream=video_stream,
+        least_size=least_size,
+    )
     if kind is SourceKind.STDIN or follow_seconds is not None:
         stream = ByteStream(url, kind, follow_seconds=follow_seconds or 0.0, is_stopped=is_stopped)
-        connection = Connection(
-            url,
-            kind,
-            stream.location,
-            open_timeout_seconds,
-            read_timeout_seconds,
-            transport=stream,
-            max_pixels=max_pixels,
-            is_stopped=is_stopped,
-        )
+        connection = replace(connection, transport=stream)
     elif kind is SourceKind.FILE:
-        connection = file_connection(url, max_pixels, is_stopped)
+        # The prefix makes FFmpeg read it as a path: it would read `a:b.mp4` as protocol `a`.
+        connection = replace(connection, location=f"file:{local_path(url).absolute()}")
     elif kind is SourceKind.DEVICE:
-        connection = Connection(
-            url,
-            kind,
-            str(local_path(url)),
-            open_timeout_seconds,
-            read_timeout_seconds,
-            format="v4l2",
-            max_pixels=max_pixels,
-            is_stopped=is_stopped,
-            watchdog=Watchdog(lambda: None, is_stopped),
-        )
+        connection = replace(connection, format="v4l2", watchdog=Watchdog(lambda: None, is_stopped))
     else:
         access = RemoteAccess(url, allowed_hosts=allowed_hosts, tls_verify=tls_verify, ca_file=ca_file, password_place=password_place)
         if not tls_verify and uses_tls(url):
             _logger.warning("%s: the server's certificate is not verified, because tls_verify is false", source_id)
-        # Estimating the rate from 2 frames instead of 20 opens the stream 0.6 s earlier at 28 fps. `nobuffer` is not used: it drops the
-        # first packets including the key frame, so the first image comes one key frame interval later. Packets that are buffered while
-        # opening are decoded much faster than they were sent, so they add no lasting latency.
-        connection = Connection(
-            url,
-            kind,
-            url,
-            open_timeout_seconds,
-            read_timeout_seconds,
-            options={"rtsp_transport": rtsp_transport, "fpsprobesize": "2"} if kind is SourceKind.RTSP else {},
-            transport=HttpClient(url, access) if kind is SourceKind.HTTP else RtspRelay(url, access),
+        connection = replace(
+            connection,
+            options=connection.options | ({"rtmp_tcurl": server_address(url)} if kind is SourceKind.RTMP else {}),
+            transport=_TRANSPORTS[kind](url, access),
             is_tls_verified=tls_verify if uses_tls(url) else None,
-            max_pixels=max_pixels,
-            is_stopped=is_stopped,
             watchdog=Watchdog(access.abort, is_stopped),
         )
+    connection.options.update(ffmpeg_options or {})
     if is_live is None and kind is not SourceKind.HTTP:
         is_live = kind not in (SourceKind.FILE, SourceKind.STDIN)
-    options = connection.options | dict(ffmpeg_options or {})
-    connection = replace(
-        connection, options=options, decoder=decoder, deinterlace=deinterlace, video_stream=video_stream, least_size=least_size
-    )
     return VideoSource(connection, source_id=source_id, is_live=is_live, target_fps=target_fps, recorded_at=recorded_at, listener=listener)

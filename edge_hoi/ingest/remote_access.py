@@ -18,8 +18,8 @@ from edge_hoi.ingest.source_errors import source_error
 from edge_hoi.ingest.url import source_kind
 from edge_hoi.masking import mask_url
 
-_TLS_SCHEMES = frozenset({"https", "rtsps"})
-_SCHEMES = {"http": ("http", "https"), "https": ("https",), "rtsp": ("rtsp", "rtsps"), "rtsps": ("rtsps",)}
+_TLS_SCHEMES = frozenset({"https", "rtsps", "rtmps"})
+_SCHEMES = {"http": ("http", "https"), "https": ("https",), "rtsp": ("rtsp", "rtsps"), "rtsps": ("rtsps",), "rtmp": (), "rtmps": ()}
 """The schemes that a source of a scheme may lead to."""
 
 _CODE_OF_STATUS = {401: "unauthorized", 403: "unauthorized", 404: "not_found", 410: "not_found"}

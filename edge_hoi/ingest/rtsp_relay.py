@@ -6,20 +6,18 @@ So until it plays, it gets only what `RtspMessages` has read. Certificates are v
 
 import select
 import socket
-import ssl
 import threading
 from contextlib import suppress
 from urllib.parse import urlsplit, urlunsplit
 
 from edge_hoi.errors import SourceError
+from edge_hoi.ingest.relay_sockets import CHUNK_BYTES, SEND_SECONDS, ready, receive
 from edge_hoi.ingest.remote_access import RemoteAccess, uses_tls
 from edge_hoi.ingest.rtsp_messages import RtspMessages
 from edge_hoi.ingest.rtsp_requests import RtspRequests
 
 _PORT, _TLS_PORT = 554, 322
 _MAX_REDIRECTS = 5
-_CHUNK_BYTES = 1 << 16
-_SEND_SECONDS = 10.0
 
 
 class RtspRelay:
@@ -103,20 +101,20 @@ class RtspRelay:
         messages = RtspMessages(_address(server))
         owes_reply = True
         while True:
-            ready = _ready(poll, server)
-            if client.fileno() in ready:
-                sent = client.recv(_CHUNK_BYTES)
+            readable = ready(poll, server)
+            if client.fileno() in readable:
+                sent = client.recv(CHUNK_BYTES)
                 if not sent:
                     return
                 request = requests.take(sent)
                 messages.has_ended = messages.has_ended or request.startswith(b"TEARDOWN ")  # its reply changes nothing
                 owes_reply = not messages.has_ended
                 messages.is_last = messages.is_last or request.startswith(b"PLAY ")
-                server.settimeout(_SEND_SECONDS)
+                server.settimeout(SEND_SECONDS)
                 with suppress(ConnectionError):  # which receiving tells
                     server.sendall(request)
-            if server.fileno() in ready:
-                data = _receive(server)
+            if server.fileno() in readable:
+                data = receive(server)
                 if data is None:
                     continue
                 if not data:
@@ -148,21 +146,3 @@ def _address(server: socket.socket) -> str:
     with suppress(OSError):
         return socket.getnameinfo(server.getpeername(), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
     return ""
-
-
-def _ready(poll: select.poll, server: socket.socket) -> set[int]:
-    """Wait until something can be read, and return the descriptors of which."""
-    if isinstance(server, ssl.SSLSocket) and server.pending() > 0:
-        return {server.fileno()}
-    return {descriptor for descriptor, _ in poll.poll()}
-
-
-def _receive(server: socket.socket) -> bytes | None:
-    """Return what has arrived; none at the end or if the connection broke, None if it was only a message of TLS."""
-    server.settimeout(0)
-    try:
-        return server.recv(_CHUNK_BYTES)
-    except (ssl.SSLWantReadError, BlockingIOError):
-        return None
-    except OSError:
-        return b""

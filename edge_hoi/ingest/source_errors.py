@@ -74,14 +74,13 @@ def source_error(url: str, kind: SourceKind, code: str, cause: str | None = None
         cause: Replaces the default cause of this code.
         fix: Replaces the default fix of this code.
     """
-    is_network = kind in (SourceKind.RTSP, SourceKind.HTTP)
-    texts = _CAUSE_AND_FIX_OF_STREAM if is_network else _CAUSE_AND_FIX_OF_FILE
+    texts = _CAUSE_AND_FIX_OF_STREAM if kind.is_network else _CAUSE_AND_FIX_OF_FILE
     if kind is SourceKind.STDIN:
         texts = texts | _CAUSE_AND_FIX_OF_STDIN
     default_cause, default_fix = texts[code]
     if code == "not_found" and url.isdecimal():
         default_fix = f"for a webcam use /dev/video{int(url)}"
-    if is_network and "@" in url and code in ("unauthorized", "unreachable", "not_found"):
+    if kind.is_network and "@" in url and code in ("unauthorized", "unreachable", "not_found"):
         default_fix += "; in a password there, write @ as %40, / as %2F and % as %25"
     message = f"Cannot read {mask_url(url)}: {cause or default_cause}; {fix or default_fix}."
     return SourceError(message, code=code, is_retryable=code in _RETRYABLE)
@@ -106,6 +105,8 @@ def ffmpeg_source_error(error: av.FFmpegError, url: str, kind: SourceKind) -> So
         url: The source, with its secrets.
         kind: The kind of the source.
     """
+    if isinstance(error, av.error.ProtocolNotFoundError):
+        return source_error(url, kind, "unsupported", f"this FFmpeg cannot read {kind}", "use PyAV's own FFmpeg, or restream it as RTSP")
     code = _code_of(error, kind)
     if code == "not_video" and kind in (SourceKind.FILE, SourceKind.IMAGE):
         return unreadable_file_error(url, kind)
@@ -123,8 +124,7 @@ def unreadable_file_error(url: str, kind: SourceKind) -> SourceError:
 
 
 def _code_of(error: av.FFmpegError, kind: SourceKind) -> str:
-    is_network = kind in (SourceKind.RTSP, SourceKind.HTTP)
-    if is_network and isinstance(error, av.error.PermissionError):  # -1, by which FFmpeg's RTSP says that the connection broke
+    if kind.is_network and isinstance(error, av.error.PermissionError):  # -1, by which FFmpeg's RTSP and RTMP say that the connection broke
         return "unreachable"
     for types, code in _CODE_OF_ERROR:
         if isinstance(error, types):

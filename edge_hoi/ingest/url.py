@@ -32,11 +32,17 @@ class SourceKind(StrEnum):
     IMAGE = "image"
     DEVICE = "device"
     RTSP = "rtsp"
+    RTMP = "rtmp"
     HTTP = "http"
     STDIN = "stdin"
 
+    @property
+    def is_network(self) -> bool:
+        """Whether a server sends it."""
+        return self in (SourceKind.RTSP, SourceKind.RTMP, SourceKind.HTTP)
 
-_KIND_OF_SCHEME = {"rtsp": SourceKind.RTSP, "rtsps": SourceKind.RTSP, "http": SourceKind.HTTP, "https": SourceKind.HTTP}
+
+_KIND_OF_SCHEME = {scheme: kind for kind in SourceKind if kind.is_network for scheme in (kind.value, f"{kind.value}s")}
 
 
 def local_path(url: str) -> Path:
@@ -56,7 +62,7 @@ def _is_file_url(url: str) -> bool:
 
 
 def source_kind(url: str) -> SourceKind:
-    """Return the kind of a URL (`rtsp`, `rtsps`, `http`, `https`, `file`), or of a path to a file, image folder or V4L2 device, or of `-`.
+    """Return the kind of a URL, of a path to a file, image folder or V4L2 device, or of `-`.
 
     Raises:
         SourceError: `unsupported`, for another scheme.
@@ -66,8 +72,8 @@ def source_kind(url: str) -> SourceKind:
         kind = _KIND_OF_SCHEME.get(scheme.lower())
         if kind is None:
             raise SourceError(
-                f"Cannot read {mask_url(url)}: a source is a file, a folder, /dev/videoN, or a URL with rtsp, rtsps, http or https, "
-                f"not {scheme}; restream it as one of these.",
+                f"Cannot read {mask_url(url)}: a source is a file, a folder, /dev/videoN, -, or a URL with {', '.join(_KIND_OF_SCHEME)}, "
+                f"not {scheme}; restream it as one of these, or pipe it: ffmpeg -i ADDRESS -c copy -f mpegts - | edge-hoi run -.",
                 code="unsupported",
                 is_retryable=False,
             )

@@ -19,7 +19,7 @@ def test_kind_follows_from_scheme_suffix_and_file_system(tmp_path):
 
 
 def test_unknown_scheme_is_refused_with_the_known_ones():
-    with pytest.raises(SourceError, match=r"udp://admin:\*\*\*@239\.0\.0\.1.*rtsp, rtsps, http or https") as caught:
+    with pytest.raises(SourceError, match=r"udp://admin:\*\*\*@239\.0\.0\.1.*rtsp, rtsps, rtmp, rtmps, http, https, not udp") as caught:
         source_kind(f"udp://admin:{CANARY}@239.0.0.1")
     assert caught.value.code == "unsupported"
     assert not caught.value.is_retryable
