@@ -151,3 +151,18 @@ def test_counts_are_published_again_to_a_broker_that_has_lost_them(start_broker)
         received = {message.topic.rpartition("/")[2]: message.payload for message in listener.received()}
         listener.stop()
     assert {name: int(received[name]) for name in ("person", "bicycle", "cup", "all")} == {"person": 2, "bicycle": 1, "cup": 1, "all": 4}
+
+
+def test_an_old_event_that_is_delivered_again_begins_no_review(start_broker):
+    broker = start_broker()
+    listener = Listener(broker.port, "frigate/reviews")
+    first, second = make_episode(0, event_id=RIDE), make_episode(0, event_id=HOLD)
+    messages = [Message.of(event, position) for position, event in enumerate([*first, *second], 1)]
+    with make_sink(broker) as sink:
+        sink.deliver(messages[:2])
+        sink.deliver(messages[:1])
+        sink.deliver(messages[2:])
+        received = [json.loads(message.payload) for message in listener.received()]
+    listener.stop()
+    assert [message["type"] for message in received] == ["new", "end", "new", "end"]
+    assert [message["after"]["data"]["detections"] for message in received] == [[RIDE], [RIDE], [HOLD], [HOLD]]

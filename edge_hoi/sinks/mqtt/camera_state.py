@@ -41,9 +41,13 @@ class CameraStates:
         """The newest event of every open episode by their `event_id`."""
         return self._episodes
 
+    def is_old(self, message: Message) -> bool:
+        """Return whether a message was delivered before, and comes again."""
+        return 0 < message.position <= self._newest_position
+
     def update(self, message: Message) -> None:
         """Apply a delivered event; an old event that is delivered again does not reopen its episode."""
-        if message.position and message.position <= self._newest_position:
+        if self.is_old(message):
             return
         self._newest_position = max(self._newest_position, message.position)
         event = message.event

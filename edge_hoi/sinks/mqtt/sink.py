@@ -164,9 +164,9 @@ class MqttSink(Sink):
                 publications.append(Publication(topics.events(message.camera), message.body, content_type=CLOUDEVENTS))
             elif isinstance(event := message.event, Event):
                 publications.append(Publication(topics.events(message.camera), frigate.render_message(event, episodes.get(event.event_id))))
-                reviews[event.camera], review = advance(reviews.get(event.camera), event)
-                if review is not None:
-                    publications.append(Publication(topics.reviews, review))
+                if not self._states.is_old(message):
+                    reviews[event.camera], review = advance(reviews.get(event.camera), event)
+                    publications += [Publication(topics.reviews, review)] if review is not None else []
                 episodes[event.event_id] = event
             rendered.append(publications)
         return rendered
@@ -174,7 +174,7 @@ class MqttSink(Sink):
     def _update_states(self, messages: Sequence[Message]) -> None:
         if self._needs_episodes:
             for message in messages:
-                if self._topics.format == "frigate" and isinstance(message.event, Event):
+                if self._topics.format == "frigate" and isinstance(message.event, Event) and not self._states.is_old(message):
                     self._reviews[message.camera], _ = advance(self._reviews.get(message.camera), message.event)
                 self._states.update(message)
 
