@@ -3,7 +3,7 @@
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -188,7 +188,9 @@ def _draw(
             bars.append(Line(_MARGIN, bottom + 2, _WIDTH - _MARGIN, bottom + 2, "#bbbbbb"))
             strip_top, bottom = bottom + 10, bottom + max(_HEADER, strip)
         for episode, photo in (each for each in own if each[0].text == text):
-            bars += _placed_photo(episode, photo, strip_top, bottom, axis, colours)
+            line, placed = _placed_photo(episode, photo, strip_top, bottom, axis, colours)
+            shapes.append(line)
+            bars.append(placed)
         bars.append(Text(_LABEL - 12, bottom + _LANE / 2, shorten(text, 12, _LABEL - _MARGIN - 30), 12, anchor="end"))
         for lane, of_lane in enumerate(row.lanes):
             bars += [_bar(each, bottom + lane * _LANE, axis, colours) for each in of_lane]
@@ -223,12 +225,12 @@ def _bar(bar: _Bar, top: float, axis: TimeAxis, colours: dict[str, str]) -> Rect
 
 def _placed_photo(
     episode: PastEpisode, photo: Photo, top: float, row_top: float, axis: TimeAxis, colours: dict[str, str]
-) -> Iterator[Shape]:
+) -> tuple[Line, Photo]:
     """Place a thumbnail in its strip, with a line to its bar."""
     colour = colours.get(episode.verb, _OTHERS)
     middle = (axis.x(episode.start) + axis.x(episode.last)) / 2
-    yield Line(min(max(photo.left, middle), photo.left + photo.width), top + photo.height, middle, row_top + 2, colour)
-    yield Photo(photo.left, top, photo.width, photo.height, photo.jpeg, colour, photo.title, photo.uri)
+    line = Line(min(max(photo.left, middle), photo.left + photo.width), top + photo.height, middle, row_top + 2, colour)
+    return line, replace(photo, top=top, colour=colour)
 
 
 def _details(episode: PastEpisode, axis: TimeAxis) -> str:

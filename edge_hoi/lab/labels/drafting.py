@@ -1,6 +1,6 @@
 """A first ground truth from the events of a run, to be corrected."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from edge_hoi.errors import DatasetError
@@ -87,11 +87,16 @@ def _episode(data: Sequence[Mapping[str, Any]], draft: _Draft, video: TruthVideo
     newest, frame = data[-1], 1 / video.fps
     start = min(max(0.0, float(newest["start"]["pts_seconds"])), video.duration_seconds - frame)
     end = min(max(float(newest["last"]["pts_seconds"]), start + frame), video.duration_seconds)
-    times = [float(each["last"]["pts_seconds"]) for each in data]
-    human = draft.add(newest["human"], HUMAN_CATEGORY, zip(times, (each["human"]["box"] for each in data), strict=True), (start, end))
+    human = draft.add(newest["human"], HUMAN_CATEGORY, _seen(data, "human"), (start, end))
     other = None
     if newest["object"] is not None:
-        boxes = zip(times, (each["object"]["box"] for each in data), strict=True)
-        other = draft.add(newest["object"], str(newest["object"]["category"]), boxes, (start, end))
+        other = draft.add(newest["object"], str(newest["object"]["category"]), _seen(data, "object"), (start, end))
     category = None if other is None else str(newest["object"]["category"])
     return TruthEpisode(human, other, str(newest["verb"]), category, round(start, _SECONDS_DIGITS), round(end, _SECONDS_DIGITS))
+
+
+def _seen(data: Sequence[Mapping[str, Any]], who: str) -> Iterator[tuple[float, Sequence[float]]]:
+    """Yield the times and boxes of a person or an object in the events of an episode."""
+    if boxes := data[0].get("start_boxes"):
+        yield float(data[0]["start"]["pts_seconds"]), boxes[who]
+    yield from ((float(each["last"]["pts_seconds"]), each[who]["box"]) for each in data)

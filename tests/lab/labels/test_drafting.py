@@ -37,6 +37,16 @@ def test_a_draft_has_the_episodes_and_their_boxes_interpolated():
     assert truth.verbs is None
 
 
+def test_the_boxes_at_the_start_are_used_where_events_have_them():
+    events = make_events(lambda seconds: moved(BOXES[ANNA], seconds), HERS, start=10, end=20, emitted=11)
+    for event in events:
+        event["data"]["start_boxes"] = {"human": event["data"]["human"]["box"], "object": event["data"]["object"]["box"]}
+        event["data"]["start_boxes"]["human"] = [each / size for each, size in zip(moved(BOXES[ANNA], 10), (200, 100) * 2, strict=True)]
+    truth = draft(events)
+    left = truth.tracks[truth.episodes[0].human].boxes[:, 0]
+    assert left[[0, 5, 10, 100]].tolist() == pytest.approx([40, 41, 42, 60], abs=0.02)
+
+
 def test_a_run_agrees_with_its_own_draft():
     events = [*make_events(updates=(12, 14)), *make_events(BEN, HIS, start=30, end=50, updates=(40,))]
     (scored,) = [score_events(draft(events), predicted_episodes(events), name="street")]
