@@ -22,6 +22,8 @@ _RECORDING_SECONDS = 10.0
 _LIVE_SECONDS = 2.0
 """Longest wait of a live camera's event for its image or video, without which it is emitted then."""
 _JOBS = 64
+_JOBS_OF_RECORDING = 8
+"""Fewer, as each may hold a frame, and all frames of a recording wait for room."""
 _FRAMES_WAITING = 2
 _BETTER = 1.15
 """A frame replaces the best one if its rating is this many times as high: each time it is encoded."""
@@ -89,7 +91,7 @@ class EpisodeMedia:
         self._ring = ring
         self._is_recording = is_recording
         self._patience = _RECORDING_SECONDS if is_recording else 0.0
-        self._jobs: Mailbox[Callable[[], None]] = Mailbox("lossless", _JOBS)
+        self._jobs: Mailbox[Callable[[], None]] = Mailbox("lossless", _JOBS_OF_RECORDING if is_recording else _JOBS)
         self._submitted = self._compared = 0  # frames
         self._best: dict[str, _Best] = {}
         self._episodes: dict[str, _Episode] = {}

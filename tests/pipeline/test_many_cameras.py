@@ -12,6 +12,9 @@ from rig import Rig, ScriptedDetector
 from scripted import make_frame
 
 from edge_hoi.ingest import FakeSource
+from edge_hoi.media import MediaStore, SnapshotSettings, StoreSettings, rate_snapshot
+from edge_hoi.pipeline import episode_media
+from edge_hoi.pipeline.episode_media import EpisodeMedia
 from edge_hoi.sinks import FakeSink
 from edge_hoi.tracking import Tracker
 
@@ -257,6 +260,37 @@ def test_with_a_slow_sink_and_slow_drawing_no_more_frames_are_kept():
     rig.run(*cameras, stop=stop, sinks=[SlowSink(), rig.sink])
     # Of each camera: one being made, one in its mailbox, one processed last; beside those, two batches in flight and one processed.
     assert alive.most <= 4 * 3 + 3 * 2
+
+
+class Recording(FakeSource):
+    """A recording of 60 frames, which it makes when they are taken."""
+
+    def __init__(self, images):
+        super().__init__([make_frame(0, camera="a")])
+        self.images = images
+
+    def __iter__(self):
+        return (make_frame(index / 10, index=index, camera="a", image=self.images()) for index in range(60))
+
+
+def test_with_slow_snapshots_no_more_frames_of_a_recording_are_kept(monkeypatch, tmp_path):
+    def slow_rating(*arguments):
+        time.sleep(0.05)
+        return rate_snapshot(*arguments)
+
+    monkeypatch.setattr(episode_media, "rate_snapshot", slow_rating)
+    rig, alive, recorded = Rig(), Alive(), TimedTracker()
+    store = MediaStore(StoreSettings(path=str(tmp_path), reserve_megabytes=0))
+    settings = SnapshotSettings(max_side=64)
+
+    def make_media():
+        return EpisodeMedia(store, camera="a", snapshots=settings, clips=None, ring=None, is_recording=True)
+
+    (status,) = rig.run(rig.camera("a", lambda: Recording(alive.image), tracker=recorded, make_media=make_media))
+    assert (status.frames, len(recorded.numbers)) == (60, 60)
+    # One being made, four decoded ahead, two batches in flight and one processed, eight that wait for a snapshot and one that is compared,
+    # and the newest that reader, tracker and camera hold.
+    assert 10 < alive.most <= 1 + 4 + 3 + 8 + 1 + 3
 
 
 def test_frames_of_a_recording_stay_in_order_when_their_size_changes_within_a_batch():
