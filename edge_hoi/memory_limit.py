@@ -1,6 +1,5 @@
-"""Limit the memory of this process: what it keeps over a long time, and what native libraries may allocate for a stranger's file."""
+"""Limit what this process may allocate while a native library opens a stranger's file."""
 
-import ctypes
 import os
 import resource
 from collections.abc import Iterator
@@ -9,19 +8,6 @@ from pathlib import Path
 from threading import RLock
 
 _ONE_AT_A_TIME = RLock()
-_M_ARENA_MAX = -8  # of glibc's malloc.h
-_ARENAS = 2
-
-
-def limit_arenas() -> None:
-    """Let all threads that start from now on share two arenas of glibc's, unless `MALLOC_ARENA_MAX` says how many.
-
-    It has eight for each core otherwise. Each reconnection of a camera has new threads, and what they free in one arena is of no use in
-    another, so that memory grows for hours.
-    """
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
-    if set_option is not None and "MALLOC_ARENA_MAX" not in os.environ:
-        set_option(_M_ARENA_MAX, _ARENAS)
 
 
 def physical_memory() -> int:

@@ -11,7 +11,6 @@ from edge_hoi.cli.signals import stop_on_signal
 from edge_hoi.cli.sources import read_sources
 from edge_hoi.cli.terminal import err, print_error, print_note
 from edge_hoi.errors import ConfigError, DeliveryError, EdgeHoiError
-from edge_hoi.memory_limit import limit_arenas
 
 if TYPE_CHECKING:
     from edge_hoi.config import RunConfig
@@ -151,7 +150,6 @@ def _run_sources(settings: "RunConfig", *, config_file: Path | None, shown: "lis
     from edge_hoi.cli.display import RunDisplay, summary_table
     from edge_hoi.pipeline import build_pipeline
 
-    limit_arenas()
     failure: Exception | None = None
     with stop_on_signal() as stop:
         pipeline = build_pipeline(settings, note=print_note, config_file=config_file)

@@ -9,7 +9,6 @@ import typer
 
 from edge_hoi.cli.lab.results import check_outputs, write_json
 from edge_hoi.cli.terminal import out, print_error, print_note
-from edge_hoi.memory_limit import limit_arenas
 
 if TYPE_CHECKING:
     from edge_hoi.lab.soak.soak import FaultReport, SoakReport
@@ -38,7 +37,6 @@ def soak(
     from edge_hoi.lab.soak.soak import soak as run_soak
 
     check_outputs(json_file, None, [config, clip])
-    limit_arenas()  # as `run` does
     settings = load_config(config) if config else RunConfig()
     with tempfile.TemporaryDirectory() as folder:
         report = run_soak(settings, clip or DEMO_CLIP, cameras=cameras, seconds=seconds, seed=seed, folder=Path(folder), note=print_note)
