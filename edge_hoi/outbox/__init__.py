@@ -1,6 +1,6 @@
 """Store events on disk until every sink has them.
 
-In: `Event`s from the pipeline. Out: `Message`s to each sink, at least once, in order, from a relay thread per sink.
+In: `Event`s and `CameraEvent`s from the pipeline. Out: `Message`s to each sink, at least once, in order, from a relay thread per sink.
 """
 
 from edge_hoi.outbox.delivery import Delivery
