@@ -87,7 +87,7 @@ def sinks(port):
     webhook = {"type": "webhook", "connect_timeout_seconds": 1, "read_timeout_seconds": 1, "total_timeout_seconds": 2}
     url = f"http://127.0.0.1:{port}/{CANARY}-hook/{QUOTED}?k={QUOTED}"
     return [
-        {"type": "jsonl", "path": "events.jsonl"},
+        {"type": "jsonl", "path": "events.jsonl", "camera_events": True},
         {"type": "redis", "user": "me", "password": PASSWORD, **place},
         {"type": "mqtt", "user": "me", "password": "${CAMERA_PASSWORD}", **place},
         {
