@@ -55,8 +55,9 @@ def mask(text: str, secrets: Iterable[str] = ()) -> str:
     return text
 
 
-def mask_traceback(record: logging.LogRecord) -> bool:
-    """Filter a logger's records, all of them pass: format a traceback now, with secrets masked, for handlers of any program."""
+def mask_record(record: logging.LogRecord) -> bool:
+    """Filter a logger's records, all of them pass: format message and traceback now, with secrets masked, for handlers of any program."""
+    record.msg, record.args = mask(record.getMessage()), None
     if record.exc_info:
         record.exc_text = mask("".join(traceback.format_exception(*record.exc_info)).rstrip("\n"))
     return True

@@ -2,7 +2,10 @@
 
 import json
 import logging
+import re
 import time
+from importlib import import_module
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -11,10 +14,11 @@ from edge_hoi import masking
 from edge_hoi.config import SourceConfig
 from edge_hoi.ingest import SourceKind
 from edge_hoi.ingest.source_errors import source_error
-from edge_hoi.masking import mask, mask_traceback, mask_url, names_secret, remember, secrets_of_url
+from edge_hoi.masking import mask, mask_record, mask_url, names_secret, remember, secrets_of_url
 from edge_hoi.pipeline.source_names import name_sources
 
 CANARY = "c@nary/p%ss1"
+PACKAGE = Path(masking.__file__).parent
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +129,7 @@ def test_user_and_password_are_masked_as_they_are_sent():
 
 def test_a_traceback_in_a_record_of_the_log_is_formatted_without_secrets(caplog):
     logger = logging.getLogger("edge_hoi.outbox.relay")
-    assert mask_traceback in logger.filters
+    assert mask_record in logger.filters
     remember("Hunter2-x")
     try:
         try:
@@ -134,11 +138,24 @@ def test_a_traceback_in_a_record_of_the_log_is_formatted_without_secrets(caplog)
             raise RuntimeError("rtsp://u:other@h/live") from error
     except RuntimeError:
         logger.exception("failed")
-    logger.warning("no traceback")
+    logger.warning("no traceback of %s", "Hunter2-x")
     assert caplog.text.count("Traceback (most recent call last)") == 2
     assert "RuntimeError: rtsp://u:***@h/live\n" in caplog.text
     assert "base 10: '***'\n" in caplog.text
     assert caplog.records[1].exc_text is None
+    assert caplog.records[1].getMessage() == "no traceback of ***"
+
+
+def test_every_logger_that_writes_tracebacks_masks_them():
+    modules = {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        for path in PACKAGE.rglob("*.py")
+        if re.search(r"\.exception\(|exc_info=", path.read_text(encoding="utf-8"))
+    }
+    assert {"edge_hoi.outbox.relay", "edge_hoi.pipeline.camera", "edge_hoi.pipeline.pipeline"} <= modules
+    for name in modules:
+        import_module(name)
+        assert mask_record in logging.getLogger(name).filters, name
 
 
 def test_of_an_address_only_the_parts_that_may_be_secret_are_remembered():

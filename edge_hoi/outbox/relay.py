@@ -11,7 +11,7 @@ from functools import partial
 from typing import Literal
 
 from edge_hoi.errors import DeliveryError, EdgeHoiError, EventRefusedError, SinkError, SinkFaultError, SinkUnavailableError
-from edge_hoi.masking import mask, mask_traceback
+from edge_hoi.masking import mask, mask_record
 from edge_hoi.outbox.file import OutboxFile
 from edge_hoi.outbox.outbox import Outbox
 from edge_hoi.outbox.reader import OutboxReader
@@ -20,7 +20,7 @@ from edge_hoi.sinks.settings import RetrySettings
 from edge_hoi.sinks.sink import Sink
 
 _logger = logging.getLogger(__name__)
-_logger.addFilter(mask_traceback)
+_logger.addFilter(mask_record)
 
 IDLE_SECONDS = 1.0
 """How often an idle relay checks for replay requests."""

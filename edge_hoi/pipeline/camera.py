@@ -13,7 +13,7 @@ import numpy as np
 from edge_hoi.compat import UTC
 from edge_hoi.events import Keeper
 from edge_hoi.ingest import ReaderState, SourceReader
-from edge_hoi.masking import mask
+from edge_hoi.masking import mask, mask_record
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
 from edge_hoi.pipeline.episode_media import FINISH_SECONDS, EpisodeMedia
 from edge_hoi.pipeline.motion import MotionGate
@@ -25,6 +25,7 @@ from edge_hoi.types import EndReason, Event, Frame, Interactions, Phase, Tracked
 from edge_hoi.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
+log.addFilter(mask_record)  # of tracebacks, and of errors of the annotated video
 
 AGES_KEPT = 1024
 _COUNTS_KEPT = 128

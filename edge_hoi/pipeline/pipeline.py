@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from edge_hoi.detection import FixedSizeDetector
 from edge_hoi.errors import EdgeHoiError, EngineError
-from edge_hoi.masking import mask_traceback
+from edge_hoi.masking import mask_record
 from edge_hoi.outbox import Delivery
 from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.camera_watch import CameraWatch
@@ -27,7 +27,7 @@ from edge_hoi.telemetry import StageTimer
 from edge_hoi.types import EndReason, Event, Frame, Interactions
 
 log = logging.getLogger(__name__)
-log.addFilter(mask_traceback)
+log.addFilter(mask_record)
 
 IDLE_WAIT_SECONDS = 0.01
 FILE_WAIT_SECONDS = 0.2
