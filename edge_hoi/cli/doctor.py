@@ -80,7 +80,7 @@ PACKAGES = (
     Package("typer", "typer"),
     Package("typing-extensions", "typing_extensions"),
     Package("tokenizers", "tokenizers", "text"),
-    Package("onnxruntime", "onnxruntime", "onnxruntime", ("onnxruntime-gpu",)),
+    Package("onnxruntime", "onnxruntime", "onnxruntime", ("onnxruntime-gpu", "onnxruntime-openvino")),
     Package("torch", "torch", "build"),
     Package("torchvision", "torchvision", "build"),
     Package("open_clip_torch", "open_clip", "build"),

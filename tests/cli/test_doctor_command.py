@@ -13,7 +13,7 @@ from fake_devices import GPU, NPU, FakeCore
 from edge_hoi import __version__
 from edge_hoi.cli import app, doctor
 from edge_hoi.cli.doctor import Finding, Package
-from edge_hoi.runtime import openvino_core
+from edge_hoi.runtime import onnxruntime_engine, openvino_core
 from edge_hoi.runtime.int8_saturation import int8_saturates
 
 
@@ -185,6 +185,14 @@ def test_openvino_s_devices_are_listed_with_their_option(monkeypatch, devices, e
     for name, finding in found.items():
         assert f"`--device {name.partition('.')[0].lower()}`" in finding.detail
         assert ("install the driver" in finding.fix) == (finding.status == "missing")
+
+
+def test_every_build_of_onnxruntime_is_known(monkeypatch):
+    [package] = [package for package in doctor.PACKAGES if package.module == "onnxruntime"]
+    for build in onnxruntime_engine._PACKAGES.values():
+        monkeypatch.setattr(doctor, "installed_version", {build: "1.24.1"}.get)
+        finding = doctor._package_finding(package, {"onnxruntime": ("ok", "")})
+        assert (finding.status, finding.detail) == ("ok", f"{build} 1.24.1")
 
 
 def test_providers_of_onnxruntime_are_tried(monkeypatch):

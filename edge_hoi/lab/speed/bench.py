@@ -26,7 +26,7 @@ from edge_hoi.types import Frame
 
 PACKAGES = (
     *("edge-hoi", "numpy", "av", "opencv-python", "openvino"),
-    *("onnxruntime", "onnxruntime-gpu", "torch", "tensorrt", "tensorrt-rtx", "torch-tensorrt"),
+    *("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "torch", "tensorrt", "tensorrt-rtx", "torch-tensorrt"),
 )
 BATCHES = (1, 2, 4)
 WARM_UP_RUNS = 5
