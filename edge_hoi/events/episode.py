@@ -134,9 +134,19 @@ class Episode:
         now, last = frame.info.moment.pts_seconds, self.last.moment.pts_seconds
         for track_id, before in ((self.key[0], self.human), (self.key[1], self.object)):
             track = frame.tracks.get(track_id)
-            if before and (track is None or track.last_seen < (last + now) / 2):
+            is_missing = track is None or track.last_seen < (last + now) / 2
+            if before and is_missing and not (before is self.object and self._has_new_track(before, frame)):
                 return Absence.LEFT_FRAME if self._is_out(before, track) else Absence.HIDDEN
         return Absence.STOPPED
+
+    def _has_new_track(self, before: Participant, frame: TrackedFrame) -> bool:
+        """Check for a track of the object's category that began after `last`, no farther than the person is large.
+
+        An object that is put down, or taken from the ear, moves farther between two frames than its box is large.
+        """
+        new = (frame.participants[track_id] for track_id in frame.seen if frame.tracks[track_id].first_seen > self.last.moment.pts_seconds)
+        reach = self._size(self.human.box)
+        return any(each.category == before.category and self._distance(before.box, each.box) <= reach for each in new)
 
     def _is_out(self, before: Participant, track: Track | None) -> bool:
         """Check whether a box is at the left or right edge of the frame, or its centre where it is expected by now is above or below.

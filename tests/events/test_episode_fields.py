@@ -3,7 +3,22 @@
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from scripted import DRINK, FAR_HUMAN, HOLD, HUMAN, NO_INTERACTION, OBJECT, RIDE, SMILE, WIDTH, make_frame, make_keeper, moved, times
+from scripted import (
+    DRINK,
+    FAR_HUMAN,
+    FAR_OBJECT,
+    HOLD,
+    HUMAN,
+    NO_INTERACTION,
+    OBJECT,
+    RIDE,
+    SMILE,
+    WIDTH,
+    make_frame,
+    make_keeper,
+    moved,
+    times,
+)
 from scripted import play as play_tracked
 from test_episodes import hand_made
 
@@ -59,6 +74,22 @@ def test_an_object_alone_can_be_hidden():
     alone = (1, HUMAN, 5, moved(OBJECT, 300), NO_INTERACTION, 0.9)
     (end,) = ended(play(lambda pts: [RIDER] if pts <= 2 else [alone]))
     assert end.absence is Absence.HIDDEN
+
+
+# The person is 200 pixels tall; the object's centre is at (145, 260).
+@pytest.mark.parametrize(
+    ("shift", "since", "absence"),
+    [(199, 2.125, Absence.STOPPED), (201, 2.125, Absence.HIDDEN), (199, 2.0, Absence.HIDDEN)],
+)
+def test_an_object_that_jumps_is_still_there(shift, since, absence):
+    """Evidence ends at 2 s. A new track that began with the last evidence is another object."""
+
+    def rows_at(pts):
+        rows = [(HUMAN, OBJECT, RIDE, 0.8)] if pts <= 2 else [(HUMAN, FAR_OBJECT, NO_INTERACTION, 0.1)]
+        return rows + ([(HUMAN, moved(OBJECT, shift), NO_INTERACTION, 0.9)] if pts >= since else [])
+
+    (end,) = ended(play_tracked(rows_at, times(8, 6)))
+    assert end.absence is absence
 
 
 @pytest.mark.parametrize(
