@@ -66,6 +66,10 @@ def events(
     edge-hoi events seen.db --since 08:00 --timeline morning.html
     """
     form = _form_of(form, output)
+    if limit and sums:
+        raise ConfigError("--limit is of episodes, and --sum counts them all; leave one of them out")
+    if media and not timeline:
+        raise ConfigError("--media has the images of a timeline; name its file with --timeline")
     outputs = [(name, path) for name, path in (("--output", output), ("--timeline", timeline)) if path]
     refuse_overwriting(outputs, [("a source", path) for path in sources])
     if timeline:
@@ -95,7 +99,7 @@ def events(
             _show_table(join, limit or _DEFAULT_LIMIT, is_limited=limit is not None)
         else:
             _show(form, output, COLUMNS, (each.to_row() for each in (join.newest(limit) if limit else join)))
-        if not any(True for _ in join):
+        if next(iter(join), None) is None:
             _explain(join)
         elif timeline:
             from edge_hoi.history.timeline import write_timeline

@@ -107,6 +107,8 @@ def test_files_are_written_in_the_form_of_their_suffix_and_the_source_stays(even
         (("--output", "seen.txt"), "expected the suffix .csv, .parquet, .json or .jsonl"),
         (("--output", "seen.csv", "--format", "table"), "a table is for the terminal"),
         (("--format", "parquet"), "Parquet needs a file"),
+        (("--sum", "day", "--limit", 5), "--limit is of episodes"),
+        (("--media", "media"), "name its file with --timeline"),
         (("--since", "soon"), "--since: expected a time such as 2h"),
         (("nothing.db",), "nothing.db: there is no such file or folder"),
     ],

@@ -203,7 +203,7 @@ def test_text_needs_no_numbers_and_no_boxes(tmp_path):
         ("[3.0, 0, 0, 5, 5]", "3", "line 9: expected a list of"),
         ("video: street.mp4", "video: other.mp4", "it is of the video 'other.mp4', not street.mp4"),
         ("labels 1", "labels 2", "expected `format: edge-hoi labels 1`"),
-        ("boxes:", "boxs:", "unknown key 'boxs'; did you mean 'boxes'"),
+        ("boxes:", "box:", "unknown key 'box'; did you mean 'boxes'"),
         ("episodes:", "episodes: {", "is not YAML"),
     ],
 )
