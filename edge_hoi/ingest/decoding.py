@@ -13,6 +13,7 @@ from av.container import InputContainer
 
 from edge_hoi.ingest.connection import Connection
 from edge_hoi.ingest.damage import Damage
+from edge_hoi.ingest.http_client import HttpClient
 from edge_hoi.ingest.packets import PacketCopier
 from edge_hoi.ingest.source import SourceTally
 from edge_hoi.ingest.source_errors import ffmpeg_source_error, source_error
@@ -34,7 +35,8 @@ class DecodedFrame:
         frame: The frame.
         timestamp: Its time in the stream, in seconds of any origin; for a live stream without times, the time of arrival; else None.
         is_corrupt: It is damaged, or depends on a damaged frame.
-        camera_seconds: When the camera captured it by its own clock, in seconds since 1970; None where it does not report that by RTCP.
+        camera_seconds: When the camera captured it by its own clock, in seconds since 1970; None where neither it nor a
+            playlist says so.
     """
 
     frame: av.VideoFrame
@@ -88,6 +90,10 @@ class DecodedStream:
         self._is_cut = False  # the data ends early
         self._file_state = connection.file_state()
         self._camera_offset: Fraction | None = None
+        self._has_dates = False
+        self._segment_dates = connection.transport.segment_dates if isinstance(connection.transport, HttpClient) else None
+        self._segment_date: float | None = None  # of the segment whose first key frame comes next
+        self._dated_frame: tuple[int, Fraction] | None = None  # its time stamp, and the offset from it on
 
     def __iter__(self) -> Iterator[DecodedFrame]:
         """Decode to the end; raise `SourceError` if the connection breaks or times out."""
@@ -182,14 +188,26 @@ class DecodedStream:
             self.tally.frames_decoded += 1
             self.tally.frames_corrupt += is_corrupt
             timestamp = self._timestamp(frame)
+            if self._dated_frame is not None and frame.pts == self._dated_frame[0]:
+                self._camera_offset, self._dated_frame = self._dated_frame[1], None
             camera_seconds = None if self._camera_offset is None or timestamp is None else float(timestamp + self._camera_offset)
             yield DecodedFrame(frame, timestamp, is_corrupt, camera_seconds)
 
     def _compare_clocks(self, packet: "av.Packet[av.VideoStream]") -> None:
-        """Note what must be added to time stamps for the camera's clock, of which FFmpeg attaches the time by the newest RTCP report."""
+        """Note what must be added to time stamps for the camera's clock.
+
+        FFmpeg attaches the time by the newest RTCP report. Of HLS, the first key frame after a segment was opened begins that segment.
+        """
         if packet.pts is not None and packet.has_sidedata("prft"):
             microseconds = int.from_bytes(bytes(packet.get_sidedata("prft"))[:8], sys.byteorder, signed=True)
             self._camera_offset = Fraction(microseconds, 10**6) - packet.pts * packet.time_base
+        dates = self._segment_dates.take() if self._segment_dates is not None else []
+        if dates:  # FFmpeg reads several segments before it returns the first packet
+            self._segment_date = dates[-1 if self._has_dates else 0]
+            self._has_dates = True
+        if self._segment_date is not None and packet.pts is not None and packet.is_keyframe:
+            self._dated_frame = packet.pts, Fraction(self._segment_date) - packet.pts * packet.time_base
+            self._segment_date = None
 
     def _timestamp(self, frame: av.VideoFrame) -> Fraction | None:
         if self._is_live and self._container.format.flags & _NO_TIMESTAMPS:

@@ -22,6 +22,7 @@ from edge_hoi.errors import SourceError
 from edge_hoi.ingest.aes import CbcReader
 from edge_hoi.ingest.http_transport import DigestFirst, Transport
 from edge_hoi.ingest.remote_access import RemoteAccess
+from edge_hoi.ingest.segment_dates import SegmentDates
 from edge_hoi.ingest.source_errors import source_error
 from edge_hoi.ingest.url import SourceKind
 
@@ -50,6 +51,7 @@ class HttpClient:
         location: The source's URL after redirects, without user and password.
         format: FFmpeg's name of the format where it can only be known by the content type, not by the data; None to detect it.
         is_finite: Whether the server announced a length: of a recording, or of one image of many, which is no finite source.
+        segment_dates: When the segments of playlists were captured.
         captured_seconds: When the first frame of a live playlist was captured at the latest, by `time.monotonic()`; None of other sources.
     """
 
@@ -60,6 +62,7 @@ class HttpClient:
         self.location = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
         self.format: str | None = None
         self.captured_seconds: float | None = None
+        self.segment_dates = SegmentDates()
         self._url = url
         self._access = access
         self._responses: weakref.WeakSet[http.client.HTTPResponse] = weakref.WeakSet()
@@ -163,7 +166,9 @@ class HttpClient:
         is_encrypted = url.startswith(("crypto+", "crypto:"))
         start = int(options.get("offset", 0))
         end = int(options["end_offset"]) if "end_offset" in options else None
-        file = _HttpFile(self, url[len("crypto+") :] if is_encrypted else url, start, end)
+        url = url[len("crypto+") :] if is_encrypted else url
+        file = _HttpFile(self, url, start, end)
+        self.segment_dates.opened(url)
         if is_encrypted:
             return CbcReader(file, bytes.fromhex(options["key"]), bytes.fromhex(options["iv"]))
         return self._contents(file, url)
@@ -187,7 +192,9 @@ class HttpClient:
         if file.url != url:
             text = content.decode("utf-8", "surrogateescape")
             content = bytearray(_PLAYLIST_ADDRESS.sub(lambda match: urljoin(file.url, match[0]), text).encode("utf-8", "surrogateescape"))
-        return _NOT_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], bytes(content))
+        plain = _NOT_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], bytes(content))
+        self.segment_dates.read(plain.decode("ascii"), url)
+        return plain
 
 
 class _HttpFile:

@@ -61,8 +61,11 @@ class VideoSource(Source):
         try:
             stream = video_stream(self._container, connection, source_id)
             live = self._has_no_length() if is_live is None else is_live
+            is_playlist = self._container.format.name == "hls"
             created = self._container.metadata.get("creation_time")
-            clock = CaptureClock.choose(is_live=live, source_id=source_id, recorded_at=recorded_at, creation_time=created)
+            clock = CaptureClock.choose(
+                is_live=live, source_id=source_id, recorded_at=recorded_at, creation_time=created, is_playlist=is_playlist
+            )
             self._stamp = FrameStamp(source_id, clock, target_fps)
             self._times = FrameTimes(
                 self._timeline(is_live=live),

@@ -12,7 +12,7 @@ Image = NDArray[np.uint8]
 MAX_PIXELS = 7680 * 4320
 """Most pixels of an image that are decoded unless a caller allows more: 8K. A few kilobytes can declare billions."""
 
-ClockSource = Literal["rtcp", "arrival", "container", "configured", "media"]
+ClockSource = Literal["rtcp", "playlist", "arrival", "container", "configured", "media"]
 
 ClockQuality = Literal["synchronised", "estimated", "relative"]
 
@@ -24,8 +24,9 @@ class ClockInfo:
     """Source and accuracy of a frame's UTC capture time.
 
     Attributes:
-        source: `rtcp` the camera's own clock by RTCP sender reports, `arrival` this machine's clock at arrival, `container` the
-            file's creation time, `configured` a start time from the configuration, `media` none: seconds since the stream's start.
+        source: `rtcp` the camera's own clock by RTCP sender reports, `playlist` that of HLS by EXT-X-PROGRAM-DATE-TIME, `arrival` this
+            machine's clock at arrival, `container` the file's creation time, `configured` a start time from the configuration, `media`
+            none: seconds since the stream's start.
         quality: `synchronised` a disciplined clock, `estimated` correct within about a second, `relative` not a wall clock.
         correction: What was done last to media time in this stream: `restamped` a frame with a wrong time stamp, `joined` two parts where
             time stamps jump, `measured` times of arrival have replaced time stamps that run at another pace; None if nothing was.

@@ -128,3 +128,11 @@ def test_a_configured_start_is_in_utc_wherever_the_machine_is():
 def test_a_recording_from_before_1971_has_no_creation_time_and_one_from_then_has():
     known = [recorded(0.0, creation_time=f"{year}-12-31T00:00:00Z")[0] is not None for year in (1970, 1971)]
     assert known == [False, True]
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 250_000_000_000.0, 1e300])
+def test_a_playlist_that_dates_a_recording_beyond_the_calendar_is_not_believed(seconds):
+    clock = CaptureClock.choose(is_live=False, source_id="door", is_playlist=True)
+    assert clock.captured_at(0.0, arrived_seconds=0.0, camera_seconds=seconds) == (None, ClockInfo("media", "relative"))
+    captured_at, source = clock.captured_at(0.0, arrived_seconds=0.0, camera_seconds=249_999_999_999.0)
+    assert (captured_at.year, source) == (9892, ClockInfo("playlist", "estimated"))

@@ -1,0 +1,64 @@
+"""Capture times of the segments of HLS by EXT-X-PROGRAM-DATE-TIME (RFC 8216, section 4.3.2.6)."""
+
+import re
+from urllib.parse import urljoin
+
+from edge_hoi.compat import parse_datetime
+
+_OTHER_MEDIA = re.compile(r'^#EXT-X-MEDIA:(?=.*TYPE=(?!VIDEO)).*URI="([^"]*)"')
+_DATE, _LENGTH = "#EXT-X-PROGRAM-DATE-TIME:", "#EXTINF:"
+_MAX_SEGMENTS = 50_000  # more than two days of segments of 4 s
+
+
+class SegmentDates:
+    """Collects the dates of segments from playlists, and of those the ones that are opened."""
+
+    def __init__(self) -> None:
+        """Start without a playlist."""
+        self._dates: dict[str, float] = {}
+        self._opened: list[float] = []
+        self._without_video: set[str] = set()
+
+    def read(self, playlist: str, url: str) -> None:
+        """Read the dates of a playlist from this URL. A segment without a date begins where the one before ends."""
+        if url in self._without_video or "#EXT-X-BYTERANGE:" in playlist:
+            return
+        date: float | None = None
+        length = 0.0
+        for line in playlist.splitlines():
+            if line.startswith(_DATE):
+                date = _seconds_of(line[len(_DATE) :])
+            elif line.startswith(_LENGTH):
+                length = _length_of(line)
+            elif line.startswith("#EXT-X-DISCONTINUITY") and not line.startswith("#EXT-X-DISCONTINUITY-"):
+                date = None
+            elif match := _OTHER_MEDIA.match(line):
+                self._without_video.add(urljoin(url, match[1]))
+            elif date is not None and line.strip() and not line.startswith("#"):
+                self._dates[urljoin(url, line.strip())] = date
+                date += length
+        for oldest in list(self._dates)[:-_MAX_SEGMENTS]:
+            del self._dates[oldest]
+
+    def opened(self, url: str) -> None:
+        """Note that a resource was opened, which may be a segment."""
+        if url in self._dates:
+            self._opened.append(self._dates[url])
+
+    def take(self) -> list[float]:
+        """Return when each segment begins that was opened since the last call, in seconds since 1970."""
+        taken, self._opened = self._opened, []
+        return taken
+
+
+def _seconds_of(text: str) -> float | None:
+    try:
+        date = parse_datetime(text.strip())
+    except ValueError:
+        return None
+    return None if date.tzinfo is None else date.timestamp()
+
+
+def _length_of(line: str) -> float:
+    match = re.match(r"#EXTINF:\s*(\d{1,9}(?:\.\d{1,9})?)", line)
+    return float(match[1]) if match else 0.0
