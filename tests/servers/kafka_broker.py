@@ -127,13 +127,17 @@ class KafkaBroker:
         self._process.send_signal(signal.SIGCONT)
 
     def create_topic(self, topic, *, partitions=1, **settings):
-        """Create a topic; settings have underscores for dots."""
+        """Create a topic, and wait until the broker knows it, which it does a little later; settings have underscores for dots."""
         from confluent_kafka.admin import NewTopic
 
         config = {key.replace("_", "."): str(value) for key, value in settings.items()}
         admin = self._admin()
         for future in admin.create_topics([NewTopic(topic, partitions, 1, config=config)]).values():
             future.result(30)
+        deadline = time.monotonic() + 30
+        while admin.list_topics(topic, timeout=30).topics[topic].error is not None:
+            assert time.monotonic() < deadline, f"the broker does not know {topic}"
+            time.sleep(0.05)
 
     def delete_topic(self, topic):
         admin = self._admin()
