@@ -29,9 +29,9 @@ _FAULT_SECONDS = (1.0, 6.0)
 _PAUSE_SECONDS = (1.0, 4.0)
 _READ_TIMEOUT_SECONDS = 3.0
 _LOOK_SECONDS = 0.1
-_WARM_UP = 0.25  # of the time, before memory is judged
-_LEAST_SECONDS = 60  # after warm-up, for a slope
-_JUDGED_SECONDS = 1800  # after warm-up, for a slope that is judged: allocators settle for many minutes
+_WARM_UP = 0.5  # of the time, before memory is judged
+_LEAST_SAMPLES = 60  # after warm-up, for a slope
+_JUDGED_SECONDS = 3600  # for a slope that is judged: allocators settle for half an hour
 _BLOCKS = 45
 _MOST_GROWTH = 1.0  # MB an hour
 _NORMAL_95 = 1.96
@@ -83,22 +83,18 @@ class SoakReport:
     failures: list[str] = field(default_factory=list)
 
     @property
-    def judged_memory_mb(self) -> list[float]:
-        """Memory after warm-up."""
-        return self.memory_mb[int(len(self.memory_mb) * _WARM_UP) :]
-
-    @property
     def memory_slope(self) -> tuple[float, float, float] | None:
         """Growth of memory after warm-up and the limits of its 95 % interval, in MB an hour; None if the soak was too short to tell.
 
         By Theil and Sen: the median of the slopes between all pairs of medians of 45 parts of the time, and Kendall's test for the
         interval (Sen 1968, https://doi.org/10.1080/01621459.1968.10480934). Single peaks and steps do not move it.
         """
-        judged = self.judged_memory_mb
-        if len(judged) < _LEAST_SECONDS:
+        judged = self.memory_mb[int(len(self.memory_mb) * _WARM_UP) :]
+        if len(judged) < _LEAST_SAMPLES:
             return None
         blocks = np.array_split(judged, min(_BLOCKS, len(judged) // 10))
-        medians, hours = np.array([np.median(block) for block in blocks]), np.cumsum([len(block) for block in blocks]) / 3600
+        medians = np.array([np.median(block) for block in blocks])
+        hours = np.cumsum([len(block) for block in blocks]) * self.seconds / len(self.memory_mb) / 3600
         first, second = np.triu_indices(count := len(blocks), 1)
         slopes = np.sort((medians[second] - medians[first]) / (hours[second] - hours[first]))
         reach = _NORMAL_95 * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
@@ -268,7 +264,7 @@ def judge(report: SoakReport) -> None:
         if taken > report.sent[name]:
             report.failures.append(f"{name}: {taken} frames were counted, but {report.sent[name]} sent")
     slope = report.memory_slope
-    if slope is not None and slope[1] > _MOST_GROWTH and len(report.judged_memory_mb) >= _JUDGED_SECONDS:
+    if slope is not None and slope[1] > _MOST_GROWTH and report.seconds >= _JUDGED_SECONDS:
         report.failures.append(
             f"memory grew by {slope[0]:.1f} MB an hour after warm-up, at least {slope[1]:.1f}; {_MOST_GROWTH:g} is allowed"
         )

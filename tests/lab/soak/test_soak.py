@@ -65,9 +65,9 @@ def test_the_slope_of_memory_is_that_after_warm_up():
     assert report.memory_slope == (0.0, 0.0, 0.0)
     report.memory_mb = [100 + second / 3600 * 5 for second in range(200)]
     assert report.memory_slope == pytest.approx((5.0, 5.0, 5.0))
-    report.memory_mb = [1.0] * 78
+    report.memory_mb = [1.0] * 118
     assert report.memory_slope is None
-    report.memory_mb = [1.0] * 79
+    report.memory_mb = [1.0] * 119
     assert report.memory_slope == (0.0, 0.0, 0.0)
     report.faults = [FaultReport("cut", "camera-0", 1.0, 2.0, "streaming", 0.1)]
     assert json.loads(json.dumps(report.as_json()))["faults"][0]["fault"] == "cut"
@@ -77,8 +77,8 @@ def test_the_slope_of_memory_is_that_of_theil_and_sen():
     stats = pytest.importorskip("scipy.stats")
     noise = random.Random(3)
     memory = [400 + second / 300 + noise.gauss(0, 2) + 50 * (second == 2000) for second in range(3600)]
-    medians = [sorted(memory[start : start + 60])[29:31] for start in range(900, 3600, 60)]
-    expected = stats.theilslopes([sum(pair) / 2 for pair in medians], [number / 60 for number in range(45)])
+    medians = [sorted(memory[start : start + 40])[19:21] for start in range(1800, 3600, 40)]
+    expected = stats.theilslopes([sum(pair) / 2 for pair in medians], [number / 90 for number in range(45)])
     assert SoakReport(3600.0, memory_mb=memory).memory_slope == pytest.approx((expected[0], expected[2], expected[3]))
 
 
@@ -89,8 +89,7 @@ def test_the_slope_of_memory_is_that_of_theil_and_sen():
         (1.0, 1.1, 0.0, True),
         (1.0, 1.1, 3.0, False),  # an hour cannot resolve it
         (1.0, 30.0, 3.0, True),
-        (2 / 3, 30.0, 0.0, True),
-        (0.66, 30.0, 0.0, False),  # the allocator may still settle
+        (0.99, 30.0, 0.0, False),  # the allocator may still settle
     ],
 )
 def test_memory_may_grow_by_a_megabyte_an_hour_and_what_the_time_cannot_resolve(hours, growth, noise, fails):
