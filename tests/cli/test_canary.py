@@ -6,18 +6,25 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from base64 import b64encode
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import quote
 
+import av
 import pytest
 import yaml
+from servers.raw_server import RawServer, http_pages
 
 from edge_hoi.cli import run as run_module
 from edge_hoi.cli.app import main
 from edge_hoi.config import parse_config
 from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.environment import insert_variables
+from edge_hoi.lab.soak.camera import FaultyCamera
+from edge_hoi.pipeline.engines import engine_folder
+from edge_hoi.runtime import read_manifest
 
 CANARY = "kanari"
 PASSWORD = f'{CANARY}@/%41"Bird'
@@ -166,6 +173,105 @@ def test_a_source_of_the_command_line_is_printed_without_its_secrets(tmp_path, p
     assert code
     assert "list of processes" in printed or number in (5, 6)
     assert "127.0.0.1" in printed or number in (2, 5)
+
+
+def processes_below(pid):
+    """Return the command lines and names of a process and of all that it has started."""
+    told, waiting = "", [pid]
+    while waiting:
+        folder = Path(f"/proc/{waiting.pop()}")
+        with suppress(OSError):
+            told += (folder / "cmdline").read_text() + (folder / "comm").read_text()
+            waiting += " ".join(path.read_text() for path in (folder / "task").glob("*/children")).split()
+    return told
+
+
+def assert_clean(folder, *written):
+    """No file below a folder has the canary in its name or its content; those named are there."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".yaml"]
+    assert {path.relative_to(folder).parts[0] for path in files} >= set(written)
+    assert [path for path in files if CANARY in str(path.relative_to(folder)) or CANARY.encode() in path.read_bytes()] == []
+
+
+@pytest.fixture
+def camera(short_clip):
+    with FaultyCamera(short_clip, password=PASSWORD) as camera:
+        yield camera
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are read from /proc")
+def test_cameras_that_work_leave_no_secret_in_files_names_processes_or_what_reads_them(tmp_path, camera, environment):
+    folder = tmp_path / "box"
+    folder.mkdir()
+    secret_place = f"rtsp://127.0.0.1:{camera.port}/{CANARY}-path/live?psw={CANARY}-1&x={CANARY}-2#{CANARY}-3"
+    url = secret_place.replace("//", f"//viewer:{QUOTED}@")
+    document = {
+        "sources": [
+            {"url": url, "memory_limit": "600MB"},
+            {"url": secret_place, "username": "viewer", "password": "${CAMERA_PASSWORD}"},
+            {"url": secret_place, "username": "viewer", "password_file": environment["CAMERA_PASSWORD_FILE"]},
+        ],
+        "engine": {"path": "default", "allow_demo": True},
+        "sinks": [{"type": "jsonl", "path": "events.jsonl"}],
+        "outbox": {"path": "outbox.sqlite"},
+        "annotate": {"path": "seen.mp4"},
+        "media": {"path": "media"},
+        "max_frames": 40,
+    }
+    (folder / "a.yaml").write_text(yaml.safe_dump(document))
+    told = []
+    arguments = [sys.executable, "-m", "edge_hoi.cli", "run", "a.yaml"]
+    with subprocess.Popen(arguments, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        while process.poll() is None:
+            told.append(processes_below(process.pid))
+            time.sleep(0.2)
+        printed = process.stdout.read()
+    assert process.returncode == 0, printed
+    assert CANARY not in printed
+    assert BASIC not in printed
+    assert "is called" in printed  # by its place in the list
+    assert any("decoding_process" in each for each in told)
+    assert not any(CANARY in each for each in told)
+    assert_clean(folder, "events.jsonl", "outbox.sqlite", "seen-127.0.0.1-" + str(camera.port) + "-live.mp4", "media")
+    assert camera.sessions >= 3
+    (folder / "b.yaml").write_text(yaml.safe_dump({"sources": [document["sources"][0] | {"zones": {"door": [[0, 0], [1, 0], [1, 1]]}}]}))
+    for arguments in (
+        ["events", "events.jsonl"],
+        ["outbox", "status", "outbox.sqlite"],
+        ["zones", "draw", "b.yaml"],
+        ["detect", url, "--engine", "default", "--allow-demo-engine", "--max-frames", "2"],
+        ["doctor", "--json"],
+        ["soak", "c.yaml", "--seconds", "4", "--cameras", "1", "--json", "soak.json"],
+        ["sources", "discover", f"http://127.0.0.1:{camera.port}/{CANARY}-path?psw={CANARY}-1", "--username", "viewer"],
+    ):
+        (folder / "c.yaml").write_text(yaml.safe_dump(document | {"sinks": [{"type": "redis", "password": PASSWORD, "port": 9}]}))
+        assert command(folder, environment, *arguments)[0] != 1
+    assert_clean(folder, "soak.json", "zones.png")
+
+
+@pytest.mark.slow
+def test_a_benchmark_and_a_set_of_frames_name_a_source_without_its_secrets(tmp_path, short_clip, environment):
+    with av.open(str(short_clip)) as source, av.open(str(tmp_path / "a.mp4"), "w", options={"movflags": "faststart"}) as copy:
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                copy.mux(packet)
+    server = RawServer(http_pages({f"/{CANARY}-path/a.mp4": (tmp_path / "a.mp4").read_bytes()}))
+    url = f"http://me:{QUOTED}@127.0.0.1:{server.port}/{CANARY}-path/a.mp4?psw={CANARY}-1"
+    options = ["--rounds", "1", "--batch", "1", "--no-eager", "--json", "speed.json"]
+    code, printed = command(tmp_path, environment, "bench", "--source", url, *options)
+    assert code == 0, printed
+    for module in ("torch", "onnxruntime"):
+        pytest.importorskip(module)
+    from edge_hoi.export.frames import collect_frames
+
+    description = read_manifest(engine_folder("default")).input
+    names = [frame.name for frame in collect_frames([url], 2, description).frames]
+    server.stop()
+    assert len(names) == 2
+    assert CANARY not in "".join([*names, (tmp_path / "speed.json").read_text()])
 
 
 def test_no_repr_of_a_configuration_shows_a_secret(environment, monkeypatch):
