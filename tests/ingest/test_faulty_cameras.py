@@ -1,17 +1,22 @@
 """Cameras with faults: what is noticed, in what time, and that none is lost."""
 
 import gc
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import av
 import pytest
 from busy_machine import within
-from numbered_clips import write_clip
+from numbered_clips import numbered_image, write_clip, write_image
+from servers.raw_server import http_pages
 
+from edge_hoi.config import SourceConfig
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest import ReaderState, RetryPolicy, SourceReader, open_source
 from edge_hoi.lab.soak.camera import FaultyCamera
+from edge_hoi.pipeline.build import make_reader
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +37,13 @@ def camera_with_sound(second):
         yield camera
 
 
+LONGEST_WAIT = 0.2
+
+
 def reader_of(camera, **options):
     options = {"open_timeout_seconds": 5.0, "read_timeout_seconds": 2.0} | options
-    return SourceReader(lambda: open_source(camera.url, source_id="door", **options), source_id="door", retries=RetryPolicy(0.05, 0.2))
+    retries = RetryPolicy(0.05, LONGEST_WAIT)
+    return SourceReader(lambda: open_source(camera.url, source_id="door", **options), source_id="door", retries=retries)
 
 
 def wait_for(condition, seconds=60.0):
@@ -118,6 +127,61 @@ def test_silence_of_the_video_while_streaming_is_noticed_at_the_timeout_and_fram
         back = time.monotonic()
         assert reader.mailbox.get(within(10.0)) is not None
         assert time.monotonic() - back < within(10.0)
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"])
+def test_silence_of_a_camera_that_is_connected_again_is_noticed_at_the_timeout_and_frames_come_again(camera_with_sound, method):
+    camera = camera_with_sound
+    with reader_of(camera, open_timeout_seconds=1.0) as reader:
+        assert reader.mailbox.get(60) is not None
+        camera.faults.answers[method] = "silence"
+        camera.cut()
+        cut = time.monotonic()
+        wait_for(lambda: reader.error is not None and reader.error.code == "timeout")
+        assert 1.0 <= time.monotonic() - cut < within(2.0 + LONGEST_WAIT)
+        camera.faults.answers.clear()
+        back = time.monotonic()
+        while (frame := reader.mailbox.get(within(10.0))) is not None and frame.arrived_seconds < back:
+            pass
+        assert time.monotonic() - back < within(10.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["images", "playlist", "process"])
+def test_silence_is_noticed_at_the_timeout_whatever_the_source_is(source, camera_with_sound, second, tmp_path, serve):
+    ended, options = threading.Event(), {}
+
+    def images(handler):
+        image = write_image(tmp_path / "a.jpg", numbered_image(1)).read_bytes()
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=b\r\n\r\n")
+        for _ in range(20):
+            handler.wfile.write(b"--b\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(image), image))
+            time.sleep(0.05)
+        ended.wait(60)
+
+    if source == "images":
+        url = f"http://127.0.0.1:{serve(http_pages({'/images': images})).port}/images"
+    elif source == "playlist":  # which does not grow
+        with av.open(str(second)) as video, av.open(str(tmp_path / "0.ts"), "w", format="mpegts") as segment:
+            stream = segment.add_stream_from_template(video.streams.video[0])
+            for packet in video.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    segment.mux(packet)
+        playlist = b"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:1.0,\n0.ts\n"
+        pages = {"/live.m3u8": playlist, "/0.ts": (tmp_path / "0.ts").read_bytes()}
+        url = f"http://127.0.0.1:{serve(http_pages(pages)).port}/live.m3u8"
+    else:
+        url, options = camera_with_sound.url, {"memory_limit": "512MB"}
+    reader, _ = make_reader(SourceConfig(url=url, read_timeout_seconds=2.0, open_timeout_seconds=20.0, **options), "door")
+    with reader:
+        assert reader.mailbox.get(60) is not None
+        if source == "process":
+            camera_with_sound.faults.is_silent = True
+        wait_for(lambda: reader.error is not None)
+        assert 2.0 <= reader.silent_seconds < within(3.0)
+        assert (reader.error.code, reader.info.is_live) == ("timeout", True)
+    ended.set()
 
 
 def test_a_consumer_that_takes_its_time_is_not_silence_of_the_camera(camera):
