@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from edge_hoi.sinks.event_columns import Kind
 
 TYPE_PREFIX = "dev.edge-hoi.interaction."
+_LAST_YEAR = 9000
+"""Much later times have no local time."""
 _LONGEST = timedelta(days=3660)
 """A longer episode is a damaged time, and would make millions of hours in sums."""
 
@@ -90,7 +92,7 @@ class PastEpisode:
         if not is_bare and not document["type"].startswith(TYPE_PREFIX):
             raise ValueError(f"its type is {document['type'][:80]!r}, not {TYPE_PREFIX}*")
         start, last = (parse_datetime(data[name]["utc"]).astimezone(UTC) for name in ("start", "last"))
-        if not timedelta() <= last - start <= _LONGEST:
+        if not timedelta() <= last - start <= _LONGEST or not 1970 <= start.year <= last.year < _LAST_YEAR:
             raise ValueError(f"it lasts from {start.isoformat()} to {last.isoformat()}")
         has_ended = data["phase"] == "ended"
         newest = 2 * round(data["last"]["pts_seconds"] * 1e6) + has_ended if is_bare else int(document["sequence"])

@@ -71,9 +71,11 @@ def read_coco_video(path: Path, video: TruthVideo) -> Truth:
         categories = {each["id"]: each["name"] for each in as_list(form["categories"], "categories")}
         frames = {each["id"]: each.get("frame_index", each.get("frame_id")) for each in form["images"] if each.get("video_id") == chosen[0]}
         kinds = {each["id"]: categories[each["category_id"]] for each in form.get("tracks", ()) if each.get("video_id") == chosen[0]}
+        annotations = as_list(form["annotations"], "annotations")
+        interactions = as_list(form.get("interactions", []), "interactions")
     boxes: dict[int, dict[int, list[float]]] = {name: {} for name in kinds}
-    for annotation in as_list(form["annotations"], "annotations"):
-        with reading(f"{path}, annotation {str(annotation.get('id'))[:20]}"):
+    for number, annotation in enumerate(annotations, start=1):
+        with reading(f"{path}, annotation {number}"):
             if annotation["image_id"] not in frames:
                 continue
             name = annotation.get("track_id", annotation.get("instance_id"))
@@ -94,7 +96,7 @@ def read_coco_video(path: Path, video: TruthVideo) -> Truth:
                 kinds[name], frame_array, as_boxes([of_track[frame] for frame in ordered])
             )
     episodes = []
-    for number, each in enumerate(as_list(form.get("interactions", []), "interactions"), start=1):
+    for number, each in enumerate(interactions, start=1):
         with reading(f"{path}, interaction {number}"):
             if each["video_id"] == chosen[0]:
                 values = {name: each[name] for name in ("human", "object", "verb", "object_name", "start", "end")}

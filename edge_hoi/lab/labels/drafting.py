@@ -4,13 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from edge_hoi.errors import DatasetError
-from edge_hoi.lab.datasets.files import as_list, reading
+from edge_hoi.lab.datasets.files import as_boxes, reading
 from edge_hoi.lab.datasets.truth import Truth, TruthEpisode, TruthTrack, TruthVideo
 from edge_hoi.lab.evaluation.events.predicted import TYPE_PREFIX
 from edge_hoi.lab.labels.keyframes import fill
 from edge_hoi.types import HUMAN_CATEGORY
 
 _SECONDS_DIGITS = 6
+_LEAST_PIXELS = 1.0
+"""Narrower boxes, of what has all but left the frame, are left out."""
 
 
 class _Draft:
@@ -30,8 +32,10 @@ class _Draft:
         width, height = self._video.width, self._video.height
         boxes = self._keyframes.setdefault(name, {})
         for seconds, box in seen:
-            left, top, right, bottom = (float(edge) for edge in as_list(box, "edges"))
-            boxes[self._frame(seconds)] = [left * width, top * height, right * width, bottom * height]
+            left, top, right, bottom = as_boxes([box])[0].tolist()
+            scaled = [left * width, top * height, right * width, bottom * height]
+            if min(scaled[2] - scaled[0], scaled[3] - scaled[1]) >= _LEAST_PIXELS:
+                boxes[self._frame(seconds)] = scaled
         self._frames.setdefault(name, set()).update(range(self._frame(span[0]), self._frame(span[1]) + 1))
         return name
 
@@ -39,8 +43,8 @@ class _Draft:
         """Interpolate the boxes."""
         categories = {name: category for (_, category), name in self._ids.items()}
         return {
-            name: TruthTrack(categories[name], *fill(self._keyframes[name], sorted(frames)))
-            for name, frames in sorted(self._frames.items())
+            name: TruthTrack(categories[name], *fill(boxes, sorted(self._frames[name]) if boxes else []))
+            for name, boxes in sorted(self._keyframes.items())
         }
 
     def _frame(self, seconds: float) -> int:

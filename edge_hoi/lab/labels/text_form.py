@@ -148,6 +148,7 @@ class _Labels:
         if keyframes:
             boxes = dict(zip(keyframes, as_boxes(list(keyframes.values())).tolist(), strict=True))
             frames, filled = fill(boxes, range(min(boxes), max(boxes) + 1))
+            TruthTrack(self._categories[track], frames, filled)  # checks the corners
             self._boxes.setdefault(track, {}).update(zip(frames.tolist(), filled.tolist(), strict=True))
 
     def _frame(self, seconds: object) -> int:
