@@ -7,6 +7,7 @@ import socket
 import struct
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ GROUP = ("239.255.255.250", 3702)
 _MAX_DATAGRAM_BYTES = 65_535
 _MAX_DATAGRAMS = 10_000
 _MAX_DEVICES = 1000
+_MAX_PER_HOST = 16
 _REPEAT_SECONDS = 1.0  # datagrams get lost
 _MAX_NAME_LENGTH = 64
 _SIOCGIFADDR = 0x8915  # of Linux: the IPv4 address of an interface
@@ -60,6 +62,7 @@ def discover(seconds: float, *, group: tuple[str, int] = GROUP) -> list[Device]:
         group: Address and port of the multicast group.
     """
     devices: dict[str, Device] = {}
+    hosts: Counter[str] = Counter()
     deadline = time.monotonic() + seconds
     next_probe = 0.0
     messages: set[str] = set()
@@ -76,7 +79,9 @@ def discover(seconds: float, *, group: tuple[str, int] = GROUP) -> list[Device]:
             with suppress(TimeoutError, ConnectionError, ValueError):
                 data, (host, _) = channel.recvfrom(_MAX_DATAGRAM_BYTES)
                 for device in _devices(parse_xml(data), host, messages):
-                    devices.setdefault(device.service_url, device)
+                    if device.service_url not in devices and hosts[host] < _MAX_PER_HOST:
+                        devices[device.service_url] = device
+                        hosts[host] += 1
     return sorted(devices.values(), key=lambda device: _order(device.service_url))
 
 

@@ -60,13 +60,11 @@ class SoapClient:
         self.access = RemoteAccess(url, ca_file=ca_file, password_place=password_place)
         self._credentials = credentials
         self._ahead = timedelta()  # of the device's clock over this machine's
-        passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-        if credentials is not None:
-            passwords.add_password(None, urljoin(url, "/"), credentials.username, credentials.password)
+        self._passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
         self._opener = urllib.request.OpenerDirector()
         for handler in (
             Transport(self.access),
-            DigestFirst(passwords),
+            DigestFirst(self._passwords),
             urllib.request.HTTPErrorProcessor(),
             urllib.request.HTTPDefaultErrorHandler(),
         ):
@@ -88,6 +86,8 @@ class SoapClient:
             SourceError: It is of another host, cannot be reached, refuses the user, or does not answer as an ONVIF service.
         """
         self.access.check(url)
+        if self._credentials is not None:
+            self._passwords.add_password(None, urljoin(url, "/"), self._credentials.username, self._credentials.password)
         envelope = _ENVELOPE.format(header=self._header() if has_user else "", body=body)
         headers = {"Content-Type": "application/soap+xml; charset=utf-8"}
         request = urllib.request.Request(url, envelope.encode(), headers)  # noqa: S310 -- `check` has refused other schemes
