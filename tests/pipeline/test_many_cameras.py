@@ -241,6 +241,9 @@ class SlowVideo:
     def write(self, frame, tracked, events):
         time.sleep(0.05)
 
+    def request_stop(self):
+        pass
+
     def close(self):
         pass
 
