@@ -1,7 +1,9 @@
 """Find damage that FFmpeg conceals without a flag: lost frames of H.264, and packets of HEVC that give no frame.
 
 H.264: ITU-T H.264, sections 7.3.2.1.1 (sequence parameter set), 7.3.3 (slice header), 7.4.3 (frame_num), 8.2.5.2 (gaps).
-HEVC: ITU-T H.265, table 7-1.
+HEVC: ITU-T H.265, table 7-1. Slices that break off or have wrong bits are decoded without an error. With `err_detect=explode`, FFmpeg
+notices a break where later rows have entry points (wavefronts, as libx265 but hardly a camera makes them), and drops frames for messages
+(SEI) that it cannot read, which cameras do make.
 """
 
 from collections.abc import Iterator
