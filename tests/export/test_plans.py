@@ -10,7 +10,8 @@ onnx = pytest.importorskip("onnx", reason="needs the extra: pip install '.[build
 pytest.importorskip("torch", reason="needs the extra: pip install '.[build]'")
 
 from edge_hoi.errors import EngineError, MissingDependencyError
-from edge_hoi.export import KEEP_FLOAT, LIMITS, PlanTarget, Reduction
+from edge_hoi.export import KEEP_FLOAT, LIMITS, PlanTarget, Reduction, describe_input
+from edge_hoi.export.pixel_input import with_input
 from edge_hoi.export.plans import has_gpu, plan_for
 from edge_hoi.export.quantise import layers_to_quantise
 from edge_hoi.runtime import open_engine, read_manifest
@@ -67,6 +68,15 @@ def test_the_small_network_compiles_for_other_gpus(rtx, build_plans, demo_frames
     with open_engine(folder, backend="openvino") as engine:  # the same folder runs on a CPU
         inputs = {name: np.zeros((1, *spec.shape[1:]), np.float32) for name, spec in engine.inputs.items()}
         assert engine.run(inputs)["human_boxes"].shape == (1, engine.manifest.num_queries, 4)
+
+
+@pytest.mark.slow
+def test_a_network_on_pixels_compiles_and_takes_them(rtx, tiny_checkpoint, tiny_network, tmp_path):
+    description = describe_input(tiny_checkpoint, SIZE, "uint8")
+    onnx.save(with_input(onnx.load(tiny_network), description), tmp_path / "model.onnx")
+    compiled = compile_plan(tmp_path / "model.onnx", wanted(rtx, compute_capabilities=("8.6",)), tmp_path / "plan")
+    takes_pixels = [layer for layer in compiled.layers if "UInt8" in layer.operands]
+    assert any("preprocess/Cast" in origin for layer in takes_pixels for origin in layer.origins)
 
 
 @pytest.mark.slow
