@@ -7,7 +7,6 @@ text of the file that NAME_FILE names, so that a configuration needs no password
 
 import atexit
 import difflib
-import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -34,7 +33,7 @@ from edge_hoi.config_types import Decoder, Deinterlace, Identifier, Location, Pa
 from edge_hoi.environment import insert_variables
 from edge_hoi.errors import ConfigError
 from edge_hoi.events import EpisodeSettings, LineOrPoints, RuleSettings, ZoneOrPoints
-from edge_hoi.masking import mask_url, remember, secrets_of_url
+from edge_hoi.masking import get_logger, mask_url, remember, secrets_of_url
 from edge_hoi.media import ClipSettings, SnapshotSettings, StoreSettings
 from edge_hoi.outbox import OutboxSettings
 from edge_hoi.runtime.engine import Device
@@ -43,7 +42,7 @@ from edge_hoi.tracking import TrackerSettings
 from edge_hoi.types import MAX_PIXELS
 from edge_hoi.yaml_file import line_of, read_yaml
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 MAX_FILE_BYTES = 1_000_000
 _MOST_ERRORS = 20

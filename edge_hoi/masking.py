@@ -55,8 +55,15 @@ def mask(text: str, secrets: Iterable[str] = ()) -> str:
     return text
 
 
+def get_logger(name: str) -> logging.Logger:
+    """Return a logger of this package, which masks what it writes, for handlers of any program."""
+    logger = logging.getLogger(name)
+    logger.addFilter(mask_record)
+    return logger
+
+
 def mask_record(record: logging.LogRecord) -> bool:
-    """Filter a logger's records, all of them pass: format message and traceback now, with secrets masked, for handlers of any program."""
+    """Filter a logger's records, all of them pass: format message and traceback now, with secrets masked."""
     record.msg, record.args = mask(record.getMessage()), None
     if record.exc_info:
         record.exc_text = mask("".join(traceback.format_exception(*record.exc_info)).rstrip("\n"))

@@ -1,7 +1,6 @@
 """Folders and files that appear complete or not at all; what a stopped process leaves is removed by itself or by the next one."""
 
 import fcntl
-import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,9 +9,10 @@ from pathlib import Path
 from secrets import token_hex
 from tempfile import gettempdir, mkdtemp
 
+from edge_hoi.masking import get_logger
 from edge_hoi.own_file import replace_own
 
-_LOGGER = logging.getLogger(__name__)
+_LOGGER = get_logger(__name__)
 
 _PREFIX, _SUFFIX = ".edge-hoi-", ".unfinished"
 _MARKER = "owner"

@@ -1,6 +1,5 @@
 """Turn the arguments of the API's functions into a configuration, which checks them."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,11 @@ from pydantic import BaseModel
 
 from edge_hoi.config import RunConfig, load_config, parse_config
 from edge_hoi.errors import ConfigError
+from edge_hoi.masking import get_logger
 
 SourceLike = str | Path | Sequence[str | Path] | RunConfig
 VocabularyLike = str | Path | Sequence[str]
-_logger = logging.getLogger("edge_hoi")
+_logger = get_logger("edge_hoi")
 _CONFIG_SUFFIXES = (".yaml", ".yml")
 
 

@@ -6,7 +6,6 @@ not used.
 
 import hashlib
 import json
-import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,13 +17,14 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from edge_hoi.errors import EngineError
+from edge_hoi.masking import get_logger
 from edge_hoi.unfinished import writing_file
 
 Floats = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
 PROMPTS_PER_BATCH = 32
-_LOGGER = logging.getLogger(__name__)
+_LOGGER = get_logger(__name__)
 
 
 class TextEncoder(Protocol):

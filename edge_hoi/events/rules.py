@@ -1,6 +1,5 @@
 """Rules: name the episodes that matter, and say how much."""
 
-import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +13,11 @@ from pydantic import BeforeValidator, Field, field_validator
 from typing_extensions import Self
 
 from edge_hoi.config_types import Section
+from edge_hoi.masking import get_logger
 from edge_hoi.types import Crossing, Direction, Event, Severity
 from edge_hoi.vocabulary import HoiCategory, Vocabulary
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -1,16 +1,16 @@
 """UTC capture time of frames where it is known, and a target rate."""
 
-import logging
 import math
 import time
 from datetime import datetime, timedelta
 
 from edge_hoi.compat import UTC, parse_datetime
 from edge_hoi.errors import ConfigError
+from edge_hoi.masking import get_logger
 from edge_hoi.types import ClockInfo
 from edge_hoi.types.frame import ClockSource
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 # Of a frame from the camera's clock to this machine's; a segment may wait in caches.
 _LONGEST_WAYS: dict[ClockSource, float] = {"rtcp": 10.0, "playlist": 60.0}

@@ -1,6 +1,5 @@
 """Decode a stream of video with FFmpeg: tolerate damage, detect timeouts and truncated files."""
 
-import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -18,9 +17,9 @@ from edge_hoi.ingest.packets import PacketCopier
 from edge_hoi.ingest.source import SourceTally
 from edge_hoi.ingest.source_errors import ffmpeg_source_error, source_error
 from edge_hoi.ingest.url import SourceKind
-from edge_hoi.masking import mask_url
+from edge_hoi.masking import get_logger, mask_url
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 _FIRST_FRAME_SECONDS = 30.0  # longer than usual key frame intervals
 _TRUNCATION_SECONDS = 0.5  # tolerance: containers round the length that they declare

@@ -1,6 +1,5 @@
 """Decoders in hardware, as FFmpeg names their devices. FFmpeg decodes in software what a device cannot."""
 
-import logging
 from contextlib import suppress
 from functools import cache
 
@@ -8,8 +7,9 @@ import av
 from av.codec.hwaccel import HWAccel, hwdevices_available
 
 from edge_hoi.config_types import Decoder
+from edge_hoi.masking import get_logger
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 _DEVICES = ("cuda", "vaapi", "qsv", "videotoolbox", "d3d11va")
 _CODECS = ("h264", "hevc")

@@ -8,7 +8,6 @@ declares.
 """
 
 import errno
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,10 +23,11 @@ from edge_hoi.errors import SourceError
 from edge_hoi.ingest.jpeg_scans import MAX_SCANS, has_too_many_scans
 from edge_hoi.ingest.source_errors import source_error, unreadable_file_error
 from edge_hoi.ingest.url import SourceKind, is_heic
+from edge_hoi.masking import get_logger
 from edge_hoi.regular_file import open_regular
 from edge_hoi.types import MAX_PIXELS, Image
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 _MAX_BYTES_PER_PIXEL = 8  # of an uncompressed image with 16 bits in each of four channels
 _MAX_METADATA_BYTES = 1 << 26

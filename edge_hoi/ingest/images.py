@@ -1,6 +1,5 @@
 """Images as a source: a single one, or a folder of them at a fixed rate."""
 
-import logging
 import re
 import shlex
 import time
@@ -17,9 +16,10 @@ from edge_hoi.ingest.image_file import read_image
 from edge_hoi.ingest.source import FrameStamp, Source, SourceInfo, SourceTally
 from edge_hoi.ingest.source_errors import source_error
 from edge_hoi.ingest.url import IMAGE_SUFFIXES, VIDEO_SUFFIXES, SourceKind, local_path, source_kind
+from edge_hoi.masking import get_logger
 from edge_hoi.types import MAX_PIXELS, Frame
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 _NAMED = 10  # unreadable images named in the log; more are only counted
 

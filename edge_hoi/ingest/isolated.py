@@ -1,7 +1,6 @@
 """Decode a source in a process of its own, with a limit on its memory."""
 
 import json
-import logging
 import math
 import os
 import pickle
@@ -26,9 +25,10 @@ from edge_hoi.ingest.source import Source, SourceInfo, SourceTally
 from edge_hoi.ingest.source_errors import source_error
 from edge_hoi.ingest.url import SourceKind, source_kind
 from edge_hoi.ingest.video_image import Reformatters, Stored, VideoImage
+from edge_hoi.masking import get_logger
 from edge_hoi.types import ClockInfo, Frame
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 # Of the child's environment. Other variables may contain passwords of cameras and brokers.
 _VARIABLES = {"PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"}

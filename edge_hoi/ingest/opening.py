@@ -1,6 +1,5 @@
 """Open a source by its URL."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -20,9 +19,10 @@ from edge_hoi.ingest.source_errors import source_error
 from edge_hoi.ingest.url import SourceKind, local_path, source_kind
 from edge_hoi.ingest.video import VideoSource
 from edge_hoi.ingest.watchdog import Watchdog
+from edge_hoi.masking import get_logger
 from edge_hoi.types import MAX_PIXELS, PacketListener
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 _TRANSPORTS: dict[SourceKind, Callable[[str, RemoteAccess], Transport]] = {
     SourceKind.HTTP: HttpClient,

@@ -1,9 +1,10 @@
 """Log the outages of a source in few lines: one when it goes, one when it is back, and one now and then between."""
 
-import logging
 import time
 
-_logger = logging.getLogger(__name__)
+from edge_hoi.masking import get_logger
+
+_logger = get_logger(__name__)
 
 _SUMMARY_SECONDS = 600.0
 _PAUSE_SECONDS = 60.0  # between two outages that are reported

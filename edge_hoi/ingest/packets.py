@@ -1,19 +1,19 @@
 """Pass the encoded packets of a stream on, and describe the stream for whoever writes them to a file."""
 
 import io
-import logging
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import av
 
+from edge_hoi.masking import get_logger
 from edge_hoi.types import EncodedPacket, PacketListener
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 
 class PacketCopier:

@@ -1,6 +1,5 @@
 """Choose the stream of video to decode, and read what a container declares of it."""
 
-import logging
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
@@ -13,8 +12,9 @@ from av.stream import Discard, Disposition
 from edge_hoi.ingest.connection import Connection
 from edge_hoi.ingest.ffmpeg_options import FAULTY_CODECS
 from edge_hoi.ingest.source_errors import source_error
+from edge_hoi.masking import get_logger
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 _MAX_FPS = 240  # FFmpeg guesses rates such as 90000 for streams that declare none
 

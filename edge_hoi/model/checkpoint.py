@@ -1,7 +1,6 @@
 """Checkpoints: the project's own format, a safetensors file with metadata, and the published ones."""
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_hoi.errors import CheckpointError, ConfigError
+from edge_hoi.masking import get_logger
 from edge_hoi.memory_limit import memory_limit
 from edge_hoi.model.checkpoint_files import check_tensors, is_safetensors, read_published, read_safetensors
 from edge_hoi.model.classifier import CLASSIFIER_TENSORS, HoiClassifier
@@ -22,7 +22,7 @@ from edge_hoi.model.published_keys import from_published, is_unused, to_publishe
 from edge_hoi.unfinished import writing_file
 from edge_hoi.vocabulary import Vocabulary, load_vocabulary
 
-_LOGGER = logging.getLogger(__name__)
+_LOGGER = get_logger(__name__)
 
 FORMAT = "edge-hoi checkpoint 1"
 # A network needs its file a few times. The rest is for what is built around it, and for other threads.

@@ -1,15 +1,15 @@
 """The whole of delivery: the outbox, and a relay for each sink."""
 
-import logging
 import threading
 import time
 from collections.abc import Sequence
 
+from edge_hoi.masking import get_logger
 from edge_hoi.outbox.outbox import Outbox
 from edge_hoi.outbox.relay import Relay, SinkStatus
 from edge_hoi.types import AnyEvent
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 POLL_SECONDS = 0.02
 UNWRITTEN_SECONDS = 0.2

@@ -1,7 +1,6 @@
 """Opening an outbox's file: one writer, an integrity check, and recovery of a damaged file."""
 
 import errno
-import logging
 import sqlite3
 from contextlib import closing, suppress
 from datetime import datetime
@@ -10,11 +9,12 @@ from typing import BinaryIO
 
 from edge_hoi.compat import SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_NOTADB, UTC, sqlite_code
 from edge_hoi.errors import DeliveryError
+from edge_hoi.masking import get_logger
 from edge_hoi.outbox.schema import RECOVERED_TABLES, VERSION, migrate, schema_after, schema_of
 from edge_hoi.own_file import create_own
 from edge_hoi.sinks.local_file import is_disk_full, lock_file, transaction
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 BUSY_SECONDS = 5.0
 """Longest wait for a commit of another process, such as a replay request."""

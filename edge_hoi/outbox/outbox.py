@@ -4,7 +4,6 @@ One thread writes. Each commit contains everything that arrived since the previo
 `put` waits for none. Relays read; their acknowledgements are written by the same thread.
 """
 
-import logging
 import shutil
 import sqlite3
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 from edge_hoi.compat import UTC
 from edge_hoi.errors import DeliveryError
 from edge_hoi.events.messages import decode_message, encode_message
+from edge_hoi.masking import get_logger
 from edge_hoi.outbox.backpressure import Backpressure
 from edge_hoi.outbox.file import Dropped, OutboxFile
 from edge_hoi.outbox.reader import NOT_AN_EVENT, OutboxReader
@@ -28,7 +28,7 @@ from edge_hoi.outbox.reserve import read_reserve, write_reserve
 from edge_hoi.sinks.message import Message
 from edge_hoi.types import AnyEvent, EndReason, Phase
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 BATCHING_SECONDS = 0.01
 """Delay before a commit, to batch changes: at most a hundred commits a second, which limits flash wear."""

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Literal
 
 from edge_hoi.errors import DeliveryError, EdgeHoiError, EventRefusedError, SinkError, SinkFaultError, SinkUnavailableError
-from edge_hoi.masking import mask, mask_record
+from edge_hoi.masking import get_logger, mask
 from edge_hoi.outbox.file import OutboxFile
 from edge_hoi.outbox.outbox import Outbox
 from edge_hoi.outbox.reader import OutboxReader
@@ -19,8 +19,7 @@ from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.settings import RetrySettings
 from edge_hoi.sinks.sink import Sink
 
-_logger = logging.getLogger(__name__)
-_logger.addFilter(mask_record)
+_logger = get_logger(__name__)
 
 IDLE_SECONDS = 1.0
 """How often an idle relay checks for replay requests."""

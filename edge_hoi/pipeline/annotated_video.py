@@ -1,6 +1,5 @@
 """The annotated video of one camera: its frames with interactions drawn in, and a strip of its open episodes."""
 
-import logging
 import threading
 import time
 from collections.abc import Iterable
@@ -9,10 +8,11 @@ from typing import NamedTuple
 
 from edge_hoi.errors import EdgeHoiError
 from edge_hoi.ingest import Mailbox
+from edge_hoi.masking import get_logger
 from edge_hoi.media import AnnotateSettings, EpisodeLine, PeopleColours, VideoWriter, annotate
 from edge_hoi.types import NO_TRACK, Event, Frame, Phase, TrackedInteractions
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 SHOWN_AFTER_END_SECONDS = 1.5
 FALLBACK_FPS = 25.0

@@ -1,6 +1,5 @@
 """One camera: its reader, tracker, episodes and annotated video, none of which is shared with another camera."""
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import numpy as np
 from edge_hoi.compat import UTC
 from edge_hoi.events import Keeper
 from edge_hoi.ingest import ReaderState, SourceReader
-from edge_hoi.masking import mask, mask_record
+from edge_hoi.masking import get_logger, mask
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
 from edge_hoi.pipeline.episode_media import FINISH_SECONDS, EpisodeMedia
 from edge_hoi.pipeline.motion import MotionGate
@@ -24,8 +23,7 @@ from edge_hoi.tracking import Tracker
 from edge_hoi.types import EndReason, Event, Frame, Interactions, Phase, TrackedInteractions
 from edge_hoi.vocabulary import Vocabulary
 
-log = logging.getLogger(__name__)
-log.addFilter(mask_record)  # of tracebacks, and of errors of the annotated video
+log = get_logger(__name__)
 
 AGES_KEPT = 1024
 _COUNTS_KEPT = 128

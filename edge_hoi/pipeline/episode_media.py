@@ -1,6 +1,5 @@
 """The images and videos of one camera's episodes, made in a thread of their own and referenced in the events."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,10 +9,11 @@ from dataclasses import dataclass, replace
 
 from edge_hoi.errors import EdgeHoiError
 from edge_hoi.ingest import Mailbox
+from edge_hoi.masking import get_logger
 from edge_hoi.media import ClipSettings, MediaStore, PacketRing, SnapshotSettings, mux_clip, rate_snapshot, render_snapshot
 from edge_hoi.types import Event, Frame, MediaFile, Phase, TrackedInteractions
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 FINISH_SECONDS = 0.5
 """Longest wait for the last events' media."""

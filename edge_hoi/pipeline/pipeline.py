@@ -4,7 +4,6 @@ While threads detect in some frames, the loop tracks in those before. Each camer
 recordings in one order over all of them.
 """
 
-import logging
 import threading
 import time
 from collections import deque
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from edge_hoi.detection import FixedSizeDetector
 from edge_hoi.errors import EdgeHoiError, EngineError
-from edge_hoi.masking import mask_record
+from edge_hoi.masking import get_logger
 from edge_hoi.outbox import Delivery
 from edge_hoi.pipeline.camera import Camera
 from edge_hoi.pipeline.camera_watch import CameraWatch
@@ -26,8 +25,7 @@ from edge_hoi.pipeline.turns import Turns
 from edge_hoi.telemetry import StageTimer
 from edge_hoi.types import EndReason, Event, Frame, Interactions
 
-log = logging.getLogger(__name__)
-log.addFilter(mask_record)
+log = get_logger(__name__)
 
 IDLE_WAIT_SECONDS = 0.01
 FILE_WAIT_SECONDS = 0.2

@@ -6,7 +6,6 @@ number of cameras.
 """
 
 import ctypes
-import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_hoi.errors import EngineError
+from edge_hoi.masking import get_logger
 from edge_hoi.runtime.engine import Arrays, Device, InOrderEngine, PrecisionHint
 from edge_hoi.runtime.gpu import Gpu
 from edge_hoi.runtime.manifest import Manifest
@@ -23,7 +23,7 @@ from edge_hoi.runtime.plan import Plan, PlanBackend
 from edge_hoi.runtime.tensorrt_library import MODULES, load_library, make_logger
 from edge_hoi.runtime.tensorrt_plans import cached_plan_path, read_plan, replace_file
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class TensorRtEngine(InOrderEngine):

@@ -1,6 +1,5 @@
 """TLS settings: which servers a sink trusts, and the client certificate that it presents."""
 
-import logging
 import ssl
 
 from pydantic import Field, SecretStr, model_validator
@@ -8,8 +7,9 @@ from typing_extensions import Self
 
 from edge_hoi.config_types import Location, Section
 from edge_hoi.errors import SinkFaultError
+from edge_hoi.masking import get_logger
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 
 class TlsSettings(Section):

@@ -1,16 +1,16 @@
 """Settings of a Kafka sink: `type: kafka` in a configuration."""
 
-import logging
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
 from edge_hoi.config_types import Section
+from edge_hoi.masking import get_logger
 from edge_hoi.sinks.settings import SinkSettings
 from edge_hoi.sinks.sink import Sink, SinkContext
 from edge_hoi.sinks.tls import TlsSettings
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 Address = Annotated[str, Field(pattern=r"^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$")]
 """HOST:PORT; an IPv6 address in brackets."""

@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from edge_hoi.errors import EventRefusedError, SinkError, SinkFaultError, SinkUnavailableError
 from edge_hoi.events.cloudevents import split_attributes
-from edge_hoi.masking import mask
+from edge_hoi.masking import get_logger, mask
 from edge_hoi.sinks.kafka.failures import failure_of, outage_cause
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.sink import Sink
@@ -21,7 +21,7 @@ from edge_hoi.sinks.sink import Sink
 _TIMEOUT = KafkaError(KafkaError._TIMED_OUT, "the brokers did not answer in time")
 _MAX_ANSWER_BYTES = 8_000_000
 """Of a broker: the metadata of a cluster with some thousand partitions is less. A broker may be anyone who has its address."""
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 FIRST_LOOKUP_SECONDS = 0.8
 """Most unreachable brokers and wrong passwords are detected by then."""

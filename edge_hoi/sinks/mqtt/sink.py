@@ -1,10 +1,10 @@
 """The MQTT sink: events, the current interactions of every camera and zone, and the cameras' availability."""
 
-import logging
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Sequence
 
 from edge_hoi.errors import EventRefusedError, SinkError, SinkFaultError, SinkUnavailableError
+from edge_hoi.masking import get_logger
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.mqtt import frigate
 from edge_hoi.sinks.mqtt.broker import Broker
@@ -17,7 +17,7 @@ from edge_hoi.sinks.mqtt.topics import Place, Topics
 from edge_hoi.sinks.sink import Sink
 from edge_hoi.types import Event, MediaFile
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(__name__)
 
 CLOUDEVENTS = "application/cloudevents+json; charset=utf-8"
 _MAX_PLACES = 10_000
