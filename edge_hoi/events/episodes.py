@@ -125,7 +125,8 @@ class EpisodeKeeper:
         best: dict[Key, float] = {}
         for human, object_, hoi, score in zip(*(column[rows].tolist() for column in columns), strict=True):
             key = (human, object_, hoi)
-            best[key] = max(score, best.get(key, 0.0))
+            if score >= best.get(key, 0.0):
+                best[key] = score
         return best
 
     def _measure_gap(self, elapsed: float) -> float:
@@ -183,8 +184,10 @@ class EpisodeKeeper:
                 self._episodes[key] = Episode(key, settings, frame.info, frame.info, person, human, object_)
                 self._episodes[key].note_boxes()
         for key, episode in self._episodes.items():
-            are_detected = key[0] in frame.seen and (key[1] in frame.seen or key[1] == NO_TRACK)
-            episode.update(scores.get(key, 0.0 if are_detected else None), frame, elapsed)
+            score = scores.get(key)
+            if score is None and key[0] in frame.seen and (key[1] in frame.seen or key[1] == NO_TRACK):
+                score = 0.0
+            episode.update(score, frame, elapsed)
 
     def _suppress_in_groups(self) -> None:
         """Delay every episode with a lower score than another of its exclusive group; at a tie the started one wins."""
