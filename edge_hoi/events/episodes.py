@@ -184,10 +184,10 @@ class EpisodeKeeper:
                 self._episodes[key] = Episode(key, settings, frame.info, frame.info, person, human, object_)
                 self._episodes[key].note_boxes()
         for key, episode in self._episodes.items():
-            score = scores.get(key)
-            if score is None and key[0] in frame.seen and (key[1] in frame.seen or key[1] == NO_TRACK):
-                score = 0.0
-            episode.update(score, frame, elapsed)
+            seen_score = scores.get(key)
+            if seen_score is None and key[0] in frame.seen and (key[1] in frame.seen or key[1] == NO_TRACK):
+                seen_score = 0.0
+            episode.update(seen_score, frame, elapsed)
 
     def _suppress_in_groups(self) -> None:
         """Delay every episode with a lower score than another of its exclusive group; at a tie the started one wins."""
