@@ -144,9 +144,10 @@ class Episode:
 
         An object that is put down, or taken from the ear, moves farther between two frames than its box is large.
         """
-        new = (frame.participants[track_id] for track_id in frame.seen if frame.tracks[track_id].first_seen > self.last.moment.pts_seconds)
+        new = (track_id for track_id, track in frame.tracks.items() if track.first_seen > self.last.moment.pts_seconds)
+        boxes = (each.box for each in map(frame.participants.__getitem__, frame.seen.intersection(new)) if each.category == before.category)
         reach = self._size(self.human.box)
-        return any(each.category == before.category and self._distance(before.box, each.box) <= reach for each in new)
+        return any(self._distance(before.box, box) <= reach for box in boxes)
 
     def _is_out(self, before: Participant, track: Track | None) -> bool:
         """Check whether a box is at the left or right edge of the frame, or its centre where it is expected by now is above or below.

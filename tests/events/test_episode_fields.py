@@ -70,6 +70,11 @@ def test_who_was_last_seen_at_the_left_or_right_edge_has_left_the_frame(box, abs
     assert end.absence is absence
 
 
+def test_an_object_is_hidden_though_its_person_does_something_without_any():
+    (end,) = ended(play_tracked(lambda pts: RIDING if pts <= 2 else [(HUMAN, None, SMILE, 0.3)], times(8, 6)))
+    assert (end.absence, end.verb) == (Absence.HIDDEN, "ride")
+
+
 def test_an_object_alone_can_be_hidden():
     alone = (1, HUMAN, 5, moved(OBJECT, 300), NO_INTERACTION, 0.9)
     (end,) = ended(play(lambda pts: [RIDER] if pts <= 2 else [alone]))
