@@ -1,12 +1,12 @@
 """Capture times of the segments of HLS by EXT-X-PROGRAM-DATE-TIME (RFC 8216, section 4.3.2.6)."""
 
 import re
+from datetime import datetime
 from urllib.parse import urljoin
-
-from edge_hoi.compat import parse_datetime
 
 _OTHER_MEDIA = re.compile(r'^#EXT-X-MEDIA:(?=.*TYPE=(?!VIDEO)).*URI="([^"]*)"')
 _DATE, _LENGTH = "#EXT-X-PROGRAM-DATE-TIME:", "#EXTINF:"
+_DATE_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,9})?(?:Z|([+-]\d\d):?(\d\d)?)", re.ASCII)  # FFmpeg writes +0000
 _MAX_SEGMENTS = 50_000  # more than two days of segments of 4 s
 
 
@@ -52,11 +52,14 @@ class SegmentDates:
 
 
 def _seconds_of(text: str) -> float | None:
+    match = _DATE_TIME.fullmatch(text.strip())
+    if match is None:
+        return None
+    time, fraction, hours, minutes = match.groups()
     try:
-        date = parse_datetime(text.strip())
+        return datetime.fromisoformat(f"{time}{hours or '+00'}:{minutes or '00'}").timestamp() + float(f"0{fraction or ''}")
     except ValueError:
         return None
-    return None if date.tzinfo is None else date.timestamp()
 
 
 def _length_of(line: str) -> float:

@@ -45,6 +45,19 @@ def test_a_segment_without_a_date_begins_where_the_one_before_ends_unless_there_
     assert dates_of(*lines, "#EXT-X-DISCONTINUITY", "#EXTINF:4,", "d.ts") == [100.5, 104.75]
 
 
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("1970-01-01T00:01:40Z", 100.0),
+        ("1970-01-01T01:01:40.25+01:00", 100.25),
+        ("1970-01-01T00:01:40.031+0000", 100.031),
+        ("1969-12-31T19:01:40.000000001-05", 100.000000001),
+    ],
+)
+def test_dates_may_have_any_form_of_fraction_and_zone(written, seconds):
+    assert dates_of(f"#EXT-X-PROGRAM-DATE-TIME:{written}", "#EXTINF:4,", "a.ts") == [seconds]
+
+
 @pytest.mark.parametrize("written", ["yesterday", "", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z", "\0" * 9])
 def test_dates_that_are_none_are_left_out(written):
     assert dates_of(f"#EXT-X-PROGRAM-DATE-TIME:{written}", "#EXTINF:4,", "a.ts") == []
