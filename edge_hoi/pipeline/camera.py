@@ -137,7 +137,6 @@ class Camera:
             self._keeper = self._make_keeper(engine)
             self._media = self._make_media() if self._make_media else None
             self._first_seconds = time.monotonic()
-        earlier = self._finish(at_once=True)  # its source was lost, and is back
         if interactions is not None:
             with stages.measure("track"):
                 self._tracked = self._tracker.update(frame, interactions)
@@ -147,7 +146,7 @@ class Camera:
             events = self._keeper.update(frame, self._tracked)
             if self._media is not None:
                 events = self._media.update(frame, self._tracked, events, self._keeper.current())
-            events = earlier + self._admit(events)
+            events = self._admit(events)
         self._frames += 1
         self._position = frame.pts_seconds
         self._last_seconds = time.monotonic()
@@ -200,6 +199,10 @@ class Camera:
         """Return the events that have the image or the video that they waited for, or need not wait any more."""
         return (self._admit(self._media.poll()) if self._media is not None else []) + self._finish()
 
+    def finish_ends(self) -> list[Event]:
+        """Return the last events of a source that was lost, and is back, without waiting for more."""
+        return self._finish(at_once=True)
+
     def abandon_episodes(self, reason: EndReason) -> list[Event]:
         """End all open episodes as they were last emitted."""
         self._ending = None
@@ -212,8 +215,12 @@ class Camera:
         reason, until = self._ending
         if self._media is not None and self._media.is_waiting and not at_once and time.monotonic() < until:
             return []
-        self._ending = None
-        events = [] if self._media is None else self._admit(self._media.release())
+        events: list[Event] = []
+        if self._media is not None:
+            try:
+                events = self._admit(self._media.release())
+            except Exception:
+                log.exception("camera %s: its last events have no images and videos", self.source_id)
         return events + self.abandon_episodes(reason)
 
     def fail(self, error: Exception | None) -> None:

@@ -290,6 +290,8 @@ class Pipeline:
             interactions = next(found) if is_selected else None
             if camera.is_done:  # an earlier frame was its last
                 continue
+            if camera.is_ending:
+                self._deliver(camera.finish_ends(), observer)
             try:
                 events = camera.process(frame, interactions, batch.detector.engine, self.stages)
             except Exception as error:  # whatever goes wrong in one camera's part must not stop the others

@@ -181,10 +181,10 @@ def test_a_disk_that_hangs_holds_a_live_camera_s_events_for_two_seconds_and_its_
             frame = make_frame(pts, image=IMAGE)
             tracked = pipeline.tracker.update(frame, make_interactions([NEAR]))
             emitted += media.update(frame, tracked, pipeline.keeper.update(frame, tracked), pipeline.keeper.current())
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < within(2.0)
         assert emitted == []
         assert media._submitted <= 3
-        time.sleep(max(0.0, began + 2.1 - time.monotonic()))
+        time.sleep(2.1)
         started = time.monotonic()
         assert [event.phase for event in media.poll()] == [STARTED]
         assert [event.phase for event in end(media, pipeline.keeper.close(EndReason.SHUTDOWN))] == [ENDED]

@@ -59,7 +59,7 @@ class Killer(Watcher):
             (self.killed,) = decoding_processes() or [None]
             if self.killed:
                 self.killed.send_signal(signal.SIGSEGV)
-        if status.crashes and not self.frames:
+        if status.reconnections and not self.frames:  # frames from before the crash may still be processed after it
             self.frames = status.frames
         if self.frames and status.frames > self.frames:
             self.stop.set()
