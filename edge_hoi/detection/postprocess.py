@@ -17,7 +17,6 @@ from edge_hoi.vocabulary import Vocabulary
 Floats = NDArray[np.float32]
 
 NMS_OVERLAP = 0.7
-_FEW = 1024  # scores, of which sorting all takes less time than finding the best first
 _EXTREME_LOGIT = 87.0
 """exp overflows float32 beyond it, where a sigmoid is 0 or 1."""
 
@@ -142,12 +141,12 @@ def _select(
 
 def best_first(scores: Floats, count: int) -> NDArray[np.int64]:
     """Return the `(min(count, M),)` int64 indices of the highest of `(M,)` scores, by descending score, then by index."""
-    if len(scores) > max(count, _FEW):
+    if len(scores) > count:
         limit = np.partition(scores, len(scores) - count)[len(scores) - count]
         above, tied = np.flatnonzero(scores > limit), np.flatnonzero(scores == limit)
         # `tied` is already in order, after all of `above`.
         return np.concatenate([above[np.argsort(-scores[above], kind="stable")], tied[: count - len(above)]])
-    return np.argsort(-scores, kind="stable")[:count]
+    return np.argsort(-scores, kind="stable")
 
 
 def pair_nms(human_boxes: Floats, object_boxes: Floats, hoi_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
