@@ -80,8 +80,8 @@ def test_a_refused_password_is_an_error_of_that_camera_alone(edge_hoi, camera, p
         hosts = [f"127.0.0.1:{device.port}" for device in (camera, open_device)]
         code, printed = edge_hoi("sources", "discover", *hosts)
     assert code == 0
-    refused = f"error: Cannot read http://127.0.0.1:{camera.port}/onvif/device_service: the user name or the password was refused; correct them in "
-    assert f"{refused}--username and --password-file or CAMERA_PASSWORD." in printed
+    fix = "the user name or the password was refused; correct them in --username and --password-file or CAMERA_PASSWORD."
+    assert f"error: Cannot read http://127.0.0.1:{camera.port}/onvif/device_service: {fix}" in printed
     assert f"127.0.0.1:{open_device.port}" in printed
     code, printed = edge_hoi("sources", "discover", hosts[0], "--format", "yaml")
     assert code == 3
