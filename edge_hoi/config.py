@@ -6,7 +6,6 @@ text of the file that NAME_FILE names, so that a configuration needs no password
 """
 
 import atexit
-import difflib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ from typing_extensions import Self
 
 from edge_hoi.config_types import Decoder, Deinterlace, Identifier, Location, PathText, Section, anchor
 from edge_hoi.environment import insert_variables
-from edge_hoi.errors import ConfigError
+from edge_hoi.errors import ConfigError, nearest_name
 from edge_hoi.events import EpisodeSettings, LineOrPoints, RuleSettings, ZoneOrPoints
 from edge_hoi.masking import get_logger, mask_url, remember, secrets_of_url
 from edge_hoi.media import ClipSettings, SnapshotSettings, StoreSettings
@@ -397,8 +396,8 @@ def _explain(detail: ErrorDetails, document: dict[str, Any]) -> str:
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in _keys(detail["loc"])).lstrip(".")
     if detail["type"] in _UNKNOWN_KEY:
         known = _known_keys(detail["loc"][:-1], document)
-        near = difflib.get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.65)
-        return f"{place}: unknown key; " + (f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}")
+        fix = nearest_name(str(detail["loc"][-1]), known, f"known here: {', '.join(known)}", cutoff=0.65)
+        return f"{place}: unknown key; {fix}"
     # The value itself is not shown: it may be a URL with a password.
     if detail["type"] == "model_type":
         return f"{place}: expected a mapping (keys: {', '.join(_known_keys(detail['loc'], document))}), got {_yaml_form(detail['input'])}"

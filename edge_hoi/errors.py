@@ -6,6 +6,7 @@ A message states what happened, why, and how to fix it, in one line. The command
 
 import importlib.util
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import ClassVar
 
 
@@ -134,6 +135,19 @@ class DownloadError(EdgeHoiError):
     """A file cannot be downloaded, or its checksum is wrong."""
 
     exit_code: ClassVar[int] = 8
+
+
+def nearest_name(name: str, known: Iterable[str], otherwise: str = "", *, cutoff: float = 0.6) -> str:
+    """Return "did you mean 'x'?" of the known name that is most like another.
+
+    Args:
+        name: The other name.
+        known: Those that it may be.
+        otherwise: Returned if none is like it; without, the nearest is named however unlike it is.
+        cutoff: The least likeness, from 0 to 1 (`difflib.get_close_matches`).
+    """
+    near = get_close_matches(name, list(known), n=1, cutoff=cutoff if otherwise else 0)
+    return f"did you mean {near[0]!r}?" if near else otherwise
 
 
 def install_command(extra: str) -> str:

@@ -68,18 +68,18 @@ def test_the_example_vocabulary_loads_and_is_found_beside_the_example(repository
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("sits: home", "sits: unknown key; did you mean `site`?"),
-        ("sources: [{ulr: a.mp4}]", "sources[0].ulr: unknown key; did you mean `url`?"),
-        ("engine: {devise: cpu}", "engine.devise: unknown key; did you mean `device`?"),
-        ("tracking: {min_iuo: 0.1}", "tracking.min_iuo: unknown key; did you mean `min_iou`?"),
-        ("episodes: {patience: 3}", "episodes.patience: unknown key; did you mean `patience_seconds`?"),
-        ("episodes: {verbs: {ride: {entre: 0.7}}}", "episodes.verbs.ride.entre: unknown key; did you mean `enter`?"),
-        ("sinks: [{type: jsonl, pth: a}]", "sinks[0].pth: unknown key; did you mean `path`?"),
+        ("sits: home", "sits: unknown key; did you mean 'site'?"),
+        ("sources: [{ulr: a.mp4}]", "sources[0].ulr: unknown key; did you mean 'url'?"),
+        ("engine: {devise: cpu}", "engine.devise: unknown key; did you mean 'device'?"),
+        ("tracking: {min_iuo: 0.1}", "tracking.min_iuo: unknown key; did you mean 'min_iou'?"),
+        ("episodes: {patience: 3}", "episodes.patience: unknown key; did you mean 'patience_seconds'?"),
+        ("episodes: {verbs: {ride: {entre: 0.7}}}", "episodes.verbs.ride.entre: unknown key; did you mean 'enter'?"),
+        ("sinks: [{type: jsonl, pth: a}]", "sinks[0].pth: unknown key; did you mean 'path'?"),
         (
             "sinks: [{type: jsonl, path: a, retry: {max_refusal: 3}}]",
-            "sinks[0].retry.max_refusal: unknown key; did you mean `max_refusals`?",
+            "sinks[0].retry.max_refusal: unknown key; did you mean 'max_refusals'?",
         ),
-        ("outbox: {pat: a}", "outbox.pat: unknown key; did you mean `path`?"),
+        ("outbox: {pat: a}", "outbox.pat: unknown key; did you mean 'path'?"),
     ],
 )
 def test_a_misspelt_key_is_refused_with_the_nearest_known_one(tmp_path, text, expected):
@@ -100,7 +100,7 @@ def test_a_misspelt_key_is_refused_with_the_nearest_known_one(tmp_path, text, ex
         ("sources: [{url: a.mp4, recorded_at: 2026-01-01T00:00:00}]", "timezone"),
         ("sinks: [{path: a}]", "sinks[0]: a sink is a mapping with a `type`, such as `{type: jsonl, path: events.jsonl}`: one of"),
         ("sinks: [{type: json, path: a}]", "sinks[0]: a sink's type is one of jsonl"),
-        ("sinks: [{type: json, path: a}]", "did you mean `jsonl`?"),
+        ("sinks: [{type: json, path: a}]", "did you mean 'jsonl'?"),
         ("sinks: [{type: jsonl, path: a}, {type: jsonl, path: b}]", "two sinks have the name 'jsonl'; give each its own `name`"),
         ("sinks: [{type: jsonl, path: a, batch_size: 0}]", "sinks[0].batch_size: Input should be greater than or equal to 1"),
         ("sinks: [{type: 1, path: a}]", "sinks[0]: a sink is a mapping with a `type`"),
@@ -219,7 +219,7 @@ def test_variables_are_replaced(tmp_path, monkeypatch):
     ("key", "near"), [("source", "sources"), ("vocab", "vocabulary"), ("max_frame", "max_frames"), ("detector", "detection")]
 )
 def test_a_misspelt_key_is_answered_with_the_one_meant(key, near):
-    with pytest.raises(ConfigError, match=f"{key}: unknown key; did you mean `{near}`\\?"):
+    with pytest.raises(ConfigError, match=f"{key}: unknown key; did you mean '{near}'\\?"):
         parse_config({key: 1}, origin="here")
 
 
@@ -398,7 +398,7 @@ def test_an_error_names_the_line_of_its_value(tmp_path):
           - url: b.mp4
             lines: {kerb: {points: [[0, 0], [1, 1]], margn: 1}}
     """
-    with pytest.raises(ConfigError, match=r"config\.yaml:8: sources\[1\].lines.kerb.margn: unknown key; did you mean `margin`\?$"):
+    with pytest.raises(ConfigError, match=r"config\.yaml:8: sources\[1\].lines.kerb.margn: unknown key; did you mean 'margin'\?$"):
         load_config(write(tmp_path, text))
     with pytest.raises(ConfigError, match=r"config\.yaml:5: sources\[0\].zones.yard: the border crosses itself; give the corners"):
         load_config(write(tmp_path, text.replace("margn: 1", "margin: 0.1")))

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import onnx
 
 from edge_hoi import __version__
 from edge_hoi.detection import Classifier, Preprocessor, write_classifier
-from edge_hoi.errors import EngineError
+from edge_hoi.errors import EngineError, nearest_name
 from edge_hoi.events import EpisodeSettings
 from edge_hoi.export.onnx import check_tolerance, export_onnx, largest_difference, write_valid
 from edge_hoi.export.pixel_input import with_input
@@ -174,8 +173,7 @@ def describe_input(checkpoint: Checkpoint, input_size: tuple[int, int], image_ty
 
 def _check_arguments(checkpoint: Checkpoint, vocabulary: Vocabulary, backend: str, input_size: tuple[int, int]) -> None:
     if backend not in BACKENDS:
-        nearest = get_close_matches(backend, BACKENDS, n=1, cutoff=0)[0]
-        raise EngineError(f"build expects backend {', '.join(BACKENDS)}, got {backend!r}; did you mean {nearest!r}?")
+        raise EngineError(f"build expects backend {', '.join(BACKENDS)}, got {backend!r}; {nearest_name(backend, BACKENDS)}")
     stride = checkpoint.model.config.backbone_stride
     height, width = input_size
     if min(height, width) < 1 or height % stride or width % stride:

@@ -1,6 +1,5 @@
 """The published weights that edge-hoi knows."""
 
-import difflib
 from functools import cache
 from importlib import resources
 from typing import Literal
@@ -8,7 +7,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge_hoi.errors import ConfigError
+from edge_hoi.errors import ConfigError, nearest_name
 from edge_hoi.hub.pin import Pin
 
 
@@ -55,7 +54,6 @@ def known_model(name: str) -> KnownModel:
     """
     by_name = {model.name: model for model in known_models()}
     if name not in by_name:
-        near = difflib.get_close_matches(name, by_name, n=1)
-        fix = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(by_name)}"
+        fix = nearest_name(name, by_name, f"known are {', '.join(by_name)}")
         raise ConfigError(f"unknown model {name!r}; {fix}")
     return by_name[name]

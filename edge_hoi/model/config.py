@@ -1,13 +1,12 @@
 """The network's configuration, which checkpoints and manifests contain."""
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from edge_hoi.errors import ConfigError
+from edge_hoi.errors import ConfigError, nearest_name
 
 _MOST_LAYERS, _LARGEST = 1000, 1 << 16  # far beyond any network's: a file from elsewhere must not ask for endless work
 
@@ -71,8 +70,7 @@ class HoiclipConfig:
         known = [field.name for field in dataclasses.fields(cls)]
         for name in values:
             if name not in known:
-                nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-                raise ConfigError(f"unknown model setting '{name}'; did you mean '{nearest}'?")
+                raise ConfigError(f"unknown model setting {name!r}; {nearest_name(name, known)}")
         fields: dict[str, Any] = dict(values)
         if isinstance(fields.get("backbone_depths", ()), str | int | float | None):
             raise ConfigError(f"backbone_depths must be four numbers, got {fields['backbone_depths']!r}")

@@ -1,6 +1,5 @@
 """Turn a configuration into a pipeline: the only place that builds objects from names."""
 
-import difflib
 import itertools
 import os
 from collections.abc import Callable, Sequence
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from edge_hoi.compat import UTC
 from edge_hoi.config import RunConfig, SourceConfig
-from edge_hoi.errors import ConfigError
+from edge_hoi.errors import ConfigError, nearest_name
 from edge_hoi.events import EpisodeKeeper, EventLabeller, Keeper, RuleKeeper, ZoneKeeper
 from edge_hoi.ingest import IsolatedSource, RetryPolicy, Source, SourceReader, open_source, source_kind
 from edge_hoi.ingest.url import is_local, local_path
@@ -248,8 +247,7 @@ def _check_verbs(config: RunConfig, vocabularies: list[Vocabulary]) -> None:
     for kind, names, known in (("verb", named, sorted(verbs)), ("interaction", config.episodes.interactions, sorted(interactions))):
         for name in names:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                fix = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(known[:20])}"
+                fix = nearest_name(name, known, f"known are {', '.join(known[:20])}")
                 raise ConfigError(f"episodes: no vocabulary of this run has the {kind} {name!r}; {fix}")
 
 

@@ -1,13 +1,12 @@
 """Engines by name: where they lie, what to know about them, and the one place that opens them, whatever the backend."""
 
-import difflib
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_hoi.config import cache_folder
-from edge_hoi.errors import EngineError, MissingDependencyError
+from edge_hoi.errors import EngineError, MissingDependencyError, nearest_name
 from edge_hoi.pipeline.photo_engine import PHOTO, find_photo_engine, is_photo, photo_detectors
 from edge_hoi.runtime import Device, Engine, Manifest, PrecisionHint, open_engine, read_manifest
 from edge_hoi.runtime.manifest import MANIFEST_FILE
@@ -55,8 +54,7 @@ def engine_folder(name_or_path: str | Path) -> Path:
         raise EngineError(f"{path} is a checkpoint, not an engine; run `edge-hoi build {path} --output engines/mine` first")
     here = {found.parent.name for home in engine_homes() for found in home.glob(f"*/{MANIFEST_FILE}")}
     known = sorted(here | {PHOTO, *(model.name for model in photo_detectors())})
-    near = difflib.get_close_matches(str(name_or_path), known, n=1)
-    fix = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}; `edge-hoi build` makes one"
+    fix = nearest_name(str(name_or_path), known, f"known here: {', '.join(known)}; `edge-hoi build` makes one")
     if ("engines" / path / MANIFEST_FILE).is_file():
         fix = f"did you mean the folder `engines/{path}`?"
     raise EngineError(f"no engine {str(name_or_path)!r}: neither a folder nor a name of this package's engines; {fix}")

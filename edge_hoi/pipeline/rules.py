@@ -1,12 +1,11 @@
 """Check at the start that rules, zones, lines, cameras, vocabularies and sinks know each other's names."""
 
-import difflib
 from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from edge_hoi.config import RunConfig, line_in
-from edge_hoi.errors import ConfigError
+from edge_hoi.errors import ConfigError, nearest_name
 from edge_hoi.events import RuleSettings, matches
 from edge_hoi.vocabulary import Vocabulary
 
@@ -56,8 +55,7 @@ def _check_interactions(rule: RuleSettings, vocabularies: list[Vocabulary], plac
 
 def _unknown(kind: str, name: str, known: Collection[str], location: _Location, config_file: Path | None) -> ConfigError:
     names = list(dict.fromkeys(known))
-    near = difflib.get_close_matches(name, names, n=1)
-    fix = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(names[:_MOST_LISTED]) or 'none'}"
+    fix = nearest_name(name, names, f"known here: {', '.join(names[:_MOST_LISTED]) or 'none'}")
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     origin = "" if config_file is None else f"{config_file}{line_in(config_file, location)}: "
     return ConfigError(f"{origin}{place}: there is no {kind} {name!r}; {fix}")

@@ -2,10 +2,9 @@
 
 import importlib
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 
-from edge_hoi.errors import EngineError
+from edge_hoi.errors import EngineError, nearest_name
 from edge_hoi.runtime.engine import Device, Engine, PrecisionHint, check_device
 from edge_hoi.runtime.manifest import Manifest, read_manifest
 from edge_hoi.runtime.tensorrt_library import MODULES
@@ -99,8 +98,7 @@ def open_engine(
     manifest = manifest or read_manifest(folder, verify=False)  # each file is verified when it is loaded
     name = backend or manifest.backend
     if name not in _BACKENDS:
-        near = get_close_matches(name, _BACKENDS, n=1, cutoff=0.5)
-        fix = "open a torch engine with TorchEngine" if name == "torch" else f"did you mean {near[0]!r}?" if near else "use one of those"
+        fix = "open a torch engine with TorchEngine" if name == "torch" else nearest_name(name, _BACKENDS, "use one of those", cutoff=0.5)
         raise EngineError(f"open_engine expects backend {' or '.join(map(repr, _BACKENDS))}, got {name!r}; {fix}")
     choose_backend(folder, manifest, backend)
     make = _BACKENDS[name]

@@ -3,11 +3,10 @@
 Another package adds a sink by an entry point of the group `edge_hoi.sinks`: its name is the `type`, its object a `SinkSettings` subclass.
 """
 
-from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from edge_hoi.errors import ConfigError
+from edge_hoi.errors import ConfigError, nearest_name
 from edge_hoi.sinks.settings import SinkSettings
 
 GROUP = "edge_hoi.sinks"
@@ -35,11 +34,8 @@ def settings_of(type_name: str) -> type[SinkSettings]:
     """
     registry = _registry()
     if type_name not in registry:
-        near = get_close_matches(type_name, registry, n=1, cutoff=0.5)
-        raise ConfigError(
-            f"a sink's type is one of {', '.join(sink_types())}, got {type_name!r}; "
-            + (f"did you mean `{near[0]}`?" if near else "is the package that provides it installed?")
-        )
+        fix = nearest_name(type_name, registry, "is the package that provides it installed?", cutoff=0.5)
+        raise ConfigError(f"a sink's type is one of {', '.join(sink_types())}, got {type_name!r}; {fix}")
     settings = registry[type_name].load()
     if not (isinstance(settings, type) and issubclass(settings, SinkSettings)):
         raise ConfigError(f"the entry point {type_name!r} of group {GROUP} is {settings!r}, which is no subclass of SinkSettings")

@@ -15,14 +15,13 @@ A phrase's object begins after its last article, if there is one; else at the lo
 `objects`; else at the last word. "person and bicycle" is `no_interaction`.
 """
 
-import difflib
 import unicodedata
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
-from edge_hoi.errors import VocabularyError
+from edge_hoi.errors import VocabularyError, nearest_name
 from edge_hoi.vocabulary.data_files import parse_yaml
 from edge_hoi.vocabulary.phrases import ARTICLES, base_form, gerund, hoi_prompt, hoi_text, is_gerund, is_latin, with_article
 from edge_hoi.vocabulary.published import coco_category_ids, known_vocabularies
@@ -189,8 +188,7 @@ def _object_prompts(value: object, file: str) -> dict[str, str]:
 def _checked_keys(mapping: Mapping[Any, Any], allowed: tuple[str, ...], where: str) -> Mapping[str, Any]:
     for key in mapping:
         if key not in allowed:
-            near = difflib.get_close_matches(str(key), allowed, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(allowed)}"
+            hint = nearest_name(str(key), allowed, f"known are {', '.join(allowed)}")
             raise VocabularyError(f"{where}: unknown key {str(key)[:60]!r}; {hint}")
     return mapping
 

@@ -1,11 +1,10 @@
 """Load a vocabulary by name or from a file."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_hoi.errors import VocabularyError
+from edge_hoi.errors import VocabularyError, nearest_name
 from edge_hoi.regular_file import read_regular
 from edge_hoi.vocabulary.custom import custom_vocabulary, parse_custom
 from edge_hoi.vocabulary.data_files import MAX_BYTES
@@ -34,7 +33,7 @@ def load_vocabulary(name_or_path: str | Path | Sequence[Any]) -> Vocabulary:
         content = read_regular(path, MAX_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        near = difflib.get_close_matches(str(name_or_path).lower().replace("-", "_"), known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"give a YAML file, or one of {', '.join(known)}"
+        normal = str(name_or_path).lower().replace("-", "_")
+        hint = nearest_name(normal, known, f"give a YAML file, or one of {', '.join(known)}")
         raise VocabularyError(f"no vocabulary {str(name_or_path)!r} ({reason}); {hint}") from error
     return parse_custom(content, file=path.name, name=path.stem)

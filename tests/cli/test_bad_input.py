@@ -92,21 +92,21 @@ def test_an_engine_with_a_wrong_hash(run, tmp_path):
 def test_an_unknown_engine(run):
     result, errors = run("--engine", "defalt")
     assert result.returncode == 4
-    assert "did you mean `default`?" in errors[0]
+    assert "did you mean 'default'?" in errors[0]
 
 
 def test_a_misspelt_key(run, tmp_path):
     (tmp_path / "config.yaml").write_text("sources:\n  - ulr: street.mp4\n")
     result, errors = run("config.yaml")
     assert result.returncode == 2
-    assert errors == ["error: config.yaml:2: sources[0].ulr: unknown key; did you mean `url`?"]
+    assert errors == ["error: config.yaml:2: sources[0].ulr: unknown key; did you mean 'url'?"]
 
 
 def test_a_misspelt_verb(run, tmp_path):
     (tmp_path / "config.yaml").write_text("episodes: {verbs: {rid: {enter: 0.7}}}\n")
     result, errors = run("config.yaml")
     assert result.returncode == 2
-    assert errors == ["error: episodes: no vocabulary of this run has the verb 'rid'; did you mean `ride`?"]
+    assert errors == ["error: episodes: no vocabulary of this run has the verb 'rid'; did you mean 'ride'?"]
 
 
 def test_an_unknown_vocabulary(run):

@@ -53,7 +53,7 @@ def test_the_environment_names_the_engine_where_nothing_else_does(monkeypatch):
 
 
 def test_a_misspelt_name_is_answered_with_the_one_meant():
-    with pytest.raises(EngineError, match="did you mean `photo-femto`"):
+    with pytest.raises(EngineError, match="did you mean 'photo-femto'"):
         obtain_engine(EngineConfig(path="photo-fento"), [], note=lambda _: None)
 
 

@@ -45,14 +45,14 @@ def test_names_that_are_known_are_accepted(tmp_path, rule):
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ("- {name: a, zones: [yrad]}", "config.yaml:10: rules[0].zones[0]: there is no zone 'yrad'; did you mean `yard`?"),
+        ("- {name: a, zones: [yrad]}", "config.yaml:10: rules[0].zones[0]: there is no zone 'yrad'; did you mean 'yard'?"),
         ("- {name: a, cameras: [dock], zones: [yard]}", "there is no zone 'yard'; known here: bay"),
-        ("- name: a\n- name: b\n  line: kreb", "config.yaml:12: rules[1].line: there is no line 'kreb'; did you mean `kerb`?"),
+        ("- name: a\n- name: b\n  line: kreb", "config.yaml:12: rules[1].line: there is no line 'kreb'; did you mean 'kerb'?"),
         ("- {name: a, cameras: [dock], line: kerb}", "there is no line 'kerb'; known here: none"),
-        ("- {name: a, cameras: [gte]}", "rules[0].cameras[0]: there is no camera 'gte'; did you mean `gate`?"),
+        ("- {name: a, cameras: [gte]}", "rules[0].cameras[0]: there is no camera 'gte'; did you mean 'gate'?"),
         (
             "- name: a\n  interactions:\n    - ride *\n    - hold cpu",
-            "config.yaml:13: rules[0].interactions[1]: there is no interaction 'hold cpu'; did you mean `hold cup`?",
+            "config.yaml:13: rules[0].interactions[1]: there is no interaction 'hold cpu'; did you mean 'hold cup'?",
         ),
     ],
     ids=range(6),
@@ -63,7 +63,7 @@ def test_names_that_nothing_has_are_refused_with_their_line(tmp_path, rule, mess
 
 
 def test_a_sink_s_rule_that_does_not_exist_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=re.escape("config.yaml:12: sinks[0].rules[0]: there is no rule 'nigth'; did you mean `night`?")):
+    with pytest.raises(ConfigError, match=re.escape("config.yaml:12: sinks[0].rules[0]: there is no rule 'nigth'; did you mean 'night'?")):
         check(tmp_path, "- name: night", "sinks:\n  - {type: jsonl, path: '-', rules: [nigth]}\n")
 
 

@@ -379,8 +379,8 @@ def test_the_default_port_depends_on_tls_and_the_default_prefix_on_the_format():
         ({"host": "h", "state": False, "home_assistant": "homeassistant"}, "remove one of the two"),
         ({"host": "h", "prefix": "a/#"}, "prefix"),
         ({"host": "h", "qos": 3}, "qos"),
-        ({"host": "h", "qoss": 1}, "did you mean `qos`?"),
-        ({"host": "h", "tls": {"ca_fil": "x"}}, "did you mean `ca_file`?"),
+        ({"host": "h", "qoss": 1}, "did you mean 'qos'?"),
+        ({"host": "h", "tls": {"ca_fil": "x"}}, "did you mean 'ca_file'?"),
     ],
 )
 def test_invalid_settings_are_refused_and_show_no_password(settings, expected):

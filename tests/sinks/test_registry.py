@@ -49,7 +49,7 @@ def test_a_sink_of_another_package_is_configured_by_its_type_and_works(install, 
         with pytest.raises(SinkUnavailableError, match="does not ring: No such file"):
             sink.deliver([Message.of(event) for event in make_episode()])
     path.write_text("sinks: [{type: bell, devise: /dev/null}]")
-    with pytest.raises(ConfigError, match=r"sinks\[0\]\.devise: unknown key; did you mean `device`\?"):
+    with pytest.raises(ConfigError, match=r"sinks\[0\]\.devise: unknown key; did you mean 'device'\?"):
         load_config(path)
 
 

@@ -91,7 +91,7 @@ def test_no_secret_is_shown(settings, caplog):
         ({"signing_secret": f"whsec_{CANARY}"}, "base64"),
         ({"proxy": f"socks9://{CANARY}@host"}, "http://"),
         ({"tls": {"key_password": CANARY}}, "certificate_file"),
-        ({"bearer_tokn": CANARY}, "did you mean `bearer_token`"),
+        ({"bearer_tokn": CANARY}, "did you mean 'bearer_token'"),
     ],
 )
 def test_an_invalid_setting_is_reported_without_secrets(settings, words):

@@ -1,6 +1,5 @@
 """Reading of untrusted annotation files: every error names file, image and entry."""
 
-import difflib
 import json
 import math
 import posixpath
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_hoi.errors import DatasetError
+from edge_hoi.errors import DatasetError, nearest_name
 from edge_hoi.regular_file import read_regular
 
 MAX_BYTES = 1 << 27
@@ -167,8 +166,7 @@ def check_keys(mapping: Mapping[str, Any], known: Sequence[str]) -> None:
     """
     for key in mapping:
         if key not in known:
-            near = difflib.get_close_matches(key[:60], known, n=1)
-            fix = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            fix = nearest_name(key[:60], known, f"known are {', '.join(known)}")
             raise DatasetError(f"unknown key {key[:60]!r}; {fix}")
 
 

@@ -1,6 +1,5 @@
 """Opening of a data set by name and folder."""
 
-import difflib
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any, Literal
 
 import yaml
 
-from edge_hoi.errors import ConfigError, DatasetError
+from edge_hoi.errors import ConfigError, DatasetError, nearest_name
 from edge_hoi.lab.datasets.annotations import AnnotatedImages, check_command
 from edge_hoi.lab.datasets.custom import read_custom, read_zero_shot
 from edge_hoi.lab.datasets.hico_det import read_hico_det
@@ -95,8 +94,7 @@ def splits_of(name: str) -> tuple[str, ...]:
     if name == CUSTOM:
         return ("train",)
     if name not in layouts():
-        near = difflib.get_close_matches(name.lower().replace("-", "_"), known_datasets(), n=1)
-        fix = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known_datasets())}"
+        fix = nearest_name(name.lower().replace("-", "_"), known_datasets(), f"known are {', '.join(known_datasets())}")
         raise DatasetError(f"no data set is called {name!r}; {fix}")
     return tuple(layouts()[name]["splits"])
 

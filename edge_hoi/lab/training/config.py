@@ -1,12 +1,11 @@
 """Training settings, with the published values as defaults."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edge_hoi.errors import ConfigError
+from edge_hoi.errors import ConfigError, nearest_name
 
 _Config = TypeVar("_Config", bound="RunConfig")
 
@@ -82,8 +81,7 @@ def parse_settings(kind: type[_Config], settings: Sequence[str], values: Mapping
         if not equals:
             raise ConfigError(f"a setting is NAME=VALUE, such as learning_rate=5e-5; got {setting!r}")
         if name not in kind.model_fields:
-            nearest = difflib.get_close_matches(name, kind.model_fields, n=1, cutoff=0)[0]
-            raise ConfigError(f"unknown setting {name!r}; did you mean {nearest!r}?")
+            raise ConfigError(f"unknown setting {name!r}; {nearest_name(name, kind.model_fields)}")
         merged[name] = value
     try:
         return kind(**merged)

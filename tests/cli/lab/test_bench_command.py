@@ -25,7 +25,7 @@ def test_without_arguments_the_embedded_engine_is_measured(edge_hoi, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["defalt"], 4, "did you mean `default`?"),
+        (["defalt"], 4, "did you mean 'default'?"),
         (["--size", "large"], 2, "--size is HEIGHTxWIDTH"),
         (["--source", "no-such.mp4"], 3, "no-such.mp4"),
         (["--json", "no/such/folder/speed.json"], 2, "there is no folder"),
