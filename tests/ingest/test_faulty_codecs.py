@@ -24,7 +24,7 @@ def magicyuv(tmp_path):
 
 @pytest.fixture
 def older_ffmpeg(monkeypatch):
-    for room in ("ffmpeg_options", "decoding"):
+    for room in ("ffmpeg_options", "video_stream"):
         monkeypatch.setattr(f"edge_hoi.ingest.{room}.FAULTY_CODECS", frozenset({"magicyuv"}))
 
 

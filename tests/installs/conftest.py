@@ -7,9 +7,9 @@ import sys
 import pytest
 
 PROGRAM = [sys.executable, "-m", "edge_hoi.cli"]
-FRAMES = "30"
-"""Of the embedded clip: two episodes start, and end when the run stops."""
-EVENTS = 4
+FRAMES = "34"
+"""Of the embedded clip: three episodes start, the last at frame 29 and the next at 38, and end when the run stops."""
+EVENTS = 6
 
 
 class Ended:
