@@ -30,7 +30,7 @@ _PLAYLIST = b"#EXTM3U"
 _NOT_ASCII = re.compile(rb"[^\x00-\x7f]")  # PyAV fails on addresses that are not UTF-8, as FFmpeg also cuts them
 _MAX_PLAYLIST_BYTES = 4 << 20  # a day of segments of 4 s
 _MAX_RENDITIONS = 100  # FFmpeg reads the playlist of each before the first frame
-_RENDITION = re.compile(rb"^#EXT-X-(?:STREAM-INF|MEDIA):", re.MULTILINE)
+_RENDITION = re.compile(rb"(?:^|[\r\n\0])#EXT-X-(?:STREAM-INF|MEDIA):")  # where FFmpeg begins a line
 _SEGMENT_LENGTH = re.compile(rb"^#EXTINF:\s*(\d{1,9}(?:\.\d{1,9})?)", re.MULTILINE)
 _SEGMENTS_BEHIND = 3  # FFmpeg begins with the third last segment of a live playlist
 _PLAYLIST_ADDRESS = re.compile(r'(?m)(?<=URI=")[^"\n]*(?=")|^[^#\s].*$')
@@ -67,6 +67,7 @@ class HttpClient:
         self._access = access
         self._responses: weakref.WeakSet[http.client.HTTPResponse] = weakref.WeakSet()
         self.is_finite = False
+        self._has_media = False  # something else than a playlist was opened
         self._first: IO[bytes] | _HttpFile | None = None
         self._cookies = CookieJar()
         passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
@@ -170,11 +171,15 @@ class HttpClient:
         file = _HttpFile(self, url, start, end)
         self.segment_dates.opened(url)
         if is_encrypted:
+            self._has_media = True
             return CbcReader(file, bytes.fromhex(options["key"]), bytes.fromhex(options["iv"]))
         return self._contents(file, url)
 
     def _contents(self, file: "_HttpFile", url: str) -> "IO[bytes] | _HttpFile":
-        return io.BytesIO(self._playlist(file, url)) if file.begins_with(_PLAYLIST) else file
+        if file.begins_with(_PLAYLIST):
+            return io.BytesIO(self._playlist(file, url))
+        self._has_media = True
+        return file
 
     def _playlist(self, file: "_HttpFile", url: str) -> bytes:
         """Read a playlist whole, with limits, and with absolute addresses where it was redirected."""
@@ -184,8 +189,11 @@ class HttpClient:
                 content += data
                 if len(content) > _MAX_PLAYLIST_BYTES:
                     raise self._access.refusal(f"a playlist has more than {_MAX_PLAYLIST_BYTES >> 20} MiB")
-        if len(_RENDITION.findall(content)) > _MAX_RENDITIONS:
+        renditions = len(_RENDITION.findall(content))
+        if renditions > _MAX_RENDITIONS:
             raise self._access.refusal(f"a playlist names more than {_MAX_RENDITIONS} renditions")
+        if renditions and self._has_media:  # against RFC 8216, section 4.3.4; FFmpeg crashes on renditions that it learns of late
+            raise self._access.refusal("a playlist of segments names renditions")
         lengths = [float(length) for length in _SEGMENT_LENGTH.findall(content)[-_SEGMENTS_BEHIND:]]
         if self.captured_seconds is None and lengths and b"#EXT-X-ENDLIST" not in content:
             self.captured_seconds = time.monotonic() - sum(lengths)

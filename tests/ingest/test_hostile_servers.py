@@ -1,5 +1,6 @@
 """Cameras and servers that misbehave: what they reach, and what they make this process allocate, stays limited."""
 
+import itertools
 import logging
 import socket
 import ssl
@@ -496,11 +497,30 @@ def test_floods_of_http_end_within_a_limited_memory(flood, serve):
     assert grown < 200, f"{flood}: {grown} MB"
 
 
-def test_playlist_of_too_many_renditions_is_refused(serve):
-    pages = {"/index.m3u8": b"#EXTM3U\n" + b"#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n" * 101}
+@pytest.mark.parametrize("start", [b"", b"#\r", b"#\0"])
+def test_playlist_of_too_many_renditions_is_refused(start, serve):
+    pages = {"/index.m3u8": b"#EXTM3U\n" + (start + b"#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n") * 101}
     server = serve(http_pages(pages))
     assert "more than 100 renditions" in refusal_of(f"http://127.0.0.1:{server.port}/index.m3u8")
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("reload", [1, 3])
+@pytest.mark.parametrize(
+    "rendition", [b'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="n",URI="a.m3u8"\n', b"#EXT-X-STREAM-INF:BANDWIDTH=1\nb.m3u8\n"]
+)
+def test_renditions_in_a_live_playlist_of_segments_are_refused_and_do_not_end_the_process(rendition, reload, clip, serve, tmp_path):
+    requests = itertools.count(1)
+
+    def live(handler):
+        number = next(requests)
+        listed = b"".join(b"#EXTINF:0.1,\nindex0.ts?%d\n" % each for each in range(number, number + 3))
+        head = b"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:%d\n" % number
+        page = head + (rendition if number >= reload else b"") + listed
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(page) + page)
+
+    server = serve(http_pages(segments_of(clip, tmp_path) | {"/live.m3u8": live}))
+    assert read_in_a_child(f"http://127.0.0.1:{server.port}/live.m3u8")[0] == "refused"
 
 
 def test_a_reader_stops_although_a_camera_sends_only_refused_frames(serve, tmp_path):
