@@ -27,6 +27,7 @@ _SECURITY = (
     "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd",
     "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-username-token-profile-1.0#PasswordDigest",
 )
+_MAX_AHEAD = timedelta(days=36_525)  # a clock that was never set is of 1970 or 2000
 _UNAUTHORIZED = ("NotAuthorized", "FailedAuthentication")
 
 
@@ -71,8 +72,15 @@ class SoapClient:
             self._opener.add_handler(handler)
 
     def set_clock(self, device_time: datetime) -> None:
-        """Date digests by the device's clock, which takes those of other times for repeated."""
-        self._ahead = device_time - datetime.now(UTC)
+        """Date digests by the device's clock, which takes those of other times for repeated.
+
+        Raises:
+            ValueError: The clock is more than 100 years away.
+        """
+        ahead = device_time - datetime.now(UTC)
+        if abs(ahead) > _MAX_AHEAD:
+            raise ValueError("no clock is that wrong")
+        self._ahead = ahead
 
     def call(self, url: str, body: str, *, has_user: bool = True) -> Element:
         """Call a service, and return the body of its answer.

@@ -12,7 +12,9 @@ from edge_hoi.compat import UTC
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest.onvif.soap import Credentials, SoapClient
 from edge_hoi.ingest.onvif.xml import text_of
-from edge_hoi.masking import mask_url
+from edge_hoi.masking import get_logger, mask_url
+
+_logger = get_logger(__name__)
 
 _MAX_PROFILES = 64
 _ADDRESS = re.compile(r"[!-~]{1,2000}")
@@ -46,7 +48,7 @@ class Stream:
 def stream_addresses(
     service_url: str, credentials: Credentials | None, *, seconds: float, password_place: str | None = None, ca_file: str | None = None
 ) -> list[Stream]:
-    """Ask a device for its streams, by channel and from the largest to the smallest.
+    """Ask a device for its streams, by channel and from the largest to the smallest. Those whose address it does not tell are left out.
 
     Args:
         service_url: Its device service.
@@ -56,7 +58,7 @@ def stream_addresses(
         ca_file: Certificates (PEM) of authorities that are trusted instead of the system's.
 
     Raises:
-        SourceError: It cannot be reached, refuses the user, does not answer as ONVIF says, or names addresses of another host.
+        SourceError: It cannot be reached, refuses the user, does not answer as ONVIF says, or tells no address of its own.
         ConfigError: `ca_file` cannot be read.
     """
     client = SoapClient(service_url, credentials, password_place=password_place, ca_file=ca_file)
@@ -71,10 +73,20 @@ def stream_addresses(
     sources = [text_of(profile, "VideoSourceConfiguration", "SourceToken") for profile in profiles]
     channels = {source: number for number, source in enumerate(dict.fromkeys(filter(None, sources)), 1)}
     streams: dict[str, Stream] = {}
+    refusal: SourceError | None = None
     for profile, source in zip(profiles, sources, strict=True):
         if source:
-            stream = _stream(client, media, profile, channels[source])
-            streams.setdefault(stream.url, stream)
+            try:
+                stream = _stream(client, media, profile, channels[source])
+            except SourceError as error:
+                if error.code != "refused":
+                    raise
+                refusal = error
+                _logger.warning("one of its streams is left out: %s", error)
+            else:
+                streams.setdefault(stream.url, stream)
+    if refusal is not None and not streams:
+        raise refusal
     return sorted(streams.values(), key=lambda stream: (stream.channel, -stream.width * stream.height))
 
 

@@ -26,17 +26,17 @@ def parse_xml(data: bytes) -> Element:
         depth, elements = depth + 1, elements + 1
         if depth > _MAX_DEPTH or elements > _MAX_ELEMENTS:
             raise ValueError(f"XML of more than {_MAX_ELEMENTS} elements or {_MAX_DEPTH} levels")
-        builder.start(tag.rpartition(" ")[2], attributes)
+        builder.start(tag.rpartition(":")[2], attributes)
 
     def end(tag: str) -> None:
         nonlocal depth
         depth -= 1
-        builder.end(tag.rpartition(" ")[2])
+        builder.end(tag.rpartition(":")[2])
 
     def refuse(*_: object) -> None:
         raise ValueError("XML with a document type")
 
-    parser = expat.ParserCreate(namespace_separator=" ")
+    parser = expat.ParserCreate()  # with namespaces, it would copy a long one into each different tag
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, builder.data
     parser.StartDoctypeDeclHandler = refuse
     try:
