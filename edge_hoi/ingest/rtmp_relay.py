@@ -1,5 +1,6 @@
 """Pass RTMP on between its server and FFmpeg, which itself connects to this machine only. Certificates are verified as for HTTP."""
 
+import re
 import select
 import socket
 import threading
@@ -12,13 +13,16 @@ from edge_hoi.ingest.remote_access import RemoteAccess, uses_tls
 
 _PORT, _TLS_PORT = 1935, 443
 _MAX_CONNECTIONS = 4  # FFmpeg connects up to three times to show a password
+_ANSWER_BYTES = 1 << 13  # a handshake of 3 KiB, and what answers FFmpeg's first command
+_REFUSED_USER = re.compile(rb"\?reason=(?:authfailed|nosuchuser)")  # Adobe's authentication, also Limelight's
+_CHUNK_HEADER = b"\xc3"  # after each 128 bytes of an answer
 
 
 class RtmpRelay:
     """Connects FFmpeg to the server of a source.
 
     Attributes:
-        error: Why the server could not be reached again; None if it could.
+        error: Why the server could not be reached again, or that it refuses the password; None if neither.
         location: The URL for FFmpeg, on this machine.
         format: FFmpeg's name of the format.
         is_finite: Never: the server ends a stream when it likes.
@@ -77,16 +81,44 @@ class RtmpRelay:
     def _serve(self, listener: socket.socket) -> None:
         """Pass on one connection after the other, each to the server."""
         with listener, suppress(OSError):
-            for number in range(_MAX_CONNECTIONS):
-                client, _ = listener.accept()
-                with client:
-                    try:
-                        server = self._server = self._connect() if number or self._server is None else self._server
-                    except SourceError as error:
-                        self.error = error
-                        return
-                    with server:
-                        _pass_on(client, server)
+            try:
+                for number in range(_MAX_CONNECTIONS):
+                    client, _ = listener.accept()
+                    with client:
+                        try:
+                            server = self._server = self._connect() if number or self._server is None else self._server
+                        except SourceError as error:
+                            self.error = error
+                            return
+                        with server, suppress(OSError):  # FFmpeg may break one connection, and connect again
+                            self._pass_on(client, server)
+            finally:
+                if self._server is not None:
+                    self._server.close()
+
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+        """Pass on in both directions until a side closes its connection."""
+        poll = select.poll()
+        poll.register(client, select.POLLIN)
+        poll.register(server, select.POLLIN)
+        answers = b""
+        while True:
+            readable = ready(poll, server)
+            if client.fileno() in readable:
+                sent = client.recv(CHUNK_BYTES)
+                if not sent:
+                    return
+                server.settimeout(SEND_SECONDS)
+                server.sendall(sent)
+            if server.fileno() in readable:
+                data = receive(server)
+                if data == b"":
+                    return
+                if data and len(answers) < _ANSWER_BYTES:
+                    answers += data
+                    if _REFUSED_USER.search(answers.replace(_CHUNK_HEADER, b"")):
+                        self.error = self._access.status_error(401)
+                client.sendall(data or b"")  # while FFmpeg does not read, the server waits
 
 
 def server_address(url: str) -> str:
@@ -98,23 +130,3 @@ def server_address(url: str) -> str:
     names = parts.path.lstrip("/").split("/")
     application = "/".join(names[: 1 if len(names) < 3 else 2])
     return urlunsplit(SplitResult(parts.scheme, parts.netloc.rpartition("@")[2], application, "", ""))
-
-
-def _pass_on(client: socket.socket, server: socket.socket) -> None:
-    """Pass on in both directions until a side closes its connection."""
-    poll = select.poll()
-    poll.register(client, select.POLLIN)
-    poll.register(server, select.POLLIN)
-    while True:
-        readable = ready(poll, server)
-        if client.fileno() in readable:
-            sent = client.recv(CHUNK_BYTES)
-            if not sent:
-                return
-            server.settimeout(SEND_SECONDS)
-            server.sendall(sent)
-        if server.fileno() in readable:
-            data = receive(server)
-            if data == b"":
-                return
-            client.sendall(data or b"")  # while FFmpeg does not read, the server waits

@@ -2,9 +2,13 @@
 
 import socket
 import ssl
+import struct
 import subprocess
 import sys
+import threading
 import time
+from contextlib import ExitStack
+from pathlib import Path
 
 import av
 import numpy as np
@@ -119,9 +123,11 @@ def test_certificates_of_rtmps_are_verified(server, serve, tmp_path):
         assert len([frame for frame, _ in zip(source, range(30), strict=False)]) == 30
 
 
-def test_ffmpeg_may_connect_again_to_show_a_password_and_no_more_once_it_is_closed(serve):
+@pytest.mark.parametrize("is_broken", [False, True], ids=["closed", "broken"])
+def test_ffmpeg_may_connect_again_to_show_a_password_and_no_more_once_it_is_closed(is_broken, serve):
     def echo(handler):
         handler.wfile.write(handler.request.recv(100).upper())
+        handler.request.recv(100)
 
     url = f"rtmp://viewer:canary-34@127.0.0.1:{serve(echo).port}/live/camera"
     relay = RtmpRelay(url, RemoteAccess(url))
@@ -132,12 +138,67 @@ def test_ffmpeg_may_connect_again_to_show_a_password_and_no_more_once_it_is_clos
         with socket.create_connection((place, int(port)), 10) as client:
             client.sendall(b"hello")
             answers.append(client.recv(100))
+            if is_broken:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing it sends RST
     relay.close()
     assert answers == [b"HELLO"] * 3
     ended_at = time.monotonic() + within(5)
     while is_open(int(port)):
         assert time.monotonic() < ended_at
         time.sleep(0.05)
+
+
+def test_a_server_to_which_ffmpeg_does_not_connect_is_left(serve):
+    ended = threading.Event()
+
+    def wait(handler):
+        handler.request.recv(1)
+        ended.set()
+
+    url = f"rtmp://127.0.0.1:{serve(wait).port}/live/camera"
+    relay = RtmpRelay(url, RemoteAccess(url))
+    relay.start(10)
+    server = relay._server
+    relay.close()
+    assert ended.wait(within(5))
+    ended_at = time.monotonic() + within(5)
+    while server.fileno() >= 0:
+        assert time.monotonic() < ended_at
+        time.sleep(0.05)
+
+
+REJECTIONS = (
+    "code=403 need auth; authmod=adobe",
+    "?reason=needauth&user=viewer&salt=a&challenge=b&opaque=c",
+    "?reason=authfailed&opaque=c",
+)
+
+
+def test_a_refused_password_is_told_from_a_server_that_is_not_there(serve):
+    rejections = iter(REJECTIONS)
+
+    def text(value):
+        return struct.pack(">H", len(value)) + value
+
+    def reject(handler):
+        """Answer as a server with Adobe's authentication; see RTMP 1.0 (2012), sections 5.2, 5.3 and 7.2.1.1."""
+        handler.rfile.read(1537)
+        handler.wfile.write(b"\x03" + bytes(2 * 1536))
+        handler.rfile.read(1536)
+        handler.request.recv(4096)
+        reason = f"[ AccessManager.Reject ] : [ authmod=adobe ] : {next(rejections)}".encode()
+        fields = {b"level": b"error", b"code": b"NetConnection.Connect.Rejected", b"description": reason}
+        body = b"\x02" + text(b"_error") + b"\0" + struct.pack(">d", 1) + b"\x05\x03"
+        body += b"".join(text(name) + b"\x02" + text(value) for name, value in fields.items()) + b"\0\0\x09"
+        chunks = b"\xc3".join(body[start : start + 128] for start in range(0, len(body), 128))
+        handler.wfile.write(b"\x03\0\0\0" + len(body).to_bytes(3, "big") + b"\x14\0\0\0\0" + chunks)
+        handler.request.recv(4096)
+
+    server = serve(reject)
+    with pytest.raises(SourceError, match="the user name or the password was refused") as caught:
+        open_source(f"rtmp://viewer:canary-36@127.0.0.1:{server.port}/live/camera", source_id="door")
+    assert (caught.value.code, caught.value.is_retryable, server.connections) == ("unauthorized", False, 3)
+    assert "canary" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -161,6 +222,14 @@ def has_srt():
     return HAS_FFMPEG and " srt" in subprocess.run(["ffmpeg", "-protocols"], capture_output=True, text=True).stdout
 
 
+def wait_until_bound(port):
+    """Wait until somebody listens to a UDP port."""
+    ended_at = time.monotonic() + within(10)
+    while f":{port:04X} " not in Path("/proc/net/udp").read_text():
+        assert time.monotonic() < ended_at
+        time.sleep(0.05)
+
+
 def test_srt_is_refused_with_the_way_to_read_it():
     with pytest.raises(SourceError, match=r"not srt; .* or pipe it: ffmpeg -i ADDRESS -c copy -f mpegts - \| edge-hoi run -") as caught:
         open_source("srt://127.0.0.1:9000?passphrase=canary-35", source_id="door")
@@ -176,9 +245,11 @@ def test_srt_can_be_read_through_a_pipe(flv):
     piped = ["ffmpeg", "-v", "quiet", "-i", url, "-c", "copy", "-f", "mpegts", "-"]
     read = "from edge_hoi.ingest import open_source\nframes = iter(open_source('-', source_id='stdin', is_live=True))\n"
     read += "print([next(frames).index for _ in range(50)])"
-    with subprocess.Popen(served, stdin=subprocess.DEVNULL) as server:
-        with subprocess.Popen(piped, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as pipe:
-            shown = subprocess.run([sys.executable, "-c", read], stdin=pipe.stdout, capture_output=True, text=True, timeout=120)
-            pipe.kill()
-        server.kill()
+    with ExitStack() as stack:
+        server = stack.enter_context(subprocess.Popen(served, stdin=subprocess.DEVNULL))
+        stack.callback(server.kill)
+        wait_until_bound(int(url.rpartition(":")[2]))
+        pipe = stack.enter_context(subprocess.Popen(piped, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE))
+        stack.callback(pipe.kill)
+        shown = subprocess.run([sys.executable, "-c", read], stdin=pipe.stdout, capture_output=True, text=True, timeout=120)
     assert shown.stdout.strip() == str(list(range(50)))
