@@ -63,10 +63,20 @@ def get_logger(name: str) -> logging.Logger:
 
 
 def mask_record(record: logging.LogRecord) -> bool:
-    """Filter a logger's records, all of them pass: format message and traceback now, with secrets masked."""
-    record.msg, record.args = mask(record.getMessage()), None
+    """Filter a logger's records, all of them pass: format message, traceback and stack now, with secrets masked.
+
+    The exception is left out, because a handler that formats it again would show them.
+    """
+    try:
+        message = record.getMessage()
+    except Exception as error:  # which a handler would report, and not raise
+        message = f"a message cannot be formatted: {record.msg!r} ({error})"
+    record.msg, record.args = mask(message), None
     if record.exc_info:
         record.exc_text = mask("".join(traceback.format_exception(*record.exc_info)).rstrip("\n"))
+        record.exc_info = None
+    if record.stack_info:
+        record.stack_info = mask(record.stack_info)
     return True
 
 

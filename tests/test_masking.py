@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import time
+import traceback
 from pathlib import Path
 from urllib.parse import quote
 
@@ -269,3 +270,43 @@ def test_a_token_before_a_host_is_masked_and_a_file_with_an_at_sign_is_not(tmp_p
     (tmp_path / "gate@home").mkdir()
     (tmp_path / "gate@home" / "a.mp4").touch()
     assert mask_url("gate@home/a.mp4") == "gate@home/a.mp4"
+
+
+class Showing(logging.Handler):
+    """Formats all of a record itself, as handlers of other programs do."""
+
+    def __init__(self):
+        super().__init__()
+        self.shown = []
+
+    def emit(self, record):
+        error = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else ""
+        self.shown.append("\n".join(filter(None, (record.getMessage(), record.exc_text, error, record.stack_info))))
+
+
+@pytest.fixture
+def showing():
+    handler, logger = Showing(), get_logger("edge_hoi.somewhere.else")
+    logger.addHandler(handler)
+    yield logger, handler.shown
+    logger.removeHandler(handler)
+
+
+def test_a_handler_that_formats_errors_and_stacks_itself_gets_no_secret(showing):
+    logger, shown = showing
+    remember("Hunter2-x")
+    try:
+        raise ValueError("Hunter2-x")
+    except ValueError:
+        logger.exception("failed", stack_info=True)  # with "Hunter2-x" in the source of this line
+    (text,) = shown
+    assert "ValueError: ***" in text
+    assert "Stack (most recent call last):" in text
+    assert "Hunter2-x" not in text
+
+
+def test_a_message_that_cannot_be_formatted_is_written_and_raises_nothing(showing):
+    logger, shown = showing
+    remember("Hunter2-x")
+    logger.warning("Hunter2-x: %d frames", "many")
+    assert shown == ["a message cannot be formatted: '***: %d frames' (%d format: a real number is required, not str)"]
