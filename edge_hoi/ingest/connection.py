@@ -120,13 +120,12 @@ class Connection:
         if self.watchdog is not None:
             self.watchdog.pause()
 
-    def file_state(self) -> tuple[int, int] | None:
-        """Return size and time of a file, to see whether it changes; None of what is no file, or is followed."""
+    def file_bytes(self) -> int | None:
+        """Return the size of a file, to see whether it grows; None of what is no file, is followed, or is there no more."""
         if self.kind is not SourceKind.FILE or self.transport is not None:
             return None
-        with suppress(OSError):  # it was deleted
-            found = local_path(self.url).stat()
-            return found.st_size, found.st_mtime_ns
+        with suppress(OSError):  # it was moved or deleted
+            return local_path(self.url).stat().st_size
         return None
 
     @property

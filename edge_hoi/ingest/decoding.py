@@ -1,5 +1,6 @@
 """Decode a stream of video with FFmpeg: tolerate damage, detect timeouts and truncated files."""
 
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import TypeGuard
 
 import av
 from av.container import InputContainer
+from av.stream import Discard
 
 from edge_hoi.ingest.connection import Connection
 from edge_hoi.ingest.damage import Damage
@@ -87,7 +89,7 @@ class DecodedStream:
         self._first_second: Fraction | None = None
         self._last_second = Fraction(0)
         self._is_cut = False  # the data ends early
-        self._file_state = connection.file_state()
+        self._file_bytes = connection.file_bytes()
         self._camera_offset: Fraction | None = None
         self._has_dates = False
         self._segment_dates = connection.transport.segment_dates if isinstance(connection.transport, HttpClient) else None
@@ -102,7 +104,8 @@ class DecodedStream:
                 yield decoded
                 self._connection.allow(self._connection.read_timeout_seconds)
         self.tally.is_truncated = not self._is_live and (self._is_cut or self._missing_seconds() > _TRUNCATION_SECONDS)
-        if self._connection.file_state() != self._file_state:
+        file_bytes = self._connection.file_bytes()
+        if file_bytes is not None and file_bytes != self._file_bytes:
             self.tally.is_truncated = True
             text = "%s changed while it was read: it is still being written, and not read to its end; follow_seconds waits for more"
             _logger.warning(text, mask_url(self._connection.url))
@@ -160,11 +163,19 @@ class DecodedStream:
         self._is_cut = packet.is_corrupt  # if it is the last packet, the file ends in the middle of it
 
     def _missing_seconds(self) -> float:
-        if self._container.duration is None or self._first_second is None:
+        declared_seconds = self._declared_seconds()
+        if declared_seconds is None or self._first_second is None:
             return 0.0
         # Matroska counts its length from 0, the others from the first packet.
         read_seconds = max(self._last_second, self._last_second - self._first_second)
-        return self._container.duration / av.time_base - float(read_seconds)
+        return declared_seconds - float(read_seconds)
+
+    def _declared_seconds(self) -> float | None:
+        """Return the declared length of all streams that are read."""
+        read = [stream for stream in self._container.streams if stream.discard != Discard.all]
+        if len(read) < len(self._container.streams):  # the container's length includes the others
+            return max((seconds for stream in read if (seconds := _stream_seconds(stream)) is not None), default=None)
+        return None if self._container.duration is None else self._container.duration / av.time_base
 
     def _decode(self, packet: "av.Packet[av.VideoStream] | None") -> Iterator[DecodedFrame]:
         if packet is not None:
@@ -214,6 +225,14 @@ class DecodedStream:
         if frame.pts is None or self._stream.time_base is None:
             return None
         return frame.pts * self._stream.time_base
+
+
+def _stream_seconds(stream: av.stream.Stream) -> float | None:
+    """Return the declared length of a stream, which Matroska has as text."""
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    match = re.fullmatch(r"(\d{1,4}):(\d\d):(\d\d\.\d{1,9})", stream.metadata.get("DURATION", ""), re.ASCII)
+    return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else None
 
 
 def _is_of(packet: "av.Packet[av.stream.Stream]", stream: av.VideoStream) -> "TypeGuard[av.Packet[av.VideoStream]]":

@@ -2,9 +2,10 @@ import hashlib
 import random
 from datetime import datetime, timedelta
 
+import av
 import numpy as np
 import pytest
-from numbered_clips import HEIGHT, WIDTH, number_of, write_clip
+from numbered_clips import HEIGHT, WIDTH, number_of, numbered_image, write_clip
 
 from edge_hoi.compat import UTC
 from edge_hoi.ingest import open_source
@@ -138,3 +139,25 @@ def test_a_file_read_as_live_has_times_of_arrival(clip):
     assert source.info.duration_seconds is None
     assert {frame.clock.source for frame in frames} == {"arrival"}
     assert len(frames) == 50
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_the_end_of_another_stream_is_not_missed_and_that_of_its_own_is(tmp_path, suffix):
+    path, cut = tmp_path / f"two.{suffix}", tmp_path / f"cut.{suffix}"
+    counts = (50, 100)
+    with av.open(str(path), "w", options={"movflags": "faststart"} if suffix == "mp4" else {}) as container:
+        streams = [container.add_stream("libx264", rate=25, options={"threads": "1"}) for _ in counts]
+        for stream in streams:
+            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for number in range(max(counts)):
+            for stream, count in zip(streams, counts, strict=True):
+                if number < count:
+                    container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered_image(number), format="rgb24")))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    for chosen, count in enumerate(counts):
+        frames, source = read(path, video_stream=chosen)
+        assert (len(frames), source.tally.is_truncated) == (count, False)
+    cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    for chosen in range(2):
+        assert read(cut, video_stream=chosen)[1].tally.is_truncated
