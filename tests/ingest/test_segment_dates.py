@@ -1,6 +1,7 @@
 """EXT-X-PROGRAM-DATE-TIME of HLS: which frame was captured when."""
 
 import itertools
+import tracemalloc
 from datetime import datetime, timedelta
 
 import pytest
@@ -77,6 +78,34 @@ def test_sound_and_parts_of_files_have_no_dates_of_video():
     assert dates_of(*lines, url="http://camera/live/sound.m3u8", dates=dates) == []
     assert dates_of(*lines, url="http://camera/live/video.m3u8", dates=dates) == [10.0]
     assert dates_of(*lines[:2], "#EXT-X-BYTERANGE:9@0", "a.ts") == []
+
+
+def test_a_segment_keeps_its_date_when_a_newer_playlist_lists_it_without_one():
+    dates = SegmentDates()
+    dates_of("#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:10Z", "#EXTINF:1,", "a.ts", "#EXTINF:1,", "b.ts", "#EXTINF:1,", "c.ts", dates=dates)
+    assert dates_of("#EXTINF:1,", "b.ts", "#EXTINF:1,", "d.ts", opened="abcd", dates=dates) == [11.0]
+
+
+def test_what_is_kept_of_many_playlists_is_limited():
+    dates = SegmentDates()
+    lines = ["#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:10Z", "#EXTINF:1,", "a.ts"]
+    tracemalloc.start()
+    try:
+        for number in range(300):
+            sound = f'#EXT-X-MEDIA:TYPE=AUDIO,URI="{number}-{"x" * 4000}"'
+            dates.read(playlist(*lines, sound, f"{number}-{'x' * 4000}.ts", "y" * 500_000), BASE)
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    assert dates_of(opened="a", dates=dates) == []
+    assert dates_of(*lines, opened="a", dates=dates) == [10.0]
+
+
+@pytest.mark.parametrize(("length", "expected"), [(4096, [10.0]), (4097, [])])
+def test_the_limit_of_a_line_is_exact(length, expected):
+    name = "a" * (length - 3)
+    lines = ["#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:10Z", "#EXTINF:1,", f"{name}.ts"]
+    assert dates_of(*lines, opened=[name]) == expected
 
 
 @pytest.fixture(scope="module")
