@@ -1,8 +1,10 @@
 """Read bytes in order, without seeking, for FFmpeg: standard input, and files that are still being written."""
 
+import errno
 import os
 import select
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +12,10 @@ from pathlib import Path
 from edge_hoi.errors import SourceError
 from edge_hoi.ingest.source_errors import source_error
 from edge_hoi.ingest.url import SourceKind, local_path
+from edge_hoi.regular_file import open_regular
 
 _POLL_SECONDS = 0.2
+_standard_input_lock = threading.Lock()  # two sources would both get it
 
 
 class ByteStream:
@@ -53,9 +57,16 @@ class ByteStream:
         """
         del timeout_seconds
         try:
-            path: int | str = _standard_input(self._url) if self._kind is SourceKind.STDIN else os.fspath(local_path(self._url))
-            self._descriptor = path if isinstance(path, int) else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            if self._kind is SourceKind.STDIN:
+                with _standard_input_lock:
+                    self._descriptor = _standard_input(self._url)
+            else:
+                with open_regular(local_path(self._url)) as file:
+                    self._descriptor = os.dup(file.fileno())
         except OSError as error:
+            if error.errno == errno.EINVAL:
+                cause = "follow_seconds is for files of video, not for pipes and devices"
+                raise source_error(self._url, self._kind, "unsupported", cause, "leave it out") from None
             code = {FileNotFoundError: "not_found", PermissionError: "unauthorized"}.get(type(error), "unreachable")
             raise source_error(self._url, self._kind, code) from None
         self._poll.register(self._descriptor, select.POLLIN)

@@ -134,6 +134,19 @@ def test_a_file_that_is_still_being_written_is_not_said_to_be_read_to_its_end(st
     assert "changed while it was read: it is still being written" in caplog.text
 
 
+@pytest.mark.parametrize("change", ["renamed", "deleted", "touched"])
+def test_a_whole_file_that_is_renamed_deleted_or_touched_is_read_to_its_end(streams, tmp_path, change, caplog):
+    path = tmp_path / "clip.ts"
+    path.write_bytes(streams["clip.ts"])
+    with open_source(str(path), source_id="door") as source:
+        frames = iter(source)
+        next(frames)
+        {"renamed": lambda: path.rename(tmp_path / "x.ts"), "deleted": path.unlink, "touched": lambda: os.utime(path, (1, 1))}[change]()
+        assert len(list(frames)) == 49
+        assert not source.tally.is_truncated
+    assert not caplog.records
+
+
 def test_a_file_that_does_not_change_is_read_to_its_end_without_a_word(streams, tmp_path, caplog):
     path = tmp_path / "clip.ts"
     path.write_bytes(streams["clip.ts"])
@@ -160,6 +173,36 @@ def test_reading_of_a_file_that_grows_no_more_can_be_stopped(streams, tmp_path):
 def test_only_files_can_be_followed(url):
     with pytest.raises(SourceError, match="follow_seconds is for files of video; leave it out"):
         open_source(url, source_id="door", follow_seconds=5)
+
+
+def test_a_pipe_without_a_writer_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "clip.ts")
+    read = f"from edge_hoi.ingest import open_source\nopen_source({str(tmp_path / 'clip.ts')!r}, source_id='door', follow_seconds=1)"
+    child = subprocess.run([sys.executable, "-c", read], capture_output=True, text=True, timeout=60)
+    assert "follow_seconds is for files of video, not for pipes and devices; leave it out" in child.stderr
+
+
+def test_of_two_sources_one_gets_standard_input():
+    code = """
+import os, threading, time
+from edge_hoi.errors import SourceError
+from edge_hoi.ingest.byte_stream import ByteStream
+from edge_hoi.ingest.url import SourceKind
+dup = os.dup
+os.dup = lambda descriptor: time.sleep(0.5) or dup(descriptor)
+errors = []
+def start():
+    try:
+        ByteStream("-", SourceKind.STDIN, follow_seconds=0, is_stopped=lambda: False).start(1)
+    except SourceError as error:
+        errors.append(str(error).partition(";")[0])
+threads = [threading.Thread(target=start) for _ in range(2)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(errors)
+"""
+    child = subprocess.run([sys.executable, "-c", code], input="x", capture_output=True, text=True)
+    assert child.stdout.strip() == "['Cannot read -: standard input is empty, or was read before']", child.stderr
 
 
 def test_a_missing_file_to_follow_is_not_found(tmp_path):
