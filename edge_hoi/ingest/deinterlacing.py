@@ -12,6 +12,8 @@ from av.filter import Graph
 from edge_hoi.config_types import Deinterlace
 from edge_hoi.ingest.decoding import DecodedFrame
 
+_MIN_WIDTH, _MIN_HEIGHT = 3, 4  # of each plane, for bwdif; smaller frames stay as they are
+
 
 def deinterlaced(frames: Iterator[DecodedFrame], deinterlace: Deinterlace) -> Iterator[DecodedFrame]:
     """Yield as many frames as come, with their times, each as soon as the frame after it is known.
@@ -27,7 +29,8 @@ def deinterlaced(frames: Iterator[DecodedFrame], deinterlace: Deinterlace) -> It
         if filtering is not None and not filtering.accepts(decoded.frame):
             yield from filtering.end()
             filtering = None
-        if filtering is None and (deinterlace == "on" or (deinterlace == "auto" and decoded.frame.interlaced_frame)):
+        is_large = all(plane.width >= _MIN_WIDTH and plane.height >= _MIN_HEIGHT for plane in decoded.frame.planes)
+        if filtering is None and is_large and (deinterlace == "on" or (deinterlace == "auto" and decoded.frame.interlaced_frame)):
             filtering = _Filtering(decoded.frame, is_for_all=deinterlace == "on")
         if filtering is None:
             yield decoded

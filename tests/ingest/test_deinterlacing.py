@@ -105,6 +105,20 @@ def test_all_frames_are_deinterlaced_where_the_stream_marks_none(tmp_path):
     assert np.mean([combing(image) for _, image in clean]) < 1
 
 
+@pytest.mark.parametrize("size", [(2, 2), (4, 8), (6, 6)], ids=str)
+def test_frames_too_small_for_the_filter_stay_as_they_are(tmp_path, size):
+    path = tmp_path / "small.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
+        for number in range(3):
+            frame = av.VideoFrame.from_ndarray(np.full((*size[::-1], 3), 50 * number, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    raw, clean = read(path, "off"), read(path, "on")
+    assert [image.shape for _, image in clean] == [image.shape for _, image in raw] == [(*size[::-1], 3)] * 3
+
+
 @pytest.mark.parametrize(("written", "meant"), [(True, "on"), (False, "off"), ("auto", "auto"), ("on", "on")])
 def test_on_and_off_may_be_what_yaml_makes_of_them(written, meant):
     assert SourceConfig(url="x", deinterlace=written).deinterlace == meant
