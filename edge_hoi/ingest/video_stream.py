@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 from typing import TypeGuard
 
 import av
@@ -20,7 +20,7 @@ _MAX_FPS = 240  # FFmpeg guesses rates such as 90000 for streams that declare no
 
 
 def video_stream(container: InputContainer, connection: Connection, source_id: str) -> av.VideoStream:
-    """Return the video stream to decode, the one that fits best if there are several; which is said once in the log.
+    """Return the video stream to decode, the one that fits best if there are several; which the log says once for some time.
 
     Raises:
         SourceError: `not_video`, there is none; `unsupported`, there is no decoder for it; `refused`, its frames are too large;
@@ -75,7 +75,7 @@ def _best_fit(streams: Sequence[av.VideoStream], least_size: tuple[int, int] | N
     return min(enough, key=pixels) if enough else max(streams, key=pixels)
 
 
-@cache
+@lru_cache(100)
 def _note_choice(source_id: str, number: int, sizes: tuple[tuple[int, int], ...]) -> None:
     named = ", ".join(f"{index}: {width}x{height}" for index, (width, height) in enumerate(sizes))
     _logger.warning("%s: it has several video streams (%s); number %d is used, `video_stream` chooses", source_id, named, number)
