@@ -174,14 +174,16 @@ def test_silence_is_noticed_at_the_timeout_whatever_the_source_is(source, camera
     else:
         url, options = camera_with_sound.url, {"memory_limit": "512MB"}
     reader, _ = make_reader(SourceConfig(url=url, read_timeout_seconds=2.0, open_timeout_seconds=20.0, **options), "door")
-    with reader:
-        assert reader.mailbox.get(60) is not None
-        if source == "process":
-            camera_with_sound.faults.is_silent = True
-        wait_for(lambda: reader.error is not None)
-        assert 2.0 <= reader.silent_seconds < within(3.0)
-        assert (reader.error.code, reader.info.is_live) == ("timeout", True)
-    ended.set()
+    try:
+        with reader:
+            assert reader.mailbox.get(60) is not None
+            if source == "process":
+                camera_with_sound.faults.is_silent = True
+            wait_for(lambda: reader.error is not None)
+            assert 2.0 <= reader.silent_seconds < within(3.0)
+            assert (reader.error.code, reader.info.is_live) == ("timeout", True)
+    finally:
+        ended.set()
 
 
 def test_a_consumer_that_takes_its_time_is_not_silence_of_the_camera(camera):
