@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edge_hoi.errors import ConfigError
+from edge_hoi.unfinished import unfinished_names
 
 Named = tuple[str, Path]
 """What a file is, for messages ("--events", "source gate"), and its path."""
@@ -13,7 +14,7 @@ Named = tuple[str, Path]
 def refuse_overwriting(outputs: Iterable[Named], inputs: Iterable[Named]) -> None:
     """Compare every output with the inputs and the outputs before it, also through links and other spellings.
 
-    Outputs that exist and are no regular files (`/dev/null`, a pipe) may be named twice. An output below an input that is a folder is
+    An output is also compared as the file that it is until it is complete. Outputs that exist and are no regular files (`/dev/null`, a pipe) may be named twice. An output below an input that is a folder is
     refused where it exists: it is part of that input.
 
     Args:
@@ -29,10 +30,13 @@ def refuse_overwriting(outputs: Iterable[Named], inputs: Iterable[Named]) -> Non
         exists = os.path.exists(path)  # noqa: PTH110
         if exists and not path.is_file():
             continue
+        unfinished = unfinished_names(path)
         for other, other_path in known:
             is_part = exists and os.path.isdir(other_path) and other_path.resolve() in path.resolve().parents  # noqa: PTH112
             if is_part or is_same_file(path, other_path):
                 raise ConfigError(f"{name} {path} is {other}, and would be overwritten; choose another file")
+            if any(is_same_file(each, other_path) for each in unfinished):
+                raise ConfigError(f"{other_path} is {other}, and {name} {path} would overwrite it until complete; choose another file")
         known.append((name, path))
 
 

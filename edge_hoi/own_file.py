@@ -64,10 +64,15 @@ def open_to_append(path: Path, *, is_own: bool = False) -> BinaryIO:
     except OSError as error:
         if error.errno != errno.ELOOP or is_own:
             raise _named(error, path) from error
-        if path.lstat().st_uid not in (0, os.geteuid(), path.parent.stat().st_uid):
-            raise PermissionError(errno.EACCES, "it is a symbolic link that another user made", str(path)) from error
+        check_link(path)
         descriptor = os.open(path, flags, 0o666)
     return os.fdopen(descriptor, "ab", buffering=0)
+
+
+def check_link(path: Path) -> None:
+    """Raise `PermissionError` if a path that the user named is a symbolic link that is not followed."""
+    if path.is_symlink() and path.lstat().st_uid not in (0, os.geteuid(), path.parent.stat().st_uid):
+        raise PermissionError(errno.EACCES, "it is a symbolic link that another user made", str(path))
 
 
 def _named(error: OSError, path: Path) -> OSError:

@@ -10,7 +10,7 @@ from secrets import token_hex
 from tempfile import gettempdir, mkdtemp
 
 from edge_hoi.masking import get_logger
-from edge_hoi.own_file import replace_own
+from edge_hoi.own_file import check_link, replace_own
 
 _LOGGER = get_logger(__name__)
 
@@ -80,6 +80,26 @@ def writing_file(path: Path, *, is_shared: bool = False) -> Iterator[Path]:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def writing_output(path: Path) -> Iterator[Path]:
+    """Yield the path to write a file that the user named: as `writing_file`, but links are followed, and devices and pipes written directly.
+
+    Raises:
+        OSError: The file cannot be created, or is a symbolic link that another user made.
+    """
+    check_link(path)
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    with writing_file(path.resolve()) as unfinished:
+        yield unfinished
+
+
+def unfinished_names(path: Path) -> set[Path]:
+    """Return the files that `writing_file` or `writing_output` of a path creates and removes."""
+    return {each.with_name(f"{each.name}{_SUFFIX}") for each in (path, path.resolve())}
 
 
 def remove_leftovers(parent: Path) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from edge_hoi.unfinished import remove_leftovers, temporary_folder, writing_file, writing_folder
+from edge_hoi.unfinished import remove_leftovers, temporary_folder, writing_file, writing_folder, writing_output
 
 HOLD = """
 import sys, time
@@ -153,3 +153,14 @@ def test_a_file_is_replaced_when_it_is_complete(tmp_path, is_shared):
         unfinished.write_text("after")
         assert path.read_text() == "before"
     assert (names(tmp_path), path.read_text()) == (["a.json"], "after")
+
+
+def test_a_device_that_the_user_named_is_written_and_stays(tmp_path):
+    device = tmp_path / "null"
+    device.symlink_to("/dev/null")
+    with writing_output(device) as output:
+        output.write_text("seen")
+    assert device.is_symlink()
+    assert device.is_char_device()
+    with pytest.raises(IsADirectoryError), writing_output(tmp_path) as output:
+        output.write_text("seen")

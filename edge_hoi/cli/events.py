@@ -17,6 +17,7 @@ from edge_hoi.history import (
     Form,
     GroupKey,
     Selection,
+    event_files,
     parse_time,
     read_records,
     row_lines,
@@ -71,7 +72,9 @@ def events(
     if media and not timeline:
         raise ConfigError("--media has the images of a timeline; name its file with --timeline")
     outputs = [(name, path) for name, path in (("--output", output), ("--timeline", timeline)) if path]
-    refuse_overwriting(outputs, [("a source", path) for path in sources])
+    files = {each for place in sources for each in (place, *event_files(place))}
+    parts = ("", "-wal", "-shm", "-journal")  # of a database
+    refuse_overwriting(outputs, [("a source", Path(f"{each}{part}")) for each in sorted(files) for part in parts])
     if timeline:
         from edge_hoi.history.timeline import check_timeline
 

@@ -5,7 +5,7 @@ In: files of events, an outbox or a folder. Out: `EpisodeJoin` of a `Selection`,
 
 from edge_hoi.history.episode import COLUMNS, PastEpisode
 from edge_hoi.history.joining import EpisodeJoin
-from edge_hoi.history.records import Record, read_records
+from edge_hoi.history.records import Record, event_files, read_records
 from edge_hoi.history.rows import Form, row_lines, write_rows
 from edge_hoi.history.selection import Selection
 from edge_hoi.history.sums import GroupKey, sum_columns, sum_up
@@ -19,6 +19,7 @@ __all__ = [
     "PastEpisode",
     "Record",
     "Selection",
+    "event_files",
     "parse_time",
     "read_records",
     "row_lines",

@@ -52,15 +52,19 @@ def read_records(places: Iterable[Path], note: Note) -> Iterator[Record]:
         DatasetError: One cannot be read or has no events' form.
     """
     for place in places:
-        for file in _files(place):
+        for file in event_files(place):
             try:
                 yield from _read(file, note)
             except (OSError, csv.Error, UnicodeDecodeError, zlib.error) as error:
                 raise DatasetError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}; {_FIX}") from error
 
 
-def _files(place: Path) -> list[Path]:
-    """List the files of a place. Newer ones come first: a rotation meanwhile repeats events and loses none."""
+def event_files(place: Path) -> list[Path]:
+    """List the files of a place. Newer ones come first: a rotation meanwhile repeats events and loses none.
+
+    Raises:
+        DatasetError: There are none.
+    """
     if place.is_dir():
         names = sorted(each for each in place.iterdir() if each.is_file() and _FILE_NAME.fullmatch(each.name))
         if not names:

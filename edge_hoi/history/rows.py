@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from edge_hoi.compat import StrEnum
 from edge_hoi.errors import ConfigError
 from edge_hoi.history.parquet_form import write_parquet
-from edge_hoi.unfinished import writing_file
+from edge_hoi.unfinished import writing_output
 
 if TYPE_CHECKING:
     from edge_hoi.sinks.event_columns import Kind
@@ -64,7 +64,7 @@ def write_rows(path: Path, form: Form, columns: Columns, rows: Iterable[Sequence
         MissingDependencyError: It is Parquet, and pyarrow is not installed.
     """
     try:
-        with writing_file(path) as unfinished:
+        with writing_output(path) as unfinished:
             if form is Form.PARQUET:
                 write_parquet(unfinished, columns, rows)
             else:

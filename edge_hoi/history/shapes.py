@@ -107,7 +107,8 @@ def write_shapes(path: Path, suffix: str, shapes: Sequence[Shape], width: int, h
         OSError: It cannot be written.
     """
     if suffix == ".png":
-        _to_image(shapes, width, height).save(path, "png")
+        with path.open("wb") as file:
+            _to_image(shapes, width, height).save(file, "png")
         return
     drawing = _to_svg(shapes, width, height, title)
     if suffix == ".html":

@@ -13,7 +13,7 @@ from edge_hoi.history.selection import Selection
 from edge_hoi.history.shapes import Line, Photo, Rectangle, Shape, Text, shorten, text_width, write_shapes
 from edge_hoi.history.thumbnails import load_thumbnail
 from edge_hoi.history.time_axis import TimeAxis
-from edge_hoi.unfinished import writing_file
+from edge_hoi.unfinished import writing_output
 
 SUFFIXES = (".png", ".svg", ".html")
 MOST_ROWS = 60
@@ -131,7 +131,7 @@ def write_timeline(
     title = f"{sum(counts.values())} episodes, {axis.label(start)} to {axis.label(end)}{rest}"
     shapes, height = _draw(rows, axis, photos, colours, title, has_others=len(verbs) > len(colours))
     try:
-        with writing_file(path) as unfinished:
+        with writing_output(path) as unfinished:
             write_shapes(unfinished, path.suffix.lower(), shapes, _WIDTH, height, title)
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror or error}; name a file in a writable folder") from error

@@ -9,7 +9,7 @@ from typing import Literal
 
 from edge_hoi.errors import ConfigError, MissingDependencyError, SinkFaultError
 from edge_hoi.sinks.event_columns import COLUMNS, row_of
-from edge_hoi.unfinished import writing_file
+from edge_hoi.unfinished import writing_output
 
 Form = Literal["jsonl", "csv", "parquet"]
 _FORMS: dict[str, Form] = {"": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
@@ -47,7 +47,7 @@ def write_event_file(path: Path, parts: Iterable[Path]) -> None:
     """
     write = {"jsonl": _write_lines, "csv": _write_csv, "parquet": _write_parquet}[form_of(path)]
     try:
-        with writing_file(path) as unfinished:
+        with writing_output(path) as unfinished:
             write(unfinished, parts)
     except OSError as error:
         raise SinkFaultError(f"cannot write events to {path}: {error.strerror or error}; name a file in a writable folder") from error

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import threading
 
 import pytest
 from past_events import past_events, write_lines
@@ -119,6 +121,49 @@ def test_mistakes_are_errors_of_one_line_before_anything_is_written(events, path
     assert (code, output, len(errors.splitlines())) == (2, "", 1)
     assert message in errors
     assert [each.name for each in path.parent.iterdir()] == ["events.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("source", "existing", "arguments"),
+    [
+        ("rot.jsonl", "rot.jsonl.1", "rot.jsonl -o rot.jsonl.1 --format csv"),
+        ("w.jsonl", "w.jsonl-wal", "w.jsonl -o w.jsonl-wal --format csv"),
+        ("w.jsonl", "w.jsonl-shm", "w.jsonl -o w.jsonl-shm --format csv"),
+        ("x.jsonl.unfinished", "x.jsonl.unfinished", "x.jsonl.unfinished -o x.jsonl"),
+        ("x.svg.unfinished", "x.svg.unfinished", "x.svg.unfinished --timeline link.svg"),
+        (".hidden", "a.jsonl", ". -o a.jsonl"),
+    ],
+)
+def test_no_file_that_is_read_is_overwritten(events, tmp_path, monkeypatch, source, existing, arguments):
+    monkeypatch.chdir(tmp_path)
+    for name in (source, existing):
+        write_lines(tmp_path / name, past_events("a" * 32))
+    (tmp_path / "link.svg").symlink_to("x.svg")
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir() if each.exists()}
+    code, _, errors = events(*arguments.split())
+    assert (code, len(errors.splitlines())) == (2, 1)
+    assert "choose another file" in errors
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir() if each.exists()} == before
+
+
+@pytest.mark.parametrize("arguments", ["-o {} --format csv", "--format json -o {}", "--format json --timeline {}"])
+def test_an_output_through_a_link_or_into_a_pipe_leaves_them_as_they_are(events, path, tmp_path, arguments):
+    name = tmp_path / "out.svg"
+    target = tmp_path / "target"
+    name.symlink_to(target)
+    assert events(path, *arguments.format(name).split())[::2] == (0, "")
+    assert name.is_symlink()
+    expected = target.read_bytes()
+    assert len(expected) > 100
+    name.unlink()
+    os.mkfifo(name)
+    found = []
+    reader = threading.Thread(target=lambda: found.append(name.read_bytes()))
+    reader.start()
+    assert events(path, *arguments.format(name).split())[::2] == (0, "")
+    reader.join(10)
+    assert found == [expected]
+    assert name.is_fifo()
 
 
 def test_names_in_events_do_not_act_on_the_terminal(events, tmp_path):

@@ -80,3 +80,10 @@ def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path, parts):
     with pytest.raises(SinkFaultError, match="cannot write events"):
         write_event_file(tmp_path / "all.csv", parts)
     assert [path.name for path in tmp_path.iterdir() if "unfinished" in path.name] == []
+
+
+def test_a_link_that_the_user_named_is_followed(tmp_path, parts):
+    (tmp_path / "all.jsonl").symlink_to("target")
+    write_event_file(tmp_path / "all.jsonl", parts)
+    assert (tmp_path / "all.jsonl").is_symlink()
+    assert (tmp_path / "target").read_bytes().splitlines() == BODIES
