@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edge_hoi.errors import ConfigError
-from edge_hoi.unfinished import unfinished_names
+from edge_hoi.own_file import unfinished_name
 
 Named = tuple[str, Path]
 """What a file is, for messages ("--events", "source gate"), and its path."""
@@ -14,8 +14,8 @@ Named = tuple[str, Path]
 def refuse_overwriting(outputs: Iterable[Named], inputs: Iterable[Named]) -> None:
     """Compare every output with the inputs and the outputs before it, also through links and other spellings.
 
-    An output is also compared as the file that it is until it is complete. Outputs that exist and are no regular files (`/dev/null`, a pipe) may be named twice. An output below an input that is a folder is
-    refused where it exists: it is part of that input.
+    An output is also compared as the file that it is until it is complete. Outputs that exist and are no regular files (`/dev/null`, a pipe)
+    may be named twice. An output below an input that is a folder is refused where it exists: it is part of that input.
 
     Args:
         outputs: Files to be written.
@@ -30,7 +30,7 @@ def refuse_overwriting(outputs: Iterable[Named], inputs: Iterable[Named]) -> Non
         exists = os.path.exists(path)  # noqa: PTH110
         if exists and not path.is_file():
             continue
-        unfinished = unfinished_names(path)
+        unfinished = [unfinished_name(each) for each in (path, path.resolve())]
         for other, other_path in known:
             is_part = exists and os.path.isdir(other_path) and other_path.resolve() in path.resolve().parents  # noqa: PTH112
             if is_part or is_same_file(path, other_path):

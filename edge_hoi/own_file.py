@@ -69,6 +69,11 @@ def open_to_append(path: Path, *, is_own: bool = False) -> BinaryIO:
     return os.fdopen(descriptor, "ab", buffering=0)
 
 
+def unfinished_name(path: Path) -> Path:
+    """Return the name that a file has until it is complete."""
+    return path.with_name(f"{path.name}.unfinished")
+
+
 def check_link(path: Path) -> None:
     """Raise `PermissionError` if a path that the user named is a symbolic link that is not followed."""
     if path.is_symlink() and path.lstat().st_uid not in (0, os.geteuid(), path.parent.stat().st_uid):

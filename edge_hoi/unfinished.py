@@ -10,7 +10,7 @@ from secrets import token_hex
 from tempfile import gettempdir, mkdtemp
 
 from edge_hoi.masking import get_logger
-from edge_hoi.own_file import check_link, replace_own
+from edge_hoi.own_file import check_link, replace_own, unfinished_name
 
 _LOGGER = get_logger(__name__)
 
@@ -72,7 +72,7 @@ def writing_file(path: Path, *, is_shared: bool = False) -> Iterator[Path]:
     Raises:
         OSError: The file cannot be created.
     """
-    unfinished = path.with_name(f"{path.name}.{f'{token_hex(4)}.' if is_shared else ''}unfinished")
+    unfinished = unfinished_name(path.with_name(f"{path.name}.{token_hex(4)}") if is_shared else path)
     replace_own(unfinished)
     try:
         yield unfinished
@@ -84,7 +84,9 @@ def writing_file(path: Path, *, is_shared: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def writing_output(path: Path) -> Iterator[Path]:
-    """Yield the path to write a file that the user named: as `writing_file`, but links are followed, and devices and pipes written directly.
+    """Yield the path to write of a file that the user named; see `writing_file`.
+
+    Links are followed. What is no regular file, such as a device, is written itself.
 
     Raises:
         OSError: The file cannot be created, or is a symbolic link that another user made.
@@ -95,11 +97,6 @@ def writing_output(path: Path) -> Iterator[Path]:
         return
     with writing_file(path.resolve()) as unfinished:
         yield unfinished
-
-
-def unfinished_names(path: Path) -> set[Path]:
-    """Return the files that `writing_file` or `writing_output` of a path creates and removes."""
-    return {each.with_name(f"{each.name}{_SUFFIX}") for each in (path, path.resolve())}
 
 
 def remove_leftovers(parent: Path) -> None:
