@@ -14,8 +14,8 @@ Named = tuple[str, Path]
 def refuse_overwriting(outputs: Iterable[Named], inputs: Iterable[Named]) -> None:
     """Compare every output with the inputs and the outputs before it, also through links and other spellings.
 
-    An output is also compared as the file that it is until it is complete. Outputs that exist and are no regular files (`/dev/null`, a pipe)
-    may be named twice. An output below an input that is a folder is refused where it exists: it is part of that input.
+    An output is also compared as the file that it is until it is complete. Outputs that exist and are no regular files (`/dev/null`, a
+    pipe) may be named twice. An output below an input that is a folder is refused where it exists: it is part of that input.
 
     Args:
         outputs: Files to be written.
