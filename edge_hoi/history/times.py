@@ -12,6 +12,8 @@ _AGO = re.compile(r"(\d+(?:\.\d+)?) ?(s|sec|min|m|h|d|w)")
 _SECONDS = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _CLOCK = re.compile(r"\d{1,2}:\d\d(:\d\d)?")
 _HOUR = timedelta(hours=1)
+_FIRST_YEAR, _LAST_YEAR = 1900, 9000
+"""Of events' times, and far enough from those that Python lacks to calculate with them in any time zone."""
 
 
 def parse_time(text: str, now: datetime, option: str) -> datetime:
@@ -40,7 +42,10 @@ def parse_time(text: str, now: datetime, option: str) -> datetime:
             return datetime.combine(day, time()).astimezone(UTC)
         if _CLOCK.fullmatch(word):
             return datetime.combine(now.astimezone().date(), time.fromisoformat(word.zfill(5))).astimezone(UTC)
-        return parse_datetime(text.strip()).astimezone(UTC)
+        time_ = parse_datetime(text.strip()).astimezone(UTC)
+        if not _FIRST_YEAR <= time_.year <= _LAST_YEAR:
+            raise ValueError(f"a time of the year {time_.year}")
+        return time_
     except (ValueError, OverflowError) as error:
         raise ConfigError(
             f"{option}: expected a time such as 2h, 30min, today, yesterday, 08:30, 2026-11-25 or 2026-11-25T08:30+01:00, got {text[:80]!r}"
