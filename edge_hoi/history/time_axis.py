@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from math import ceil
 
 from edge_hoi.compat import UTC
 
@@ -44,8 +45,10 @@ class TimeAxis:
         """Yield the pixels, the label, and where the day is new the date, of at most about so many marks."""
         seconds = (self.end - self.start).total_seconds()
         step = next((each for each in _STEPS if seconds / each <= most), None)
+        days = seconds / _DAY
+        years = 365 * ceil(days / 365 / most)
         day = None
-        for moment in self._moments(step or _DAY * next((days for days in _DAY_STEPS if seconds / _DAY / days <= most), _DAY_STEPS[-1])):
+        for moment in self._moments(step or _DAY * next((each for each in _DAY_STEPS if days / each <= most), years)):
             here = moment if self.is_relative else moment.astimezone()
             date = "" if self.is_relative or here.date() == day else here.date().isoformat()
             day = here.date()
@@ -58,15 +61,15 @@ class TimeAxis:
     def _moments(self, step: int) -> Iterator[datetime]:
         """Yield the multiples of a step since midnight."""
         zone = UTC if self.is_relative else None
-        first = self.start.astimezone(zone)
-        count = 0
+        first = self.start.astimezone(zone).date()
+
+        def midnight(days: int = 0) -> datetime:
+            naive = datetime.combine(first + timedelta(days=days), time())
+            return naive.replace(tzinfo=UTC) if zone else naive.astimezone()
+
+        count = 0 if step >= _DAY else (self.start - midnight()) // timedelta(seconds=step)
         while True:
-            if step >= _DAY:
-                midnight = datetime.combine(first.date() + timedelta(days=count * step // _DAY), time())
-                moment = midnight.replace(tzinfo=UTC) if zone else midnight.astimezone()
-            else:
-                midnight = datetime.combine(first.date(), time())
-                moment = (midnight.replace(tzinfo=UTC) if zone else midnight.astimezone()) + timedelta(seconds=count * step)
+            moment = midnight(count * step // _DAY) if step >= _DAY else midnight() + timedelta(seconds=count * step)
             if moment > self.end:
                 return
             if moment >= self.start:

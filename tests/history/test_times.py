@@ -40,6 +40,8 @@ def _berlin(monkeypatch):
         ("2026-11-25", "2026-11-24T23:00:00"),
         ("2026-07-01", "2026-06-30T22:00:00"),
         ("2026-11-25 08:30", "2026-11-25T07:30:00"),
+        ("1900-06-01T00:00Z", "1900-06-01T00:00:00"),
+        ("9000-06-01T00:00Z", "9000-06-01T00:00:00"),
         ("2026-11-25T08:30Z", "2026-11-25T08:30:00"),
         ("2026-11-25T08:30:00-05:00", "2026-11-25T13:30:00"),
     ],
@@ -48,7 +50,9 @@ def test_a_time_is_of_the_local_time_zone_unless_it_names_one(text, expected):
     assert parse_time(text, NOW, "--since") == datetime.fromisoformat(expected).replace(tzinfo=UTC)
 
 
-@pytest.mark.parametrize("text", ["", "soon", "25:00", "2026-13-01", "-2h", "99999999999999w", "2h ago"])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "25:00", "2026-13-01", "-2h", "99999999999999w", "2h ago", "1899-06-01", "9001-06-01", "9999-12-31"]
+)
 def test_what_is_no_time_is_an_error_that_shows_some(text):
     with pytest.raises(ConfigError, match=r"--since: expected a time such as 2h, .*got "):
         parse_time(text, NOW, "--since")
@@ -95,6 +99,15 @@ def test_the_marks_of_an_axis_are_round_times_of_the_local_clock():
     ]
     assert marks(local("2026-11-25 00:00"), 24 * 100)[:2] == [(100, "", "2026-11-25"), (240, "", "2026-12-09")]
     assert marks(datetime.fromtimestamp(0, UTC), 30 / 3600, is_relative=True)[:2] == [(100, "0:00:00", ""), (267, "0:00:05", "")]
+
+
+def test_the_marks_of_a_day_without_an_hour_begin_with_the_axis():
+    assert marks(local("2026-03-29 08:30"), 1)[:2] == [(100, "08:30", "2026-03-29"), (183, "08:35", "")]
+
+
+@pytest.mark.parametrize(("years", "expected"), [(12, 13), (13, 7), (7000, 12)])
+def test_an_axis_of_many_years_has_few_marks(years, expected):
+    assert len(marks(datetime(1970, 1, 1, tzinfo=UTC), 24 * 365 * years, is_relative=True)) == expected
 
 
 def test_a_time_beyond_the_axis_is_at_its_end():
