@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 _SCALE = 2
 """Pixels of a PNG for each pixel of the layout."""
 _FONT = "Helvetica, Arial, sans-serif"
+_LONGEST_URI = 8192
 _SCHEMES = ("https://", "http://", "file://")
 
 
@@ -144,7 +145,7 @@ def _element(shape: Shape) -> str:
     data = base64.b64encode(shape.jpeg).decode()
     frame = f'<rect {area} fill="none" stroke="{shape.colour}" stroke-width="3"/>'
     image = f'<g>{title}{frame}<image {area} xlink:href="data:image/jpeg;base64,{data}"/></g>'
-    if not shape.uri.startswith(_SCHEMES):
+    if not shape.uri.startswith(_SCHEMES) or not shape.uri.isprintable() or len(shape.uri) > _LONGEST_URI:
         return image
     return f'<a xlink:href={quoteattr(shape.uri)} target="_blank" rel="noopener">{image}</a>'
 

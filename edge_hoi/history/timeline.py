@@ -101,7 +101,10 @@ def write_timeline(
     check_timeline(path)
     counts: Counter[_RowKey] = Counter()
     verbs: Counter[str] = Counter()
-    is_relative = all(each.is_relative for each in episodes)
+    without_clock = Counter(each.is_relative for each in episodes)
+    is_relative = not without_clock[False]
+    if without_clock[True] and not is_relative:
+        note(f"the timeline lacks {without_clock[True]} episodes without a clock; name only their files to draw them")
     start = end = None
     for episode in _drawn(episodes, is_relative):
         counts[episode.camera, episode.text] += 1
@@ -219,7 +222,7 @@ def _legend(colours: dict[str, str], *, has_others: bool, has_rule: bool) -> Ite
 
 def _bar(bar: _Bar, top: float, axis: TimeAxis, colours: dict[str, str]) -> Rectangle:
     colour = colours.get(bar.episode.verb, _OTHERS)
-    details = f"{bar.count} episodes of {bar.episode.text}" if bar.count > 1 else _details(bar.episode, axis)
+    details = shorten(f"{bar.count} episodes of {bar.episode.text}", 12, 900) if bar.count > 1 else _details(bar.episode, axis)
     return Rectangle(bar.left, top + 2, bar.right - bar.left, _LANE - 4, colour, _BLACK if bar.has_rule else None, details)
 
 
@@ -234,9 +237,10 @@ def _placed_photo(
 
 
 def _details(episode: PastEpisode, axis: TimeAxis) -> str:
-    end = f"{episode.seconds:.1f} s, {episode.end_reason or 'open'}"
-    rule = f"\nrule {episode.rule}" if episode.rule else ""
-    return (
-        shorten(f"{episode.text}, {episode.camera}", 12, 900)
-        + f"\n{axis.label(episode.start)}, {end}\nscore {episode.score_peak:.2f}{rule}"
-    )
+    lines = [
+        f"{episode.text}, {episode.camera}",
+        f"{axis.label(episode.start)}, {episode.seconds:.1f} s, {episode.end_reason or 'open'}",
+        f"score {episode.score_peak:.2f}",
+        *([f"rule {episode.rule}"] if episode.rule else []),
+    ]
+    return "\n".join(shorten(each, 12, 900) for each in lines)

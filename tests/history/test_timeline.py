@@ -166,6 +166,25 @@ def test_names_cannot_become_markup_nor_links_scripts(tmp_path):
     assert page.count("<image ") == 1
 
 
+@pytest.mark.parametrize("part", ["\x01", "\ufffe", "x" * 9000], ids=["control", "no character", "long"])
+def test_a_snapshot_s_address_that_xml_forbids_or_that_is_very_long_is_no_link(tmp_path, part):
+    lines = write_lines(tmp_path / "events.jsonl", past_events("a" * 32, snapshot=snapshot(tmp_path / "media")))
+    (episode,) = read_episodes(lines)
+    episode = replace(episode, snapshot=episode.snapshot._replace(uri=f"https://box.example/{part}/gate/a.jpg"))
+    write_timeline([episode], tmp_path / "timeline.svg", Selection(), media=tmp_path / "media", note=print)
+    drawing = ElementTree.parse(tmp_path / "timeline.svg")
+    assert list(drawing.iter(f"{SVG}a")) == []
+    assert len(list(drawing.iter(f"{SVG}image"))) == 1
+
+
+def test_long_or_unprintable_names_are_shortened_in_details(tmp_path):
+    for count in (1, 2):
+        episodes = [past_events(f"{n:032x}", at=n / 1000, text="y" * 5000, rule="z\x01" * 5000, rules=("z",)) for n in range(count)]
+        path, _ = draw(tmp_path, *episodes, past_events("a" * 32, at=10_000))
+        titles = [each.text for each in ElementTree.parse(path).iter(f"{SVG}title")]
+        assert 400 > len(max(titles, key=len)) > 100
+
+
 def test_the_rows_with_the_most_episodes_are_drawn_and_the_others_are_counted(tmp_path):
     rare = [past_events(f"{number:032x}", text=f"person {number:03}") for number in range(MOST_ROWS)]
     frequent = [past_events(f"{number:032x}", at=number, text="person often") for number in range(100, 103)]
@@ -181,6 +200,37 @@ def test_recordings_without_a_clock_have_an_axis_of_media_time(tmp_path):
     assert "0:00:15" in texts(path)
     path, _ = draw(tmp_path, past_events("a" * 32, at=-1767268800, is_relative=True), past_events("b" * 32))
     assert texts(path)[0].startswith("1 episodes, 2026-01-01")
+
+
+def test_episodes_without_a_clock_beside_others_are_left_out_with_a_note(tmp_path):
+    relative = [past_events(f"{number:032x}", at=-1767268800, is_relative=True) for number in range(2)]
+    path, notes = draw(tmp_path, *relative, past_events("b" * 32))
+    assert texts(path)[0].startswith("1 episodes, ")
+    assert notes == ["the timeline lacks 2 episodes without a clock; name only their files to draw them"]
+    assert draw(tmp_path, *relative)[1] == []
+
+
+def save(path, size, form, colour="red"):
+    Image.new("RGB", size, colour).save(path, form)
+    return MediaFile(path.as_uri(), hashlib.sha256(path.read_bytes()).hexdigest(), "image/jpeg", path.stat().st_size, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("size", "form", "is_shown"),
+    [
+        ((7680, 4320), "jpeg", True),
+        ((7681, 4320), "jpeg", False),
+        ((11_000, 9000), "jpeg", False),  # of which Pillow warns
+        ((320, 180), "webp", True),
+        ((320, 180), "eps", False),
+        ((320, 180), "png", False),
+    ],
+)
+def test_snapshots_are_jpeg_or_webp_no_larger_than_frames(tmp_path, recwarn, size, form, is_shown):
+    (tmp_path / "gate").mkdir()
+    path, notes = draw(tmp_path, past_events("a" * 32, snapshot=save(tmp_path / "gate" / "a.jpg", size, form)))
+    assert path.read_text().count("<image ") == is_shown
+    assert (len(notes), len(recwarn)) == (not is_shown, 0)
 
 
 def test_another_suffix_is_refused(tmp_path):
