@@ -16,6 +16,7 @@ from edge_hoi.history.selection import Selection
 
 _NOT_AN_EVENT = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 _MOST_NAMES = 20
+_LONGEST_REASON = 200
 _CACHE_KIBIBYTES = 65_536
 _UPSERT = """
 INSERT INTO episodes VALUES (?, ?, ?, ?, ?)
@@ -100,8 +101,9 @@ class EpisodeJoin:
                     continue
                 newest, episode = PastEpisode.of(document)
             except _NOT_AN_EVENT as error:
+                reason = str(error) if isinstance(error, UnicodeError) else repr(error)  # whose representation has the line
                 raise DatasetError(
-                    f"{record.file}, line {record.number}: expected an event ({error!r}); name what a sink, an outbox or "
+                    f"{record.file}, line {record.number}: expected an event ({reason[:_LONGEST_REASON]}); name what a sink, an outbox or "
                     "`edge-hoi run --events` wrote, or remove the line"
                 ) from error
             self._note(episode)
