@@ -55,4 +55,5 @@ class Selection:
 
 
 def _matches(patterns: tuple[str, ...], *names: str | None) -> bool:
-    return not patterns or any(fnmatchcase(name, pattern) for name in names if name is not None for pattern in patterns)
+    escaped = [pattern.replace("[", "[[]") for pattern in patterns]
+    return not patterns or any(fnmatchcase(name, pattern) for name in names if name is not None for pattern in escaped)

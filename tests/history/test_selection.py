@@ -12,7 +12,7 @@ from edge_hoi.types import Participant, Severity
 
 BOX = (0.1, 0.1, 0.5, 0.5)
 EPISODES = (
-    past_events("a" * 32, at=0, seconds=4, score=0.9),
+    past_events("a" * 32, at=0, seconds=4, score=0.9, rules=("[a-z] rule",)),
     past_events("b" * 32, at=10, seconds=10, verb="hold", object=Participant(3, "bottle", BOX, 0.9), camera="dock", score=0.5),
     past_events("c" * 32, at=30, verb="hold", object=Participant(4, "cup", BOX, 0.9), entered_zones=("kitchen", "hall"), zones=("hall",)),
     past_events("d" * 32, at=40, verb="smile", object=None, rules=("seen", "alarm"), rule="alarm", severity=Severity.ALERT),
@@ -34,6 +34,8 @@ def at(seconds):
         ({"verbs": ("ho*",), "objects": ("b?ttle",)}, "b"),
         ({"objects": ("*",)}, "abc"),
         ({"zones": ("kitchen",)}, "c"),
+        ({"zones": ("[hk]*",)}, ""),
+        ({"rules": ("[a-z]*",)}, "a"),
         ({"rules": ("seen",)}, "d"),
         ({"rules": ("a*",)}, "d"),
         ({"min_score": 0.8}, "acd"),
