@@ -15,19 +15,34 @@ if TYPE_CHECKING:
 _ROWS = 10_000
 
 
-def read_parquet(path: Path) -> Iterator[str]:
+def read_parquet(path: Path, max_bytes: int) -> Iterator[str]:
     """Read the events of a file of the `parquet` sink.
 
+    Args:
+        path: The file.
+        max_bytes: Of an event.
+
     Raises:
-        DatasetError: It is damaged, or of another form.
+        DatasetError: It is damaged, or of another form, or has a longer text.
         MissingDependencyError: pyarrow is not installed.
     """
     pyarrow = _pyarrow()
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
+        # A text that many rows have is small in the file: as a dictionary it stays so.
+        with pyarrow.parquet.ParquetFile(path, read_dictionary=["cloudevent"]) as file:
             for batch in file.iter_batches(batch_size=1000, columns=["cloudevent"]):
-                yield from batch.column(0).to_pylist()
-    except (pyarrow.ArrowException, IndexError) as error:
+                column = batch.column(0)
+                length = pyarrow.compute.binary_length
+                if (
+                    not pyarrow.types.is_dictionary(column.type)
+                    or (pyarrow.compute.max(length(column.dictionary)).as_py() or 0) > max_bytes
+                ):
+                    raise DatasetError(
+                        f"{path}: its column `cloudevent` has something else than texts of at most {max_bytes} bytes; name a file of the "
+                        "parquet sink"
+                    )
+                yield from (each.as_py() for each in column)
+    except (pyarrow.ArrowException, LookupError) as error:
         raise DatasetError(
             f"{path}: cannot be read as Parquet with the column `cloudevent` ({error}); name a file of the parquet sink"
         ) from error
@@ -64,6 +79,7 @@ def write_parquet(path: Path, columns: "Sequence[tuple[str, Kind]]", rows: Itera
 def _pyarrow() -> "pyarrow":
     try:
         import pyarrow
+        import pyarrow.compute
         import pyarrow.parquet
     except ImportError as error:
         raise MissingDependencyError.of_extra("a Parquet file", "pyarrow", "parquet") from error

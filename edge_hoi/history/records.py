@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from glob import escape
@@ -22,6 +23,7 @@ MAX_LINE_BYTES = 1 << 20
 """Much more than an event."""
 _BATCH = 1000
 _FILE_NAME = re.compile(r"[^.].*\.(jsonl|ndjson|csv|parquet|sqlite3?|db)(\.\d+)?(\.gz)?", re.IGNORECASE)
+_INCOMPLETE = "{}: its last line is incomplete and was left out; a run may be writing it"
 _FIX = "name what a sink, an outbox or `edge-hoi run --events` wrote"
 
 
@@ -82,7 +84,7 @@ def _read(path: Path, note: Note) -> Iterator[Record]:
         if begin.startswith(b"SQLite format 3\0"):
             yield from _read_database(path)
         elif begin.startswith(b"PAR1"):
-            yield from (Record(path, number, body) for number, body in enumerate(read_parquet(path), start=1))
+            yield from (Record(path, number, body) for number, body in enumerate(read_parquet(path, MAX_LINE_BYTES), start=1))
         elif begin.startswith(b"\x1f\x8b"):
             with gzip.open(file) as unpacked:
                 yield from _read_text(path, cast(IO[bytes], unpacked), note)
@@ -95,8 +97,8 @@ def _read_text(path: Path, file: IO[bytes], note: Note) -> Iterator[Record]:
     try:
         while line := file.readline(MAX_LINE_BYTES + 1):
             number += 1
-            if number == 1 and line.startswith(b"source,id,"):
-                yield from _read_csv(path, line, file)
+            if number == 1 and line.removeprefix(BOM_UTF8).startswith(b"source,id,"):
+                yield from _read_csv(path, line, file, note)
                 return
             if len(line) > MAX_LINE_BYTES:
                 raise DatasetError(f"{path}, line {number}: it has more than {MAX_LINE_BYTES} bytes, so it is no event; {_FIX}")
@@ -104,7 +106,7 @@ def _read_text(path: Path, file: IO[bytes], note: Note) -> Iterator[Record]:
                 if not line.isspace():
                     yield Record(path, number, line)
             else:
-                note(f"{path}: its last line is incomplete and was left out; a run may be writing it")
+                note(_INCOMPLETE.format(path))
     except EOFError:
         note(f"{path}: it ends after line {number}, in the middle of compressed data; what follows is missing")
 
@@ -117,14 +119,26 @@ def _is_complete(line: bytes) -> bool:
     return True
 
 
-def _read_csv(path: Path, header: bytes, file: IO[bytes]) -> Iterator[Record]:
-    names = next(csv.reader([header.decode()]))
+def _read_csv(path: Path, header: bytes, file: IO[bytes], note: Note) -> Iterator[Record]:
+    names = next(csv.reader([header.decode("utf-8-sig")]))
     if "cloudevent" not in names:
         raise DatasetError(f"{path}: its columns lack `cloudevent`, the event itself; {_FIX}")
     place = names.index("cloudevent")
-    for number, row in enumerate(csv.reader(iter(lambda: file.readline(MAX_LINE_BYTES).decode(), "")), start=1):
-        if len(row) == len(names):
+    is_whole = True
+
+    def lines() -> Iterator[str]:
+        nonlocal is_whole
+        while line := file.readline(MAX_LINE_BYTES):
+            is_whole = line.endswith(b"\n")
+            yield line.decode(errors="strict" if is_whole else "replace")
+
+    for number, row in enumerate(csv.reader(lines()), start=1):
+        if len(row) == len(names) and (is_whole or _is_complete(row[place].encode())):
             yield Record(path, number, row[place])
+        elif not is_whole:
+            note(_INCOMPLETE.format(path))
+        elif row:
+            raise DatasetError(f"{path}, line {number}: it has {len(row)} columns instead of {len(names)}; {_FIX}, or remove the line")
 
 
 def _read_database(path: Path) -> Iterator[Record]:

@@ -4,12 +4,15 @@ import gzip
 import hashlib
 import json
 import sqlite3
+import tracemalloc
 
 import pytest
 from past_events import bodies, past_events, read_episodes, write_lines
 from sample_events import make_outage
 
 from edge_hoi.errors import DatasetError
+from edge_hoi.history import read_records
+from edge_hoi.history.records import MAX_LINE_BYTES
 from edge_hoi.outbox import Outbox
 from edge_hoi.sinks import Message
 from edge_hoi.sinks.event_files import write_event_file
@@ -137,6 +140,32 @@ def test_compressed_data_that_ends_in_the_middle_is_read_as_far_as_it_goes(tmp_p
     assert "in the middle of compressed data" in notes[0]
 
 
+@pytest.mark.parametrize("cut", [4, 100, 700, 3000])
+def test_an_incomplete_last_row_of_csv_is_left_out_with_a_note(tmp_path, cut):
+    path = tmp_path / "events.csv"
+    write_event_file(path, [write_lines(tmp_path / "part", *ALL)])
+    whole = path.read_bytes()
+    start = whole.rindex(b"\r\n", 0, -2) + 2
+    path.write_bytes(whole[: max(start + 3, len(whole) - cut)])
+    notes = []
+    assert summary(read_episodes(path, notes=notes)) == [*EXPECTED[:2], ("c", "gate", 0.0, None)]
+    assert notes == [f"{path}: its last line is incomplete and was left out; a run may be writing it"]
+    path.write_bytes(whole[:-2])  # only the end of its line is missing
+    assert summary(read_episodes(path, notes=notes)) == EXPECTED
+    assert len(notes) == 1
+
+
+def test_csv_that_excel_saved_begins_with_a_byte_order_mark_and_other_rows_are_errors(tmp_path):
+    path = tmp_path / "events.csv"
+    write_event_file(path, [write_lines(tmp_path / "part", *ALL)])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b"\r\n")
+    assert summary(read_episodes(path)) == EXPECTED
+    header, _, rest = path.read_bytes().partition(b"\r\n")
+    path.write_bytes(header + b"\r\n1,2\r\n" + rest)
+    with pytest.raises(DatasetError, match=r"events.csv, line 1: it has 2 columns instead of \d+; .*remove the line"):
+        read_episodes(path)
+
+
 def with_second_line(text):
     return lambda path: path.write_bytes(bodies(FIRST)[0] + b"\n" + text + b"\n")
 
@@ -201,6 +230,35 @@ def test_a_damaged_parquet_file_is_an_error(tmp_path):
     (tmp_path / "cut.parquet").write_bytes(b"PAR1" + bytes(100))
     with pytest.raises(DatasetError, match="cannot be read as Parquet"):
         read_episodes(tmp_path / "cut.parquet")
+
+
+def write_dictionary(path, text, rows):
+    pyarrow = pytest.importorskip("pyarrow", reason="needs the extra: pip install '.[parquet]'")
+    column = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * rows, pyarrow.int32()), [text])
+    pytest.importorskip("pyarrow.parquet").write_table(pyarrow.table({"cloudevent": column}), path)
+
+
+def test_a_text_that_many_rows_of_parquet_have_is_in_memory_once(tmp_path):
+    path = tmp_path / "events.parquet"
+    write_dictionary(path, "x" * MAX_LINE_BYTES, 100)
+    tracemalloc.start()
+    try:
+        assert sum(len(each.body) for each in read_records([path], print)) == 100 * MAX_LINE_BYTES
+        assert tracemalloc.get_traced_memory()[1] < 10 * MAX_LINE_BYTES
+    finally:
+        tracemalloc.stop()
+    write_dictionary(path, "x" * (MAX_LINE_BYTES + 1), 100)
+    with pytest.raises(DatasetError, match="something else than texts of at most 1048576 bytes"):
+        list(read_records([path], print))
+
+
+def test_a_column_of_parquet_that_is_no_text_is_an_error(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow", reason="needs the extra: pip install '.[parquet]'")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    for name, values in (("a.parquet", [1]), ("b.parquet", [["x"]])):
+        parquet.write_table(pyarrow.table({"cloudevent": pyarrow.array(values)}), tmp_path / name)
+        with pytest.raises(DatasetError, match=r"name a file of the parquet sink"):
+            read_episodes(tmp_path / name)
 
 
 def test_events_of_cameras_are_passed_over(tmp_path):
