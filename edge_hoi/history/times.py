@@ -34,18 +34,19 @@ def parse_time(text: str, now: datetime, option: str) -> datetime:
     word = text.strip().lower()
     try:
         if match := _AGO.fullmatch(word):
-            return (now - timedelta(seconds=float(match[1]) * _SECONDS[match[2]])).astimezone(UTC)
-        if word == "now":
-            return now.astimezone(UTC)
-        if word in ("today", "yesterday"):
+            moment = now - timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+        elif word == "now":
+            moment = now
+        elif word in ("today", "yesterday"):
             day = now.astimezone().date() - timedelta(days=word == "yesterday")
-            return datetime.combine(day, time()).astimezone(UTC)
-        if _CLOCK.fullmatch(word):
-            return datetime.combine(now.astimezone().date(), time.fromisoformat(word.zfill(5))).astimezone(UTC)
-        time_ = parse_datetime(text.strip()).astimezone(UTC)
-        if not _FIRST_YEAR <= time_.year <= _LAST_YEAR:
-            raise ValueError(f"a time of the year {time_.year}")
-        return time_
+            moment = datetime.combine(day, time())
+        elif _CLOCK.fullmatch(word):
+            moment = datetime.combine(now.astimezone().date(), time.fromisoformat(word.zfill(5)))
+        else:
+            moment = parse_datetime(text.strip())
+        if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+            raise ValueError(f"a time of the year {moment.year}")
+        return moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ConfigError(
             f"{option}: expected a time such as 2h, 30min, today, yesterday, 08:30, 2026-11-25 or 2026-11-25T08:30+01:00, got {text[:80]!r}"

@@ -51,7 +51,7 @@ def test_a_time_is_of_the_local_time_zone_unless_it_names_one(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "soon", "25:00", "2026-13-01", "-2h", "99999999999999w", "2h ago", "1899-06-01", "9001-06-01", "9999-12-31"]
+    "text", ["", "soon", "25:00", "2026-13-01", "-2h", "99999999999999w", "100000w", "2h ago", "1899-06-01", "9001-06-01", "9999-12-31"]
 )
 def test_what_is_no_time_is_an_error_that_shows_some(text):
     with pytest.raises(ConfigError, match=r"--since: expected a time such as 2h, .*got "):
