@@ -1,4 +1,4 @@
-"""Reading of untrusted annotation files: every error names file, image and entry."""
+"""Reading of untrusted annotation files, where every error names file, image and entry, and writing."""
 
 import json
 import math
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edge_hoi.errors import DatasetError, nearest_name
 from edge_hoi.regular_file import read_regular
+from edge_hoi.unfinished import writing_file
 
 MAX_BYTES = 1 << 27
 """Several times the size of HICO-DET's largest file."""
@@ -69,6 +70,19 @@ def read_content(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
         return read_regular(path, max_bytes)
     except OSError as error:
         raise DatasetError(f"cannot read {path}: {error.strerror}; check the path") from error
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file in UTF-8; one that was there before stays as it is until the new one is complete.
+
+    Raises:
+        DatasetError: It cannot be written.
+    """
+    try:
+        with writing_file(path) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DatasetError(f"cannot write {path}: {error.strerror}; choose a folder that exists and is writable") from error
 
 
 def read_image_list(path: Path) -> list[Any]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edge_hoi.errors import DatasetError
-from edge_hoi.lab.datasets.files import as_boxes, as_file_name, as_index, as_list, as_mapping, read_json, reading
+from edge_hoi.lab.datasets.files import as_boxes, as_file_name, as_index, as_list, as_mapping, read_json, reading, write_file
 from edge_hoi.types import HUMAN_CATEGORY, Boxes, Ids
 
 FORMAT = "edge-hoi truth 1"
@@ -206,10 +206,7 @@ def write_truth(truth: Truth, path: Path) -> None:
         ],
     }
     verbs = {} if truth.verbs is None else {"verbs": list(truth.verbs)}
-    try:
-        path.write_text(json.dumps(document | verbs, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise DatasetError(f"cannot write {path}: {error.strerror}; choose a folder that exists and is writable") from error
+    write_file(path, json.dumps(document | verbs, allow_nan=False) + "\n")
 
 
 def _read_track(form: Mapping[str, Any], frames: int) -> TruthTrack:

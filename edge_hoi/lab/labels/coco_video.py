@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edge_hoi.errors import DatasetError
-from edge_hoi.lab.datasets.files import as_boxes, as_index, as_list, as_mapping, read_json, reading
+from edge_hoi.lab.datasets.files import as_boxes, as_index, as_list, as_mapping, read_json, reading, write_file
 from edge_hoi.lab.datasets.truth import Truth, TruthEpisode, TruthTrack, TruthVideo
 
 _DIGITS = 2
@@ -47,10 +47,7 @@ def write_coco_video(truth: Truth, path: Path) -> None:
         "interactions": [{"id": number, "video_id": 1, **_interaction(each)} for number, each in enumerate(truth.episodes, start=1)],
         "annotated_verbs": None if truth.verbs is None else list(truth.verbs),
     }
-    try:
-        path.write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise DatasetError(f"cannot write {path}: {error.strerror}; choose a folder that exists and is writable") from error
+    write_file(path, json.dumps(document, allow_nan=False) + "\n")
 
 
 def read_coco_video(path: Path, video: TruthVideo) -> Truth:

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element, SubElement
 import numpy as np
 
 from edge_hoi.errors import DatasetError
-from edge_hoi.lab.datasets.files import as_boxes, as_index, read_content, reading
+from edge_hoi.lab.datasets.files import as_boxes, as_index, read_content, reading, write_file
 from edge_hoi.lab.datasets.truth import Truth, TruthEpisode, TruthTrack, TruthVideo
 from edge_hoi.lab.labels.keyframes import fill, visible_spans
 from edge_hoi.types import HUMAN_CATEGORY
@@ -52,10 +52,7 @@ def write_cvat(truth: Truth, path: Path) -> None:
             for name, value in attributes.items():
                 SubElement(box, "attribute", {"name": name}).text = value
     ElementTree.indent(root)
-    try:
-        path.write_text(f'<?xml version="1.0" encoding="utf-8"?>\n{ElementTree.tostring(root, "unicode")}\n', encoding="utf-8")
-    except OSError as error:
-        raise DatasetError(f"cannot write {path}: {error.strerror}; choose a folder that exists and is writable") from error
+    write_file(path, f'<?xml version="1.0" encoding="utf-8"?>\n{ElementTree.tostring(root, "unicode")}\n')
 
 
 def read_cvat(path: Path, video: TruthVideo) -> Truth:

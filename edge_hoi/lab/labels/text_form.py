@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from edge_hoi.errors import ConfigError, DatasetError
-from edge_hoi.lab.datasets.files import as_boxes, as_list, as_mapping, check_keys, reading
+from edge_hoi.lab.datasets.files import as_boxes, as_list, as_mapping, check_keys, reading, write_file
 from edge_hoi.lab.datasets.truth import Truth, TruthEpisode, TruthTrack, TruthVideo
 from edge_hoi.lab.labels.keyframes import fill, thin, visible_spans
 from edge_hoi.types import HUMAN_CATEGORY
@@ -48,10 +48,7 @@ def write_text(truth: Truth, path: Path) -> None:
     lines.append("boxes:\n")
     for name, track in sorted(truth.tracks.items()):
         lines.append(f"  {name}: {_flow({'category': track.category, 'at': list(_keyframes(track, truth.video))})}\n")
-    try:
-        path.write_text("".join(lines), encoding="utf-8")
-    except OSError as error:
-        raise DatasetError(f"cannot write {path}: {error.strerror}; choose a folder that exists and is writable") from error
+    write_file(path, "".join(lines))
 
 
 def read_text(path: Path, video: TruthVideo) -> Truth:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import resource
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -255,3 +257,18 @@ def test_coco_with_the_names_of_mmtracking_and_several_videos_is_read(tmp_path):
 def test_another_suffix_is_refused(tmp_path):
     with pytest.raises(DatasetError, match=r"expected labels as \.yaml"):
         write_labels(make_truth(), tmp_path / "street.csv")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_file_that_cannot_be_written_whole_leaves_the_one_before(truth, tmp_path, suffix):
+    path = tmp_path / f"street{suffix}"
+    path.write_text("before")
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))
+    try:
+        with pytest.raises(DatasetError, match=f"cannot write {re.escape(str(path))}: File too large"):
+            write_labels(truth, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [(path.name, "before")]
