@@ -100,8 +100,12 @@ def read_image_list(path: Path) -> list[Any]:
 
 
 @contextmanager
-def reading(where: str) -> Iterator[None]:
-    """Raise `DatasetError` with the place of a malformed entry instead of the errors that it causes within the context."""
+def reading(where: object) -> Iterator[None]:
+    """Raise `DatasetError` with the place of a malformed entry instead of the errors that it causes within the context.
+
+    Args:
+        where: The place, or what becomes its text when there is an error.
+    """
     try:
         yield
     except DatasetError as error:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -72,10 +72,10 @@ def read_text(path: Path, video: TruthVideo) -> Truth:
         boxes, episodes = as_mapping(form.get("boxes") or {}, "boxes"), as_list(form.get("episodes") or [], "episodes")
     labels = _Labels(video)
     for name, track in boxes.items():
-        with reading(_where(path, "boxes", name)):
+        with reading(_Line(path, ("boxes", name))):
             labels.add_track(name, as_mapping(track, "boxes"))
     for number, episode in enumerate(episodes):
-        with reading(_where(path, "episodes", number)):
+        with reading(_Line(path, ("episodes", number))):
             labels.add_episode(as_mapping(episode, "an episode"), verbs)
     with reading(str(path)):
         return Truth(video, labels.tracks(), tuple(labels.episodes), None if verbs is None else tuple(verbs))
@@ -173,5 +173,11 @@ def _pairs(form: dict[str, Any]) -> Iterator[str]:
     yield from (f"{name}: {_flow([value])[1:-1]}\n" for name, value in form.items())
 
 
-def _where(path: Path, *location: int | str) -> str:
-    return f"{path}, line {line_of(path, _MAX_BYTES, location)}"
+class _Line(NamedTuple):
+    """The line of a value, found when it is shown."""
+
+    path: Path
+    location: tuple[int | str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.path}, line {line_of(self.path, _MAX_BYTES, self.location)}"

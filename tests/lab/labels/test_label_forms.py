@@ -13,7 +13,7 @@ from known_videos import ANNA, BEN, BOXES, CUP, HERS, HIS, episode, make_truth, 
 from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets.truth import TruthTrack, read_truth, truth_path, write_truth
-from edge_hoi.lab.labels import read_labels, write_labels
+from edge_hoi.lab.labels import read_labels, text_form, write_labels
 
 SUFFIXES = (".yaml", ".xml", ".json", ".truth.json")
 
@@ -272,3 +272,8 @@ def test_a_file_that_cannot_be_written_whole_leaves_the_one_before(truth, tmp_pa
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [(path.name, "before")]
+
+
+def test_lines_are_only_looked_for_where_something_is_wrong(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_form, "line_of", pytest.fail)
+    assert len(read_text_labels(tmp_path, TEXT).episodes) == 3
