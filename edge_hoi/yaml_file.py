@@ -12,17 +12,18 @@ import yaml
 from edge_hoi.errors import ConfigError
 from edge_hoi.regular_file import read_regular
 
-_MAX_VALUES = 100_000
+MAX_VALUES = 100_000
 _QUOTED = re.compile(r"'[^'<\s][^'\s]+'")
 """What PyYAML quotes of a file, such as a password that begins with `*` or `!`; neither single characters nor kinds of its own."""
 
 
-def read_yaml(path: Path, max_bytes: int) -> Any:  # noqa: ANN401 -- any YAML value
+def read_yaml(path: Path, max_bytes: int, max_values: int = MAX_VALUES) -> Any:  # noqa: ANN401 -- any YAML value
     """Read a YAML file.
 
     Args:
         path: A regular file in UTF-8.
         max_bytes: Most bytes that it may have.
+        max_values: Most values, with those that its aliases repeat.
 
     Returns:
         Mappings, lists, texts, numbers, booleans and dates; None for an empty file.
@@ -32,7 +33,9 @@ def read_yaml(path: Path, max_bytes: int) -> Any:  # noqa: ANN401 -- any YAML va
             behind it, because PyYAML's quote the file.
     """
     try:
-        return yaml.load(read_regular(path, max_bytes).decode(), _Loader)  # noqa: S506 -- derived from the safe loader
+        loader = _Loader(read_regular(path, max_bytes).decode())
+        loader.max_values = max_values
+        return loader.get_single_data()
     except ConfigError as error:
         fault = str(error)
     except OSError as error:
@@ -90,12 +93,14 @@ class _Loader(yaml.SafeLoader):
     Errors name lines and contain no values, which may be secrets.
     """
 
+    max_values = MAX_VALUES
+
     def get_single_data(self) -> Any:  # noqa: ANN401 -- any YAML value
-        """Read the document, of at most `_MAX_VALUES` values with those that its aliases repeat."""
+        """Read the document, of at most `max_values` values with those that its aliases repeat."""
         node = self.get_single_node()
         if node is None:
             return None
-        _count_values(node, {})
+        _count_values(node, {}, self.max_values)
         return self.construct_document(node)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: ANN401 -- any YAML value
@@ -121,19 +126,20 @@ def _line(node: yaml.Node) -> int:
     return int(node.start_mark.line) + 1
 
 
-def _count_values(node: yaml.Node, counted: dict[yaml.Node, int]) -> int:
+def _count_values(node: yaml.Node, counted: dict[yaml.Node, int], most: int) -> int:
     """Count the values of a node, each as often as aliases repeat it: nine aliases in each of nine lines are a billion.
 
     Args:
         node: The node.
         counted: Counts of the nodes seen so far, 0 for those that `node` is within; extended in place.
+        most: How many values it may have.
     """
     if node not in counted:
         counted[node] = 0
         children = [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
-        counted[node] = 1 + sum(_count_values(child, counted) for child in children if isinstance(child, yaml.Node))
+        counted[node] = 1 + sum(_count_values(child, counted, most) for child in children if isinstance(child, yaml.Node))
     if not counted[node]:
         raise ConfigError(f"the value in line {_line(node)} contains itself by an alias (*name); write it out")
-    if counted[node] > _MAX_VALUES:
-        raise ConfigError(f"the value in line {_line(node)} has more than {_MAX_VALUES} values, with those that aliases (*name) repeat")
+    if counted[node] > most:
+        raise ConfigError(f"the value in line {_line(node)} has more than {most} values, with those that aliases (*name) repeat")
     return counted[node]

@@ -17,6 +17,8 @@ FORMAT = "edge-hoi labels 1"
 MAX_ID = 1_000_000
 """Larger numbers are of the people and objects that were given none."""
 _MAX_BYTES = 4_000_000
+_MAX_VALUES = _MAX_BYTES // 2
+"""A value takes two bytes at least."""
 _TOLERANCE_PIXELS = 1.0
 _KEYS = ("format", "video", "verbs", "episodes", "boxes")
 _EPISODE_KEYS = ("start", "end", "verb", "object", "person", "object_id", "person_box", "object_box", "difficulties")
@@ -33,7 +35,7 @@ def write_text(truth: Truth, path: Path) -> None:
     """Write labels as text; boxes to a pixel, at as few frames as that takes.
 
     Raises:
-        DatasetError: The file cannot be written.
+        DatasetError: The file cannot be written, or would be too large to be read.
     """
     lines = [_HELP.format(video=truth.video.file), *_pairs({"format": FORMAT, "video": truth.video.file})]
     lines += [*_pairs({"verbs": None if truth.verbs is None else list(truth.verbs)}), "episodes:\n"]
@@ -48,7 +50,12 @@ def write_text(truth: Truth, path: Path) -> None:
     lines.append("boxes:\n")
     for name, track in sorted(truth.tracks.items()):
         lines.append(f"  {name}: {_flow({'category': track.category, 'at': list(_keyframes(track, truth.video))})}\n")
-    write_file(path, "".join(lines))
+    text = "".join(lines)
+    if len(text.encode()) > _MAX_BYTES:
+        raise DatasetError(
+            f"{path}: more labels than the {_MAX_BYTES} bytes of a text can hold; write .xml or .json instead, or choose verbs"
+        )
+    write_file(path, text)
 
 
 def read_text(path: Path, video: TruthVideo) -> Truth:
@@ -58,7 +65,7 @@ def read_text(path: Path, video: TruthVideo) -> Truth:
         DatasetError: They cannot be read, are inconsistent, or do not fit the video; names the line.
     """
     try:
-        document = read_yaml(path, _MAX_BYTES)
+        document = read_yaml(path, _MAX_BYTES, _MAX_VALUES)
     except ConfigError as error:
         raise DatasetError(str(error)) from None
     with reading(str(path)):

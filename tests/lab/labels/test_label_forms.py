@@ -277,3 +277,21 @@ def test_a_file_that_cannot_be_written_whole_leaves_the_one_before(truth, tmp_pa
 def test_lines_are_only_looked_for_where_something_is_wrong(tmp_path, monkeypatch):
     monkeypatch.setattr(text_form, "line_of", pytest.fail)
     assert len(read_text_labels(tmp_path, TEXT).episodes) == 3
+
+
+def test_labels_of_many_boxes_are_read_again(tmp_path):
+    span = "[[3.0, 0, 0, 5, 5]]"  # 7 values
+    truth = read_text_labels(tmp_path, TEXT.replace(span, f"&again {span}{', *again' * 15_000}"))
+    assert truth.tracks[1].frames.tolist() == [*range(10, 21), 30]
+
+
+def test_a_text_is_written_only_if_it_can_be_read(truth, tmp_path, monkeypatch):
+    path = tmp_path / "street.yaml"
+    write_labels(truth, path)
+    size = path.stat().st_size
+    monkeypatch.setattr(text_form, "_MAX_BYTES", size)
+    write_labels(truth, path)
+    assert same(read_labels(path, truth.video), truth, tolerance=1.06)
+    monkeypatch.setattr(text_form, "_MAX_BYTES", size - 1)
+    with pytest.raises(DatasetError, match=f"more labels than the {size - 1} bytes of a text can hold; write .xml or .json instead"):
+        write_labels(truth, path)
