@@ -18,6 +18,7 @@ from edge_hoi.types import HUMAN_CATEGORY, Boxes, Ids
 
 FORMAT = "edge-hoi truth 1"
 SUFFIX = ".truth.json"
+MAX_TRACK_ID = 10**9 - 1
 _BOX_DIGITS = 2
 _SECONDS_DIGITS = 6
 
@@ -132,8 +133,8 @@ class Truth:
     def __post_init__(self) -> None:
         """Check that video, tracks and episodes are consistent."""
         for track_id, track in self.tracks.items():
-            if track_id < 1:
-                raise DatasetError(f"expected track ids of at least 1, got {track_id}")
+            if not 1 <= track_id <= MAX_TRACK_ID:
+                raise DatasetError(f"expected track ids from 1 to {MAX_TRACK_ID}, got {track_id}")
             if len(track.frames) and not 0 <= track.frames[0] <= track.frames[-1] < self.video.frames:
                 last = self.video.frames - 1
                 raise DatasetError(f"track {track_id}: expected frames from 0 to {last}, got {track.frames[0]} to {track.frames[-1]}")

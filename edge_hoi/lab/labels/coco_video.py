@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets.files import as_boxes, as_index, as_list, as_mapping, read_json, reading, write_file
-from edge_hoi.lab.datasets.truth import Truth, TruthEpisode, TruthTrack, TruthVideo
+from edge_hoi.lab.datasets.truth import MAX_TRACK_ID, Truth, TruthEpisode, TruthTrack, TruthVideo
 
 _DIGITS = 2
 
@@ -89,7 +89,7 @@ def read_coco_video(path: Path, video: TruthVideo) -> Truth:
         with reading(f"{path}, track {str(name)[:20]}"):
             ordered = sorted(of_track)
             frame_array = np.array(ordered, np.int64)
-            tracks[as_index(name, 1 << 31, "an id")] = TruthTrack(
+            tracks[as_index(name, MAX_TRACK_ID + 1, "an id")] = TruthTrack(
                 kinds[name], frame_array, as_boxes([of_track[frame] for frame in ordered])
             )
     episodes = []

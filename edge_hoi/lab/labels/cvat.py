@@ -15,7 +15,7 @@ import numpy as np
 
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets.files import as_boxes, as_index, read_content, reading, write_file
-from edge_hoi.lab.datasets.truth import Truth, TruthEpisode, TruthTrack, TruthVideo
+from edge_hoi.lab.datasets.truth import MAX_TRACK_ID, Truth, TruthEpisode, TruthTrack, TruthVideo
 from edge_hoi.lab.labels.keyframes import fill, visible_spans
 from edge_hoi.types import HUMAN_CATEGORY
 
@@ -105,9 +105,9 @@ def _meta(truth: Truth) -> Element:
     if INTERACTION in categories:
         raise DatasetError(f"the category {INTERACTION!r} is the label of episodes in CVAT; use another form")
     for category in categories:
-        _add_label(labels, category, {"id": ("number", ["1", "1000000", "1"])})
+        _add_label(labels, category, {"id": ("number", ["1", str(MAX_TRACK_ID), "1"])})
     verbs = truth.verbs or ()
-    number = ("number", ["0", "1000000", "1"])
+    number = ("number", ["0", str(MAX_TRACK_ID), "1"])
     free = ("text", [""])
     kinds = {
         "verb": ("select", list(verbs)) if verbs else free,
@@ -222,7 +222,7 @@ def _read_episodes(track: Element, tracks: dict[int, TruthTrack], video: TruthVi
 
 def _number(attributes: Mapping[str, str], name: str, *, least: int = 1) -> int:
     text = attributes.get(name, "")
-    if not text.isascii() or not text.isdecimal() or not least <= int(text[:10]) < 10**9:
+    if not text.isascii() or not text.isdecimal() or not least <= int(text[:10]) <= MAX_TRACK_ID:
         raise DatasetError(f"expected its attribute `{name}` as a number from {least} on, got {text[:40]!r}; set it in CVAT")
     return int(text)
 

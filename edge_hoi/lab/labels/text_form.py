@@ -1,6 +1,7 @@
 """Labels as a text file, YAML with a line for each episode, for people to edit."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,14 +9,12 @@ import yaml
 
 from edge_hoi.errors import ConfigError, DatasetError
 from edge_hoi.lab.datasets.files import as_boxes, as_list, as_mapping, check_keys, reading, write_file
-from edge_hoi.lab.datasets.truth import Truth, TruthEpisode, TruthTrack, TruthVideo
+from edge_hoi.lab.datasets.truth import MAX_TRACK_ID, Truth, TruthEpisode, TruthTrack, TruthVideo
 from edge_hoi.lab.labels.keyframes import fill, thin, visible_spans
 from edge_hoi.types import HUMAN_CATEGORY
 from edge_hoi.yaml_file import line_of, read_yaml
 
 FORMAT = "edge-hoi labels 1"
-MAX_ID = 1_000_000
-"""Larger numbers are of the people and objects that were given none."""
 _MAX_BYTES = 4_000_000
 _MAX_VALUES = _MAX_BYTES // 2
 """A value takes two bytes at least."""
@@ -77,7 +76,8 @@ def read_text(path: Path, video: TruthVideo) -> Truth:
             raise DatasetError(f"it is of the video {str(form.get('video'))[:80]!r}, not {video.file}; name its video")
         verbs = None if form.get("verbs") is None else as_list(form["verbs"], "verbs")
         boxes, episodes = as_mapping(form.get("boxes") or {}, "boxes"), as_list(form.get("episodes") or [], "episodes")
-    labels = _Labels(video)
+    rows = [each for each in episodes if isinstance(each, dict)]
+    labels = _Labels(video, [*boxes, *(each.get(key) for each in rows for key in ("person", "object_id"))])
     for name, track in boxes.items():
         with reading(_Line(path, ("boxes", name))):
             labels.add_track(name, as_mapping(track, "boxes"))
@@ -91,9 +91,11 @@ def read_text(path: Path, video: TruthVideo) -> Truth:
 class _Labels:
     """Collects tracks and episodes, each checked on its own, so that an error has a line."""
 
-    def __init__(self, video: TruthVideo) -> None:
+    def __init__(self, video: TruthVideo, named: Iterable[object]) -> None:
         self.episodes: list[TruthEpisode] = []
         self._video = video
+        known = {each for each in named if isinstance(each, int)}
+        self._free = (each for each in count(1) if each not in known)
         self._categories: dict[int, str] = {}
         self._boxes: dict[int, dict[int, list[float]]] = {}
 
@@ -136,15 +138,15 @@ class _Labels:
         """Return the id of a person or an object, a new one for None."""
         if not isinstance(category, str):
             raise DatasetError(f"expected a category as text, got {str(category)[:80]}; put it in quotes")
-        track = MAX_ID + len(self._categories) + 1 if name is None else self._id(name)
+        track = next(self._free) if name is None else self._id(name)
         known = self._categories.setdefault(track, category)
         if known != category:
             raise DatasetError(f"{track} is a {known} elsewhere, here a {category}; give one of them another number")
         return track
 
     def _id(self, name: object) -> int:
-        if not isinstance(name, int) or isinstance(name, bool) or not 1 <= name <= MAX_ID:
-            raise DatasetError(f"expected a number from 1 to {MAX_ID}, got {str(name)[:80]}")
+        if not isinstance(name, int) or isinstance(name, bool) or not 1 <= name <= MAX_TRACK_ID:
+            raise DatasetError(f"expected a number from 1 to {MAX_TRACK_ID}, got {str(name)[:80]}")
         return name
 
     def _see(self, track: int, keyframes: Mapping[int, object]) -> None:

@@ -112,7 +112,7 @@ def put(document, value, *path):
         (["video", "file"], "../../etc/passwd", "file name within the data set's folder"),
         (["tracks"], [], "expected tracks as a JSON object, got list"),
         (["tracks", "one"], {"category": "person", "boxes": []}, "track one: not as expected"),
-        (["tracks", "0"], {"category": "person", "boxes": []}, "expected track ids of at least 1, got 0"),
+        (["tracks", "0"], {"category": "person", "boxes": []}, "expected track ids from 1 to 999999999, got 0"),
         (["tracks", "1", "category"], "", "expected a track's category as its name"),
         (["tracks", "1", "boxes"], {}, "track 1: expected a list of boxes, got dict"),
         (["tracks", "1", "boxes", 0], 5, r"track 1: expected boxes as \[frame, left, top, right, bottom\], got 5"),

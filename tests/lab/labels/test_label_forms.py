@@ -200,7 +200,7 @@ def test_text_needs_no_numbers_and_no_boxes(tmp_path):
         ("object_id: 3", "object_id: 1", "line 5: 1 is a person elsewhere, here a bicycle"),
         ("object_id: 3", "thing: 3", "line 5: unknown key 'thing'"),
         ("object: bicycle", "object: null", "line 5: expected `object` with object_id"),
-        ("person: 1}", "person: 0}", "line 7: expected a number from 1 to 1000000, got 0"),
+        ("person: 1}", "person: 0}", "line 7: expected a number from 1 to 999999999, got 0"),
         ("[10, 20, 30, 40]}", "[10, 20, 5, 40]}", "line 6: expected boxes [left, top, right, bottom] with left < right"),
         ("[10, 20, 30, 40]}", "[10, 20, 30]}", "line 6: expected boxes of four finite numbers"),
         ("[3.0, 0, 0, 5, 5]", "[61, 0, 0, 5, 5]", "line 9: expected seconds from 0"),
@@ -295,3 +295,18 @@ def test_a_text_is_written_only_if_it_can_be_read(truth, tmp_path, monkeypatch):
     monkeypatch.setattr(text_form, "_MAX_BYTES", size - 1)
     with pytest.raises(DatasetError, match=f"more labels than the {size - 1} bytes of a text can hold; write .xml or .json instead"):
         write_labels(truth, path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_people_without_numbers_survive_every_form(tmp_path, suffix):
+    text = TEXT.replace("object_id: 3", "object_id: 999999999")
+    truth = read_text_labels(tmp_path, text)
+    assert set(truth.tracks) == {1, 2, 3, 4, 999_999_999}
+    write_labels(truth, tmp_path / f"street{suffix}")
+    read = read_labels(tmp_path / f"street{suffix}", truth.video)
+    assert {(each.human, each.object) for each in read.episodes} == {(1, 999_999_999), (2, 3), (1, 4)}
+
+
+def test_a_number_that_no_form_can_hold_is_refused():
+    with pytest.raises(DatasetError, match="expected track ids from 1 to 999999999, got 1000000000"):
+        make_truth(tracks={10**9: still("cup", BOXES[CUP])})
