@@ -1,5 +1,6 @@
 """Labels as a text file, YAML with a line for each episode, for people to edit."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -22,6 +23,8 @@ _TOLERANCE_PIXELS = 1.0
 _KEYS = ("format", "video", "verbs", "episodes", "boxes")
 _EPISODE_KEYS = ("start", "end", "verb", "object", "person", "object_id", "person_box", "object_box", "difficulties")
 _SECONDS_DIGITS = 6
+_CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,4}):([0-5]?\d(?:\.\d{0,9})?)", re.ASCII)
+"""Hours, minutes and seconds that YAML 1.1 takes for text, such as 0:01; it takes 0:01.5 and 1:01 for numbers."""
 _HELP = """\
 # Correct, add and remove lines of episodes, then: edge-hoi label {video} --labels THIS_FILE
 # start, end: seconds, or 1:23.5. object: its category, or null. person, object_id: numbers that tell two of them apart; without one, it
@@ -105,20 +108,18 @@ class _Labels:
         self._of(name, form["category"])
         for span in as_list(form["at"], "spans of time"):
             rows = [as_list(row, "[seconds, left, top, right, bottom]") for row in as_list(span, "boxes")]
-            self._see(self._id(name), {self._frame(row[0]): row[1:] for row in rows})
+            self._see(self._id(name), {self._frame(self._seconds(row[0])): row[1:] for row in rows})
 
     def add_episode(self, form: Mapping[str, Any], verbs: list[str] | None) -> None:
         """Add an episode."""
         check_keys(form, _EPISODE_KEYS)
-        start, end, category = form["start"], form["end"], form.get("object")
-        self._frame(start)
-        self._frame(end)
+        start, end, category = self._seconds(form["start"]), self._seconds(form["end"]), form.get("object")
         human = self._of(form.get("person"), HUMAN_CATEGORY)
         other = None if category is None else self._of(form.get("object_id"), category)
         if category is None and ("object_id" in form or "object_box" in form):
             raise DatasetError("expected `object` with object_id and object_box: its category")
         difficulties = tuple(as_list(form.get("difficulties", []), "difficulties"))
-        episode = TruthEpisode(human, other, form["verb"], category, float(start), float(end), difficulties)
+        episode = TruthEpisode(human, other, form["verb"], category, start, end, difficulties)
         if verbs is not None and episode.verb not in verbs:
             raise DatasetError(f"expected a verb of `verbs`, got {episode.verb}; add it there")
         for name, box in ((human, form.get("person_box")), (other, form.get("object_box"))):
@@ -157,11 +158,16 @@ class _Labels:
             TruthTrack(self._categories[track], frames, filled)  # checks the corners
             self._boxes.setdefault(track, {}).update(zip(frames.tolist(), filled.tolist(), strict=True))
 
-    def _frame(self, seconds: object) -> int:
-        """Return the frame of a time."""
+    def _seconds(self, time: object) -> float:
+        """Return the seconds of a time as YAML gives it."""
         last = self._video.duration_seconds
+        clock = _CLOCK.fullmatch(time) if isinstance(time, str) else None
+        seconds = int(clock[1] or 0) * 3600 + int(clock[2]) * 60 + float(clock[3]) if clock else time
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds <= last + 1 / self._video.fps:
-            raise DatasetError(f"expected seconds from 0 to the video's {last:g}, or 1:23.5, got {str(seconds)[:80]}")
+            raise DatasetError(f"expected seconds from 0 to the video's {last:g}, or 1:23.5, got {str(time)[:80]}")
+        return float(seconds)
+
+    def _frame(self, seconds: float) -> int:
         return min(self._video.frames - 1, round(seconds * self._video.fps))
 
 

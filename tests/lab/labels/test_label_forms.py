@@ -310,3 +310,19 @@ def test_people_without_numbers_survive_every_form(tmp_path, suffix):
 def test_a_number_that_no_form_can_hold_is_refused():
     with pytest.raises(DatasetError, match="expected track ids from 1 to 999999999, got 1000000000"):
         make_truth(tracks={10**9: still("cup", BOXES[CUP])})
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"),
+    [("0:01", 1), ("00:09", 9), ("01:05.5", 65.5), ("1:05", 65), ("0:00:07", 7), ("1:02:03.25", 3723.25), ("'0:30'", 30)],
+)
+def test_minutes_and_seconds_are_a_time(tmp_path, time, seconds):
+    path = tmp_path / "street.yaml"
+    path.write_text(f"{{format: edge-hoi labels 1, video: street.mp4, episodes: [{{start: {time}, end: 4000, verb: smile}}]}}")
+    assert read_labels(path, make_truth(seconds=4000).video).episodes[0].start == seconds
+
+
+@pytest.mark.parametrize("time", ["0:0:0:1", "0:001", "-0:01", "0:٣", ":01", "0:60"])
+def test_other_texts_are_no_time(tmp_path, time):
+    with pytest.raises(DatasetError, match=f"line 5: expected seconds from 0 to the video's 60, or 1:23.5, got {time}"):
+        read_text_labels(tmp_path, TEXT.replace("0:01.5", f"'{time}'"))
