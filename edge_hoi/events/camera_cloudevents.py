@@ -8,9 +8,10 @@ from edge_hoi.compat import parse_datetime
 from edge_hoi.events.cloudevents import read_schema, utc_text
 from edge_hoi.types import CameraEvent, CameraState, Phase
 
-CAMERA_EVENT_TYPES = {Phase.STARTED: "dev.edge-hoi.camera.up.v1", Phase.ENDED: "dev.edge-hoi.camera.down.v1"}
+CAMERA_TYPE_PREFIX = "dev.edge-hoi.camera."
+CAMERA_EVENT_TYPES = {Phase.STARTED: f"{CAMERA_TYPE_PREFIX}up.v1", Phase.ENDED: f"{CAMERA_TYPE_PREFIX}down.v1"}
 CAMERA_DATASCHEMA = "urn:edge-hoi:schema:camera-event.v1"
-_MARK = b'"type":"dev.edge-hoi.camera.'
+_MARK = f'"type":"{CAMERA_TYPE_PREFIX}'.encode()
 """In the body of an event of a camera, and of no other: within a JSON string, quotes are escaped."""
 _SECONDS_DIGITS = 3
 

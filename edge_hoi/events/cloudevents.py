@@ -34,7 +34,8 @@ from edge_hoi.types import (
     Severity,
 )
 
-EVENT_TYPES = {phase: f"dev.edge-hoi.interaction.{phase}.v1" for phase in Phase}
+TYPE_PREFIX = "dev.edge-hoi.interaction."
+EVENT_TYPES = {phase: f"{TYPE_PREFIX}{phase}.v1" for phase in Phase}
 DATASCHEMA = "urn:edge-hoi:schema:interaction-event.v1"
 MAX_BYTES = 64 * 1024
 """The event size that the specification requires every intermediary to forward."""

@@ -6,7 +6,7 @@ from typing import Any
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets.files import as_boxes, reading
 from edge_hoi.lab.datasets.truth import Truth, TruthEpisode, TruthTrack, TruthVideo
-from edge_hoi.lab.evaluation.events.predicted import TYPE_PREFIX
+from edge_hoi.lab.evaluation.events.predicted import is_of_interaction
 from edge_hoi.lab.labels.keyframes import fill
 from edge_hoi.types import HUMAN_CATEGORY
 
@@ -68,8 +68,8 @@ def draft_truth(video: TruthVideo, events: Iterable[Mapping[str, Any]], *, camer
     by_camera: dict[str, dict[str, dict[int, Mapping[str, Any]]]] = {}
     for number, event in enumerate(events, start=1):
         with reading(f"event {number}"):
-            if not str(event["type"]).startswith(TYPE_PREFIX):
-                raise DatasetError(f"expected an event of type {TYPE_PREFIX}*, got {str(event['type'])[:80]!r}")
+            if not is_of_interaction(event):
+                continue
             episodes = by_camera.setdefault(str(event["partitionkey"]), {})
             episodes.setdefault(str(event["subject"]), {})[int(event["sequence"])] = event["data"]
     if camera not in by_camera and len(by_camera) > 1:

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from known_videos import ANNA, BEN, BOXES, HERS, HIS, make_events, make_truth
+from sample_events import make_outage
 
 from edge_hoi.errors import DatasetError
+from edge_hoi.events.camera_cloudevents import render_camera_event
 from edge_hoi.lab.datasets.truth import Truth
 from edge_hoi.lab.evaluation.events import event_results, predicted_episodes, score_events
 from edge_hoi.lab.labels import draft_truth
@@ -103,3 +105,9 @@ def test_frames_that_interpolation_gives_are_left_out():
 def test_times_in_view_are_the_runs_of_consecutive_frames():
     assert visible_spans(np.array([3, 4, 5, 9, 11, 12])) == [slice(0, 3), slice(3, 4), slice(4, 6)]
     assert visible_spans(np.array([], np.int64)) == []
+
+
+def test_events_of_cameras_are_passed_over():
+    of_cameras = [render_camera_event(event) for event in make_outage(camera="street")]
+    assert repr(draft(make_events(), of_cameras)) == repr(draft(make_events()))
+    assert draft(of_cameras).episodes == ()

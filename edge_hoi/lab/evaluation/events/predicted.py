@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from edge_hoi.errors import DatasetError
+from edge_hoi.events.camera_cloudevents import CAMERA_TYPE_PREFIX
+from edge_hoi.events.cloudevents import TYPE_PREFIX
 from edge_hoi.lab.datasets.files import as_list, as_mapping, parse_json, read_json_text, reading
 from edge_hoi.types import NormalisedBox, Phase
-
-TYPE_PREFIX = "dev.edge-hoi.interaction."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,18 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     return documents
 
 
+def is_of_interaction(event: Mapping[str, Any]) -> bool:
+    """Tell an event of an interaction from that of a camera, which has no episode.
+
+    Raises:
+        DatasetError: It is neither.
+    """
+    kind = str(event["type"])
+    if not kind.startswith((TYPE_PREFIX, CAMERA_TYPE_PREFIX)):
+        raise DatasetError(f"expected an event of type {TYPE_PREFIX}*, got {kind[:80]!r}")
+    return kind.startswith(TYPE_PREFIX)
+
+
 def predicted_episodes(events: Iterable[Mapping[str, Any]]) -> list[PredictedEpisode]:
     """Reassemble events, in any order, into episodes. An event delivered twice (equal `source` and `id`) counts once.
 
@@ -83,8 +95,8 @@ def predicted_episodes(events: Iterable[Mapping[str, Any]]) -> list[PredictedEpi
     by_episode: dict[tuple[str, str], dict[int, Mapping[str, Any]]] = {}
     for number, event in enumerate(events, start=1):
         with reading(f"event {number}"):
-            if not str(event["type"]).startswith(TYPE_PREFIX):
-                raise DatasetError(f"expected an event of type {TYPE_PREFIX}*, got {str(event['type'])[:80]!r}")
+            if not is_of_interaction(event):
+                continue
             key = (str(event["source"]), str(event["subject"]))
             by_episode.setdefault(key, {})[int(event["sequence"])] = event
     episodes = []

@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 from known_videos import ANNA, BOXES, make_events, still
+from sample_events import make_outage
 from scripted import FAR_HUMAN, HEIGHT, HUMAN, OBJECT, RIDE, WIDTH, EventPipeline, make_frame, times
 
 from edge_hoi.errors import DatasetError
+from edge_hoi.events.camera_cloudevents import render_camera_event
 from edge_hoi.events.cloudevents import render
 from edge_hoi.lab.datasets.truth import Truth, TruthEpisode, TruthVideo
 from edge_hoi.lab.evaluation.events import event_results, predicted_episodes, read_events, score_events
@@ -94,3 +96,8 @@ def test_malformed_events_are_refused(path, value, message):
 def test_no_events_are_no_episodes(tmp_path):
     (tmp_path / "events.jsonl").write_text("")
     assert predicted_episodes(read_events(tmp_path / "events.jsonl")) == []
+
+
+def test_events_of_cameras_are_passed_over():
+    of_cameras = [render_camera_event(event) for event in make_outage(camera="street")]
+    assert predicted_episodes([*of_cameras, *make_events()]) == predicted_episodes(make_events())
