@@ -59,11 +59,11 @@ def draft_truth(video: TruthVideo, events: Iterable[Mapping[str, Any]], *, camer
     Args:
         video: The video.
         events: CloudEvents envelopes in any order, of this camera and others.
-        camera: Its name; where all events are of one camera, any is taken.
+        camera: Its name.
         verbs: Only these, which are then the annotated verbs; empty for all.
 
     Raises:
-        DatasetError: One is not an event of this program, or there are several cameras and none is `camera`.
+        DatasetError: One is not an event of this program, or there are events, and none is of `camera`.
     """
     by_camera: dict[str, dict[str, dict[int, Mapping[str, Any]]]] = {}
     for number, event in enumerate(events, start=1):
@@ -72,13 +72,11 @@ def draft_truth(video: TruthVideo, events: Iterable[Mapping[str, Any]], *, camer
                 continue
             episodes = by_camera.setdefault(str(event["partitionkey"]), {})
             episodes.setdefault(str(event["subject"]), {})[int(event["sequence"])] = event["data"]
-    if camera not in by_camera and len(by_camera) > 1:
-        raise DatasetError(
-            f"the events are of the cameras {', '.join(sorted(by_camera))[:200]}, none of {camera}; choose one with --camera"
-        )
-    chosen = by_camera.get(camera) or next(iter(by_camera.values()), {})
+    if by_camera and camera not in by_camera:
+        names = f"{'camera' if len(by_camera) == 1 else 'cameras'} {', '.join(sorted(by_camera))[:200]}"
+        raise DatasetError(f"the events are of the {names}, none of {camera}; choose one with --camera")
     draft, found = _Draft(video), []
-    for name, by_sequence in chosen.items():
+    for name, by_sequence in by_camera.get(camera, {}).items():
         data = [by_sequence[sequence] for sequence in sorted(by_sequence)]
         if not verbs or data[-1]["verb"] in verbs:
             with reading(f"episode {name[:40]}"):

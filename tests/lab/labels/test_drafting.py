@@ -63,12 +63,14 @@ def test_only_wanted_verbs_are_drafted_and_then_annotated():
     assert len(truth.tracks) == 2
 
 
-def test_events_of_several_cameras_need_the_name_of_one():
+def test_events_of_other_cameras_need_the_name_of_one():
     gate, dock = make_events(camera="gate"), make_events(BEN, HIS, camera="dock", start=30, end=40)
-    assert draft(gate).episodes[0].start == 10
+    assert draft(gate, camera="gate").episodes[0].start == 10
     assert draft(gate, dock, camera="dock").episodes[0].start == 30
     with pytest.raises(DatasetError, match="the events are of the cameras dock, gate, none of street; choose one with --camera"):
         draft(gate, dock)
+    with pytest.raises(DatasetError, match="the events are of the camera gate, none of street; choose one with --camera"):
+        draft(gate)
 
 
 def test_a_track_of_two_categories_becomes_two():
