@@ -44,7 +44,11 @@ def read_labels(path: Path, video: TruthVideo) -> Truth:
     """
     form = form_of(path)
     if form is LabelForm.TRUTH:
-        return read_truth(path)
+        truth = read_truth(path)
+        found, expected = (f"{each.file!r} of {each.width} x {each.height} pixels" for each in (truth.video, video))
+        if found != expected:
+            raise DatasetError(f"{path}: it is of the video {found}, not {expected}; name its video")
+        return truth
     return {LabelForm.TEXT: read_text, LabelForm.CVAT: read_cvat, LabelForm.COCO: read_coco_video}[form](path, video)
 
 

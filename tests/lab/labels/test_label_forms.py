@@ -326,3 +326,17 @@ def test_minutes_and_seconds_are_a_time(tmp_path, time, seconds):
 def test_other_texts_are_no_time(tmp_path, time):
     with pytest.raises(DatasetError, match=f"line 5: expected seconds from 0 to the video's 60, or 1:23.5, got {time}"):
         read_text_labels(tmp_path, TEXT.replace("0:01.5", f"'{time}'"))
+
+
+def test_the_ground_truth_of_another_video_is_refused(tmp_path):
+    path = tmp_path / "street.truth.json"
+    write_labels(make_truth(), path)
+    video = make_truth(seconds=50).video
+    assert read_labels(path, video).video.frames == 600
+    for other, text in (
+        (replace(video, file="gate.mp4"), "'gate.mp4' of 200 x 100"),
+        (replace(video, width=300), "'street.mp4' of 300 x 100"),
+    ):
+        message = f"street.truth.json: it is of the video 'street.mp4' of 200 x 100 pixels, not {text} pixels; name its video"
+        with pytest.raises(DatasetError, match=re.escape(message)):
+            read_labels(path, other)
