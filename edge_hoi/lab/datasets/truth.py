@@ -131,13 +131,15 @@ class Truth:
     verbs: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Check that video, tracks and episodes are consistent."""
+        """Check that video, tracks, verbs and episodes are consistent."""
         for track_id, track in self.tracks.items():
             if not 1 <= track_id <= MAX_TRACK_ID:
                 raise DatasetError(f"expected track ids from 1 to {MAX_TRACK_ID}, got {track_id}")
             if len(track.frames) and not 0 <= track.frames[0] <= track.frames[-1] < self.video.frames:
                 last = self.video.frames - 1
                 raise DatasetError(f"track {track_id}: expected frames from 0 to {last}, got {track.frames[0]} to {track.frames[-1]}")
+        for verb in self.verbs or ():
+            _check_name(verb, "a verb")
         for number, episode in enumerate(self.episodes):
             with reading(f"episode {number}"):
                 self._check(episode)

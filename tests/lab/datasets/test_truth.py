@@ -135,6 +135,9 @@ def put(document, value, *path):
         (["episodes", 0, "verb"], 7, "expected a verb as its name, got '7'"),
         (["episodes", 0, "difficulties"], "crossing", "expected a list of difficulties, got str"),
         (["episodes", 0, "difficulties"], [None], "expected a difficulty as its name"),
+        (["verbs"], ["ride", 1], "expected a verb as its name, got '1'"),
+        (["verbs"], ["ride", {"a": 2}], "expected a verb as its name"),
+        (["verbs"], ["ride", "no\x00"], "expected a verb as its name"),
         (["verbs"], ["smile"], "expected a verb of `verbs`, got ride"),
     ],
 )

@@ -205,6 +205,7 @@ def test_text_needs_no_numbers_and_no_boxes(tmp_path):
         ("[10, 20, 30, 40]}", "[10, 20, 30]}", "line 6: expected boxes of four finite numbers"),
         ("[3.0, 0, 0, 5, 5]", "[61, 0, 0, 5, 5]", "line 9: expected seconds from 0"),
         ("[3.0, 0, 0, 5, 5]", "3", "line 9: expected a list of"),
+        ("verbs: [ride, hold]", "verbs: [ride, hold, 2026-01-01]", "street.yaml: expected a verb as its name, got '2026-01-01'"),
         ("video: street.mp4", "video: other.mp4", "it is of the video 'other.mp4', not street.mp4"),
         ("labels 1", "labels 2", "expected `format: edge-hoi labels 1`"),
         ("boxes:", "box:", "unknown key 'box'; did you mean 'boxes'"),
