@@ -37,8 +37,9 @@ def write_cvat(truth: Truth, path: Path) -> None:
     """Write labels for CVAT. Episodes begin and end with a frame there.
 
     Raises:
-        DatasetError: The file cannot be written, or a category is called like the label of episodes.
+        DatasetError: The file cannot be written, or a name cannot stand in it.
     """
+    _check_names(truth)
     root = Element("annotations")
     SubElement(root, "version").text = "1.1"
     root.append(_meta(truth))
@@ -86,6 +87,17 @@ def _order(episode: TruthEpisode) -> tuple[float, float, int, str]:
     return episode.start, episode.end, episode.human, episode.verb
 
 
+def _check_names(truth: Truth) -> None:
+    """Refuse names that CVAT, or the reading of its attributes, would change."""
+    categories = {each.category for each in truth.tracks.values()}
+    difficulties = {name for each in truth.episodes for name in each.difficulties}
+    if INTERACTION in categories:
+        raise DatasetError(f"the category {INTERACTION!r} is the label of episodes in CVAT; use another form")
+    for name in sorted({*categories, *difficulties, *(truth.verbs or ()), *(each.verb for each in truth.episodes)}):
+        if name != name.strip() or (name in difficulties and "," in name):
+            raise DatasetError(f"expected names without outer spaces, and difficulties without commas, got {name[:80]!r}; use another form")
+
+
 def _meta(truth: Truth) -> Element:
     """Describe the task and its labels, which is what CVAT asks for when a task is created."""
     video, meta = truth.video, Element("meta")
@@ -102,8 +114,6 @@ def _meta(truth: Truth) -> Element:
         SubElement(task, name).text = str(value)
     labels = SubElement(task, "labels")
     categories = dict.fromkeys([HUMAN_CATEGORY, *sorted({each.category for each in truth.tracks.values()})])
-    if INTERACTION in categories:
-        raise DatasetError(f"the category {INTERACTION!r} is the label of episodes in CVAT; use another form")
     for category in categories:
         _add_label(labels, category, {"id": ("number", ["1", str(MAX_TRACK_ID), "1"])})
     verbs = truth.verbs or ()

@@ -341,3 +341,18 @@ def test_the_ground_truth_of_another_video_is_refused(tmp_path):
         message = f"street.truth.json: it is of the video 'street.mp4' of 200 x 100 pixels, not {text} pixels; name its video"
         with pytest.raises(DatasetError, match=re.escape(message)):
             read_labels(path, other)
+
+
+@pytest.mark.parametrize("name", [" wave", "wave ", "at night, alone"])
+def test_names_that_cvat_would_change_do_not_go_into_it(tmp_path, name):
+    message = f"without outer spaces, and difficulties without commas, got {name!r}; use another form"
+    with pytest.raises(DatasetError, match=re.escape(message)):
+        write_labels(make_truth(episode(difficulties=["crossing", name])), tmp_path / "street.xml")
+    truths = [make_truth(episode(verb=name)), make_truth(verbs=("ride", name)), make_truth(tracks={9: still(name, BOXES[CUP])})]
+    for truth in truths:
+        if name == name.strip():
+            write_labels(truth, tmp_path / "street.xml")
+            assert same(read_labels(tmp_path / "street.xml", truth.video), truth)
+        else:
+            with pytest.raises(DatasetError, match=re.escape(message)):
+                write_labels(truth, tmp_path / "street.xml")
