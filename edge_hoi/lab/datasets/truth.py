@@ -18,6 +18,8 @@ from edge_hoi.types import HUMAN_CATEGORY, Boxes, Ids
 
 FORMAT = "edge-hoi truth 1"
 SUFFIX = ".truth.json"
+MAX_FRAMES = 10_000_000
+"""Four days at 29 frames per second."""
 MAX_TRACK_ID = 10**9 - 1
 _BOX_DIGITS = 2
 _SECONDS_DIGITS = 6
@@ -52,6 +54,8 @@ class TruthVideo:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise DatasetError(f"expected {name} as an integer of at least 1, got {str(value)[:80]}")
+        if self.frames > MAX_FRAMES:
+            raise DatasetError(f"expected at most {MAX_FRAMES} frames, got {str(self.frames)[:80]}; cut the video")
 
 
 @dataclass(frozen=True, slots=True)

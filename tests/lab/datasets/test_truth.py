@@ -108,6 +108,7 @@ def put(document, value, *path):
         (["video", "fps"], float("nan"), "expected fps as a number above 0, got nan"),
         (["video", "fps"], "15", "expected fps as a number above 0, got 15"),
         (["video", "frames"], 2.5, "expected frames as an integer of at least 1"),
+        (["video", "frames"], 10_000_001, "expected at most 10000000 frames, got 10000001"),
         (["video", "width"], True, "expected width as an integer"),
         (["video", "file"], "../../etc/passwd", "file name within the data set's folder"),
         (["tracks"], [], "expected tracks as a JSON object, got list"),
@@ -175,3 +176,8 @@ def test_a_missing_file_or_an_unwritable_folder_is_reported(tmp_path):
 def test_unknown_keys_are_ignored(document, tmp_path):
     put(document, {"seed": 7}, "renderer")
     assert same(read(document, tmp_path), read_truth(tmp_path / "street.truth.json"))
+
+
+def test_the_longest_video_is_read(document, tmp_path):
+    put(document, 10_000_000, "video", "frames")
+    assert read(document, tmp_path).video.frames == 10_000_000
