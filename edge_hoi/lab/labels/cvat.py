@@ -16,7 +16,7 @@ import numpy as np
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets.files import as_boxes, as_index, read_content, reading, write_file
 from edge_hoi.lab.datasets.truth import MAX_TRACK_ID, Truth, TruthEpisode, TruthTrack, TruthVideo
-from edge_hoi.lab.labels.keyframes import fill, visible_spans
+from edge_hoi.lab.labels.keyframes import fill, frames_in, visible_spans
 from edge_hoi.types import HUMAN_CATEGORY
 
 INTERACTION = "interaction"
@@ -67,14 +67,16 @@ def read_cvat(path: Path, video: TruthVideo) -> Truth:
     root = _parse(path)
     tracks: dict[int, TruthTrack] = {}
     episodes: list[TruthEpisode] = []
+    known = 0
     found = [(each, _name(each, number)) for number, each in enumerate(root.iter("track"))]
     for track, name in found:
         with reading(f"{path}, {name}"):
             if track.get("label") != INTERACTION:
-                number, read = _read_track(track, video)
+                number, read = _read_track(track, video, known)
                 if number in tracks:
                     raise DatasetError(f"its `id` {number} is that of another track; give each a number of its own")
                 tracks[number] = read
+                known += len(read.frames)
     for track, name in found:
         with reading(f"{path}, {name}"):
             if track.get("label") == INTERACTION:
@@ -208,10 +210,9 @@ def _name(track: Element, number: int) -> str:
     return f"track {str(track.get('id', number))[:20]} ({str(track.get('label'))[:40]})"
 
 
-def _read_track(track: Element, video: TruthVideo) -> tuple[int, TruthTrack]:
+def _read_track(track: Element, video: TruthVideo, known: int) -> tuple[int, TruthTrack]:
     shown = _shown(track, video)
-    frames = [frame for begin, end in shown.spans for frame in range(begin, end)]
-    return _number(shown.attributes, "id"), TruthTrack(track.attrib["label"], *fill(shown.boxes, frames))
+    return _number(shown.attributes, "id"), TruthTrack(track.attrib["label"], *fill(shown.boxes, frames_in(shown.spans, known)))
 
 
 def _read_episodes(track: Element, tracks: dict[int, TruthTrack], video: TruthVideo) -> Iterator[TruthEpisode]:

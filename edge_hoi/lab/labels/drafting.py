@@ -7,7 +7,7 @@ from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets.files import as_boxes, reading
 from edge_hoi.lab.datasets.truth import Truth, TruthEpisode, TruthTrack, TruthVideo
 from edge_hoi.lab.evaluation.events.predicted import is_of_interaction
-from edge_hoi.lab.labels.keyframes import fill
+from edge_hoi.lab.labels.keyframes import fill, frames_in
 from edge_hoi.types import HUMAN_CATEGORY
 
 _SECONDS_DIGITS = 6
@@ -16,13 +16,13 @@ _LEAST_PIXELS = 1.0
 
 
 class _Draft:
-    """Tracks with the boxes of all events, and the frames of all episodes that they take part in."""
+    """Tracks with the boxes of all events, and the spans of frames of all episodes that they take part in."""
 
     def __init__(self, video: TruthVideo) -> None:
         self._video = video
         self._ids: dict[tuple[int, str], int] = {}
         self._keyframes: dict[int, dict[int, list[float]]] = {}
-        self._frames: dict[int, set[int]] = {}
+        self._spans: dict[int, list[tuple[int, int]]] = {}
 
     def add(self, who: Mapping[str, Any], category: str, seen: Iterable[tuple[float, Sequence[float]]], span: tuple[float, float]) -> int:
         """Add what an episode shows of a person or an object, with boxes relative to the frame; return the track's id."""
@@ -36,16 +36,18 @@ class _Draft:
             scaled = [left * width, top * height, right * width, bottom * height]
             if min(scaled[2] - scaled[0], scaled[3] - scaled[1]) >= _LEAST_PIXELS:
                 boxes[self._frame(seconds)] = scaled
-        self._frames.setdefault(name, set()).update(range(self._frame(span[0]), self._frame(span[1]) + 1))
+        self._spans.setdefault(name, []).append((self._frame(span[0]), self._frame(span[1]) + 1))
         return name
 
     def tracks(self) -> dict[int, TruthTrack]:
         """Interpolate the boxes."""
         categories = {name: category for (_, category), name in self._ids.items()}
-        return {
-            name: TruthTrack(categories[name], *fill(boxes, sorted(self._frames[name]) if boxes else []))
-            for name, boxes in sorted(self._keyframes.items())
-        }
+        tracks: dict[int, TruthTrack] = {}
+        known = 0
+        for name, boxes in sorted(self._keyframes.items()):
+            tracks[name] = TruthTrack(categories[name], *fill(boxes, frames_in(self._spans[name] if boxes else (), known)))
+            known += len(tracks[name].frames)
+        return tracks
 
     def _frame(self, seconds: float) -> int:
         return min(self._video.frames - 1, max(0, round(seconds * self._video.fps)))
@@ -63,7 +65,7 @@ def draft_truth(video: TruthVideo, events: Iterable[Mapping[str, Any]], *, camer
         verbs: Only these, which are then the annotated verbs; empty for all.
 
     Raises:
-        DatasetError: One is not an event of this program, or there are events, and none is of `camera`.
+        DatasetError: One is not an event of this program, or there are events, and none is of `camera`, or they make too many boxes.
     """
     by_camera: dict[str, dict[str, dict[int, Mapping[str, Any]]]] = {}
     for number, event in enumerate(events, start=1):

@@ -1,15 +1,47 @@
 """Boxes at some frames, and linear interpolation between them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from edge_hoi.errors import DatasetError
 from edge_hoi.types import Boxes, Ids
 
+MAX_BOXES = 1 << 20
+"""Of all tracks of a video: eight an hour at 36 frames per second, which a ground truth of at most `files.MAX_VALUES` can hold."""
 _DIGITS = 2
 
 
-def fill(keyframes: Mapping[int, Sequence[float]], frames: Sequence[int]) -> tuple[Ids, Boxes]:
+def check_boxes(count: int) -> int:
+    """Return a number of boxes that labels can have.
+
+    Raises:
+        DatasetError: It is larger than `MAX_BOXES`.
+    """
+    if count > MAX_BOXES:
+        raise DatasetError(f"the labels have more than {MAX_BOXES} boxes; end tracks where they leave the view, or cut the video")
+    return count
+
+
+def frames_in(spans: Iterable[tuple[int, int]], known: int) -> Ids:
+    """Return the frames of spans, ascending, each once.
+
+    Args:
+        spans: Their first frames and ends, in any order; they may overlap.
+        known: How many boxes other tracks have.
+
+    Raises:
+        DatasetError: There are too many with these.
+    """
+    parts, last = [range(0)], 0
+    for begin, end in sorted(spans):
+        parts.append(range(max(begin, last), end))
+        last = max(last, end)
+    check_boxes(known + sum(map(len, parts)))
+    return np.concatenate([np.arange(part.start, part.stop, dtype=np.int64) for part in parts])
+
+
+def fill(keyframes: Mapping[int, Sequence[float]], frames: Sequence[int] | Ids) -> tuple[Ids, Boxes]:
     """Interpolate boxes; before the first keyframe and after the last one they stay.
 
     Args:

@@ -11,7 +11,7 @@ import yaml
 from edge_hoi.errors import ConfigError, DatasetError
 from edge_hoi.lab.datasets.files import as_boxes, as_list, as_mapping, check_keys, reading, write_file
 from edge_hoi.lab.datasets.truth import MAX_TRACK_ID, Truth, TruthEpisode, TruthTrack, TruthVideo
-from edge_hoi.lab.labels.keyframes import fill, thin, visible_spans
+from edge_hoi.lab.labels.keyframes import check_boxes, fill, thin, visible_spans
 from edge_hoi.types import HUMAN_CATEGORY
 from edge_hoi.yaml_file import line_of, read_yaml
 
@@ -101,6 +101,7 @@ class _Labels:
         self._free = (each for each in count(1) if each not in known)
         self._categories: dict[int, str] = {}
         self._boxes: dict[int, dict[int, list[float]]] = {}
+        self._count = 0
 
     def add_track(self, name: object, form: Mapping[str, Any]) -> None:
         """Add the boxes of a person or an object."""
@@ -154,9 +155,11 @@ class _Labels:
         """Add boxes in view from the first to the last of some frames."""
         if keyframes:
             boxes = dict(zip(keyframes, as_boxes(list(keyframes.values())).tolist(), strict=True))
-            frames, filled = fill(boxes, range(min(boxes), max(boxes) + 1))
+            known, span = self._boxes.setdefault(track, {}), range(min(boxes), max(boxes) + 1)
+            self._count = check_boxes(self._count + sum(frame not in known for frame in span))
+            frames, filled = fill(boxes, span)
             TruthTrack(self._categories[track], frames, filled)  # checks the corners
-            self._boxes.setdefault(track, {}).update(zip(frames.tolist(), filled.tolist(), strict=True))
+            known.update(zip(frames.tolist(), filled.tolist(), strict=True))
 
     def _seconds(self, time: object) -> float:
         """Return the seconds of a time as YAML gives it."""

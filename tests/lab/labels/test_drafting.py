@@ -9,8 +9,8 @@ from edge_hoi.errors import DatasetError
 from edge_hoi.events.camera_cloudevents import render_camera_event
 from edge_hoi.lab.datasets.truth import Truth
 from edge_hoi.lab.evaluation.events import event_results, predicted_episodes, score_events
-from edge_hoi.lab.labels import draft_truth
-from edge_hoi.lab.labels.keyframes import fill, thin, visible_spans
+from edge_hoi.lab.labels import draft_truth, keyframes
+from edge_hoi.lab.labels.keyframes import fill, frames_in, thin, visible_spans
 
 VIDEO = make_truth().video
 
@@ -113,3 +113,21 @@ def test_events_of_cameras_are_passed_over():
     of_cameras = [render_camera_event(event) for event in make_outage(camera="street")]
     assert repr(draft(make_events(), of_cameras)) == repr(draft(make_events()))
     assert draft(of_cameras).episodes == ()
+
+
+def test_the_frames_of_spans_are_counted_once(monkeypatch):
+    spans = [(7, 9), (0, 3), (2, 5), (1, 2), (5, 6)]
+    monkeypatch.setattr(keyframes, "MAX_BOXES", 10)
+    assert frames_in(spans, 2).tolist() == [0, 1, 2, 3, 4, 5, 7, 8]
+    assert frames_in([], 10).tolist() == []
+    with pytest.raises(DatasetError, match="the labels have more than 10 boxes"):
+        frames_in(spans, 3)
+
+
+def test_a_draft_of_too_many_boxes_is_refused(monkeypatch):
+    events = [*make_events(), *make_events(verb="hold", start=15, end=20)]  # 101 frames of a person and of a bicycle
+    monkeypatch.setattr(keyframes, "MAX_BOXES", 202)
+    assert len(draft(events).tracks) == 2
+    monkeypatch.setattr(keyframes, "MAX_BOXES", 201)
+    with pytest.raises(DatasetError, match="the labels have more than 201 boxes"):
+        draft(events)

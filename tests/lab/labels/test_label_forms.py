@@ -13,7 +13,7 @@ from known_videos import ANNA, BEN, BOXES, CUP, HERS, HIS, episode, make_truth, 
 from edge_hoi.demo import DEMO_CLIP
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets.truth import TruthTrack, read_truth, truth_path, write_truth
-from edge_hoi.lab.labels import read_labels, text_form, write_labels
+from edge_hoi.lab.labels import keyframes, read_labels, text_form, write_labels
 
 SUFFIXES = (".yaml", ".xml", ".json", ".truth.json")
 
@@ -356,3 +356,24 @@ def test_names_that_cvat_would_change_do_not_go_into_it(tmp_path, name):
         else:
             with pytest.raises(DatasetError, match=re.escape(message)):
                 write_labels(truth, tmp_path / "street.xml")
+
+
+def crowded(suffix, people):
+    """Write people who are in view from the first frame of a long video to its last."""
+    if suffix == ".yaml":
+        rows = "".join(f"  {name}: {{category: person, at: [[[0, 1, 1, 9, 9], [1000, 1, 1, 9, 9]]]}}\n" for name in range(1, people + 1))
+        return f"format: edge-hoi labels 1\nvideo: street.mp4\nboxes:\n{rows}"
+    box = '<box frame="0" xtl="1" ytl="1" xbr="9" ybr="9"><attribute name="id">{}</attribute></box>'
+    tracks = "".join(f'<track label="person">{box.format(name)}</track>' for name in range(1, people + 1))
+    return f"<annotations>{tracks}</annotations>"
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".xml"])
+def test_the_boxes_of_a_small_file_are_bounded(tmp_path, monkeypatch, suffix):
+    path, video = tmp_path / f"street{suffix}", make_truth(seconds=1000).video
+    monkeypatch.setattr(keyframes, "MAX_BOXES", 50_000)
+    path.write_text(crowded(suffix, 5))
+    assert sum(len(each.frames) for each in read_labels(path, video).tracks.values()) == 50_000
+    path.write_text(crowded(suffix, 6))
+    with pytest.raises(DatasetError, match=f"street{suffix}.*the labels have more than 50000 boxes; end tracks"):
+        read_labels(path, video)
