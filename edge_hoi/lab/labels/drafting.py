@@ -1,11 +1,12 @@
 """A first ground truth from the events of a run, to be corrected."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from edge_hoi.errors import DatasetError
 from edge_hoi.lab.datasets.files import as_boxes, reading
-from edge_hoi.lab.datasets.truth import Truth, TruthEpisode, TruthTrack, TruthVideo
+from edge_hoi.lab.datasets.truth import MAX_TRACK_ID, Truth, TruthEpisode, TruthTrack, TruthVideo
 from edge_hoi.lab.evaluation.events.predicted import is_of_interaction
 from edge_hoi.lab.labels.keyframes import fill, frames_in
 from edge_hoi.types import HUMAN_CATEGORY
@@ -21,14 +22,17 @@ class _Draft:
     def __init__(self, video: TruthVideo) -> None:
         self._video = video
         self._ids: dict[tuple[int, str], int] = {}
+        self._others = count(1)
         self._keyframes: dict[int, dict[int, list[float]]] = {}
         self._spans: dict[int, list[tuple[int, int]]] = {}
 
     def add(self, who: Mapping[str, Any], category: str, seen: Iterable[tuple[float, Sequence[float]]], span: tuple[float, float]) -> int:
         """Add what an episode shows of a person or an object, with boxes relative to the frame; return the track's id."""
         key = (int(who["track_id"]), category)
-        taken = {*self._ids.values()}
-        name = self._ids.setdefault(key, key[0] if key[0] not in taken and key[0] > 0 else max(taken, default=0) + 1)
+        if key not in self._ids:
+            is_free = 0 < key[0] <= MAX_TRACK_ID and key[0] not in self._keyframes
+            self._ids[key] = key[0] if is_free else next(each for each in self._others if each not in self._keyframes)
+        name = self._ids[key]
         width, height = self._video.width, self._video.height
         boxes = self._keyframes.setdefault(name, {})
         for seconds, box in seen:

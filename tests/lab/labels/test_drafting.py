@@ -131,3 +131,11 @@ def test_a_draft_of_too_many_boxes_is_refused(monkeypatch):
     monkeypatch.setattr(keyframes, "MAX_BOXES", 201)
     with pytest.raises(DatasetError, match="the labels have more than 201 boxes"):
         draft(events)
+
+
+def test_tracks_whose_ids_no_form_holds_get_others():
+    episodes = [make_events(verb=str(number), start=number, end=number + 1) for number in range(4)]
+    for events, track in zip(episodes, (1, 10**9 - 1, 10**9, -3), strict=True):
+        for event in events:
+            event["data"]["human"]["track_id"] = event["data"]["object"]["track_id"] = track
+    assert [(each.human, each.object) for each in draft(*episodes).episodes] == [(1, 2), (10**9 - 1, 3), (4, 5), (6, 7)]
