@@ -10,7 +10,8 @@ from servers.mosquitto import Listener, retained
 
 from edge_hoi.errors import EventRefusedError, SinkUnavailableError
 from edge_hoi.sinks import Message, SinkContext
-from edge_hoi.sinks.mqtt import MqttSettings
+from edge_hoi.sinks.mqtt import MqttSettings, snapshots
+from edge_hoi.sinks.mqtt.connection import Connection
 from edge_hoi.types import MediaFile
 
 pytest.importorskip("paho.mqtt.client", reason="needs the MQTT client: pip install '.[mqtt]'")
@@ -136,6 +137,50 @@ def test_a_refused_event_among_images_is_counted_from_the_start_of_the_batch(sta
         assert caught.value.delivered == 2
         sink.deliver([last])
         assert images_at(broker) == {"edge-hoi/gate/snapshot": OTHER[1]}
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """Return how many messages each call to publish some had; each waits for the broker."""
+    counts, publish = [], Connection.publish
+
+    def count_and_publish(connection, publications):
+        counts.append(len(publications))
+        return publish(connection, publications)
+
+    monkeypatch.setattr(Connection, "publish", count_and_publish)
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("max_bytes", "expected"),
+    [(16_000_000, [13]), (3 * len(FIRST[1]), [7, 6]), (2 * len(FIRST[1]), [5, 4, 4]), (1, [2, 3, 2, 2, 2, 2])],
+)
+def test_images_and_events_wait_for_the_broker_together_as_far_as_images_fit_in_memory(
+    start_broker, monkeypatch, published, max_bytes, expected
+):
+    monkeypatch.setattr(snapshots, "MAX_PART_BYTES", max_bytes)
+    broker = start_broker()
+    events = messages(FIRST, SECOND, SECOND, FIRST, SECOND, FIRST, SECOND)
+    with make_sink(broker) as sink:
+        published.clear()
+        sink.deliver(events)
+        assert [count for count in published if count] == [*expected, 1]  # the last is the state
+
+
+def test_refused_images_cost_no_further_wait_and_only_later_ones_come_after_a_failure(start_broker, published):
+    broker = start_broker(lines=["max_packet_size 20000"])
+    events = messages(FIRST, HUGE, SECOND, HUGE, OTHER)
+    too_large = replace(events[2], body=events[2].body + b" " * 20_000)
+    with make_sink(broker) as sink:
+        published.clear()
+        with pytest.raises(EventRefusedError) as caught:
+            sink.deliver([*events[:2], too_large, *events[3:]])
+        assert caught.value.delivered == 2
+        assert images_at(broker) == {"edge-hoi/gate/snapshot": SECOND[1]}  # that of the refused event, which came before it
+        sink.deliver(events[3:])
+        assert images_at(broker) == {"edge-hoi/gate/snapshot": OTHER[1]}
+        assert [count for count in published if count] == [10, 1, 4, 1]  # with the states
 
 
 @pytest.mark.parametrize(("media", "announced"), [("image/webp", ["image/webp"]), (None, [])])

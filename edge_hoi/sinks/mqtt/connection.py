@@ -23,7 +23,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edge_hoi.errors import SinkError, SinkUnavailableError
+from edge_hoi.errors import EventRefusedError, SinkError, SinkUnavailableError
 from edge_hoi.sinks.connection_failure import connection_failure
 from edge_hoi.sinks.mqtt import failures
 from edge_hoi.sinks.mqtt.broker import Broker
@@ -50,12 +50,13 @@ _HEADER_BYTES = 128
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A payload for a topic, and whether the broker retains it for later subscribers."""
+    """A payload for a topic, whether the broker retains it for later subscribers, and whether the broker may refuse it."""
 
     topic: str
     payload: bytes
     retain: bool = False
     content_type: str = "application/json"
+    is_optional: bool = False
 
 
 class _Client(Client):
@@ -119,32 +120,40 @@ class Connection:
             self._loop(self._client, 0.0)
         self._connected_client()
 
-    def publish(self, publications: Sequence[Publication]) -> None:
+    def publish(self, publications: Sequence[Publication]) -> list[EventRefusedError]:
         """Publish, in order, and return when the broker has acknowledged all (QoS 0: when all are sent).
+
+        Returns:
+            Why optional ones can never be accepted; all others were published.
 
         Raises:
             SinkUnavailableError: The connection broke, or the broker did not answer or is overloaded. The first `delivered` publications
                 were acknowledged. The connection is unusable.
-            EventRefusedError: The publication after the `delivered` ones can never be accepted.
+            EventRefusedError: The publication after the `delivered` ones, not an optional one, can never be accepted.
             SinkFaultError: The client is not allowed to publish this.
         """
-        fitting = list(takewhile(self._fits, publications))
+        before = list(takewhile(lambda publication: publication.is_optional or self._fits(publication), publications))
+        numbers = [number for number, publication in enumerate(before) if self._fits(publication)]
+        refusals = [self._too_large(publication, number) for number, publication in enumerate(before) if not self._fits(publication)]
         self._acknowledged.clear()
         ids: list[int] = []
         try:
-            for publication in fitting:
+            for number in numbers:
                 self._wait(lambda: len(ids) - len(self._acknowledged) < self._max_in_flight)
-                ids.append(self._send(publication))
+                ids.append(self._send(before[number]))
             self._wait(lambda: len(self._acknowledged) >= len(ids))
         except SinkUnavailableError as error:
-            error.delivered = len(list(takewhile(lambda id_: id_ in self._acknowledged, ids)))
+            error.delivered = numbers[len(list(takewhile(lambda id_: id_ in self._acknowledged, ids)))]
             raise
-        for number, (id_, publication) in enumerate(zip(ids, fitting, strict=True)):
+        for number, id_ in zip(numbers, ids, strict=True):
             if self._acknowledged[id_].is_failure:
-                raise failures.message_refused(self._broker, self._acknowledged[id_], publication.topic, delivered=number)
-        if len(fitting) < len(publications):
-            refused = publications[len(fitting)]
-            raise failures.too_large(self._broker, self._max_packet_bytes, refused.topic, len(refused.payload), delivered=len(fitting))
+                refusal = failures.message_refused(self._broker, self._acknowledged[id_], before[number].topic, delivered=number)
+                if not (before[number].is_optional and isinstance(refusal, EventRefusedError)):
+                    raise refusal
+                refusals.append(refusal)
+        if len(before) < len(publications):
+            raise self._too_large(publications[len(before)], len(before))
+        return refusals
 
     def subscribe_retained(self, filters: Sequence[str]) -> None:
         """Request the retained messages of some topic filters; `retained_topics` lists them as they arrive."""
@@ -240,6 +249,9 @@ class Connection:
     def _fits(self, publication: Publication) -> bool:
         size = len(publication.payload) + len(publication.topic.encode()) + _HEADER_BYTES
         return self._max_packet_bytes is None or size <= self._max_packet_bytes
+
+    def _too_large(self, publication: Publication, number: int) -> EventRefusedError:
+        return failures.too_large(self._broker, self._max_packet_bytes, publication.topic, len(publication.payload), delivered=number)
 
     def _on_connack(self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, properties: Properties | None) -> None:  # noqa: ANN401
         self._connack = reason

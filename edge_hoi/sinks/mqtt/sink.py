@@ -2,6 +2,7 @@
 
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from edge_hoi.errors import EventRefusedError, SinkError, SinkFaultError, SinkUnavailableError
 from edge_hoi.masking import get_logger
@@ -12,7 +13,7 @@ from edge_hoi.sinks.mqtt.camera_state import CameraStates
 from edge_hoi.sinks.mqtt.connection import Connection, Publication
 from edge_hoi.sinks.mqtt.frigate_reviews import Review, advance
 from edge_hoi.sinks.mqtt.home_assistant import announcements
-from edge_hoi.sinks.mqtt.snapshots import CameraSnapshots
+from edge_hoi.sinks.mqtt.snapshots import CameraSnapshots, Part
 from edge_hoi.sinks.mqtt.topics import Place, Topics
 from edge_hoi.sinks.sink import Sink
 from edge_hoi.types import Event, MediaFile
@@ -22,6 +23,14 @@ _logger = get_logger(__name__)
 CLOUDEVENTS = "application/cloudevents+json; charset=utf-8"
 _MAX_PLACES = 10_000
 """Cameras and zones, beyond which those that only the broker names are ignored."""
+
+
+class _Rendered(NamedTuple):
+    """A message, what is published for it, and its camera's review after it."""
+
+    message: Message
+    publications: list[Publication]
+    review: Review | None
 
 
 class MqttSink(Sink):
@@ -87,10 +96,8 @@ class MqttSink(Sink):
         """Publish the messages, each after its image, which consumers take when an event comes, then the changed states."""
         connection = self._connected()
         delivered = 0
-        for part in [messages] if self._snapshots is None else self._snapshots.split(messages):
-            if self._snapshots is not None and part:
-                self._snapshots.update(part[0])
-                self._publish_snapshots(self._snapshots, connection, delivered)
+        parts: Iterable[Part] = [[(message, []) for message in messages]] if self._snapshots is None else self._snapshots.split(messages)
+        for part in parts:
             self._publish_events(part, connection, delivered)
             delivered += len(part)
         self._publish_changes(delivered)
@@ -128,35 +135,34 @@ class MqttSink(Sink):
             self._connection.subscribe_retained([self._topics.zone_states(camera) for camera in self._cameras])
             self._states.mark_all_changed()
             if self._snapshots is not None:
-                self._snapshots.mark_all_changed()
-                self._publish_snapshots(self._snapshots, self._connection)
+                self._publish_retained(self._snapshots.newest())
             self._publish_changes()
             self._publish_retained([self._availability("online")])
 
-    def _publish_events(self, messages: Sequence[Message], connection: Connection, before: int) -> None:
+    def _publish_events(self, part: Part, connection: Connection, before: int) -> None:
         """Publish messages, `before` of the batch having been published, and apply those that the broker has acknowledged."""
-        rendered = self._render(messages)
-        numbers = [number for number, publications in enumerate(rendered) for _ in publications]
+        rendered = self._render(part)
+        numbers = [number for number, (_, publications, _) in enumerate(rendered) for _ in publications]
         try:
-            connection.publish([publication for publications in rendered for publication in publications])
+            self._report_refused_images(connection.publish([each for _, publications, _ in rendered for each in publications]))
         except SinkError as error:
             is_refused = isinstance(error, EventRefusedError)
             published = numbers[error.delivered] if numbers else 0
-            self._update_states(messages[: published + is_refused])  # a refused event still changes the state
+            self._update_states(rendered[: published + is_refused])  # a refused event still changes the state
             if not is_refused:
                 self._abort()
             error.delivered = before + published
             raise
-        self._update_states(messages)
+        self._update_states(rendered)
 
-    def _render(self, messages: Sequence[Message]) -> list[list[Publication]]:
+    def _render(self, part: Part) -> list[_Rendered]:
         """Render what is published for each message."""
         topics = self._topics
         episodes: ChainMap[str, Event] = ChainMap({}, dict(self._states.episodes))
         reviews = dict(self._reviews)
-        rendered = []
-        for message in messages:
-            publications = []
+        rendered: list[_Rendered] = []
+        for message, images in part:
+            publications = list(images)
             if message.is_of_camera:
                 if self._camera_events:
                     publications.append(Publication(topics.camera_events(message.camera), message.body, content_type=CLOUDEVENTS))
@@ -168,15 +174,17 @@ class MqttSink(Sink):
                     reviews[event.camera], review = advance(reviews.get(event.camera), event)
                     publications += [Publication(topics.reviews, review)] if review is not None else []
                 episodes[event.event_id] = event
-            rendered.append(publications)
+            rendered.append(_Rendered(message, publications, reviews.get(message.camera)))
         return rendered
 
-    def _update_states(self, messages: Sequence[Message]) -> None:
-        if self._needs_episodes:
-            for message in messages:
-                if self._topics.format == "frigate" and isinstance(message.event, Event) and not self._states.is_old(message):
-                    self._reviews[message.camera], _ = advance(self._reviews.get(message.camera), message.event)
+    def _update_states(self, rendered: Sequence[_Rendered]) -> None:
+        for message, _, review in rendered:
+            if review is not None:
+                self._reviews[message.camera] = review
+            if self._needs_episodes:
                 self._states.update(message)
+            if self._snapshots is not None:
+                self._snapshots.update(message)
 
     def _publish_changes(self, delivered: int = 0) -> None:
         """Publish the states that have changed."""
@@ -202,23 +210,16 @@ class MqttSink(Sink):
                     ]
         self._publish_retained(publications, delivered)
 
-    def _publish_snapshots(self, snapshots: CameraSnapshots, connection: Connection, delivered: int = 0) -> None:
-        """Publish the images that have changed. One that the broker refuses, as too large, is left out: the events go on."""
-        for publication in snapshots.pop_changed():
-            try:
-                connection.publish([publication])
-            except EventRefusedError as error:
-                if not self._is_image_refused:
-                    _logger.warning("an image is not published, nor further ones like it: %s", error)
-                self._is_image_refused = True
-            except SinkError as error:
-                self._abort()
-                raise type(error)(str(error), delivered=delivered) from error
+    def _report_refused_images(self, refusals: Sequence[EventRefusedError]) -> None:
+        """Log the first image that the broker refuses, as too large; it is left out, and the events go on."""
+        if refusals and not self._is_image_refused:
+            _logger.warning("an image is not published, nor further ones like it: %s", refusals[0])
+            self._is_image_refused = True
 
     def _publish_retained(self, publications: Sequence[Publication], delivered: int = 0) -> None:
         assert self._connection is not None
         try:
-            self._connection.publish(publications)
+            self._report_refused_images(self._connection.publish(publications))
         except SinkError as error:
             self._abort()
             # A state is not an event that could become a dead letter.

@@ -7,6 +7,11 @@ from edge_hoi.sinks.mqtt.connection import Publication
 from edge_hoi.sinks.mqtt.topics import Topics
 from edge_hoi.types import Event, MediaFile
 
+MAX_PART_BYTES = 16_000_000
+"""Most images in memory at a time, unless a single one is larger."""
+Part = list[tuple[Message, list[Publication]]]
+"""Messages, each with the image that is published before it, if any."""
+
 
 class CameraSnapshots:
     """Follows the images that the delivered events refer to."""
@@ -21,41 +26,37 @@ class CameraSnapshots:
         self._topics = topics
         self._read = read
         self._newest: dict[str, MediaFile] = {}
-        self._changed: set[str] = set()
 
-    def split(self, messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
-        """Yield the messages in parts, of which only the first message may have a new image."""
-        newest, first = dict(self._newest), 0
-        for number, message in enumerate(messages):
-            snapshot = _snapshot_of(message)
+    def split(self, messages: Sequence[Message]) -> Iterator[Part]:
+        """Yield the messages with their new images, in parts that fit in memory."""
+        newest, part, size = dict(self._newest), Part(), 0
+        for message in messages:
+            snapshot, images = _snapshot_of(message), []
             if snapshot is not None and newest.get(message.camera) != snapshot:
                 newest[message.camera] = snapshot
-                if number > first:
-                    yield messages[first:number]
-                    first = number
-        yield messages[first:]
+                images = self._publications(message.camera, snapshot)
+            added = sum(len(image.payload) for image in images)
+            if added and size and size + added > MAX_PART_BYTES:
+                yield part
+                part, size = [], 0
+            part.append((message, images))
+            size += added
+        yield part
 
     def update(self, message: Message) -> None:
-        """Apply an event that is about to be published."""
-        snapshot = _snapshot_of(message)
-        if snapshot is not None and self._newest.get(message.camera) != snapshot:
+        """Apply an event that the broker has acknowledged."""
+        if (snapshot := _snapshot_of(message)) is not None:
             self._newest[message.camera] = snapshot
-            self._changed.add(message.camera)
 
-    def mark_all_changed(self) -> None:
-        """Mark every camera's image for publication."""
-        self._changed.update(self._newest)
+    def newest(self) -> list[Publication]:
+        """Return every camera's image."""
+        return [publication for camera, snapshot in sorted(self._newest.items()) for publication in self._publications(camera, snapshot)]
 
-    def pop_changed(self) -> list[Publication]:
-        """Return the images that have to be published, and clear their marks."""
-        cameras = sorted(self._changed)
-        self._changed.clear()
-        images = ((camera, self._newest[camera], self._read(self._newest[camera])) for camera in cameras)
-        return [
-            Publication(self._topics.snapshot(camera), data, retain=True, content_type=snapshot.media_type)
-            for camera, snapshot, data in images
-            if data is not None
-        ]
+    def _publications(self, camera: str, snapshot: MediaFile) -> list[Publication]:
+        data = self._read(snapshot)
+        if data is None:
+            return []
+        return [Publication(self._topics.snapshot(camera), data, retain=True, content_type=snapshot.media_type, is_optional=True)]
 
 
 def _snapshot_of(message: Message) -> MediaFile | None:
