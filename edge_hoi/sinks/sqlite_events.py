@@ -8,6 +8,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from pydantic import Field
 from edge_hoi.compat import SQLITE_BUSY, SQLITE_FULL, SQLITE_IOERR, SQLITE_LOCKED, sqlite_code
 from edge_hoi.config_types import Location
 from edge_hoi.errors import SinkError, SinkFaultError, SinkUnavailableError
-from edge_hoi.sinks.event_columns import CAMERA_COLUMNS, COLUMNS, Column, Kind, Value, row_of
+from edge_hoi.sinks.event_columns import CAMERA_COLUMNS, COLUMNS, Column, Envelope, Kind, Value, row_of
 from edge_hoi.sinks.local_file import is_disk_full, transaction
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.settings import SinkSettings
@@ -128,18 +129,19 @@ class SqliteEventsSink(Sink):
 
     def _prepare(self, file: sqlite3.Connection) -> None:
         """Create what the file lacks of tables and columns; refuse a file of another program or version."""
-        application, version = (file.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+        # First, as another process may create the file meanwhile.
         is_new = not file.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        application, version = (file.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
         if not is_new and application != _APPLICATION_ID:
             raise SinkFaultError(f"{self._path} is a database of another program; name another file")
         if not is_new and version != _VERSION:
             raise SinkFaultError(f"{self._path} has version {version}, this program writes version {_VERSION}; name another file")
         file.execute("PRAGMA journal_mode = WAL")  # readers and writer do not block each other
         file.execute("PRAGMA synchronous = FULL")
-        statements = list(_missing(file))
-        if statements:
+        if any(_missing(file)):
+            file.create_function("value_of", 3, _value_of)
             with transaction(file):
-                for statement in statements:
+                for statement in list(_missing(file)):  # again: another process may have added some
                     file.execute(statement)
 
     def _delete_old(self, file: sqlite3.Connection) -> None:
@@ -160,6 +162,17 @@ def _stored(value: Value) -> str | int | float | None:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
 
 
+@lru_cache(maxsize=1)
+def _envelope(body: str) -> Envelope:
+    envelope: Envelope = json.loads(body)
+    return envelope
+
+
+def _value_of(table: str, column: str, body: str) -> str | int | float | None:
+    """Return what a column of an event's row has."""
+    return _stored(next(each for each in _TABLES[table] if each.name == column).read(_envelope(body)))
+
+
 def _missing(file: sqlite3.Connection) -> Iterator[str]:
     """Yield the statements that create what a file lacks; new columns of its rows are filled in from their events."""
     found: dict[str, str] = dict(file.execute("SELECT name, sql FROM sqlite_master"))
@@ -169,7 +182,7 @@ def _missing(file: sqlite3.Connection) -> Iterator[str]:
             new = [column for column in columns if column.name not in known]
             yield from (f"ALTER TABLE {table} ADD COLUMN {_definition(column)}" for column in new)
             if new:
-                values = ", ".join(f"{column.name} = json_extract(cloudevent, '$.{column.path}')" for column in new)
+                values = ", ".join(f"{column.name} = value_of('{table}', '{column.name}', cloudevent)" for column in new)
                 yield f"UPDATE {table} SET {values}"  # noqa: S608 — column names only, as below
         else:
             definitions = ", ".join(map(_definition, columns))
