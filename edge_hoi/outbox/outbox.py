@@ -26,7 +26,7 @@ from edge_hoi.outbox.file import Dropped, OutboxFile
 from edge_hoi.outbox.reader import NOT_AN_EVENT, OutboxReader
 from edge_hoi.outbox.reserve import read_reserve, write_reserve
 from edge_hoi.sinks.message import Message
-from edge_hoi.types import AnyEvent, EndReason, Phase
+from edge_hoi.types import AnyEvent, CameraEvent, EndReason, Phase
 
 _logger = get_logger(__name__)
 
@@ -110,7 +110,9 @@ class Outbox:
             with self._file.transaction():
                 self._file.mark_interrupted()
                 for body in read_reserve(self._reserve):
-                    self._file.add_if_open(decode_message(body), body, time.time())
+                    event = decode_message(body)
+                    is_alone = isinstance(event, CameraEvent) and event.sequence == 0  # a `down` without an `up`
+                    (self._file.add if is_alone else self._file.add_if_open)(event, body, time.time())
                 _end_interrupted(self._file, with_recordings=False)
             if not self.is_temporary:
                 write_reserve(self._reserve, [])

@@ -6,10 +6,11 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sample_events import make_episode, make_events
+from sample_events import make_episode, make_events, make_outage
 
 from edge_hoi.errors import DeliveryError, SinkUnavailableError
 from edge_hoi.events.cloudevents import encode
@@ -320,6 +321,21 @@ def test_a_sink_that_cannot_be_registered_on_a_full_disk_is_reported(tiny_disk):
     with pytest.raises(DeliveryError, match=rf"^cannot write to the outbox {path}: {FULL}; free space on its disk, or name another file$"):
         [outbox.register(f"sink{number}") for number in range(100)]
     outbox.close()
+
+
+def test_the_next_run_knows_that_a_camera_never_came_and_no_down_whose_up_was_lost(tiny_disk, wait_for):
+    path = tiny_disk.folder / "outbox.sqlite"
+    delivery = start(path, FakeSink())
+    up, down, _ = make_outage()
+    never_up = replace(down, event_id="f" * 32, sequence=0, camera="dock", duration_seconds=None)
+    tiny_disk.fill()
+    delivery.put([up, down, never_up])
+    wait_for(lambda: delivery.outbox.write_error)
+    end(delivery)
+    tiny_disk.free()
+    for _ in range(2):
+        with Outbox(path) as outbox, outbox.reader() as reader:
+            assert [message.event for message in reader.after(0, 9)] == [never_up]
 
 
 def test_the_reserve_keeps_as_many_ends_as_fit_and_has_a_constant_size(tmp_path):
