@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
-from sample_events import make_episode, make_outage
+from sample_events import NOON, make_episode, make_outage
 from servers.mosquitto import Listener, retained
 from sink_rows import ROWS
 
@@ -15,9 +15,10 @@ from edge_hoi.events.messages import encode_message
 from edge_hoi.outbox import Outbox, Relay
 from edge_hoi.sinks import FakeSink, Message, SelectiveSink, SinkContext
 from edge_hoi.sinks.mqtt import MqttSettings
+from edge_hoi.sinks.mqtt.camera_state import CameraStates
 from edge_hoi.sinks.parquet import ParquetSettings
 from edge_hoi.sinks.sqlite_events import SqliteEventsSink
-from edge_hoi.types import Severity
+from edge_hoi.types import EndReason, Severity
 
 UP, DOWN, BACK = make_outage()
 EPISODE = make_episode()
@@ -144,6 +145,17 @@ def test_a_camera_s_availability_is_retained_and_survives_a_broker_that_forgets(
         assert availability() == [b"offline", b"online"]
         sink.deliver(MESSAGES[-1:])
         assert availability() == [b"online", b"online"]
+
+
+def test_the_restart_of_a_killed_run_does_not_make_a_camera_unavailable():
+    states = CameraStates(["gate", "dock"])
+    states.mark_all_changed()
+    states.update(Message.of(UP.ended(EndReason.RESTART, NOON), 1))
+    assert states.pop_availability() == {"gate": True, "dock": True}
+    states.update(Message.of(DOWN, 2))
+    assert states.pop_availability() == {"gate": False}
+    states.update(Message.of(UP, 1))  # an old one again
+    assert states.pop_availability() == {}
 
 
 def test_the_availability_needs_no_camera_events_and_changes_only_with_the_camera(start_broker):

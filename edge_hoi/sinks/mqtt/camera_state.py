@@ -8,7 +8,7 @@ from typing import Any
 from edge_hoi.events.cloudevents import render
 from edge_hoi.sinks.message import Message
 from edge_hoi.sinks.mqtt.topics import Place
-from edge_hoi.types import HUMAN_CATEGORY, CameraEvent, Event, Phase
+from edge_hoi.types import HUMAN_CATEGORY, CameraEvent, EndReason, Event, Phase
 
 MAX_LISTED = 25
 """Most interactions listed in a state; all are counted."""
@@ -52,6 +52,8 @@ class CameraStates:
         self._newest_position = max(self._newest_position, message.position)
         event = message.event
         if isinstance(event, CameraEvent):
+            if event.error_code == EndReason.RESTART:  # says how an earlier run ended, and nothing of this one
+                return
             (self._down.discard if event.phase is Phase.STARTED else self._down.add)(event.camera)
             self._changed_availability[event.camera] = None
             return
