@@ -1,6 +1,8 @@
 """Render the interactions of a camera as Frigate's MQTT `reviews` messages (https://docs.frigate.video/integrations/mqtt/#frigatereviews).
 
 A review lasts from the first interaction of a camera until none is left. It is an `alert` once a rule of that severity has matched.
+After a kill the next run no longer knows which episodes a review had: each of their ends (`restart`) ends a review of its own, of which
+only that of the episode that began the review was announced.
 """
 
 import json
