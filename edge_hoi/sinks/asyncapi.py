@@ -69,7 +69,7 @@ def asyncapi_document() -> dict[str, Any]:
             ),
         },
         "defaultContentType": "application/json",
-        "channels": {name: _channel(*channel) for name, channel in channels.items()},
+        "channels": {name: _channel(address, messages) for name, (address, messages, _) in channels.items()},
         "operations": {
             f"send-{name}": {"action": "send", "channel": {"$ref": f"#/channels/{name}"}, "bindings": bindings}
             for name, (_, _, bindings) in channels.items()
@@ -124,7 +124,7 @@ def _mqtt(*, retain: bool = False) -> dict[str, Any]:
     return {"mqtt": {"qos": 1, "retain": retain}}
 
 
-def _channel(address: str | None, messages: tuple[str, ...], _bindings: dict[str, Any]) -> dict[str, Any]:
+def _channel(address: str | None, messages: tuple[str, ...]) -> dict[str, Any]:
     place = None if address is None else unquote(address)
     channel: dict[str, Any] = {
         "address": place,
