@@ -3,14 +3,16 @@
 import threading
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from edge_hoi.compat import UTC
 from edge_hoi.errors import EdgeHoiError
 from edge_hoi.ingest import Mailbox
 from edge_hoi.masking import get_logger
 from edge_hoi.media import AnnotateSettings, EpisodeLine, PeopleColours, VideoWriter, annotate
-from edge_hoi.types import NO_TRACK, Event, Frame, Phase, TrackedInteractions
+from edge_hoi.types import NO_TRACK, EndReason, Event, Frame, Phase, TrackedInteractions
 
 log = get_logger(__name__)
 
@@ -62,7 +64,7 @@ class AnnotatedVideo:
         Args:
             frame: The frame.
             tracked: Its interactions.
-            events: Those it emitted, and every open episode as of this frame.
+            events: The ends that it emitted, and every open episode as of this frame; other episodes have ended.
 
         Raises:
             Exception: An earlier frame could not be drawn or written, for example because the disk is full.
@@ -71,8 +73,11 @@ class AnnotatedVideo:
             raise self._error
         if self._thread.ident is None:
             self._thread.start()
-        for event in events:
-            self._episodes[event.event_id] = event
+        given = {event.event_id: event for event in events}
+        for event_id, event in self._episodes.items():
+            if event.end is None and event_id not in given:  # what tells its end may wait for an image, and then comes between frames
+                given[event_id] = event.ended(EndReason.ABSENT, datetime.now(UTC))
+        self._episodes |= given
         lines = self._lines(frame.pts_seconds)
         people = {track.track_id for track in tracked.tracks.values() if track.is_human} | {line.track_id for line in lines}
         self._waiting.put(_Drawing(frame, tracked, lines, self._colours.update(people)))

@@ -163,7 +163,8 @@ class Camera:
             with stages.measure("annotate"):
                 if self._video is None:
                     self._video = self._make_video(self.reader.info.fps if self.reader.info else None)
-                self._video.write(frame, self._tracked, [*events, *self._keeper.current()])
+                ended = [event for event in events if event.phase is Phase.ENDED]  # a start may come late, after its episode has ended
+                self._video.write(frame, self._tracked, [*ended, *self._keeper.current()])
         except Exception as error:  # drawing is best effort: watching must go on
             self._give_up_video(error)
 

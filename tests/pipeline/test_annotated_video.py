@@ -2,12 +2,14 @@ import threading
 
 import numpy as np
 import pytest
-from scripted import HUMAN, OBJECT, RIDE, EventPipeline, make_frame, make_interactions
+from rig import Rig, recording
+from scripted import HUMAN, OBJECT, RIDE, EventPipeline, make_frame, make_interactions, make_keeper
 
 from edge_hoi.errors import EdgeHoiError
 from edge_hoi.ingest import open_source
 from edge_hoi.media import AnnotateSettings
 from edge_hoi.pipeline.annotated_video import AnnotatedVideo
+from edge_hoi.telemetry import StageTimer
 from edge_hoi.tracking import Tracker
 
 
@@ -43,6 +45,41 @@ def test_an_interaction_is_grey_until_its_episode_is_emitted(tmp_path):
     colourful = [int(np.ptp(corner, axis=-1).max()) > 60 for corner in corners]
     assert 0 < emitted_at < 19
     assert colourful == [index >= emitted_at for index in range(20)]
+
+
+@pytest.mark.parametrize("delay", [None, 0, 1, 30])
+def test_an_episode_is_open_until_its_keeper_has_ended_it_however_late_its_events_come(tmp_path, monkeypatch, delay):
+    """They come late, or between frames, where they wait for images."""
+    drawn = []
+    monkeypatch.setattr(AnnotatedVideo, "_draw", lambda self, drawing: drawn.append([line.is_open for line in drawing.lines]))
+    keeper, late = make_keeper(), []
+
+    class Media:
+        is_waiting = False
+
+        def update(self, frame, tracked, events, current):
+            late.extend((frame.index + (delay or 0), event) for event in events)
+            ready = [event for due, event in late if due == frame.index]
+            return [] if delay is None else ready
+
+        def poll(self):
+            return [] if delay is not None else [late.pop(0)[1] for _ in list(late)]
+
+    video = AnnotatedVideo(tmp_path / "seen.mp4", AnnotateSettings(), 10.0, drops=False)
+    camera = Rig().camera("camera", recording("camera"), keeper=lambda camera: keeper, make_video=lambda fps: video, make_media=Media)
+    expected = []
+    for index in range(100):
+        frame = make_frame(index / 10, index=index)
+        rows = [(HUMAN, OBJECT, RIDE, 0.9)] if index < 20 else []
+        events = camera.process(frame, make_interactions(rows), None, StageTimer())
+        expected.append([True] * len(keeper.current()))
+        camera.draw(frame, events, StageTimer())
+        camera.poll()
+    video.close()
+    assert [True] in expected
+    assert [[line for line in lines if line] for lines in drawn] == expected
+    assert drawn[-1] == []
+    assert video._episodes == {}
 
 
 def write(video, count):
