@@ -4,7 +4,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
 
@@ -16,6 +16,8 @@ from edge_hoi.vocabulary import Vocabulary
 
 UNUSED_SECONDS = 30.0
 """Engines that no image has needed for this long are closed when another one opens: a camera has changed its aspect ratio."""
+MOST_OPEN = 8
+"""Of more engines, the least recently used are closed when another one opens: images of many shapes may come within that time."""
 
 _Size = tuple[int, int]
 
@@ -72,19 +74,25 @@ class DetectorPool:
             EngineError: The engine cannot be opened; the next call tries it again.
         """
         height, width = image.shape[:2]
-        size, opening = self._input_size(width, height), self.begin_to_open(height, width)
-        try:
-            engine = opening.result()
-        except Exception:
-            with self._changing:
-                if self._engines.get(size) is opening:
-                    del self._engines[size], self._used_at[size]
-            raise
+        size = self._input_size(width, height)
         key = (size, id(vocabulary))  # the detector keeps its vocabulary, and so the id, alive
-        with self._changing:
-            if key not in self._detectors:
-                self._detectors[key] = self._make(engine, vocabulary)
-            return self._detectors[key]
+        while True:
+            opening = self.begin_to_open(height, width)
+            try:
+                engine = opening.result()
+            except CancelledError:  # by `close`
+                continue
+            except Exception:
+                with self._changing:
+                    if self._engines.get(size) is opening:
+                        del self._engines[size], self._used_at[size]
+                raise
+            with self._changing:
+                if self._engines.get(size) is not opening:  # closed meanwhile
+                    continue
+                if key not in self._detectors:
+                    self._detectors[key] = self._make(engine, vocabulary)
+                return self._detectors[key]
 
     def begin_to_open(self, height: int, width: int) -> "Future[Engine]":
         """Have the engine for images of a size in pixels opened, unless it is; `detector_for` does not wait once the result is done."""
@@ -101,10 +109,7 @@ class DetectorPool:
             openings = list(self._engines.values())
             for each in (self._engines, self._used_at, self._detectors):
                 each.clear()
-        for opening in openings:
-            if not opening.cancel():
-                with suppress(EngineError):  # of one that could not be opened
-                    opening.result().close()
+        _close_each([opening for opening in openings if not opening.cancel()])
 
     def _open_for(self, size: _Size) -> Engine:
         self._close_unused()
@@ -116,12 +121,18 @@ class DetectorPool:
                 engine.close()
                 raise
             self._has_chosen = True
+        with self._changing:
+            if size in self._used_at:
+                self._used_at[size] = time.monotonic()  # opening may have taken long
         return engine
 
     def _close_unused(self) -> None:
         latest, unused = time.monotonic() - UNUSED_SECONDS, []
         with self._changing:
-            for size in [size for size, used_at in self._used_at.items() if used_at < latest and self._engines[size].done()]:
+            opened = sorted((size for size, opening in self._engines.items() if opening.done()), key=self._used_at.__getitem__)
+            for size in opened:
+                if self._used_at[size] >= latest and len(opened) - len(unused) < MOST_OPEN:
+                    break
                 keys = [key for key in self._detectors if key[0] == size]
                 references = {key: weakref.ref(self._detectors.pop(key)) for key in keys}
                 held = {key: detector for key, reference in references.items() if (detector := reference()) is not None}
@@ -129,6 +140,10 @@ class DetectorPool:
                 if not held:
                     unused.append(self._engines.pop(size))
                     del self._used_at[size]
-        for opening in unused:
-            with suppress(EngineError):
-                opening.result().close()
+        _close_each(unused)
+
+
+def _close_each(openings: "list[Future[Engine]]") -> None:
+    for opening in openings:
+        with suppress(Exception):  # of one that could not be opened, as `detector_for` tells: the others are closed all the same
+            opening.result().close()

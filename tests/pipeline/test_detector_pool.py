@@ -1,5 +1,6 @@
 """Engines open beside the loop, and close when no camera needs them any more."""
 
+import itertools
 import threading
 import time
 from dataclasses import replace
@@ -173,3 +174,110 @@ def test_closing_ends_what_is_opening_and_begins_nothing_more():
     assert pool.detector_for(WIDE, VOCABULARY)
     pool.close()
     assert opener.closed == opener.opened
+
+
+@pytest.mark.parametrize("closes", ["pool", "another that opens"])
+def test_an_engine_that_is_closed_before_its_caller_takes_it_is_opened_again(closes):
+    opener = Opener()
+    pool = opener.pool()
+    begin, size = pool.begin_to_open, pool._input_size(640, 360)
+
+    def begin_and_lose_it(height, width):
+        opening = begin(height, width)
+        opening.result()
+        if len(opener.opened) == 1:
+            if closes == "pool":
+                pool.close()
+            else:
+                pool._used_at[size] -= detector_pool.UNUSED_SECONDS + 1
+                begin(*TALL.shape[:2]).result()
+        return opening
+
+    pool.begin_to_open = begin_and_lose_it
+    detector = pool.detector_for(WIDE, VOCABULARY)
+    assert opener.closed == [size]
+    assert opener.opened.count(size) == 2
+    assert detector.engine is pool._engines[size].result()
+    assert pool.detector_for(WIDE, VOCABULARY) is detector
+
+
+def test_who_waits_for_an_engine_that_a_close_cancels_has_it_opened_again():
+    opener, free = Opener(), threading.Event()
+    pool = opener.pool()
+    pool._open = lambda size: opener(size) if free.wait(60) else None
+    pool.begin_to_open(*TALL.shape[:2])
+    begin, begun, found = pool.begin_to_open, threading.Event(), []
+    pool.begin_to_open = lambda height, width: (begin(height, width), begun.set())[0]
+    waiting = threading.Thread(target=lambda: found.append(pool.detector_for(WIDE, VOCABULARY)))
+    waiting.start()
+    assert begun.wait(60)
+    opening = pool._engines[pool._input_size(640, 360)]
+    closing = threading.Thread(target=pool.close)
+    closing.start()
+    try:
+        while not opening.cancelled():
+            time.sleep(0.001)
+    finally:
+        free.set()
+        closing.join(60)
+        waiting.join(60)
+    assert [detector.engine.input_size for detector in found] == [opener.opened[-1]]
+    assert opener.closed == opener.opened[:1]
+
+
+def test_an_engine_that_took_long_to_open_counts_as_used_from_then_on(monkeypatch):
+    opener, seconds = Opener(), [0.0]
+    pool = opener.pool()
+    monkeypatch.setattr(detector_pool.time, "monotonic", lambda: seconds[0])
+
+    def slowly(size):
+        seconds[0] += detector_pool.UNUSED_SECONDS + 1
+        return opener(size)
+
+    pool._open = slowly
+    first = pool.begin_to_open(*WIDE.shape[:2])
+    first.result()
+    pool._open = opener
+    pool.begin_to_open(*TALL.shape[:2]).result()
+    assert opener.closed == []
+    seconds[0] += detector_pool.UNUSED_SECONDS + 1
+    pool.begin_to_open(*SQUARE.shape[:2]).result()
+    assert sorted(opener.closed) == sorted(opener.opened[:2])
+
+
+def test_of_many_engines_the_least_recently_used_that_nobody_has_are_closed(monkeypatch):
+    monkeypatch.setattr(detector_pool, "MOST_OPEN", 3)
+    opener, ticks = Opener(), itertools.count()
+    monkeypatch.setattr(detector_pool.time, "monotonic", lambda: next(ticks) / 1000)
+    pool = opener.pool()
+    held = pool.detector_for(WIDE, VOCABULARY)
+    pool.detector_for(TALL, VOCABULARY)
+    pool.detector_for(SQUARE, VOCABULARY)
+    pool.detector_for(TALL, VOCABULARY)
+    assert opener.closed == []
+    _, tall, square = opener.opened
+    pool.detector_for(np.zeros((200, 1200, 3), np.uint8), VOCABULARY)
+    assert opener.closed == [square]
+    pool.detector_for(np.zeros((1200, 200, 3), np.uint8), VOCABULARY)
+    assert opener.closed == [square, tall]
+    assert pool.detector_for(WIDE, VOCABULARY) is held
+    assert len(set(opener.opened)) == 5
+
+
+@pytest.mark.parametrize("fails", ["opening", "closing"])
+def test_whatever_fails_in_one_engine_the_others_are_closed(monkeypatch, fails):
+    opener = Opener()
+    pool = opener.pool()
+    for close in (pool.close, lambda: (monkeypatch.setattr(detector_pool, "UNUSED_SECONDS", -1.0), pool.begin_to_open(480, 480).result())):
+        if fails == "opening":
+            opener.error = ValueError("made up")
+            opening = pool.begin_to_open(*WIDE.shape[:2])
+            assert opening.exception() is opener.error
+            opener.error = None
+        else:
+            engine = pool.begin_to_open(*WIDE.shape[:2]).result()
+            engine.close = lambda: 1 / 0
+        pool.begin_to_open(*TALL.shape[:2]).result()
+        opener.closed.clear()
+        close()
+        assert opener.closed == [pool._input_size(360, 640)]
