@@ -86,8 +86,8 @@ class CameraWatch:
         before = watched.reported
         is_end = before is not None and before.state is CameraState.STREAMING
         watched.count += not is_end
-        error = camera.failure or camera.reader.error
-        text = camera.status().error
+        code = getattr(camera.failure or camera.reader.error, "code", None)
+        text = (camera.status().error or "").encode(errors="replace").decode()[:_MAX_ERROR_LENGTH]  # of names that are no UTF-8
         watched.was_away = before is not None and not is_end
         watched.reported = CameraEvent(
             event_id=before.event_id if before is not None and is_end else self._event_id(camera.source_id, watched.count),
@@ -98,8 +98,8 @@ class CameraWatch:
             happened_at=changed_at[0],
             recorded_at=self._wall_clock(),
             duration_seconds=changed_at[1] - watched.reported_seconds if before is not None else None,
-            error=None if watched.is_up or text is None else text[:_MAX_ERROR_LENGTH],
-            error_code=None if watched.is_up else getattr(error, "code", None),
+            error=None if watched.is_up else text or None,
+            error_code=code if isinstance(code, str) and not watched.is_up else None,
         )
         watched.reported_seconds = changed_at[1]
         return watched.reported

@@ -31,7 +31,8 @@ IDLE_WAIT_SECONDS = 0.01
 FILE_WAIT_SECONDS = 0.2
 END_WAIT_SECONDS = 0.005
 STOP_SECONDS = 3.0
-"""Longest wait for readers to stop; with what `Delivery` takes then, the program stops within 5 s."""
+"""Longest wait for readers to stop; with what `Delivery` takes then, the program stops within 5 s, unless an engine
+is opening, which cannot be interrupted."""
 
 
 class Observer(Protocol):
@@ -114,6 +115,7 @@ class Pipeline:
         self._detectors = detectors
         self._closes_detectors = closes_detectors
         self._watch = watch
+        self._unreported: set[Camera] = set()
         self._batch_window_seconds = batch_window_seconds
         self._window_ends_seconds = 0.0
         self._turns = Turns()
@@ -366,8 +368,16 @@ class Pipeline:
         return any(camera.is_ending for camera in self.cameras)
 
     def _watch_cameras(self) -> None:
-        if self._watch is not None:
-            self.delivery.put(self._watch.update(self.cameras))
+        if self._watch is None:
+            return
+        for camera in self.cameras:
+            try:
+                if events := self._watch.update([camera]):
+                    self.delivery.put(events)
+            except Exception:  # watching must go on
+                if camera not in self._unreported:
+                    log.exception("camera %s: whether it is up cannot be reported; its other events are not affected", camera.source_id)
+                self._unreported.add(camera)
 
     def _stop_readers(self) -> None:
         """Stop all at once: several hung cameras take no longer than one."""

@@ -15,6 +15,8 @@ from edge_hoi.errors import SourceError
 from edge_hoi.ingest import FakeSource
 from edge_hoi.outbox import Outbox
 from edge_hoi.pipeline.camera_watch import PAUSE_SECONDS, CameraWatch
+from edge_hoi.sinks import Message
+from edge_hoi.types import Phase
 
 
 class Scene:
@@ -121,18 +123,38 @@ def test_ids_differ_between_runs_and_cameras():
     assert len({*ids(0, "gate"), *ids(0, "dock"), *ids(1, "gate")}) == 3
 
 
-class SlowSource(FakeSource):
-    """A live camera that sends its frames at ten a second, and then breaks off."""
+class LiveSource(FakeSource):
+    """A live camera that sends its frames at ten a second, for a second and until `is_over`, and then breaks off."""
+
+    def __init__(self, name, is_over):
+        super().__init__([make_frame(0, camera=name)], is_live=True)
+        self._name, self._is_over = name, is_over
 
     def __iter__(self):
-        for frame in super().__iter__():
+        for index in range(600):
+            if index >= 10 and self._is_over.is_set():
+                return
             time.sleep(0.1)
-            yield frame
+            yield make_frame(index / 10, index=index, camera=self._name)
 
 
-def live(name):
-    """Return what opens a camera that streams for a second, and after that never again."""
-    sources = [SlowSource([make_frame(index / 10, index=index, camera=name) for index in range(10)], is_live=True)]
+class SeenWatch(CameraWatch):
+    """Sets `seen` once a camera was seen to stream."""
+
+    def __init__(self, site):
+        super().__init__(site)
+        self.seen = threading.Event()
+
+    def update(self, cameras):
+        events = super().update(cameras)
+        if any(event.state == "streaming" for event in events):
+            self.seen.set()
+        return events
+
+
+def live(name, is_over):
+    """Return what opens a camera that streams until `is_over`, and after that never again."""
+    sources = [LiveSource(name, is_over)]
 
     def open_source():
         if not sources:
@@ -143,10 +165,11 @@ def live(name):
 
 
 def test_a_run_puts_them_in_the_outbox_in_order_with_the_interactions(tmp_path):
-    rig = Rig(watch=CameraWatch("site"), retry_unreachable_sources=True)
+    watch = SeenWatch("site")
+    rig = Rig(watch=watch, retry_unreachable_sources=True)
     path = tmp_path / "outbox.sqlite"
     rig.run(
-        rig.camera("gate", live("gate"), is_recording=False),
+        rig.camera("gate", live("gate", watch.seen), is_recording=False),
         rig.camera("film", recording("film")),
         rig.camera("away", failing(is_retryable=False), is_recording=False),
         outbox=Outbox(path),
@@ -162,7 +185,36 @@ def test_a_run_puts_them_in_the_outbox_in_order_with_the_interactions(tmp_path):
     assert any(hasattr(event, "verb") for event in events["gate"])
 
 
+def test_what_went_wrong_can_be_encoded_whatever_it_is():
+    scene, error = Scene(), OSError("no file \udcff.mp4" + 2000 * "x")
+    error.code = 5
+    scene.at(0, "reconnecting", error=error)
+    (down,) = scene.events
+    assert (down.error[:13], len(down.error), down.error_code) == ("no file ?.mp4", 1000, None)
+    assert Message.of(down).event == down
+
+
+def test_a_camera_whose_state_cannot_be_reported_costs_one_line_and_no_other_event(caplog):
+    class Broken(CameraWatch):
+        def update(self, cameras):
+            if cameras[0].source_id == "gate":
+                raise ZeroDivisionError
+            return super().update(cameras)
+
+    rig = Rig(watch=Broken("site"))
+    statuses = rig.run(
+        rig.camera("gate", recording("gate")), rig.camera("film", recording("film")), rig.camera("away", failing(), is_recording=False)
+    )
+    assert [status.state for status in statuses[:2]] == ["ended", "ended"]
+    events = rig.events_by_camera()
+    assert all(hasattr(events[name][-1], "verb") and events[name][-1].phase is Phase.ENDED for name in ("gate", "film"))
+    assert events["away"]
+    assert sum("gate: whether it is up cannot be reported" in message for message in caplog.messages) == 1
+
+
 def test_without_a_watch_there_are_none():
-    rig = Rig()
-    rig.run(rig.camera("gate", live("gate"), is_recording=False), stop=threading.Event())
+    rig, is_over = Rig(), threading.Event()
+    is_over.set()
+    rig.run(rig.camera("gate", live("gate", is_over), is_recording=False), stop=threading.Event())
+    assert rig.sink.events
     assert all(hasattr(event, "verb") for event in rig.sink.events)
