@@ -127,7 +127,8 @@ class DetectorPool:
         return engine
 
     def _close_unused(self) -> None:
-        latest, unused = time.monotonic() - UNUSED_SECONDS, []
+        latest = time.monotonic() - UNUSED_SECONDS
+        unused: list[Future[Engine]] = []
         with self._changing:
             opened = sorted((size for size, opening in self._engines.items() if opening.done()), key=self._used_at.__getitem__)
             for size in opened:
