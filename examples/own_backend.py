@@ -4,7 +4,6 @@ Needs the extra `onnxruntime`. A backend takes named arrays and returns named ar
 """
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 import edge_hoi as hoi
-from edge_hoi.runtime import Manifest
-
-Arrays = Mapping[str, NDArray[np.float32]]
+from edge_hoi.runtime import Arrays, Manifest
 
 
 class OneThreadEngine(hoi.InOrderEngine):
