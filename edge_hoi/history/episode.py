@@ -10,11 +10,11 @@ from urllib.parse import unquote
 from typing_extensions import Self
 
 from edge_hoi.compat import UTC, parse_datetime
-from edge_hoi.events.cloudevents import TYPE_PREFIX
 
 if TYPE_CHECKING:
     from edge_hoi.sinks.event_columns import Kind
 
+TYPE_PREFIX = "dev.edge-hoi.interaction."
 _LAST_YEAR = 9000
 """Much later times have no local time."""
 _LONGEST = timedelta(days=3660)

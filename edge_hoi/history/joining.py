@@ -10,7 +10,6 @@ from types import TracebackType
 from typing_extensions import Self
 
 from edge_hoi.errors import DatasetError, EdgeHoiError
-from edge_hoi.events.camera_cloudevents import CAMERA_TYPE_PREFIX
 from edge_hoi.history.episode import PastEpisode
 from edge_hoi.history.records import Record
 from edge_hoi.history.selection import Selection
@@ -24,6 +23,8 @@ INSERT INTO episodes VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (source, event_id) DO UPDATE SET newest = excluded.newest, start = excluded.start, form = excluded.form
 WHERE excluded.newest >= newest
 """
+_CAMERA_PREFIX = "dev.edge-hoi.camera."
+"""Of events that are no part of an episode."""
 
 
 class EpisodeJoin:
@@ -96,7 +97,7 @@ class EpisodeJoin:
         for record in records:
             try:
                 document = json.loads(record.body)
-                if str(document.get("type")).startswith(CAMERA_TYPE_PREFIX):
+                if str(document.get("type")).startswith(_CAMERA_PREFIX):
                     continue
                 newest, episode = PastEpisode.of(document)
             except _NOT_AN_EVENT as error:
