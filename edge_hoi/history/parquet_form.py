@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_hoi.errors import DatasetError, MissingDependencyError
-from edge_hoi.sinks.parquet import schema_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -62,7 +61,14 @@ def write_parquet(path: Path, columns: "Sequence[tuple[str, Kind]]", rows: Itera
         OSError: It cannot be written.
     """
     pyarrow = _pyarrow()
-    schema = schema_of(columns)
+    types = {
+        "text": pyarrow.string(),
+        "integer": pyarrow.int64(),
+        "real": pyarrow.float64(),
+        "time": pyarrow.timestamp("us", tz="UTC"),
+        "list": pyarrow.list_(pyarrow.string()),
+    }
+    schema = pyarrow.schema([(name, types[kind]) for name, kind in columns])
     rest = iter(rows)
     with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as writer:
         while part := list(islice(rest, _ROWS)):

@@ -14,7 +14,7 @@ from edge_hoi.compat import UTC
 from edge_hoi.config_types import Location
 from edge_hoi.errors import SinkError, SinkFaultError, SinkUnavailableError
 from edge_hoi.own_file import replace_own
-from edge_hoi.sinks.event_columns import COLUMNS, Kind, row_of, time_of
+from edge_hoi.sinks.event_columns import COLUMNS, row_of, time_of
 from edge_hoi.sinks.jsonl import JsonlSink
 from edge_hoi.sinks.local_file import is_disk_full, lock_file
 from edge_hoi.sinks.message import Message
@@ -195,8 +195,7 @@ def write_parts(path: Path, parts: Iterable[Path]) -> None:
                 writer.write_table(_table_of(lines))
 
 
-def schema_of(columns: Iterable[tuple[str, Kind]]) -> "pyarrow.Schema":
-    """Return the schema of columns with these names and kinds."""
+def _table_of(lines: Sequence[bytes]) -> "pyarrow.Table":
     import pyarrow
 
     types = {
@@ -206,13 +205,7 @@ def schema_of(columns: Iterable[tuple[str, Kind]]) -> "pyarrow.Schema":
         "time": pyarrow.timestamp("us", tz="UTC"),
         "list": pyarrow.list_(pyarrow.string()),
     }
-    return pyarrow.schema([(name, types[kind]) for name, kind in columns])
-
-
-def _table_of(lines: Sequence[bytes]) -> "pyarrow.Table":
-    import pyarrow
-
-    schema = schema_of([*((column.name, column.kind) for column in COLUMNS), ("cloudevent", "text")])
+    schema = pyarrow.schema([*((column.name, types[column.kind]) for column in COLUMNS), ("cloudevent", pyarrow.string())])
     times = [column.name for column in COLUMNS if column.kind == "time"]
     rows = [row_of(line) for line in lines]
     return pyarrow.Table.from_pylist([row | {name: time_of(row[name]) for name in times} for row in rows], schema)
