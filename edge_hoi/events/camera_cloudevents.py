@@ -2,10 +2,10 @@
 
 import json
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from edge_hoi.compat import parse_datetime
-from edge_hoi.events.cloudevents import read_schema, utc_text
+from edge_hoi.events.cloudevents import envelope_of, read_schema
 from edge_hoi.types import CameraEvent, CameraState, Phase
 
 CAMERA_TYPE_PREFIX = "dev.edge-hoi.camera."
@@ -28,29 +28,15 @@ def is_camera_event(body: bytes) -> bool:
 
 def render_camera_event(event: CameraEvent) -> dict[str, Any]:
     """Convert an event to its CloudEvents envelope, as described by `camera-event.v1.schema.json`."""
-    sequence = f"{event.sequence:08d}"
-    return {
-        "specversion": "1.0",
-        "id": f"{event.event_id}.{sequence}",
-        "source": f"/{quote(event.site, safe='')}/{quote(event.camera, safe='')}",
-        "type": CAMERA_EVENT_TYPES[event.phase],
-        "subject": event.event_id,
-        "time": utc_text(event.happened_at),
-        "recordedtime": utc_text(event.recorded_at),
-        "sequence": sequence,
-        "correlationid": event.event_id,
-        "partitionkey": event.camera,
-        "datacontenttype": "application/json",
-        "dataschema": CAMERA_DATASCHEMA,
-        "data": {
-            "event_id": event.event_id,
-            "state": event.state.value,
-            "text": event.text,
-            "duration_seconds": None if event.duration_seconds is None else round(event.duration_seconds, _SECONDS_DIGITS),
-            "error": event.error,
-            "error_code": event.error_code,
-        },
+    data = {
+        "event_id": event.event_id,
+        "state": event.state.value,
+        "text": event.text,
+        "duration_seconds": None if event.duration_seconds is None else round(event.duration_seconds, _SECONDS_DIGITS),
+        "error": event.error,
+        "error_code": event.error_code,
     }
+    return envelope_of(event, CAMERA_EVENT_TYPES[event.phase], CAMERA_DATASCHEMA, event.happened_at, data)
 
 
 def decode_camera_event(line: bytes) -> CameraEvent:

@@ -16,6 +16,7 @@ from edge_hoi.errors import DeliveryError
 from edge_hoi.types import (
     HUMAN_CATEGORY,
     Absence,
+    AnyEvent,
     ClockInfo,
     Crossing,
     Direction,
@@ -69,21 +70,26 @@ def encode(event: Event) -> bytes:
 
 def render(event: Event) -> dict[str, Any]:
     """Convert an event to its CloudEvents envelope, as described by `interaction-event.v1.schema.json`."""
+    return envelope_of(event, EVENT_TYPES[event.phase], DATASCHEMA, happened_at(event), _data(event))
+
+
+def envelope_of(event: AnyEvent, type_: str, dataschema: str, time: datetime, data: dict[str, Any]) -> dict[str, Any]:
+    """Put data into the CloudEvents envelope that events of all types have."""
     sequence = f"{event.sequence:08d}"
     return {
         "specversion": "1.0",
         "id": f"{event.event_id}.{sequence}",
         "source": f"/{quote(event.site, safe='')}/{quote(event.camera, safe='')}",
-        "type": EVENT_TYPES[event.phase],
+        "type": type_,
         "subject": event.event_id,
-        "time": utc_text(happened_at(event)),
+        "time": utc_text(time),
         **({"recordedtime": utc_text(event.recorded_at)} if event.recorded_at else {}),
         "sequence": sequence,
         "correlationid": event.event_id,
         "partitionkey": event.camera,
         "datacontenttype": "application/json",
-        "dataschema": DATASCHEMA,
-        "data": _data(event),
+        "dataschema": dataschema,
+        "data": data,
     }
 
 
